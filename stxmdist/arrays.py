@@ -1,0 +1,50 @@
+"""What every wing needs to know of arrays: mask classes, the array library in use, and compilation."""
+
+import os
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class MaskClass(IntEnum):
+    """Why a pixel or frame carries no number (or may not be trusted): masked is never zero."""
+
+    valid = 0
+    background = 1
+    """No particle here: too thin to say anything of its chemistry."""
+    edge = 2
+    """Within the point spread function of a particle's boundary."""
+    thick = 3
+    """Optical density above what the detector's leak and dark level allow."""
+    low_count = 4
+    missing = 5
+    """Not measured: the scan was aborted or the frame is unreadable."""
+    saturated = 6
+    outside = 7
+    """Left the field of view by drift."""
+    poor_fit = 8
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a kernel with numba: nopython, fused multiply-add and reassociation allowed, NaN and infinity respected.
+
+    The machine code is cached beside the source unless ``STXMDIST_JIT_CACHE=0``: numba's cache may race when several
+    hosts share one file system, so switch it off there.
+    """
+    from numba import njit
+
+    cache = os.environ.get("STXMDIST_JIT_CACHE", "1") != "0"
+    return njit(cache=cache, nogil=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")(function)  # type: ignore[no-any-return]
+
+
+def namespace_of(array: Any) -> Any:
+    """The array library (numpy, cupy, ...) that an array belongs to."""
+    namespace = getattr(array, "__array_namespace__", None)
+    if namespace is not None:
+        return namespace()
+    import numpy
+
+    return numpy

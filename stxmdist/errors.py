@@ -1,0 +1,14 @@
+"""The errors of stxmdist; each names the file, row or key, what was got, what was wanted and what to do."""
+
+from storage.errors import Explained, StoreError
+
+
+class InputError(Explained):
+    """What came from outside cannot be used as it is."""
+
+
+class UnsupportedError(InputError):
+    """What came from outside is understood and well formed, but of a kind that stxmdist does not process."""
+
+
+__all__ = ["Explained", "InputError", "StoreError", "UnsupportedError"]

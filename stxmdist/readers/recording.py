@@ -1,0 +1,96 @@
+"""What a reader returns: one acquisition, described in full and read piece by piece."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file holds, in words and numbers; made from its metadata and, where asked, a look at its values."""
+
+    source: Path
+    format: str
+    """Reader's name, e.g. ``sdf``."""
+    kind: str
+    """``image stack``, ``image``, ``line scan``, ``focus scan``, ``point spectrum``, ``ptychography``, ``reconstruction`` ..."""
+    usable: bool
+    """Whether ``open`` reads it; if not, ``refusal`` says why."""
+    refusal: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Shape, energies, pixel size, dwell, counts range ...: JSON-able, units in the names."""
+    lacks: tuple[str, ...] = ()
+    """What the format allows and this file does not say."""
+
+
+@dataclass(frozen=True)
+class StxmRecording:
+    """A wide-field scan: an image of counts at each photon energy. Rows grow with y, columns with x, energies ascend."""
+
+    source: Path
+    format: str
+    region: str
+    """Which region of a multi-region file, empty if there is one."""
+    energy_ev: Floats
+    """(ENERGY,) float64"""
+    y_um: Floats
+    """(Y,) float64, ascending"""
+    x_um: Floats
+    """(X,) float64, ascending"""
+    dwell_ms: Floats
+    """(ENERGY,) float64, NaN where the file does not say"""
+    ring_current_ma: Floats
+    """(ENERGY,) float64, NaN where the file does not say"""
+    frame_class: NDArray[np.uint8]
+    """(ENERGY,) stxmdist.arrays.MaskClass: valid, or missing for frames that were never written"""
+    read: Callable[[int], NDArray[np.float32]]
+    """Energy index to counts (Y, X) float32; NaN for a missing frame"""
+    files: tuple[Path, ...]
+    """Every file that belongs to the acquisition"""
+    start_time: str = ""
+    lacks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was mended on reading, e.g. repeated energies, descending axes"""
+
+
+@dataclass(frozen=True)
+class PtychographyRecording:
+    """Far-field diffraction frames over scan positions at one or several photon energies.
+
+    Frames are brought to one orientation: rows grow with y of the sample, columns with x, zero frequency at the
+    centre (index n // 2). Positions are where the beam meets the sample, that is minus the sample's motion.
+    """
+
+    source: Path
+    format: str
+    energy_ev: Floats
+    """(ENERGY,) float64, ascending"""
+    positions_um: Floats
+    """(ENERGY, POSITION, 2) float64, (y, x) of the beam on the sample"""
+    frame_shape: tuple[int, int]
+    frame_dtype: np.dtype[Any]
+    good: NDArray[np.bool_]
+    """(QY, QX) detector pixels that may be used"""
+    distance_m: float
+    detector_pixel_um: tuple[float, float]
+    """(y, x)"""
+    illumination: NDArray[np.complex64] | None
+    """(MODE, QY, QX) start of the probe, if the file has one"""
+    read: Callable[[int, slice], NDArray[Any]]
+    """Energy index and slice of positions to frames (n, QY, QX) in the file's integer type"""
+    files: tuple[Path, ...]
+    dwell_ms: float = float("nan")
+    orientation: str = ""
+    """How rows and columns of the file were mapped onto y and x, in words"""
+    start_time: str = ""
+    lacks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+Recording = StxmRecording | PtychographyRecording
