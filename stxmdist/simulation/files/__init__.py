@@ -1,0 +1,1 @@
+"""Writers of beamline files, as the beamlines write them."""
