@@ -1,0 +1,72 @@
+"""The words of the sample sheet, and what one row of it says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+COLUMNS = (
+    "scan_id",
+    "file",
+    "modality",
+    "electrode_id",
+    "cell_id",
+    "beamtime_id",
+    "region_id",
+    "cycle",
+    "c_rate",
+    "direction",
+    "soc_nominal",
+    "soc_coulometric",
+    "chemistry",
+    "pair_id",
+    "roi_rule",
+    "exclude",
+    "reason",
+)
+MODALITIES = ("stxm", "ptychography")
+DIRECTIONS = ("charge", "discharge")
+ROI_RULES = ("random", "systematic", "convenience")
+CHEMISTRIES = ("LFP", "NMC", "NCA", "LCO", "LMO", "custom")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One row of the sample sheet: one acquisition and the condition of the electrode that it saw."""
+
+    scan_id: str
+    file: Path
+    """Absolute."""
+    modality: Literal["stxm", "ptychography"]
+    electrode_id: str
+    cell_id: str | None = None
+    beamtime_id: str | None = None
+    region_id: str | None = None
+    cycle: float | None = None
+    c_rate: float | None = None
+    """In units of C: 0.1 is ten hours."""
+    direction: Literal["charge", "discharge"] | None = None
+    soc_nominal: float | None = None
+    """Fraction of the charged end-member, 0 to 1, that the experiment aimed at."""
+    soc_coulometric: float | None = None
+    """The same as the cycler counted it."""
+    chemistry: str = "LFP"
+    """The row's own, else the campaign's."""
+    pair_id: str | None = None
+    roi_rule: Literal["random", "systematic", "convenience"] | None = None
+    exclude: bool = False
+    reason: str | None = None
+    line: int = 0
+    """Line of the sample sheet, counted from 1."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The text of one row as it stands in the sheet."""
+
+    line: int
+    cells: Mapping[str, str]
+
+    @property
+    def scan_id(self) -> str:
+        return self.cells.get("scan_id", "")

@@ -1,0 +1,163 @@
+"""The keys of the campaign file, their values, and a mistake in them in plain words."""
+
+import math
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from stxmdist.campaign.problems import Problem, did_you_mean, one_of
+from stxmdist.campaign.scan import CHEMISTRIES
+from stxmdist.campaign.yamltext import Text, line_of
+
+STAGE_NAMES = (
+    "ingest",
+    "reconstruct",
+    "stitch",
+    "absorbance",
+    "align",
+    "fit",
+    "segment",
+    "register",
+    "infer",
+    "report",
+)
+
+BYTE_UNITS = {
+    "": 1,
+    "K": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "KI": 2**10,
+    "MI": 2**20,
+    "GI": 2**30,
+    "TI": 2**40,
+}
+LEAST_MEMORY_BYTES = 100 * 10**6
+"""A worker's interpreter and libraries alone need more than this: a smaller limit is a slip of the unit."""
+
+
+def parse_bytes(value: object) -> int:
+    """Bytes of ``"1GB"``, ``"512 MB"``, ``"2GiB"`` or a plain number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", str(value), re.IGNORECASE)
+    if not match or match[2].upper() not in BYTE_UNITS:
+        raise ValueError("an amount of memory such as 1GB, 512MB or 2GiB")
+    return round(float(match[1]) * BYTE_UNITS[match[2].upper()])
+
+
+def _at_least_a_worker(value: object) -> int:
+    count = parse_bytes(value)
+    if count < LEAST_MEMORY_BYTES:
+        raise ValueError(f"at least {LEAST_MEMORY_BYTES // 10**6}MB")
+    return count
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _address_to_mapping(value: object) -> object:
+    """``cluster: tcp://host:8786`` is short for ``cluster: {address: ...}``; nothing at all is the default."""
+    if value is None:
+        return {}
+    return {"address": value} if isinstance(value, str) else value
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ClusterSpec(_Strict):
+    """Who computes: worker processes on this machine, or a running Dask scheduler."""
+
+    workers: int = Field(default_factory=usable_cores, ge=1, le=100_000)
+    """Worker processes; the cores of this machine unless said."""
+    threads: int = Field(default=1, ge=1, le=1024)
+    """Threads per worker."""
+    memory_limit: Annotated[int, BeforeValidator(_at_least_a_worker)] = 10**9
+    """Bytes per worker; written as ``1GB``, ``512MB``, ``2GiB``."""
+    address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://[^\s/]+:\d+$")] | None = None
+    """A running scheduler, ``tcp://host:port``; then the numbers above describe its workers."""
+
+
+class References(_Strict):
+    """Measured spectra, two columns of text: photon energy in eV and value."""
+
+    discharged: Path | None = Field(default=None, strict=False)
+    charged: Path | None = Field(default=None, strict=False)
+    i0: Path | None = Field(default=None, strict=False)
+    """Incident spectrum, where the scans have no particle-free pixels."""
+    thickness_unit: Literal["nm", "reference"] = "reference"
+    """What the end-members are per: nm, or the thickness of the reference sample where that is not known."""
+
+
+class Manifest(_Strict):
+    """The keys of campaign.yaml."""
+
+    name: str = Field(min_length=1, max_length=200)
+    store: str = Field(min_length=1)
+    samples: str = Field(min_length=1)
+    chemistry: Literal["LFP", "NMC", "NCA", "LCO", "LMO", "custom"]
+    references: References | None = None
+    stages: dict[str, dict[str, Any] | None] | None = None
+    cluster: Annotated[ClusterSpec, BeforeValidator(_address_to_mapping)] = Field(default_factory=ClusterSpec)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+
+_MODELS: dict[str, type[BaseModel]] = {"": Manifest, "cluster": ClusterSpec, "references": References}
+
+_WANTED = {
+    "string_type": "text",
+    "string_too_short": "text that is not empty",
+    "string_too_long": "at most {max_length} characters",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "bool_type": "true or false",
+    "dict_type": "`key: value` lines",
+    "model_type": "`key: value` lines",
+    "path_type": "a path",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
+    "string_pattern_mismatch": "an address such as tcp://host:8786",
+    "literal_error": "one of {expected}",
+}
+
+
+def explain(path: Path, text: Text, mistake: Any) -> Problem:
+    """A mistake that pydantic found, in the words of the house."""
+    location = [str(part) for part in mistake["loc"]]
+    key = ".".join(location)
+    parent, name = ".".join(location[:-1]), location[-1]
+    line = line_of(text.lines, key)
+    given = mistake["input"]
+    if mistake["type"] == "extra_forbidden":
+        known = list(_MODELS[parent].model_fields)
+        mend = did_you_mean(name, known, "Remove it")
+        return Problem(path, line, key, "there is no key of this name", repr(name), one_of(known), mend)
+    if mistake["type"] == "missing":
+        got = ", ".join(given) if given else "nothing"
+        here = line_of(text.lines, parent)
+        return Problem(path, here, key, "this key is missing", f"only {got}", f"`{key}: ...`", f"Add {name!r}")
+    context = {k: v for k, v in mistake.get("ctx", {}).items() if not isinstance(v, float) or math.isfinite(v)}
+    if mistake["type"] == "value_error":
+        wanted = str(mistake["ctx"]["error"])
+    else:
+        wanted = (
+            _WANTED.get(mistake["type"], mistake["msg"]).format(**context).replace("'", "").replace(" or ", ", ", 1)
+        )
+    mend = "Correct the value"
+    if mistake["type"] == "literal_error" and isinstance(given, str):
+        mend = did_you_mean(
+            given, list(CHEMISTRIES) if name == "chemistry" else ["nm", "reference"], "Choose one of those"
+        )
+    elif mistake["type"] == "string_type" and isinstance(given, int | float):
+        mend = f'Write it as text: "{given}"'
+    got = "nothing" if given is None else repr(given) if len(repr(given)) < 80 else f"a {type(given).__name__}"
+    return Problem(path, line, key, "this value cannot be used", got, wanted, mend)
