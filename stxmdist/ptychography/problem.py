@@ -1,0 +1,105 @@
+"""What a reconstruction is given and what it returns: arrays in pixels, nothing of files or physics units."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.errors import InputError
+
+Complex = NDArray[np.complex64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Diffraction frames of one tile at one photon energy, where they were taken, and where to start.
+
+    The model: frame j counts ``sum over MODE of |FT(P_m(r - x_j) O(r))|^2``, FT unitary with exp(-2 pi i), so that
+    ``sum |P|^2`` is the number of counts of a frame through vacuum.
+    """
+
+    frames: NDArray[Any]
+    """(POSITION, QY, QX) counts, integer or float, zero frequency at the centre (index n // 2)"""
+    good: NDArray[np.bool_]
+    """(QY, QX) detector pixels that may be used; the others keep what the model says"""
+    positions_px: NDArray[np.float64]
+    """(POSITION, 2) [row, column] of the window's first pixel in the object; fractions are meant"""
+    probe: Complex
+    """(MODE, QY, QX) complex64 start of the illumination; its power need not be right"""
+    object_shape: tuple[int, int]
+    """(Y, X) pixels of the object; ``floor(position) + window + 1`` must fit where positions have fractions"""
+    object0: Complex | None = None
+    """(Y, X) complex64 start of the object; vacuum (ones) if absent"""
+
+    def subset(self, index: NDArray[np.intp]) -> "Problem":
+        """The same problem with some of its positions, e.g. one half for a Fourier ring correlation."""
+        return replace(self, frames=self.frames[index], positions_px=self.positions_px[index])
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The best state that an engine reached."""
+
+    object_: Complex
+    """(Y, X) complex64 transmission function; vacuum has amplitude 1 as well as the frames' power tells"""
+    probe: Complex
+    """(MODE, QY, QX) complex64, orthogonal modes, strongest first; sum of squares = counts per vacuum frame"""
+    positions_px: NDArray[np.float64]
+    """(POSITION, 2) [row, column] as used at the end"""
+    error: NDArray[np.float32]
+    """(ITERATION,) amplitude residual sqrt(sum (|F| - sqrt I)^2 / sum I), each frame taken just before its update"""
+    residual: float
+    """The same of the returned state, every frame with one and the same object and probe"""
+    illumination: NDArray[np.float32]
+    """(Y, X) counts that fell on each object pixel: sum over POSITION and MODE of |P|^2; 0 where no window came"""
+    mode_power: NDArray[np.float64]
+    """(MODE,) share of each mode in the probe's power, descending, sum 1"""
+    stopped: str
+    """``finished``, ``diverged`` (the best state is returned) or ``not finite`` (the last finite state is returned)"""
+
+
+def check(problem: Problem, where: str = "ptychography problem") -> None:
+    """Refuse a problem that no engine can work on.
+
+    Raises
+    ------
+    InputError
+        for shapes that disagree, windows outside the object, positions all equal, frames without counts or with NaN.
+    """
+    frames, probe, positions = problem.frames, problem.probe, problem.positions_px
+
+    def refuse(problem_: str, got: object, wanted: object, mend: str) -> None:
+        raise InputError(where=where, problem=problem_, got=got, wanted=wanted, mend=mend)
+
+    if frames.ndim != 3 or frames.shape[0] == 0:
+        refuse("frames are not a series of images", frames.shape, "(POSITION, QY, QX)", "Give at least one frame")
+    if positions.shape != (frames.shape[0], 2):
+        refuse(
+            "frames and positions disagree in number",
+            f"{frames.shape[0]} frames, positions {positions.shape}",
+            f"({frames.shape[0]}, 2)",
+            "Leave out the frames without a position, or the positions without a frame",
+        )
+    if probe.ndim != 3 or probe.shape[1:] != frames.shape[1:]:
+        refuse("probe and frames disagree in shape", probe.shape, f"(MODE, {frames.shape[1]}, {frames.shape[2]})", "Crop or pad the probe")
+    if problem.good.shape != frames.shape[1:]:
+        refuse("detector mask and frames disagree in shape", problem.good.shape, frames.shape[1:], "Crop the mask as the frames")
+    if not problem.good.any():
+        refuse("no detector pixel is good", 0, "at least one", "In CXI masks 0 means good: look whether the polarity is reversed")
+    if not np.isfinite(positions).all():
+        refuse("positions are not finite", int((~np.isfinite(positions)).sum()), "finite numbers", "Leave those frames out")
+    if frames.shape[0] > 1 and np.ptp(positions, axis=0).max() == 0.0:
+        refuse("all positions are equal", positions[0].tolist(), "a scan", "Look at the unit of the positions")
+    low = np.floor(positions).min(axis=0)
+    high = np.ceil(positions).max(axis=0) + np.array(frames.shape[1:])
+    if (low < 0).any() or (high > np.array(problem.object_shape)).any():
+        refuse("windows lie outside the object", f"{low.tolist()} to {high.tolist()}", problem.object_shape, "Make the object larger")
+    if problem.object0 is not None and problem.object0.shape != problem.object_shape:
+        refuse("the start of the object has another shape", problem.object0.shape, problem.object_shape, "Resample it")
+    if not np.isfinite(probe).all() or not np.abs(probe).max() > 0.0:
+        refuse("the start of the probe is empty or not finite", "zeros or NaN", "finite numbers, not all zero", "Give another start")
+    if not np.issubdtype(frames.dtype, np.integer) and not np.isfinite(frames[:, problem.good]).all():
+        refuse("frames are not finite on good pixels", "NaN or infinity", "counts", "Leave those frames out or mask the pixels")
+    if not frames.max() > 0:
+        refuse("frames hold no counts", frames.max(), "more than 0", "Look whether the shutter was open")
