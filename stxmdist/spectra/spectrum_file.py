@@ -1,0 +1,95 @@
+"""Spectra in text files of two columns, as every program of the field writes them."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.errors import InputError
+
+Floats = NDArray[np.float64]
+
+_COMMENT = ("*", "#", "%", ";", "!")
+_SEPARATOR = re.compile(r"[,;\s]+")
+
+
+def read_spectrum(path: str | Path) -> tuple[Floats, Floats]:
+    """Photon energy and value, both (ENERGY,) float64, from a file of two columns.
+
+    Energies ascend and repeated ones are averaged. Reads ``.xas`` and Mantis' ``.csv`` (comments start with ``*``),
+    ``.xsp``, ``.t``, ``.txt`` and the like: comments and headings are passed over, columns are parted by blanks, tabs,
+    commas or semicolons.
+
+    Raises
+    ------
+    InputError
+        for a file that is missing, empty, not text, or has a line that is not two numbers; the line is named
+    """
+    path = Path(path)
+    rows: list[tuple[float, float]] = []
+    for number, line in enumerate(_text_of(path).splitlines(), start=1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith(_COMMENT):
+            continue
+        values = _numbers(stripped)
+        if values is None and not rows:
+            continue  # a heading
+        if values is None or len(values) != 2 or not np.isfinite(values).all():
+            raise InputError(
+                where=f"{path}, line {number}",
+                problem="this line of the spectrum cannot be read",
+                got=repr(stripped[:80]),
+                wanted="two finite numbers: photon energy in eV and a value",
+                mend="Correct or delete the line, or keep only two columns",
+            )
+        rows.append((values[0], values[1]))
+    if len(rows) < 2:
+        raise InputError(
+            where=path,
+            problem="there is no spectrum in the file",
+            got=f"{len(rows)} line(s) of two numbers",
+            wanted="at least two: photon energy in eV and a value",
+            mend="Give a text file of two columns",
+        )
+    table = np.array(rows, dtype=np.float64)
+    energy, inverse = np.unique(table[:, 0], return_inverse=True)
+    value = np.bincount(inverse, weights=table[:, 1]) / np.bincount(inverse)
+    if energy.size < 2:
+        raise InputError(
+            where=path,
+            problem="the spectrum has one energy only",
+            got=f"{energy[0]:g} in every line",
+            wanted="at least two energies",
+            mend="Check that the first column is the photon energy",
+        )
+    return energy, np.asarray(value, dtype=np.float64)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            where=path,
+            problem="the spectrum cannot be opened",
+            got=error.strerror or type(error).__name__,
+            wanted="a readable text file",
+            mend="Check the name in the campaign file",
+        ) from error
+    if b"\x00" in content[:65536]:
+        raise InputError(
+            where=path,
+            problem="the spectrum is not a text file",
+            got="binary content",
+            wanted="a text file of two columns",
+            mend="Export the spectrum as text",
+        )
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def _numbers(line: str) -> list[float] | None:
+    try:
+        return [float(word) for word in _SEPARATOR.split(line) if word]
+    except ValueError:
+        return None
