@@ -1,0 +1,59 @@
+"""The rows of the particle table that one scan contributes: shape and chemistry joined, flags together."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.particles.chemistry import ChemistryOptions, chemistry_table
+from stxmdist.particles.shape import shape_table
+
+Floats = NDArray[np.floating]
+
+LEAST_SOLIDITY = 0.85
+"""Less convex than this, and the region may be two plates that the watershed did not part."""
+
+
+def particle_table(
+    labels: NDArray[np.int32],
+    y_um: NDArray[np.float64],
+    x_um: NDArray[np.float64],
+    thickness_nm: Floats,
+    covariance: Floats,
+    soc: Floats,
+    soc_se: Floats,
+    mask_class: NDArray[np.uint8],
+    *,
+    known: NDArray[np.bool_] | None = None,
+    noise_correlation_px2: float = 1.0,
+    soc_se_sys: float | Floats = 0.0,
+    psf_bias: Floats | None = None,
+    options: ChemistryOptions | None = None,
+) -> Any:
+    """One row per PARTICLE: the columns of ``shape_table`` and ``chemistry_table`` joined on particle_id.
+
+    Touching the border and lacking convexity, which only the shape knows, are added to the flags. Arguments as there.
+    """
+    shapes = shape_table(labels, y_um, x_um, known)
+    chemistry = chemistry_table(
+        labels,
+        thickness_nm,
+        covariance,
+        soc,
+        soc_se,
+        mask_class,
+        noise_correlation_px2=noise_correlation_px2,
+        soc_se_sys=soc_se_sys,
+        psf_bias=psf_bias,
+        options=options,
+    )
+    table = shapes.merge(chemistry, on="particle_id", how="left", validate="one_to_one")
+    flags = []
+    for words, border, solidity in zip(table["flags"], table["touches_border"], table["solidity"], strict=True):
+        present = [word for word in words.split(";") if word]
+        if border:
+            present.append("touches border")
+        if solidity < LEAST_SOLIDITY and "overlap suspected" not in present:
+            present.append("overlap suspected")
+        flags.append(";".join(present))
+    return table.assign(flags=flags)
