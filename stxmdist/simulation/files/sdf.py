@@ -1,0 +1,241 @@
+"""Self-describing files of the ALS microscopes: a ``.hdr`` of nested structs and one ``.xim`` of numbers per frame."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stxmdist.errors import InputError
+
+Floats = NDArray[np.float64]
+Frame = Callable[[int], NDArray[Any]]
+
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+           "November", "December")  # fmt: skip
+_LINE_OVERHEAD_S = 0.15
+"""Turning round at the end of a scan line."""
+_ENERGY_OVERHEAD_S = 4.0
+"""Monochromator and zone plate moving to the next photon energy."""
+
+
+def write_stack(
+    header_path: str | Path,
+    frame_of: Frame,
+    energy_ev: ArrayLike,
+    y_um: ArrayLike,
+    x_um: ArrayLike,
+    dwell_ms: ArrayLike,
+    ring_current_ma: ArrayLike,
+    *,
+    start_time: datetime,
+    frames: Iterable[int] | None = None,
+    channel: str = "counter0",
+) -> tuple[Path, ...]:
+    """Write an image stack as ``base.hdr`` and ``base_aNNN.xim``, one frame in memory at a time.
+
+    The header comes last, and every file appears whole: a scan that others can see is complete.
+
+    Parameters
+    ----------
+    header_path
+        ends in ``.hdr``
+    frame_of
+        energy index to counts (Y, X); integers are written as integers, floats with six decimals
+    energy_ev
+        (ENERGY,) ascending
+    y_um, x_um
+        (Y,), (X,) pixel centres, ascending
+    dwell_ms, ring_current_ma
+        (ENERGY,) or one number
+    frames
+        energy indices that were measured before the scan was aborted; the header announces all of them all the same,
+        as beamlines' do. None: all
+
+    Returns
+    -------
+    every path written, the header first
+    """
+    header_path = Path(header_path)
+    energy, y, x = (np.asarray(axis, dtype=np.float64) for axis in (energy_ev, y_um, x_um))
+    dwell = np.broadcast_to(np.asarray(dwell_ms, dtype=np.float64), energy.shape)
+    current = np.broadcast_to(np.asarray(ring_current_ma, dtype=np.float64), energy.shape)
+    measured = list(range(energy.size)) if frames is None else sorted(set(frames))
+    header_path.parent.mkdir(parents=True, exist_ok=True)
+    written = []
+    for index in measured:
+        path = header_path.with_name(f"{header_path.stem}_a{index:03d}.xim")
+        _write(path, frame_text(frame_of(index), (y.size, x.size), str(path)))
+        written.append(path)
+    _write(header_path, header_text(header_path.name, energy, y, x, dwell, current, start_time, measured, channel))
+    return (header_path, *written)
+
+
+def frame_text(counts: NDArray[Any], shape: tuple[int, int], where: str) -> str:
+    """A frame (Y, X) as a ``.xim``: a line per row, a tab after every number."""
+    if counts.shape != shape:
+        raise InputError(
+            where=where,
+            problem="the frame does not fit the axes",
+            got=f"shape {counts.shape}",
+            wanted=f"{shape}",
+            mend="Give frames of the shape that y_um and x_um say",
+        )
+    if np.issubdtype(counts.dtype, np.integer):
+        return "".join("\t".join(map(str, row)) + "\t\n" for row in counts.tolist())
+    line = "%.6f\t" * shape[1] + "\n"
+    return "".join(line % tuple(row) for row in counts.tolist())
+
+
+def header_text(
+    label: str,
+    energy_ev: Floats,
+    y_um: Floats,
+    x_um: Floats,
+    dwell_ms: Floats,
+    ring_current_ma: Floats,
+    start_time: datetime,
+    frames: Sequence[int],
+    channel: str = "counter0",
+) -> str:
+    """The ``.hdr`` of an image stack, in the grammar of COSMIC's files of 2018."""
+    parts = [
+        (
+            f'ScanDefinition = {{ Label = "{label}"; Type = "NEXAFS Image Scan"; Flags = "Image Stack"; '
+            f"Dwell = {_short(float(np.median(dwell_ms)))};\n\tRegions = (1,\n{{\n"
+        ),
+        _axis("PAxis", "Sample X", "um", x_um, 3),
+        "\n",
+        _axis("QAxis", "Sample Y", "um", y_um, 3),
+        "});\n\n",
+        _axis("StackAxis", "Energy", "eV", energy_ev, 1, past_the_end=False),
+        f'\n\tChannels = (1,\n{{ Name = "{channel}"; Unit = "counts";}});\n}};\n',
+        f' Time = "{_long_time(start_time)}"; BeamFeedback = false; ShutterAutomatic = true;\n',
+        (
+            f'Channels = (1,\n{{ ID = 4; Type = 0; Name = "{channel}"; Controller = 0; DeviceNumber = 0; '
+            'UnitName = "counts"; LinearCoefficient = 1; ConstantCoefficient = 0; ProcessString = "I";});\n\n'
+        ),
+        *_motors(energy_ev, y_um, x_um),
+        (
+            f" StorageRingCurrent = {ring_current_ma[0]:.2f}; EPUPhase = 0; Polarization = 0; "
+            "PMT_CounterDivider = 10; Ao = 1906.5;\n"
+        ),
+        _image_scan(energy_ev, y_um, x_um, dwell_ms),
+        *_images(energy_ev, y_um.size, x_um.size, dwell_ms, ring_current_ma, start_time, frames),
+    ]
+    return "".join(parts)
+
+
+def _axis(struct: str, name: str, unit: str, points: Floats, tabs: int, *, past_the_end: bool = True) -> str:
+    # The real headers' Max of a scan axis is one step beyond the last point.
+    step = (points[-1] - points[0]) / (points.size - 1) if points.size > 1 else 0.0
+    largest = points[-1] + (step if past_the_end else 0.0)
+    numbers = ", ".join([str(points.size), *(f"{value:.4f}" for value in points)])
+    indent = "\t" * tabs
+    return (
+        f'{indent}{struct} = {{ Name = "{name}"; Unit = "{unit}"; Min = {_short(points[0])}; Max = {_short(largest)}; '
+        f"Dir = 1;\n{indent}\tPoints = ({numbers});\n}};\n"
+    )
+
+
+def _motors(energy_ev: Floats, y_um: Floats, x_um: Floats) -> list[str]:
+    motors = [
+        ("Monochromator", "Beamline Energy", float(energy_ev[0]), 1, 64, 64),
+        ("ExitVSlit", "XS121 Horiz Size", 25.0, 2, 61, 200),
+        ("ExitHSlit", "XS121 Vert Size", 25.0, 5, 62, 200),
+        ("SampleFineX", "FineX", float(x_um[0]), 0, 250, 100),
+        ("SampleFineY", "FineY", float(y_um[0]), 0, 251, 1000),
+        ("ZonePlateZ", "ZonePlate", -11.614 * float(energy_ev[0]), 1, 71, 1),
+    ]
+    return [
+        f'{struct} = {{ Name = "{name}"; LastPosition = {_short(position)}; Status = 0; Type = {kind}; '
+        f"ControllerID = {controller}; Vel = {velocity};}};\n\n"
+        for struct, name, position, kind, controller, velocity in motors
+    ]
+
+
+def _image_scan(energy_ev: Floats, y_um: Floats, x_um: Floats, dwell_ms: Floats) -> str:
+    regions = energy_regions(energy_ev, dwell_ms)
+    structs = ",\n".join(
+        f"{{ StartEnergy = {_short(start)}; EndEnergy = {_short(stop)}; Range = {_short(stop - start)}; "
+        f"Step = {_short(step)}; Points = {count}; DwellTime = {_short(dwell)};}}"
+        for start, stop, step, count, dwell in regions
+    )
+    steps = [(axis[-1] - axis[0]) / max(axis.size - 1, 1) for axis in (x_um, y_um)]
+    return (
+        'ImageScan = { ScanType = "Image (Line - unidirection)"; Stage = "Fine"; Shutter = "Automatic"; '
+        'Interferometry = "On"; SingleEnergy = false; AutoShutterPointScan = false;\n'
+        f"\tEnergyRegions = ({len(regions)},\n{structs});\n"
+        " PointDelay = 0.05; LineDelay = 150; AccelDist = 0.2; MultipleRegions = false;\n"
+        f"\tSpatialRegions = (1,\n{{ CentreXPos = {x_um.mean():.4f}; CentreYPos = {y_um.mean():.4f}; "
+        f"XRange = {steps[0] * x_um.size:.4f}; YRange = {steps[1] * y_um.size:.4f}; "
+        f"XStep = {steps[0]:.4f}; YStep = {steps[1]:.4f}; XPoints = {x_um.size}; YPoints = {y_um.size}; "
+        f"SquareRegion = {str(x_um.size == y_um.size).lower()}; SquarePixels = false;}});\n}};\n"
+    )
+
+
+def energy_regions(energy_ev: Floats, dwell_ms: Floats) -> list[tuple[float, float, float, int, float]]:
+    """Runs of one step and one dwell: (start, stop, step, points, dwell), which together make the energies."""
+    regions = []
+    first = 0
+    while first < energy_ev.size:
+        last = first
+        step = 0.0
+        while last + 1 < energy_ev.size and dwell_ms[last + 1] == dwell_ms[first]:
+            next_step = energy_ev[last + 1] - energy_ev[last]
+            if last > first and abs(next_step - step) > 1e-3:
+                break
+            step = next_step
+            last += 1
+        count = last - first + 1
+        regions.append((float(energy_ev[first]), float(energy_ev[last]), float(step), count, float(dwell_ms[first])))
+        first = last + 1
+    return regions
+
+
+def _images(
+    energy_ev: Floats,
+    rows: int,
+    columns: int,
+    dwell_ms: Floats,
+    ring_current_ma: Floats,
+    start_time: datetime,
+    frames: Sequence[int],
+) -> list[str]:
+    seconds = np.cumsum(rows * (columns * dwell_ms * 1e-3 + _LINE_OVERHEAD_S) + _ENERGY_OVERHEAD_S)
+    structs = []
+    for index in frames:
+        moment = start_time + timedelta(seconds=float(seconds[index]))
+        structs.append(
+            f"Image{index:03d}_0 = {{StorageRingCurrent = {ring_current_ma[index]:.2f}; "
+            f"Energy = {energy_ev[index]:.2f}; "
+            f'Time = "{_short_time(moment)}"; ZP_dest= {-11.614 * energy_ev[index]:.2f}; ZP_error = 0.00;}};\n'
+        )
+    return structs
+
+
+def _short(value: float) -> str:
+    """At most four decimals, and none where they are zeros."""
+    return f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+# Not strftime: month names must not depend on the locale.
+def _long_time(moment: datetime) -> str:
+    return f"{moment.year} {_MONTHS[moment.month - 1]} {moment.day:02d} {moment:%H:%M:%S}"
+
+
+def _short_time(moment: datetime) -> str:
+    return f"{moment.year} {_MONTHS[moment.month - 1][:3]} {moment.day:02d} {moment:%H:%M:%S}"
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="ascii", newline="\r\n") as file:
+            file.write(text)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
