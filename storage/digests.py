@@ -1,0 +1,64 @@
+"""Digests: the identity of an output, of a file's content, and a cheap fingerprint of a file."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from storage.errors import StoreError
+
+DIGEST_LENGTH = 16
+"""Hex digits kept of a digest: 64 bits, so that a million outputs collide with probability 3e-8."""
+
+_BLOCK = 1 << 20
+
+
+def digest_of(content: Any) -> str:
+    """Digest (16 hex digits) of anything that JSON can say, the same in every process and for every order of keys.
+
+    Raises
+    ------
+    StoreError
+        for what JSON cannot say, NaN included: its digest would depend on how it happens to be printed.
+    """
+    try:
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    except (TypeError, ValueError) as error:
+        raise StoreError(
+            where="digest",
+            problem="the inputs or options of an output cannot be written as JSON",
+            got=str(error),
+            wanted="strings, finite numbers, booleans, null, and lists and mappings of these",
+            mend="Give None where a number is not known, and paths as strings",
+        ) from error
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def sha256_of_file(path: Path) -> str:
+    """The sha256 (hex) of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def fingerprint_of_file(path: Path) -> dict[str, str | int]:
+    """Name, size and time of change of a file: enough to see that it was replaced, without reading it.
+
+    Raises
+    ------
+    StoreError
+        when there is no such file.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise StoreError(
+            where=path,
+            problem="the file cannot be found",
+            got=str(error),
+            wanted="a readable file",
+            mend="Correct the path, or bring the file back",
+        ) from error
+    return {"name": path.name, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}

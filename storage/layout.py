@@ -1,0 +1,228 @@
+"""What an output will hold: each array's shape, chunks and shards, its coordinates, and the group on disk made from it."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import Crc32cCodec
+
+from storage.chunking import Shape, chunks_within, codecs_of, shard_indices, shard_plan, shard_region
+from storage.digests import digest_of
+from storage.errors import StoreError
+from storage.ome import is_image, ome_zarr_metadata
+from storage.schema import COORDINATES, array_spec
+from storage.shards import ShardStore
+
+LABELS = "labels"
+"""Attribute of a coordinate whose values are words."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPlan:
+    """One array of an output, before it exists. What is left out is taken from the schema."""
+
+    name: str
+    """Of storage.schema.ARRAYS."""
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...] | None = None
+    """What one read decodes; must divide the shard."""
+    shards: tuple[int, ...] | None = None
+    """What one unit writes, in one file."""
+    coords: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    """Axis -> (values, unit)."""
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    """Kept with the array; JSON-able. ``units`` overrides the schema's unit."""
+    dtype: str | None = None
+    """Needed only where the schema admits several."""
+
+    def layout(self) -> "Layout":
+        """The plan with everything decided.
+
+        Raises
+        ------
+        StoreError
+            when the schema does not know the array, or the shape, type, chunks or shards do not fit.
+        """
+        spec = array_spec(self.name)
+        shape = tuple(int(n) for n in self.shape)
+        dims, dtype = spec.dims_for(len(shape)), spec.dtype_for(self.dtype)
+        if min(shape) < 1:
+            raise StoreError(
+                where=self.name,
+                problem="the array would have no elements",
+                got=f"shape {shape}",
+                wanted="at least one element along each axis",
+                mend="Leave the array out of the plan",
+            )
+        whole = tuple(axis for axis, dim in enumerate(dims) if dim in spec.whole)
+        if self.shards is not None:
+            shards = tuple(int(n) for n in self.shards)
+            chunks = self.chunks or chunks_within(shape, dtype, shards, whole=whole)
+        elif self.chunks is not None:
+            chunks = shards = tuple(int(n) for n in self.chunks)
+        else:
+            chunks, shards = shard_plan(shape, dtype, whole=whole)
+        chunks = tuple(int(n) for n in chunks)
+        fits = len(chunks) == len(shards) == len(shape) and min(chunks) > 0
+        if not fits or any(s % c for c, s in zip(chunks, shards, strict=True)):
+            raise StoreError(
+                where=self.name,
+                problem="chunks do not divide shards",
+                got=f"chunks {chunks}, shards {shards}, shape {shape}",
+                wanted="one positive number per axis, shards whole multiples of chunks",
+                mend="Leave chunks out: they are then chosen to divide the shard",
+            )
+        return Layout(self.name, dims, shape, dtype, chunks, shards)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the elements of an array lie: the same arithmetic for the plan, the writer and the reader."""
+
+    name: str
+    dims: tuple[str, ...]
+    shape: Shape
+    dtype: np.dtype[Any]
+    chunks: Shape
+    shards: Shape
+
+    @property
+    def nbytes(self) -> int:
+        """Uncompressed size."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def shard_bytes(self) -> int:
+        """Uncompressed size of one whole shard."""
+        return math.prod(self.shards) * self.dtype.itemsize
+
+    def indices(self) -> list[Shape]:
+        """Every shard index, in C order."""
+        return list(shard_indices(self.shape, self.shards))
+
+    def region(self, index: Sequence[int]) -> tuple[slice, ...]:
+        """The elements of a shard, clipped at the array's end."""
+        return shard_region(self.shape, self.shards, index)
+
+    def as_json(self) -> dict[str, Any]:
+        """For comparison with what was declared before."""
+        return {
+            "dims": list(self.dims),
+            "shape": list(self.shape),
+            "dtype": self.dtype.str,
+            "chunks": list(self.chunks),
+            "shards": list(self.shards),
+        }
+
+
+def plain_json(value: Any) -> Any:
+    """numpy scalars, arrays and paths as JSON says them."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain_json(value.tolist())
+    if isinstance(value, np.generic):
+        return plain_json(value.item())
+    if isinstance(value, list | tuple):
+        return [plain_json(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def gather_coordinates(plans: Sequence[ArrayPlan], layouts: Sequence[Layout]) -> dict[str, tuple[np.ndarray[Any, Any], str]]:
+    """Axis -> (values, unit) over all arrays of a group, after checking that they agree on every axis.
+
+    Raises
+    ------
+    StoreError
+        when two arrays give one axis different lengths or coordinates.
+    """
+    lengths: dict[str, tuple[int, str]] = {}
+    for layout in layouts:
+        for dim, n in zip(layout.dims, layout.shape, strict=True):
+            known, by = lengths.setdefault(dim, (n, layout.name))
+            if known != n:
+                raise _disagreement(dim, f"{n} in {layout.name}", f"{known} as in {by}")
+    coords: dict[str, tuple[np.ndarray[Any, Any], str]] = {}
+    names = {spec.name: dim for dim, spec in COORDINATES.items()}
+    for plan in plans:
+        for key, (raw, unit) in plan.coords.items():
+            dim, values = names.get(key, key), np.asarray(raw)
+            if dim not in lengths or values.shape != (lengths[dim][0],):
+                wanted = f"{lengths[dim][0]} values" if dim in lengths else f"one of {sorted(lengths)}"
+                raise _disagreement(dim, f"coordinates of shape {values.shape}", wanted)
+            if dim in coords and not (np.array_equal(coords[dim][0], values) and coords[dim][1] == unit):
+                raise _disagreement(dim, f"other values or unit with {plan.name}", "one set of coordinates per group")
+            coords[dim] = (values, unit)
+    return coords
+
+
+def _disagreement(dim: str, got: str, wanted: str) -> StoreError:
+    return StoreError(
+        where=f"axis {dim}",
+        problem="the arrays of one output do not agree on an axis",
+        got=got,
+        wanted=wanted,
+        mend="Correct the stage's plan",
+    )
+
+
+def plan_record(plans: Sequence[ArrayPlan], attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """All that a declaration says, small enough to lie in the group's attributes: two plans are one if these are equal."""
+    layouts = [plan.layout() for plan in plans]
+    coords = gather_coordinates(plans, layouts)
+    return {
+        "arrays": {layout.name: layout.as_json() for layout in layouts},
+        "attrs": {plan.name: digest_of(plain_json(plan.attrs)) for plan in plans},
+        "coords": {dim: digest_of([plain_json(values), unit]) for dim, (values, unit) in coords.items()},
+        "group": digest_of(plain_json(attrs)),
+    }
+
+
+def create_group(folder: Path, plans: Sequence[ArrayPlan], attrs: Mapping[str, Any], image: str | None) -> None:
+    """Make the Zarr v3 group with its arrays (nothing written in them) and its coordinates (written)."""
+    layouts = [plan.layout() for plan in plans]
+    coords = gather_coordinates(plans, layouts)
+    store = ShardStore(folder)
+    images = [layout for layout in layouts if is_image(layout.dims, layout.dtype) and image in (None, layout.name)]
+    ome = {"ome": ome_zarr_metadata(images[0].name, images[0].dims, coords)} if images else {}
+    group_attrs = {**plain_json(attrs), **ome, "stxmdist": plan_record(plans, attrs)}
+    group = zarr.create_group(store=store, zarr_format=3, attributes=group_attrs)
+    for plan, layout in zip(plans, layouts, strict=True):
+        spec = array_spec(plan.name)
+        group.create_array(
+            plan.name,
+            shape=layout.shape,
+            dtype=layout.dtype,
+            chunks=layout.chunks,
+            shards=None if layout.shards == layout.chunks else layout.shards,
+            # The checksum lets a reader notice a flipped bit that lz4 would decode into wrong numbers.
+            compressors=[codecs_of(spec, layout.dtype), Crc32cCodec()],
+            fill_value=spec.fill_for(layout.dtype),
+            dimension_names=layout.dims,
+            attributes={"units": spec.unit, "long_name": spec.meaning, **plain_json(plan.attrs)},
+        )
+    for dim, (values, unit) in coords.items():
+        meaning = COORDINATES[dim].meaning if dim in COORDINATES else dim
+        about: dict[str, Any] = {"units": unit, "long_name": meaning}
+        if values.dtype.kind == "U":
+            # Zarr v3 has no settled type for text: the axis is numbered and its labels stand in the attributes.
+            about[LABELS], values = values.tolist(), np.arange(len(values))
+        array = group.create_array(
+            dim,
+            shape=values.shape,
+            dtype=values.dtype,
+            chunks=values.shape,
+            dimension_names=(dim,),
+            attributes=about,
+            config={"write_empty_chunks": True},
+        )
+        array[:] = values
+    with warnings.catch_warnings():
+        # Without it xarray.open_zarr warns on every open; with it zarr warns here, once, that others may not read it.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        zarr.consolidate_metadata(store)

@@ -1,0 +1,305 @@
+"""One output: the arrays, files and unit records under one digest, written by the units that own them."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+import numpy as np
+import zarr
+
+from storage.atomic import PARTIAL, partial_name, read_json, refusal, replace_file, replace_json, sync_folder
+from storage.digests import sha256_of_file
+from storage.errors import StoreError
+from storage.layout import LABELS, ArrayPlan, Layout, create_group, plain_json, plan_record
+from storage.ownership import check_owned
+from storage.schema import COORDINATES
+from storage.shards import ShardStore
+
+if TYPE_CHECKING:
+    import xarray
+
+GROUP = "data.zarr"
+_DONE, _QUARANTINE = "units", "quarantine"
+_COORDINATE_NAMES = {spec.name: dim for dim, spec in COORDINATES.items()}
+
+Region = tuple[slice | int, ...] | slice | int
+
+
+@dataclass(frozen=True)
+class Output:
+    """The folder ``stages/<stage>/<scan_id>/<digest>``: ``data.zarr``, other files, and a record per finished unit."""
+
+    path: Path
+    written: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Relative path -> sha256 of what this object wrote; belongs into the unit's receipt."""
+
+    @property
+    def digest(self) -> str:
+        """The last part of the path."""
+        return self.path.name
+
+    @property
+    def group_path(self) -> Path:
+        """The Zarr group."""
+        return self.path / GROUP
+
+    # --- arrays -----------------------------------------------------------------------------------------------
+
+    def declare(
+        self, arrays: Sequence[ArrayPlan], attrs: Mapping[str, Any] | None = None, image: str | None = None
+    ) -> None:
+        """Make the group with all arrays of the output, once; several processes may ask, one makes it.
+
+        ``attrs`` belong to the group. ``image`` is the array that viewers show, the first that can be where None.
+
+        Raises
+        ------
+        StoreError
+            when the group exists with another plan, or the plan contradicts the schema.
+        """
+        record = plan_record(arrays, attrs or {})
+        if not self.group_path.exists():
+            partial = partial_name(self.group_path)
+            try:
+                partial.mkdir(parents=True)
+                create_group(partial, arrays, attrs or {}, image)
+                os.rename(partial, self.group_path)
+                sync_folder(self.path)
+                return
+            except OSError as error:
+                # Another process was quicker: its group is compared below.
+                if not self.group_path.exists():
+                    raise refusal(self.group_path, error, 0) from error
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        before = self._group().attrs.get("stxmdist")
+        if before != record:
+            raise StoreError(
+                where=self.group_path,
+                problem="the output was declared before with another plan",
+                got=_difference(record, before),
+                wanted="the same arrays, shapes, chunks, shards, coordinates and attributes under one digest",
+                mend="Raise the stage's version, or delete this folder if nothing refers to it (stxmdist gc)",
+            )
+
+    def _group(self) -> zarr.Group:
+        try:
+            return zarr.open_group(self.group_path, mode="r", zarr_format=3, use_consolidated=False)
+        except (FileNotFoundError, ValueError, KeyError) as error:
+            raise StoreError(
+                where=self.group_path,
+                problem="the output has no arrays",
+                got=f"{type(error).__name__}",
+                wanted="a Zarr group that the stage declared",
+                mend="Run the stage for this scan first",
+            ) from error
+
+    def layout(self, name: str) -> Layout:
+        """How a declared array lies on disk."""
+        array = self.array(name)
+        dims = tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
+        return Layout(name, dims, array.shape, array.dtype, array.chunks, array.shards or array.chunks)
+
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the declared arrays, coordinates not among them."""
+        record: Any = self._group().attrs["stxmdist"]
+        return tuple(record["arrays"])
+
+    def write(
+        self,
+        unit: str,
+        owns: Mapping[str, Sequence[tuple[int, ...]]],
+        name: str,
+        shard_index: Sequence[int],
+        data: np.ndarray[Any, Any],
+    ) -> str:
+        """Write one whole shard; return its path relative to the output's folder (its sha256 is in ``written``).
+
+        Raises
+        ------
+        StoreError
+            for a shard that the unit does not own, data that is not exactly the shard, a unit that has finished, or a
+            file system that refuses.
+        """
+        index = tuple(int(i) for i in shard_index)
+        check_owned(unit, owns, name, index)
+        layout = self.layout(name)
+        region = layout.region(index)
+        shape = tuple(s.stop - s.start for s in region)
+        if data.shape != shape or data.dtype != layout.dtype:
+            raise StoreError(
+                where=f"unit {unit}",
+                problem=f"the data is not exactly shard {index} of {name}",
+                got=f"{data.dtype} {data.shape}",
+                wanted=f"{layout.dtype} {shape}",
+                mend="Write whole shards only, in the declared type",
+            )
+        if self._record(_DONE, unit).exists():
+            raise StoreError(
+                where=f"unit {unit}",
+                problem="the unit has finished, its shards are not written again",
+                got=f"a write of {name} {index}",
+                wanted="no write after the unit was marked",
+                mend="Forget the unit first if it is to run again",
+            )
+        store = ShardStore(self.group_path)
+        # Blocks that hold only the fill value are written too: a missing file always means a missing unit.
+        array = zarr.open_array(store, path=name, mode="r+", zarr_format=3, config={"write_empty_chunks": True})
+        array[region] = data
+        hashes = {f"{GROUP}/{key}": sha256 for key, sha256 in store.sha256.items()}
+        if len(hashes) != 1:
+            raise AssertionError(f"one shard is one file, but zarr wrote {sorted(hashes)}")
+        self.written.update(hashes)
+        return next(iter(hashes))
+
+    def array(self, name: str) -> "zarr.Array[Any]":
+        """A declared array or coordinate, read-only. ``energy_ev`` and the like are found under their axis.
+
+        Raises
+        ------
+        StoreError
+            when there is none of this name.
+        """
+        group = self._group()
+        for key in (name, _COORDINATE_NAMES.get(name, name)):
+            found = group.get(key)
+            if isinstance(found, zarr.Array):
+                return found
+        raise StoreError(
+            where=self.group_path,
+            problem="the output holds no array of this name",
+            got=repr(name),
+            wanted="one of " + ", ".join(sorted(group.array_keys())),
+            mend="Declare it in the stage's plan, or read another",
+        )
+
+    def read(self, name: str, region: Region | None = None) -> np.ndarray[Any, Any]:
+        """The elements of a region (all where None), the fill value (NaN, or a code) where nothing was written.
+
+        Raises
+        ------
+        StoreError
+            when a shard is damaged.
+        """
+        array = self.array(name)
+        try:
+            return np.asarray(array[... if region is None else region])
+        except (ValueError, RuntimeError, OSError) as error:
+            raise StoreError(
+                where=self.group_path / name,
+                problem="a shard cannot be read",
+                got=f"{type(error).__name__}: {error}",
+                wanted="what was written",
+                mend="Run stxmdist verify: it names the file; delete this output's folder and run again",
+            ) from error
+
+    def attrs(self, name: str | None = None) -> dict[str, Any]:
+        """Attributes of an array, or of the group."""
+        return dict((self._group() if name is None else self.array(name)).attrs)
+
+    def coordinates(self) -> dict[str, tuple[np.ndarray[Any, Any], str]]:
+        """Axis -> (values, unit), in the form in which ``declare`` takes them."""
+        group = self._group()
+        record: Any = group.attrs["stxmdist"]
+        found = {}
+        for dim in record["coords"]:
+            about = self.attrs(dim)
+            values = np.asarray(about[LABELS]) if LABELS in about else self.read(dim)
+            found[dim] = (values, str(about["units"]))
+        return found
+
+    def dataset(self) -> "xarray.Dataset":
+        """The group for xarray; values are read when they are used."""
+        import xarray
+
+        return xarray.open_zarr(self.group_path, chunks=None, consolidated=True)
+
+    # --- units ------------------------------------------------------------------------------------------------
+
+    def _record(self, kind: str, unit: str) -> Path:
+        return self.path / kind / f"{quote(unit, safe='')}.json"
+
+    def _records(self, kind: str) -> dict[str, dict[str, Any]]:
+        return {unit: read_json(self._record(kind, unit)) for unit in self._names(kind)}
+
+    def _names(self, kind: str) -> list[str]:
+        folder = self.path / kind
+        if not folder.is_dir():
+            return []
+        return sorted(unquote(path.stem) for path in folder.glob("*.json") if not path.name.startswith("."))
+
+    def mark(self, unit: str, receipt: Mapping[str, Any]) -> None:
+        """Record that a unit finished; its shards were on disk before."""
+        replace_json(self._record(_DONE, unit), plain_json(receipt))
+        self.release(unit)
+
+    def done(self) -> frozenset[str]:
+        """Names of the finished units, without reading their receipts."""
+        return frozenset(self._names(_DONE))
+
+    def receipts(self) -> dict[str, dict[str, Any]]:
+        """What each finished unit left."""
+        return self._records(_DONE)
+
+    def forget(self, unit: str) -> None:
+        """Let a finished unit run again."""
+        self._record(_DONE, unit).unlink(missing_ok=True)
+
+    def quarantine(self, unit: str, reason: Mapping[str, Any]) -> None:
+        """Record that a unit keeps failing, and why: it is not tried again until it is released."""
+        replace_json(self._record(_QUARANTINE, unit), plain_json(reason))
+
+    def quarantined(self) -> dict[str, dict[str, Any]]:
+        """The units that are not tried again, with their reasons."""
+        return self._records(_QUARANTINE)
+
+    def release(self, unit: str | None = None) -> None:
+        """Let a quarantined unit (all where None) be tried again."""
+        for name in self._names(_QUARANTINE) if unit is None else [unit]:
+            self._record(_QUARANTINE, name).unlink(missing_ok=True)
+
+    # --- other files ------------------------------------------------------------------------------------------
+
+    def put(self, name: str, content: bytes) -> str:
+        """Write another file of the output (a report, a figure) whole; return its relative path."""
+        relative = Path(name)
+        if relative.is_absolute() or ".." in relative.parts or relative.parts[0] in (GROUP, _DONE, _QUARANTINE):
+            raise StoreError(
+                where=self.path,
+                problem="this is not a place for a file of the output",
+                got=repr(name),
+                wanted=f"a relative path outside {GROUP}, {_DONE} and {_QUARANTINE}",
+                mend="Name the file otherwise",
+            )
+        self.written[relative.as_posix()] = replace_file(self.path / relative, [content])
+        return relative.as_posix()
+
+    def inventory(self, known: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Relative path -> sha256 of every file to be published; hashes in ``known`` (from receipts) are believed."""
+        believed = {**self.written, **(known or {})}
+        files = {}
+        for path in sorted(self.path.rglob("*")):
+            relative = path.relative_to(self.path)
+            if path.is_file() and relative.parts[0] not in (_DONE, _QUARANTINE) and not _is_partial(relative):
+                name = relative.as_posix()
+                files[name] = believed.get(name) or sha256_of_file(path)
+        return files
+
+
+def _is_partial(relative: Path) -> bool:
+    return any(part.endswith(PARTIAL) for part in relative.parts)
+
+
+def _difference(new: Mapping[str, Any], old: Any) -> str:
+    """Which parts of two plan records differ, in words."""
+    if not isinstance(old, Mapping):
+        return "a group without a plan"
+    parts = []
+    for section in ("arrays", "attrs", "coords"):
+        ours, theirs = new[section], old.get(section, {})
+        parts += [f"{section}: {key}" for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+    return "a difference in " + (", ".join(parts) or "the group's attributes")

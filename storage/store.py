@@ -1,0 +1,192 @@
+"""The store: a folder whose outputs are keyed by digest, and the one switch that makes them visible."""
+
+import fcntl
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.atomic import read_json, replace_json
+from storage.errors import StoreError
+from storage.output import Output
+from storage.publication import Publication, read_publication, write_publication
+
+FORMAT = "stxmdist-store"
+VERSION = 1
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=,@ -]{0,199}")
+
+
+def safe_name(kind: str, name: str) -> str:
+    """A name that is one folder and no way out of it.
+
+    Raises
+    ------
+    StoreError
+        for names with separators, leading dots or characters that file systems dislike.
+    """
+    if not _SAFE_NAME.fullmatch(name):
+        raise StoreError(
+            where=kind,
+            problem=f"the {kind} cannot name a folder of the store",
+            got=repr(name),
+            wanted="1 to 200 letters, digits, or any of _ . + = , @ - and blank, not starting with a dot",
+            mend="Rename it",
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Store:
+    """A campaign's folder: ``stages/<stage>/<scan_id>/<digest>/`` holds outputs, ``published/<stage>.json`` says which count."""
+
+    root: Path
+
+    def __init__(self, root: str | Path) -> None:
+        object.__setattr__(self, "root", Path(root))
+
+    @property
+    def stages_path(self) -> Path:
+        """Where outputs lie, visible or not."""
+        return self.root / "stages"
+
+    @property
+    def published_path(self) -> Path:
+        """Where the publications lie, one JSON file per stage."""
+        return self.root / "published"
+
+    @property
+    def tables_path(self) -> Path:
+        """The link to the digest folder whose tables are current."""
+        return self.root / "tables"
+
+    @property
+    def report_path(self) -> Path:
+        """The link to the digest folder whose report is current."""
+        return self.root / "report"
+
+    @property
+    def _identity_path(self) -> Path:
+        return self.root / "store.json"
+
+    def create(self) -> "Store":
+        """Make the store where there is none; open it where there is one.
+
+        Raises
+        ------
+        StoreError
+            when the folder holds something else, or a store of another version.
+        """
+        if self._identity_path.exists():
+            return self.open()
+        if self.root.is_dir() and any(not entry.name.startswith(".") for entry in self.root.iterdir()):
+            raise StoreError(
+                where=self.root,
+                problem="the folder holds files and is not a store",
+                got=", ".join(sorted(entry.name for entry in self.root.iterdir())[:5]),
+                wanted="an empty folder, or none",
+                mend="Name another folder as the campaign's store",
+            )
+        replace_json(self._identity_path, {"format": FORMAT, "version": VERSION})
+        return self
+
+    def open(self) -> "Store":
+        """Check that this is a store of this version.
+
+        Raises
+        ------
+        StoreError
+            when it is not.
+        """
+        if not self._identity_path.exists():
+            raise StoreError(
+                where=self.root,
+                problem="there is no store here",
+                got="no store.json",
+                wanted=f"a folder that {FORMAT} version {VERSION} made",
+                mend="Run the campaign first, or correct the path of its store",
+            )
+        identity = read_json(self._identity_path)
+        if identity != {"format": FORMAT, "version": VERSION}:
+            raise StoreError(
+                where=self._identity_path,
+                problem="another version of stxmdist wrote this store",
+                got=json.dumps(identity),
+                wanted=json.dumps({"format": FORMAT, "version": VERSION}),
+                mend="Name a new folder as the campaign's store and run again, or use the version that wrote it",
+            )
+        return self
+
+    def output(self, stage: str, scan_id: str, digest: str) -> Output:
+        """The output of one stage for one scan under one digest, whether it exists or not; makes nothing."""
+        return Output(
+            self.stages_path / safe_name("stage", stage) / safe_name("scan_id", scan_id) / safe_name("digest", digest)
+        )
+
+    def publication(self, stage: str) -> Publication | None:
+        """What is visible of a stage, or None."""
+        return read_publication(self.published_path / f"{safe_name('stage', stage)}.json")
+
+    def published_stages(self) -> tuple[str, ...]:
+        """The stages of which something is visible, by name."""
+        return tuple(sorted(path.stem for path in self.published_path.glob("*.json") if not path.name.startswith(".")))
+
+    def publish(self, publication: Publication) -> None:
+        """Make a stage's outputs visible, all at once.
+
+        Raises
+        ------
+        StoreError
+            when a scan's digest folder is not there, or the file cannot be written: what was published stays.
+        """
+        for scan_id, scan in publication.scans.items():
+            output = self.output(publication.stage, scan_id, scan.digest)
+            if not output.path.is_dir():
+                raise StoreError(
+                    where=output.path,
+                    problem=f"scan {scan_id} cannot be published, its output is not there",
+                    got="no such folder",
+                    wanted=f"the output of stage {publication.stage}",
+                    mend="Run the stage for this scan first",
+                )
+        write_publication(self.published_path / f"{safe_name('stage', publication.stage)}.json", publication)
+
+    def published_output(self, stage: str, scan_id: str) -> Output | None:
+        """The visible output of a stage for a scan, or None."""
+        publication = self.publication(stage)
+        if publication is None or scan_id not in publication.scans:
+            return None
+        return self.output(stage, scan_id, publication.scans[scan_id].digest)
+
+    @contextmanager
+    def lock(self, purpose: str = "run") -> Iterator[None]:
+        """Hold the store against a second run; the lock ends with the process, however that dies.
+
+        Raises
+        ------
+        StoreError
+            when another holds it, saying who.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
+                raise StoreError(
+                    where=self.root,
+                    problem="another process is using this store",
+                    got=holder or "a holder that has not yet said its name",
+                    wanted="one run at a time",
+                    mend="Wait for it to end, or stop it; the lock goes with the process",
+                ) from error
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{purpose}, process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            yield
+            os.ftruncate(descriptor, 0)
+        finally:
+            os.close(descriptor)
