@@ -1,0 +1,92 @@
+"""Where a small image lies in a larger one when both have holes: normalised cross-correlation of the overlap only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The best placement of the moving image's first pixel on the fixed grid."""
+
+    row: int
+    column: int
+    score: float
+    """Normalised cross-correlation there; NaN where no placement was possible"""
+    rival: float
+    """The best score elsewhere, more than ``apart_px`` away"""
+
+
+def masked_correlation(
+    fixed: Floats, fixed_known: NDArray[np.bool_], moving: Floats, moving_known: NDArray[np.bool_], least_overlap: float
+) -> NDArray[np.float64]:
+    """Pearson correlation of two masked images at every whole-pixel placement, over the pixels known in both.
+
+    Parameters
+    ----------
+    fixed, fixed_known
+        (Y, X) floating and bool
+    moving, moving_known
+        (V, U) floating and bool
+    least_overlap
+        fraction of moving's known pixels that must fall on known pixels; NaN elsewhere
+
+    Returns
+    -------
+    correlation
+        (Y + V - 1, X + U - 1); element [r + V - 1, c + U - 1] is for moving's pixel [0, 0] on fixed's [r, c]
+
+    Source: Padfield, IEEE Trans. Image Process. 21, 2706 (2012), equations 10 and 11.
+    """
+    shape = tuple(a + b - 1 for a, b in zip(fixed.shape, moving.shape, strict=True))
+    padded = [fft.next_fast_len(n, real=True) for n in shape]
+
+    def spectrum(image: Floats) -> NDArray[np.complex128]:
+        return np.asarray(fft.rfft2(image, padded))
+
+    def back(product: NDArray[np.complex128]) -> NDArray[np.float64]:
+        return np.asarray(fft.irfft2(product, padded)[: shape[0], : shape[1]])
+
+    # Subtracting the means first changes nothing in the result and keeps the small differences below accurate.
+    f = np.where(fixed_known, fixed - fixed[fixed_known].mean(), 0.0)
+    m = np.where(moving_known, moving - moving[moving_known].mean(), 0.0)[::-1, ::-1]
+    f_mask, m_mask = spectrum(fixed_known.astype(float)), spectrum(moving_known[::-1, ::-1].astype(float))
+    f_one, m_one, f_two, m_two = spectrum(f), spectrum(m), spectrum(f * f), spectrum(m * m)
+    count = np.round(back(f_mask * m_mask))
+    enough = count >= max(2.0, least_overlap * float(moving_known.sum()))
+    n = np.where(enough, count, 1.0)
+    f_sum, m_sum = back(f_one * m_mask), back(f_mask * m_one)
+    numerator = back(f_one * m_one) - f_sum * m_sum / n
+    f_var = back(f_two * m_mask) - f_sum**2 / n
+    m_var = back(f_mask * m_two) - m_sum**2 / n
+    # Where one of them is flat in the overlap the correlation is rounding over rounding.
+    floor_f, floor_m = 1e-6 * float((f * f).max()), 1e-6 * float((m * m).max())
+    good = enough & (f_var > floor_f) & (m_var > floor_m)
+    return np.where(good, numerator / np.sqrt(np.where(good, f_var * m_var, 1.0)), np.nan)
+
+
+def best_placement(
+    correlation: NDArray[np.float64],
+    moving_shape: tuple[int, int],
+    near: tuple[float, float],
+    radius_px: float,
+    apart_px: float,
+) -> Peak:
+    """The largest correlation within a radius of the expected place of moving's first pixel, and the best apart from it."""
+    rows = np.arange(correlation.shape[0])[:, None] - (moving_shape[0] - 1)
+    columns = np.arange(correlation.shape[1])[None, :] - (moving_shape[1] - 1)
+    within = np.hypot(rows - near[0], columns - near[1]) <= radius_px
+    allowed = np.where(within & np.isfinite(correlation), correlation, -np.inf)
+    place = int(np.argmax(allowed))
+    row, column = divmod(place, correlation.shape[1])
+    score = float(allowed[row, column])
+    if not np.isfinite(score):
+        return Peak(round(near[0]), round(near[1]), float("nan"), float("nan"))
+    row, column = row - (moving_shape[0] - 1), column - (moving_shape[1] - 1)
+    elsewhere = allowed[np.hypot(rows - row, columns - column) > apart_px]
+    rival = float(elsewhere.max()) if elsewhere.size else float("nan")
+    return Peak(row, column, score, rival if np.isfinite(rival) else float("nan"))

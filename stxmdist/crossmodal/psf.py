@@ -1,0 +1,74 @@
+"""The point spread function of a zone plate, and imaging through it: transmission is averaged, not optical density."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, optimize, special
+
+Floats = NDArray[np.floating]
+
+SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
+
+
+def zone_plate_intensity(radius_nm: Floats, outer_zone_nm: float, central_stop: float = 0.0) -> NDArray[np.float64]:
+    """Annular Airy pattern of a zone plate, 1 at the centre, in its first order focus.
+
+    ``((2 J1(v)/v - c^2 2 J1(c v)/(c v)) / (1 - c^2))^2`` with v = pi r / (outer zone width), the same at all energies.
+
+    Parameters
+    ----------
+    radius_nm
+        any shape, nm
+    outer_zone_nm
+        width of the outermost zone, nm
+    central_stop
+        diameter of the central stop over that of the zone plate
+
+    Source: Born, Wolf, Principles of Optics, 8.6.2; Michette, Optical Systems for Soft X Rays (1986), 8.
+    """
+    v = np.pi * np.asarray(radius_nm, dtype=np.float64) / outer_zone_nm
+    amplitude = _jinc(v) - central_stop**2 * _jinc(central_stop * v)
+    return np.asarray((amplitude / (1.0 - central_stop**2)) ** 2)
+
+
+def _jinc(v: Floats) -> NDArray[np.float64]:
+    """2 J1(v) / v, 1 at 0."""
+    safe = np.where(np.abs(v) < 1e-9, 1.0, v)
+    return np.asarray(np.where(np.abs(v) < 1e-9, 1.0, 2.0 * special.j1(safe) / safe))
+
+
+def zone_plate_sigma_nm(outer_zone_nm: float, central_stop: float = 0.0) -> float:
+    """Sigma in nm of the Gaussian with the full width at half maximum of the zone plate's pattern (0.437 outer zones).
+
+    A Gaussian has no rings: a few per cent of the light beyond the first of them are left out.
+    """
+    half = optimize.brentq(
+        lambda radius: float(zone_plate_intensity(np.asarray(radius), 1.0, central_stop)) - 0.5, 1e-6, 1.2
+    )
+    return float(2.0 * half * outer_zone_nm * SIGMA_PER_FWHM)
+
+
+def blur_transmission(transmission: Floats, sigma_px: float) -> NDArray[np.float64]:
+    """Image of a transmission through a Gaussian PSF; what is not known (NaN) takes no part and stays NaN.
+
+    Parameters
+    ----------
+    transmission
+        (..., Y, X) floating; the last two axes are blurred
+    sigma_px
+        sigma of the PSF in pixels; 0 or less: nothing is done
+    """
+    values = np.asarray(transmission, dtype=np.float64)
+    if sigma_px <= 0:
+        return values.copy()
+    known = np.isfinite(values)
+    sigma = (0.0,) * (values.ndim - 2) + (sigma_px, sigma_px)
+    total = ndimage.gaussian_filter(np.where(known, values, 0.0), sigma, mode="nearest")
+    if known.all():
+        return np.asarray(total)
+    weight = ndimage.gaussian_filter(known.astype(np.float64), sigma, mode="nearest")
+    return np.asarray(np.where(known, total / np.where(weight > 0, weight, 1.0), np.nan))
+
+
+def blur_optical_density(optical_density: Floats, sigma_px: float) -> NDArray[np.float64]:
+    """Optical density (natural logarithm) as it would be measured through a Gaussian PSF: blurred as transmission."""
+    return np.asarray(-np.log(blur_transmission(np.exp(-np.asarray(optical_density, dtype=np.float64)), sigma_px)))
