@@ -76,7 +76,7 @@ def best_placement(
     radius_px: float,
     apart_px: float,
 ) -> Peak:
-    """The largest correlation within a radius of the expected place of moving's first pixel, and the best apart from it."""
+    """The largest correlation within a radius of the expected place of moving's first pixel, and the best apart."""
     rows = np.arange(correlation.shape[0])[:, None] - (moving_shape[0] - 1)
     columns = np.arange(correlation.shape[1])[None, :] - (moving_shape[1] - 1)
     within = np.hypot(rows - near[0], columns - near[1]) <= radius_px
