@@ -31,7 +31,7 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
     cells = row.cells
 
     def wrong(column: str, problem: str, wanted: str, mend: str, got: str | None = None) -> None:
-        where = f"{row.scan_id}, {column}" if row.scan_id and column != "scan_id" else column
+        where = ", ".join(part for part in (row.scan_id, column) if part)
         said = repr(cells[column]) if got is None else got
         problems.append(Problem(sheet, row.line, where, problem, said, wanted, mend))
 
@@ -164,9 +164,13 @@ def _check_file(cells: Mapping[str, str], file: Path, excluded: bool, wrong: Com
         return
     if excluded or file.is_file():
         return
-    near = nearest(file.name, [f.name for f in sorted(file.parent.iterdir())]) if file.parent.is_dir() else None
+    near = None
+    if file.parent.is_dir() and not file.exists():
+        near = nearest(file.name, [other.name for other in sorted(file.parent.iterdir()) if other.is_file()])
     if file.is_dir():
         got = f"a folder, {file}"
+    elif file.exists():
+        got = f"no regular file, {file}"
     elif file.parent.is_dir():
         got = f"no such file, {file}"
     else:

@@ -109,6 +109,8 @@ def examine(path: str | Path) -> tuple[Campaign | None, tuple[Problem, ...]]:
     wrong_file = any(problem.file == path and not problem.warning for problem in problems)
     if manifest is None or sheet is None or sheet.fatal or wrong_file:
         return None, tuple(problems)
+    if sheet.scans and all(scan.exclude for scan in sheet.scans) and not sheet.rejected:
+        problems.append(_nothing_left(sheet))
     stages = {name: dict(options or {}) for name, options in (manifest.stages or {}).items()}
     campaign = Campaign(
         path=path,
@@ -127,6 +129,12 @@ def examine(path: str | Path) -> tuple[Campaign | None, tuple[Problem, ...]]:
         lines=text.lines,
     )
     return campaign, tuple(problems)
+
+
+def _nothing_left(sheet: Sheet) -> Problem:
+    got = f"{len(sheet.scans)} rows, all excluded"
+    mend = "Empty the cell `exclude` of the scans to process"
+    return Problem(sheet.path, None, "exclude", "no scan is left to process", got, "one included scan or more", mend)
 
 
 def _sheet_of(path: Path, text: Text) -> Sheet | None:
@@ -155,34 +163,27 @@ def _manifest_of(path: Path, text: Text) -> tuple[Manifest | None, list[Problem]
     except ValidationError as error:
         problems.extend(explain(path, text, mistake) for mistake in error.errors())
     problems.extend(_stage_problems(path, text))
-    if "://" in str(text.value.get("store", "")):
-        got = repr(text.value["store"])
-        problems.append(
-            Problem(
-                path,
-                text.lines.get("store"),
-                "store",
-                "buckets are not written yet",
-                got,
-                "a folder",
-                "Name a folder, relative to the campaign file",
-            )
-        )
+    problems.extend(_store_problems(path, text))
+    # The spectra are looked at even where other keys have mistakes, so that all are told at once.
+    references = _references_of(path, text)
+    if references is not None:
+        problems.extend(_reference_problems(path, text.lines, references))
+    if text.value.get("chemistry") == "custom" and (references is not None or not text.value.get("references")):
+        problems.extend(_missing_references(path, text.lines, references, "chemistry custom"))
     if manifest is not None:
-        if manifest.references is not None:
-            references = _absolute(manifest.references, path.parent)
-            manifest = manifest.model_copy(update={"references": references})
-            problems.extend(_reference_problems(path, text.lines, references))
-        if manifest.chemistry == "custom":
-            problems.extend(_missing_references(path, text.lines, manifest.references, "chemistry custom"))
+        manifest = manifest.model_copy(update={"references": references})
     problems.sort(key=lambda problem: problem.line or 0)
     return manifest, problems
 
 
-def _absolute(references: References, folder: Path) -> References:
-    """References with absolute paths."""
-    paths = {name: getattr(references, name) for name in ("discharged", "charged", "i0")}
-    return references.model_copy(update={name: folder / file for name, file in paths.items() if file is not None})
+def _references_of(path: Path, text: Text) -> References | None:
+    """The spectra with absolute paths; None where none are named or their keys have mistakes."""
+    try:
+        references = References.model_validate(text.value.get("references"))
+    except ValidationError:
+        return None
+    files = {name: getattr(references, name) for name in ("discharged", "charged", "i0")}
+    return references.model_copy(update={name: path.parent / file for name, file in files.items() if file is not None})
 
 
 def _reference_problems(path: Path, lines: dict[str, int], references: References) -> Iterable[Problem]:
@@ -231,6 +232,18 @@ def _missing_references(
         "references: {discharged: FILE, charged: FILE}, each two columns, energy in eV and absorption",
         "Add both spectra, or choose " + one_of(CHEMISTRIES[:-1]),
     )
+
+
+def _store_problems(path: Path, text: Text) -> Iterable[Problem]:
+    """A store is a folder, there already or not."""
+    store, line = text.value.get("store"), text.lines.get("store")
+    if not isinstance(store, str) or not store:
+        return
+    wanted = "a folder, relative to the campaign file"
+    if "://" in store:
+        yield Problem(path, line, "store", "buckets are not written yet", repr(store), wanted, "Name a folder")
+    elif (path.parent / store).exists() and not (path.parent / store).is_dir():
+        yield Problem(path, line, "store", "the store is not a folder", f"a file, {store!r}", wanted, "Name another")
 
 
 def _stage_problems(path: Path, text: Text) -> Iterable[Problem]:

@@ -72,6 +72,9 @@ def _rows_of(path: Path) -> tuple[list[Row], list[Problem]]:
         )
         return [], [problem("the sample sheet cannot be read", what, "a sample sheet", mend)]
     data = path.read_bytes()
+    if b"\0" in data[:4096]:
+        got = "a spreadsheet program's own file" if data.startswith((b"PK", b"\xd0\xcf")) else "binary data"
+        return [], [problem("the sample sheet is not text", got, wanted, "Save it as CSV UTF-8")]
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

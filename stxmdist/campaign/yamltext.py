@@ -10,8 +10,11 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from stxmdist.campaign.problems import Problem
 
-PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
+PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
 """Dates are left out: a name that looks like one is text."""
+
+MOST_VALUES = 20_000
+"""Far more than a person writes; anchors that repeat anchors could otherwise fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,15 @@ def _plain(
     if node in above:
         wrong("this anchor holds itself", "a circle", "plain values", "Write the values out")
         return None
+    if len(lines) > MOST_VALUES:
+        if not any(found.problem == "there are too many values" for found in problems):
+            wrong("there are too many values", f"more than {MOST_VALUES}", "a campaign", "Write less", key="")
+        return None
+    if str(node.tag) not in PLAIN_TAGS:
+        if str(node.tag) == "tag:yaml.org,2002:timestamp":
+            return str(node.value)
+        wrong("tags are not read", str(node.tag), "plain text, numbers, true or false", "Remove the tag")
+        return None
     inside = (*above, node)
     if isinstance(node, MappingNode):
         values: dict[str, Any] = {}
@@ -114,11 +126,6 @@ def _plain(
             _plain(item, f"{where}.{i}" if where else str(i), path, yaml, lines, problems, inside)
             for i, item in enumerate(node.value)
         ]
-    if str(node.tag) not in PLAIN_TAGS:
-        if str(node.tag) == "tag:yaml.org,2002:timestamp":
-            return str(node.value)
-        wrong("tags are not read", str(node.tag), "plain text, numbers, true or false", "Remove the tag")
-        return None
     try:
         return yaml.constructor.construct_object(node)
     except (ValueError, YAMLError):

@@ -1,0 +1,250 @@
+"""A campaign file and a sample sheet to complete, from a folder of beamline files."""
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stxmdist.campaign.scan import COLUMNS
+from stxmdist.errors import InputError
+
+if TYPE_CHECKING:
+    from stxmdist.readers.recording import Description
+
+
+Describe = Callable[[Path], "Description"]
+
+EDGES = (
+    # Chemistry, edge, photon energies in eV that a scan of the edge covers.
+    ("LMO", "Mn L", 640.0, 655.0),
+    ("LFP", "Fe L", 706.0, 722.0),
+    ("LCO", "Co L", 778.0, 794.0),
+    ("NMC", "Ni L", 852.0, 872.0),
+)
+
+IGNORED_NAMES = re.compile(r"^\.|\.(xim|csv|yaml|yml|md|pdf|png|jpg|parquet|py|log)$", re.IGNORECASE)
+"""Frames of an SDF scan belong to their header, and the rest is no beamline's."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One beamline file of the folder."""
+
+    scan_id: str
+    file: Path
+    """Relative to the folder."""
+    modality: str
+    """Empty where the file is of neither kind."""
+    reason: str
+    """Why the scan is excluded; empty if it is not."""
+    about: str
+    """Kind and energies in a few words."""
+    energies_ev: tuple[float, float] | None
+    """Lowest and highest photon energy."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """What ``init`` wrote."""
+
+    campaign: Path
+    sheet: Path
+    entries: tuple[Entry, ...]
+    not_understood: tuple[tuple[Path, str], ...]
+    """Files that no reader knows, with what the readers said."""
+
+
+def init(folder: str | Path, describe: Describe | None = None) -> Started:
+    """Write ``campaign.yaml`` and ``samples.csv`` into a folder of beamline files; neither is ever overwritten.
+
+    Parameters
+    ----------
+    describe
+        from a path to what the file holds, raising InputError where nothing knows it; the readers unless said.
+    """
+    folder = Path(folder).absolute()
+    if describe is None:
+        from stxmdist.readers import describe as describe_file
+
+        describe = describe_file
+    if not folder.is_dir():
+        got = "a file" if folder.exists() else "no such folder"
+        raise InputError(
+            where=folder,
+            problem="there is nothing to start from",
+            got=got,
+            wanted="a folder of beamline files",
+            mend="Correct the path",
+        )
+    campaign, sheet = folder / "campaign.yaml", folder / "samples.csv"
+    for path in (campaign, sheet):
+        if path.exists() or path.is_symlink():
+            raise InputError(
+                where=path,
+                problem="this file is there already and is never overwritten",
+                got=f"{path.lstat().st_size} bytes",
+                wanted="a folder without campaign.yaml and samples.csv",
+                mend="Go on with it, or move it away first",
+            )
+    entries, unknown = _entries(folder, describe)
+    if not entries:
+        raise InputError(
+            where=folder,
+            problem="no beamline file was found",
+            got=f"{len(unknown)} files that no reader knows" if unknown else "no files",
+            wanted="SDF (.hdr), NXstxm or CXI files, here or in folders below",
+            mend="Look at one of them with `stxmdist inspect FILE`",
+        )
+    chemistry, why = _chemistry(entries)
+    _write_new(sheet, _sheet_text(entries))
+    _write_new(campaign, _campaign_text(folder.name, chemistry, why, entries))
+    return Started(campaign, sheet, tuple(entries), tuple(unknown))
+
+
+def _entries(folder: Path, describe: Describe) -> tuple[list[Entry], list[tuple[Path, str]]]:
+    """Every beamline file below a folder, and the files that no reader knows."""
+    entries: list[Entry] = []
+    unknown: list[tuple[Path, str]] = []
+    taken: Counter[str] = Counter()
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        hidden = any(part.startswith(".") or part.endswith(".zarr") for part in relative.parts[:-1])
+        if hidden or IGNORED_NAMES.search(path.name) or not path.is_file():
+            continue
+        try:
+            described = describe(path)
+        except InputError as error:
+            unknown.append((relative, error.sentence))
+            continue
+        modality, reason = _use_of(described)
+        energies = _energies_ev(described)
+        name = _scan_id(path.stem)
+        taken[name.casefold()] += 1
+        if taken[name.casefold()] > 1:
+            name = f"{name}-{taken[name.casefold()]}"
+        entries.append(Entry(name, relative, modality, reason, _about(energies, described.kind), energies))
+    return entries, unknown
+
+
+def _use_of(described: "Description") -> tuple[str, str]:
+    """Modality of a file and why it is left out, if it is."""
+    kind = described.kind.casefold()
+    modality = "ptychography" if "ptychography" in kind else "stxm"
+    if not described.usable:
+        return modality, described.refusal or f"a {described.kind} is not processed"
+    if modality == "stxm" and kind == "image":
+        return modality, "one energy only: a state of charge needs a stack"
+    return modality, ""
+
+
+def _scan_id(stem: str) -> str:
+    """A name that every file system takes, from the stem of a file."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:90] or "scan"
+
+
+def _energies_ev(described: "Description") -> tuple[float, float] | None:
+    """Lowest and highest photon energy that a description names."""
+    numbers: list[float] = []
+    for key, value in described.facts.items():
+        if "energ" in key and key.endswith("ev"):
+            several = value if isinstance(value, list | tuple) else [value]
+            numbers.extend(float(item) for item in several if isinstance(item, int | float))
+    # A step or a resolution in eV is a fact too; no soft X-ray edge lies that low.
+    numbers = [number for number in numbers if number > 50.0]
+    return (min(numbers), max(numbers)) if numbers else None
+
+
+def _about(energies_ev: tuple[float, float] | None, kind: str) -> str:
+    """Kind and energies in a few words."""
+    if energies_ev is None:
+        return kind
+    low, high = energies_ev
+    return f"{kind}, {low:.1f} eV" if low == high else f"{kind}, {low:.1f} to {high:.1f} eV"
+
+
+def _chemistry(entries: Iterable[Entry]) -> tuple[str, str]:
+    """The chemistry whose edge most of the scans cover, and why."""
+    votes: Counter[tuple[str, str]] = Counter()
+    for entry in entries:
+        if entry.reason or entry.energies_ev is None:
+            continue
+        lowest, highest = entry.energies_ev
+        votes.update((name, edge) for name, edge, low, high in EDGES if lowest <= low and highest >= high)
+    if not votes:
+        return "LFP", "a guess: no scan covers the Fe, Co, Ni or Mn L edge"
+    (name, edge), count = votes.most_common(1)[0]
+    return name, f"a guess: {count} scan{'' if count == 1 else 's'} over the {edge} edge"
+
+
+def _sheet_text(entries: Iterable[Entry]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for entry in entries:
+        row = {"scan_id": entry.scan_id, "file": entry.file.as_posix(), "modality": entry.modality}
+        if entry.reason:
+            row |= {"exclude": "true", "reason": entry.reason}
+        writer.writerow(row)
+    return text.getvalue()
+
+
+TEMPLATE = """\
+# A campaign of stxmdist: complete samples.csv, then
+#     stxmdist validate campaign.yaml
+#     stxmdist plan campaign.yaml
+#     stxmdist run campaign.yaml
+
+name: {name}
+
+# Where results go: a folder, relative to this file. Results of other options are written beside, never over.
+store: store
+
+# One row per scan. Every scan needs an electrode_id; the statistics explain by cycle, c_rate, direction and soc_*.
+#   cycle 0 is pristine | c_rate 0.1 is C/10 | direction charge or discharge | soc_* 0 discharged to 1 charged
+#   pair_id: the same word on the STXM and the ptychography scan of one region
+#   roi_rule: random, systematic or convenience, how the region was chosen
+#   exclude: true leaves a scan out, with a reason
+samples: samples.csv
+
+# LFP, NMC, NCA, LCO, LMO, or custom with references. {why}
+chemistry: {chemistry}
+
+# Measured spectra, two columns: photon energy in eV and value. Without them the built-in end-members are used.
+# references:
+#   discharged: spectra/discharged.txt
+#   charged: spectra/charged.txt
+#   i0: spectra/i0.txt          # where the scans have no particle-free pixels
+#   thickness_unit: reference   # or nm, if the end-members are absorption per nm
+
+# Options of the stages; what is not written has its default.
+stages: {{}}
+
+# Worker processes on this machine; or `cluster: tcp://host:8786` for a running Dask scheduler.
+cluster:
+  # workers: 2                  # the cores of this machine unless said
+  threads: 1
+  memory_limit: 1GB
+
+# Every random number follows from it.
+seed: 0
+
+# Found here:
+{found}
+"""
+
+
+def _campaign_text(name: str, chemistry: str, why: str, entries: Iterable[Entry]) -> str:
+    found = "\n".join(f"#   {entry.scan_id}: {entry.about}" for entry in entries)
+    quoted = json.dumps(name, ensure_ascii=False)  # YAML reads the same quotation marks
+    return TEMPLATE.format(name=quoted, chemistry=chemistry, why=why[0].upper() + why[1:] + ".", found=found)
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that was not there; another program may have been faster."""
+    with path.open("x", encoding="utf-8", newline="") as file:
+        file.write(text)
