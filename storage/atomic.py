@@ -3,11 +3,14 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from storage.errors import StoreError
 
@@ -89,9 +92,22 @@ def replace_file(path: Path, parts: Sequence[bytes | memoryview]) -> str:
     return digest.hexdigest()
 
 
+def plain_json(value: Any) -> Any:
+    """numpy scalars, arrays and paths as JSON says them; a number that is not finite becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain_json(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
 def replace_json(path: Path, content: Any) -> str:
-    """Write JSON (sorted keys, indented, no NaN) as :func:`replace_file` does."""
-    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    """Write JSON (sorted keys, indented) as :func:`replace_file` does; see :func:`plain_json` for what it takes."""
+    text = json.dumps(plain_json(content), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     return replace_file(path, [(text + "\n").encode()])
 
 

@@ -1,4 +1,4 @@
-"""What an output will hold: each array's shape, chunks and shards, its coordinates, and the group on disk made from it."""
+"""What an output will hold: shape, chunks and shards of each array, coordinates, and the group on disk made from it."""
 
 import math
 import warnings
@@ -11,12 +11,16 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
 
+from storage.atomic import plain_json
 from storage.chunking import Shape, chunks_within, codecs_of, shard_indices, shard_plan, shard_region
 from storage.digests import digest_of
 from storage.errors import StoreError
 from storage.ome import is_image, ome_zarr_metadata
 from storage.schema import COORDINATES, array_spec
 from storage.shards import ShardStore
+
+Coordinates = dict[str, tuple[np.ndarray[Any, Any], str]]
+"""Axis -> (values, unit)."""
 
 LABELS = "labels"
 """Attribute of a coordinate whose values are words."""
@@ -120,20 +124,7 @@ class Layout:
         }
 
 
-def plain_json(value: Any) -> Any:
-    """numpy scalars, arrays and paths as JSON says them."""
-    if isinstance(value, Mapping):
-        return {str(key): plain_json(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain_json(value.tolist())
-    if isinstance(value, np.generic):
-        return plain_json(value.item())
-    if isinstance(value, list | tuple):
-        return [plain_json(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def gather_coordinates(plans: Sequence[ArrayPlan], layouts: Sequence[Layout]) -> dict[str, tuple[np.ndarray[Any, Any], str]]:
+def gather_coordinates(plans: Sequence[ArrayPlan], layouts: Sequence[Layout]) -> Coordinates:
     """Axis -> (values, unit) over all arrays of a group, after checking that they agree on every axis.
 
     Raises
@@ -147,7 +138,7 @@ def gather_coordinates(plans: Sequence[ArrayPlan], layouts: Sequence[Layout]) ->
             known, by = lengths.setdefault(dim, (n, layout.name))
             if known != n:
                 raise _disagreement(dim, f"{n} in {layout.name}", f"{known} as in {by}")
-    coords: dict[str, tuple[np.ndarray[Any, Any], str]] = {}
+    coords: Coordinates = {}
     names = {spec.name: dim for dim, spec in COORDINATES.items()}
     for plan in plans:
         for key, (raw, unit) in plan.coords.items():
@@ -172,7 +163,7 @@ def _disagreement(dim: str, got: str, wanted: str) -> StoreError:
 
 
 def plan_record(plans: Sequence[ArrayPlan], attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a declaration says, small enough to lie in the group's attributes: two plans are one if these are equal."""
+    """All that a declaration says, small enough for the group's attributes: two plans are one if these are equal."""
     layouts = [plan.layout() for plan in plans]
     coords = gather_coordinates(plans, layouts)
     return {

@@ -22,9 +22,7 @@ def _scale_and_start(values: np.ndarray[Any, np.dtype[Any]] | None) -> tuple[flo
     return step, float(values[0])
 
 
-def ome_zarr_metadata(
-    name: str, dims: Sequence[str], coords: Mapping[str, tuple[Any, str]]
-) -> dict[str, Any]:
+def ome_zarr_metadata(name: str, dims: Sequence[str], coords: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
     """The ``ome`` attribute of the group that holds image ``name``.
 
     Axes y and x carry scale and translation from their coordinates (pixel centres, mean spacing); an axis before them

@@ -14,13 +14,15 @@ import zarr
 from storage.atomic import PARTIAL, partial_name, read_json, refusal, replace_file, replace_json, sync_folder
 from storage.digests import sha256_of_file
 from storage.errors import StoreError
-from storage.layout import LABELS, ArrayPlan, Layout, create_group, plain_json, plan_record
+from storage.layout import LABELS, ArrayPlan, Coordinates, Layout, create_group, plan_record
 from storage.ownership import check_owned
 from storage.schema import COORDINATES
 from storage.shards import ShardStore
 
 if TYPE_CHECKING:
     import xarray
+
+__all__ = ["GROUP", "ArrayPlan", "Layout", "Output"]
 
 GROUP = "data.zarr"
 _DONE, _QUARANTINE = "units", "quarantine"
@@ -156,6 +158,11 @@ class Output:
         self.written.update(hashes)
         return next(iter(hashes))
 
+    def absent(self, name: str) -> list[tuple[int, ...]]:
+        """Indices of the shards that no unit has written; a reader gets the fill value there."""
+        folder = self.group_path / name / "c"
+        return [index for index in self.layout(name).indices() if not folder.joinpath(*map(str, index)).is_file()]
+
     def array(self, name: str) -> "zarr.Array[Any]":
         """A declared array or coordinate, read-only. ``energy_ev`` and the like are found under their axis.
 
@@ -201,11 +208,11 @@ class Output:
         """Attributes of an array, or of the group."""
         return dict((self._group() if name is None else self.array(name)).attrs)
 
-    def coordinates(self) -> dict[str, tuple[np.ndarray[Any, Any], str]]:
+    def coordinates(self) -> Coordinates:
         """Axis -> (values, unit), in the form in which ``declare`` takes them."""
         group = self._group()
         record: Any = group.attrs["stxmdist"]
-        found = {}
+        found: Coordinates = {}
         for dim in record["coords"]:
             about = self.attrs(dim)
             values = np.asarray(about[LABELS]) if LABELS in about else self.read(dim)
@@ -216,7 +223,8 @@ class Output:
         """The group for xarray; values are read when they are used."""
         import xarray
 
-        return xarray.open_zarr(self.group_path, chunks=None, consolidated=True)
+        dataset: xarray.Dataset = xarray.open_zarr(self.group_path, chunks=None, consolidated=True)
+        return dataset
 
     # --- units ------------------------------------------------------------------------------------------------
 
@@ -234,7 +242,7 @@ class Output:
 
     def mark(self, unit: str, receipt: Mapping[str, Any]) -> None:
         """Record that a unit finished; its shards were on disk before."""
-        replace_json(self._record(_DONE, unit), plain_json(receipt))
+        replace_json(self._record(_DONE, unit), receipt)
         self.release(unit)
 
     def done(self) -> frozenset[str]:
@@ -251,7 +259,7 @@ class Output:
 
     def quarantine(self, unit: str, reason: Mapping[str, Any]) -> None:
         """Record that a unit keeps failing, and why: it is not tried again until it is released."""
-        replace_json(self._record(_QUARANTINE, unit), plain_json(reason))
+        replace_json(self._record(_QUARANTINE, unit), reason)
 
     def quarantined(self) -> dict[str, dict[str, Any]]:
         """The units that are not tried again, with their reasons."""

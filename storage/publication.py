@@ -45,7 +45,7 @@ class Publication:
     scans: dict[str, PublishedScan]
 
     def as_json(self) -> dict[str, Any]:
-        """The publication as JSON can say it."""
+        """The publication in lists and mappings."""
         return asdict(self)
 
     @classmethod

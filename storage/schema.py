@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from storage.columns import TABLES, ColumnSpec, TableSpec
 from storage.errors import StoreError
+
+__all__ = ["ARRAYS", "COORDINATES", "TABLES", "ArraySpec", "ColumnSpec", "CoordinateSpec", "TableSpec", "array_spec"]
 
 Codec = Literal["fast", "small"]
 """``fast``: bit-shuffle + lz4, for frames and floats. ``small``: bit-shuffle + zstd, for labels and masks."""
@@ -111,32 +114,59 @@ _ARRAYS = (
     # ingest
     ArraySpec("counts", _EYX, "float32", "count", "transmitted signal as the detector gave it, NaN where not measured"),
     ArraySpec(
-        "frame_class", _E, "uint8", "", "mask class of each frame", MISSING, "small", also_dims=(("energy", "position"),)
+        "frame_class",
+        _E,
+        "uint8",
+        "",
+        "mask class of each frame",
+        MISSING,
+        "small",
+        also_dims=(("energy", "position"),),
     ),
     ArraySpec("dwell_ms", _E, "float64", "ms", "exposure of one pixel"),
     ArraySpec("ring_current_ma", _E, "float64", "mA", "electron current in the storage ring"),
     ArraySpec(
-        "frames", ("energy", "position", "qy", "qx"), "uint16|uint32", "count",
-        "far-field diffraction frames, zero frequency at index n // 2", whole=("qy", "qx"),
+        "frames",
+        ("energy", "position", "qy", "qx"),
+        "uint16|uint32",
+        "count",
+        "far-field diffraction frames, zero frequency at index n // 2",
+        whole=("qy", "qx"),
     ),
-    ArraySpec("positions_um", ("energy", "position", "axis"), "float64", "um", "where the beam meets the sample, (y, x)"),
+    ArraySpec(
+        "positions_um", ("energy", "position", "axis"), "float64", "um", "where the beam meets the sample, (y, x)"
+    ),
     ArraySpec("detector_mask", ("qy", "qx"), "uint8", "", "0 where the detector pixel is good", 1, "small"),
     ArraySpec(
-        "illumination", ("mode", "qy", "qx"), "complex64", "1", "illumination that came with the file, on the sample",
+        "illumination",
+        ("mode", "qy", "qx"),
+        "complex64",
+        "1",
+        "illumination that came with the file, on the sample",
         whole=("mode", "qy", "qx"),
     ),
     # reconstruct
     ArraySpec("object_tile", _TILE, "complex64", "1", "complex transmission of one tile", whole=("ty", "tx")),
     ArraySpec("object_half_a", _TILE, "complex64", "1", "the same from one half of the positions", whole=("ty", "tx")),
     ArraySpec("object_half_b", _TILE, "complex64", "1", "the same from the other half", whole=("ty", "tx")),
-    ArraySpec("tile_illumination", _TILE, "float32", "1", "summed probe intensity over each object pixel",
-              whole=("ty", "tx")),
     ArraySpec(
-        "probe", ("energy", "tile", "mode", "qy", "qx"), "complex64", "sqrt(count)", "illumination on the sample, by mode",
+        "tile_illumination", _TILE, "float32", "1", "summed probe intensity over each object pixel", whole=("ty", "tx")
+    ),
+    ArraySpec(
+        "probe",
+        ("energy", "tile", "mode", "qy", "qx"),
+        "complex64",
+        "sqrt(count)",
+        "illumination on the sample, by mode",
         whole=("mode", "qy", "qx"),
     ),
-    ArraySpec("tile_positions_px", ("energy", "tile", "position", "axis"), "float64", "px",
-              "refined positions in the tile, (row, column) of the window's corner"),
+    ArraySpec(
+        "tile_positions_px",
+        ("energy", "tile", "position", "axis"),
+        "float64",
+        "px",
+        "refined positions in the tile, (row, column) of the window's corner",
+    ),
     ArraySpec("error", ("energy", "tile", "iteration"), "float32", "1", "amplitude residual after each iteration"),
     ArraySpec("frc", ("energy", "tile", "frequency"), "float32", "1", "Fourier ring correlation of the two halves"),
     # stitch
@@ -153,8 +183,13 @@ _ARRAYS = (
     ArraySpec("particle_free", _YX, "uint8", "", "1 where no particle stands", 0, "small"),
     # align
     ArraySpec("transmission", _EYX, "float32", "1", "transmission on the common grid, NaN outside the frame", whole=_E),
-    ArraySpec("effective_counts", _E, "float64", "count",
-              "photons per pixel at full transmission, after resampling: Var(T) = T / effective_counts"),
+    ArraySpec(
+        "effective_counts",
+        _E,
+        "float64",
+        "count",
+        "photons per pixel at full transmission, after resampling: Var(T) = T / effective_counts",
+    ),
     ArraySpec("shift_px", ("energy", "axis"), "float64", "px", "how far each image was moved, (y, x)"),
     ArraySpec("shift_quality", _E, "float64", "1", "height of the correlation peak"),
     ArraySpec("mean_od", _E, "float64", "1", "mean optical density over the particles"),
@@ -163,7 +198,9 @@ _ARRAYS = (
     ArraySpec("aligned_class", _YX, "uint8", "", "mask class of each pixel after alignment", MISSING, "small"),
     # fit
     ArraySpec("thickness_nm", ("component", "y", "x"), "float32", "nm", "thickness of (discharged, charged) material"),
-    ArraySpec("thickness_covariance", ("pair", "y", "x"), "float32", "nm2", "covariance of the two thicknesses: 00, 01, 11"),
+    ArraySpec(
+        "thickness_covariance", ("pair", "y", "x"), "float32", "nm2", "covariance of the two thicknesses: 00, 01, 11"
+    ),
     ArraySpec("background", _YX, "float32", "1", "optical density that no component explains"),
     ArraySpec("soc", _YX, "float32", "1", "state of charge, 0 discharged to 1 charged, not clipped"),
     ArraySpec("soc_se", _YX, "float32", "1", "standard error of the state of charge"),
@@ -171,8 +208,13 @@ _ARRAYS = (
     ArraySpec("mask_class", _YX, "uint8", "", "why a pixel carries no number", MISSING, "small"),
     # segment, register
     ArraySpec("labels", _YX, "int32", "", "particle number, 0 between particles, -1 not known", -1, "small"),
-    ArraySpec("soc_ptychography_on_stxm", _YX, "float32", "1",
-              "state of charge from ptychography, blurred and sampled as the wide-field map"),
+    ArraySpec(
+        "soc_ptychography_on_stxm",
+        _YX,
+        "float32",
+        "1",
+        "state of charge from ptychography, blurred and sampled as the wide-field map",
+    ),
     ArraySpec("soc_se_ptychography_on_stxm", _YX, "float32", "1", "its standard error"),
 )
 ARRAYS: dict[str, ArraySpec] = {spec.name: spec for spec in _ARRAYS}

@@ -1,4 +1,4 @@
-"""The lowest writer: zarr encodes, this puts the bytes on disk whole, synced, and with their sha256 taken on the way."""
+"""The lowest writer: zarr encodes, this puts the bytes on disk whole and synced, and takes their sha256 on the way."""
 
 from pathlib import Path
 

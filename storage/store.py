@@ -41,7 +41,10 @@ def safe_name(kind: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """A campaign's folder: ``stages/<stage>/<scan_id>/<digest>/`` holds outputs, ``published/<stage>.json`` says which count."""
+    """A campaign's folder.
+
+    ``stages/<stage>/<scan_id>/<digest>/`` holds outputs, ``published/<stage>.json`` says which of them are visible.
+    """
 
     root: Path
 
@@ -140,18 +143,16 @@ class Store:
         Raises
         ------
         StoreError
-            when a scan's digest folder is not there, or the file cannot be written: what was published stays.
+            when a scan's digest folder or one of its files is not there, or the publication cannot be written: what was
+            published stays.
         """
         for scan_id, scan in publication.scans.items():
             output = self.output(publication.stage, scan_id, scan.digest)
             if not output.path.is_dir():
-                raise StoreError(
-                    where=output.path,
-                    problem=f"scan {scan_id} cannot be published, its output is not there",
-                    got="no such folder",
-                    wanted=f"the output of stage {publication.stage}",
-                    mend="Run the stage for this scan first",
-                )
+                raise _unpublishable(output.path, scan_id, "no such folder")
+            for name in scan.files:
+                if not (output.path / name).is_file():
+                    raise _unpublishable(output.path / name, scan_id, "no such file")
         write_publication(self.published_path / f"{safe_name('stage', publication.stage)}.json", publication)
 
     def published_output(self, stage: str, scan_id: str) -> Output | None:
@@ -187,6 +188,15 @@ class Store:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{purpose}, process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
             yield
-            os.ftruncate(descriptor, 0)
         finally:
             os.close(descriptor)
+
+
+def _unpublishable(where: Path, scan_id: str, got: str) -> StoreError:
+    return StoreError(
+        where=where,
+        problem=f"scan {scan_id} cannot be published, its output is not whole",
+        got=got,
+        wanted="every file that the publication names",
+        mend="Run the stage for this scan again",
+    )

@@ -1,0 +1,149 @@
+"""Tables as Parquet with unit and meaning of each column in the schema, CSV beside, and which of them are current."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.atomic import replace_file, replace_json, replace_link
+from storage.columns import TABLES, ColumnSpec, TableSpec, table_spec
+from storage.errors import StoreError
+from storage.store import Store
+
+_TYPES = {"string": pa.string(), "float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
+LINKS = ("tables", "report")
+"""Links in the store's folder that a stage may switch to its output."""
+
+
+def write_table(table: "pd.DataFrame", path: Path, spec: TableSpec | str) -> tuple[Path, Path]:
+    """Write a table as ``path`` (.parquet) and as CSV beside it, each in place with one rename; return both paths.
+
+    Columns are ordered as the specification orders them; the index is not written. Equal tables give equal bytes.
+    Floats stand in the CSV with all digits that are needed to get the same float64 back.
+
+    Raises
+    ------
+    StoreError
+        when a column of the contract is missing, when one is not declared, or holds what its type cannot say.
+    """
+    spec = table_spec(spec) if isinstance(spec, str) else spec
+    given = [str(column) for column in table.columns]
+    missing = [column.name for column in spec.columns if column.required and column.name not in given]
+    unknown = [name for name in given if spec.column(name) is None]
+    if missing or unknown or len(set(given)) < len(given):
+        raise StoreError(
+            where=f"table {spec.name}",
+            problem="the columns are not those that are declared",
+            got=f"missing {missing}, undeclared {unknown}" if missing or unknown else f"columns twice: {given}",
+            wanted="every column of the contract, and no column without unit and meaning",
+            mend="Fill the missing ones (null where not known), declare the others in storage/columns.py",
+        )
+    columns = [column for column in spec.columns if column.name in given]
+    arrow = pa.Table.from_arrays(
+        [_arrow_column(spec.name, column, table[column.name]) for column in columns],
+        schema=pa.schema(
+            [
+                pa.field(
+                    column.name, _TYPES[column.dtype], metadata={"unit": column.unit, "description": column.meaning}
+                )
+                for column in columns
+            ],
+            metadata={"table": spec.name, "description": spec.meaning},
+        ),
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(arrow, sink, compression="zstd")
+    beside = path.with_suffix(".csv")
+    replace_file(path, [memoryview(sink.getvalue())])
+    text = arrow.to_pandas(integer_object_nulls=True).to_csv(index=False, lineterminator="\n")
+    replace_file(beside, [text.encode()])
+    return path, beside
+
+
+def _arrow_column(table: str, column: ColumnSpec, values: Any) -> "pa.Array":
+    try:
+        return pa.Array.from_pandas(values, type=_TYPES[column.dtype], safe=True)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise StoreError(
+            where=f"table {table}, column {column.name}",
+            problem="a value does not fit the column's type",
+            got=str(error).splitlines()[0],
+            wanted=f"{column.dtype} or null: {column.meaning}",
+            mend="Convert the column before writing",
+        ) from error
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """A table as :func:`write_table` wrote it.
+
+    Raises
+    ------
+    StoreError
+        when the file is not there or not Parquet.
+    """
+    try:
+        table: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
+        return table
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(
+            where=path,
+            problem="the table cannot be read",
+            got=f"{type(error).__name__}: {error}",
+            wanted="a Parquet file that stxmdist wrote",
+            mend="Run the campaign again; stxmdist verify says what else is damaged",
+        ) from error
+
+
+def read_units(path: Path) -> dict[str, tuple[str, str]]:
+    """Column -> (unit, meaning), from the file's own schema."""
+    return {
+        field.name: (field.metadata[b"unit"].decode(), field.metadata[b"description"].decode())
+        for field in pq.read_schema(path)
+    }
+
+
+def data_dictionary(tables: Mapping[str, TableSpec] = TABLES) -> dict[str, Any]:
+    """Every table and column with type, unit and meaning."""
+    return {
+        name: {
+            "description": spec.meaning,
+            "columns": {
+                column.name: {"type": column.dtype, "unit": column.unit, "description": column.meaning}
+                for column in spec.columns
+            },
+        }
+        for name, spec in tables.items()
+    }
+
+
+def write_data_dictionary(folder: Path, tables: Mapping[str, TableSpec] = TABLES) -> Path:
+    """Write ``data_dictionary.json`` beside the tables; return its path."""
+    path = folder / "data_dictionary.json"
+    replace_json(path, data_dictionary(tables))
+    return path
+
+
+def publish_folder(store: Store, name: str, target: Path) -> None:
+    """Make ``<store>/<name>`` show a folder of an output, with one atomic switch of a link.
+
+    A reader of several files resolves the link once, and reads them from the folder that it gave.
+
+    Raises
+    ------
+    StoreError
+        when the target is not a folder under the store's stages, or the link's place is taken.
+    """
+    inside = target.resolve().is_relative_to(store.stages_path.resolve())
+    if name not in LINKS or not inside or not target.is_dir():
+        raise StoreError(
+            where=store.root / name,
+            problem="the link cannot be switched",
+            got=f"{name} -> {target}",
+            wanted=f"one of {json.dumps(LINKS)}, to a folder inside {store.stages_path}",
+            mend="Write the folder as a file of a stage's output first",
+        )
+    replace_link(store.root / name, target)

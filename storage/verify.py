@@ -1,0 +1,68 @@
+"""Whether what is published is what was written: every file's sha256 computed again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from storage.digests import sha256_of_file
+from storage.errors import StoreError
+from storage.publication import published_files
+from storage.store import Store
+from storage.tables import LINKS
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it was published."""
+
+    kind: str
+    """``missing``, ``changed`` or ``unreadable``."""
+    path: str
+    """Relative to the store."""
+    stage: str = ""
+    scan_id: str = ""
+    wanted: str = ""
+    got: str = ""
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.kind}; got {self.got}, wanted {self.wanted}. {self.mend}."
+
+
+def verify(store: Store, progress: Callable[[int, int], None] = lambda done, total: None) -> list[Finding]:
+    """Everything published that is missing, changed or unreadable, in the order of stages and scans; empty if whole.
+
+    ``progress`` hears how many of how many files are done.
+    """
+    findings: list[Finding] = []
+    files: list[tuple[str, str, str, str, str]] = []
+    for stage in store.published_stages():
+        try:
+            publication = store.publication(stage)
+        except StoreError as error:
+            record = f"published/{stage}.json"
+            findings.append(Finding("unreadable", record, stage, wanted=error.wanted, got=error.got, mend=error.mend))
+            continue
+        if publication is not None:
+            entries = published_files(publication).items()
+            files += [(stage, scan_id, digest, name, sha256) for (scan_id, digest, name), sha256 in entries]
+    for count, (stage, scan_id, digest, name, wanted) in enumerate(files, 1):
+        path = store.output(stage, scan_id, digest).path / name
+        relative = path.relative_to(store.root).as_posix()
+        mend = f"Delete {path.relative_to(store.root).parents[-5].as_posix()} and run again: it is computed anew"
+        try:
+            got = sha256_of_file(path)
+            if got != wanted:
+                findings.append(Finding("changed", relative, stage, scan_id, f"sha256 {wanted}", f"sha256 {got}", mend))
+        except FileNotFoundError:
+            findings.append(Finding("missing", relative, stage, scan_id, f"sha256 {wanted}", "no such file", mend))
+        except OSError as error:
+            findings.append(Finding("unreadable", relative, stage, scan_id, f"sha256 {wanted}", str(error), mend))
+        progress(count, len(files))
+    for name in LINKS:
+        link = store.root / name
+        if link.is_symlink() and not link.exists():
+            mend = "Run the campaign again: it switches the link"
+            findings.append(
+                Finding("missing", name, wanted="a folder of an output", got="a link to nothing", mend=mend)
+            )
+    return findings
