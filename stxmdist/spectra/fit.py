@@ -1,0 +1,194 @@
+"""From transmission to thicknesses of the end-members, pixel by pixel: what fitters take, return and promise.
+
+The model of a pixel is T(E) = exp(-sum_t A(E, t) theta_t): terms are the two end-members and, where asked, a constant
+and a power law. Coefficients are never clipped unless the fitter's name says so, because clipping biases the state of
+charge.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.errors import InputError
+from stxmdist.registry import Table
+from stxmdist.spectra.references import EndMembers
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+Background = Literal["none", "constant", "power_law"]
+
+MOST_TERMS = 4
+POWER_LAW_EXPONENT = 3.0
+_WORST_CONDITION = 1e4
+
+FITTERS = Table(
+    "fitter",
+    {
+        "poisson": "stxmdist.spectra.poisson:fit",
+        "nnls": "stxmdist.spectra.nnls:fit",
+        "least_squares": "stxmdist.spectra.least_squares:fit",
+    },
+)
+"""Name to fit(transmission (ENERGY, PIXEL) float32, effective_counts (ENERGY,), design (ENERGY, TERM), options) ->
+Fit
+"""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What every fitter obeys."""
+
+    iterations: int = 12
+    """At most so many Fisher scoring steps"""
+    tolerance_sd: float = 1e-3
+    """A pixel is done when no coefficient moved by more than this many of its standard deviations"""
+    weighted: bool = True
+    """Least squares and NNLS: weight optical density by counts; False: all energies alike, as most programs do"""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Coefficients of every pixel with their uncertainty; NaN where a pixel has a NaN or too little light to say
+    anything.
+    """
+
+    coefficients: Pixels
+    """(TERM, PIXEL) float32, in the unit of 1/design"""
+    covariance: Pixels
+    """(TERM, TERM, PIXEL) float32, of the unconstrained estimate, from counting statistics alone"""
+    chi2_reduced: Pixels
+    """(PIXEL,) float32: Pearson's chi-square per degree of freedom; NaN where energies do not outnumber terms"""
+
+
+def design_matrix(
+    end_members: EndMembers, energy_ev: Floats, shift_ev: float = 0.0, background: Background = "none"
+) -> Floats:
+    """Optical density (ENERGY, TERM) float64 per unit of each coefficient: discharged, charged, constant, power law.
+
+    ``background="constant"`` adds a third term, ``"power_law"`` a third and a fourth, (E0/E)^3 - 1 with E0 the mean
+    energy, for what is not the cathode: carbon, binder, a neighbouring edge's tail (larch's and Mantis' usual
+    choice).
+
+    Raises
+    ------
+    InputError
+        where the energies leave the end-members, are fewer than the terms, or cannot tell the terms apart
+    """
+    energy = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64))
+    columns = list(end_members.at(energy, shift_ev))
+    if background not in ("none", "constant", "power_law"):
+        raise InputError(
+            where="fit options",
+            problem="there is no background of this kind",
+            got=repr(background),
+            wanted="none, constant or power_law",
+            mend="Choose one of those",
+        )
+    if background != "none":
+        columns.append(np.ones_like(energy))
+    if background == "power_law":
+        columns.append((energy.mean() / energy) ** POWER_LAW_EXPONENT - 1.0)
+    design = np.stack(columns, axis=1)
+    check_design(design, where=f"fit with {end_members.names[0]} and {end_members.names[1]}")
+    return design
+
+
+def check_design(design: Floats, where: str = "fit") -> None:
+    """Refuse a design (ENERGY, TERM) that cannot be solved.
+
+    Raises
+    ------
+    InputError
+        for more terms than energies or than the kernels hold, values that are not finite, and terms that say the same
+    """
+    n_energies, n_terms = design.shape
+    if n_terms > MOST_TERMS or n_energies < n_terms:
+        raise InputError(
+            where=where,
+            problem="there are fewer energies than unknowns" if n_energies < n_terms else "too many terms",
+            got=f"{n_energies} energies for {n_terms} terms",
+            wanted=f"at least as many energies as terms, and at most {MOST_TERMS} terms",
+            mend="Fit fewer terms (background: none) or measure more energies",
+        )
+    finite = bool(np.isfinite(design).all())
+    condition = condition_number(design) if finite else float("inf")
+    if not condition < _WORST_CONDITION:
+        raise InputError(
+            where=where,
+            problem="the energies measured cannot tell the terms of the fit apart",
+            got=f"condition number {condition:.3g}",
+            wanted=f"below {_WORST_CONDITION:g}",
+            mend="Use end-members that differ, add energies across the edge, or fit without background",
+        )
+
+
+def condition_number(design: Floats) -> float:
+    """Ratio of the largest to the smallest singular value of a design (ENERGY, TERM) whose columns are scaled to
+    length 1.
+    """
+    length = np.linalg.norm(design, axis=0)
+    if not np.all(length > 0.0):
+        return float("inf")
+    return float(np.linalg.cond(design / length))
+
+
+def state_of_charge(thickness: NDArray[np.floating], covariance: NDArray[np.floating]) -> tuple[Pixels, Pixels]:
+    """State of charge (...) float32, charged / (discharged + charged), unclipped, and its variance by the delta method.
+
+    ``thickness`` is (COMPONENT, ...), ``covariance`` (COMPONENT, COMPONENT, ...) or its pairs 00, 01, 11 as (3, ...).
+    With g = (-b, a)/(a + b)^2 the variance is g' C g (science.md 2.6). NaN where the total is not positive: no metal,
+    no soc.
+    """
+    discharged, charged = np.asarray(thickness[0], np.float64), np.asarray(thickness[1], np.float64)
+    if covariance.ndim == thickness.ndim + 1:
+        c00, c01, c11 = covariance[0, 0], covariance[0, 1], covariance[1, 1]
+    else:
+        c00, c01, c11 = covariance[0], covariance[1], covariance[2]
+    total = discharged + charged
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = np.where(total > 0.0, total, np.nan)
+        soc = charged / total
+        variance = (charged**2 * c00 - 2.0 * charged * discharged * c01 + discharged**2 * c11) / total**4
+    return soc.astype(np.float32), variance.astype(np.float32)
+
+
+def residual_od(transmission: Pixels, coefficients: Pixels, design: Floats) -> Pixels:
+    """Measured minus fitted optical density (ENERGY, PIXEL) float32; NaN where nothing was counted."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        measured = np.where(transmission > 0.0, -np.log(transmission), np.nan).astype(np.float32)
+    return np.asarray(measured - design.astype(np.float32) @ coefficients, dtype=np.float32)
+
+
+def r_factor(transmission: Pixels, coefficients: Pixels, design: Floats) -> Pixels:
+    """Share of the optical density that the fit leaves over: sum |OD - fit| / sum |OD| over energies, (PIXEL,) float32.
+
+    Energies at which nothing was counted are left out. (Ravel's R-factor squares; absolute values let pixels of low
+    counts be compared with the published figure for the Fe stack of ALS 11.0.2.)
+    """
+    residual = residual_od(transmission, coefficients, design)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        measured = np.where(transmission > 0.0, np.abs(np.log(transmission)), np.nan)
+        share = np.nansum(np.abs(residual), axis=0) / np.nansum(measured, axis=0)
+    return np.where(np.isfinite(coefficients).all(axis=0), share, np.nan).astype(np.float32)
+
+
+def mean_residual(
+    transmission: Pixels, coefficients: Pixels, design: Floats, chosen: NDArray[np.bool_] | None = None
+) -> tuple[Floats, Floats]:
+    """Residual spectrum averaged over chosen pixels and its standard error, both (ENERGY,) float64.
+
+    What the end-members cannot explain stands out here long before it does in a pixel.
+    """
+    use = np.isfinite(coefficients).all(axis=0)
+    if chosen is not None:
+        use &= chosen
+    residual = residual_od(transmission[:, use], coefficients[:, use], design).astype(np.float64)
+    known = np.isfinite(residual)
+    n = known.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, residual, 0.0).sum(axis=1) / n
+        spread = np.where(known, residual - mean[:, None], 0.0)
+        error = np.sqrt((spread**2).sum(axis=1) / np.maximum(n - 1, 1) / n)
+    return mean, np.where(n > 1, error, np.nan)

@@ -1,0 +1,65 @@
+"""What a fitter is given, checked once and brought into the form that its kernel wants."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.errors import InputError
+from stxmdist.spectra.fit import check_design
+from stxmdist.spectra.pixel_blocks import pair_products, whitened
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class FitInput:
+    """A stack and its design, ready for a kernel."""
+
+    transmission: Pixels
+    """(ENERGY, PIXEL) float32, contiguous: a kernel is compiled for one layout only"""
+    energies: NDArray[np.int64]
+    """(USED,) which energies are fitted"""
+    counts: Pixels
+    """(USED,) float32 effective counts at T = 1"""
+    white: Pixels
+    """(USED, TERM) float32 design with orthogonal columns"""
+    pairs: Pixels
+    """(USED, PAIR) float32 products of its columns"""
+    triangle: Floats
+    """(TERM, TERM) with design = white @ triangle"""
+    inverse_triangle: Floats
+    """(TERM, TERM): coefficients = inverse_triangle @ coefficients of ``white``"""
+
+
+def fit_input(transmission: Pixels, effective_counts: Floats, design: Floats) -> FitInput:
+    """Check shapes and design, leave out energies without effective counts, and orthogonalise.
+
+    Raises
+    ------
+    InputError
+        for shapes that do not match, or a design that cannot be solved with the energies that are left
+    """
+    counts = np.asarray(effective_counts, dtype=np.float64)
+    design = np.asarray(design, dtype=np.float64)
+    if transmission.ndim != 2 or design.ndim != 2 or not transmission.shape[0] == counts.size == design.shape[0]:
+        raise InputError(
+            where="fit",
+            problem="the stack, its effective counts and the design do not match",
+            got=f"shapes {transmission.shape}, {counts.shape} and {design.shape}",
+            wanted="(ENERGY, PIXEL), (ENERGY,) and (ENERGY, TERM)",
+            mend="Give the same energies to all three",
+        )
+    energies = np.flatnonzero(np.isfinite(counts) & (counts > 0.0))
+    check_design(design[energies])
+    white, triangle = whitened(design[energies], counts[energies])
+    return FitInput(
+        transmission=np.ascontiguousarray(transmission, dtype=np.float32),
+        energies=energies.astype(np.int64),
+        counts=counts[energies].astype(np.float32),
+        white=np.ascontiguousarray(white, dtype=np.float32),
+        pairs=np.ascontiguousarray(pair_products(white).T),
+        triangle=triangle,
+        inverse_triangle=np.ascontiguousarray(np.linalg.inv(triangle)),
+    )

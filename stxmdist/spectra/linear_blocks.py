@@ -1,0 +1,274 @@
+"""Linear least squares of optical density over blocks of pixels, with or without the constraint that nothing is
+negative.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.arrays import compiled
+from stxmdist.spectra.pixel_blocks import (
+    LANES,
+    ZERO,
+    add_terms,
+    gather,
+    logarithm,
+    scatter_coefficients,
+    scatter_covariance,
+    solve,
+)
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+_f = np.float32
+
+_LEAST_TRANSMISSION = _f(1e-30)
+
+
+@compiled
+def _normal_equations(
+    block: Pixels,
+    counts: Pixels,
+    white: Pixels,
+    pairs: Pixels,
+    weighted: bool,
+    g: Pixels,
+    h: Pixels,
+    spread: Pixels,
+    lane: Pixels,
+) -> None:
+    """Turn block from T into optical density; sum g = Q'W OD, h = Q'WQ and, unless weighted, spread = Q' diag(1/N T) Q.
+
+    Energies without counts have no optical density: their weight is 0.
+    """
+    g[:] = ZERO
+    h[:] = ZERO
+    spread[:] = ZERO
+    weight = lane[0]
+    product = lane[1]
+    for k in range(counts.size):
+        row = block[k]
+        n = counts[k]
+        for p in range(LANES):
+            t = row[p]
+            seen = t > _LEAST_TRANSMISSION
+            od = -logarithm(max(t, _LEAST_TRANSMISSION))
+            w = n * t if weighted else _f(1.0)
+            w = w if seen else ZERO
+            weight[p] = w
+            product[p] = w * od
+        add_terms(product, white[k], g)
+        add_terms(weight, pairs[k], h)
+        if not weighted:
+            for p in range(LANES):
+                product[p] = weight[p] / (n * max(row[p], _LEAST_TRANSMISSION))
+            add_terms(product, pairs[k], spread)
+
+
+@compiled
+def _chi2(
+    block: Pixels, counts: Pixels, white: Pixels, phi: Pixels, chi2: Pixels, seen: Pixels, residual: Pixels
+) -> None:
+    """Sum of N T (OD - fit)^2 over energies that counted anything, and how many those are."""
+    chi2[:] = ZERO
+    seen[:] = ZERO
+    for k in range(counts.size):
+        row = block[k]
+        n = counts[k]
+        for p in range(LANES):
+            residual[p] = -logarithm(max(row[p], _LEAST_TRANSMISSION))
+        for t in range(white.shape[1]):
+            c = white[k, t]
+            for p in range(LANES):
+                residual[p] -= c * phi[t, p]
+        for p in range(LANES):
+            t = row[p]
+            counted = t > _LEAST_TRANSMISSION
+            chi2[p] += n * t * residual[p] * residual[p] if counted else ZERO
+            seen[p] += _f(1.0) if counted else ZERO
+
+
+@compiled
+def _sandwich(
+    h: Floats,
+    spread: Floats,
+    inverse_triangle: Floats,
+    known: NDArray[np.bool_],
+    first: int,
+    n: int,
+    covariance: Pixels,
+    lower: Floats,
+    work: Floats,
+    columns: Floats,
+) -> None:
+    """Write R^-1 H^-1 S H^-1 R^-T, the covariance of unweighted least squares under counting noise."""
+    n_terms = inverse_triangle.shape[0]
+    unit = work[:n_terms]
+    for t in range(n_terms):
+        for i in range(n_terms):
+            for p in range(LANES):
+                unit[i, p] = inverse_triangle[t, i]
+        solve(h, unit, columns[t], lower, known)
+    for t in range(n_terms):
+        for s in range(t + 1):
+            for p in range(n):
+                total = 0.0
+                for i in range(n_terms):
+                    for j in range(n_terms):
+                        ij = i * (i + 1) // 2 + j if j <= i else j * (j + 1) // 2 + i
+                        total += columns[t, i, p] * spread[ij, p] * columns[s, j, p]
+                value = _f(total if known[p] else np.nan)
+                covariance[s, t, first + p] = value
+                covariance[t, s, first + p] = value
+
+
+@compiled
+def _best_support(hessian: Floats, gradient: Floats, solution: Floats, trial: Floats, lower: Floats) -> None:
+    """Exact non-negative least squares of one pixel: the best of the solutions on every support that are non-negative.
+
+    ``hessian`` (TERM, TERM) and ``gradient`` (TERM,) in the coefficients' own units; ``solution`` is overwritten.
+    """
+    n = gradient.size
+    best = 0.0
+    solution[:] = 0.0
+    chosen = np.empty(n, np.int64)
+    for support in range(1, 1 << n):
+        m = 0
+        for t in range(n):
+            if support >> t & 1:
+                chosen[m] = t
+                m += 1
+        feasible = True
+        for i in range(m):
+            for j in range(i + 1):
+                total = hessian[chosen[i], chosen[j]]
+                for k in range(j):
+                    total -= lower[i, k] * lower[j, k]
+                if i == j:
+                    feasible = feasible and total > 0.0
+                    lower[i, i] = np.sqrt(total) if total > 0.0 else 1.0
+                else:
+                    lower[i, j] = total / lower[j, j]
+        for i in range(m):
+            total = gradient[chosen[i]]
+            for k in range(i):
+                total -= lower[i, k] * trial[k]
+            trial[i] = total / lower[i, i]
+        gain = 0.0
+        for i in range(m):
+            gain += trial[i] * trial[i]
+        for i in range(m - 1, -1, -1):
+            total = trial[i]
+            for k in range(i + 1, m):
+                total -= lower[k, i] * trial[k]
+            trial[i] = total / lower[i, i]
+            feasible = feasible and trial[i] >= 0.0
+        if feasible and gain > best:
+            best = gain
+            solution[:] = 0.0
+            for i in range(m):
+                solution[chosen[i]] = trial[i]
+
+
+@compiled
+def _constrain(
+    phi: Floats,
+    h: Floats,
+    g: Floats,
+    triangle: Floats,
+    inverse_triangle: Floats,
+    known: NDArray[np.bool_],
+    n: int,
+) -> None:
+    """Replace phi of the lanes that hold a negative coefficient by the non-negative least-squares solution."""
+    n_terms = triangle.shape[0]
+    coefficients = np.empty(n_terms)
+    gradient = np.empty(n_terms)
+    hessian = np.empty((n_terms, n_terms))
+    trial = np.empty(n_terms)
+    lower = np.empty((n_terms, n_terms))
+    for p in range(n):
+        negative = False
+        for t in range(n_terms):
+            total = 0.0
+            for i in range(n_terms):
+                total += inverse_triangle[t, i] * phi[i, p]
+            negative = negative or total < 0.0
+        if not (negative and known[p]):
+            continue
+        for s in range(n_terms):
+            total = 0.0
+            for i in range(n_terms):
+                total += triangle[i, s] * g[i, p]
+            gradient[s] = total
+            for t in range(n_terms):
+                total = 0.0
+                for i in range(n_terms):
+                    for j in range(n_terms):
+                        ij = i * (i + 1) // 2 + j if j <= i else j * (j + 1) // 2 + i
+                        total += triangle[i, s] * h[ij, p] * triangle[j, t]
+                hessian[s, t] = total
+        _best_support(hessian, gradient, coefficients, trial, lower)
+        for i in range(n_terms):
+            total = 0.0
+            for t in range(n_terms):
+                total += triangle[i, t] * coefficients[t]
+            phi[i, p] = total
+
+
+@compiled
+def solve_linear(
+    transmission: Pixels,
+    energies: NDArray[np.int64],
+    counts: Pixels,
+    white: Pixels,
+    pairs: Pixels,
+    triangle: Floats,
+    inverse_triangle: Floats,
+    weighted: bool,
+    non_negative: bool,
+    coefficients: Pixels,
+    covariance: Pixels,
+    chi2_reduced: Pixels,
+) -> None:
+    """Fit every pixel of transmission (ENERGY, PIXEL); write coefficients, covariance of the free fit, and
+    chi-square.
+    """
+    n_pixels = transmission.shape[1]
+    n_energies = energies.size
+    n_terms = white.shape[1]
+    n_pairs = pairs.shape[1]
+    block = np.empty((n_energies, LANES), np.float32)
+    lane = np.empty((2, LANES), np.float32)
+    g32 = np.empty((n_terms, LANES), np.float32)
+    h32 = np.empty((n_pairs, LANES), np.float32)
+    spread32 = np.empty((n_pairs, LANES), np.float32)
+    phi32 = np.empty((n_terms, LANES), np.float32)
+    chi2 = np.empty(LANES, np.float32)
+    g = np.empty((n_terms, LANES), np.float64)
+    h = np.empty((n_pairs, LANES), np.float64)
+    spread = np.empty((n_pairs, LANES), np.float64)
+    lower = np.empty((n_pairs, LANES), np.float64)
+    phi = np.empty((n_terms, LANES), np.float64)
+    work = np.empty((2 * n_terms, LANES), np.float64)
+    columns = np.empty((n_terms, n_terms, LANES), np.float64)
+    known = np.empty(LANES, np.bool_)
+    for first in range(0, n_pixels, LANES):
+        n = min(LANES, n_pixels - first)
+        gather(transmission, energies, first, block, known)
+        _normal_equations(block, counts, white, pairs, weighted, g32, h32, spread32, lane)
+        g[:] = g32
+        h[:] = h32
+        spread[:] = spread32
+        solve(h, g, phi, lower, known)
+        if non_negative:
+            _constrain(phi, h, g, triangle, inverse_triangle, known, n)
+        phi32[:] = phi
+        _chi2(block, counts, white, phi32, chi2, lane[0], lane[1])
+        if weighted:
+            scatter_covariance(h, lower, inverse_triangle, known, first, n, covariance, work)
+        else:
+            _sandwich(h, spread, inverse_triangle, known, first, n, covariance, lower, work, columns)
+        scatter_coefficients(phi, inverse_triangle, known, first, n, coefficients)
+        for p in range(n):
+            freedom = lane[0, p] - _f(n_terms)
+            chi2_reduced[first + p] = chi2[p] / freedom if known[p] and freedom > ZERO else _f(np.nan)

@@ -1,0 +1,234 @@
+"""Poisson maximum likelihood: the estimator for counts, unbiased where logarithms of few counts are not.
+
+Counts N T with T = exp(-A theta) are a generalised linear model with its canonical link, so Fisher scoring is
+Newton's method: g = A'(m - N T), H = A' diag(m) A with m = N exp(-A theta), covariance H^-1. Zero counts are data
+like any other.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.arrays import compiled
+from stxmdist.spectra.fit import Fit, FitOptions
+from stxmdist.spectra.fit_input import fit_input
+from stxmdist.spectra.pixel_blocks import (
+    LANES,
+    SMALLEST_COUNT,
+    add_terms,
+    exponential,
+    gather,
+    logarithm,
+    scatter_coefficients,
+    scatter_covariance,
+    solve,
+)
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+_f = np.float32
+
+_STARTING_COUNTS = _f(0.1)
+"""Added to every count for the starting point only, so that pixels with zero counts have one"""
+_LONGEST_STEP_OD = 2.0
+
+
+def fit(transmission: Pixels, effective_counts: Floats, design: Floats, options: FitOptions | None = None) -> Fit:
+    """Maximise the Poisson likelihood of every pixel's counts.
+
+    ``transmission`` (ENERGY, PIXEL) float32 with Var(T) = T / effective_counts, ``effective_counts`` (ENERGY,),
+    ``design`` (ENERGY, TERM) optical density per unit of coefficient. Energies whose effective counts are not
+    positive are not used. A pixel is NaN where any used energy is, or where the likelihood has no maximum (no counts).
+
+    Raises
+    ------
+    InputError
+        for shapes that do not match, or a design that cannot be solved
+    """
+    options = options or FitOptions()
+    given = fit_input(transmission, effective_counts, design)
+    n_pixels = transmission.shape[1]
+    n_terms = design.shape[1]
+    coefficients = np.empty((n_terms, n_pixels), np.float32)
+    covariance = np.empty((n_terms, n_terms, n_pixels), np.float32)
+    chi2 = np.empty(n_pixels, np.float32)
+    _maximise(
+        given.transmission,
+        given.energies,
+        given.counts,
+        given.white,
+        given.pairs,
+        given.inverse_triangle,
+        options.iterations,
+        options.tolerance_sd,
+        coefficients,
+        covariance,
+        chi2,
+    )
+    return Fit(coefficients, covariance, chi2)
+
+
+@compiled
+def _start(block: Pixels, counts: Pixels, white: Pixels, pairs: Pixels, g: Pixels, h: Pixels, lane: Pixels) -> None:
+    # Weighted least squares of optical density, weights being the counts.
+    g[:] = _f(0.0)
+    h[:] = _f(0.0)
+    od = lane[0]
+    weight = lane[1]
+    for k in range(counts.size):
+        row = block[k]
+        n = counts[k]
+        for p in range(LANES):
+            y = max(row[p], _f(0.0)) * n + _STARTING_COUNTS
+            weight[p] = y
+            od[p] = -logarithm(y / n) * y
+        add_terms(od, white[k], g)
+        add_terms(weight, pairs[k], h)
+
+
+@compiled
+def _score(
+    block: Pixels, counts: Pixels, white: Pixels, pairs: Pixels, phi: Pixels, g: Pixels, h: Pixels, lane: Pixels
+) -> None:
+    g[:] = _f(0.0)
+    h[:] = _f(0.0)
+    expected = lane[0]
+    excess = lane[1]
+    for k in range(counts.size):
+        _expected_counts(white[k], counts[k], phi, expected)
+        row = block[k]
+        n = counts[k]
+        for p in range(LANES):
+            excess[p] = expected[p] - n * row[p]
+        add_terms(excess, white[k], g)
+        add_terms(expected, pairs[k], h)
+
+
+@compiled
+def _expected_counts(terms: Pixels, n: np.float32, phi: Pixels, expected: Pixels) -> None:
+    first = terms[0]
+    for p in range(LANES):
+        expected[p] = -first * phi[0, p]
+    for t in range(1, terms.size):
+        c = terms[t]
+        for p in range(LANES):
+            expected[p] -= c * phi[t, p]
+    for p in range(LANES):
+        expected[p] = n * exponential(expected[p])
+
+
+@compiled
+def _information_and_chi2(
+    block: Pixels, counts: Pixels, white: Pixels, pairs: Pixels, phi: Pixels, chi2: Pixels, h: Pixels, lane: Pixels
+) -> None:
+    h[:] = _f(0.0)
+    chi2[:] = _f(0.0)
+    expected = lane[0]
+    for k in range(counts.size):
+        _expected_counts(white[k], counts[k], phi, expected)
+        row = block[k]
+        n = counts[k]
+        for p in range(LANES):
+            m = max(expected[p], SMALLEST_COUNT)
+            excess = m - n * row[p]
+            chi2[p] += excess * excess / m
+        add_terms(expected, pairs[k], h)
+
+
+@compiled
+def _advance(
+    phi: Floats,
+    step: Floats,
+    g: Floats,
+    longest_row: float,
+    tolerance_sd: float,
+    active: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+) -> int:
+    """Take a Newton step in the lanes still active; a lane is done when the next step could not matter. Returns how
+    many remain.
+    """
+    remaining = 0
+    for p in range(LANES):
+        if not (active[p] and known[p]):
+            continue
+        decrement = 0.0
+        length2 = 0.0
+        for t in range(phi.shape[0]):
+            decrement += step[t, p] * g[t, p]
+            length2 += step[t, p] * step[t, p]
+        change_od = longest_row * np.sqrt(length2)
+        scale = min(1.0, _LONGEST_STEP_OD / change_od) if change_od > 0.0 else 1.0
+        for t in range(phi.shape[0]):
+            phi[t, p] += scale * step[t, p]
+        # Newton's error after a step is at most half the step times the relative change of its weights.
+        if scale == 1.0 and 0.5 * np.sqrt(max(decrement, 0.0)) * change_od < tolerance_sd:
+            active[p] = False
+        else:
+            remaining += 1
+    return remaining
+
+
+@compiled
+def _maximise(
+    transmission: Pixels,
+    energies: NDArray[np.int64],
+    counts: Pixels,
+    white: Pixels,
+    pairs: Pixels,
+    inverse_triangle: Floats,
+    iterations: int,
+    tolerance_sd: float,
+    coefficients: Pixels,
+    covariance: Pixels,
+    chi2_reduced: Pixels,
+) -> None:
+    n_pixels = transmission.shape[1]
+    n_energies = energies.size
+    n_terms = white.shape[1]
+    n_pairs = pairs.shape[1]
+    freedom = n_energies - n_terms
+    block = np.empty((n_energies, LANES), np.float32)
+    lane = np.empty((2, LANES), np.float32)
+    g32 = np.empty((n_terms, LANES), np.float32)
+    h32 = np.empty((n_pairs, LANES), np.float32)
+    phi32 = np.empty((n_terms, LANES), np.float32)
+    chi2 = np.empty(LANES, np.float32)
+    g = np.empty((n_terms, LANES), np.float64)
+    h = np.empty((n_pairs, LANES), np.float64)
+    lower = np.empty((n_pairs, LANES), np.float64)
+    step = np.empty((n_terms, LANES), np.float64)
+    phi = np.empty((n_terms, LANES), np.float64)
+    work = np.empty((2 * n_terms, LANES), np.float64)
+    known = np.empty(LANES, np.bool_)
+    active = np.empty(LANES, np.bool_)
+    longest_row = 0.0
+    for k in range(n_energies):
+        total = 0.0
+        for t in range(n_terms):
+            total += white[k, t] * white[k, t]
+        longest_row = max(longest_row, np.sqrt(total))
+    for first in range(0, n_pixels, LANES):
+        n = min(LANES, n_pixels - first)
+        gather(transmission, energies, first, block, known)
+        _start(block, counts, white, pairs, g32, h32, lane)
+        g[:] = g32
+        h[:] = h32
+        solve(h, g, phi, lower, known)
+        active[:] = known
+        for _ in range(iterations):
+            phi32[:] = phi
+            _score(block, counts, white, pairs, phi32, g32, h32, lane)
+            g[:] = g32
+            h[:] = h32
+            solve(h, g, step, lower, known)
+            if _advance(phi, step, g, longest_row, tolerance_sd, active, known) == 0:
+                break
+        for p in range(LANES):
+            known[p] = known[p] & (not active[p])
+        phi32[:] = phi
+        _information_and_chi2(block, counts, white, pairs, phi32, chi2, h32, lane)
+        h[:] = h32
+        scatter_covariance(h, lower, inverse_triangle, known, first, n, covariance, work)
+        scatter_coefficients(phi, inverse_triangle, known, first, n, coefficients)
+        for p in range(n):
+            chi2_reduced[first + p] = chi2[p] / _f(freedom) if known[p] and freedom > 0 else _f(np.nan)
