@@ -19,7 +19,7 @@ class Description:
     format: str
     """Reader's name, e.g. ``sdf``."""
     kind: str
-    """``image stack``, ``image``, ``line scan``, ``focus scan``, ``point spectrum``, ``ptychography``, ``reconstruction`` ..."""
+    """``image stack``, ``image``, ``line scan``, ``focus scan``, ``point spectrum``, ``ptychography`` ..."""
     usable: bool
     """Whether ``open`` reads it; if not, ``refusal`` says why."""
     refusal: str = ""
@@ -31,7 +31,7 @@ class Description:
 
 @dataclass(frozen=True)
 class StxmRecording:
-    """A wide-field scan: an image of counts at each photon energy. Rows grow with y, columns with x, energies ascend."""
+    """A wide-field scan: an image of counts at each photon energy; rows grow with y, columns with x, energies rise."""
 
     source: Path
     format: str

@@ -1,0 +1,138 @@
+"""Beamline files: which format a file is in, what it holds, and its measurements piece by piece.
+
+Formats are told apart by content, never by the ending of a name. Adding one is one module with ``detects``,
+``describe`` and ``open``, and one line in `TABLE`.
+"""
+
+from pathlib import Path
+
+from stxmdist.errors import InputError
+from stxmdist.readers import hdf5
+from stxmdist.readers.recording import Description, PtychographyRecording, Recording, StxmRecording
+from stxmdist.registry import Table
+
+HEAD_BYTES = hdf5.HEAD_BYTES
+
+TABLE = Table(
+    "reader",
+    {
+        "sdf": "stxmdist.readers.sdf",
+        "nxstxm": "stxmdist.readers.nxstxm",
+        "cxi": "stxmdist.readers.cxi",
+    },
+)
+
+KNOWN_FORMATS = "an SDF header (.hdr with its .xim), NXstxm or pystxmcontrol HDF5, or CXI ptychography"
+
+
+def detect(path: Path | str) -> str:
+    """Name of the reader in `TABLE` that a file belongs to, by its content.
+
+    Raises
+    ------
+    InputError
+        for a file that is missing, empty, a folder, damaged, or of no known format.
+    """
+    path = Path(path)
+    head = _head(path)
+    if hdf5.has_signature(head):
+        with hdf5.opened(path) as tree:
+            names = ", ".join(sorted(tree.names(tree.root))[:8])
+    for name, reader in TABLE.items():
+        if reader.detects(path, head):
+            return name
+    raise InputError(
+        where=path,
+        problem="this is no beamline file that stxmdist knows",
+        got=f"an HDF5 file with {names or 'nothing'} at its root" if hdf5.has_signature(head) else _first_words(head),
+        wanted=KNOWN_FORMATS,
+        mend=_advice(head),
+    )
+
+
+def read(path: Path | str) -> tuple[Recording, ...]:
+    """The acquisitions in a file, one per region: described in full, their measurements read when asked for.
+
+    Raises
+    ------
+    InputError
+        for a file that cannot be used; `UnsupportedError` for a kind of scan that stxmdist does not process.
+    """
+    path = Path(path)
+    recordings: tuple[Recording, ...] = TABLE[detect(path)].open(path)
+    return recordings
+
+
+def describe(path: Path | str) -> Description:
+    """What a file holds, in words and numbers; also for scans that `read` refuses.
+
+    Raises
+    ------
+    InputError
+        for a file of no known format, or one so damaged that nothing can be said of it.
+    """
+    path = Path(path)
+    description: Description = TABLE[detect(path)].describe(path)
+    return description
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except FileNotFoundError:
+        raise InputError(
+            where=path,
+            problem="the file does not exist",
+            got="nothing at this path",
+            wanted=KNOWN_FORMATS,
+            mend="Correct the path, or bring the file back",
+        ) from None
+    except OSError as error:
+        raise InputError(
+            where=path,
+            problem="the file cannot be read",
+            got=error.strerror or str(error),
+            wanted="a readable file",
+            mend="Name a file, not a folder, and check its permissions",
+        ) from error
+    if not head:
+        raise InputError(
+            where=path,
+            problem="the file is empty",
+            got="0 bytes",
+            wanted=KNOWN_FORMATS,
+            mend="Copy it again from the beamline",
+        )
+    return head
+
+
+def _first_words(head: bytes) -> str:
+    head = head[:4096]
+    printable = sum(32 <= byte < 127 or byte in b"\r\n\t" for byte in head)
+    if printable < 0.9 * len(head):
+        return f"binary content that begins with the bytes {head[:8].hex(' ')}"
+    return f"text that begins {head[:80].decode('ascii', 'replace').strip()[:40]!r}"
+
+
+def _advice(head: bytes) -> str:
+    words = head[:4096].split()[:-1] or head.split()
+    try:
+        [float(word) for word in words]
+    except ValueError:
+        return "Give the file that the beamline wrote, whole and not converted"
+    return "If these are the numbers of one SDF frame, give the .hdr file that belongs to it"
+
+
+__all__ = [
+    "HEAD_BYTES",
+    "KNOWN_FORMATS",
+    "TABLE",
+    "Description",
+    "PtychographyRecording",
+    "Recording",
+    "StxmRecording",
+    "describe",
+    "detect",
+    "read",
+]

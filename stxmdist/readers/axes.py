@@ -1,0 +1,107 @@
+"""Axes of a scan, brought to one convention: micrometres and electronvolts, ascending."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.errors import InputError
+from stxmdist.readers.recording import Floats
+
+UM_PER_UNIT = {
+    "m": 1e6,
+    "cm": 1e4,
+    "mm": 1e3,
+    "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+    "nm": 1e-3,
+    "pm": 1e-6,
+}
+EV_PER_UNIT = {"ev": 1.0, "kev": 1e3}
+MS_PER_UNIT = {"s": 1e3, "sec": 1e3, "second": 1e3, "seconds": 1e3, "ms": 1.0, "us": 1e-3}
+# Beamlines round coordinates to about a hundredth of a step.
+UNEVEN = 0.1
+
+
+def factor_of(unit: str, factors: dict[str, float], where: object) -> float | None:
+    """Factor from a unit as written in a file to the unit of stxmdist; None where the file does not say.
+
+    Raises
+    ------
+    InputError
+        for a unit that is not among the known ones.
+    """
+    # Both the micro sign and the Greek letter are in use.
+    name = unit.strip().lower().replace("\u00b5", "u").replace("\u03bc", "u")
+    if not name:
+        return None
+    if name not in factors:
+        raise InputError(
+            where=where,
+            problem="the unit is not known",
+            got=repr(unit),
+            wanted="one of " + ", ".join(factors),
+            mend="Correct the unit in the file",
+        )
+    return factors[name]
+
+
+def ascending(values: NDArray[np.float64], name: str, where: Path) -> tuple[Floats, bool, tuple[str, ...]]:
+    """Coordinates (PIXEL,) in ascending order, whether they had to be reversed, and what is worth noting of them.
+
+    Raises
+    ------
+    InputError
+        if they neither ascend nor descend, or are not finite.
+    """
+    steps = np.diff(values)
+    usable = values.ndim == 1 and values.size > 0 and bool(np.isfinite(values).all())
+    if not usable or not ((steps > 0).all() or (steps < 0).all()):
+        raise InputError(
+            where=where,
+            problem=f"the coordinates {name} are not an axis",
+            got=f"shape {values.shape}, {_few(values)}",
+            wanted="numbers that only ascend or only descend",
+            mend="Export the scan again; if two of them are equal, correct the header",
+        )
+    notes: list[str] = []
+    flipped = bool(values.size > 1 and steps[0] < 0)
+    if flipped:
+        values = np.ascontiguousarray(values[::-1])
+        notes.append(f"{name} descends in the file: reversed")
+    if values.size > 2 and np.ptp(steps) > UNEVEN * abs(np.median(steps)):
+        notes.append(f"{name} is not evenly spaced: steps of {np.abs(steps).min():g} to {np.abs(steps).max():g} um")
+    return values, flipped, tuple(notes)
+
+
+def energy_order(energy_ev: NDArray[np.float64], where: Path) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Order (ENERGY,) in which photon energies ascend, and what is worth noting: unsorted or repeated ones.
+
+    Raises
+    ------
+    InputError
+        for energies that are not positive numbers.
+    """
+    if energy_ev.ndim != 1 or not energy_ev.size or not np.isfinite(energy_ev).all() or energy_ev.min() <= 0:
+        raise InputError(
+            where=where,
+            problem="the photon energies cannot be used",
+            got=f"shape {energy_ev.shape}, {_few(energy_ev)}",
+            wanted="a list of positive numbers in eV",
+            mend="Correct them in the file or its header",
+        )
+    order = np.argsort(energy_ev, kind="stable")
+    notes: list[str] = []
+    if (np.diff(energy_ev) < 0).any():
+        notes.append("photon energies did not ascend in the file: sorted")
+    repeated = np.unique(energy_ev[order][1:][np.diff(energy_ev[order]) == 0])
+    if repeated.size:
+        notes.append("repeated energies: " + ", ".join(f"{energy:g} eV" for energy in repeated))
+    return order, tuple(notes)
+
+
+def _few(values: NDArray[np.float64]) -> str:
+    return np.array2string(values.reshape(-1)[:6], precision=4, separator=", ") + (" ..." if values.size > 6 else "")

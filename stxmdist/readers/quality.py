@@ -1,0 +1,66 @@
+"""Which frames of a scan carry a measurement: never written, saturated, or valid."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stxmdist.arrays import MaskClass
+
+# A detector at its ceiling clips a patch, noise does not: so many good pixels at one maximum are no coincidence.
+SATURATED_FRACTION = 0.01
+# In small or faint frames a few pixels share the maximum by chance: with 16 counts and more, Poisson noise puts one or
+# two pixels of a frame at its highest value, so more than eight are clipped.
+LEAST_REPEATS = 8
+LEAST_CEILING = 16
+
+
+def frame_classes(
+    frames: NDArray[Any],
+    good: ArrayLike | None = None,
+    *,
+    ceiling: float | None = None,
+    saturated_fraction: float = SATURATED_FRACTION,
+) -> NDArray[np.uint8]:
+    """Class (FRAME,) of images or diffraction frames (FRAME, Y, X) in counts: valid, missing or saturated.
+
+    Missing: every good pixel is zero or NaN, which an aborted scan leaves behind. Saturated: more than
+    `saturated_fraction` of the good pixels stand at the ceiling of the detector, given or the largest number of the
+    integer type, or share one maximum.
+
+    Parameters
+    ----------
+    frames
+        (FRAME, Y, X) counts, integer or floating
+    good
+        (Y, X) bool, pixels that may be used; all if None
+    ceiling
+        counts at which the detector saturates, if known
+
+    Returns
+    -------
+        (FRAME,) uint8 of `MaskClass`
+    """
+    if frames.ndim != 3:
+        raise ValueError(f"frames are (FRAME, Y, X), got shape {frames.shape}")
+    usable = np.ones(frames.shape[1:], bool) if good is None else np.asarray(good, bool)
+    if ceiling is None and np.issubdtype(frames.dtype, np.integer):
+        ceiling = float(np.iinfo(frames.dtype).max)
+    classes = np.full(len(frames), MaskClass.valid, np.uint8)
+    for index, frame in enumerate(frames):
+        classes[index] = _class_of(frame[usable], ceiling, saturated_fraction)
+    return classes
+
+
+def _class_of(counts: NDArray[Any], ceiling: float | None, saturated_fraction: float) -> MaskClass:
+    if np.issubdtype(counts.dtype, np.floating):
+        counts = counts[~np.isnan(counts)]
+    if not np.any(counts):
+        return MaskClass.missing
+    if ceiling is not None and np.count_nonzero(counts >= ceiling) > saturated_fraction * counts.size:
+        return MaskClass.saturated
+    highest = counts.max()
+    repeats = np.count_nonzero(counts == highest)
+    if highest >= LEAST_CEILING and repeats > max(LEAST_REPEATS, saturated_fraction * counts.size):
+        return MaskClass.saturated
+    return MaskClass.valid
