@@ -249,6 +249,11 @@ class Output:
         """Names of the finished units, without reading their receipts."""
         return frozenset(self._names(_DONE))
 
+    def receipt(self, unit: str) -> dict[str, Any] | None:
+        """What one unit left, or None where it has not finished."""
+        path = self._record(_DONE, unit)
+        return read_json(path) if path.exists() else None
+
     def receipts(self) -> dict[str, dict[str, Any]]:
         """What each finished unit left."""
         return self._records(_DONE)

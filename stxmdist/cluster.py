@@ -1,0 +1,78 @@
+"""Where the work runs: processes of this machine, or a Dask scheduler that is already there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from stxmdist.campaign.manifest import ClusterSpec
+
+
+class Cluster:
+    """A Dask cluster that is started when the first unit needs it, so that a run with nothing to do costs nothing."""
+
+    def __init__(self, spec: ClusterSpec) -> None:
+        self.spec = spec
+        self._cluster: Any = None
+        self._client: Any = None
+
+    def client(self) -> Any:
+        """The client; starts or joins the cluster on first use."""
+        if self._client is None:
+            from distributed import Client
+
+            if self.spec.address is None:
+                self._cluster = _local_cluster(self.spec)
+            self._client = Client(self._cluster or self.spec.address, set_as_default=False)
+        return self._client
+
+    @property
+    def dashboard(self) -> str | None:
+        """Address of the Dask dashboard, if the cluster runs."""
+        return None if self._client is None else str(self._client.dashboard_link)
+
+    def close(self) -> None:
+        """End what this object started; a scheduler that was there before stays."""
+        if self._client is not None:
+            self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+        self._client = self._cluster = None
+
+
+@contextmanager
+def cluster_of(spec: ClusterSpec) -> Iterator[Cluster]:
+    """A cluster for the length of a block."""
+    cluster = Cluster(spec)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def _local_cluster(spec: ClusterSpec) -> Any:
+    import dask
+    from distributed import LocalCluster
+
+    # One thread for each worker process: units hold the interpreter's lock in between, and memory limits are per
+    # process. The libraries' own threads would compete with the workers.
+    dask.config.set(
+        {
+            "distributed.nanny.pre-spawn-environ": {
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+                "MKL_NUM_THREADS": "1",
+                "NUMBA_NUM_THREADS": "1",
+                "MALLOC_TRIM_THRESHOLD_": "65536",
+            },
+            "distributed.comm.timeouts.connect": "60s",
+        }
+    )
+    return LocalCluster(
+        n_workers=spec.workers,
+        threads_per_worker=spec.threads,
+        processes=True,
+        memory_limit=spec.memory_limit,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        silence_logs=40,
+    )

@@ -1,0 +1,89 @@
+"""What happens on a worker: run one unit, measure what it took, leave its marker."""
+
+import os
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from stxmdist.errors import Explained
+from stxmdist.runner.unit import Receipt, Refusal, Unit
+
+
+def perform(unit: Unit) -> Receipt | Refusal:
+    """Compute one unit and mark it done; an explained error is a result, any other is raised so that it is retried."""
+    before = unit.output().receipt(unit.name)
+    if before is not None:
+        # A worker died after the unit was finished and before Dask heard of it.
+        return Receipt.from_dict(before)
+    module, _, attribute = unit.work.partition(":")
+    work = getattr(import_module(module), attribute)
+    _forget_peak_rss()
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        outcome: Outcome = work(unit)
+    except Explained as error:
+        return refusal_of(unit, error)
+    receipt = Receipt(
+        scan_id=unit.scan_id,
+        unit=unit.name,
+        measures=outcome.measures,
+        files=outcome.files,
+        seconds=time.perf_counter() - wall,
+        core_seconds=time.process_time() - cpu,
+        peak_rss_bytes=peak_rss_bytes(),
+    )
+    unit.output().mark(unit.name, receipt.as_dict())
+    return receipt
+
+
+class Outcome:
+    """What a work function returns: what it measured and the files it wrote (path below the output to sha256)."""
+
+    def __init__(self, measures: dict[str, Any], files: dict[str, str]) -> None:
+        self.measures = measures
+        self.files = files
+
+
+def refusal_of(unit: Unit, error: BaseException, traceback: str = "") -> Refusal:
+    """An error in the form that is kept beside the output and shown to a person."""
+    if isinstance(error, Explained):
+        return Refusal(unit.scan_id, unit.name, **error.as_dict())
+    return Refusal(
+        scan_id=unit.scan_id,
+        unit=unit.name,
+        where=f"{unit.stage} of {unit.scan_id}, unit {unit.name}",
+        problem="the computation broke off" if not _killed(error) else "the worker died while it ran this unit",
+        got=f"{type(error).__name__}: {str(error)[:300]}",
+        wanted="a result" if not _killed(error) else f"at most about {unit.estimate.peak_bytes / 1e6:.0f} MB for arrays",
+        mend="Run `stxmdist retry`; if it fails again, report it with the traceback kept in the store"
+        if not _killed(error)
+        else "Give the workers more memory (cluster: memory_limit), then run `stxmdist retry`",
+        traceback=traceback,
+    )
+
+
+def _killed(error: BaseException) -> bool:
+    return type(error).__name__ in {"KilledWorker", "NannyTerminated"}
+
+
+def peak_rss_bytes() -> int:
+    """Highest resident memory of this process since `_forget_peak_rss`, from the kernel's own account."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    unit = 1 if os.uname().sysname == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _forget_peak_rss() -> None:
+    # Linux resets the high-water mark when 5 is written here; elsewhere the mark is of the whole process, which is
+    # an over-estimate and therefore safe.
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return

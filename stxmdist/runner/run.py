@@ -1,0 +1,247 @@
+"""Run one stage over Dask: only what is missing, few futures in flight, each released as soon as it is on disk."""
+
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from storage.publication import Publication, PublishedScan
+from storage.store import Store
+from stxmdist.errors import StoreError
+from stxmdist.runner.perform import perform, refusal_of
+from stxmdist.runner.unit import Plan, Receipt, Refusal, StageReport, Unit
+
+RETRIES = 2
+"""How often Dask tries a unit again that broke off without an explanation, e.g. because its worker died."""
+
+IN_FLIGHT_PER_THREAD = 4
+"""Units submitted ahead of each thread: enough to hide the scheduler, few enough that a crash loses little."""
+
+
+class Stage(Protocol):
+    """The three functions of a stage, and its name and version."""
+
+    NAME: str
+    VERSION: int
+
+    def plan(self, survey: Any, options: Any) -> Plan: ...
+
+    def finish(self, survey: Any, receipts: Mapping[str, Sequence[Receipt]]) -> Mapping[str, Mapping[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is; sent after every unit."""
+
+    stage: str
+    done: int
+    failed: int
+    skipped: int
+    total: int
+    seconds: float
+
+
+Watcher = Callable[[Progress], None]
+
+
+def nobody_watches(progress: Progress) -> None:
+    """The watcher of runs that nobody looks at."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What is recorded with every publication beside the result itself."""
+
+    seed: int
+    software: Mapping[str, str]
+
+
+def run_stage(
+    stage: Stage,
+    survey: Any,
+    options: Any,
+    store: Store,
+    circumstances: Circumstances,
+    *,
+    client: Callable[[], Any] | None,
+    watch: Watcher = nobody_watches,
+    retry: bool = False,
+    keep: frozenset[str] = frozenset(),
+) -> StageReport:
+    """Plan a stage, compute the units that are missing, and publish what is whole with one atomic write.
+
+    ``client`` gives a Dask client, or is None to compute in this process. A scan with a failed unit is published as
+    failed: later stages leave it out and the rest of the campaign goes on. With ``retry``, units set aside by an
+    earlier run are tried again. Scans in ``keep`` are not looked at; what was published of them stays published.
+    """
+    began = time.perf_counter()
+    plan = stage.plan(survey, options)
+    refuse_shared_shards(plan.units)
+    by_scan: dict[str, list[Unit]] = defaultdict(list)
+    for unit in plan.units:
+        by_scan[unit.scan_id].append(unit)
+
+    receipts: dict[str, dict[str, Receipt]] = {}
+    refusals: list[Refusal] = list(plan.refusals)
+    todo: list[Unit] = []
+    for scan_id, units in by_scan.items():
+        output = units[0].output()
+        finished = {name: Receipt.from_dict(written) for name, written in output.receipts().items()}
+        if retry:
+            output.release(None)
+        set_aside = output.quarantined()
+        receipts[scan_id] = {unit.name: finished[unit.name] for unit in units if unit.name in finished}
+        missing = [unit for unit in units if unit.name not in finished]
+        refusals += [Refusal(**set_aside[unit.name]) for unit in missing if unit.name in set_aside]
+        fresh = [unit for unit in missing if unit.name not in set_aside]
+        if fresh:
+            output.declare(list(fresh[0].arrays))
+        todo += fresh
+
+    skipped = sum(map(len, receipts.values()))
+    done = failed = peak = 0
+    watch(Progress(stage.NAME, 0, 0, skipped, len(plan.units), 0.0))
+    for unit, outcome in _compute(todo, client):
+        if isinstance(outcome, Receipt):
+            receipts[unit.scan_id][unit.name] = outcome
+            peak = max(peak, outcome.peak_rss_bytes)
+            done += 1
+        else:
+            unit.output().quarantine(unit.name, vars(outcome))
+            refusals.append(outcome)
+            failed += 1
+        watch(Progress(stage.NAME, done, failed, skipped, len(plan.units), time.perf_counter() - began))
+
+    published = _publish(stage, survey, store, circumstances, by_scan, receipts, keep)
+    return StageReport(
+        stage=stage.NAME,
+        units_total=len(plan.units),
+        units_skipped=skipped,
+        units_run=done,
+        refusals=tuple(refusals),
+        scans_published=published,
+        seconds=time.perf_counter() - began,
+        peak_rss_bytes=peak,
+    )
+
+
+def refuse_shared_shards(units: Iterable[Unit]) -> None:
+    """Two writers in one shard lose data without a word, so no shard may have two owners.
+
+    Raises
+    ------
+    StoreError
+        if two units of one output own the same shard.
+    """
+    owners: dict[tuple[str, str, str, tuple[int, ...]], str] = {}
+    for unit in units:
+        for array, shards in unit.owns.items():
+            for shard in shards:
+                key = (unit.scan_id, unit.digest, array, shard)
+                if key in owners:
+                    raise StoreError(
+                        where=f"{unit.stage} of {unit.scan_id}",
+                        problem=f"shard {shard} of {array} has two owners",
+                        got=f"{owners[key]} and {unit.name}",
+                        wanted="one unit for each shard",
+                        mend="Correct the stage's plan",
+                    )
+                owners[key] = unit.name
+
+
+def _compute(todo: Sequence[Unit], client: Callable[[], Any] | None) -> Iterable[tuple[Unit, Receipt | Refusal]]:
+    if not todo:
+        return
+    if client is None:
+        for unit in todo:
+            try:
+                yield unit, perform(replace(unit, arrays=()))
+            except Exception as error:  # the boundary of a unit: whatever broke is kept beside it, the rest goes on
+                yield unit, refusal_of(unit, error, traceback.format_exc())
+        return
+    yield from _compute_on_dask(todo, client())
+
+
+def _compute_on_dask(todo: Sequence[Unit], client: Any) -> Iterable[tuple[Unit, Receipt | Refusal]]:
+    from distributed import as_completed
+
+    threads = max(1, sum(client.nthreads().values()))
+    waiting = iter(todo)
+    running: dict[Any, Unit] = {}
+
+    def submit_next() -> Any | None:
+        unit = next(waiting, None)
+        if unit is None:
+            return None
+        # Nothing is ever shared through Dask's cache: the key only has to be new, also after a retry in one session.
+        future = client.submit(perform, replace(unit, arrays=()), pure=False, retries=RETRIES)
+        running[future] = unit
+        return future
+
+    first = [f for f in (submit_next() for _ in range(IN_FLIGHT_PER_THREAD * threads)) if f is not None]
+    completed = as_completed(first, loop=client.loop)
+    for future in completed:
+        unit = running.pop(future)
+        if future.status == "finished":
+            yield unit, future.result()
+        elif future.status == "error":
+            error = future.exception()
+            trace = "".join(traceback.format_tb(future.traceback())) if future.traceback() else ""
+            yield unit, refusal_of(unit, error, trace)
+        else:
+            yield unit, refusal_of(unit, RuntimeError(f"Dask reported the unit as {future.status}"))
+        future.release()
+        following = submit_next()
+        if following is not None:
+            completed.add(following)
+
+
+def _publish(
+    stage: Stage,
+    survey: Any,
+    store: Store,
+    circumstances: Circumstances,
+    by_scan: Mapping[str, Sequence[Unit]],
+    receipts: Mapping[str, Mapping[str, Receipt]],
+    keep: frozenset[str],
+) -> int:
+    whole = {
+        scan_id: [receipts[scan_id][unit.name] for unit in units]
+        for scan_id, units in by_scan.items()
+        if all(unit.name in receipts[scan_id] for unit in units)
+    }
+    quality = stage.finish(survey, whole)
+    scans = {
+        scan_id: PublishedScan(
+            digest=units[0].digest,
+            state="done" if scan_id in whole else "failed",
+            quality=dict(quality.get(scan_id, {})),
+            units_done=len(receipts[scan_id]),
+            units_failed=len(units) - len(receipts[scan_id]),
+            seconds=sum(r.seconds for r in receipts[scan_id].values()),
+            core_seconds=sum(r.core_seconds for r in receipts[scan_id].values()),
+            bytes=sum(unit.estimate.bytes_out for unit in units),
+            inputs={f"{source.stage}/{source.scan_id}": source.digest for source in units[0].sources},
+            files={path: sha for r in receipts[scan_id].values() for path, sha in r.files.items()},
+        )
+        for scan_id, units in by_scan.items()
+    }
+    before = store.publication(stage.NAME)
+    if before is not None:
+        scans = {name: before.scans[name] for name in before.scans if name in keep and name not in scans} | scans
+    if before is None or before.scans != scans or before.version != stage.VERSION:
+        store.publish(
+            Publication(
+                stage=stage.NAME,
+                version=stage.VERSION,
+                options=survey.options_as_dict(stage.NAME),
+                seed=circumstances.seed,
+                time=datetime.now(UTC).isoformat(timespec="seconds"),
+                software=dict(circumstances.software),
+                scans=scans,
+            )
+        )
+    return len(whole)

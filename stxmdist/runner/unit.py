@@ -1,0 +1,143 @@
+"""What one task computes, what it leaves behind, and what a stage says when it is over."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.layout import ArrayPlan
+from storage.output import Output
+from storage.store import Store
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a unit will cost, foretold from metadata alone."""
+
+    bytes_out: int
+    """Bytes of the arrays it writes, before compression."""
+    peak_bytes: int
+    """Highest memory of the arrays it holds at once; the interpreter and its libraries come on top."""
+    core_seconds: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """An output that a unit reads: what the stage left for the scan under this digest."""
+
+    stage: str
+    scan_id: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One task: small, picklable, without pixels. It opens the store itself and writes only the shards it owns."""
+
+    stage: str
+    scan_id: str
+    """The scan, or ``campaign`` for stages that look at all of it."""
+    name: str
+    """Unique within the output, usable as a file name."""
+    store: str
+    digest: str
+    work: str
+    """Where the stage's work function lives, as ``module:attribute``."""
+    options: Any
+    estimate: Estimate
+    sources: tuple[Source, ...] = ()
+    owns: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
+    """Array name to the indices of the shards that this unit, and no other, writes."""
+    arrays: tuple[ArrayPlan, ...] = ()
+    """What the output holds; declared once by the runner, not sent to workers."""
+    index: Mapping[str, Any] = field(default_factory=dict)
+    """Which part of the scan: rows, tile, energy, file ..."""
+
+    def output(self) -> Output:
+        """The folder that this unit writes into."""
+        return Store(self.store).output(self.stage, self.scan_id, self.digest)
+
+    def source(self, stage: str, scan_id: str | None = None) -> Output:
+        """The output of an earlier stage, for this unit's scan unless another is named."""
+        wanted = scan_id if scan_id is not None else self.scan_id
+        for source in self.sources:
+            if source.stage == stage and source.scan_id == wanted:
+                return Store(self.store).output(source.stage, source.scan_id, source.digest)
+        raise KeyError(f"unit {self.stage}/{self.scan_id}/{self.name} does not read {stage} of {wanted}")
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a unit measured; kept as its marker, so that it is never computed twice."""
+
+    scan_id: str
+    unit: str
+    measures: Mapping[str, Any]
+    files: Mapping[str, str]
+    """Path below the output's folder to sha256."""
+    seconds: float
+    core_seconds: float
+    peak_rss_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {
+            "scan_id": self.scan_id,
+            "unit": self.unit,
+            "measures": dict(self.measures),
+            "files": dict(self.files),
+            "seconds": self.seconds,
+            "core_seconds": self.core_seconds,
+            "peak_rss_bytes": self.peak_rss_bytes,
+        }
+
+    @classmethod
+    def from_dict(cls, written: Mapping[str, Any]) -> "Receipt":
+        """Read back what ``as_dict`` wrote."""
+        return cls(**{name: written[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A scan or unit that could not be processed, in words for a person."""
+
+    scan_id: str
+    unit: str
+    where: str
+    problem: str
+    got: str
+    wanted: str
+    mend: str
+    traceback: str = ""
+    """Only for what nobody foresaw."""
+
+    @property
+    def sentence(self) -> str:
+        """The whole message on one line."""
+        return f"{self.where}: {self.problem}; got {self.got}, wanted {self.wanted}. {self.mend}."
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The units of a stage, and the scans that cannot be planned with the reason."""
+
+    units: tuple[Unit, ...]
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """How a stage ended."""
+
+    stage: str
+    units_total: int
+    units_skipped: int
+    units_run: int
+    refusals: tuple[Refusal, ...]
+    scans_published: int
+    seconds: float
+    peak_rss_bytes: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was planned is published."""
+        return not self.refusals

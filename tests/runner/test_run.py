@@ -1,0 +1,128 @@
+"""The runner: what is done stays done, what fails is set aside and named, what is published is whole."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from storage.store import Store
+from storage.verify import verify
+from stxmdist.campaign.schema import ClusterSpec
+from stxmdist.cluster import cluster_of
+from stxmdist.errors import StoreError
+from stxmdist.runner.run import Circumstances, Progress, refuse_shared_shards, run_stage
+from tests.runner import toy_stage
+
+ROWS = {"a": 7, "b": 3}
+CIRCUMSTANCES = Circumstances(seed=1, software={"python": "3"})
+
+
+def run(survey, client=None, **how):
+    store = Store(survey.root).create()
+    return run_stage(toy_stage, survey, None, store, CIRCUMSTANCES, client=client, **how)
+
+
+def attempts(survey) -> Counter:
+    return Counter(tuple(path.name.split("-")[:2]) for path in survey.log.glob("*-*-*"))
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with cluster_of(ClusterSpec(workers=2, memory_limit=10**9)) as started:
+        yield started.client
+
+
+@pytest.fixture(params=["inline", "processes"])
+def client(request):
+    return None if request.param == "inline" else request.getfixturevalue("cluster")
+
+
+def test_every_unit_runs_once_and_the_second_run_does_nothing(tmp_path: Path, client) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS)
+    first = run(survey, client)
+    assert (first.units_run, first.units_skipped, first.scans_published) == (10, 0, 2)
+    before = (tmp_path / "store/published/fit.json").read_bytes()
+    second = run(survey, client)
+    assert (second.units_run, second.units_skipped) == (0, 10)
+    assert (tmp_path / "store/published/fit.json").read_bytes() == before
+    assert set(attempts(survey).values()) == {1}
+    output = Store(survey.root).published_output("fit", "a")
+    assert output is not None
+    np.testing.assert_array_equal(output.read("soc")[:, 0], np.arange(7))
+    assert verify(Store(survey.root)) == []
+
+
+def test_an_explained_error_is_not_tried_again_until_retry(tmp_path: Path, client) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, {("a", 2): "explained"})
+    report = run(survey, client)
+    assert [r.sentence for r in report.refusals] == ["row: the row is wrong; got a fault, wanted none. Mend it."]
+    assert report.scans_published == 1
+    publication = Store(survey.root).publication("fit")
+    assert publication is not None
+    assert {name: scan.state for name, scan in publication.scans.items()} == {"a": "failed", "b": "done"}
+
+    again = run(survey, client)
+    assert again.units_run == 0
+    assert len(again.refusals) == 1
+    assert attempts(survey)["a", "2"] == 1
+
+    (survey.log / "mended").touch()
+    mended = run(survey, client, retry=True)
+    assert mended.units_run == 1
+    assert mended.complete
+    assert mended.scans_published == 2
+
+
+def test_what_nobody_foresaw_is_kept_with_its_traceback(tmp_path: Path, client) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, {("b", 1): "always breaks"})
+    (refusal,) = run(survey, client).refusals
+    assert "nobody foresaw this" in refusal.got
+    assert "toy_stage" in refusal.traceback
+
+
+@pytest.mark.parametrize("fault", ["breaks once", "dies once"])
+def test_passing_trouble_is_survived_and_nothing_finished_is_computed_again(tmp_path: Path, cluster, fault) -> None:
+    faults = {("a", row): "slow" for row in range(7)} | {("b", 1): fault}
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, faults)
+    report = run(survey, cluster)
+    assert report.complete
+    counts = attempts(survey)
+    assert counts["b", "1"] == 2
+    # A worker that dies may take along the few units that it was running or had just finished but not yet told of.
+    assert sum(counts.values()) <= 10 + 2
+
+
+def test_order_and_workers_leave_the_same_bytes(tmp_path: Path, cluster) -> None:
+    inline = toy_stage.ToySurvey(tmp_path / "one", ROWS)
+    spread = toy_stage.ToySurvey(tmp_path / "two", dict(reversed(ROWS.items())))
+    run(inline)
+    run(spread, cluster)
+    files = [
+        {p.relative_to(s.root): p.read_bytes() for p in s.root.rglob("c/*") if p.is_file()} for s in (inline, spread)
+    ]
+    assert files[0] == files[1]
+
+
+def test_progress_counts_every_unit(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, {("a", 0): "explained"})
+    run(survey, watch=seen.append)
+    assert [p.done + p.failed for p in seen] == list(range(11))
+    assert (seen[-1].done, seen[-1].failed, seen[-1].total) == (9, 1, 10)
+
+
+def test_scans_that_are_kept_stay_published(tmp_path: Path) -> None:
+    run(toy_stage.ToySurvey(tmp_path / "store", ROWS))
+    run(toy_stage.ToySurvey(tmp_path / "store", {"b": 3}), keep=frozenset({"a"}))
+    publication = Store(tmp_path / "store").publication("fit")
+    assert publication is not None
+    assert set(publication.scans) == {"a", "b"}
+
+
+def test_two_owners_of_one_shard_are_refused(tmp_path: Path) -> None:
+    units = toy_stage.plan(toy_stage.ToySurvey(tmp_path / "store", ROWS), None).units
+    thief = replace(units[1], name="thief", owns=units[0].owns)
+    with pytest.raises(StoreError, match="two owners"):
+        refuse_shared_shards([*units, thief])
