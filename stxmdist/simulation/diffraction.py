@@ -24,13 +24,13 @@ Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 Transmission = Callable[[Floats, Floats], Complexes]
 
-BATCH = 8
+BATCH = 4
 """Frames computed together: enough for the FFT to use its vector lanes, few enough to stay in the cache."""
 
 _GUARD = 8
 """Detector pixels computed beyond the edge, from which light is integrated into the outermost pixels."""
 
-_NEGLIGIBLE = 1e-12
+_NEGLIGIBLE = 1e-6
 """Of the strongest amplitude of the pupil: what is less is outside the pupil."""
 
 
@@ -161,13 +161,15 @@ def intensities(
     corners, remainders = _windows(fine_object, positions_um, size)
     pupils = _pupils(probe_modes)
     guard = _GUARD if pixel_integration and n + 2 * _GUARD <= size else 0
-    # Frequencies from -n/2 - guard upwards, modulo the transform's length.
-    kept = (np.arange(n + 2 * guard) - n // 2 - guard) % size
+    # Spectra are kept with zero frequency at index n: what that costs in signs on the way back it returns on the way
+    # forth. The detector then is a slice.
+    kept = slice(n - n // 2 - guard, n - n // 2 + n + guard)
+    side = n + 2 * guard
     gather = pixel_response(n, guard) if pixel_integration else None
     for first in range(0, len(corners), batch):
         some = slice(first, first + batch)
         window = np.stack([fine_object.values[y : y + size, x : x + size] for y, x in corners[some]])
-        total = np.zeros((window.shape[0], kept.size, kept.size))
+        total = np.zeros((window.shape[0], side, side))
         for pupil in pupils:
             wave = _moved(pupil, remainders[some], size)
             wave *= window
@@ -288,26 +290,29 @@ def _windows(fine_object: FineObject, positions_um: Floats, size: int) -> tuple[
     return corners, exact - nearest
 
 
-def _pupils(
-    probe_modes: Complexes,
-) -> list[tuple[Complexes, NDArray[np.int64], NDArray[np.int64]]]:
-    """Of each mode: its spectrum where it is not zero, and the rows and columns of the frequencies there."""
+Pupil = tuple[Complexes, slice, slice]
+"""A mode's centred spectrum where it is not zero, and the rows and columns of the frequencies there."""
+
+
+def _pupils(probe_modes: Complexes) -> list[Pupil]:
+    """The pupil of each mode (MODE, Y, X)."""
     pupils = []
     for mode in probe_modes:
-        spectrum = fft.fft2(mode)
+        spectrum = fft.fftshift(fft.fft2(mode))
         filled = np.abs(spectrum) > _NEGLIGIBLE * np.abs(spectrum).max()
-        rows, columns = np.flatnonzero(filled.any(axis=1)), np.flatnonzero(filled.any(axis=0))
-        pupils.append((spectrum[np.ix_(rows, columns)], rows, columns))
+        rows, columns = (slice(int(np.argmax(any_)), any_.size - int(np.argmax(any_[::-1])))
+                         for any_ in (filled.any(axis=1), filled.any(axis=0)))  # fmt: skip
+        pupils.append((np.ascontiguousarray(spectrum[rows, columns]), rows, columns))
     return pupils
 
 
-def _moved(pupil: tuple[Complexes, NDArray[np.int64], NDArray[np.int64]], shifts_px: Floats, size: int) -> Complexes:
-    """The mode (batch, Y, X), moved by (batch, 2) pixels: phases on its spectrum, transforms of what is not zero."""
+def _moved(pupil: Pupil, shifts_px: Floats, size: int) -> Complexes:
+    """The mode (batch, Y, X), moved by (batch, 2) pixels, with the signs (-1)^(y + x) of a centred spectrum."""
     spectrum, rows, columns = pupil
-    frequency = fft.fftfreq(size)
+    frequency = fft.fftshift(fft.fftfreq(size))
     ramp_y = np.exp(-2j * np.pi * shifts_px[:, :1] * frequency[rows])
     ramp_x = np.exp(-2j * np.pi * shifts_px[:, 1:] * frequency[columns])
-    strip = np.zeros((len(shifts_px), rows.size, size), dtype=np.complex128)
+    strip = np.zeros((len(shifts_px), spectrum.shape[0], size), dtype=np.complex128)
     strip[:, :, columns] = spectrum * ramp_y[:, :, None] * ramp_x[:, None, :]
     wave = np.zeros((len(shifts_px), size, size), dtype=np.complex128)
     wave[:, rows] = fft.ifft(strip, axis=2, overwrite_x=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, special
+from scipy import fft, integrate, special
 
 from stxmdist.errors import InputError
 from stxmdist.units import wavelength_nm
@@ -13,7 +13,11 @@ Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
 _RADII_PER_ZONE = 40
-"""Steps of the tabulated radial profiles per outermost zone width; trapezoids are then good to 1e-5."""
+"""Steps of the tabulated radial profile per outermost zone width; between them it is straight within 1e-3."""
+
+_CONFINED_TO = 0.75
+"""Of half the window: there the fall of a confined wave is at one half."""
+_FALL_WIDTH = 0.08
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def encircled_energy(radius_nm: float, zone_plate: ZonePlate) -> float:
     steps = max(int(np.ceil(radius_nm / zone_plate.outer_zone_nm * _RADII_PER_ZONE)), 200)
     radii = np.linspace(0.0, radius_nm, steps + 1)
     v = np.pi * radii / zone_plate.outer_zone_nm
-    within = np.trapezoid(airy_intensity(radii, zone_plate) * v, v)
+    within = integrate.simpson(airy_intensity(radii, zone_plate) * v, x=v)
     return float(within / (2.0 * (1.0 - zone_plate.central_stop_fraction**2)))
 
 
@@ -96,8 +100,8 @@ def point_spread(pixel_nm: float, energy_ev: float, zone_plate: ZonePlate, half_
             wanted="a positive pixel and energy, and a half width of at least 0",
             mend="Correct the sampling",
         )
-    # Six samples per zone width resolve every ring of the pattern (period dr in intensity).
-    samples = max(3, int(np.ceil(6.0 * pixel_nm / zone_plate.outer_zone_nm)))
+    # The rings of the pattern have a period of one zone width.
+    samples = max(3, int(np.ceil(10.0 * pixel_nm / zone_plate.outer_zone_nm)))
     offsets = (np.arange(samples) + 0.5) / samples - 0.5
     axis = (np.arange(-half_width_px, half_width_px + 1)[:, None] + offsets).ravel() * pixel_nm
     table_nm = np.arange(0.0, np.hypot(axis[-1], axis[-1]) + zone_plate.outer_zone_nm,
@@ -133,6 +137,7 @@ def probe(
     astigmatism_um: float = 0.0,
     astigmatism_angle_rad: float = 0.0,
     tilt_mrad: tuple[float, float] = (0.0, 0.0),
+    periodic: bool = False,
 ) -> Complexes:
     """Wave of a zone plate at a sample that lies ``defocus_um`` downstream of the focus, by the angular spectrum.
 
@@ -149,10 +154,14 @@ def probe(
         the focus along that direction (from +x towards +y) lies astigmatism_um before, across it as far behind
     tilt_mrad
         direction (y, x) of the beam at the sample
+    periodic
+        leave the spot's faint tails, which run out of the window on one side and in on the other. Otherwise they fall
+        smoothly to 1e-5 at its border (a rim of the pupil softer by some frequency cells), so that the wave can be
+        moved by fractions of a pixel and sampled on other windows without change
 
     Returns
     -------
-    (Y, X) complex128, sum of squares 1, band limited, periodic in its window
+    (Y, X) complex128, sum of squares 1
 
     Raises
     ------
@@ -179,6 +188,10 @@ def probe(
     along = fx * np.cos(astigmatism_angle_rad) + fy * np.sin(astigmatism_angle_rad)
     phase -= np.pi * wavelength * astigmatism_um * 1e3 * (2.0 * along**2 - radius**2)
     wave = fft.fftshift(fft.ifft2(pupil * np.exp(1j * phase)))
+    if not periodic:
+        border = np.abs(np.arange(n) - n // 2) / (n / 2)
+        fall = 0.5 * special.erfc((border - _CONFINED_TO) / _FALL_WIDTH)
+        wave *= fall[:, None] * fall
     return np.asarray(wave / np.sqrt(np.sum(np.abs(wave) ** 2)), dtype=np.complex128)
 
 
@@ -232,12 +245,12 @@ def _check_sampling(
 ) -> None:
     window_um = n * pixel_nm * 1e-3
     diameter_um = beam_diameter_um(energy_ev, zone_plate, defocus_um)
-    if diameter_um > window_um:
+    if diameter_um > _CONFINED_TO * window_um:
         raise InputError(
             where="probe",
-            problem="the beam is wider than its window",
+            problem="the window does not hold the beam",
             got=f"a beam of {diameter_um:.3g} um in a window of {window_um:.3g} um",
-            wanted="a window that holds the beam",
+            wanted=f"a beam of at most {_CONFINED_TO * window_um:.3g} um",
             mend="Use more pixels, a longer distance to the detector or less defocus",
         )
     if largest_per_nm > 0.5 / pixel_nm:
