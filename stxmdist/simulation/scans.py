@@ -1,0 +1,236 @@
+"""One scan from formula to beamline file, with its truth beside it: what a process of its own makes."""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from storage.digests import digest_of
+from stxmdist.simulation import ptychography, stxm
+from stxmdist.simulation.design import Place, choose_field, field_centre_um, generator, region_phantom
+from stxmdist.simulation.files import cxi, nxstxm, sdf
+from stxmdist.simulation.optics import gaussian_sigma_nm
+from stxmdist.simulation.sizes import CampaignSize
+from stxmdist.simulation.truth import particle_rows, truth_maps, write_maps
+
+VERSION = 1
+"""Of what a size and a seed give; raise it with every change of numbers."""
+
+_FIRST_SCAN = datetime(2026, 10, 12, 8, 0, 0)
+_PTYCHOGRAPHY_SIGMA_PX = 0.75
+"""Gaussian-equivalent resolution of a good reconstruction, in its pixels."""
+
+
+@dataclass(frozen=True)
+class ScanTask:
+    """One scan to be made."""
+
+    folder: Path
+    size: CampaignSize
+    seed: int
+    place: Place
+    modality: Literal["stxm", "ptychography"]
+    number: int
+    """In the order of measurement."""
+
+    @property
+    def scan_id(self) -> str:
+        return f"{'stxm' if self.modality == 'stxm' else 'ptycho'}-{self.place.region_id}"
+
+    @property
+    def file(self) -> Path:
+        """The file that the sample sheet names, relative to the campaign's folder."""
+        base = Path("beamline")
+        if self.modality == "ptychography":
+            return base / f"{self.scan_id}.cxi"
+        if self.place.electrode % 2 == 0:
+            return base / self.scan_id / f"{self.scan_id}.hdr"
+        return base / f"{self.scan_id}.hdf5"
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides what the scan contains."""
+        return digest_of(
+            {
+                "version": VERSION,
+                "size": asdict(self.size),
+                "seed": self.seed,
+                "scan": self.scan_id,
+                "number": self.number,
+            }
+        )
+
+    @property
+    def receipt_path(self) -> Path:
+        return self.folder / "truth" / "scans" / f"{self.scan_id}.json"
+
+    @property
+    def rows_path(self) -> Path:
+        return self.receipt_path.with_suffix(".parquet")
+
+    @property
+    def maps_path(self) -> Path:
+        return self.folder / "truth" / "maps" / f"{self.scan_id}.zarr"
+
+    @property
+    def start_time(self) -> datetime:
+        return _FIRST_SCAN + timedelta(minutes=75 * self.number)
+
+
+def receipt_of(task: ScanTask) -> dict[str, Any] | None:
+    """The receipt of a scan that is complete and as this version would make it, else None."""
+    try:
+        receipt: dict[str, Any] = json.loads(task.receipt_path.read_text())
+    except (OSError, ValueError):
+        return None
+    if receipt.get("digest") != task.digest or not task.rows_path.is_file() or not task.maps_path.is_dir():
+        return None
+    for name, size in receipt["files"].items():
+        path = task.folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            return None
+    return receipt
+
+
+def make_scan(task: ScanTask) -> dict[str, Any]:
+    """Write a scan's file, its map and its particles, then its receipt; nothing where the receipt is there already."""
+    done = receipt_of(task)
+    if done is not None:
+        return done | {"skipped": True}
+    started = time.perf_counter()
+    for folder in (task.receipt_path.parent, task.maps_path.parent, (task.folder / task.file).parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    task.receipt_path.unlink(missing_ok=True)
+    files, nuisance = _stxm(task) if task.modality == "stxm" else _ptychography(task)
+    receipt = {
+        "digest": task.digest,
+        "scan_id": task.scan_id,
+        "files": {str(path.relative_to(task.folder)): path.stat().st_size for path in files},
+        "nuisance": nuisance,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    partial = task.receipt_path.with_name(f".{task.receipt_path.name}.partial")
+    partial.write_text(json.dumps(receipt, indent=1))
+    os.replace(partial, task.receipt_path)
+    return receipt
+
+
+def _stxm(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
+    setup = task.size.stxm
+    region = region_phantom(task.size, task.seed, task.place)
+    y_um, x_um = stxm.scan_axes(field_centre_um(task.seed, task.place), setup)
+    nuisance = stxm.draw_nuisance(setup, generator(task.seed, task.scan_id, "nuisance"))
+    maps = truth_maps(region, y_um, x_um, setup.oversample)
+    sigma_um = gaussian_sigma_nm(setup.zone_plate) * 1e-3
+    _write_truth(task, maps, particle_rows(region, maps["labels"], y_um, x_um), (y_um, x_um), sigma_um, (0.0, 0.0))
+    model = stxm.StxmModel(region.thickness_nm, y_um, x_um, setup, nuisance)
+
+    def frame_of(index: int) -> Any:
+        return model.counts(index, generator(task.seed, task.scan_id, "counts", index))
+
+    energy = np.asarray(setup.energy_ev)
+    # The ring is topped up: its current stays within half a per cent.
+    current = 500.0 + 2.0 * np.sin(np.arange(energy.size))
+    path = task.folder / task.file
+    if path.suffix == ".hdr":
+        files: tuple[Path, ...] = sdf.write_stack(
+            path, frame_of, energy, y_um, x_um, setup.dwell_ms, current, start_time=task.start_time
+        )
+    else:
+        files = (
+            nxstxm.write_stack(path, frame_of, energy, y_um, x_um, setup.dwell_ms, current, start_time=task.start_time),
+        )
+    return files, {
+        "modality": "stxm",
+        "energy_offset_ev": nuisance.energy_offset_ev,
+        "leak_fraction": nuisance.leak_fraction,
+        "energy_ev": energy.tolist(),
+        "shift_um": nuisance.shift_um.tolist(),
+        "i0_counts": nuisance.i0_counts.tolist(),
+        "psf_sigma_um": sigma_um,
+        "zone_plate": asdict(setup.zone_plate),
+    }
+
+
+def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
+    setup = task.size.ptychography
+    region = region_phantom(task.size, task.seed, task.place)
+    field_um = task.size.stxm.n_px * task.size.stxm.pixel_nm * 1e-3
+    middle, whole = choose_field(
+        region, field_centre_um(task.seed, task.place), setup.field_um, field_um - setup.field_um - 0.4
+    )
+    rng = generator(task.seed, task.scan_id, "nuisance")
+    nuisance = ptychography.draw_nuisance(setup, rng)
+    positions = ptychography.scan_positions(middle, setup, rng)
+    pixel_um = setup.map_pixel_nm * 1e-3
+    count = round(setup.field_um / pixel_um)
+    axes = [centre + (np.arange(count) - (count - 1) / 2.0) * pixel_um for centre in middle]
+    maps = truth_maps(region, axes[0], axes[1], 2)
+    sigma_um = _PTYCHOGRAPHY_SIGMA_PX * setup.detector.object_pixel_nm(float(np.median(setup.energy_ev))) * 1e-3
+    rows = particle_rows(region, maps["labels"], axes[0], axes[1])
+    shifted = (axes[0] + nuisance.offset_um[0], axes[1] + nuisance.offset_um[1])
+    _write_truth(task, maps, rows, shifted, sigma_um, nuisance.offset_um)
+    even = task.place.electrode % 2 == 0
+    path = cxi.write_scan(
+        task.folder / task.file,
+        ptychography.entries(
+            region,
+            positions,
+            setup,
+            nuisance,
+            [generator(task.seed, task.scan_id, "frames", index) for index in range(len(setup.energy_ev))],
+        ),
+        setup.detector,
+        family="geometry_1" if even else "data_1",
+        basis="standard" if even else "+y+x",
+        title=task.scan_id,
+        start_time=task.start_time.isoformat(),
+    )
+    return (path,), {
+        "modality": "ptychography",
+        "energy_offset_ev": nuisance.energy_offset_ev,
+        "energy_ev": list(setup.energy_ev),
+        "offset_um": list(nuisance.offset_um),
+        "field_centre_um": list(middle),
+        "field_um": setup.field_um,
+        "whole_particles": whole,
+        "defocus_um": nuisance.defocus_um,
+        "second_mode": setup.second_mode,
+        "photons": nuisance.photons.tolist(),
+        "position_error_nm": setup.position_error_nm,
+        "psf_sigma_um": sigma_um,
+        "zone_plate": asdict(setup.zone_plate),
+    }
+
+
+def _write_truth(
+    task: ScanTask,
+    maps: dict[str, Any],
+    rows: list[dict[str, Any]],
+    axes_um: tuple[Any, Any],
+    sigma_um: float,
+    offset_um: tuple[float, float],
+) -> None:
+    """Map and particles of a scan, in the coordinates that its file uses."""
+    write_maps(
+        task.maps_path,
+        maps,
+        axes_um[0],
+        axes_um[1],
+        {"scan_id": task.scan_id, "component": ["discharged", "charged"], "psf_sigma_um": sigma_um},
+    )
+    table = pd.DataFrame(rows)
+    table["y_um"] += offset_um[0]
+    table["x_um"] += offset_um[1]
+    table.insert(0, "scan_id", task.scan_id)
+    table["region_particle"] = [f"{task.place.region_id}-p{number:03d}" for number in table["particle_id"]]
+    table["psf_sigma_um"] = sigma_um
+    partial = task.rows_path.with_name(f".{task.rows_path.name}.partial")
+    table.to_parquet(partial, index=False)
+    os.replace(partial, task.rows_path)
