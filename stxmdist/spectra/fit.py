@@ -77,7 +77,20 @@ def design_matrix(
         where the energies leave the end-members, are fewer than the terms, or cannot tell the terms apart
     """
     energy = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64))
-    columns = list(end_members.at(energy, shift_ev))
+    design = np.concatenate([end_members.at(energy, shift_ev).T, background_columns(energy, background)], axis=1)
+    check_design(design, where=f"fit with {end_members.names[0]} and {end_members.names[1]}")
+    return design
+
+
+def background_columns(energy_ev: Floats, background: Background) -> Floats:
+    """Terms (ENERGY, 0 to 2) float64 for what is not the cathode: a constant, and (E0/E)^3 - 1 with E0 the mean energy.
+
+    Raises
+    ------
+    InputError
+        for a background of another name
+    """
+    columns = []
     if background not in ("none", "constant", "power_law"):
         raise InputError(
             where="fit options",
@@ -87,12 +100,10 @@ def design_matrix(
             mend="Choose one of those",
         )
     if background != "none":
-        columns.append(np.ones_like(energy))
+        columns.append(np.ones_like(energy_ev))
     if background == "power_law":
-        columns.append((energy.mean() / energy) ** POWER_LAW_EXPONENT - 1.0)
-    design = np.stack(columns, axis=1)
-    check_design(design, where=f"fit with {end_members.names[0]} and {end_members.names[1]}")
-    return design
+        columns.append((energy_ev.mean() / energy_ev) ** POWER_LAW_EXPONENT - 1.0)
+    return np.stack(columns, axis=1) if columns else np.empty((energy_ev.size, 0))
 
 
 def check_design(design: Floats, where: str = "fit") -> None:

@@ -1,7 +1,8 @@
 """End-member spectra: what discharged and charged cathodes absorb, built in for five chemistries or from files."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -51,8 +52,6 @@ class EndMembers:
         InputError
             where the shifted energies leave the range of the end-members
         """
-        from scipy.interpolate import PchipInterpolator
-
         wanted = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64)) + shift_ev
         # A thousandth of an eV: energies in files are rounded.
         if wanted.size and (wanted.min() < self.energy_ev[0] - 1e-3 or wanted.max() > self.energy_ev[-1] + 1e-3):
@@ -64,7 +63,13 @@ class EndMembers:
                 mend="Give references that span the scan, or restrict the fit to the energies they share",
             )
         within = np.clip(wanted, self.energy_ev[0], self.energy_ev[-1])
-        return np.asarray(PchipInterpolator(self.energy_ev, self.mu_per_nm, axis=1)(within), dtype=np.float64)
+        return np.asarray(self._interpolant(within), dtype=np.float64)
+
+    @cached_property
+    def _interpolant(self) -> Callable[[Floats], Floats]:
+        from scipy.interpolate import PchipInterpolator
+
+        return PchipInterpolator(self.energy_ev, self.mu_per_nm, axis=1)  # type: ignore[no-any-return]
 
     def spans(self, energy_ev: Floats, margin_ev: float = 0.0) -> NDArray[np.bool_]:
         """Which energies lie within the references, keeping a margin for an energy shift; bool (ENERGY,)."""

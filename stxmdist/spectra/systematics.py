@@ -1,0 +1,92 @@
+"""What errors common to a whole stack do to a particle's state of charge: they shift all pixels alike and do not
+average.
+
+For an estimate theta = H^-1 A' W y with H = A' W A, a small change dy of the optical density moves theta by H^-1 A' W
+dy. Sensitivities to first order follow for every particle at once, without fitting anything again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.spectra.fit import Background, design_matrix
+from stxmdist.spectra.references import EndMembers
+
+Floats = NDArray[np.float64]
+
+_DIFFERENCE_EV = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class SocSensitivity:
+    """First-order change of the state of charge of particles (PARTICLE,) with each error that a stack shares."""
+
+    energy_per_ev: Floats
+    """Bias per eV by which the assumed energy shift is too high"""
+    leak: Floats
+    """Bias per unit of unsuspected leak fraction"""
+    i0: Floats
+    """Bias per unit of relative error of the incident beam, the same at all energies"""
+    i0_scatter: Floats
+    """Standard deviation caused by the given error of the incident beam, independent between energies"""
+
+
+def soc_sensitivity(
+    thickness: Floats,
+    end_members: EndMembers,
+    energy_ev: Floats,
+    effective_counts: Floats,
+    *,
+    shift_ev: float = 0.0,
+    background: Background = "none",
+    i0_relative_variance: Floats | None = None,
+) -> SocSensitivity:
+    """Sensitivities of particles' states of charge to the energy scale, to leaking light and to the incident beam.
+
+    ``thickness`` (COMPONENT, PARTICLE) in the end-members' unit, the particles' mean; ``energy_ev`` and
+    ``effective_counts`` (ENERGY,) as used in the fit; ``i0_relative_variance`` (ENERGY,) Var(I0)/I0^2. Weights are
+    those of the Poisson fit at the particle's own transmission. NaN for particles without positive thickness.
+    """
+    energy = np.asarray(energy_ev, dtype=np.float64)
+    design = design_matrix(end_members, energy, shift_ev, background)
+    inside = end_members.spans(energy + shift_ev, _DIFFERENCE_EV)
+    slope = np.zeros((2, energy.size))
+    up = end_members.at(energy[inside], shift_ev + _DIFFERENCE_EV)
+    down = end_members.at(energy[inside], shift_ev - _DIFFERENCE_EV)
+    slope[:, inside] = (up - down) / (2.0 * _DIFFERENCE_EV)
+    particles = np.asarray(thickness, dtype=np.float64)
+    od = particles.T @ design[:, :2].T  # (PARTICLE, ENERGY)
+    weight = np.asarray(effective_counts, dtype=np.float64) * np.exp(-od)
+    weight[~np.isfinite(weight)] = 0.0
+    hessian = np.einsum("ei,pe,ej->pij", design, weight, design)
+    total = particles.sum(axis=0)
+    good = np.isfinite(total) & (total > 0.0)
+    gradient = np.zeros((particles.shape[1], design.shape[1]))
+    safe = np.where(good, total, 1.0)
+    gradient[:, 0] = -particles[1] / safe**2
+    gradient[:, 1] = particles[0] / safe**2
+    hessian[~good] = np.eye(design.shape[1])
+    # What one unit of optical density at each energy does to the state of charge: (PARTICLE, ENERGY).
+    response = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0] @ design.T * weight
+    response[~good] = np.nan
+    # Assuming a shift too high by d subtracts slope x d from the optical density that the model leaves unexplained.
+    energy_bias = -(response * (particles.T @ slope)).sum(axis=1)
+    with np.errstate(over="ignore"):
+        leak = (response * (1.0 - np.exp(np.minimum(od, 20.0)))).sum(axis=1)
+    scatter = np.zeros(particles.shape[1])
+    if i0_relative_variance is not None:
+        scatter = np.sqrt((response**2 * np.nan_to_num(i0_relative_variance)).sum(axis=1))
+    return SocSensitivity(energy_bias, leak, response.sum(axis=1), scatter)
+
+
+def systematic_soc_error(
+    sensitivity: SocSensitivity, *, shift_se_ev: float, leak_sd: float = 0.0, i0_relative_sd: float = 0.0
+) -> Floats:
+    """Systematic standard error (PARTICLE,) of the state of charge: independent causes added in squares."""
+    return np.sqrt(
+        (sensitivity.energy_per_ev * shift_se_ev) ** 2
+        + (sensitivity.leak * leak_sd) ** 2
+        + (sensitivity.i0 * i0_relative_sd) ** 2
+        + sensitivity.i0_scatter**2
+    )
