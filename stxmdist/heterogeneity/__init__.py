@@ -1,0 +1,1 @@
+"""Statistics of heterogeneity whose experimental unit is the electrode, never the pixel or the particle."""

@@ -1,0 +1,139 @@
+"""Intervals and estimators for few clusters, small counts and sizes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its confidence limits; NaN with a note where there is nothing to say."""
+
+    estimate: float
+    low: float
+    high: float
+    note: str = ""
+
+
+UNKNOWN = float("nan")
+
+
+def t_interval(values: Floats, level: float = 0.95) -> Interval:
+    """Mean of (CLUSTER,) values and Student's interval with one degree of freedom less than there are clusters.
+
+    This is the interval to ship for few electrodes: percentile bootstraps of clusters cover 73 % at three of them.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return Interval(UNKNOWN, UNKNOWN, UNKNOWN, "no values")
+    mean = float(values.mean())
+    if values.size == 1:
+        return Interval(mean, UNKNOWN, UNKNOWN, "one value has no spread")
+    half = float(stats.t.ppf(0.5 + level / 2.0, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size))
+    return Interval(mean, mean - half, mean + half)
+
+
+def design_effect(cluster_sizes: Floats, icc: float) -> float:
+    """By how much clustering inflates the variance of a mean: 1 + (m - 1) ICC, m the size-weighted mean cluster size.
+
+    Source: Kish, Survey Sampling (1965), 5.4; unequal sizes: Kerry, Bland, Stat. Med. 20, 377 (2001).
+    """
+    sizes = np.asarray(cluster_sizes, dtype=np.float64)
+    if sizes.sum() <= 0 or not np.isfinite(icc):
+        return 1.0
+    return float(1.0 + ((sizes**2).sum() / sizes.sum() - 1.0) * max(icc, 0.0))
+
+
+def wilson(successes: float, n: float, deff: float = 1.0, level: float = 0.95) -> Interval:
+    """A fraction and Wilson's score interval, with n divided by the design effect of clustering.
+
+    Source: Wilson, J. Am. Stat. Assoc. 22, 209 (1927); with a design effect: Korn, Graubard, Surv. Methodol. 24, 193
+    (1998).
+    """
+    if not n > 0:
+        return Interval(UNKNOWN, UNKNOWN, UNKNOWN, "no values")
+    p, effective = successes / n, n / max(deff, 1.0)
+    z2 = float(stats.norm.ppf(0.5 + level / 2.0)) ** 2
+    centre = (p + z2 / (2.0 * effective)) / (1.0 + z2 / effective)
+    half = float(np.sqrt(z2 * (p * (1.0 - p) / effective + z2 / (4.0 * effective**2)))) / (1.0 + z2 / effective)
+    return Interval(p, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def rogan_gladen(observed: float, sensitivity: float, specificity: float) -> float:
+    """True fraction behind an observed one, given how often each class is recognised; not clipped to 0 ... 1.
+
+    NaN where the classification is no better than chance.
+
+    Source: Rogan, Gladen, Am. J. Epidemiol. 107, 71 (1978).
+    """
+    gain = sensitivity + specificity - 1.0
+    return (observed + specificity - 1.0) / gain if gain > 0 else UNKNOWN
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """Log-normal sizes: exp of a normal with mean ``mu`` and standard deviation ``sigma`` of the natural logarithm."""
+
+    mu: float
+    sigma: float
+    mu_se: float
+    sigma_se: float
+    n: int
+    note: str = ""
+
+    def quantile(self, fraction: float) -> float:
+        """Size below which this fraction of the number lies, in the unit of the sizes."""
+        return float(np.exp(self.mu + self.sigma * stats.norm.ppf(fraction)))
+
+
+def lognormal_sizes(sizes: Floats, seen_above: float = 0.0) -> LogNormal:
+    """Maximum likelihood of a log-normal to (PARTICLE,) sizes, of which none below ``seen_above`` could be seen.
+
+    Without truncation the estimates are the mean and standard deviation (divisor n) of the logarithms.
+
+    Source: Cohen, Ann. Math. Stat. 21, 557 (1950), for the truncated normal.
+    """
+    sizes = np.asarray(sizes, dtype=np.float64)
+    logs = np.log(sizes[np.isfinite(sizes) & (sizes > max(seen_above, 0.0))])
+    n = int(logs.size)
+    if n < 3:
+        return LogNormal(UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, n, "fewer than three sizes")
+    mu, sigma = float(logs.mean()), float(logs.std())
+    if sigma < 1e-12:
+        return LogNormal(mu, 0.0, UNKNOWN, UNKNOWN, n, "all sizes are equal")
+    if seen_above <= 0:
+        return LogNormal(mu, sigma, sigma / np.sqrt(n), sigma / np.sqrt(2.0 * n), n)
+    limit = np.log(seen_above)
+
+    def negative(parameters: NDArray[np.float64]) -> float:
+        spread = np.exp(parameters[1])
+        seen = stats.norm.logsf((limit - parameters[0]) / spread)
+        return float(n * seen - stats.norm.logpdf(logs, parameters[0], spread).sum())
+
+    fit = optimize.minimize(negative, [mu, np.log(sigma)], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9})
+    mu, sigma = float(fit.x[0]), float(np.exp(fit.x[1]))
+    step = 1e-3
+    hessian = _hessian(negative, np.asarray(fit.x), step)
+    if not fit.success or np.linalg.eigvalsh(hessian).min() <= 0:
+        return LogNormal(UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, n, "the truncated fit did not converge")
+    covariance = np.linalg.inv(hessian)
+    return LogNormal(mu, sigma, float(np.sqrt(covariance[0, 0])), sigma * float(np.sqrt(covariance[1, 1])), n)
+
+
+def _hessian(function: object, at: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Second derivatives by central differences."""
+    assert callable(function)
+    size = len(at)
+    out = np.empty((size, size))
+    for i in range(size):
+        for j in range(size):
+            one, other = np.eye(size)[i] * step, np.eye(size)[j] * step
+            corners = function(at + one + other) - function(at + one - other)
+            corners += function(at - one - other) - function(at - one + other)
+            out[i, j] = corners / (4.0 * step**2)
+    return out
