@@ -45,6 +45,9 @@ MIXED = "mixed model"
 
 UNKNOWN = float("nan")
 
+ROUNDING = 1e-10
+"""Relative size below which a difference is rounding: slopes of constants must not be tested."""
+
 
 @dataclass(frozen=True)
 class Term:
@@ -166,21 +169,29 @@ def _effect(
     chosen = rows(_with_size(particles) if term.within_region else particles, endpoint, modality, finite=(term.column,))
     x = term.of(chosen.frame)
     if not len(x) or not np.isfinite(x).all():
-        return [
-            _row(endpoint, term, SLOPES_T, note="no particle has both" if not len(x) else "values without logarithm")
-        ]
+        note = "no particle has both" if not len(x) else "values without logarithm"
+        return [_row(endpoint, term, SLOPES_T, note=note)]
+    if np.ptp(chosen.value) <= ROUNDING * np.abs(chosen.value).max():
+        note = f"{endpoint} does not vary"
+        return [_row(endpoint, term, SLOPES_T, note=note, n_electrodes=chosen.n_electrodes, n_particles=len(x))]
     if term.within_region:
         slopes = _within_region_slopes(chosen, x)
-        found = _slope_rows(endpoint, term, slopes, level, rng)
+        found = _slope_rows(endpoint, term, _without_rounding(slopes, chosen.value, x), level, rng)
     else:
         slopes = _between_region_slopes(chosen, x, term)
         if np.isfinite(slopes).any():
-            found = _slope_rows(endpoint, term, slopes, level, rng)
+            found = _slope_rows(endpoint, term, _without_rounding(slopes, chosen.value, x), level, rng)
         else:
             found = _mean_rows(endpoint, term, chosen, x, level, rng)
     if mixed:
         found.append(_mixed_row(endpoint, term, chosen, x, level))
     return [{**row, "n_particles": len(x)} for row in found]
+
+
+def _without_rounding(slopes: Floats, y: Floats, x: Floats) -> Floats:
+    """Slopes that are 0 but for rounding set to 0."""
+    spread = float(x.std())
+    return np.where(np.abs(slopes) * spread < ROUNDING * float(y.std()), 0.0, slopes) if spread > 0 else slopes
 
 
 def _with_size(particles: Any) -> Any:

@@ -197,7 +197,7 @@ def _size_quantiles(here: Any, notes: list[str]) -> tuple[float, float, float]:
     sizes = numbers(here, "d_eq_um")
     usable = np.isfinite(sizes)
     if "flags" in here.columns:
-        usable &= np.array(["touches border" not in str(words) for words in here["flags"]], dtype=bool)
+        usable = usable & np.array(["touches border" not in str(words) for words in here["flags"]], dtype=bool)
     if not usable.any():
         return (float("nan"),) * 3
     if usable.sum() < LEAST_FOR_QUANTILES:

@@ -1,10 +1,12 @@
 """Mixed models beside the summary measures: their failures are recorded, never raised."""
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +43,7 @@ def mixed_slope(
     Source: Lindstrom, Bates, J. Am. Stat. Assoc. 83, 1014 (1988), as in statsmodels.
     """
     spread = float(x.std()) if len(x) else 0.0
-    if len(np.unique(groups)) < 2 or spread == 0 or len(y) < 4 or y.std() == 0:
+    if len(np.unique(groups)) < 2 or spread == 0 or len(y) < 4 or y.std() <= 1e-12 * np.abs(y).max():
         return Slope(*(float("nan"),) * 3, "not enough clusters or no spread for a mixed model")
     scaled = (x - x.mean()) / spread
     fixed = np.column_stack([np.ones(len(y)), scaled, *([] if covariates is None else [covariates])])
@@ -73,8 +75,23 @@ def _fit(
         # A singular matrix deep in the optimiser is a state of the fit, whatever type it is raised as.
         except (np.linalg.LinAlgError, ValueError, ZeroDivisionError, FloatingPointError) as error:
             return None, f"{type(error).__name__}: {error}"
-    complaints = sorted({str(warning.message).split(".")[0].split("\n")[0][:80] for warning in caught})
-    estimate, se, p = float(fit.fe_params[1]) * unit, float(fit.bse_fe[1]) * unit, float(fit.pvalues[1])
-    if not (fit.converged and np.isfinite(se) and se > 0):
-        return None, "; ".join(complaints) or "not converged"
-    return (estimate, se, p), "; ".join(complaints)
+        variance = float(np.asarray(fit.cov_params())[1, 1])
+        estimate, converged = float(fit.fe_params[1]), bool(fit.converged)
+    complaints = _in_brief(str(warning.message) for warning in caught)
+    if not (converged and np.isfinite(variance) and variance > 0):
+        return None, complaints or "not converged"
+    se = float(np.sqrt(variance))
+    return (estimate * unit, se * unit, float(2.0 * stats.norm.sf(abs(estimate) / se))), complaints
+
+
+def _in_brief(messages: Iterable[str]) -> str:
+    """What the optimiser said, its many words for one thing reduced to that thing."""
+    found = set()
+    for message in messages:
+        if any(word in message for word in ("boundary", "singular", "Hessian")):
+            found.add("a random variance is at its boundary")
+        elif "converge" in message or "Retrying" in message or "Gradient" in message:
+            found.add("the first optimiser did not converge")
+        else:
+            found.add(message.split("\n")[0][:80])
+    return "; ".join(sorted(found))

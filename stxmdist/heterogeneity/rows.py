@@ -85,7 +85,7 @@ def rows(
     chosen = of_modality(particles, modality)
     keep = chosen["electrode_id"].notna().to_numpy(dtype=bool)
     for column in (endpoint, *finite):
-        keep &= np.isfinite(numbers(chosen, column))
+        keep = keep & np.isfinite(numbers(chosen, column))
     frame = chosen[keep].reset_index(drop=True)
     electrode = codes([text(frame, "electrode_id")])
     names = [text(frame, "electrode_id"), *(text(frame, name) for name in conditions)]
