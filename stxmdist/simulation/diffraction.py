@@ -193,6 +193,7 @@ def diffraction_frames(
     batch: int = BATCH,
     *,
     pixel_integration: bool = True,
+    dtype: Any = None,
 ) -> Iterator[NDArray[Any]]:
     """Frames of counted photons: Poisson of the model's intensities.
 
@@ -202,22 +203,24 @@ def diffraction_frames(
         mean photons of a frame through vacuum; (POSITION,) where the beam's current changes from frame to frame
     rng
         one draw per detector pixel, in the order of the positions: the same frames whatever the batch
+    dtype
+        unsigned integers of the frames, one for all energies of a scan; None: what ``frame_dtype`` says
 
     Yields
     ------
-    (batch, QY, QX) in the type that ``frame_dtype`` says; counts beyond it saturate
+    (batch, QY, QX) integers; counts beyond their range saturate
 
     Other parameters, the geometry and what is raised: ``intensities``.
     """
     photons = np.broadcast_to(np.asarray(photons_per_frame, dtype=np.float64), (len(positions_um),))
-    dtype = frame_dtype(photons, probe_modes, n)
+    integers = np.dtype(frame_dtype(photons, probe_modes, n) if dtype is None else dtype)
     first = 0
     for means in intensities(
         fine_object, positions_um, probe_modes, n, batch=batch, pixel_integration=pixel_integration
     ):
         counts = rng.poisson(means * photons[first : first + len(means), None, None])
         first += len(means)
-        yield np.minimum(counts, np.iinfo(dtype).max).astype(dtype)
+        yield np.minimum(counts, np.iinfo(integers).max).astype(integers)
 
 
 def frame_dtype(photons_per_frame: float | Floats, probe_modes: Complexes, n: int) -> np.dtype[Any]:

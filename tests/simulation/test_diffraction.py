@@ -219,6 +219,16 @@ def test_bright_frames_get_more_bits() -> None:
     assert frame_dtype(1e9, modes(), N) == np.uint32
 
 
+def test_counts_beyond_the_type_saturate() -> None:
+    positions = some_positions(1)
+    sample = sample_object(vacuum, positions, DETECTOR, ENERGY_EV)
+    rng = np.random.default_rng(8)
+    frame = next(diffraction_frames(sample, positions, modes(), 1e9, N, rng, dtype=np.uint16))[0]
+    assert frame.dtype == np.uint16
+    assert frame[N // 2 + 8, N // 2] == 65535
+    assert frame[0, 0] < 65535
+
+
 def test_oversampling_averages_the_transmission_over_pixels() -> None:
     positions = np.zeros((1, 2))
     step = sample_object(lambda y, x: (y > 0.0) + 0j * x, positions, DETECTOR, ENERGY_EV, oversample=10)
