@@ -102,6 +102,8 @@ class _Layout:
     transposed: bool
     flip_y: bool
     flip_x: bool
+    zero_is_missing: bool
+    """pystxmcontrol leaves zeros where it has not measured yet"""
     written: NDArray[np.bool_] | None
     chunks: tuple[int, ...]
 
@@ -121,7 +123,7 @@ def _recording(tree: Tree, entry: Entry, region: str, left_out: tuple[str, ...])
             factor, lacks = 1.0, (*lacks, f"unit of {name} (taken as um)")
         coordinates[letter], flips[letter], more = axes.ascending(channel.axes[name] * factor, name, path)
         notes += more
-    layout = _layout(path, channel, order, coordinates, flips)
+    layout = _layout(path, entry, channel, order, coordinates, flips)
     frame_class = _frame_classes(tree, layout)
     if (frame_class == MaskClass.missing).any():
         notes += (f"{np.count_nonzero(frame_class)} of {len(order)} frames are missing (aborted scan): masked",)
@@ -177,7 +179,12 @@ def _energies(tree: Tree, channel: Channel) -> tuple[Floats, tuple[str, ...], tu
 
 
 def _layout(
-    path: Path, channel: Channel, order: NDArray[np.intp], coordinates: dict[str, Floats], flips: dict[str, bool]
+    path: Path,
+    entry: Entry,
+    channel: Channel,
+    order: NDArray[np.intp],
+    coordinates: dict[str, Floats],
+    flips: dict[str, bool],
 ) -> _Layout:
     roles = channel.roles
     energy_axis = roles.index("energy") if "energy" in roles else None
@@ -205,30 +212,37 @@ def _layout(
         transposed=transposed,
         flip_y=flips["y"],
         flip_x=flips["x"],
+        zero_is_missing=entry.pystxmcontrol,
         written=hdf5.written(channel.data),
         chunks=channel.data.chunks or channel.data.shape,
     )
 
 
 def _frame_classes(tree: Tree, layout: _Layout) -> NDArray[np.uint8]:
-    """Class (ENERGY,): missing where no value of the frame was ever written, or all of them are NaN."""
+    """Class (ENERGY,): missing where no value of the frame was ever written."""
     classes = np.full(len(layout.order), MaskClass.valid, np.uint8)
     may_be_nan = tree.dataset(layout.data).dtype.kind == "f" or layout.written is not None
-    if not may_be_nan:
+    if not may_be_nan and not layout.zero_is_missing:
         classes[np.array(layout.order) >= layout.n_planes] = MaskClass.missing
         return classes
     for index in range(len(layout.order)):
-        # A frame begins with its first row; only if that is NaN does the rest have to be looked at.
+        # A frame begins with its first row; only if that is missing does the rest have to be looked at.
         looked_at = (_plane(tree, layout, index, rows) for rows in (slice(0, 1), slice(None)))
-        if all(np.isnan(counts).all() for counts in looked_at):
+        if all(_unmeasured(layout, counts) for counts in looked_at):
             classes[index] = MaskClass.missing
     return classes
+
+
+def _unmeasured(layout: _Layout, counts: NDArray[np.float64]) -> bool:
+    return bool(np.isnan(counts).all() or (layout.zero_is_missing and not counts.any()))
 
 
 def _read(layout: _Layout, index: int) -> NDArray[np.float32]:
     """Counts (Y, X) of one energy; NaN where they were never written."""
     with hdf5.opened(layout.path) as tree:
         counts = _plane(tree, layout, index, rows=slice(None))
+    if _unmeasured(layout, counts):
+        counts = np.full_like(counts, np.nan)
     if layout.flat:
         counts = counts.reshape(layout.shape)
     if layout.transposed:
