@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -92,10 +92,11 @@ def simulate_size(
 
 def scan_tasks(folder: Path, size: CampaignSize, seed: int) -> tuple[ScanTask, ...]:
     """Every scan of a campaign, the two of a region one after the other."""
+    modalities: tuple[Literal["stxm", "ptychography"], ...] = ("stxm", "ptychography")
     return tuple(
         ScanTask(folder, size, seed, place, modality, 2 * number + which)
         for number, place in enumerate(places(size))
-        for which, modality in enumerate(("stxm", "ptychography"))
+        for which, modality in enumerate(modalities)
     )
 
 

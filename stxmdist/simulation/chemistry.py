@@ -113,7 +113,7 @@ def kramers_kronig_f1(energy_ev: Floats, grid_ev: Floats, f2: Floats, atomic_num
     """
     slope = np.diff(f2) / np.diff(grid_ev)
     level = f2[:-1] - slope * grid_ev[:-1]
-    f1 = np.empty(energy_ev.shape, dtype=np.float64)
+    f1: Floats = np.empty(energy_ev.shape, dtype=np.float64)
     for index, energy in enumerate(energy_ev):
         # A node exactly at the energy would give infinity minus infinity; the limit from either side is the same.
         distance = energy - grid_ev
@@ -123,7 +123,7 @@ def kramers_kronig_f1(energy_ev: Floats, grid_ev: Floats, f2: Floats, atomic_num
         constant = -0.5 * level * np.diff(log_minus + log_plus)
         linear = slope * (-np.diff(grid_ev) + 0.5 * energy * np.diff(log_plus - log_minus))
         f1[index] = 2.0 / np.pi * np.sum(constant + linear)
-    return f1 + atomic_number - (atomic_number / 82.5) ** 2.37
+    return np.asarray(f1 + atomic_number - (atomic_number / 82.5) ** 2.37, dtype=np.float64)
 
 
 def _iron_f2(member: EndMember) -> tuple[Floats, Floats]:

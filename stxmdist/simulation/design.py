@@ -127,9 +127,10 @@ def field_centre_um(seed: int, place: Place) -> tuple[float, float]:
     return float(y), float(x)
 
 
-def region_phantom(size: CampaignSize, seed: int, place_: Place, planted: Planted = PLANTED) -> Region:
-    """All particles of a region: the same for every instrument that looks at it."""
-    rng = generator(seed, place_.region_id, "phantom")
+def region_plates(
+    size: CampaignSize, seed: int, place_: Place, rng: np.random.Generator, planted: Planted = PLANTED
+) -> tuple[list[Outline], Floats, Floats]:
+    """Outlines of a region's particles, their planted mean soc (PARTICLE,) and their own effects (PARTICLE,)."""
     centre = field_centre_um(seed, place_)
     half = 0.5 * size.stxm.n_px * size.stxm.pixel_nm * 1e-3 + FIELD_MARGIN_UM
     outlines: list[Outline] = place(
@@ -137,6 +138,13 @@ def region_phantom(size: CampaignSize, seed: int, place_: Place, planted: Plante
     )
     diameters = np.array([outline.diameter_um for outline in outlines])
     mean, effect = plant_soc(region_level(size, seed, place_, planted), diameters, rng, planted)
+    return outlines, mean, effect
+
+
+def region_phantom(size: CampaignSize, seed: int, place_: Place, planted: Planted = PLANTED) -> Region:
+    """All particles of a region: the same for every instrument that looks at it."""
+    rng = generator(seed, place_.region_id, "phantom")
+    outlines, mean, effect = region_plates(size, seed, place_, rng, planted)
     patterns = rng.choice(PATTERNS, size=len(outlines), p=size.pattern_shares)
     particles: list[Particle] = [
         make_particle(index + 1, outline, str(patterns[index]), float(mean[index]), rng, float(effect[index]))
@@ -182,11 +190,11 @@ def coulometric_soc(size: CampaignSize, seed: int, electrode: int, cycle: int, p
     for number in range(size.n_regions):
         where = Place(electrode, cycle, number)
         centre = field_centre_um(seed, where)
-        for particle in region_phantom(size, seed, where, planted).particles:
-            outline = particle.outline
+        plates = region_plates(size, seed, where, generator(seed, where.region_id, "phantom"), planted)
+        for outline, soc in zip(plates[0], plates[1], strict=True):
             if abs(outline.y_um - centre[0]) < half and abs(outline.x_um - centre[1]) < half:
                 weight = outline.thickness_nm * outline.diameter_um**2
                 mass += weight
-                charge += weight * particle.soc_mean
+                charge += weight * float(soc)
     rng = generator(seed, Place(electrode, cycle, 0).electrode_id, cycle, "coulometry")
     return charge / mass + float(rng.normal(0.0, planted.coulometric_sd))

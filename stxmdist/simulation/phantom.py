@@ -5,6 +5,7 @@ one. Thickness is counted in nanometres of LiFePO4 that hold the same iron, whic
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import gamma, pi
 
 import numpy as np
@@ -39,7 +40,7 @@ class Outline:
     """2 for an ellipse, more for a rounder rectangle."""
     thickness_nm: float
 
-    @property
+    @cached_property
     def semi_axes_um(self) -> tuple[float, float]:
         """(long, short) semi-axes from the area 4 a b G(1 + 1/n)^2 / G(1 + 2/n)."""
         form = 4.0 * gamma(1.0 + 1.0 / self.exponent) ** 2 / gamma(1.0 + 2.0 / self.exponent)
@@ -47,7 +48,7 @@ class Outline:
         short = (product / self.aspect) ** 0.5
         return short * self.aspect, short
 
-    @property
+    @cached_property
     def reach_um(self) -> float:
         """Radius of the circle around the centre that holds the plate and its rim."""
         long, short = self.semi_axes_um
@@ -172,7 +173,7 @@ def make_particle(
         base, amplitude, width = DISCHARGED_LIMIT, CHARGED_LIMIT - DISCHARGED_LIMIT, boundary_um
         share = (soc_mean - base) / amplitude
         low, high = -long - short, long + short
-        for _ in range(48):
+        for _ in range(28):
             centre = 0.5 * (low + high)
             found = float(np.sum(mass * pattern_shape(pattern, u, v, radius, centre, width, direction, waves)))
             low, high = (centre, high) if found > share else (low, centre)

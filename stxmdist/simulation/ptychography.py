@@ -50,7 +50,8 @@ def scan_positions(centre_um: tuple[float, float], setup: PtychographySetup, rng
     side = round(setup.field_um / setup.step_um) + 1
     offsets = (np.arange(side) - (side - 1) / 2.0) * setup.step_um
     grid = np.stack(np.meshgrid(offsets, offsets, indexing="ij"), axis=-1).reshape(-1, 2)
-    return np.asarray(centre_um) + grid + rng.uniform(-0.25, 0.25, grid.shape) * setup.step_um
+    jitter = rng.uniform(-0.25, 0.25, grid.shape) * setup.step_um
+    return np.asarray(np.asarray(centre_um) + grid + jitter, dtype=np.float64)
 
 
 def entries(

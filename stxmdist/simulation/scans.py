@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from storage.digests import digest_of
 from stxmdist.simulation import ptychography, stxm
@@ -170,7 +171,9 @@ def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
     positions = ptychography.scan_positions(middle, setup, rng)
     pixel_um = setup.map_pixel_nm * 1e-3
     count = round(setup.field_um / pixel_um)
-    axes = [centre + (np.arange(count) - (count - 1) / 2.0) * pixel_um for centre in middle]
+    axes: list[NDArray[np.float64]] = [
+        np.asarray(centre + (np.arange(count) - (count - 1) / 2.0) * pixel_um) for centre in middle
+    ]
     maps = truth_maps(region, axes[0], axes[1], 2)
     sigma_um = _PTYCHOGRAPHY_SIGMA_PX * setup.detector.object_pixel_nm(float(np.median(setup.energy_ev))) * 1e-3
     rows = particle_rows(region, maps["labels"], axes[0], axes[1])

@@ -57,7 +57,7 @@ def draw_nuisance(setup: StxmSetup, rng: np.random.Generator) -> StxmNuisance:
 def scan_axes(centre_um: tuple[float, float], setup: StxmSetup) -> tuple[Floats, Floats]:
     """Pixel centres (Y,) and (X,) in um of a square scan around a point."""
     offsets = (np.arange(setup.n_px) - (setup.n_px - 1) / 2.0) * setup.pixel_nm * 1e-3
-    return centre_um[0] + offsets, centre_um[1] + offsets
+    return np.asarray(centre_um[0] + offsets), np.asarray(centre_um[1] + offsets)
 
 
 def fine_axis(axis_um: Floats, oversample: int, margin: int = 0, length: int = 0) -> Floats:

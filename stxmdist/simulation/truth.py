@@ -117,11 +117,11 @@ def integrate(particle: Particle, y_limits_um: tuple[float, float], x_limits_um:
     of the inner quarter. Phases: charged above 0.7, discharged below 0.3.
     """
     outline = particle.outline
-    axes, cut = [], False
+    axes: list[Floats] = []
     for middle, (low, high) in ((outline.y_um, y_limits_um), (outline.x_um, x_limits_um)):
         first, last = middle - outline.reach_um, middle + outline.reach_um
         steps = int(np.ceil((last - first) / PITCH_UM))
-        axis = first + (np.arange(steps) + 0.5) * PITCH_UM
+        axis: Floats = np.asarray(first + (np.arange(steps) + 0.5) * PITCH_UM)
         axes.append(axis[(axis > low) & (axis < high)])
     y, x = axes[0][:, None], axes[1][None, :]
     thickness, soc = particle.sample(y, x)
@@ -134,7 +134,8 @@ def integrate(particle: Particle, y_limits_um: tuple[float, float], x_limits_um:
     discharged = float(thickness[soc < DISCHARGED_BELOW].sum() / mass)
     area = float(inside.sum()) * PITCH_UM**2
     rows, columns = np.nonzero(inside)
-    eigenvalues = np.linalg.eigvalsh(np.cov(np.stack([rows, columns])))
+    # A point of the grid stands for a square, which has a moment of its own.
+    eigenvalues = np.linalg.eigvalsh(np.cov(np.stack([rows, columns]), bias=True) + np.eye(2) / 12.0)
     phase = phase_class(mean, charged, discharged, particle.pattern)
     return {
         "particle_id": particle.particle_id,

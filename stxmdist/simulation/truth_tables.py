@@ -60,7 +60,7 @@ def effects_table(size: CampaignSize, particles: pd.DataFrame, planted: Planted 
         for term, estimate in (
             ("cycle", planted.cycle_slope_per_100 / 100.0),
             ("log_d_eq", planted.log_size_slope),
-            ("c_rate", 0.0),
+            ("log_c_rate", 0.0),
         )
     ]
     return pd.DataFrame(rows)
