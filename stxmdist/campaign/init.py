@@ -31,6 +31,10 @@ IGNORED_NAMES = re.compile(r"^\.|\.(xim|csv|yaml|yml|md|pdf|png|jpg|parquet|py|l
 """Frames of an SDF scan belong to their header, and the rest is no beamline's."""
 
 
+MOST_NAMED = 10
+"""Of the files that no reader knows, so that a strange folder does not fill the screen."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One beamline file of the folder."""
@@ -57,6 +61,18 @@ class Started:
     entries: tuple[Entry, ...]
     not_understood: tuple[tuple[Path, str], ...]
     """Files that no reader knows, with what the readers said."""
+
+    def __str__(self) -> str:
+        excluded = sum(bool(entry.reason) for entry in self.entries)
+        return "\n".join(
+            [
+                f"Wrote {self.campaign}",
+                f"and {self.sheet}: {len(self.entries)} scans, {excluded} of them excluded with the reason.",
+                *(f"  not understood: {path}" for path, _ in self.not_understood[:MOST_NAMED]),
+                *([f"  and {more} more"] if (more := len(self.not_understood) - MOST_NAMED) > 0 else []),
+                f"Next: fill in electrode_id and what you know of each scan, then stxmdist validate {self.campaign}",
+            ]
+        )
 
 
 def init(folder: str | Path, describe: Describe | None = None) -> Started:

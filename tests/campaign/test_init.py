@@ -58,6 +58,8 @@ def test_every_beamline_file_becomes_a_row(folder: Path) -> None:
     ]
     assert rows[3]["reason"] == "line scans are not processed"
     assert [path.name for path, _ in started.not_understood] == ["odd.bin"]
+    assert "5 scans, 2 of them excluded" in str(started)
+    assert "not understood: odd.bin" in str(started)
 
 
 def test_what_is_missing_is_told_by_validation_and_completing_it_is_enough(folder: Path) -> None:
