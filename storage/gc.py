@@ -72,7 +72,7 @@ def collect(store: Store, dry_run: bool = False) -> tuple[list[Path], int]:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or folder; a folder is renamed first, so that a half-removed output is not taken for a whole one."""
+    """Remove a file or folder; a folder is renamed first: a half-removed output never passes for a whole one."""
     if path.is_symlink() or path.is_file():
         path.unlink()
         return

@@ -150,8 +150,8 @@ class Output:
             )
         store = ShardStore(self.group_path)
         # Blocks that hold only the fill value are written too: a missing file always means a missing unit.
-        array = zarr.open_array(store, path=name, mode="r+", zarr_format=3, config={"write_empty_chunks": True})
-        array[region] = data
+        array = zarr.open_array(store, path=name, mode="r+", zarr_format=3)
+        array.with_config({"write_empty_chunks": True})[region] = data
         hashes = {f"{GROUP}/{key}": sha256 for key, sha256 in store.sha256.items()}
         if len(hashes) != 1:
             raise AssertionError(f"one shard is one file, but zarr wrote {sorted(hashes)}")

@@ -1,13 +1,14 @@
 """Tables as Parquet with unit and meaning of each column in the schema, CSV beside, and which of them are current."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.types as pat
 
 from storage.atomic import replace_file, replace_json, replace_link
 from storage.columns import TABLES, ColumnSpec, TableSpec, table_spec
@@ -15,6 +16,20 @@ from storage.errors import StoreError
 from storage.store import Store
 
 _TYPES = {"string": pa.string(), "float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
+_ADMITS: dict[str, Callable[[Any], bool]] = {
+    "string": lambda kind: (
+        pat.is_null(kind) or _is_text(kind) or (pat.is_dictionary(kind) and _is_text(kind.value_type))
+    ),
+    "float64": lambda kind: pat.is_null(kind) or pat.is_floating(kind) or pat.is_integer(kind),
+    "int64": lambda kind: pat.is_null(kind) or pat.is_floating(kind) or pat.is_integer(kind),
+    "bool": lambda kind: pat.is_null(kind) or pat.is_boolean(kind),
+}
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pat.is_string(kind) or pat.is_large_string(kind))
+
+
 LINKS = ("tables", "report")
 """Links in the store's folder that a stage may switch to its output."""
 
@@ -65,8 +80,12 @@ def write_table(table: "pd.DataFrame", path: Path, spec: TableSpec | str) -> tup
 
 
 def _arrow_column(table: str, column: ColumnSpec, values: Any) -> "pa.Array":
+    # The type is found first and converted then: asked for directly, Arrow cuts 2.5 to 2, and a cast alone reads "12".
     try:
-        return pa.Array.from_pandas(values, type=_TYPES[column.dtype], safe=True)
+        found = pa.array(values, from_pandas=True)
+        if not _ADMITS[column.dtype](found.type):
+            raise TypeError(f"values of type {found.type}")
+        return found.cast(_TYPES[column.dtype], safe=True)
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise StoreError(
             where=f"table {table}, column {column.name}",
