@@ -57,8 +57,8 @@ def partition(
     Returns
     -------
     DataFrame
-        endpoint, component, variance, share, ci_low, ci_high (of the variance), note; five rows. Shares are of the sum
-        of the variances that are known.
+        endpoint, component, variance, share, ci_low, ci_high (of the share, the other variances held where they are),
+        variance_low, variance_high, note; five rows. Shares are of the sum of the variances that are known.
 
     Source: Searle, Casella, McCulloch, Variance Components (1992), 5.5; Graybill, Wang, J. Am. Stat. Assoc. 75, 869
     (1980); Burdick, Graybill, Confidence Intervals on Variance Components (1992), 3.3.
@@ -73,11 +73,19 @@ def partition(
             "component": list(COMPONENTS),
             "variance": [component.variance for component in found.values()],
             "share": [component.variance / total if known and total > 0 else UNKNOWN for component in found.values()],
-            "ci_low": [component.low for component in found.values()],
-            "ci_high": [component.high for component in found.values()],
+            "ci_low": [_share_at(component.low, component, total) for component in found.values()],
+            "ci_high": [_share_at(component.high, component, total) for component in found.values()],
+            "variance_low": [component.low for component in found.values()],
+            "variance_high": [component.high for component in found.values()],
             "note": [component.note for component in found.values()],
         }
     )
+
+
+def _share_at(limit: float, component: Component, total: float) -> float:
+    """Share of a component whose variance were at its limit."""
+    moved = total - component.variance + limit
+    return limit / moved if moved > 0 else UNKNOWN
 
 
 def _components(chosen: Rows, endpoint: str, adjust_for: Sequence[str], level: float) -> tuple[Component, ...]:
