@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 Describe = Callable[[Path], "Description"]
 
 EDGES = (
-    # Chemistry, edge, photon energies in eV that a scan of the edge covers.
-    ("LMO", "Mn L", 640.0, 655.0),
-    ("LFP", "Fe L", 706.0, 722.0),
-    ("LCO", "Co L", 778.0, 794.0),
-    ("NMC", "Ni L", 852.0, 872.0),
+    # Chemistry, edge, photon energies in eV that a scan of the edge covers: the L3 line alone, L2 is often left out.
+    ("LMO", "Mn L", 640.0, 648.0),
+    ("LFP", "Fe L", 706.0, 712.0),
+    ("LCO", "Co L", 778.0, 784.0),
+    ("NMC", "Ni L", 852.0, 858.0),
 )
 
-IGNORED_NAMES = re.compile(r"^\.|\.(xim|csv|yaml|yml|md|pdf|png|jpg|parquet|py|log)$", re.IGNORECASE)
+IGNORED_NAMES = re.compile(r"^\.|\.(xim|csv|yaml|yml|md|pdf|png|jpg|parquet|py|log|txt)$", re.IGNORECASE)
 """Frames of an SDF scan belong to their header, and the rest is no beamline's."""
 
 
@@ -137,7 +137,7 @@ def _entries(folder: Path, describe: Describe) -> tuple[list[Entry], list[tuple[
         except InputError as error:
             unknown.append((relative, error.sentence))
             continue
-        modality, reason = _use_of(described)
+        modality, reason = _use_of(described, path)
         energies = _energies_ev(described)
         name = _scan_id(path.stem)
         taken[name.casefold()] += 1
@@ -147,12 +147,16 @@ def _entries(folder: Path, describe: Describe) -> tuple[list[Entry], list[tuple[
     return entries, unknown
 
 
-def _use_of(described: "Description") -> tuple[str, str]:
+def _use_of(described: "Description", path: Path) -> tuple[str, str]:
     """Modality of a file and why it is left out, if it is."""
     kind = described.kind.casefold()
-    modality = "ptychography" if "ptychography" in kind else "stxm"
+    modality = "ptychography" if "ptychography" in kind or "reconstruction" in kind else "stxm"
     if not described.usable:
-        return modality, described.refusal or f"a {described.kind} is not processed"
+        # The row names the file already, and `stxmdist inspect` says the rest.
+        said = described.refusal
+        if said.startswith(str(path)):
+            said = said.removeprefix(str(path)).partition(": ")[2]
+        return modality, said.partition("; got ")[0] or f"a {described.kind} is not processed"
     if modality == "stxm" and kind == "image":
         return modality, "one energy only: a state of charge needs a stack"
     return modality, ""

@@ -1,6 +1,7 @@
 """From a folder of beamline files to a campaign to complete."""
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from stxmdist.readers.recording import Description
 KINDS: dict[str, dict[str, Any]] = {
     "stack.hdr": {"kind": "image stack", "facts": {"energy_ev": [700.0, 730.0], "energy_step_ev": 0.2}},
     "image.hdr": {"kind": "image", "facts": {"energy_ev": [710.0]}},
-    "line.hdr": {"kind": "line scan", "usable": False, "refusal": "line scans are not processed"},
+    "line.hdr": {
+        "kind": "line scan",
+        "usable": False,
+        "refusal": "line.hdr: a line scan is not processed; got x, wanted y",
+    },
     "scan.cxi": {"kind": "ptychography", "facts": {"energy_ev": [706.0, 722.5]}},
 }
 
@@ -24,7 +29,8 @@ KINDS: dict[str, dict[str, Any]] = {
 def describe(path: Path) -> Description:
     if path.name not in KINDS:
         raise InputError(where=path, problem="no reader knows this", got="text", wanted="SDF", mend="Look at it")
-    return Description(**({"source": path, "format": "test", "usable": True} | KINDS[path.name]))
+    said = {"source": path, "format": "test", "usable": True} | KINDS[path.name]
+    return Description(**said | {"refusal": said.get("refusal", "").replace("line.hdr", str(path))})
 
 
 @pytest.fixture
@@ -56,7 +62,7 @@ def test_every_beamline_file_becomes_a_row(folder: Path) -> None:
         ("line", "line.hdr", "stxm", "true"),
         ("stack-2", "stack.hdr", "stxm", ""),
     ]
-    assert rows[3]["reason"] == "line scans are not processed"
+    assert rows[3]["reason"] == "a line scan is not processed"
     assert [path.name for path, _ in started.not_understood] == ["odd.bin"]
     assert "5 scans, 2 of them excluded" in str(started)
     assert "not understood: odd.bin" in str(started)
@@ -92,3 +98,17 @@ def test_a_folder_without_beamline_files_gets_nothing(tmp_path: Path) -> None:
         with pytest.raises(InputError):
             init(path, describe)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_real_files_of_two_beamlines(shared_data: Path, tmp_path: Path) -> None:
+    for name in ("pollux-nxstxm", "cosmic-ni"):
+        shutil.copytree(shared_data / name, tmp_path / name)
+    started = init(tmp_path)
+    reasons = {entry.file.name: entry.reason for entry in started.entries}
+    processed = {name for name, reason in reasons.items() if not reason}
+    assert processed == {"stxm-scan.hdr", "Sample_Stack_2021-03-16_128.hdf5"}
+    assert reasons["Sample_Line_2021-03-16_096.hdf5"] == "a line scan is not processed"
+    assert "no frames" in reasons["NS_181111148.hdr"]
+    assert "reconstruction" in reasons["ptycho-scan-856eV.cxi"]
+    # Ni L edge: the only scan of an edge that a cathode chemistry has.
+    assert "\nchemistry: NMC\n" in started.campaign.read_text()
