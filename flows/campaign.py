@@ -1,0 +1,64 @@
+"""The campaign flow: one task for each stage, its units on Dask, its progress as an artifact."""
+
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed, State
+
+from stxmdist.runner.run import Progress, Watcher, nobody_watches
+from stxmdist.runner.unit import StageReport
+from stxmdist.stages.execute import CampaignRun, Request
+
+SECONDS_BETWEEN_ARTIFACTS = 2.0
+"""The server stores every update; people do not look more often."""
+
+terminal: ContextVar[Watcher] = ContextVar("terminal", default=nobody_watches)
+"""Who else watches the progress, besides the server: the command line sets it."""
+
+
+@flow(name="campaign", persist_result=False)
+def campaign(
+    path: str,
+    stages: list[str] | None = None,
+    scans: list[str] | None = None,
+    cluster: str | None = None,
+    retry: bool = False,
+) -> State[dict[str, Any]]:
+    """Bring a campaign up to date: every stage in order, only what is missing."""
+    request = Request(path, tuple(stages or ()), tuple(scans or ()), cluster, retry)
+    with CampaignRun(request) as run:
+        for name in run.stages:
+            run_stage.with_options(name=name)(run, name)
+        create_table_artifact(key="stages", table=run.table(), description=f"Stages of {run.campaign.name}")
+        outcome = run.summary()
+    word = "Completed" if outcome["complete"] else "Partial"
+    return Completed(name=word, message=outcome["sentence"], data=outcome)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def run_stage(run: CampaignRun, name: str) -> StageReport:
+    """One stage of the campaign, whole."""
+    artifact = create_progress_artifact(progress=0.0, key=name, description=f"Units of {name} done")
+    return run.stage(name, _Watch(artifact, terminal.get()))
+
+
+class _Watch:
+    """Passes progress on to the server, now and then, and to the terminal, always."""
+
+    def __init__(self, artifact: Any, watcher: Watcher) -> None:
+        self._artifact = artifact
+        self._watcher = watcher
+        self._sent = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        self._watcher(progress)
+        through = progress.done + progress.failed + progress.skipped
+        last = through == progress.total
+        if last or time.monotonic() - self._sent > SECONDS_BETWEEN_ARTIFACTS:
+            self._sent = time.monotonic()
+            percent = 100.0 * through / progress.total if progress.total else 100.0
+            update_progress_artifact(artifact_id=self._artifact, progress=percent)

@@ -1,0 +1,5 @@
+"""The command line: one command for each thing a group does with its beamtime."""
+
+from stxmdist.cli.app import main
+
+__all__ = ["main"]

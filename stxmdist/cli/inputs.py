@@ -1,0 +1,120 @@
+"""Commands about what comes in: simulate, inspect, init, validate."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stxmdist.cli.app import DONE, WRONG_INPUT, CampaignFile, Json, app
+from stxmdist.cli.screen import Screen
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if absent.")],
+    size: Annotated[str, typer.Option(help="small (the demo), medium (a beamtime day) or large.")] = "small",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes; the machine's cores if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a simulated campaign: beamline files in their real formats, sample sheet, campaign file and truth."""
+    from stxmdist.campaign.schema import usable_cores
+    from stxmdist.simulation.campaign import simulate as simulate_campaign
+
+    screen = Screen(as_json=as_json)
+    made = simulate_campaign(folder, size, seed, workers=workers or usable_cores(), report=screen.note)
+    screen.say(f"{made.n_scans} scans, {made.bytes / 1e6:.0f} MB, in {made.seconds:.1f} s: {folder}")
+    screen.say(f"Next: stxmdist run {folder / 'campaign.yaml'}")
+    screen.document(
+        {"folder": str(folder), "n_scans": made.n_scans, "bytes": made.bytes, "seconds": made.seconds}
+        | {"campaign": str(folder / "campaign.yaml")}
+    )
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A beamline file.")],
+    as_json: Json = False,
+) -> None:
+    """Say what a file holds, in words and numbers."""
+    from stxmdist import readers
+
+    screen = Screen(as_json=as_json)
+    found = readers.describe(file)
+    screen.say(f"{found.source}")
+    screen.say(f"  {found.kind}, format {found.format}")
+    for name, value in found.facts.items():
+        screen.say(f"  {name:<28} {_short(value)}")
+    for lack in found.lacks:
+        screen.say(f"  the file does not say: {lack}")
+    screen.say("  stxmdist can process it" if found.usable else f"  stxmdist cannot process it: {found.refusal}")
+    screen.document(
+        {
+            "source": str(found.source),
+            "format": found.format,
+            "kind": found.kind,
+            "usable": found.usable,
+            "refusal": found.refusal,
+            "facts": found.facts,
+            "lacks": list(found.lacks),
+        }
+    )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple) and len(value) > 8:
+        return f"{len(value)} values, {_short(value[0])} to {_short(value[-1])}"
+    return str(value)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of beamline files.")],
+    as_json: Json = False,
+) -> None:
+    """Write a commented campaign.yaml and a samples.csv to complete, from a folder of beamline files."""
+    from stxmdist import readers
+    from stxmdist.campaign.init import init as write_campaign
+
+    screen = Screen(as_json=as_json)
+    written = write_campaign(folder, readers.describe)
+    screen.say(str(written))
+    screen.document(vars(written) if hasattr(written, "__dict__") else {"written": str(written)})
+
+
+@app.command()
+def validate(campaign: CampaignFile, as_json: Json = False) -> None:
+    """Name every mistake of a campaign at once, each with its line and its mend."""
+    from stxmdist.campaign.manifest import examine
+    from stxmdist.stages.options import parse_options
+    from stxmdist.stages.survey import survey_of
+
+    screen = Screen(as_json=as_json)
+    found, problems = examine(campaign)
+    refusals = []
+    if found is not None:
+        options, wrong = parse_options(found)
+        problems = (*problems, *wrong)
+        known = {problem.sentence for problem in problems}
+        refusals = [r for r in survey_of(found, options).refusals if r.unit == "header" and r.sentence not in known]
+    for problem in problems:
+        screen.say(("warning: " if problem.warning else "") + problem.sentence)
+    for refusal in refusals:
+        screen.say(f"{refusal.scan_id}: {refusal.sentence}")
+    errors = [problem for problem in problems if not problem.warning]
+    count = len(errors) + len(refusals)
+    scans = len(found.scans) if found is not None else 0
+    if not count:
+        screen.say(f"{campaign} has no mistakes: {scans} scans.")
+    else:
+        screen.say(f"{count} mistake{'' if count == 1 else 's'}.")
+    screen.document(
+        {
+            "valid": not count,
+            "scans": scans,
+            "problems": [problem.as_dict() for problem in problems] + [vars(r) for r in refusals],
+        }
+    )
+    raise typer.Exit(WRONG_INPUT if count else DONE)

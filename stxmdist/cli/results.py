@@ -1,0 +1,106 @@
+"""Commands about what has come out: status, verify, gc, report, score."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stxmdist.cli.app import DONE, IN_PART, CampaignFile, Json, app
+from stxmdist.cli.screen import Screen
+
+
+@app.command()
+def status(campaign: CampaignFile, as_json: Json = False) -> None:
+    """State of every scan and stage: done, missing, or failed with the reason."""
+    from stxmdist.stages.status import status_of
+
+    screen = Screen(as_json=as_json)
+    found = status_of(campaign)
+    screen.table(found.rows)
+    for refusal in found.refusals:
+        screen.say(f"failed: {refusal.scan_id}: {refusal.sentence}")
+    screen.say(found.sentence)
+    screen.document(
+        {
+            "scans": found.rows,
+            "failed": [vars(refusal) | {"sentence": refusal.sentence} for refusal in found.refusals],
+            "complete": found.complete,
+        }
+    )
+    raise typer.Exit(DONE if found.complete else IN_PART)
+
+
+@app.command()
+def verify(campaign: CampaignFile, as_json: Json = False) -> None:
+    """Recompute the digests of what is published."""
+    from storage.store import Store
+    from storage.verify import verify as verify_store
+    from stxmdist.campaign.manifest import load
+
+    screen = Screen(as_json=as_json)
+    store = Store(load(campaign, lenient=True).store).open()
+    findings = verify_store(store)
+    for finding in findings:
+        screen.say(str(finding))
+    screen.say("Everything published is as it was written." if not findings else f"{len(findings)} findings.")
+    screen.document({"whole": not findings, "findings": [vars(finding) for finding in findings]})
+    raise typer.Exit(IN_PART if findings else DONE)
+
+
+@app.command()
+def gc(
+    campaign: CampaignFile,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what nothing refers to: outputs under old options, leftovers of crashes."""
+    from storage.gc import collect
+    from storage.store import Store
+    from stxmdist.campaign.manifest import load
+
+    screen = Screen(as_json=as_json)
+    store = Store(load(campaign, lenient=True).store).open()
+    removed = collect(store, dry_run=dry_run)
+    for path in removed.paths:
+        screen.say(("would remove " if dry_run else "removed ") + str(path))
+    screen.say(f"{len(removed.paths)} folders and files, {removed.bytes / 1e6:.1f} MB")
+    screen.document({"dry_run": dry_run, "paths": [str(path) for path in removed.paths], "bytes": removed.bytes})
+
+
+@app.command()
+def report(campaign: CampaignFile, as_json: Json = False) -> None:
+    """Draw the HTML page anew from what is published."""
+    from stxmdist.stages.execute import CampaignRun, Request
+
+    screen = Screen(as_json=as_json)
+    with CampaignRun(Request(campaign, ("report",), cluster="inline")) as running:
+        running.stage("report")
+        outcome = running.summary()
+        page = running.campaign.store / "report" / "index.html"
+    for refusal in outcome["refusals"]:
+        screen.say(f"not done: {refusal['scan_id']}: {refusal['sentence']}")
+    screen.say(str(page))
+    screen.document({"report": str(page), "complete": outcome["complete"]})
+    raise typer.Exit(DONE if outcome["complete"] else IN_PART)
+
+
+@app.command()
+def score(campaign: CampaignFile, as_json: Json = False) -> None:
+    """Compare a simulated campaign with its truth."""
+    from stxmdist.campaign.manifest import load
+    from stxmdist.simulation.score import score as score_against_truth
+
+    screen = Screen(as_json=as_json)
+    loaded = load(campaign, lenient=True)
+    found = score_against_truth(loaded.store, Path(campaign).parent / "truth")
+    print_score(screen, found)
+    screen.document(found)
+
+
+def print_score(screen: Screen, found: dict[str, Any]) -> None:
+    """Recovered beside true, in tables."""
+    screen.table(found["particles"], title="Particles wider than eight PSF sigmas, recovered against true")
+    screen.say()
+    screen.table(found["variance"], title="Variance of state of charge, shares")
+    screen.say()
+    screen.table(found["ptychography"], title="Ptychography")

@@ -1,0 +1,124 @@
+"""Commands that compute, or say what computing would take: plan, run, retry."""
+
+from typing import Annotated, Any
+
+import typer
+
+from stxmdist.cli.app import DONE, IN_PART, CampaignFile, Json, app
+from stxmdist.cli.screen import ProgressBars, Screen
+
+Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be given again.")]
+Scans = Annotated[list[str] | None, typer.Option("--scan", metavar="ID", help="Only this scan; may be given again.")]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="SPEC", help="tcp://HOST:PORT, a number of workers, or `inline`."),
+]
+NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Prefect server.")]
+
+
+@app.command()
+def plan(campaign: CampaignFile, as_json: Json = False) -> None:
+    """Say how many units, bytes, how much memory and time each stage would take; runs nothing."""
+    from stxmdist.stages.execute import opened
+    from stxmdist.stages.foretell import foretell
+
+    screen = Screen(as_json=as_json)
+    forecast = foretell(*opened(campaign))
+    screen.table(forecast.rows(), title=f"Plan of {forecast.name}")
+    screen.say(
+        f"{forecast.units} units, {forecast.bytes_out / 1e9:.2f} GB of arrays, about "
+        f"{forecast.stored_bytes / 1e9:.2f} GB on disk, {forecast.core_hours:.2f} core-hours, "
+        f"about {forecast.hours * 60:.1f} minutes on {forecast.workers} workers"
+    )
+    for refusal in forecast.refusals:
+        screen.say(f"left out: {refusal.sentence}")
+    screen.document(forecast.as_dict())
+
+
+@app.command()
+def run(
+    campaign: CampaignFile,
+    stage: Stages = None,
+    scan: Scans = None,
+    cluster: ClusterOption = None,
+    no_prefect: NoPrefect = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a campaign up to date through Prefect on Dask; a second run does only what is missing."""
+    _run(Screen(as_json=as_json), campaign, stage, scan, cluster, no_prefect, retry=False)
+
+
+@app.command()
+def retry(
+    campaign: CampaignFile,
+    cluster: ClusterOption = None,
+    no_prefect: NoPrefect = False,
+    as_json: Json = False,
+) -> None:
+    """Run again the units that were set aside because they failed."""
+    _run(Screen(as_json=as_json), campaign, None, None, cluster, no_prefect, retry=True)
+
+
+def _run(
+    screen: Screen,
+    campaign: str,
+    stages: list[str] | None,
+    scans: list[str] | None,
+    cluster: str | None,
+    no_prefect: bool,
+    *,
+    retry: bool,
+) -> None:
+    outcome = run_campaign(screen, campaign, stages, scans, cluster, no_prefect, retry=retry)
+    screen.table(outcome["stages"])
+    for refusal in outcome["refusals"]:
+        screen.say(f"not done: {refusal['scan_id']}: {refusal['sentence']}")
+    screen.say(outcome["sentence"] + f"; store {outcome['store']}")
+    screen.document(outcome)
+    raise typer.Exit(DONE if outcome["complete"] else IN_PART)
+
+
+def run_campaign(
+    screen: Screen,
+    campaign: str,
+    stages: list[str] | None = None,
+    scans: list[str] | None = None,
+    cluster: str | None = None,
+    no_prefect: bool = False,
+    *,
+    retry: bool = False,
+) -> dict[str, Any]:
+    """Run a campaign, through Prefect unless that is not wanted; how it ended."""
+    import os
+
+    from stxmdist.stages.execute import CampaignRun, Request, pending
+
+    request = Request(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry)
+    bars = ProgressBars()
+    try:
+        # A server takes seconds to start: not for a campaign that is up to date.
+        idle = not retry and not os.environ.get("PREFECT_API_URL") and not pending(request)
+        if no_prefect or idle:
+            with CampaignRun(request) as running:
+                for name in running.stages:
+                    running.stage(name, bars)
+                return running.summary()
+        from flows.server import prefect_server
+
+        screen.note("starting Prefect ...")
+        with prefect_server() as api_url:
+            screen.note(f"Prefect server {api_url}")
+            # Prefect reads its settings when it is imported.
+            from flows.campaign import campaign as campaign_flow
+            from flows.campaign import terminal
+
+            token = terminal.set(bars)
+            try:
+                outcome: dict[str, Any] = campaign_flow(
+                    str(campaign), list(stages or []), list(scans or []), cluster, retry
+                )
+                return outcome
+            finally:
+                terminal.reset(token)
+    finally:
+        bars.close()

@@ -1,0 +1,138 @@
+"""What the commands print: words and tables for people, one JSON document for programs, progress on standard error."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from stxmdist.runner.run import Progress as StageProgress
+
+SECONDS_BETWEEN_LINES = 10.0
+"""Where nobody sees a bar move, a line now and then says that the run lives."""
+
+
+class Screen:
+    """Standard output of one command: either text, or exactly one JSON document; logs go to standard error."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self._err = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+    def say(self, text: str = "") -> None:
+        """A line for people; nothing where JSON is wanted."""
+        if not self.as_json:
+            self._out.print(text, markup=False)
+
+    def note(self, text: str) -> None:
+        """A line on standard error, in both cases."""
+        self._err.print(text, markup=False)
+
+    def table(self, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+        """Rows as an aligned table; numbers to the right."""
+        if self.as_json or not rows:
+            return
+        columns = list(rows[0])
+        if not sys.stdout.isatty():
+            self._plain_table(rows, columns, title)
+            return
+        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+        for column in columns:
+            numbers = all(isinstance(row[column], int | float) for row in rows)
+            table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(shown(row[column]) for column in columns))
+        self._out.print(table)
+
+    def _plain_table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:
+        cells = [list(columns)] + [[shown(row[column]) for column in columns] for row in rows]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+        right = [all(isinstance(row[column], int | float) for row in rows) for column in columns]
+        if title:
+            self.say(title)
+        for line in cells:
+            parts = [
+                cell.rjust(width) if to_right else cell.ljust(width)
+                for cell, width, to_right in zip(line, widths, right, strict=True)
+            ]
+            self.say("  ".join(parts).rstrip())
+
+    def document(self, value: Any) -> None:
+        """The JSON document, where it is wanted."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(plain(value), indent=1) + "\n")
+            sys.stdout.flush()
+
+
+def plain(value: Any) -> Any:
+    """A value in JSON's own types; what is not a number becomes null, not NaN."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str) or value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if value == value and abs(value) != float("inf") else None
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def shown(value: Any) -> str:
+    """A value in a table: floats to four figures, nothing for None."""
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+class ProgressBars:
+    """Progress of the stages on standard error: bars on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._last = 0.0
+        if sys.stderr.isatty():
+            self._bars = Progress(
+                TextColumn("{task.description:<12}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]:>12}"),
+                TimeRemainingColumn(),
+                console=Console(file=sys.stderr),
+            )
+            self._bars.start()
+
+    def __call__(self, progress: StageProgress) -> None:
+        through = progress.done + progress.failed + progress.skipped
+        fresh = progress.done + progress.failed
+        rate = f"{fresh / progress.seconds:.1f} units/s" if fresh and progress.seconds > 0 else ""
+        if self._bars is not None:
+            if progress.stage not in self._tasks:
+                self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, rate="")
+            self._bars.update(self._tasks[progress.stage], completed=through, total=progress.total, rate=rate)
+            return
+        finished = through == progress.total
+        if (finished or time.monotonic() - self._last > SECONDS_BETWEEN_LINES) and (fresh or finished):
+            self._last = time.monotonic()
+            left = ""
+            if fresh and not finished:
+                left = f", about {(progress.total - through) * progress.seconds / fresh:.0f} s left"
+            failed = f", {progress.failed} failed" if progress.failed else ""
+            skipped = f" ({progress.skipped} done before)" if progress.skipped else ""
+            line = f"{progress.stage:<12} {through}/{progress.total} units{skipped}{failed} {rate}{left}"
+            sys.stderr.write(line.rstrip() + "\n")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Take the bars off the terminal."""
+        if self._bars is not None:
+            self._bars.stop()

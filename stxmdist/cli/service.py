@@ -1,0 +1,75 @@
+"""Commands that stay or measure: serve, bench, demo."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stxmdist.cli.app import DONE, IN_PART, Json, app
+from stxmdist.cli.screen import Screen
+
+
+@app.command()
+def serve(
+    campaigns: Annotated[list[Path] | None, typer.Argument(metavar="CAMPAIGN", help="Campaign files.")] = None,
+    port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = 4200,
+    watch_minutes: Annotated[float, typer.Option(help="How often to look for new scans.")] = 5.0,
+    nightly: Annotated[str, typer.Option(help="Cron line of the nightly statistics and report.")] = "0 2 * * *",
+    timezone: Annotated[str, typer.Option(help="Time zone of the cron lines.")] = "UTC",
+) -> None:
+    """Serve Prefect, a Dask cluster and the deployments with their schedules, on loopback, until interrupted."""
+    from flows.serve import serve as serve_forever
+
+    paths = campaigns or [Path("campaign.yaml")]
+    schedules = {"watch_minutes": watch_minutes, "nightly_cron": nightly, "timezone": timezone}
+    serve_forever(paths, port=port, schedules=schedules, say=Screen(as_json=False).say)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Simulate a small campaign, run it, and print what was recovered beside what is true."""
+    from stxmdist.cli.results import print_score
+    from stxmdist.cli.runs import run_campaign
+    from stxmdist.simulation.campaign import simulate as simulate_campaign
+    from stxmdist.stages.score import score_campaign
+
+    screen = Screen(as_json=as_json)
+    began = time.perf_counter()
+    campaign = folder / "campaign.yaml"
+    if not campaign.exists():
+        screen.note(f"1/3 simulate a small campaign in {folder}")
+        made = simulate_campaign(folder, "small", seed, workers=2, report=screen.note)
+        screen.note(f"    {made.n_scans} scans, {made.bytes / 1e6:.0f} MB, {made.seconds:.1f} s")
+    screen.note("2/3 run it: ten stages through Prefect on Dask")
+    outcome = run_campaign(screen, str(campaign))
+    screen.note("3/3 compare with the truth of the simulation")
+    score = score_campaign(campaign)
+    screen.table(outcome["stages"], title="What ran")
+    screen.say()
+    print_score(screen, score)
+    report = folder / "store" / "report" / "index.html"
+    seconds = time.perf_counter() - began
+    screen.say()
+    screen.say(f"Simulated data, recovered in {seconds:.0f} s. Report: {report}")
+    screen.document({"outcome": outcome, "score": score, "report": str(report), "seconds": seconds})
+    raise typer.Exit(DONE if outcome["complete"] else IN_PART)
+
+
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="all, ptychography, fit or storage.")] = "all",
+    as_json: Json = False,
+) -> None:
+    """Measure this machine's speed on the hot kernels, beside their limits."""
+    from stxmdist.stages.bench import run_bench
+
+    screen = Screen(as_json=as_json)
+    rows = run_bench(what)
+    screen.table(rows)
+    screen.document({"python": sys.version.split()[0], "rows": rows})

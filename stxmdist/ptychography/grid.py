@@ -1,0 +1,44 @@
+"""The one grid on which the images of all energies of a ptychography scan are laid, whatever their own pixels."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.ptychography.geometry import object_pixel_nm
+
+Floats = NDArray[np.float64]
+
+MARGIN = 0.25
+"""Share of the window kept around the outermost positions: beams reach about so far, and beyond is nothing to see."""
+
+
+def common_grid(
+    energy_ev: Floats,
+    positions_um: Floats,
+    distance_m: float,
+    detector_pixel_um: tuple[float, float],
+    frame_shape: tuple[int, int],
+) -> tuple[Floats, Floats]:
+    """Pixel centres y_um (Y,) and x_um (X,) of a grid for every energy of a scan.
+
+    The object's pixel goes as 1/E; the grid takes the coarsest (the lowest energy's), so that no energy is shown finer
+    than it was measured, square, and begins at a whole multiple of it.
+
+    Parameters
+    ----------
+    energy_ev
+        (ENERGY,) eV
+    positions_um
+        (ENERGY, POSITION, 2) (y, x) of the beam on the sample, um
+    detector_pixel_um
+        (y, x)
+    """
+    lowest = float(np.min(energy_ev))
+    pixels = [object_pixel_nm(lowest, distance_m, p, n) for p, n in zip(detector_pixel_um, frame_shape, strict=True)]
+    pitch_um = max(pixels) * 1e-3
+    axes = []
+    for axis, n in enumerate(frame_shape):
+        margin = MARGIN * n * pixels[axis] * 1e-3
+        first = np.floor((positions_um[..., axis].min() - margin) / pitch_um)
+        last = np.ceil((positions_um[..., axis].max() + margin) / pitch_um)
+        axes.append(np.arange(first, last + 1.0) * pitch_um)
+    return axes[0], axes[1]

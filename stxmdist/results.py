@@ -1,0 +1,118 @@
+"""What a campaign has found, for notebooks: tables as data frames, images of a scan as labelled arrays."""
+
+import html
+from pathlib import Path
+from typing import Any
+
+from storage.store import Store
+from storage.tables import read_table
+from stxmdist.campaign.manifest import load
+from stxmdist.errors import InputError
+
+WHERE = {
+    "counts": "ingest",
+    "frames": "ingest",
+    "object": "stitch",
+    "optical_density": "absorbance",
+    "od_variance": "absorbance",
+    "phase": "absorbance",
+    "transmission": "align",
+    "thickness_nm": "fit",
+    "soc": "fit",
+    "soc_se": "fit",
+    "chi2_reduced": "fit",
+    "mask_class": "fit",
+    "labels": "segment",
+}
+"""Which stage leaves the arrays that people ask for by name."""
+
+
+class ScanResults:
+    """The published images of one scan; `scan.soc`, `scan.object` and so on are xarray.DataArray, read when used."""
+
+    def __init__(self, store: Store, scan_id: str) -> None:
+        self._store = store
+        self.scan_id = scan_id
+
+    def stage(self, name: str) -> Any:
+        """Everything that a stage left for this scan, as an xarray.Dataset.
+
+        Raises
+        ------
+        InputError
+            when the stage has published nothing for it.
+        """
+        output = self._store.published_output(name, self.scan_id)
+        if output is None:
+            raise InputError(
+                where=f"{self.scan_id}",
+                problem=f"stage {name} has published nothing for this scan",
+                got="no output",
+                wanted=f"a finished {name}",
+                mend="Run the campaign; `stxmdist status` says what is missing",
+            )
+        return output.dataset()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in WHERE:
+            raise AttributeError(f"a scan has {', '.join(WHERE)}; not {name!r}")
+        return self.stage(WHERE[name])[name]
+
+    def __dir__(self) -> list[str]:
+        return ["scan_id", "stage", *WHERE]
+
+    def __repr__(self) -> str:
+        return f"ScanResults({self.scan_id!r}: {', '.join(self.stages())})"
+
+    def stages(self) -> list[str]:
+        """The stages that have published this scan."""
+        return [name for name in self._store.published_stages() if self._store.published_output(name, self.scan_id)]
+
+
+class CampaignResults:
+    """What is published of a campaign; `campaign.particles` and the other tables, `campaign.scan("id").soc`."""
+
+    TABLES = ("particles", "electrodes", "effects", "variance", "scans", "exclusions")
+
+    def __init__(self, path: str | Path) -> None:
+        self.campaign = load(path, lenient=True)
+        self._store = Store(self.campaign.store).open()
+
+    def scan(self, scan_id: str) -> ScanResults:
+        """The images of one scan."""
+        self.campaign.scan(scan_id)
+        return ScanResults(self._store, scan_id)
+
+    def table(self, name: str) -> Any:
+        """A table of the campaign as a pandas.DataFrame; units and meanings are in its ``attrs``."""
+        return read_table(self._store.tables_path / f"{name}.parquet")
+
+    @property
+    def report(self) -> Path:
+        """The report's page."""
+        return self._store.report_path / "index.html"
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.TABLES:
+            return self.table(name)
+        raise AttributeError(f"a campaign has the tables {', '.join(self.TABLES)}; not {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return ["campaign", "scan", "table", "report", *self.TABLES]
+
+    def __repr__(self) -> str:
+        return f"CampaignResults({self.campaign.name!r}, {len(self.campaign.scans)} scans, {self._store.root})"
+
+    def _repr_html_(self) -> str:
+        published = self._store.published_stages()
+        rows = "".join(
+            f"<tr><td>{html.escape(scan.scan_id)}</td><td>{scan.modality}</td>"
+            f"<td>{html.escape(scan.electrode_id)}</td><td>{scan.cycle}</td></tr>"
+            for scan in self.campaign.scans[:20]
+        )
+        more = f"<p>and {len(self.campaign.scans) - 20} more</p>" if len(self.campaign.scans) > 20 else ""
+        return (
+            f"<h4>{html.escape(self.campaign.name)}</h4><p>{len(self.campaign.scans)} scans; published: "
+            f"{', '.join(published) or 'nothing yet'}</p><table><tr><th>scan</th><th>modality</th>"
+            f"<th>electrode</th><th>cycle</th></tr>{rows}</table>{more}"
+        )

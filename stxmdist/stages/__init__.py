@@ -1,0 +1,23 @@
+"""The stages of a campaign, in order. Each is one file with plan, work and finish, and wires without computing."""
+
+from stxmdist.registry import Table
+
+STAGES = Table(
+    "stage",
+    {
+        "ingest": "stxmdist.stages.ingest",
+        "reconstruct": "stxmdist.stages.reconstruct",
+        "stitch": "stxmdist.stages.stitch",
+        "absorbance": "stxmdist.stages.absorbance",
+        "align": "stxmdist.stages.align",
+        "fit": "stxmdist.stages.fit",
+        "segment": "stxmdist.stages.segment",
+        "register": "stxmdist.stages.register",
+        "infer": "stxmdist.stages.infer",
+        # Draws, and so lies a floor above: named here, not imported.
+        "report": "stxmdist.report.stage",
+    },
+)
+
+CAMPAIGN = "campaign"
+"""Stands where a scan's identifier stands, for outputs that belong to the whole campaign."""

@@ -1,0 +1,176 @@
+"""Align: every energy's image is moved back to where the particles were, and resampled once, as transmission."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from storage.layout import ArrayPlan
+from stxmdist.arrays import MaskClass
+from stxmdist.runner.perform import Outcome
+from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.spectra.absorbance import remove_leak
+from stxmdist.spectra.align import AlignOptions, Shifts, estimate_shifts
+from stxmdist.spectra.mean_spectrum import mean_spectrum, sample_pixels
+from stxmdist.spectra.resample import noise_correlation_px2, resample, variance_factor
+from stxmdist.stages.grid import Grid, grid_of
+from stxmdist.stages.survey import Survey
+from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
+
+NAME = "align"
+VERSION = 1
+
+SHARD_BYTES = 128_000_000
+PIXELS_PER_CHUNK = 8192
+"""A chunk holds every energy of about so many pixels: what a fit reads at once, without decoding its neighbours."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How frames are registered, and whether they are."""
+
+    align: AlignOptions = field(default_factory=AlignOptions)
+    register: bool = True
+    """False leaves the frames where they are, for stacks that were aligned before."""
+
+
+def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+    """Optical density to register; counts to resample where there are any, because zero counts have no logarithm."""
+    if survey.scans[scan_id].modality == "stxm":
+        return (("absorbance", scan_id), ("ingest", scan_id))
+    return (("absorbance", scan_id),)
+
+
+def concerns(survey: Survey, scan_id: str) -> bool:
+    """Every scan."""
+    return True
+
+
+def identity(survey: Survey, scan_id: str) -> Any:
+    """Nothing beside the options."""
+    return None
+
+
+def plan(survey: Survey, options: Options) -> Plan:
+    """One unit for each scan."""
+    return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans if survey.ready(NAME, scan_id)))
+
+
+def _unit(survey: Survey, scan_id: str) -> Unit:
+    grid = grid_of(survey, scan_id)
+    arrays = _arrays(grid)
+    n = len(grid.energy_ev)
+    pixels = grid.ny * grid.nx
+    return survey.unit(
+        NAME,
+        scan_id,
+        "scan",
+        owns=all_shards(arrays),
+        arrays=arrays,
+        index={
+            "modality": survey.scans[scan_id].modality,
+            "leak_fraction": survey.options["absorbance"].leak_fraction,
+        },
+        estimate=Estimate(bytes_of(arrays), peak_bytes=n * pixels * 24 + pixels * 100, core_seconds=0.3 + n * pixels * 1.5e-6),
+    )
+
+
+def _arrays(grid: Grid) -> tuple[ArrayPlan, ...]:
+    n, ny, nx = len(grid.energy_ev), grid.ny, grid.nx
+    energy = {"energy": (grid.energy_ev, "eV")}
+    image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
+    chunk_rows = max(1, min(ny, PIXELS_PER_CHUNK // nx))
+    per_shard = max(1, min(ceil(ny / chunk_rows), SHARD_BYTES // (4 * n * nx * chunk_rows)))
+    return (
+        ArrayPlan("transmission", (n, ny, nx), (n, chunk_rows, nx), (n, chunk_rows * per_shard, nx), energy | image),
+        whole("effective_counts", (n,), energy),
+        whole("shift_px", (n, 2), energy),
+        whole("shift_quality", (n,), energy),
+        whole("mean_od", (n,), energy),
+        whole("mean_od_variance", (n,), energy),
+        whole("energy_used", (n,), energy),
+        whole("aligned_class", (ny, nx), image),
+    )
+
+
+def work(unit: Unit) -> Outcome:
+    """Register and resample one scan."""
+    absorbance = unit.source("absorbance")
+    i0, i0_variance = absorbance.read("i0_counts"), absorbance.read("i0_variance")
+    before = measures_of(unit, "absorbance")
+    od = absorbance.read("optical_density")
+    measured = np.isfinite(i0) & (i0 > 0)
+    if unit.index["modality"] == "stxm":
+        measured &= unit.source("ingest").read("frame_class") == MaskClass.valid
+    options: Options = unit.options
+    shifts = estimate_shifts(od, measured, options.align) if options.register else _unmoved(len(od))
+    factors = np.array([variance_factor(shift) for shift in shifts.shift_px])
+    effective = np.where(measured, i0 / np.asarray(before["noise_factor"]) / factors, np.nan)
+
+    n, ny, nx = od.shape
+    del od
+    aligned = np.full((n, ny, nx), np.nan, np.float32)
+    for energy in np.flatnonzero(measured):
+        aligned[energy] = resample(_transmission(unit, absorbance, energy, i0[energy]), shifts.shift_px[energy])
+    known = np.isfinite(aligned[measured]).all(axis=0)
+    classes = np.where(known, MaskClass.valid, MaskClass.outside).astype(np.uint8)
+    chosen = sample_pixels(aligned[measured], known)
+    mean_od, mean_variance = mean_spectrum(aligned, chosen, effective, i0_variance / i0**2)
+
+    write = ShardWriter(unit)
+    layout = next(plan for plan in _arrays(_grid(absorbance)) if plan.name == "transmission").layout()
+    for shard in layout.indices():
+        write("transmission", shard, np.ascontiguousarray(aligned[layout.region(shard)]))
+    correlation = before["noise_correlation_px2"] * float(
+        np.mean([noise_correlation_px2(shift) for shift in shifts.shift_px[measured]])
+    )
+    for name, values in (
+        ("effective_counts", effective),
+        ("shift_quality", shifts.quality),
+        ("mean_od", mean_od),
+        ("mean_od_variance", mean_variance),
+        ("energy_used", measured.astype(np.uint8)),
+    ):
+        write(name, (0,), values)
+    write("shift_px", (0, 0), shifts.shift_px)
+    write("aligned_class", (0, 0), classes)
+    return write.outcome(
+        {
+            "largest_shift_px": float(np.abs(shifts.shift_px[measured]).max()),
+            "frames_not_registered": int(shifts.flagged.sum()),
+            "shift_quality": float(np.nanmedian(shifts.quality)),
+            "outside_share": float(1.0 - known.mean()),
+            "sample_pixels": int(chosen.sum()),
+            "noise_correlation_px2": correlation,
+        }
+    )
+
+
+def measures_of(unit: Unit, stage: str) -> Mapping[str, Any]:
+    """What a stage of one unit measured of the scan, from its receipt."""
+    receipt = unit.source(stage).receipt("scan")
+    assert receipt is not None
+    return receipt["measures"]  # type: ignore[no-any-return]
+
+
+def _grid(output: Any) -> Grid:
+    return Grid(output.read("energy_ev"), output.read("y_um"), output.read("x_um"))
+
+
+def _unmoved(n: int) -> Shifts:
+    return Shifts(np.zeros((n, 2)), np.full(n, np.nan), np.zeros(n, dtype=bool), 0)
+
+
+def _transmission(unit: Unit, absorbance: Any, energy: int, i0: float) -> np.ndarray[Any, Any]:
+    if unit.index["modality"] == "stxm":
+        counts = unit.source("ingest").read("counts", (int(energy), slice(None), slice(None)))
+        transmission = counts / np.float32(i0)
+        return remove_leak(transmission, unit.index["leak_fraction"]) if unit.index["leak_fraction"] else transmission
+    return np.exp(-absorbance.read("optical_density", (int(energy), slice(None), slice(None))))  # type: ignore[no-any-return]
+
+
+def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+    """Quality figures of each scan."""
+    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}

@@ -1,0 +1,192 @@
+"""A run of a campaign: which stages and scans, over which cluster, one stage after another."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from storage.store import Store
+from stxmdist.campaign.manifest import Campaign, CampaignError, ClusterSpec, load
+from stxmdist.cluster import Cluster
+from stxmdist.runner.run import Circumstances, Watcher, nobody_watches, run_stage
+from stxmdist.runner.unit import Refusal, StageReport
+from stxmdist.stages import CAMPAIGN, STAGES
+from stxmdist.stages.options import parse_options
+from stxmdist.stages.survey import Survey, survey_of
+
+RECORDED = ("dask", "distributed", "numba", "numpy", "scipy", "scikit-image", "zarr")
+"""Libraries whose versions may change a number."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person, a schedule or a flow asks for."""
+
+    path: str
+    stages: tuple[str, ...] = ()
+    """Only these; empty for all."""
+    scans: tuple[str, ...] = ()
+    """Only these; empty for all."""
+    cluster: str | None = None
+    """A Dask scheduler's address, a number of workers, or ``inline``; the campaign file's cluster if absent."""
+    retry: bool = False
+    """Try the units again that were set aside."""
+
+
+class CampaignRun:
+    """Holds the store's lock and the cluster for the length of a block, and runs stages."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.campaign, self._options = opened(request.path)
+        self.stages = tuple(name for name in STAGES if not request.stages or name in request.stages)
+        for name in request.stages:
+            STAGES[name]
+        for scan_id in request.scans:
+            self.campaign.scan(scan_id)
+        self.reports: dict[str, StageReport] = {}
+        self._only = frozenset(request.scans) or None
+        self._survey: Survey | None = None
+        self._cluster = None if request.cluster == "inline" else Cluster(cluster_spec(self.campaign, request.cluster))
+        self._store = Store(self.campaign.store)
+        self._lock: Any = None
+
+    def __enter__(self) -> "CampaignRun":
+        self._store.create()
+        self._lock = self._store.lock()
+        self._lock.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._cluster is not None:
+            self._cluster.close()
+        self._lock.__exit__(kind, error, trace)
+
+    @property
+    def survey(self) -> Survey:
+        """The headers of the campaign, read once."""
+        if self._survey is None:
+            self._survey = survey_of(self.campaign, self._options, only=self._only)
+        return self._survey
+
+    def stage(self, name: str, watch: Watcher = nobody_watches) -> StageReport:
+        """Run one stage."""
+        keep = frozenset() if self._only is None else frozenset(scan.scan_id for scan in self.campaign.scans)
+        report = run_stage(
+            STAGES[name],
+            self.survey,
+            self._options[name],
+            self._store,
+            Circumstances(self.campaign.seed, software_versions()),
+            client=None if self._cluster is None else self._cluster.client,
+            watch=watch,
+            retry=self.request.retry,
+            keep=keep - (self._only or frozenset()),
+        )
+        self.reports[name] = report
+        return report
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Everything that could not be done, once each."""
+        found = self.survey.refusals + tuple(r for report in self.reports.values() for r in report.refusals)
+        return tuple(dict.fromkeys(found))
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for each stage that ran, for people."""
+        return [
+            {
+                "stage": report.stage,
+                "units": report.units_total,
+                "run": report.units_run,
+                "skipped": report.units_skipped,
+                "failed": len(report.refusals),
+                "scans": report.scans_published,
+                "seconds": round(report.seconds, 1),
+                "peak worker memory MB": round(report.peak_rss_bytes / 1e6),
+            }
+            for report in self.reports.values()
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """How the run ended, JSON-able."""
+        units_run = sum(report.units_run for report in self.reports.values())
+        refusals = self.refusals
+        failed = f", {len(refusals)} could not be done" if refusals else ""
+        return {
+            "campaign": self.campaign.name,
+            "store": str(self.campaign.store),
+            "complete": not refusals,
+            "units_run": units_run,
+            "units_skipped": sum(report.units_skipped for report in self.reports.values()),
+            "sentence": f"{units_run} units computed{failed}",
+            "stages": self.table(),
+            "refusals": [vars(refusal) | {"sentence": refusal.sentence} for refusal in refusals],
+        }
+
+
+def opened(path: str | Path) -> tuple[Campaign, Mapping[str, Any]]:
+    """The campaign and the options of its stages; rows with mistakes stand aside.
+
+    Raises
+    ------
+    CampaignError
+        with every mistake of the campaign file, those in the stages' options among them.
+    """
+    campaign = load(path, lenient=True)
+    options, problems = parse_options(campaign)
+    if problems:
+        raise CampaignError(campaign.path, problems)
+    return campaign, options
+
+
+def pending(request: Request) -> dict[str, int]:
+    """How many units each stage has yet to run; empty when the campaign is up to date. Starts nothing."""
+    campaign, options = opened(request.path)
+    if not (campaign.store / "store.json").exists():
+        return {name: len(campaign.scans) for name in STAGES}
+    survey = survey_of(campaign, options)
+    Store(campaign.store).open()
+    missing: dict[str, int] = {}
+    for name, stage in STAGES.items():
+        if request.stages and name not in request.stages:
+            continue
+        units = stage.plan(survey, options[name]).units
+        done = {scan_id: set(survey.output(name, scan_id).receipts()) for scan_id in {u.scan_id for u in units}}
+        set_aside = {scan_id: set(survey.output(name, scan_id).quarantined()) for scan_id in done}
+        n = sum(1 for unit in units if unit.name not in done[unit.scan_id] | set_aside[unit.scan_id])
+        publication = survey.store.publication(name)
+        unpublished = [u for u in units if publication is None or u.scan_id not in publication.scans]
+        if n or unpublished:
+            missing[name] = max(n, len(unpublished))
+    return missing
+
+
+def cluster_spec(campaign: Campaign, override: str | None) -> ClusterSpec:
+    """The campaign's cluster, or the one that the command line names."""
+    if override is None or override == "inline":
+        return campaign.cluster
+    if override.isdecimal():
+        return campaign.cluster.model_copy(update={"workers": int(override), "address": None})
+    return ClusterSpec.model_validate(campaign.cluster.model_dump() | {"address": override})
+
+
+@cache
+def software_versions() -> dict[str, str]:
+    """Versions of Python, of stxmdist and of the libraries that numbers depend on."""
+    from stxmdist import __version__
+
+    return {
+        "python": platform.python_version(),
+        "stxmdist": __version__,
+        "platform": platform.platform(),
+    } | {name: version(name) for name in RECORDED}
+
+
+__all__ = ["CAMPAIGN", "CampaignRun", "Request", "cluster_spec", "opened", "pending", "software_versions"]

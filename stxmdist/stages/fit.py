@@ -1,0 +1,223 @@
+"""Fit: the transmission spectrum of every pixel becomes thicknesses of the end-members, with covariance and classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any, Literal
+
+import numpy as np
+
+from storage.layout import ArrayPlan
+from stxmdist.arrays import MaskClass
+from stxmdist.runner.perform import Outcome
+from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.spectra.classes import ClassOptions, classify
+from stxmdist.spectra.fit import FITTERS, Fit, FitOptions, mean_residual, r_factor, state_of_charge
+from stxmdist.stages.grid import Grid, grid_of
+from stxmdist.stages.spectral_model import SpectralModel, identity_of_references, references_of, spectral_model
+from stxmdist.stages.survey import Survey
+from stxmdist.stages.writing import ShardWriter, bytes_of
+
+NAME = "fit"
+VERSION = 1
+
+Maps = np.ndarray[Any, np.dtype[np.float32]]
+
+PIXELS_PER_UNIT = 65536
+"""A block of this many pixels takes a second or less, and its 100 energies fit into 30 MB."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How pixels are fitted."""
+
+    fitter: Literal["poisson", "nnls", "least_squares"] = "poisson"
+    background: Literal["none", "constant", "power_law"] = "none"
+    fit: FitOptions = field(default_factory=FitOptions)
+    classes: ClassOptions = field(default_factory=ClassOptions)
+    fit_energy_shift: bool = True
+    """Let the energy scale of each stack be off; found from its mean spectrum."""
+    largest_energy_shift_ev: float = 0.6
+    energy_shift_sd_ev: float = 0.2
+    """How far monochromators are usually off: taken where the energies are too few to tell."""
+    rows_per_unit: int = 0
+    """Rows of pixels in one unit; 0 lets the size of the image decide."""
+
+
+def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+    """Fit reads the aligned stack."""
+    return (("align", scan_id),)
+
+
+def concerns(survey: Survey, scan_id: str) -> bool:
+    """Every scan."""
+    return True
+
+
+def identity(survey: Survey, scan_id: str) -> Any:
+    """The end-members."""
+    return identity_of_references(survey, scan_id)
+
+
+def plan(survey: Survey, options: Options) -> Plan:
+    """One unit for each block of rows of each scan."""
+    units: list[Unit] = []
+    for scan_id in survey.scans:
+        if survey.ready(NAME, scan_id):
+            units += _units(survey, scan_id, options)
+    return Plan(tuple(units))
+
+
+def rows_per_unit(grid: Grid, options: Options) -> int:
+    """How many rows of an image one unit fits."""
+    return min(grid.ny, options.rows_per_unit or max(1, PIXELS_PER_UNIT // grid.nx))
+
+
+def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
+    grid = grid_of(survey, scan_id)
+    rows = rows_per_unit(grid, options)
+    arrays = _arrays(grid, rows)
+    n_energy = len(grid.energy_ev)
+    units = []
+    for block in range(ceil(grid.ny / rows)):
+        part = slice(block * rows, min((block + 1) * rows, grid.ny))
+        pixels = (part.stop - part.start) * grid.nx
+        units.append(
+            survey.unit(
+                NAME,
+                scan_id,
+                f"rows-{part.start:05d}-{part.stop:05d}",
+                owns={plan.name: ((*([0] * (len(plan.shape) - 2)), block, 0),) for plan in arrays},
+                arrays=arrays,
+                index={"rows": (part.start, part.stop), "block": block, "references": references_of(survey, scan_id)},
+                estimate=Estimate(
+                    bytes_out=bytes_of(arrays) * (part.stop - part.start) // grid.ny,
+                    peak_bytes=pixels * (3 * n_energy + 60) * 4,
+                    core_seconds=0.1 + pixels * n_energy * 4e-8,
+                ),
+            )
+        )
+    return units
+
+
+def _arrays(grid: Grid, rows: int) -> tuple[ArrayPlan, ...]:
+    image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
+    components = image | {"component": (["discharged", "charged"], "")}
+
+    def maps(name: str, leading: int = 0) -> ArrayPlan:
+        front = (leading,) if leading else ()
+        shape, shard = (*front, grid.ny, grid.nx), (*front, rows, grid.nx)
+        coords = components if name == "thickness_nm" else image
+        return ArrayPlan(name, shape, shard, None, coords)
+
+    names = ("background", "soc", "soc_se", "chi2_reduced", "mask_class")
+    return (maps("thickness_nm", 2), maps("thickness_covariance", 3), *(maps(name) for name in names))
+
+
+def work(unit: Unit) -> Outcome:
+    """Fit one block of rows."""
+    options: Options = unit.options
+    align = unit.source("align")
+    model = spectral_model(
+        unit,
+        background=options.background,
+        fit_shift=options.fit_energy_shift,
+        largest_shift_ev=options.largest_energy_shift_ev,
+        prior_sd_ev=options.energy_shift_sd_ev,
+    )
+    rows = slice(*unit.index["rows"])
+    stack = align.read("transmission", (slice(None), rows, slice(None)))
+    shape = stack.shape[1:]
+    transmission = stack.reshape(len(stack), -1)
+    if not model.used.all():
+        transmission = transmission[model.used]
+    fitted = FITTERS[options.fitter](transmission, model.effective_counts, model.design, options.fit)
+    thickness = fitted.coefficients[:2]
+    covariance = np.stack([fitted.covariance[0, 0], fitted.covariance[0, 1], fitted.covariance[1, 1]])
+    soc, variance = state_of_charge(thickness, covariance)
+    soc_se = np.sqrt(variance)
+    classes = _classes(unit, model, thickness.reshape(2, *shape), soc_se.reshape(shape), fitted, rows).ravel()
+    # Where there is no particle the ratio of two noises is not a state of charge: it stays unknown, not zero.
+    unknown = np.isin(classes, (MaskClass.background, MaskClass.missing, MaskClass.outside))
+    soc[unknown] = np.nan
+    soc_se[unknown] = np.nan
+    background = fitted.coefficients[2] if len(fitted.coefficients) > 2 else np.zeros(soc.shape, np.float32)
+
+    write = ShardWriter(unit)
+    block = unit.index["block"]
+    write("thickness_nm", (0, block, 0), thickness.reshape(2, *shape))
+    write("thickness_covariance", (0, block, 0), covariance.reshape(3, *shape))
+    for name, values in (
+        ("background", background),
+        ("soc", soc),
+        ("soc_se", soc_se),
+        ("chi2_reduced", fitted.chi2_reduced),
+        ("mask_class", classes.astype(np.uint8)),
+    ):
+        write(name, (block, 0), np.ascontiguousarray(values.reshape(shape)))
+    good = classes == MaskClass.valid
+    residual, residual_se = mean_residual(transmission, fitted.coefficients, model.design, good)
+    shares = r_factor(transmission[:, good], fitted.coefficients[:, good], model.design)
+    return write.outcome(
+        {
+            "energy_shift_ev": model.shift_ev,
+            "energy_shift_se_ev": model.shift.se_ev,
+            "energy_shift_note": model.shift.why,
+            "end_members": model.end_members.source,
+            "thickness_unit": model.end_members.thickness_unit,
+            "energies_used": int(model.used.sum()),
+            "energy_ev": model.energy_ev,
+            "pixels_valid": int(good.sum()),
+            "pixels": {MaskClass(c).name: int((classes == c).sum()) for c in np.unique(classes)},
+            "chi2_reduced": _median(fitted.chi2_reduced[good]),
+            "r_factor": _median(shares),
+            "residual": residual,
+            "residual_se": residual_se,
+        }
+    )
+
+
+def _classes(
+    unit: Unit, model: SpectralModel, thickness: Maps, soc_se: Maps, fitted: Fit, rows: slice
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Classes (Y, X) of a block; edges come later, with the outlines of the particles."""
+    design = model.design[:, :2]
+    steepest = int(np.argmax(design.sum(axis=1)))
+    flattest = int(np.argmin(design.sum(axis=1)))
+    strongest = np.tensordot(design[steepest], thickness, axes=1)
+    aligned = unit.source("align").read("aligned_class", (rows, slice(None)))
+    return classify(
+        strongest - np.tensordot(design[flattest], thickness, axes=1),
+        thickness_nm=thickness.sum(axis=0) if model.end_members.thickness_unit == "nm" else None,
+        soc_se=soc_se,
+        od_max=strongest,
+        least_counts=model.effective_counts[steepest] * np.exp(-strongest),
+        chi2_reduced=fitted.chi2_reduced.reshape(soc_se.shape),
+        missing=aligned == MaskClass.missing,
+        outside=aligned == MaskClass.outside,
+        options=unit.options.classes,
+    )
+
+
+def _median(values: np.ndarray[Any, Any]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else None
+
+
+def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+    """Quality figures of each scan: those of its blocks, weighted by their valid pixels."""
+    return {scan_id: _merged([dict(unit.measures) for unit in units]) for scan_id, units in receipts.items()}
+
+
+def _merged(blocks: list[dict[str, Any]]) -> dict[str, Any]:
+    weights = np.array([block["pixels_valid"] for block in blocks], dtype=float)
+    counts: dict[str, int] = {}
+    for block in blocks:
+        for name, number in block["pixels"].items():
+            counts[name] = counts.get(name, 0) + number
+    merged = dict(blocks[0]) | {"pixels": counts, "pixels_valid": int(weights.sum())}
+    for name in ("chi2_reduced", "r_factor", "residual"):
+        values = [np.array(b[name], dtype=float) for b in blocks if b[name] is not None and b["pixels_valid"]]
+        kept = weights[[b[name] is not None and b["pixels_valid"] > 0 for b in blocks]]
+        merged[name] = np.average(np.stack(values), axis=0, weights=kept).tolist() if values else None
+    return merged

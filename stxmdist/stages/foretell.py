@@ -1,0 +1,141 @@
+"""What a campaign will take, told from headers before anything runs: units, bytes, memory, time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stxmdist.campaign.manifest import Campaign
+from stxmdist.runner.unit import Refusal, Unit
+from stxmdist.stages import STAGES
+from stxmdist.stages.survey import survey_of
+
+WORKER_BYTES = 330_000_000
+"""Resident memory of a worker that has loaded every stage and works on nothing (measured, with its JIT code)."""
+
+PACKED = {"frames": 0.42, "counts": 0.55}
+"""Share of their bytes that arrays take on disk, measured on simulated and real scans; counts of few bits pack well."""
+
+PACKED_OTHERWISE = 0.88
+"""Noise in floating point hardly packs."""
+
+
+@dataclass(frozen=True)
+class StageForecast:
+    """What one stage will take."""
+
+    stage: str
+    units: int
+    bytes_out: int
+    stored_bytes: int
+    peak_worker_bytes: int
+    core_seconds: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the campaign will take."""
+
+    name: str
+    workers: int
+    memory_limit: int
+    stages: tuple[StageForecast, ...]
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def units(self) -> int:
+        """Units of all stages."""
+        return sum(stage.units for stage in self.stages)
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes of all arrays before compression."""
+        return sum(stage.bytes_out for stage in self.stages)
+
+    @property
+    def stored_bytes(self) -> int:
+        """About so many bytes on disk."""
+        return sum(stage.stored_bytes for stage in self.stages)
+
+    @property
+    def core_hours(self) -> float:
+        """About so many hours on one core."""
+        return sum(stage.core_seconds for stage in self.stages) / 3600.0
+
+    @property
+    def hours(self) -> float:
+        """About so long on the campaign's workers."""
+        return self.core_hours / self.workers
+
+    @property
+    def peak_worker_bytes(self) -> int:
+        """No worker's resident memory exceeds this."""
+        return max((stage.peak_worker_bytes for stage in self.stages), default=0)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each stage, for people."""
+        return [
+            {
+                "stage": stage.stage,
+                "units": stage.units,
+                "arrays MB": round(stage.bytes_out / 1e6, 1),
+                "on disk MB": round(stage.stored_bytes / 1e6, 1),
+                "peak worker MB": round(stage.peak_worker_bytes / 1e6),
+                "core minutes": round(stage.core_seconds / 60.0, 2),
+            }
+            for stage in self.stages
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, units in the names."""
+        return {
+            "campaign": self.name,
+            "workers": self.workers,
+            "memory_limit_bytes": self.memory_limit,
+            "units": self.units,
+            "bytes_out": self.bytes_out,
+            "stored_bytes": self.stored_bytes,
+            "peak_worker_bytes": self.peak_worker_bytes,
+            "fits_memory": self.peak_worker_bytes <= self.memory_limit,
+            "core_hours": self.core_hours,
+            "hours": self.hours,
+            "stages": [vars(stage) for stage in self.stages],
+            "refusals": [vars(refusal) | {"sentence": refusal.sentence} for refusal in self.refusals],
+        }
+
+
+def foretell(campaign: Campaign, options: Mapping[str, Any]) -> Forecast:
+    """Plan every stage as if all earlier ones had succeeded, and add up; opens headers only."""
+    survey = survey_of(campaign, options, foretell=True)
+    stages = []
+    refusals = list(survey.refusals)
+    for name, stage in STAGES.items():
+        plan = stage.plan(survey, options[name])
+        refusals += plan.refusals
+        stages.append(_sum(name, plan.units))
+    return Forecast(
+        name=campaign.name,
+        workers=campaign.cluster.workers,
+        memory_limit=campaign.cluster.memory_limit,
+        stages=tuple(stages),
+        refusals=tuple(dict.fromkeys(refusals)),
+    )
+
+
+def _sum(name: str, units: tuple[Unit, ...]) -> StageForecast:
+    return StageForecast(
+        stage=name,
+        units=len(units),
+        bytes_out=sum(unit.estimate.bytes_out for unit in units),
+        stored_bytes=round(sum(_stored(unit) for unit in units)),
+        peak_worker_bytes=WORKER_BYTES + max((unit.estimate.peak_bytes for unit in units), default=0),
+        core_seconds=sum(unit.estimate.core_seconds for unit in units),
+    )
+
+
+def _stored(unit: Unit) -> float:
+    nbytes = {plan.name: plan.layout().nbytes for plan in unit.arrays}
+    whole = sum(nbytes.values())
+    if not whole:
+        return float(unit.estimate.bytes_out)
+    packed = sum(n * PACKED.get(name, PACKED_OTHERWISE) for name, n in nbytes.items())
+    return unit.estimate.bytes_out * packed / whole

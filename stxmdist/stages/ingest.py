@@ -1,0 +1,208 @@
+"""Ingest: a beamline file becomes counts or frames, positions, energies and conditions in the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from storage.digests import fingerprint_of_file, sha256_of_file
+from storage.layout import ArrayPlan
+from stxmdist import readers
+from stxmdist.arrays import MaskClass
+from stxmdist.errors import InputError
+from stxmdist.readers.quality import frame_classes
+from stxmdist.readers.recording import PtychographyRecording, StxmRecording
+from stxmdist.runner.perform import Outcome
+from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.stages.survey import Survey
+from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
+
+NAME = "ingest"
+VERSION = 1
+
+SHARD_BYTES = 64_000_000
+"""Frames are read and written in pieces of about this size, so that a scan of any length fits a small worker."""
+
+FRAMES_PER_CHUNK = 16
+"""One read decodes this many diffraction frames: few enough for a preview, enough to compress well."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which frames are trusted."""
+
+    saturated_fraction: float = 0.01
+    """A frame with more than this share of its pixels at the detector's ceiling is set aside."""
+
+
+def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+    """Ingest reads beamline files only."""
+    return ()
+
+
+def concerns(survey: Survey, scan_id: str) -> bool:
+    """Every scan."""
+    return True
+
+
+def identity(survey: Survey, scan_id: str) -> Any:
+    """Name, size and time of every file of the scan: another file, or a changed one, is another input."""
+    return [fingerprint_of_file(path) for path in survey.recordings[scan_id].files]
+
+
+def plan(survey: Survey, options: Options) -> Plan:
+    """One unit for each scan."""
+    return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans))
+
+
+def _unit(survey: Survey, scan_id: str) -> Unit:
+    recording = survey.recordings[scan_id]
+    if isinstance(recording, StxmRecording):
+        arrays = _stxm_arrays(recording)
+    else:
+        arrays = _ptychography_arrays(recording)
+    total = bytes_of(arrays)
+    return survey.unit(
+        NAME,
+        scan_id,
+        "scan",
+        owns=all_shards(arrays),
+        arrays=arrays,
+        index={"file": str(survey.scans[scan_id].file)},
+        estimate=Estimate(total, peak_bytes=3 * min(SHARD_BYTES, total), core_seconds=0.2 + total / 100e6),
+    )
+
+
+def _stxm_arrays(recording: StxmRecording) -> tuple[ArrayPlan, ...]:
+    n_energy, ny, nx = len(recording.energy_ev), len(recording.y_um), len(recording.x_um)
+    energy = {"energy": (recording.energy_ev, "eV")}
+    image = energy | {"y": (recording.y_um, "um"), "x": (recording.x_um, "um")}
+    per_shard = max(1, min(n_energy, SHARD_BYTES // (4 * ny * nx)))
+    about = {
+        "format": recording.format,
+        "start_time": recording.start_time,
+        "lacks": list(recording.lacks),
+        "notes": list(recording.notes),
+    }
+    return (
+        ArrayPlan("counts", (n_energy, ny, nx), (1, ny, nx), (per_shard, ny, nx), image, about),
+        whole("frame_class", (n_energy,), energy),
+        whole("dwell_ms", (n_energy,), energy),
+        whole("ring_current_ma", (n_energy,), energy),
+    )
+
+
+def _ptychography_arrays(recording: PtychographyRecording) -> tuple[ArrayPlan, ...]:
+    n_energy, n_position = recording.positions_um.shape[:2]
+    qy, qx = recording.frame_shape
+    energy = {"energy": (recording.energy_ev, "eV")}
+    chunk = min(FRAMES_PER_CHUNK, n_position)
+    per_shard = SHARD_BYTES // (qy * qx * recording.frame_dtype.itemsize) // chunk * chunk
+    per_shard = max(chunk, min(per_shard, ceil(n_position / chunk) * chunk))
+    about = {
+        "format": recording.format,
+        "start_time": recording.start_time,
+        "lacks": list(recording.lacks),
+        "notes": list(recording.notes),
+        "orientation": recording.orientation,
+        "distance_m": recording.distance_m,
+        "detector_pixel_um": list(recording.detector_pixel_um),
+        "dwell_ms": recording.dwell_ms,
+        "dtype": recording.frame_dtype.name,
+    }
+    plans = [
+        ArrayPlan(
+            "frames", (n_energy, n_position, qy, qx), (1, chunk, qy, qx), (1, per_shard, qy, qx), energy, about,
+            dtype=recording.frame_dtype.name,
+        ),
+        whole("positions_um", (n_energy, n_position, 2), energy),
+        whole("frame_class", (n_energy, n_position), energy),
+        whole("detector_mask", (qy, qx)),
+    ]
+    if recording.illumination is not None:
+        plans.append(whole("illumination", recording.illumination.shape))
+    return tuple(plans)
+
+
+def work(unit: Unit) -> Outcome:
+    """Read the file piece by piece and write it into shards; classes say which frames can be trusted."""
+    write = ShardWriter(unit)
+    (recording,) = readers.read(unit.index["file"])
+    if isinstance(recording, StxmRecording):
+        measures = _ingest_stxm(recording, write, unit)
+    else:
+        measures = _ingest_ptychography(recording, write, unit)
+    measures["sha256"] = {path.name: sha256_of_file(path) for path in recording.files}
+    return write.outcome(measures)
+
+
+def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: Unit) -> dict[str, Any]:
+    plan = next(plan for plan in _stxm_arrays(recording) if plan.name == "counts")
+    assert plan.shards is not None
+    n_energy, per_shard = plan.shape[0], plan.shards[0]
+    classes = recording.frame_class.copy()
+    for shard, start in enumerate(range(0, n_energy, per_shard)):
+        block = np.stack([recording.read(i) for i in range(start, min(start + per_shard, n_energy))])
+        found = frame_classes(block, saturated_fraction=unit.options.saturated_fraction)
+        part = slice(start, start + len(block))
+        classes[part] = np.where(classes[part] == MaskClass.valid, found, classes[part])
+        block[classes[part] != MaskClass.valid] = np.nan
+        write("counts", (shard, 0, 0), block)
+    _refuse_if_nothing_left(classes, recording.source, "frames")
+    write("frame_class", (0,), classes)
+    write("dwell_ms", (0,), recording.dwell_ms)
+    write("ring_current_ma", (0,), recording.ring_current_ma)
+    return {"frames": n_energy} | count_classes(classes)
+
+
+def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, unit: Unit) -> dict[str, Any]:
+    plan = next(plan for plan in _ptychography_arrays(recording) if plan.name == "frames")
+    assert plan.shards is not None
+    n_energy, n_position = recording.positions_um.shape[:2]
+    per_shard = plan.shards[1]
+    classes = np.zeros((n_energy, n_position), np.uint8)
+    photons = np.zeros(n_energy)
+    for energy in range(n_energy):
+        for shard, start in enumerate(range(0, n_position, per_shard)):
+            part = slice(start, min(start + per_shard, n_position))
+            frames = recording.read(energy, part)
+            classes[energy, part] = frame_classes(
+                frames, recording.good, saturated_fraction=unit.options.saturated_fraction
+            )
+            photons[energy] += float(frames.sum(dtype=np.float64, where=recording.good))
+            write("frames", (energy, shard, 0, 0), frames)
+    _refuse_if_nothing_left(classes, recording.source, "frames")
+    write("positions_um", (0, 0, 0), recording.positions_um)
+    write("frame_class", (0, 0), classes)
+    write("detector_mask", (0, 0), (~recording.good).astype(np.uint8))
+    if recording.illumination is not None:
+        write("illumination", (0, 0, 0), recording.illumination)
+    return {
+        "frames": n_energy * n_position,
+        "counts_per_frame": [float(total / n_position) for total in photons],
+    } | count_classes(classes)
+
+
+def _refuse_if_nothing_left(classes: np.ndarray[Any, np.dtype[np.uint8]], source: Any, what: str) -> None:
+    if not (classes == MaskClass.valid).any():
+        names = ", ".join(f"{n} {name}" for name, n in count_classes(classes).items() if name.startswith("frames_"))
+        raise InputError(
+            where=source,
+            problem=f"none of the {what} can be used",
+            got=names or "no frames",
+            wanted=f"at least one of the {what} with counts below the detector's ceiling",
+            mend="Look at the file with `stxmdist inspect`; exclude the scan in the sample sheet if it failed",
+        )
+
+
+def count_classes(classes: np.ndarray[Any, np.dtype[np.uint8]]) -> dict[str, int]:
+    """How many frames are of each class, those of none left out."""
+    values, counts = np.unique(classes, return_counts=True)
+    return {f"frames_{MaskClass(value).name}": int(n) for value, n in zip(values, counts, strict=True)}
+
+
+def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+    """Quality figures of each scan."""
+    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}

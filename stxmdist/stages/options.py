@@ -1,0 +1,59 @@
+"""Options of the stages: one frozen dataclass each, read from the campaign file, every mistake named at once."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from stxmdist.campaign.manifest import Campaign, Problem
+from stxmdist.campaign.problems import did_you_mean, one_of
+from stxmdist.errors import InputError
+from stxmdist.stages import STAGES
+
+
+def parse_options(campaign: Campaign) -> tuple[dict[str, Any], list[Problem]]:
+    """Options of every stage, with defaults for what the campaign file leaves out, and all mistakes found."""
+    options: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, stage in STAGES.items():
+        options[name], found = _read(stage.Options, campaign.stages.get(name) or {}, f"stages.{name}", campaign)
+        problems += found
+    return options, problems
+
+
+def _read(kind: Any, written: Mapping[str, Any], key: str, campaign: Campaign) -> tuple[Any, list[Problem]]:
+    problems: list[Problem] = []
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for name, value in written.items():
+        here = f"{key}.{name}"
+        if name not in hints:
+            mend = did_you_mean(str(name), list(hints), "Take the line out")
+            problem = f"{key.rpartition('.')[2]} has no option {name!r}"
+            problems.append(campaign.problem_at(here, problem, name, one_of(hints), mend))
+        elif is_dataclass(hints[name]) and isinstance(value, Mapping):
+            values[name], found = _read(hints[name], value, here, campaign)
+            problems += found
+        else:
+            try:
+                values[name] = TypeAdapter(hints[name], config=_config(hints[name])).validate_python(value)
+            except ValidationError as error:
+                wanted = "; ".join(fault["msg"] for fault in error.errors())
+                mend = "Correct the value, or take the line out to have the default"
+                problems.append(campaign.problem_at(here, "the value cannot be used", value, wanted, mend))
+    if problems:
+        return kind(), problems
+    try:
+        return kind(**values), []
+    except InputError as error:
+        return kind(), [campaign.problem_at(key, error.problem, error.got, error.wanted, error.mend)]
+
+
+def _config(hint: Any) -> ConfigDict | None:
+    return None if is_dataclass(hint) else ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+def described(kind: Any) -> dict[str, Any]:
+    """Names and defaults of a stage's options, for messages and templates."""
+    return {field.name: getattr(kind(), field.name) for field in fields(kind)}

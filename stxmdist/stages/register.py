@@ -1,0 +1,156 @@
+"""Register: a ptychography scan is placed on the wide-field scan of the same region, particle on particle."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from storage.tables import read_table, write_table
+from stxmdist.arrays import MaskClass
+from stxmdist.crossmodal.pairs import onto_fixed, pair_particles
+from stxmdist.crossmodal.register import Registration, RegisterOptions, register
+from stxmdist.runner.perform import Outcome
+from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.stages.grid import grid_of
+from stxmdist.stages.survey import Survey
+from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
+
+NAME = "register"
+VERSION = 1
+
+OD_PER_NM = 0.01
+"""What thickness is turned into before blurring: about the optical density of a nanometre of cathode at the white line."""
+
+
+LEAST_THICKNESS_NM = 20.0
+"""Thinner than this there is no state of charge to compare."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the two images are brought together."""
+
+    register: RegisterOptions = field(default_factory=RegisterOptions)
+
+
+def pairs_of(survey: Survey) -> dict[str, str]:
+    """Ptychography scan to the wide-field scan of its pair, where both can be read."""
+    by_pair: dict[str, dict[str, str]] = {}
+    for scan_id, scan in survey.scans.items():
+        if scan.pair_id:
+            by_pair.setdefault(scan.pair_id, {}).setdefault(scan.modality, scan_id)
+    return {pair["ptychography"]: pair["stxm"] for pair in by_pair.values() if len(pair) == 2}
+
+
+def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+    """The maps and particles of both scans of the pair."""
+    return tuple((stage, name) for name in (scan_id, pairs_of(survey)[scan_id]) for stage in ("fit", "segment"))
+
+
+def concerns(survey: Survey, scan_id: str) -> bool:
+    """Ptychography scans that have a partner."""
+    return scan_id in pairs_of(survey)
+
+
+def identity(survey: Survey, scan_id: str) -> Any:
+    """Which two scans."""
+    return [scan_id, pairs_of(survey)[scan_id]]
+
+
+def plan(survey: Survey, options: Options) -> Plan:
+    """One unit for each pair, under the name of its ptychography scan."""
+    units = []
+    for scan_id, stxm_id in pairs_of(survey).items():
+        if not survey.ready(NAME, scan_id):
+            continue
+        grid, fine = grid_of(survey, stxm_id), grid_of(survey, scan_id)
+        image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
+        arrays = (whole("soc_ptychography_on_stxm", (grid.ny, grid.nx), image),)
+        pixels = grid.ny * grid.nx + fine.ny * fine.nx
+        units.append(
+            survey.unit(
+                NAME,
+                scan_id,
+                "pair",
+                owns=all_shards(arrays),
+                arrays=arrays,
+                index={"stxm": stxm_id},
+                estimate=Estimate(bytes_of(arrays), peak_bytes=pixels * 200, core_seconds=1.0 + pixels * 2e-5),
+            )
+        )
+    return Plan(tuple(units))
+
+
+def work(unit: Unit) -> Outcome:
+    """Register one pair, and pair its particles."""
+    options: Options = unit.options
+    stxm_id = unit.index["stxm"]
+    stxm, ptychography = unit.source("fit", stxm_id), unit.source("fit")
+    stxm_axes = stxm.read("y_um"), stxm.read("x_um")
+    ptychography_axes = ptychography.read("y_um"), ptychography.read("x_um")
+    found = register(
+        _total(stxm),
+        stxm_axes,
+        _total(ptychography),
+        ptychography_axes,
+        replace(options.register, od_per_unit=OD_PER_NM),
+    )
+    labels = unit.source("segment", stxm_id).read("labels"), unit.source("segment").read("labels")
+    pairs = pair_particles(labels[0], stxm_axes, labels[1], ptychography_axes, found)
+    if not found.accepted:
+        pairs = pairs.iloc[:0]
+    pairs = _with_states_of_charge(pairs, unit, stxm_id)
+
+    write = ShardWriter(unit)
+    write("soc_ptychography_on_stxm", (0, 0), _carried(ptychography, ptychography_axes, stxm_axes, found, options))
+    for path in write_table(pairs, write.output.path / "pairs.parquet", "pairs"):
+        write.keep(path)
+    return write.outcome(
+        {
+            "stxm": stxm_id,
+            "accepted": found.accepted,
+            "reason": found.reason,
+            "matrix_um": found.matrix,
+            "shift_um": list(found.shift_um),
+            "rotation_deg": found.rotation_deg,
+            "scale": found.scale,
+            "error_um": found.error_um,
+            "correlation": found.score,
+            "pairs": len(pairs),
+        }
+    )
+
+
+def _total(fit: Any) -> np.ndarray[Any, Any]:
+    thickness = fit.read("thickness_nm").sum(axis=0)
+    unknown = np.isin(fit.read("mask_class"), (MaskClass.missing, MaskClass.outside))
+    return np.where(unknown, np.nan, thickness)
+
+
+def _carried(fit: Any, axes: Any, stxm_axes: Any, found: Registration, options: Options) -> np.ndarray[Any, Any]:
+    """State of charge of ptychography as the wide-field microscope would see it; NaN outside or where not registered."""
+    if not found.accepted:
+        return np.full((len(stxm_axes[0]), len(stxm_axes[1])), np.nan, np.float32)
+    sigma_um = 1e-3 * float(np.sqrt(options.register.psf_sigma_nm**2 - options.register.moving_psf_sigma_nm**2))
+    unknown = np.isin(fit.read("mask_class"), (MaskClass.missing, MaskClass.outside))
+    thickness = np.where(unknown, np.nan, fit.read("thickness_nm"))
+    discharged, charged = onto_fixed(thickness, axes, stxm_axes, found, sigma_um)
+    total = discharged + charged
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(total > LEAST_THICKNESS_NM, charged / total, np.nan).astype(np.float32)
+
+
+def _with_states_of_charge(pairs: Any, unit: Unit, stxm_id: str) -> Any:
+    joined = pairs
+    for modality, scan_id in (("stxm", stxm_id), ("ptychography", unit.scan_id)):
+        table = read_table(unit.source("segment", scan_id).path / "particles.parquet")
+        columns = table[["particle_id", "soc_mean", "soc_se", "d_eq_um"]].add_suffix(f"_{modality}")
+        joined = joined.merge(columns, on=f"particle_id_{modality}", how="left")
+        joined.insert(0, f"scan_id_{modality}", scan_id)
+    return joined
+
+
+def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+    """How each pair lies."""
+    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}

@@ -1,0 +1,198 @@
+"""Segment: maps of thickness and state of charge become labelled particles, one row of numbers for each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from storage.tables import write_table
+from stxmdist.arrays import MaskClass
+from stxmdist.particles.chemistry import ChemistryOptions
+from stxmdist.particles.psf_bias import psf_bias
+from stxmdist.particles.segment import SegmentOptions, segment
+from stxmdist.particles.table import particle_table
+from stxmdist.runner.perform import Outcome
+from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.spectra.classes import ClassOptions, edge_zone
+from stxmdist.spectra.systematics import soc_sensitivity, systematic_soc_error
+from stxmdist.stages.align import measures_of
+from stxmdist.stages.conditions import conditions_of
+from stxmdist.stages.grid import grid_of
+from stxmdist.stages.spectral_model import SpectralModel, identity_of_references, references_of, spectral_model
+from stxmdist.stages.survey import Survey
+from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
+
+NAME = "segment"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """How particles are found and described."""
+
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    chemistry: ChemistryOptions = field(default_factory=ChemistryOptions)
+    leak_sd: float = 0.002
+    """How well the leak fraction of wide-field scans is known."""
+    end_member_sd: float = 0.005
+    """What unlike end-members add to the error of every state of charge."""
+    psf_sigma_stxm_nm: float = 27.0
+    """Gaussian-equivalent point spread function of the zone plate (60 nm outermost zone, central stop)."""
+    psf_sigma_ptychography_nm: float = 6.0
+    """The same of reconstructed images: about half of their half-period resolution."""
+    edge_sigmas: float = 2.0
+    """Pixels within so many PSF sigmas of an outline are classed as edge: their spectra are mixtures."""
+    correct_psf_bias: bool = True
+    """Subtract from each particle what imaging through the point spread function adds to its state of charge."""
+
+
+def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+    """Segment reads the maps of the fit, and what their errors rest on."""
+    return (("fit", scan_id), ("align", scan_id), ("absorbance", scan_id))
+
+
+def concerns(survey: Survey, scan_id: str) -> bool:
+    """Every scan."""
+    return True
+
+
+def identity(survey: Survey, scan_id: str) -> Any:
+    """The conditions that go into the table, and the end-members."""
+    return {"conditions": conditions_of(survey, scan_id)} | identity_of_references(survey, scan_id)
+
+
+def plan(survey: Survey, options: Options) -> Plan:
+    """One unit for each scan."""
+    units = []
+    for scan_id, scan in survey.scans.items():
+        if not survey.ready(NAME, scan_id):
+            continue
+        grid = grid_of(survey, scan_id)
+        image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
+        arrays = (
+            whole("labels", (grid.ny, grid.nx), image),
+            # The classes of the fit, with edges: only here is known where the outlines are.
+            whole("mask_class", (grid.ny, grid.nx), image),
+        )
+        pixels = grid.ny * grid.nx
+        units.append(
+            survey.unit(
+                NAME,
+                scan_id,
+                "scan",
+                owns=all_shards(arrays),
+                arrays=arrays,
+                index={
+                    "references": references_of(survey, scan_id),
+                    "fit": survey.options_as_dict("fit"),
+                    "conditions": conditions_of(survey, scan_id),
+                    "modality": scan.modality,
+                },
+                estimate=Estimate(bytes_of(arrays), peak_bytes=pixels * 160, core_seconds=0.5 + pixels * 1e-5),
+            )
+        )
+    return Plan(tuple(units))
+
+
+def work(unit: Unit) -> Outcome:
+    """Find the particles of one scan and describe them."""
+    options: Options = unit.options
+    fit = unit.source("fit")
+    y_um, x_um = fit.read("y_um"), fit.read("x_um")
+    pixel_nm = float(np.mean([np.ptp(axis) / max(1, len(axis) - 1) for axis in (y_um, x_um)])) * 1e3
+    thickness, covariance = fit.read("thickness_nm"), fit.read("thickness_covariance")
+    soc, soc_se, classes = fit.read("soc"), fit.read("soc_se"), fit.read("mask_class")
+    known = ~np.isin(classes, (MaskClass.missing, MaskClass.outside)) & np.isfinite(thickness).all(axis=0)
+    total = np.where(known, thickness.sum(axis=0), np.nan)
+
+    psf_nm = getattr(options, f"psf_sigma_{unit.index['modality']}_nm")
+    labels = segment(total, known, pixel_nm, options.segment)
+    model = spectral_model(
+        unit,
+        background=unit.index["fit"]["background"],
+        fit_shift=unit.index["fit"]["fit_energy_shift"],
+        largest_shift_ev=unit.index["fit"]["largest_energy_shift_ev"],
+        prior_sd_ev=unit.index["fit"]["energy_shift_sd_ev"],
+    )
+    at_edge = edge_zone(labels > 0, pixel_nm, ClassOptions(edge_sigmas=options.edge_sigmas, psf_sigma_nm=psf_nm))
+    classes = np.where(at_edge & (classes == MaskClass.valid), np.uint8(MaskClass.edge), classes)
+    systematic = _systematic(unit, labels, thickness, model)
+    bias = None
+    if options.correct_psf_bias and labels.any() and model.end_members.thickness_unit == "nm":
+        bias = psf_bias(
+            labels,
+            thickness,
+            psf_sigma_px=psf_nm / pixel_nm,
+            design_per_nm=model.design,
+            weights=model.effective_counts,
+            known=known,
+        ).soc
+    table = particle_table(
+        labels,
+        y_um,
+        x_um,
+        thickness,
+        covariance,
+        soc,
+        soc_se,
+        classes,
+        known=known,
+        noise_correlation_px2=float(measures_of(unit, "align")["noise_correlation_px2"]),
+        soc_se_sys=systematic,
+        psf_bias=bias,
+        options=replace(options.chemistry, psf_sigma_px=psf_nm / pixel_nm),
+    )
+    for column, value in reversed(unit.index["conditions"].items()):
+        table.insert(0, column, value)
+    table["modality"] = unit.index["modality"]
+
+    write = ShardWriter(unit)
+    write("labels", (0, 0), labels)
+    write("mask_class", (0, 0), classes)
+    for path in write_table(table, write.output.path / "particles.parquet", "particles"):
+        write.keep(path)
+    return write.outcome(
+        {
+            "particles": len(table),
+            "particles_at_border": int(table["touches_border"].sum()),
+            "cover": float((labels > 0).mean()),
+            "psf_sigma_nm": psf_nm,
+            "soc_mean": float(table["soc_mean"].mean()) if len(table) else None,
+        }
+    )
+
+
+def _systematic(
+    unit: Unit, labels: np.ndarray[Any, Any], thickness: np.ndarray[Any, Any], model: SpectralModel
+) -> np.ndarray[Any, Any]:
+    """Standard error (PARTICLE,) that all pixels of a particle share."""
+    options: Options = unit.options
+    ids = np.unique(labels[labels > 0])
+    if not ids.size:
+        return np.zeros(0)
+    means = np.stack([ndimage.mean(np.nan_to_num(component), labels, ids) for component in thickness])
+    absorbance = unit.source("absorbance")
+    relative = (absorbance.read("i0_variance") / absorbance.read("i0_counts") ** 2)[model.used]
+    sensitivity = soc_sensitivity(
+        means,
+        model.end_members,
+        model.energy_ev,
+        model.effective_counts,
+        shift_ev=model.shift_ev,
+        background=unit.index["fit"]["background"],
+        i0_relative_variance=relative,
+    )
+    shared = systematic_soc_error(
+        sensitivity,
+        shift_se_ev=model.shift.se_ev,
+        leak_sd=options.leak_sd if unit.index["modality"] == "stxm" else 0.0,
+    )
+    return np.hypot(shared, options.end_member_sd)
+
+
+def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+    """Quality figures of each scan."""
+    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
+

@@ -1,0 +1,168 @@
+"""A campaign as it is planned: the headers of its scans, the options of its stages, and the digest of every output."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from storage.digests import digest_of
+from storage.output import Output
+from storage.store import Store
+from stxmdist import readers
+from stxmdist.campaign.manifest import Campaign, Scan
+from stxmdist.errors import InputError
+from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
+from stxmdist.runner.unit import Refusal, Source, Unit
+from stxmdist.stages import CAMPAIGN, STAGES
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Everything that planning needs, and nothing of the size of an image."""
+
+    campaign: Campaign
+    options: Mapping[str, Any]
+    recordings: Mapping[str, Recording]
+    """Scan to what its file's header says; only scans whose file can be read."""
+    refusals: tuple[Refusal, ...]
+    foretell: bool = False
+    """Plan as if every earlier stage had succeeded, for `stxmdist plan`."""
+    _digests: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        """The campaign's store."""
+        return Store(self.campaign.store)
+
+    @property
+    def scans(self) -> dict[str, Scan]:
+        """The scans that can be processed, by identifier."""
+        return {scan.scan_id: scan for scan in self.campaign.scans if scan.scan_id in self.recordings}
+
+    def of_modality(self, modality: str) -> Iterator[Scan]:
+        """The scans of one modality, in the order of the sample sheet."""
+        return (scan for scan in self.scans.values() if scan.modality == modality)
+
+    def stxm(self, scan_id: str) -> StxmRecording:
+        """Header of a wide-field scan."""
+        recording = self.recordings[scan_id]
+        assert isinstance(recording, StxmRecording)
+        return recording
+
+    def ptychography(self, scan_id: str) -> PtychographyRecording:
+        """Header of a ptychography scan."""
+        recording = self.recordings[scan_id]
+        assert isinstance(recording, PtychographyRecording)
+        return recording
+
+    def options_as_dict(self, stage: str) -> dict[str, Any]:
+        """Options of a stage in JSON-able form."""
+        return asdict(self.options[stage])
+
+    def sources(self, stage: str, scan_id: str) -> tuple[Source, ...]:
+        """Which outputs a stage reads for a scan."""
+        return tuple(
+            Source(upstream, name, self.digest(upstream, name))
+            for upstream, name in STAGES[stage].upstream(self, scan_id)
+        )
+
+    def digest(self, stage: str, scan_id: str) -> str:
+        """Identity of an output: the stage and its version, its options, and the identities of what it reads."""
+        key = (stage, scan_id)
+        if key not in self._digests:
+            module = STAGES[stage]
+            self._digests[key] = digest_of(
+                {
+                    "stage": stage,
+                    "version": module.VERSION,
+                    "options": self.options_as_dict(stage),
+                    "identity": module.identity(self, scan_id),
+                    "sources": [[s.stage, s.scan_id, s.digest] for s in self.sources(stage, scan_id)],
+                }
+            )
+        return self._digests[key]
+
+    def output(self, stage: str, scan_id: str) -> Output:
+        """The folder of an output."""
+        return self.store.output(stage, scan_id, self.digest(stage, scan_id))
+
+    def published(self, stage: str, scan_id: str) -> bool:
+        """Whether the output as it is planned now is published whole."""
+        if self.foretell:
+            return True
+        publication = self.store.publication(stage)
+        if publication is None or scan_id not in publication.scans:
+            return False
+        scan = publication.scans[scan_id]
+        return bool(scan.state == "done" and scan.digest == self.digest(stage, scan_id))
+
+    def ready(self, stage: str, scan_id: str) -> bool:
+        """Whether everything that a stage reads for a scan is published."""
+        return all(self.published(upstream, name) for upstream, name in STAGES[stage].upstream(self, scan_id))
+
+    def unit(self, stage: str, scan_id: str, name: str, **parts: Any) -> Unit:
+        """A unit of a stage with everything filled in that follows from the campaign."""
+        return Unit(
+            stage=stage,
+            scan_id=scan_id,
+            name=name,
+            store=str(self.campaign.store),
+            digest=self.digest(stage, scan_id),
+            work=f"{STAGES[stage].__name__}:work",
+            options=self.options[stage],
+            sources=self.sources(stage, scan_id),
+            **parts,
+        )
+
+
+def survey_of(
+    campaign: Campaign, options: Mapping[str, Any], *, only: frozenset[str] | None = None, foretell: bool = False
+) -> Survey:
+    """Read the header of every scan (or of those in ``only``); a file that cannot be used becomes a refusal."""
+    recordings: dict[str, Recording] = {}
+    refusals: list[Refusal] = []
+    for scan in campaign.scans:
+        if only is not None and scan.scan_id not in only:
+            continue
+        try:
+            recordings[scan.scan_id] = _header(scan)
+        except InputError as error:
+            refusals.append(Refusal(scan.scan_id, "header", **error.as_dict()))
+    for row, problem in campaign.rejected:
+        where = f"{problem.place} {problem.where}".strip()
+        refusals.append(
+            Refusal(
+                row.scan_id or f"line {row.line}",
+                "sample sheet",
+                where,
+                problem.problem,
+                problem.got,
+                problem.wanted,
+                problem.mend,
+            )
+        )
+    return Survey(campaign, options, recordings, tuple(refusals), foretell)
+
+
+def _header(scan: Scan) -> Recording:
+    regions = readers.read(scan.file)
+    if len(regions) != 1:
+        raise InputError(
+            where=scan.file,
+            problem="the file holds several regions",
+            got=f"{len(regions)} regions",
+            wanted="one region for each row of the sample sheet",
+            mend="Export the regions into files of their own",
+        )
+    wanted = PtychographyRecording if scan.modality == "ptychography" else StxmRecording
+    if not isinstance(regions[0], wanted):
+        raise InputError(
+            where=scan.file,
+            problem="the file is not of the modality that the sample sheet says",
+            got="a ptychography scan" if isinstance(regions[0], PtychographyRecording) else "a wide-field scan",
+            wanted=scan.modality,
+            mend="Correct the column modality",
+        )
+    return regions[0]
+
+
+__all__ = ["CAMPAIGN", "Survey", "survey_of"]

@@ -1,0 +1,47 @@
+"""How stages lay out what they leave behind, and how a work function writes it: whole shards that its unit owns."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from storage.digests import sha256_of_file
+from storage.layout import ArrayPlan
+from stxmdist.runner.perform import Outcome
+from stxmdist.runner.unit import Unit
+
+
+def whole(name: str, shape: tuple[int, ...], coords: Mapping[str, Any] | None = None) -> ArrayPlan:
+    """An array that one unit writes at once, in one shard of one chunk."""
+    return ArrayPlan(name, shape, shape, None, coords or {})
+
+
+def all_shards(arrays: Sequence[ArrayPlan]) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """Every shard of every array: what the only unit of an output owns."""
+    return {plan.name: tuple(plan.layout().indices()) for plan in arrays}
+
+
+def bytes_of(arrays: Sequence[ArrayPlan]) -> int:
+    """Bytes of arrays before compression."""
+    return sum(plan.layout().nbytes for plan in arrays)
+
+
+class ShardWriter:
+    """Writes the shards of one unit and remembers what it wrote."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.output = unit.output()
+        self._files: dict[str, str] = {}
+
+    def __call__(self, array: str, shard: tuple[int, ...], values: Any) -> None:
+        """Write one whole shard of an array."""
+        path = self.output.write(self.unit.name, self.unit.owns, array, shard, values)
+        self._files[path] = self.output.written[path]
+
+    def keep(self, path: Path) -> None:
+        """Count a file that was written into the output's folder by other means, such as a table."""
+        self._files[str(path.relative_to(self.output.path))] = sha256_of_file(path)
+
+    def outcome(self, measures: dict[str, Any]) -> Outcome:
+        """What the work function returns."""
+        return Outcome(measures, self._files)
