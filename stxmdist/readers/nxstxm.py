@@ -22,6 +22,8 @@ from stxmdist.readers.recording import Description, Floats, StxmRecording
 
 # Rows of the ring current per frame that are looked at: it hardly changes within one.
 RING_ROWS = 32
+# More photons than all the pixels of a lifetime; a damaged file may hold any number.
+MOST_COUNTS = 1e30
 
 
 def detects(path: Path, head: bytes) -> bool:
@@ -203,7 +205,7 @@ def _layout(
         )
     return _Layout(
         path=path,
-        data=channel.data.name,
+        data=channel.data_path,
         order=tuple(int(index) for index in order),
         energy_axis=energy_axis,
         n_planes=1 if energy_axis is None else channel.data.shape[energy_axis],
@@ -248,6 +250,14 @@ def _read(layout: _Layout, index: int) -> NDArray[np.float32]:
     if layout.transposed:
         counts = counts.T
     counts = counts[:: -1 if layout.flip_y else 1, :: -1 if layout.flip_x else 1]
+    if (np.abs(counts) > MOST_COUNTS).any():
+        raise InputError(
+            where=f"{layout.path}:{layout.data}",
+            problem="a frame holds something else than counts",
+            got=f"{np.nanmax(np.abs(counts)):g} in the frame of energy {index}",
+            wanted="counts",
+            mend="Copy the file again from the beamline",
+        )
     return np.ascontiguousarray(counts, np.float32)
 
 
@@ -280,12 +290,16 @@ def _plane(tree: Tree, layout: _Layout, index: int, rows: slice) -> NDArray[np.f
 def _dwell(tree: Tree, entry: Entry, channel: Channel, n_energies: int) -> tuple[Floats, tuple[str, ...]]:
     """Dwell time (ENERGY,) in ms in the file's order, and what is lacking."""
     unknown = np.full(n_energies, np.nan)
-    values = tree.numbers(f"{channel.path}/count_time")
-    if values is None or not values.size:
+    # Binned values of pystxmcontrol have theirs beside them.
+    for place in (f"{channel.path}/count_time", f"{entry.group.name}/counter0/count_time"):
+        values = tree.numbers(place)
+        if values is not None and values.size:
+            break
+    else:
         return unknown, ("dwell time",)
     values = np.asarray(values, np.float64).reshape(-1)
-    unit = hdf5.text_of(hdf5.attribute(tree.get(f"{channel.path}/count_time"), "units") or "")
-    factor = axes.factor_of(unit, axes.MS_PER_UNIT, f"{tree.path}:{channel.path}/count_time")
+    unit = hdf5.text_of(hdf5.attribute(tree.get(place), "units") or "")
+    factor = axes.factor_of(unit, axes.MS_PER_UNIT, f"{tree.path}:{place}")
     lacks: tuple[str, ...] = ()
     if factor is None:
         # pystxmcontrol writes its dwell times in ms, NeXus wants seconds.

@@ -32,6 +32,8 @@ class Channel:
 
     name: str
     path: str
+    """Of the group, by the names in this file"""
+    data_path: str
     data: Any
     """The dataset"""
     axes: dict[str, NDArray[np.float64]]
@@ -147,7 +149,8 @@ def _channel(tree: Tree, entry: Any, name: str) -> Channel | None:
     if group is None or hdf5.text_of(hdf5.attribute(group, "NX_class") or "NXdata") != "NXdata":
         return None
     signal = hdf5.text_of(hdf5.attribute(group, "signal") or "data")
-    data = tree.dataset(signal if tree.get(signal, group) is not None else "data", group)
+    signal = signal if tree.get(signal, group) is not None else "data"
+    data = tree.dataset(signal, group)
     if data is None or data.dtype.kind not in "iuf" or data.ndim == 0 or data.size == 0:
         return None
     coordinates: dict[str, NDArray[np.float64]] = {}
@@ -171,7 +174,8 @@ def _channel(tree: Tree, entry: Any, name: str) -> Channel | None:
     scan_type = tree.text("stxm_scan_type", group) or tree.text("scan_type", group) or tree.text("scan_type", entry)
     words = hdf5.words_of(hdf5.attribute(group, "axes")) or hdf5.words_of(hdf5.attribute(data, "axes"))
     roles = _roles(tree, data, words, positions, coordinates)
-    return Channel(name, str(group.name), data, coordinates, units, roles, scan_type)
+    path = f"{entry.name}/{name}"
+    return Channel(name, path, f"{path}/{signal}", data, coordinates, units, roles, scan_type)
 
 
 def _roles(

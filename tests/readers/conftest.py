@@ -57,7 +57,8 @@ def write_sdf() -> Callable[..., Path]:
         header = (
             f'\nScanDefinition = {{ Label = "{name}.hdr"; Type = "{scan_type}"; Flags = "{flags}"; Dwell = 4; '
             f"Dwell2 = -6.2774386e+066;\n\tRegions = ({regions},\n{', '.join([region] * regions)});\n"
-            f'{_axis("StackAxis", "Energy", "eV", energy_ev)}\tChannels = (1,\n{{ Name = "V/F"; Unit = "counts";}});\n}};\n'
+            f"{_axis('StackAxis', 'Energy', 'eV', energy_ev)}\tChannels = (1,\n"
+            '{ Name = "V/F"; Unit = "counts";});\n};\n'
             ' Time = "2018 November 10 23:57:34"; BeamFeedback = false;\n'
             'ExitHSlit = { Name = "Vert Size"; LastPosition = 12.195; ControllerIhD = 62; Vel = 200;};\n'
             " StorageRingCurrent = 500.5; Polarization = -99.99;\n" + trailer

@@ -175,7 +175,7 @@ def test_bad_frame_is_named(content: str, write_sdf: Write, tmp_path: Path) -> N
     recording = read(write_sdf(tmp_path))
     bad = tmp_path / "scan_a002.xim"
     bad.write_text(content if "inf" not in content else content * 7)
-    with pytest.raises(InputError, match="scan_a002.xim"):
+    with pytest.raises(InputError, match=r"scan_a002\.xim"):
         recording.read(2)
     recording.read(1)
 
