@@ -1,0 +1,165 @@
+"""Fourier ring correlation: how fine a detail two independent reconstructions of one object have in common."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+from scipy.ndimage import distance_transform_edt
+
+from stxmdist.errors import InputError
+from stxmdist.ptychography.gauge import register_pair, remove_ramp, shift_image
+
+Floats = NDArray[np.float64]
+
+_TAPER = 0.15
+"""Width of the mask's soft edge, of the smaller side of the area."""
+_COVERED = 0.3
+"""Of the median weight: what has less is outside the area."""
+
+
+@dataclass(frozen=True)
+class RingCorrelation:
+    """Correlation of two independent halves over rings of spatial frequency.
+
+    The limits are half-periods, as is the custom: the size of the smallest detail, half the period of the finest grating.
+    """
+
+    frequency_per_px: Floats
+    """(FREQUENCY,) cycles per pixel, up to 0.5"""
+    correlation: Floats
+    """(FREQUENCY,) Re sum A B* / sqrt(sum |A|^2 sum |B|^2)"""
+    n: Floats
+    """(FREQUENCY,) independent Fourier pixels in the ring"""
+    half_bit: Floats
+    """(FREQUENCY,) threshold of half a bit of information per pixel"""
+    one_bit: Floats
+    half_bit_half_period_px: float
+    """1 where the curve stays above the threshold to the Nyquist frequency, NaN where it never is above"""
+    one_bit_half_period_px: float
+    pixel_nm: float
+    shift_px: tuple[float, float]
+    """(y, x) by which the second half lay beside the first"""
+
+    @property
+    def half_bit_half_period_nm(self) -> float:
+        """The half-bit limit in nm."""
+        return self.half_bit_half_period_px * self.pixel_nm
+
+    @property
+    def one_bit_half_period_nm(self) -> float:
+        """The one-bit limit in nm."""
+        return self.one_bit_half_period_px * self.pixel_nm
+
+
+def fourier_ring_correlation(
+    a: NDArray[Any], b: NDArray[Any], pixel_nm: float = float("nan"), weight: NDArray[Any] | None = None
+) -> RingCorrelation:
+    """Compare two reconstructions from independent halves of the frames.
+
+    ``b`` is given the gauge of ``a`` (scale, phase offset, ramp), registered to a hundredth of a pixel, and both are cut out
+    by a soft mask, their means taken away. Rings are one frequency cell of the smaller side wide.
+
+    Parameters
+    ----------
+    a, b
+        (Y, X) complex or real
+    weight
+        (Y, X) illumination; the area is where it is above a third of its median. All of it if None.
+
+    Raises
+    ------
+    InputError
+        if shapes differ or the area is too small.
+
+    Source: van Heel and Schatz, J. Struct. Biol. 151, 250 (2005), for the thresholds of independent halves.
+    """
+    if a.shape != b.shape or a.ndim != 2:
+        raise InputError(
+            where="Fourier ring correlation", problem="the halves differ in shape", got=f"{a.shape} and {b.shape}",
+            wanted="two images on one grid", mend="Reconstruct both halves on the grid of the whole",
+        )  # fmt: skip
+    one, other, mask = _cut_out(a, b, weight)
+    shift = np.zeros(2)
+    moved = other
+    for _ in range(2):
+        moved = remove_ramp(shift_image(other, shift), one, mask)
+        step = register_pair(one, moved, mask)
+        # Nothing in common: what looks like a shift is noise.
+        if np.abs(shift + step).max() > 0.25 * min(one.shape):
+            break
+        shift = shift + step
+    moved = remove_ramp(shift_image(other, shift), one, mask)
+    frequency, correlation, n = _rings(one, moved, mask)
+    root = np.sqrt(np.maximum(n, 1.0))
+    half_bit = (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root)
+    one_bit = (0.5 + 2.4142 / root) / (1.5 + 1.4142 / root)
+    return RingCorrelation(
+        frequency_per_px=frequency,
+        correlation=correlation,
+        n=n,
+        half_bit=half_bit,
+        one_bit=one_bit,
+        half_bit_half_period_px=crossing_half_period_px(frequency, correlation, half_bit),
+        one_bit_half_period_px=crossing_half_period_px(frequency, correlation, one_bit),
+        pixel_nm=pixel_nm,
+        shift_px=(float(shift[0]), float(shift[1])),
+    )
+
+
+def _cut_out(
+    a: NDArray[Any], b: NDArray[Any], weight: NDArray[Any] | None
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128], Floats]:
+    inside = np.isfinite(a) & np.isfinite(b)
+    if weight is not None and (weight > 0).any():
+        inside &= weight > _COVERED * float(np.median(weight[weight > 0]))
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if rows.size < 16 or columns.size < 16:
+        raise InputError(
+            where="Fourier ring correlation", problem="the area in common is too small",
+            got=f"{rows.size} x {columns.size} pixels", wanted="at least 16 x 16", mend="Scan a larger field",
+        )  # fmt: skip
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    inside = np.pad(inside[box], 1)
+    depth = distance_transform_edt(inside)[1:-1, 1:-1]
+    mask = np.sin(0.5 * np.pi * np.minimum(depth / (_TAPER * min(rows.size, columns.size)), 1.0)) ** 2
+    pair = [np.asarray(np.nan_to_num(values[box]), np.complex128) for values in (a, b)]
+    return pair[0], pair[1], np.asarray(mask, np.float64)
+
+
+def _rings(a: NDArray[np.complex128], b: NDArray[np.complex128], mask: Floats) -> tuple[Floats, Floats, Floats]:
+    spectra = [fft.fft2(mask * (values - (mask * values).sum() / mask.sum())) for values in (a, b)]
+    count = min(a.shape) // 2
+    fy, fx = np.meshgrid(fft.fftfreq(a.shape[0]), fft.fftfreq(a.shape[1]), indexing="ij")
+    ring = np.round(np.hypot(fy, fx) * 2 * count).astype(int).ravel()
+
+    def summed(values: Floats) -> Floats:
+        return np.asarray(np.bincount(ring, weights=values.ravel(), minlength=count + 1)[1 : count + 1])
+
+    cross = summed((spectra[0] * np.conj(spectra[1])).real)
+    powers = summed(np.abs(spectra[0]) ** 2) * summed(np.abs(spectra[1]) ** 2)
+    correlation = cross / np.sqrt(np.maximum(powers, 1e-300))
+    # The mask ties neighbouring Fourier pixels: only its share of the area counts. Real images have each pixel twice.
+    share = float((mask**2).sum()) / mask.size
+    real = not (np.abs(a.imag).any() or np.abs(b.imag).any())
+    n = summed(np.ones(a.shape)) * share * (0.5 if real else 1.0)
+    return np.arange(1, count + 1) / (2.0 * count), np.asarray(correlation, np.float64), n
+
+
+def crossing_half_period_px(frequency: Floats, correlation: Floats, threshold: Floats) -> float:
+    """Half-period 1 / (2 f) in pixels at which the correlation first falls below the threshold.
+
+    Returns 1 where it never does, NaN where it begins below. The innermost two rings have too few pixels to count.
+    """
+    above = correlation - threshold
+    first = 2
+    below = np.flatnonzero(above[first:] < 0.0)
+    if below.size == 0:
+        return 1.0
+    at = first + int(below[0])
+    if at == first:
+        return float("nan")
+    share = above[at - 1] / (above[at - 1] - above[at])
+    crossing = frequency[at - 1] + share * (frequency[at] - frequency[at - 1])
+    return float(0.5 / crossing)
