@@ -73,6 +73,10 @@ _SHEET_REST = (
     ColumnSpec("reason", "string", "", "why it was left out", required=False),
 )
 
+_NOTE = ColumnSpec(
+    "note", "string", "", "why a number is missing or weak; empty if nothing is to be said", required=False
+)
+
 _PARTICLES = TableSpec(
     "particles",
     "one row per particle of each scan",
@@ -107,6 +111,12 @@ _PARTICLES = TableSpec(
         ColumnSpec("flags", "string", "", "reservations, separated by semicolons; empty if none"),
         ColumnSpec("soc_se_stat", "float64", "1", "statistical part of soc_se", required=False),
         ColumnSpec("soc_se_sys", "float64", "1", "systematic part of soc_se", required=False),
+        ColumnSpec(
+            "soc_median", "float64", "1", "median state of charge of the pixels away from edges", required=False
+        ),
+        ColumnSpec(
+            "soc_var_intra", "float64", "1", "square of soc_sd before it is clipped at 0: average this", required=False
+        ),
         ColumnSpec("touches_border", "bool", "", "cut by the edge of the field of view", required=False),
     ),
 )
@@ -139,6 +149,7 @@ _ELECTRODES = TableSpec(
                 ("d90_um", "um", "90th percentile of particle diameter, by number"),
             ),
         ),
+        _NOTE,
     ),
 )
 
@@ -163,6 +174,9 @@ _EFFECTS = TableSpec(
         ColumnSpec("q_fdr", "float64", "1", "p corrected for the number of tests (false discovery rate)"),
         ColumnSpec("n_electrodes", "int64", "1", "electrodes"),
         ColumnSpec("n_particles", "int64", "1", "particles"),
+        ColumnSpec("unit", "string", "", "unit of estimate, se and interval", required=False),
+        ColumnSpec("primary", "bool", "", "declared before looking: not corrected for multiplicity", required=False),
+        _NOTE,
     ),
 )
 
@@ -181,6 +195,7 @@ _VARIANCE = TableSpec(
                 ("ci_high", "1", "upper end of the share's 95 % confidence interval"),
             ),
         ),
+        _NOTE,
     ),
 )
 
@@ -214,8 +229,33 @@ _EXCLUSIONS = TableSpec(
     ),
 )
 
+_PAIRS = TableSpec(
+    "pairs",
+    "one row per particle that both modalities have seen",
+    (
+        ColumnSpec("scan_id_stxm", "string", "", "the wide-field scan"),
+        ColumnSpec("particle_id_stxm", "int64", "", "label of the particle there"),
+        ColumnSpec("scan_id_ptychography", "string", "", "the ptychography scan"),
+        ColumnSpec("particle_id_ptychography", "int64", "", "label of the particle there"),
+        ColumnSpec("iou", "float64", "1", "intersection over union of both outlines"),
+        ColumnSpec("distance_um", "float64", "um", "between both centres, after registration"),
+        *_columns(
+            "float64",
+            tuple(
+                (f"{name}_{modality}", unit, f"{meaning}, {words}")
+                for modality, words in (("stxm", "wide field"), ("ptychography", "ptychography"))
+                for name, unit, meaning in (
+                    ("soc_mean", "1", "state of charge"),
+                    ("soc_se", "1", "standard error of state of charge"),
+                    ("d_eq_um", "um", "equivalent diameter"),
+                )
+            ),
+        ),
+    ),
+)
+
 TABLES: dict[str, TableSpec] = {
-    spec.name: spec for spec in (_PARTICLES, _ELECTRODES, _EFFECTS, _VARIANCE, _SCANS, _EXCLUSIONS)
+    spec.name: spec for spec in (_PARTICLES, _PAIRS, _ELECTRODES, _EFFECTS, _VARIANCE, _SCANS, _EXCLUSIONS)
 }
 """All tables of a campaign, by name."""
 
