@@ -5,7 +5,6 @@ or reals (aligned or normalised frames, units of Hz), so all are read as reals.
 """
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,22 @@ from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes
 from stxmdist.readers.description import described, stxm_facts
-from stxmdist.readers.recording import Description, Floats, StxmRecording
-from stxmdist.readers.sdf_grammar import parse
+from stxmdist.readers.recording import Description, StxmRecording
+from stxmdist.readers.sdf_header import (
+    Geometry,
+    dwell_ms_of,
+    energies,
+    energies_said,
+    kind_of,
+    plane,
+    points_of,
+    read_header,
+    ring_current_of,
+    unreadable,
+)
 
-MOST_HEADER_BYTES = 64 << 20
 # The definition is what a header begins with.
 LEAD_BYTES = 4096
-IMAGE_FLAGS = ("Image", "Image Stack")
-# The requested energy and the monochromator's reading differ by up to a few hundredths of an eV.
-ENERGY_TOLERANCE_EV = 0.5
 
 
 def detects(path: Path, head: bytes) -> bool:
@@ -36,19 +42,19 @@ def detects(path: Path, head: bytes) -> bool:
 
 def describe(path: Path) -> Description:
     """What the header says, and what lies beside it."""
-    header = _header(path)
-    kind = _kind(header)
+    header = read_header(path)
+    kind = kind_of(header)
     facts: dict[str, Any] = {
         "title": str(header.definition.get("Label", "")),
         "regions": len(header.regions),
         "start_time": header.start_time,
     }
     for number, region in enumerate(header.regions):
-        shape = [len(_points(region.get(axis))) for axis in ("QAxis", "PAxis")]
+        shape = [len(points_of(region.get(axis))) for axis in ("QAxis", "PAxis")]
         facts["shape" if number == 0 else f"shape_region_{number}"] = shape
-    energies = _energies_said(header)
-    if len(energies):
-        facts |= {"n_energies": len(energies), "energy_min_ev": min(energies), "energy_max_ev": max(energies)}
+    said = energies_said(header)
+    if said:
+        facts |= {"n_energies": len(said), "energy_min_ev": min(said), "energy_max_ev": max(said)}
     return described(path, "sdf", kind, facts, open, stxm_facts)
 
 
@@ -62,8 +68,8 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
     UnsupportedError
         for line, point, focus and multi-region scans.
     """
-    header = _header(path)
-    kind = _kind(header)
+    header = read_header(path)
+    kind = kind_of(header)
     if kind not in ("image", "image stack"):
         raise UnsupportedError(
             where=path,
@@ -74,11 +80,11 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
             mend="Leave it out of the sample sheet (exclude)",
         )
     frames, notes = _find_frames(path, kind)
-    energy_ev, energy_notes, lacks = _energies(path, header, frames)
-    x_um, y_um, geometry, axis_notes, axis_lacks = _plane(path, header.regions[0])
+    energy_ev, energy_notes, lacks = energies(path, header, frames)
+    x_um, y_um, geometry, axis_notes, axis_lacks = plane(path, header.regions[0])
     order, order_notes = axes.energy_order(energy_ev, path)
-    dwell_ms = _dwell(header, len(energy_ev))
-    ring_ma = _ring_current(header, len(energy_ev))
+    dwell_ms = dwell_ms_of(header, len(energy_ev))
+    ring_ma = ring_current_of(header, len(energy_ev))
     measured = np.array([int(index) in frames for index in order])
     if not measured.all():
         notes += (f"{np.count_nonzero(~measured)} of {len(order)} frames are missing (aborted scan): masked",)
@@ -107,109 +113,6 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
     )
 
 
-@dataclass(frozen=True)
-class _Header:
-    content: dict[str, Any]
-    definition: dict[str, Any]
-    regions: tuple[dict[str, Any], ...]
-
-    @property
-    def start_time(self) -> str:
-        time = self.content.get("Time", "")
-        return time if isinstance(time, str) else ""
-
-    @property
-    def scan(self) -> dict[str, Any]:
-        scan = self.content.get("ImageScan")
-        return scan if isinstance(scan, dict) else {}
-
-    @property
-    def energy_regions(self) -> tuple[dict[str, Any], ...]:
-        regions = self.scan.get("EnergyRegions")
-        return tuple(item for item in regions if isinstance(item, dict)) if isinstance(regions, list) else ()
-
-
-@dataclass(frozen=True)
-class _Geometry:
-    shape: tuple[int, int]
-    """Rows and columns of the .xim files"""
-    transposed: bool
-    flip_y: bool
-    flip_x: bool
-
-
-def _header(path: Path) -> _Header:
-    try:
-        if path.stat().st_size > MOST_HEADER_BYTES:
-            raise InputError(
-                where=path,
-                problem="the header is too large to be one",
-                got=f"{path.stat().st_size} bytes",
-                wanted=f"at most {MOST_HEADER_BYTES} bytes",
-                mend="Copy it again from the beamline",
-            )
-        raw = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    content = parse(text, path)
-    definition = content.get("ScanDefinition")
-    if not isinstance(definition, dict):
-        raise _lacking(path, "ScanDefinition")
-    regions = definition.get("Regions")
-    regions = tuple(region for region in regions if isinstance(region, dict)) if isinstance(regions, list) else ()
-    if not regions:
-        raise _lacking(path, "ScanDefinition.Regions")
-    return _Header(content, definition, regions)
-
-
-def _kind(header: _Header) -> str:
-    scan_type = str(header.definition.get("Type", ""))
-    flags = str(header.definition.get("Flags", ""))
-    axis_names = " ".join(
-        str(region[axis].get("Name", ""))
-        for region in header.regions
-        for axis in ("PAxis", "QAxis")
-        if isinstance(region.get(axis), dict)
-    )
-    words = f"{scan_type} {flags} {axis_names}".lower()
-    several = "multi-region " if len(header.regions) > 1 or "multi-region" in words else ""
-    for word, kind in (
-        ("point", "point spectrum"),
-        ("spectra", "point spectrum"),
-        ("osa", "order-selecting aperture scan"),
-        ("detector", "detector scan"),
-        ("focus", "focus scan"),
-        ("zone plate", "focus scan"),
-        ("monochromator", "monochromator scan"),
-        ("line", "line scan"),
-        ("energy", "line scan"),
-    ):
-        if re.search(rf"\b{word}\b", words):
-            return several + kind
-    if flags.removeprefix("Multi-Region ") not in IMAGE_FLAGS and "image" not in words:
-        return f"{several}scan of the unknown type {scan_type!r}"
-    return several + ("image stack" if "stack" in flags.lower() else "image")
-
-
-def _points(axis: Any) -> Floats:
-    points = axis.get("Points") if isinstance(axis, dict) else None
-    if not isinstance(points, list) or not all(isinstance(point, int | float) for point in points):
-        return np.empty(0)
-    return np.array(points, np.float64)
-
-
-def _energies_said(header: _Header) -> list[float]:
-    """Requested photon energies in eV; those of a line or point scan lie on one of its two axes."""
-    for axis in (header.definition.get("StackAxis"), *(header.regions[0].get(name) for name in ("PAxis", "QAxis"))):
-        if isinstance(axis, dict) and str(axis.get("Name", "")).lower() == "energy" and len(_points(axis)):
-            return [float(point) for point in _points(axis)]
-    return []
-
-
 def _find_frames(path: Path, kind: str) -> tuple[dict[int, Path], tuple[str, ...]]:
     """Energy index to .xim file of the first channel that has any, by the names beside the header."""
     pattern = re.compile(rf"{re.escape(path.stem)}_([a-z])(\d*)\.xim", re.IGNORECASE)
@@ -234,130 +137,7 @@ def _find_frames(path: Path, kind: str) -> tuple[dict[int, Path], tuple[str, ...
     return channels[first], notes
 
 
-def _energies(path: Path, header: _Header, frames: dict[int, Path]) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
-    """Photon energy (ENERGY,) in eV by frame number, notes, and what is lacking."""
-    notes: tuple[str, ...] = ()
-    lacks: tuple[str, ...] = ()
-    listed = _points(header.definition.get("StackAxis"))
-    if listed.size == 0:
-        listed, lacks = _energy_elsewhere(path, header), ("StackAxis (the energy is the monochromator's reading)",)
-    if max(frames) >= listed.size:
-        # A header cut down to the frames that were kept still says in EnergyRegions what was asked for.
-        planned = _planned(header)
-        if max(frames) >= planned.size or not all(np.isclose(planned, energy, atol=1e-3).any() for energy in listed):
-            raise InputError(
-                where=path,
-                problem="there are more frames than photon energies",
-                got=f"{frames[max(frames)].name} beside a header with {listed.size} energies",
-                wanted=f"frames numbered 0 to {listed.size - 1}",
-                mend="Bring header and frames of the same scan together",
-            )
-        said = f"StackAxis lists {listed.size} energies and frames go up to {max(frames):03d}"
-        notes += (f"{said}: the {planned.size} energies of EnergyRegions are taken",)
-        listed = planned
-    recorded = {
-        index: float(entry["Energy"])
-        for index, entry in _frame_entries(header).items()
-        if isinstance(entry.get("Energy"), int | float) and index < listed.size
-    }
-    away = max((abs(energy - listed[index]) for index, energy in recorded.items()), default=0.0)
-    if away > ENERGY_TOLERANCE_EV:
-        notes += (f"the monochromator's reading differs from the requested energy by up to {away:.2f} eV",)
-    return listed, notes, lacks
-
-
-def _energy_elsewhere(path: Path, header: _Header) -> Floats:
-    entries = _frame_entries(header)
-    for found in (
-        entries.get(0, {}).get("Energy"),
-        header.energy_regions[0].get("StartEnergy") if header.energy_regions else None,
-        _member(header, "Monochromator", "LastPosition"),
-    ):
-        if isinstance(found, int | float) and found > 0:
-            return np.array([float(found)])
-    raise _lacking(path, "ScanDefinition.StackAxis.Points")
-
-
-def _planned(header: _Header) -> Floats:
-    """Photon energies (ENERGY,) in eV that the energy regions ask for."""
-    energies: list[float] = []
-    for region in header.energy_regions:
-        start, stop, points = (region.get(name) for name in ("StartEnergy", "EndEnergy", "Points"))
-        if not isinstance(points, int) or not 0 < points < 100_000:
-            return np.empty(0)
-        if not isinstance(start, int | float) or not isinstance(stop, int | float):
-            return np.empty(0)
-        energies += np.linspace(start, stop, points).tolist()
-    return np.array(energies)
-
-
-def _frame_entries(header: _Header) -> dict[int, dict[str, Any]]:
-    """Frame number to what the header says of that frame: ``Image003_0`` counts from 0, ``Image3`` from 1."""
-    found: dict[int, dict[str, Any]] = {}
-    from_zero = False
-    for name, entry in header.content.items():
-        match = re.fullmatch(r"Image(\d+)(_0)?", name)
-        if match and isinstance(entry, dict):
-            found[int(match[1])] = entry
-            from_zero |= bool(match[2])
-    if from_zero or 0 in found:
-        return found
-    return {number - 1: entry for number, entry in found.items()}
-
-
-def _dwell(header: _Header, n_energies: int) -> Floats:
-    """Dwell time (ENERGY,) in ms: of the energy regions, else of the whole scan."""
-    dwell: list[float] = []
-    for region in header.energy_regions:
-        time, points = region.get("DwellTime"), region.get("Points")
-        if isinstance(time, int | float) and isinstance(points, int) and 0 < points < 100_000:
-            dwell += [float(time)] * points
-    if len(dwell) != n_energies or min(dwell) <= 0:
-        common = header.definition.get("Dwell")
-        dwell = [float(common) if isinstance(common, int | float) and common > 0 else np.nan] * n_energies
-    return np.array(dwell)
-
-
-def _ring_current(header: _Header, n_energies: int) -> Floats:
-    """Ring current (ENERGY,) in mA; NaN where it is not said, and where it is said to be zero."""
-    current = np.full(n_energies, np.nan)
-    for index, entry in _frame_entries(header).items():
-        value = entry.get("StorageRingCurrent")
-        if isinstance(value, int | float) and value > 0 and 0 <= index < n_energies:
-            current[index] = value
-    # The header is written when the first frame starts; the ALS of 2007 writes no entry for that frame.
-    at_start = header.content.get("StorageRingCurrent")
-    if np.isnan(current[0]) and isinstance(at_start, int | float) and at_start > 0:
-        current[0] = at_start
-    return current
-
-
-def _plane(path: Path, region: dict[str, Any]) -> tuple[Floats, Floats, _Geometry, tuple[str, ...], tuple[str, ...]]:
-    """x_um (X,), y_um (Y,), how a .xim maps onto them, notes, and what is lacking."""
-    coordinates: dict[str, Floats] = {}
-    flips: dict[str, bool] = {}
-    notes: tuple[str, ...] = ()
-    lacks: tuple[str, ...] = ()
-    both = [region.get(axis) for axis in ("PAxis", "QAxis")]
-    names = [str(axis.get("Name", "")).strip() if isinstance(axis, dict) else "" for axis in both]
-    transposed = names[0].endswith("Y") and names[1].endswith("X")
-    for letter, axis in zip("yx" if transposed else "xy", ("PAxis", "QAxis"), strict=True):
-        points = _points(region.get(axis))
-        if points.size == 0:
-            raise _lacking(path, f"ScanDefinition.Regions.{axis}.Points")
-        factor = axes.factor_of(str(region[axis].get("Unit", "")), axes.UM_PER_UNIT, f"{path}: {axis}")
-        if factor is None:
-            factor, lacks = 1.0, (*lacks, f"unit of {axis} (taken as um)")
-        coordinates[letter], flips[letter], more = axes.ascending(points * factor, f"{axis} ({letter})", path)
-        if region[axis].get("Dir") == -1 and not flips[letter]:
-            more += (f"{axis} has Dir = -1 and ascending points: frames are taken in the order of the points",)
-        notes += more
-    size = {letter: values.size for letter, values in coordinates.items()}
-    shape = (size["x"], size["y"]) if transposed else (size["y"], size["x"])
-    return coordinates["x"], coordinates["y"], _Geometry(shape, transposed, flips["y"], flips["x"]), notes, lacks
-
-
-def _read(frames: tuple[Path | None, ...], geometry: _Geometry, index: int) -> NDArray[np.float32]:
+def _read(frames: tuple[Path | None, ...], geometry: Geometry, index: int) -> NDArray[np.float32]:
     """Counts (Y, X) of one energy; NaN where the frame was never written."""
     file = frames[index]
     if file is None:
@@ -373,7 +153,7 @@ def _read_xim(file: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
     try:
         lines = [line.split() for line in file.read_bytes().splitlines()]
     except OSError as error:
-        raise _unreadable(file, error) from error
+        raise unreadable(file, error) from error
     lines = [line for line in lines if line]
     widths = sorted({len(line) for line in lines})
     if (len(lines), widths) != (shape[0], [shape[1]]):
@@ -401,28 +181,3 @@ def _garbage(file: Path, got: str) -> InputError:
         wanted="numbers with blanks or tabs between",
         mend="Copy it again from the beamline",
     )
-
-
-def _unreadable(file: Path, error: OSError) -> InputError:
-    return InputError(
-        where=file,
-        problem="the file cannot be read",
-        got=error.strerror or str(error),
-        wanted="a readable file",
-        mend="Bring it back, or correct its permissions",
-    )
-
-
-def _lacking(path: Path, what: str) -> InputError:
-    return InputError(
-        where=path,
-        problem="the header lacks what defines the scan",
-        got=f"no usable {what}",
-        wanted=what,
-        mend="Copy the header again from the beamline",
-    )
-
-
-def _member(header: _Header, group: str, name: str) -> Any:
-    entry = header.content.get(group)
-    return entry.get(name) if isinstance(entry, dict) else None
