@@ -178,7 +178,7 @@ def _effect(
         slopes = _within_region_slopes(chosen, x)
         found = _slope_rows(endpoint, term, _without_rounding(slopes, chosen.value, x), level, rng)
     else:
-        slopes = _between_region_slopes(chosen, x, term)
+        slopes = between_region_slopes(chosen, x, term)
         if np.isfinite(slopes).any():
             found = _slope_rows(endpoint, term, _without_rounding(slopes, chosen.value, x), level, rng)
         else:
@@ -219,7 +219,7 @@ def slope(x: Floats, y: Floats, strata: NDArray[np.int64]) -> float:
     return float(dx @ dy) / power if power > 1e-12 * max(1.0, float(x @ x)) else UNKNOWN
 
 
-def _between_region_slopes(chosen: Rows, x: Floats, term: Term) -> Floats:
+def between_region_slopes(chosen: Rows, x: Floats, term: Term) -> Floats:
     """(ELECTRODE,) slopes of region means over what regions share, within strata of the other conditions."""
     first = chosen.region_first
     others = [text(chosen.frame, name)[first] for name in CONDITION if name != term.column]

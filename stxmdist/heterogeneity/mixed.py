@@ -13,6 +13,9 @@ Floats = NDArray[np.float64]
 ANTICONSERVATIVE = "Wald z with few electrodes rejects too often: not for inference"
 """Type-I error at nominal .05 is .10 to .14 with four to eight electrodes; statsmodels has no Satterthwaite."""
 
+OPTIMISERS = ("bfgs", "powell")
+"""In the order tried. L-BFGS, the default of statsmodels, steps to where the likelihood is singular."""
+
 
 @dataclass(frozen=True)
 class Slope:
@@ -63,25 +66,28 @@ def mixed_slope(
 def _fit(
     y: Floats, fixed: Floats, groups: NDArray[np.int64], random: Floats
 ) -> tuple[tuple[float, float, float] | None, str]:
-    """Estimate, standard error and p of the second fixed effect, or None; and what the optimiser complained of."""
+    """Estimate, standard error and p of the second fixed effect, or None; and what the optimisers complained of."""
     from statsmodels.regression.mixed_linear_model import MixedLM
 
     # Variances of order 0.01 make the optimiser stop early: fit in units of the standard deviation.
     unit = float(y.std())
-    with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
-        warnings.simplefilter("always")
-        try:
-            fit = MixedLM(y / unit, fixed, groups, exog_re=random).fit(reml=True, method=["lbfgs", "powell"])
-        # A singular matrix deep in the optimiser is a state of the fit, whatever type it is raised as.
-        except (np.linalg.LinAlgError, ValueError, ZeroDivisionError, FloatingPointError) as error:
-            return None, f"{type(error).__name__}: {error}"
-        variance = float(np.asarray(fit.cov_params())[1, 1])
-        estimate, converged = float(fit.fe_params[1]), bool(fit.converged)
-    complaints = _in_brief(str(warning.message) for warning in caught)
-    if not (converged and np.isfinite(variance) and variance > 0):
-        return None, complaints or "not converged"
-    se = float(np.sqrt(variance))
-    return (estimate * unit, se * unit, float(2.0 * stats.norm.sf(abs(estimate) / se))), complaints
+    trouble = ""
+    for optimiser in OPTIMISERS:
+        with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
+            warnings.simplefilter("always")
+            try:
+                fit = MixedLM(y / unit, fixed, groups, exog_re=random).fit(reml=True, method=[optimiser])
+                variance = float(np.asarray(fit.cov_params())[1, 1])
+            # A singular matrix deep in the optimiser is a state of the fit, whatever type it is raised as.
+            except (np.linalg.LinAlgError, ValueError, ZeroDivisionError, FloatingPointError) as error:
+                trouble = f"{type(error).__name__}: {error}"
+                continue
+            estimate, converged = float(fit.fe_params[1]), bool(fit.converged)
+        trouble = _in_brief(str(warning.message) for warning in caught)
+        if converged and np.isfinite(variance) and variance > 0:
+            se = float(np.sqrt(variance))
+            return (estimate * unit, se * unit, float(2.0 * stats.norm.sf(abs(estimate) / se))), trouble
+    return None, trouble or "not converged"
 
 
 def _in_brief(messages: Iterable[str]) -> str:
@@ -91,7 +97,7 @@ def _in_brief(messages: Iterable[str]) -> str:
         if any(word in message for word in ("boundary", "singular", "Hessian")):
             found.add("a random variance is at its boundary")
         elif "converge" in message or "Retrying" in message or "Gradient" in message:
-            found.add("the first optimiser did not converge")
+            found.add("the optimiser did not converge")
         else:
             found.add(message.split("\n")[0][:80])
     return "; ".join(sorted(found))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from stxmdist.heterogeneity.agreement import bland_altman, deming, two_phase_regression_estimator
 
 

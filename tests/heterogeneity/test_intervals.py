@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
+
 from stxmdist.heterogeneity.intervals import design_effect, lognormal_sizes, rogan_gladen, t_interval, wilson
 
 RUNS = 2000

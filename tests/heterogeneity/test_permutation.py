@@ -4,6 +4,7 @@ from itertools import combinations, permutations, product
 
 import numpy as np
 import pytest
+
 from stxmdist.heterogeneity.permutation import exact_sign_flip, exact_slope, exact_two_group
 
 

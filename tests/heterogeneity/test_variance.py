@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from stxmdist.heterogeneity.variance import COMPONENTS, icc, partition
 
 PLANTED = {"electrode": 0.05**2, "region": 0.04**2, "particle": 0.12**2, "intra": 0.10**2, "noise": 0.05**2}
 
 LARGE_SAMPLE = 0.15
-"""Relative error allowed of a component from 80 electrodes: sqrt(2 / 79) is 0.16 for one standard error of the electrodes'."""
+"""Relative error allowed of a component; 80 electrodes have a standard error of sqrt(2 / 79) = 0.16 of theirs."""
 SHARE = 0.05
 
 
@@ -113,14 +114,14 @@ def test_noise_correction_restores_the_correlation() -> None:
 
 
 def test_limits_cover_with_three_electrodes() -> None:
-    # 150 campaigns: at 95 % coverage fewer than 135 hits happen once in a thousand.
+    # 100 campaigns: at 95 % coverage fewer than 88 hits happen four times in a thousand.
     hits = {"electrode": 0, "region": 0, "particle": 0}
     rng = np.random.default_rng(7)
-    for _ in range(150):
+    for _ in range(100):
         table = by_component(partition(campaign(rng, 3, n_regions=3, n_particles=13)))
         for name in hits:
             hits[name] += bool(table.loc[name, "variance_low"] <= PLANTED[name] <= table.loc[name, "variance_high"])
-    assert all(count >= 135 for count in hits.values()), hits
+    assert all(count >= 88 for count in hits.values()), hits
 
 
 def test_pure_noise_leaves_nothing_but_noise() -> None:
