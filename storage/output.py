@@ -16,6 +16,7 @@ from storage.digests import sha256_of_file
 from storage.errors import StoreError
 from storage.layout import LABELS, ArrayPlan, Coordinates, Layout, create_group, plan_record
 from storage.ownership import check_owned
+from storage.reading import Region, read_region
 from storage.schema import COORDINATES
 from storage.shards import ShardStore
 
@@ -27,8 +28,6 @@ __all__ = ["GROUP", "ArrayPlan", "Layout", "Output"]
 GROUP = "data.zarr"
 _DONE, _QUARANTINE = "units", "quarantine"
 _COORDINATE_NAMES = {spec.name: dim for dim, spec in COORDINATES.items()}
-
-Region = tuple[slice | int, ...] | slice | int
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ class Output:
         """
         array = self.array(name)
         try:
-            return np.asarray(array[... if region is None else region])
+            return read_region(array, region)
         except (ValueError, RuntimeError, OSError) as error:
             raise StoreError(
                 where=self.group_path / name,

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.chunking import chunks_within, grid_of, shard_indices, shard_plan, shard_region
@@ -13,6 +13,7 @@ from storage.errors import StoreError
 SHAPES = st.lists(st.sampled_from([1, 2, 3, 7, 13, 31, 101, 256, 1009]), min_size=1, max_size=4).map(tuple)
 
 
+@settings(deadline=None)
 @given(SHAPES, st.sampled_from(["uint8", "float32", "complex64"]), st.integers(9, 20), st.integers(0, 6), st.data())
 def test_plan_keeps_its_limits(
     shape: tuple[int, ...], dtype: str, log_chunk: int, more: int, data: st.DataObject
@@ -30,6 +31,7 @@ def test_plan_keeps_its_limits(
         assert all(chunks[axis] == shape[axis] for axis in whole)
 
 
+@settings(deadline=None)
 @given(SHAPES, st.data())
 def test_shards_tile_the_array_once(shape: tuple[int, ...], data: st.DataObject) -> None:
     shape = tuple(min(n, 31) for n in shape)
@@ -41,6 +43,7 @@ def test_shards_tile_the_array_once(shape: tuple[int, ...], data: st.DataObject)
     assert math.prod(grid_of(shape, shards)) == len(list(shard_indices(shape, shards)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=3))
 def test_chunks_chosen_within_a_shard_divide_it(pairs: list[tuple[int, int]]) -> None:
     shape, shards = zip(*pairs, strict=True)

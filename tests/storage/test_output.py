@@ -18,6 +18,7 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import storage.output
 from storage.errors import StoreError
 from storage.output import ArrayPlan, Output
 from storage.store import Store
@@ -152,6 +153,19 @@ def test_attributes_survive_as_json(store: Store) -> None:
     assert "ome" in found
 
 
+@pytest.mark.slow
+def test_a_stack_of_a_hundred_energies_is_read_within_a_second_of_one_core(store: Store) -> None:
+    # The whole fit stage of such a stack has four seconds on two cores, so storage may take one.
+    stack = np.random.default_rng(0).poisson(2000, (100, 512, 512)).astype(np.float32) / 2000
+    output = store.output("align", "s1", "d1")
+    output.declare([ArrayPlan("transmission", stack.shape)])
+    output.write("u", {"transmission": [(0, 0, 0)]}, "transmission", (0, 0, 0), stack)
+    started = time.process_time()
+    for row in range(0, 512, 64):
+        np.testing.assert_array_equal(output.read("transmission", np.s_[:, row : row + 64]), stack[:, row : row + 64])
+    assert time.process_time() - started < 1.0
+
+
 # --- refusals ------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +224,24 @@ def test_another_plan_under_the_same_digest_is_refused(store: Store, change: dic
     output.declare([plan])
     with pytest.raises(StoreError, match=f"declared before with another plan; got a difference in .*{words}"):
         output.declare([replace(plan, **change)])
+
+
+def test_two_processes_may_declare_at_once(
+    store: Store, sample: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The other process finishes its group while this one is still making its own.
+    make, quicker = storage.output.create_group, store.output("fit", "s1", "d1")
+
+    def overtaken(*arguments: object) -> None:
+        make(*arguments)
+        monkeypatch.setattr(storage.output, "create_group", make)
+        sample.fill(quicker)
+
+    monkeypatch.setattr(storage.output, "create_group", overtaken)
+    output = store.output("fit", "s1", "d1")
+    output.declare(sample.plans())
+    np.testing.assert_array_equal(output.read("soc"), sample.values("soc"))
+    assert not list(store.root.rglob("*.partial"))
 
 
 @pytest.mark.parametrize(
