@@ -1,1 +1,3 @@
-"""Far-field ptychography: from diffraction frames over scan positions to the complex transmission and the illumination."""
+"""Far-field ptychography: from diffraction frames over scan positions to the complex transmission and the
+illumination.
+"""

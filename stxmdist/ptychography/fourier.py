@@ -1,6 +1,7 @@
 """Fourier transforms of stacks of small images in place: FFTW where pyfftw is installed, scipy.fft where it is not.
 
-FFTW finds its fastest plan by measuring, and another plan rounds differently. So that results are equal to the last bit from
+FFTW finds its fastest plan by measuring, and another plan rounds differently. So that results are equal to the last
+bit from
 run to run and from process to process, what was found is kept in a per-user cache, one file per shape; the first writer
 wins and nothing replaces it.
 """
@@ -21,14 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAD = 8
-"""Pixels of zeros before and after each row of a buffer: rows a power of two long share cache lines and cost a third more."""
+"""Pixels of zeros before and after each row of a buffer: rows a power of two long share cache lines and cost a third
+more.
+"""
 
 _PLANNING = threading.Lock()  # FFTW's planner, and the wisdom it gathers, belong to the whole process
 
 
 @dataclass(frozen=True)
 class Transform:
-    """A buffer and what transforms it in place, neither direction normalised (the pair multiplies by the pixel count)."""
+    """A buffer and what transforms it in place, not normalised: the pair multiplies by the pixel count."""
 
     buffer: NDArray[np.complex64]
     """(MODE, QY, QX) complex64, the middle of ``padded``"""
@@ -132,9 +135,8 @@ def _processor() -> str:
     # A home folder is often shared by machines of different kinds, whose best plans differ.
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("model name", "flags")):
-                if line.startswith("flags"):
-                    return hashlib.sha256(line.encode()).hexdigest()[:8]
+            if line.startswith("flags"):
+                return hashlib.sha256(line.encode()).hexdigest()[:8]
     except OSError:
         pass
     return platform.processor()

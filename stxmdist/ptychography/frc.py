@@ -23,7 +23,8 @@ _COVERED = 0.3
 class RingCorrelation:
     """Correlation of two independent halves over rings of spatial frequency.
 
-    The limits are half-periods, as is the custom: the size of the smallest detail, half the period of the finest grating.
+    The limits are half-periods, as is the custom: the size of the smallest detail, half the period of the finest
+    grating.
     """
 
     frequency_per_px: Floats
@@ -58,7 +59,8 @@ def fourier_ring_correlation(
 ) -> RingCorrelation:
     """Compare two reconstructions from independent halves of the frames.
 
-    ``b`` is given the gauge of ``a`` (scale, phase offset, ramp), registered to a hundredth of a pixel, and both are cut out
+    ``b`` is given the gauge of ``a`` (scale, phase offset, ramp), registered to a hundredth of a pixel, and both are
+    cut out
     by a soft mask, their means taken away. Rings are one frequency cell of the smaller side wide.
 
     Parameters

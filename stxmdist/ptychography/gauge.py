@@ -1,6 +1,7 @@
 """What ptychography leaves free in an object: amplitude scale, phase offset, phase ramp and a shift; found and removed.
 
-O(r) exp(i k r) with P(r) exp(-i k r), and O(r - d) with P(r - d), give the same frames: before two reconstructions are compared,
+O(r) exp(i k r) with P(r) exp(-i k r), and O(r - d) with P(r - d), give the same frames: before two reconstructions
+are compared,
 joined or turned into optical density, these must agree.
 """
 
@@ -95,7 +96,7 @@ def peak(values: NDArray[Any]) -> Floats:
 
 
 def remove_ramp(object_: NDArray[Any], reference: NDArray[Any], weight: Floats) -> NDArray[np.complex128]:
-    """An object (Y, X) with the reference's amplitude scale, phase offset and ramp, both taken where there is weight."""
+    """An object (Y, X) with the reference's scale, phase offset and ramp, fitted where there is weight."""
     gauge = fit_gauge(np.nan_to_num(object_) * np.conj(np.nan_to_num(reference)), weight * _amplitude2(reference))
     found = fit_gauge(_ratio(object_, reference), weight * _amplitude2(reference))
     whole = Gauge(found.log_amplitude, gauge.phase_rad, gauge.ramp_rad_per_px)
@@ -121,7 +122,7 @@ def register_pair(a: NDArray[Any], b: NDArray[Any], weight: Floats) -> Floats:
     cross = fft.fft2(one) * np.conj(fft.fft2(other))
     # Correlation at shift d is sum cross exp(2 pi i f d): roles of space and frequency swap, hence the shape.
     centred = fft.fftshift(cross)
-    return peak(centred) * np.array(a.shape)
+    return np.asarray(peak(centred) * np.array(a.shape), np.float64)
 
 
 def _centred(values: NDArray[Any], weight: Floats) -> NDArray[np.complex128]:

@@ -1,4 +1,4 @@
-"""Where things lie: the object's pixel, scan positions in pixels, overlap of neighbours, and the scan cut into tiles."""
+"""Where things lie: the object's pixel, positions in pixels, overlap of neighbours, and the scan cut into tiles."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -208,7 +208,7 @@ def _cut(
             others = ~own
             nearest = int(np.argmin(((positions_um[others] - centre) ** 2).sum(axis=1)))
             owner[own] = owner[others][nearest]
-    tiles = []
+    tiles: list[Tile] = []
     for number in np.unique(owner):
         own = positions_um[owner == number]
         y0, x0 = own.min(axis=0)

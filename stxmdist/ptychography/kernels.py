@@ -1,8 +1,11 @@
 """The hot loops of the PIE family, fused so that each pattern passes through memory as seldom as possible.
 
-Complex arrays enter as float32 views with real and imaginary parts interleaved along the last axis: the compiler vectorises
-those, not complex numbers. Waves and probes lie in padded memory (``fourier.PAD`` pixels of zeros before and after each row):
-the sub-pixel shift reads beyond the window there, and rows a power of two long would fall on the same cache lines. Windows of
+Complex arrays enter as float32 views with real and imaginary parts interleaved along the last axis: the compiler
+vectorises
+those, not complex numbers. Waves and probes lie in padded memory (``fourier.PAD`` pixels of zeros before and after
+each row):
+the sub-pixel shift reads beyond the window there, and rows a power of two long would fall on the same cache lines.
+Windows of
 the object are addressed by their first pixel. Sums over a row are float32, sums over rows float64.
 """
 
@@ -12,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.arrays import compiled
-from stxmdist.ptychography.fourier import PAD
 
 Floats = NDArray[np.float32]
 
 TAPS = 6
 """Points of the sub-pixel interpolation: optics limit the probe's band well below Nyquist, where six are enough."""
 
-_EDGE = 2 * PAD
+_EDGE = 16
+"""2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 
@@ -28,7 +31,7 @@ _ONE = np.float32(1.0)
 def _blend_columns(source: Floats, weights: Floats, first: int, out: Floats) -> None:
     # out(u) = sum over taps of weights[tap] source(u + first + tap); slices, because an index that might be negative
     # keeps the compiler from vectorising.
-    start = 2 * (PAD + first)
+    start = _EDGE + 2 * first
     row = source[start : start + out.shape[0] + 2 * TAPS]
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
     for k in range(out.shape[0]):
@@ -56,7 +59,9 @@ def _fill_ring(source: Floats, row: int, weights: Floats, first: int, ring: Floa
 
 @compiled
 def shift_probe_adjoint(gradient: Floats, wy: Floats, wx: Floats, ring: Floats, probe: Floats) -> None:
-    """Adjoint of the sub-pixel shift of :func:`exit_waves`, added to the probe; both padded, ``ring`` (10, 2 QX) is scratch."""
+    """Adjoint of the sub-pixel shift of :func:`exit_waves`, added to the probe; both padded, ``ring`` (10, 2 QX) is
+    scratch.
+    """
     modes, n, padded = probe.shape
     width = padded - 2 * _EDGE
     back_y, back_x, sum_ = wy[::-1], wx[::-1], ring[8]
@@ -129,7 +134,7 @@ def exit_waves(
 
 
 @compiled
-def _modulus_row(wave: Floats, counts: NDArray[Any], use: Floats, pixels: np.float32) -> float:
+def _modulus_row(wave: Floats, counts: NDArray[Any], use: Floats, pixels: np.float32) -> np.float32:
     inverse = _ONE / pixels
     tiny = np.float32(1e-6) * pixels
     sum_ = _ZERO
@@ -147,7 +152,7 @@ def _modulus_row(wave: Floats, counts: NDArray[Any], use: Floats, pixels: np.flo
 @compiled
 def _modulus_row_of_modes(
     psi: Floats, row: int, counts: NDArray[Any], use: Floats, pixels: np.float32, factor: Floats
-) -> float:
+) -> np.float32:
     # Rows are cut from whole arrays one by one: only so the compiler knows that they are contiguous.
     inverse = _ONE / pixels
     tiny = np.float32(1e-6) * pixels
@@ -191,10 +196,10 @@ def modulus(psi: Floats, frames: NDArray[Any], index: int, good: Floats, ring: F
     for row in range(n):
         counts, use = frames[index, row], good[row]
         if modes == 1:
-            total += _modulus_row(psi[0, row, _EDGE : _EDGE + width], counts, use, pixels)
+            total += float(_modulus_row(psi[0, row, _EDGE : _EDGE + width], counts, use, pixels))
         else:
-            total += _modulus_row_of_modes(psi, row, counts, use, pixels, ring[8, : width // 2])
-    return total / pixels
+            total += float(_modulus_row_of_modes(psi, row, counts, use, pixels, ring[8, : width // 2]))
+    return total / float(pixels)
 
 
 @compiled
@@ -304,9 +309,7 @@ def update(
     for row in range(n):
         window = object_[row0 + row, 2 * column0 : 2 * column0 + width]
         if whole:
-            _update_row(
-                window, probe[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor
-            )
+            _update_row(window, probe[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor)
         elif modes == 1:
             _update_row_moved(
                 window, shifted[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor

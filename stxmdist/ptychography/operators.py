@@ -1,6 +1,7 @@
 """The linear maps that every engine is made of, each with its adjoint, in plain array code that any array library runs.
 
-They define what the fused kernels compute (the tests hold the two together) and serve what is not hot. All act on whole stacks
+They define what the fused kernels compute (the tests hold the two together) and serve what is not hot. All act on
+whole stacks
 of modes: windows are (MODE, QY, QX), the object is (Y, X).
 """
 
@@ -41,7 +42,7 @@ def split_positions(positions_px: NDArray[np.float64]) -> tuple[NDArray[np.int32
 
 
 def shift_probe(probe: Any, wy: Any, wx: Any) -> Any:
-    """The probe (MODE, QY, QX) moved by a fraction of a pixel with weights (TAPS,) each way; zero outside the window."""
+    """The probe (MODE, QY, QX) moved by a fraction of a pixel, weights (TAPS,) each way; zero outside the window."""
     return _blend(_blend(probe, wy, 1, range(-3, 3)), wx, 2, range(-3, 3))
 
 

@@ -15,21 +15,27 @@ from stxmdist.ptychography.problem import Complex, Problem, Reconstruction, chec
 
 @dataclass(frozen=True)
 class PieOptions:
-    """What may be chosen of the PIE engines; the defaults suit a start from a file's illumination or an optical model."""
+    """What may be chosen of the PIE engines; the defaults suit a start from a file or an optical model."""
 
-    iterations: int = 40
+    iterations: int = 30
     """Passes over all frames"""
     object_step: float = 0.9
     probe_step: float = 0.3
     probe_start_iteration: int = 5
     """Iterations (counted from 0) before this one leave the probe alone"""
+    final_step: float = 0.1
+    """Over the second half of the iterations both steps fall to this share of themselves: what single frames say is
+    averaged
+    """
     object_alpha: float | None = None
-    """Regularisation of the object's step: 1 divides by max |P|^2 (ePIE), 0 by |P|^2; None: the engine's own (ePIE 1, rPIE 0.1)"""
+    """Regularisation of the object's step: 1 divides by max |P|^2 (ePIE), 0 by |P|^2; None: the engine's own (ePIE 1,
+    rPIE 0.1)
+    """
     probe_alpha: float = 1.0
     """The same of the probe's step"""
     amplitude_limit: float = 1.3
     """Largest |O|, vacuum being 1; after each iteration what is above is brought down to it. 0: no limit"""
-    n_modes: int = 1
+    n_modes: int = 2
     """Incoherent modes of the probe; those that the start lacks are made from its strongest"""
     second_mode_power: float = 0.05
     """Power, as share of the first mode's, that each added mode starts with"""
@@ -41,14 +47,17 @@ class PieOptions:
     """Stop when the error exceeds its smallest value by this factor, and keep the best state"""
 
     def __post_init__(self) -> None:
+        alpha = 1.0 if self.object_alpha is None else self.object_alpha
+        limit = self.amplitude_limit
         wrong = [
             (self.iterations >= 1, "iterations", self.iterations, "at least 1"),
             (0.0 < self.object_step <= 2.0, "object_step", self.object_step, "above 0, at most 2"),
             (0.0 <= self.probe_step <= 2.0, "probe_step", self.probe_step, "0 to 2"),
+            (0.0 < self.final_step <= 1.0, "final_step", self.final_step, "above 0, at most 1"),
             (self.probe_start_iteration >= 0, "probe_start_iteration", self.probe_start_iteration, "0 or more"),
-            (self.object_alpha is None or 0.0 < self.object_alpha <= 1.0, "object_alpha", self.object_alpha, "above 0, at most 1"),
+            (0.0 < alpha <= 1.0, "object_alpha", self.object_alpha, "above 0, at most 1"),
             (0.0 < self.probe_alpha <= 1.0, "probe_alpha", self.probe_alpha, "above 0, at most 1"),
-            (self.amplitude_limit == 0.0 or self.amplitude_limit >= 1.0, "amplitude_limit", self.amplitude_limit, "0 or at least 1"),
+            (limit == 0.0 or limit >= 1.0, "amplitude_limit", limit, "0 or at least 1"),
             (1 <= self.n_modes <= 16, "n_modes", self.n_modes, "1 to 16"),
             (0.0 < self.second_mode_power < 1.0, "second_mode_power", self.second_mode_power, "between 0 and 1"),
             (self.divergence > 1.0, "divergence", self.divergence, "above 1"),
@@ -56,12 +65,17 @@ class PieOptions:
         for fine, name, got, wanted in wrong:
             if not fine:
                 raise InputError(
-                    where=f"PieOptions.{name}", problem="the value makes no sense", got=got, wanted=wanted, mend="Change it"
+                    where=f"PieOptions.{name}",
+                    problem="the value makes no sense",
+                    got=got,
+                    wanted=wanted,
+                    mend="Change it",
                 )
 
 
 def epie(problem: Problem, options: PieOptions, rng: np.random.Generator) -> Reconstruction:
-    """Extended PIE (Maiden and Rodenburg, Ultramicroscopy 109, 1256, 2009) with incoherent modes and sub-pixel positions.
+    """Extended PIE (Maiden and Rodenburg, Ultramicroscopy 109, 1256, 2009) with incoherent modes and sub-pixel
+    positions.
 
     Raises
     ------
@@ -129,8 +143,9 @@ def _reconstruct(problem: Problem, options: PieOptions, rng: np.random.Generator
     workspace = _Workspace(transform(probe.shape))
     best, errors, stopped = state.copy(), [], "finished"
     for iteration in range(options.iterations):
+        calm = options.final_step ** max(0.0, 2.0 * (iteration + 1) / options.iterations - 1.0)
         moving = options.probe_step if iteration >= options.probe_start_iteration else 0.0
-        steps = (options.object_step, options.object_alpha or alpha, moving, options.probe_alpha)
+        steps = (calm * options.object_step, options.object_alpha or alpha, calm * moving, options.probe_alpha)
         state.error = _iterate(state, scan, workspace, steps, rng.permutation(len(scan.frames)))
         errors.append(state.error)
         if not state.finite:
@@ -167,7 +182,7 @@ def _laid_out(problem: Problem, options: PieOptions) -> _Scan:
         corners=corners,
         weights=operators.shift_weights(fractions),
         fractions=fractions,
-        fractional=fractions.any(axis=1),
+        fractional=np.asarray(fractions.any(axis=1), np.bool_),
         counts=counts,
     )
 

@@ -22,7 +22,8 @@ def zone_plate_probe(
 ) -> Complex:
     """Wave of a zone plate at a sample ``defocus_um`` downstream of its focus, by the angular spectrum.
 
-    The annular pupil fills spatial frequencies from ``central_stop_fraction`` to 1 times 1 / (2 outer zone); the diameter of
+    The annular pupil fills spatial frequencies from ``central_stop_fraction`` to 1 times 1 / (2 outer zone); the
+    diameter of
     the zone plate does not matter so near its focus.
 
     Parameters
@@ -75,7 +76,9 @@ def zone_plate_probe(
 def propagate(
     wave: NDArray[Any], pixel_nm: float | tuple[float, float], energy_ev: float, distance_um: float
 ) -> Complex:
-    """A wave (..., QY, QX) carried along the beam through free space (angular spectrum, waves exp(+ikz)); power is kept."""
+    """A wave (..., QY, QX) carried along the beam through free space (angular spectrum, waves exp(+ikz)); power is
+    kept.
+    """
     pixels = _pair(pixel_nm)
     n_y, n_x = wave.shape[-2:]
     fy, fx = np.meshgrid(fft.fftfreq(n_y, pixels[0]), fft.fftfreq(n_x, pixels[1]), indexing="ij")
@@ -107,7 +110,8 @@ def probe_from_mean_pattern(mean_counts: NDArray[Any]) -> Complex:
 def orthogonalise(probe: NDArray[Any]) -> Complex:
     """Orthogonal modes of the same mixed state, strongest first, by singular values; (MODE, QY, QX) complex64.
 
-    The sum over modes of the intensity is unchanged everywhere. Each mode keeps the global phase that has most in common
+    The sum over modes of the intensity is unchanged everywhere. Each mode keeps the global phase that has most in
+    common
     with the mode it comes from, so that a single mode comes back as it was.
     """
     modes = probe.shape[0]
@@ -130,7 +134,8 @@ def mode_power(probe: NDArray[Any]) -> NDArray[np.float64]:
 def add_modes(probe: NDArray[Any], n_modes: int, power: float) -> Complex:
     """The probe with modes added until there are ``n_modes`` (or left off, weakest last), its power unchanged.
 
-    A source of finite size blurs the illumination: to first order that adds the derivatives of its strongest mode, along a
+    A source of finite size blurs the illumination: to first order that adds the derivatives of its strongest mode,
+    along a
     diagonal, then across it, then of higher order. Each added mode starts with ``power`` of the strongest one's.
     """
     modes = [np.asarray(mode, np.complex128) for mode in probe[:n_modes]]

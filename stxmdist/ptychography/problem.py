@@ -82,24 +82,56 @@ def check(problem: Problem, where: str = "ptychography problem") -> None:
             "Leave out the frames without a position, or the positions without a frame",
         )
     if probe.ndim != 3 or probe.shape[1:] != frames.shape[1:]:
-        refuse("probe and frames disagree in shape", probe.shape, f"(MODE, {frames.shape[1]}, {frames.shape[2]})", "Crop or pad the probe")
+        refuse(
+            "probe and frames disagree in shape",
+            probe.shape,
+            f"(MODE, {frames.shape[1]}, {frames.shape[2]})",
+            "Crop or pad the probe",
+        )
     if problem.good.shape != frames.shape[1:]:
-        refuse("detector mask and frames disagree in shape", problem.good.shape, frames.shape[1:], "Crop the mask as the frames")
+        refuse(
+            "detector mask and frames disagree in shape",
+            problem.good.shape,
+            frames.shape[1:],
+            "Crop the mask as the frames",
+        )
     if not problem.good.any():
-        refuse("no detector pixel is good", 0, "at least one", "In CXI masks 0 means good: look whether the polarity is reversed")
+        refuse(
+            "no detector pixel is good",
+            0,
+            "at least one",
+            "In CXI masks 0 means good: look whether the polarity is reversed",
+        )
     if not np.isfinite(positions).all():
-        refuse("positions are not finite", int((~np.isfinite(positions)).sum()), "finite numbers", "Leave those frames out")
+        refuse(
+            "positions are not finite", int((~np.isfinite(positions)).sum()), "finite numbers", "Leave those frames out"
+        )
     if frames.shape[0] > 1 and np.ptp(positions, axis=0).max() == 0.0:
         refuse("all positions are equal", positions[0].tolist(), "a scan", "Look at the unit of the positions")
     low = np.floor(positions).min(axis=0)
     high = np.ceil(positions).max(axis=0) + np.array(frames.shape[1:])
     if (low < 0).any() or (high > np.array(problem.object_shape)).any():
-        refuse("windows lie outside the object", f"{low.tolist()} to {high.tolist()}", problem.object_shape, "Make the object larger")
+        refuse(
+            "windows lie outside the object",
+            f"{low.tolist()} to {high.tolist()}",
+            problem.object_shape,
+            "Make the object larger",
+        )
     if problem.object0 is not None and problem.object0.shape != problem.object_shape:
         refuse("the start of the object has another shape", problem.object0.shape, problem.object_shape, "Resample it")
     if not np.isfinite(probe).all() or not np.abs(probe).max() > 0.0:
-        refuse("the start of the probe is empty or not finite", "zeros or NaN", "finite numbers, not all zero", "Give another start")
+        refuse(
+            "the start of the probe is empty or not finite",
+            "zeros or NaN",
+            "finite numbers, not all zero",
+            "Give another start",
+        )
     if not np.issubdtype(frames.dtype, np.integer) and not np.isfinite(frames[:, problem.good]).all():
-        refuse("frames are not finite on good pixels", "NaN or infinity", "counts", "Leave those frames out or mask the pixels")
+        refuse(
+            "frames are not finite on good pixels",
+            "NaN or infinity",
+            "counts",
+            "Leave those frames out or mask the pixels",
+        )
     if not frames.max() > 0:
         refuse("frames hold no counts", frames.max(), "more than 0", "Look whether the shutter was open")

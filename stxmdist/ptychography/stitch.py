@@ -1,4 +1,6 @@
-"""Tiles joined into one object: their gauges made to agree over all overlaps at once, then blended by their illumination."""
+"""Tiles joined into one object: their gauges made to agree over all overlaps at once, then blended by their
+illumination.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,8 +59,10 @@ class _Pair:
 def solve_gauge(tiles: Sequence[TileImage], least_illumination: float = 0.3) -> list[TileGauge]:
     """Amplitude scale, phase offset and phase ramp of each tile, by least squares over all pixels of all overlaps.
 
-    A start is found along the strongest overlaps (each pair's ramp from the peak of a Fourier transform, free of wraps);
-    then all unknowns are solved together from the phases and log amplitudes that are left. Offset, ramp and scale common to
+    A start is found along the strongest overlaps (each pair's ramp from the peak of a Fourier transform, free of
+    wraps);
+    then all unknowns are solved together from the phases and log amplitudes that are left. Offset, ramp and scale
+    common to
     all tiles are not determined: their mean is made zero.
 
     Parameters
@@ -105,10 +109,7 @@ def _overlaps(tiles: Sequence[TileImage], middle: Floats, least: float) -> list[
             )
             if (high <= low).any():
                 continue
-            cut_i, cut_j = (
-                np.s_[low[0] - t.corner_px[0] : high[0] - t.corner_px[0], low[1] - t.corner_px[1] : high[1] - t.corner_px[1]]
-                for t in (one, other)
-            )  # fmt: skip
+            cut_i, cut_j = (_box(low - tile.corner_px, high - tile.corner_px) for tile in (one, other))
             lit = (one.weight[cut_i] > floors[i]) & (other.weight[cut_j] > floors[j])
             first, second = one.object_[cut_i].astype(np.complex128), other.object_[cut_j].astype(np.complex128)
             lit &= np.isfinite(first) & np.isfinite(second)
@@ -121,9 +122,13 @@ def _overlaps(tiles: Sequence[TileImage], middle: Floats, least: float) -> list[
             weight = np.where(sound, np.sqrt(one.weight[cut_i] * other.weight[cut_j].astype(np.float64)) * power, 0.0)
             ratio = np.where(sound, first * np.conj(second), 0.0)
             logs = np.log(np.where(sound, np.abs(first) / np.maximum(np.abs(second), 1e-9), 1.0))
-            units = ratio / np.where(sound, power, 1.0) * np.exp(logs)
+            units = np.asarray(ratio / np.where(sound, power, 1.0) * np.exp(logs), np.complex128)
             pairs.append(_Pair(i, j, units, weight, rows + low[0] - middle[0], columns + low[1] - middle[1]))
     return pairs
+
+
+def _box(low: NDArray[np.int_], high: NDArray[np.int_]) -> tuple[slice, slice]:
+    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
 def _start(pairs: list[_Pair], links: Floats, count: int) -> Floats:
@@ -201,7 +206,8 @@ def blend(
 ) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
     """One object (Y, X) from tiles brought to one gauge, and its illumination; NaN where too little light fell.
 
-    A tile counts by its illumination, faded out smoothly where that falls below half of what is usual in it: at a tile's
+    A tile counts by its illumination, faded out smoothly where that falls below half of what is usual in it: at a
+    tile's
     rim fewer frames agree on the object. The illumination returned is the mean of the tiles' by the same weights.
 
     Parameters
@@ -265,7 +271,8 @@ def to_grid(
 ) -> NDArray[Any]:
     """An image (Y, X), complex or real, on another grid by a quintic spline; NaN outside and where it touches NaN.
 
-    The object's pixel goes as 1/E, so that every energy of a stack must be brought to one grid. Of complex objects the field
+    The object's pixel goes as 1/E, so that every energy of a stack must be brought to one grid. Of complex objects
+    the field
     is interpolated, not the phase, which wraps.
     """
     scale = np.array([grid.pixel_nm[axis] / pixel_nm[axis] for axis in (0, 1)])
@@ -293,7 +300,7 @@ def to_grid(
         touched = map_coordinates(unknown.astype(np.float64), at, order=1, mode="nearest") > slack
     hidden = ~(inside_y[:, None] & inside_x) | touched
     result[hidden] = complex(np.nan, np.nan) if np.iscomplexobj(result) else np.nan
-    return result.astype(object_.dtype)
+    return np.asarray(result, object_.dtype)
 
 
 def _filled(values: NDArray[Any], unknown: NDArray[np.bool_]) -> NDArray[Any]:
