@@ -144,7 +144,7 @@ def incident_counts(counts: Pixels, free: Mask) -> tuple[Floats, Floats]:
 
 
 def optical_density(counts: Pixels, i0: Floats, i0_variance: Floats) -> tuple[Pixels, Pixels]:
-    """Natural-log optical density (ENERGY, Y, X) float32 and its variance, 1/N + Var(I0)/I0^2 (science.md 2.6).
+    """Natural-log optical density (ENERGY, Y, X) float32 and its variance, 1/N + Var(I0)/I0^2.
 
     NaN where nothing was counted, or where the incident beam is not known. The share of the incident beam in the
     variance is common to all pixels of an energy: it does not average down.
@@ -162,7 +162,7 @@ def remove_leak(transmission: Pixels, fraction: float) -> Pixels:
     """Transmission without the light that no sample absorbs: T = T' (1 + eps) - eps, from T' = (T + eps)/(1 + eps).
 
     ``fraction`` eps is higher orders and leakage relative to the incident beam. Unchecked, optical density saturates at
-    -ln eps and 5 % shifts the state of charge at 200 nm by up to .05 (science.md 3.6).
+    -ln eps and 5 % shifts the state of charge at 200 nm by up to .05.
     """
     return np.asarray(transmission * np.float32(1.0 + fraction) - np.float32(fraction), dtype=np.float32)
 

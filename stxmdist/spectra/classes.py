@@ -1,4 +1,4 @@
-"""Which pixels carry a state of charge that may be trusted, and why the others do not (science.md 2.1)."""
+"""Which pixels carry a state of charge that may be trusted, and why the others do not."""
 
 from dataclasses import dataclass
 

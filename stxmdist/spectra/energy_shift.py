@@ -1,7 +1,7 @@
 """The error of a stack's energy scale, found from its own mean spectrum.
 
 A tenth of an eV shifts every state of charge of a stack by .03 to .04, in the same direction, and does not average down
-(science.md 0.4). It is therefore fitted per stack, and what remains of it is carried as a systematic error.
+. It is therefore fitted per stack, and what remains of it is carried as a systematic error.
 """
 
 from dataclasses import dataclass

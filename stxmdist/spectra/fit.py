@@ -149,7 +149,7 @@ def state_of_charge(thickness: NDArray[np.floating], covariance: NDArray[np.floa
     """State of charge (...) float32, charged / (discharged + charged), unclipped, and its variance by the delta method.
 
     ``thickness`` is (COMPONENT, ...), ``covariance`` (COMPONENT, COMPONENT, ...) or its pairs 00, 01, 11 as (3, ...).
-    With g = (-b, a)/(a + b)^2 the variance is g' C g (science.md 2.6). NaN where the total is not positive: no metal,
+    With g = (-b, a)/(a + b)^2 the variance is g' C g. NaN where the total is not positive: no metal,
     no soc.
     """
     discharged, charged = np.asarray(thickness[0], np.float64), np.asarray(thickness[1], np.float64)
@@ -158,11 +158,11 @@ def state_of_charge(thickness: NDArray[np.floating], covariance: NDArray[np.floa
     else:
         c00, c01, c11 = covariance[0], covariance[1], covariance[2]
     total = discharged + charged
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         total = np.where(total > 0.0, total, np.nan)
         soc = charged / total
         variance = (charged**2 * c00 - 2.0 * charged * discharged * c01 + discharged**2 * c11) / total**4
-    return soc.astype(np.float32), variance.astype(np.float32)
+        return soc.astype(np.float32), variance.astype(np.float32)
 
 
 def residual_od(transmission: Pixels, coefficients: Pixels, design: Floats) -> Pixels:
@@ -173,15 +173,16 @@ def residual_od(transmission: Pixels, coefficients: Pixels, design: Floats) -> P
 
 
 def r_factor(transmission: Pixels, coefficients: Pixels, design: Floats) -> Pixels:
-    """Share of the optical density that the fit leaves over: sum |OD - fit| / sum |OD| over energies, (PIXEL,) float32.
+    """Share of the end-members' spectrum that the fit leaves over: sum (OD - fit)^2 / sum (OD - background)^2,
+    (PIXEL,).
 
-    Energies at which nothing was counted are left out. (Ravel's R-factor squares; absolute values let pixels of low
-    counts be compared with the published figure for the Fe stack of ALS 11.0.2.)
+    Ravel's and larch's R-factor, float32. Background terms (third column of the design on) are taken off first: an
+    R-factor that counts the supporting film as explained would flatter. Energies without counts are left out.
     """
     residual = residual_od(transmission, coefficients, design)
+    cathode = design[:, :2].astype(np.float32) @ coefficients[:2] + residual
     with np.errstate(divide="ignore", invalid="ignore"):
-        measured = np.where(transmission > 0.0, np.abs(np.log(transmission)), np.nan)
-        share = np.nansum(np.abs(residual), axis=0) / np.nansum(measured, axis=0)
+        share = np.nansum(residual**2, axis=0) / np.nansum(cathode**2, axis=0)
     return np.where(np.isfinite(coefficients).all(axis=0), share, np.nan).astype(np.float32)
 
 

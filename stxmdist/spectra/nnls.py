@@ -20,7 +20,7 @@ def fit(transmission: Pixels, effective_counts: Floats, design: Floats, options:
     is.
 
     The covariance is that of the unconstrained fit: where the constraint bites, an error bar centred on the
-    constrained value would be too short. Constrained values bias a state of charge near 0 and 1 (science.md 0.3): for
+    constrained value would be too short. Constrained values bias a state of charge near 0 and 1: for
     maps to look at.
 
     Raises

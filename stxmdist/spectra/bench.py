@@ -1,0 +1,92 @@
+"""How fast this machine fits spectra, against the loop over pixels that beamlines run today."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix
+from stxmdist.spectra.references import CHEMISTRIES
+
+Pixels = NDArray[np.float32]
+
+COUNTS = 100.0
+
+
+@dataclass(frozen=True)
+class FitTiming:
+    """One way of fitting one stack, timed."""
+
+    name: str
+    seconds: float
+    """For the whole stack, on one core"""
+    measured_pixels: int
+    pixels: int
+    """More than were measured: seconds are extrapolated from a sample"""
+    largest_difference: float
+    """Against the exact non-negative fit of this package, in optical density; NaN where the estimators differ"""
+
+    @property
+    def spectra_per_second(self) -> float:
+        """Pixels fitted in a second."""
+        return self.pixels / self.seconds
+
+
+def fit_timings(
+    rng: np.random.Generator, n_energies: int = 100, side_px: int = 512, loop_pixels: int | None = 4000
+) -> tuple[FitTiming, ...]:
+    """Seconds to fit an LFP stack of (n_energies, side, side) with each fitter, and with scipy's nnls in a loop.
+
+    Kernels give coefficients, covariance and chi-square; the loop gives coefficients only, of the same weighted
+    problem.
+    ``loop_pixels`` None times the loop over the whole stack, a number extrapolates from so many evenly spread pixels.
+    Compilation is not counted.
+    """
+    energy = np.linspace(700.0, 735.0, n_energies)
+    design = design_matrix(CHEMISTRIES["LFP"](), energy)
+    counts = np.full(n_energies, COUNTS)
+    transmission = _stack(rng, design, side_px * side_px)
+    timings = []
+    exact: Pixels | None = None
+    for name in FITTERS:
+        fit = FITTERS[name]
+        fit(transmission[:, :256], counts, design, FitOptions())
+        start = time.perf_counter()
+        result = fit(transmission, counts, design, FitOptions())
+        seconds = time.perf_counter() - start
+        if name == "nnls":
+            exact = result.coefficients
+        timings.append(FitTiming(name, seconds, side_px**2, side_px**2, float("nan")))
+    assert exact is not None
+    timings.append(_scipy_loop(transmission, design, exact, loop_pixels))
+    return tuple(timings)
+
+
+def _stack(rng: np.random.Generator, design: NDArray[np.float64], n_pixels: int) -> Pixels:
+    """Counted transmission (ENERGY, PIXEL) of which half is background, as on a sparsely loaded grid."""
+    total = np.where(rng.random(n_pixels) < 0.5, 0.0, rng.uniform(50.0, 200.0, n_pixels))
+    soc = rng.random(n_pixels)
+    thickness = np.stack([total * (1.0 - soc), total * soc]).astype(np.float32)
+    transmission = np.empty((len(design), n_pixels), np.float32)
+    for k, row in enumerate(design.astype(np.float32)):
+        transmission[k] = rng.poisson(COUNTS * np.exp(-row @ thickness)) / COUNTS
+    return transmission
+
+
+def _scipy_loop(transmission: Pixels, design: NDArray[np.float64], exact: Pixels, loop_pixels: int | None) -> FitTiming:
+    from scipy.optimize import nnls
+
+    n_pixels = transmission.shape[1]
+    n_sampled = n_pixels if loop_pixels is None else min(loop_pixels, n_pixels)
+    chosen = np.linspace(0, n_pixels - 1, n_sampled).astype(np.int64)
+    found = np.empty((n_sampled, design.shape[1]))
+    start = time.perf_counter()
+    for k, p in enumerate(chosen):
+        seen = transmission[:, p].astype(np.float64)
+        weight = np.sqrt(COUNTS * seen)
+        od = -np.log(np.maximum(seen, 1e-30))
+        found[k], _ = nnls(design * weight[:, None], od * weight)
+    seconds = (time.perf_counter() - start) * n_pixels / n_sampled
+    difference = np.abs((found.T - exact[:, chosen]) * np.abs(design).max(axis=0)[:, None])
+    return FitTiming("scipy nnls, loop", seconds, n_sampled, n_pixels, float(difference.max()))
