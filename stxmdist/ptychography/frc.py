@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 
 _TAPER = 0.15
 """Width of the mask's soft edge, of the smaller side of the area."""
+_COUNTED = 40
+"""Independent Fourier pixels under which a ring's correlation is too uncertain to call the end of the resolved band."""
 _COVERED = 0.3
 """Of the median weight: what has less is outside the area."""
 
@@ -103,8 +105,8 @@ def fourier_ring_correlation(
         n=n,
         half_bit=half_bit,
         one_bit=one_bit,
-        half_bit_half_period_px=crossing_half_period_px(frequency, correlation, half_bit),
-        one_bit_half_period_px=crossing_half_period_px(frequency, correlation, one_bit),
+        half_bit_half_period_px=crossing_half_period_px(frequency, correlation - half_bit, n),
+        one_bit_half_period_px=crossing_half_period_px(frequency, correlation - one_bit, n),
         pixel_nm=pixel_nm,
         shift_px=(float(shift[0]), float(shift[1])),
     )
@@ -149,13 +151,12 @@ def _rings(a: NDArray[np.complex128], b: NDArray[np.complex128], mask: Floats) -
     return np.arange(1, count + 1) / (2.0 * count), np.asarray(correlation, np.float64), n
 
 
-def crossing_half_period_px(frequency: Floats, correlation: Floats, threshold: Floats) -> float:
-    """Half-period 1 / (2 f) in pixels at which the correlation first falls below the threshold.
+def crossing_half_period_px(frequency: Floats, above: Floats, n: Floats) -> float:
+    """Half-period 1 / (2 f) in pixels at which correlation less threshold (FREQUENCY,) first falls below zero.
 
-    Returns 1 where it never does, NaN where it begins below. The innermost two rings have too few pixels to count.
+    Returns 1 where it never does, NaN where it begins below. Rings of fewer than ``_COUNTED`` pixels do not count.
     """
-    above = correlation - threshold
-    first = 2
+    first = min(int(np.argmax(n >= _COUNTED)), n.size - 1)
     below = np.flatnonzero(above[first:] < 0.0)
     if below.size == 0:
         return 1.0

@@ -127,7 +127,7 @@ def _overlaps(tiles: Sequence[TileImage], middle: Floats, least: float) -> list[
     return pairs
 
 
-def _box(low: NDArray[np.int_], high: NDArray[np.int_]) -> tuple[slice, slice]:
+def _box(low: NDArray[Any], high: NDArray[Any]) -> tuple[slice, slice]:
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
