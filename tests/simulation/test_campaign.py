@@ -148,7 +148,8 @@ def test_energies_in_cxi_are_one_entry_each(campaign: Path) -> None:
 def test_truth_tables_have_the_columns_of_the_contract(campaign: Path) -> None:
     contract = {
         "particles": "scan_id region_id pair_id particle_id modality y_um x_um n_pixels area_um2 d_eq_um aspect "
-        "solidity thickness_nm soc_mean soc_se soc_sd f_charged f_mixed f_discharged phase_class active core_shell_index flags",
+        "solidity thickness_nm soc_mean soc_se soc_sd f_charged f_mixed f_discharged phase_class active "
+        "core_shell_index flags",
         "electrodes": "electrode_id cycle c_rate direction n_regions n_particles soc_mean soc_ci_low soc_ci_high "
         "soc_coulometric sd_inter sd_intra icc active_fraction active_ci_low active_ci_high d10_um d50_um d90_um",
         "effects": "endpoint term estimate se ci_low ci_high p method p_min_attainable q_fdr n_electrodes n_particles",

@@ -63,7 +63,7 @@ def region() -> Region:
 
 
 def test_fields_are_the_same_on_any_grid() -> None:
-    """A point has one thickness, whichever grid asks for it, and pixel means do not depend on the points they are of."""
+    """A point has one thickness, whichever grid asks for it, and pixel means do not depend on their points."""
     phantom = region()
     y, x = np.linspace(0.4, 2.9, 101), np.linspace(0.3, 3.3, 97)
     whole = phantom.thickness_nm(y, x)
