@@ -47,6 +47,8 @@ def pair_particles(
     """
     empty = pd.DataFrame({"particle_id_stxm": [], "particle_id_ptychography": [], "iou": [], "distance_um": []})
     empty = empty.astype({"particle_id_stxm": "int64", "particle_id_ptychography": "int64"})
+    # The store writes -1 where nothing is known.
+    labels_stxm, labels_ptychography = np.maximum(labels_stxm, 0), np.maximum(labels_ptychography, 0)
     ids_b = np.unique(labels_ptychography[labels_ptychography > 0])
     if ids_b.size == 0 or not (labels_stxm > 0).any():
         return empty

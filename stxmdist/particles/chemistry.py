@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.segmentation import expand_labels
 
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
@@ -68,6 +69,7 @@ def chemistry_table(
     soc_se: Floats,
     mask_class: NDArray[np.uint8],
     *,
+    reach: NDArray[np.int32] | None = None,
     noise_correlation_px2: float = 1.0,
     soc_se_sys: float | Floats = 0.0,
     psf_bias: Floats | None = None,
@@ -75,7 +77,8 @@ def chemistry_table(
 ) -> Any:
     """Mass-weighted state of charge of each particle, its standard error, its spread inside and its phases.
 
-    ``soc_mean = sum(charged) / sum(discharged + charged)`` over all trusted pixels, edges included. Its variance is the
+    ``soc_mean = sum(charged) / sum(discharged + charged)`` over all trusted pixels of the particle's reach, edges and the
+    blurred skirt outside the outline included: a charged shell would lose what the PSF throws over the outline. Its variance is the
     sum of the pixels' variances of ``charged - soc_mean * total``, times the noise correlation area, over the squared
     mass. Everything that looks inside (spread, phases, core and shell) uses pixels away from edges where there are
     enough of them. A number that cannot be given is NaN and the particle's flags say why.
@@ -92,6 +95,8 @@ def chemistry_table(
         (Y, X) floating, state of charge of each pixel and its standard error
     mask_class
         (Y, X) uint8, stxmdist.arrays.MaskClass
+    reach
+        (Y, X) int32, pixels over which each particle's mass is summed (``reach_of``); its outline if left out
     noise_correlation_px2
         sum of the noise autocorrelation over all lags, px^2: 1 for white noise, 4 pi s^2 for white noise smoothed with
         sigma s
@@ -120,19 +125,32 @@ def chemistry_table(
         labels, thickness_nm=thickness_nm[0], covariance=covariance[0], soc=soc, soc_se=soc_se, mask_class=mask_class
     )
     correlation = max(1.0, float(noise_correlation_px2))
+    labels = np.maximum(labels, 0)
     ids = np.unique(labels[labels > 0])
     systematic = np.broadcast_to(np.asarray(soc_se_sys, dtype=np.float64), ids.shape)
     bias = np.zeros(ids.shape) if psf_bias is None else np.asarray(psf_bias, dtype=np.float64)
-    boxes = ndimage.find_objects(labels)
+    summed = labels if reach is None else reach
+    boxes = ndimage.find_objects(summed)
     rows = []
     for index, label in enumerate(ids.tolist()):
         box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in boxes[label - 1])
         here = Pixels.of(
-            labels[box] == label, thickness_nm[:, *box], covariance[:, *box], soc[box], soc_se[box], mask_class[box]
+            labels[box] == label,
+            summed[box] == label,
+            thickness_nm[:, *box],
+            covariance[:, *box],
+            soc[box],
+            soc_se[box],
+            mask_class[box],
         )
         chemistry = _chemistry(here, correlation, float(systematic[index]), float(bias[index]), options)
         rows.append({"particle_id": label, **chemistry})
     return pd.DataFrame(rows, columns=list(CHEMISTRY_COLUMNS)).astype(_DTYPES)
+
+
+def reach_of(labels: NDArray[np.int32], psf_sigma_px: float) -> NDArray[np.int32]:
+    """Labels (Y, X) grown by two sigmas of the PSF, where the mass of a particle is seen; none grows over another."""
+    return np.asarray(expand_labels(labels, distance=2.0 * psf_sigma_px + 0.5), dtype=np.int32)
 
 
 def _check(labels: NDArray[np.int32], **maps: NDArray[Any]) -> None:
@@ -158,9 +176,11 @@ class Pixels:
     """One particle cut out of the maps, with a rim of one pixel; all (Y, X) of the cut-out."""
 
     inside: NDArray[np.bool_]
+    """Within the outline"""
     counted: NDArray[np.bool_]
+    """Within the reach, and known"""
     interior: NDArray[np.bool_]
-    """Counted, and of class valid"""
+    """Within the outline, and of class valid"""
     charged: NDArray[np.float64]
     total: NDArray[np.float64]
     covariance: NDArray[np.float64]
@@ -171,6 +191,7 @@ class Pixels:
     def of(
         cls,
         inside: NDArray[np.bool_],
+        reached: NDArray[np.bool_],
         thickness_nm: Floats,
         covariance: Floats,
         soc: Floats,
@@ -178,12 +199,12 @@ class Pixels:
         mask_class: NDArray[np.uint8],
     ) -> "Pixels":
         known = np.isfinite(thickness_nm).all(axis=0) & np.isfinite(covariance).all(axis=0)
-        counted = inside & known & np.isin(mask_class, [int(kind) for kind in COUNTED])
+        counted = reached & known & np.isin(mask_class, [int(kind) for kind in COUNTED])
         discharged, charged = (np.where(known, part, 0.0).astype(np.float64) for part in thickness_nm)
         return cls(
             inside=inside,
             counted=counted,
-            interior=counted & (mask_class == MaskClass.valid),
+            interior=counted & inside & (mask_class == MaskClass.valid),
             charged=charged,
             total=discharged + charged,
             covariance=np.where(known, covariance, 0.0).astype(np.float64),
@@ -202,7 +223,7 @@ def _chemistry(
 ) -> dict[str, Any]:
     """The row of one particle, without its number."""
     flags: list[str] = []
-    n_inside, n_counted = int(here.inside.sum()), int(here.counted.sum())
+    n_inside, n_counted = int(here.inside.sum()), int((here.counted & here.inside).sum())
     mass = float(here.total[here.counted].sum())
     if n_counted == 0 or mass <= options.minimum_thickness_nm * 0.1 * n_counted:
         return _unknown("no usable pixels" if n_counted == 0 else "no mass")
@@ -219,7 +240,7 @@ def _chemistry(
     looked = here.interior
     if looked.sum() < options.minimum_pixels:
         flags.append("edge only" if not looked.any() else "few interior pixels")
-        looked = here.counted
+        looked = here.counted & here.inside
     looked = looked & (here.total >= options.minimum_thickness_nm) & np.isfinite(here.soc)
     variance = _intra_variance(here, looked, correlation)
     if np.isnan(variance):
@@ -355,5 +376,5 @@ def core_shell_index(here: Pixels, options: ChemistryOptions) -> float:
 
 def _overlapping(here: Pixels, options: ChemistryOptions) -> bool:
     """Whether a tenth of the particle is much thicker than the rest of it."""
-    total = here.total[here.counted]
+    total = here.total[here.counted & here.inside]
     return bool((total > options.overlap_ratio * np.median(total)).mean() > 0.1)

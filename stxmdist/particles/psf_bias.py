@@ -28,6 +28,7 @@ def psf_bias(
     design_per_nm: Floats,
     weights: Floats | None = None,
     known: NDArray[np.bool_] | None = None,
+    reach: NDArray[np.int32] | None = None,
 ) -> PsfBias:
     """Bias of each particle's mass-weighted soc because transmission, not optical density, is averaged at its edges.
 
@@ -50,6 +51,8 @@ def psf_bias(
         (ENERGY,) weights of the fit, e.g. effective counts; equal if left out
     known
         (Y, X) bool
+    reach
+        (Y, X) int32, pixels over which masses are summed, as in ``chemistry_table``; the outlines if left out
 
     Returns
     -------
@@ -58,6 +61,7 @@ def psf_bias(
     Source: Marcus, Shapiro, Yu, Microsc. Microanal. 27 (2021) describe the effect; the estimate is a parametric
     bootstrap of the mean without noise (Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 10).
     """
+    labels = np.maximum(labels, 0)
     sharp = _sharpened(labels, thickness_nm, 2.0 * psf_sigma_px, known)
     design = np.asarray(design_per_nm, dtype=np.float64)
     root = np.sqrt(np.ones(len(design)) if weights is None else np.asarray(weights, dtype=np.float64))
@@ -70,8 +74,10 @@ def psf_bias(
         imaged[0] += solve[0, energy] * optical_density
         imaged[1] += solve[1, energy] * optical_density
     ids = np.unique(labels[labels > 0]).astype(np.int64)
-    counted = np.where(np.isfinite(sharp).all(axis=0) & (True if known is None else known), labels, 0)
-    return PsfBias(ids, _soc(counted, imaged, ids) - _soc(counted, sharp, ids), imaged.astype(np.float32))
+    usable = np.isfinite(sharp).all(axis=0) & (True if known is None else known)
+    seen = np.where(usable, labels if reach is None else reach, 0)
+    true = np.where(usable, labels, 0)
+    return PsfBias(ids, _soc(seen, imaged, ids) - _soc(true, sharp, ids), imaged.astype(np.float32))
 
 
 def _soc(labels: NDArray[np.int32], thickness_nm: NDArray[np.float64], ids: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -51,6 +51,8 @@ def shape_table(
     DataFrame
         one row per PARTICLE, columns ``SHAPE_COLUMNS``, in the order of the labels
     """
+    # The store writes -1 where nothing is known.
+    labels = np.maximum(labels, 0)
     if not (labels > 0).any():
         return pd.DataFrame({name: pd.Series(dtype=_dtype(name)) for name in SHAPE_COLUMNS})
     step_y, step_x = pitch_um(y_um), pitch_um(x_um)

@@ -1,0 +1,239 @@
+"""State of charge of particles: exact sums, honest errors, noise-free spreads, and a flag beside every gap."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from stxmdist.arrays import MaskClass
+from stxmdist.errors import InputError
+from stxmdist.particles.chemistry import CHEMISTRY_COLUMNS, ChemistryOptions, chemistry_table
+from stxmdist.particles.table import particle_table
+
+Floats = NDArray[np.float64]
+SIDE = 31
+
+
+def maps(soc: Floats, thickness: Floats, noise_nm: float = 0.0, seed: int = 0) -> dict[str, Floats]:
+    """Fitted maps (…, Y, X) of a known soc field with independent errors of both thicknesses."""
+    rng = np.random.default_rng(seed)
+    parts = np.stack([thickness * (1 - soc), thickness * soc])
+    parts = parts + noise_nm * rng.normal(size=parts.shape)
+    total = parts.sum(0)
+    with np.errstate(all="ignore"):
+        ratio = parts[1] / total
+        se = noise_nm * np.hypot(ratio, 1 - ratio) / np.abs(total)
+    covariance = np.stack([np.full_like(total, noise_nm**2), np.zeros_like(total), np.full_like(total, noise_nm**2)])
+    return {"thickness_nm": parts, "covariance": covariance, "soc": ratio, "soc_se": se}
+
+
+def classes(labels: NDArray[np.int32], edge_px: float = 1.5) -> NDArray[np.uint8]:
+    out = np.full(labels.shape, MaskClass.background, np.uint8)
+    out[labels > 0] = MaskClass.valid
+    out[(labels > 0) & (ndimage.distance_transform_edt(labels > 0) <= edge_px)] = MaskClass.edge
+    return out
+
+
+def squares(n: int = 1, side: int = SIDE) -> NDArray[np.int32]:
+    """n square particles in a row."""
+    labels = np.zeros((side + 6, (side + 6) * n), np.int32)
+    for k in range(n):
+        labels[3 : 3 + side, (side + 6) * k + 3 : (side + 6) * k + 3 + side] = k + 1
+    return labels
+
+
+def only(labels, field, options=None, **more):  # type: ignore[no-untyped-def]
+    table = chemistry_table(labels, **field, mask_class=classes(labels), options=options, **more)
+    assert tuple(table.columns) == CHEMISTRY_COLUMNS
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_the_mean_is_a_ratio_of_sums_not_a_mean_of_ratios() -> None:
+    labels = squares()
+    rng = np.random.default_rng(1)
+    soc, thickness = rng.uniform(-0.1, 1.1, labels.shape), rng.uniform(30, 300, labels.shape)
+    inside = labels == 1
+    row = only(labels, maps(soc, thickness))
+    assert row["soc_mean"] == pytest.approx((soc * thickness)[inside].sum() / thickness[inside].sum())
+    assert abs(row["soc_mean"] - np.mean(soc[inside])) > 1e-4
+
+
+def test_standard_error_is_that_of_the_mean_and_grows_with_the_correlation_area() -> None:
+    n, noise = 400, 25.0
+    labels = squares(n, side=9)
+    soc, thickness = np.full(labels.shape, 0.3), np.full(labels.shape, 100.0)
+    field = maps(soc, thickness, noise, seed=2)
+    table = chemistry_table(labels, **field, mask_class=classes(labels))
+    # Relative standard error of a standard deviation from 400: 0.035.
+    assert np.std(table["soc_mean"]) == pytest.approx(table["soc_se_stat"].mean(), rel=0.12)
+    pull = (table["soc_mean"] - 0.3) / table["soc_se"]
+    assert abs(pull.mean()) < 4 / np.sqrt(n)
+    wider = chemistry_table(labels, **field, mask_class=classes(labels), noise_correlation_px2=4.0, soc_se_sys=0.02)
+    np.testing.assert_allclose(wider["soc_se_stat"], 2 * table["soc_se_stat"])
+    np.testing.assert_allclose(wider["soc_se"], np.hypot(wider["soc_se_stat"], 0.02))
+
+
+def test_smoothed_noise_has_the_correlation_area_that_is_documented() -> None:
+    n, sigma = 400, 1.1
+    labels = squares(n, side=21)
+    parts = np.zeros((2, *labels.shape)) + 50.0
+    noise = np.stack(
+        [ndimage.gaussian_filter(np.random.default_rng(k).normal(size=labels.shape), sigma) for k in (0, 1)]
+    )
+    power = float(noise.var())
+    parts += 10 * noise
+    covariance = np.stack([np.full(labels.shape, 100 * power * f) for f in (1, 0, 1)])
+    table = chemistry_table(
+        labels, parts, covariance, parts[1] / parts.sum(0), np.full(labels.shape, 0.1), classes(labels),
+        noise_correlation_px2=4 * np.pi * sigma**2,
+    )  # fmt: skip
+    # A particle of 21 px is finite: edges lose a little of the area.
+    assert np.std(table["soc_mean"]) == pytest.approx(table["soc_se_stat"].mean(), rel=0.15)
+
+
+def test_spread_inside_is_free_of_noise() -> None:
+    n = 60
+    labels = squares(n, side=23)
+    rng = np.random.default_rng(3)
+    soc = 0.5 + rng.normal(0, 0.10, labels.shape)
+    field = maps(soc, np.full(labels.shape, 150.0), noise_nm=15.0, seed=4)
+    table = chemistry_table(labels, **field, mask_class=classes(labels))
+    assert np.sqrt(table["soc_var_intra"].mean()) == pytest.approx(0.10, rel=0.03)
+    raw = np.nanstd(field["soc"][labels > 0])
+    assert raw > 0.11
+    flat = chemistry_table(
+        labels, **maps(np.full(labels.shape, 0.5), np.full(labels.shape, 150.0), 15.0), mask_class=classes(labels)
+    )
+    assert abs(flat["soc_var_intra"].mean()) < 0.1 * 0.07**2
+    clipped = flat["soc_sd"] == 0
+    assert 0 < clipped.sum() < n
+    assert flat.loc[clipped, "flags"].str.contains("sd clipped").all()
+
+
+def test_component_order_and_mirror_symmetry() -> None:
+    labels = squares()
+    rng = np.random.default_rng(5)
+    soc = ndimage.gaussian_filter(rng.uniform(0, 1, labels.shape), 2)
+    thickness = rng.uniform(80, 160, labels.shape)
+    one, other = only(labels, maps(soc, thickness)), only(labels, maps(1 - soc, thickness))
+    assert other["soc_mean"] == pytest.approx(1 - one["soc_mean"])
+    assert other["soc_sd"] == pytest.approx(one["soc_sd"])
+    assert other["f_charged"] == pytest.approx(one["f_discharged"])
+    assert other["core_shell_index"] == pytest.approx(-one["core_shell_index"])
+
+
+def field_of(kind: str) -> Floats:
+    y, x = np.indices(squares().shape) - (SIDE + 5) / 2
+    if kind == "two-phase":
+        return ndimage.gaussian_filter(np.where(x + 0.3 * y > 2, 0.97, 0.03), 0.6)
+    if kind == "solid-solution":
+        return 0.5 + 0.03 * x
+    if kind == "shell":
+        return np.where(np.maximum(abs(y), abs(x)) > 9.4, 0.95, 0.05)
+    return np.full(y.shape, {"charged": 0.98, "discharged": 0.02, "middle": 0.6}[kind])
+
+
+@pytest.mark.parametrize("noise_nm", [0.0, 6.0])
+@pytest.mark.parametrize(
+    ("kind", "phase", "active"),
+    [
+        ("two-phase", "two-phase", True),
+        ("solid-solution", "solid-solution", True),
+        ("shell", "two-phase", True),
+        ("charged", "charged", False),
+        ("discharged", "discharged", False),
+        ("middle", "solid-solution", True),
+    ],
+)
+def test_phases_are_told_apart(kind: str, phase: str, active: bool, noise_nm: float) -> None:
+    labels = squares()
+    row = only(labels, maps(field_of(kind), np.full(labels.shape, 120.0), noise_nm))
+    assert row["phase_class"] == phase
+    assert bool(row["active"]) == active
+    assert row["f_charged"] + row["f_mixed"] + row["f_discharged"] == pytest.approx(1.0)
+
+
+def test_noise_alone_makes_no_two_phases() -> None:
+    labels = squares()
+    row = only(labels, maps(np.full(labels.shape, 0.5), np.full(labels.shape, 60.0), 30.0))
+    assert row["f_charged"] > 0.2
+    assert row["phase_class"] == "solid-solution"
+    assert "noisy pixels" in row["flags"]
+
+
+def test_core_and_shell_have_their_sign() -> None:
+    labels = squares()
+    assert only(labels, maps(field_of("shell"), np.full(labels.shape, 120.0)))["core_shell_index"] == pytest.approx(
+        0.9, abs=0.05
+    )
+    assert only(labels, maps(field_of("middle"), np.full(labels.shape, 120.0)))["core_shell_index"] == pytest.approx(
+        0.0
+    )
+
+
+def test_what_the_psf_adds_is_taken_off_and_half_of_it_doubted() -> None:
+    labels = squares()
+    field = maps(field_of("middle"), np.full(labels.shape, 120.0))
+    row = only(labels, field, psf_bias=np.array([0.04]), soc_se_sys=0.01)
+    assert row["soc_mean"] == pytest.approx(0.56)
+    assert row["soc_se_sys"] == pytest.approx(np.hypot(0.01, 0.02))
+    assert "psf bias unknown" in only(labels, field, psf_bias=np.array([np.nan]))["flags"]
+
+
+def test_masked_pixels_do_not_count_and_are_said() -> None:
+    labels = squares()
+    field = maps(np.where(np.indices(labels.shape)[1] > 15, 1.0, 0.2), np.full(labels.shape, 100.0))
+    mask = classes(labels)
+    mask[:, 16:] = MaskClass.thick
+    field["thickness_nm"][:, 20, :10] = np.nan
+    (row,) = chemistry_table(labels, **field, mask_class=mask).to_dict("records")
+    assert row["soc_mean"] == pytest.approx(0.2)
+    assert "masked pixels" in row["flags"]
+
+
+def test_every_gap_has_its_flag() -> None:
+    labels = np.zeros((40, 40), np.int32)
+    labels[2:4, 2:4] = 1
+    labels[10:13, 10:20] = 2
+    labels[20:35, 20:35] = 4
+    labels[36:39, 2:5] = 7
+    field = maps(np.full(labels.shape, 0.5), np.where(labels == 7, 0.0, 100.0), 2.0)
+    mask = classes(labels)
+    mask[labels == 4] = MaskClass.low_count
+    table = chemistry_table(labels, **field, mask_class=mask).set_index("particle_id")
+    assert list(table.index) == [1, 2, 4, 7]
+    assert "few pixels" in table.loc[1, "flags"]
+    assert "edge only" in table.loc[1, "flags"]
+    assert table.loc[4, "flags"] == "no usable pixels"
+    assert table.loc[7, "flags"] == "no mass"
+    gaps = table.isna().any(axis=1)
+    assert (table.loc[gaps, "flags"] != "").all()
+    assert (table.loc[[4, 7], "phase_class"] == "unknown").all()
+    assert table["active"].isna().tolist() == [False, False, True, True]
+
+
+def test_overlap_is_suspected() -> None:
+    labels = squares()
+    thickness = np.full(labels.shape, 100.0)
+    thickness[:, 20:] = 210.0
+    assert "overlap suspected" in only(labels, maps(np.full(labels.shape, 0.5), thickness))["flags"]
+
+
+def test_the_table_joins_shape_and_flags() -> None:
+    labels = squares()[3:]
+    field = maps(field_of("middle")[3:], np.full(labels.shape, 120.0))
+    axes = (0.05 * np.arange(labels.shape[0]), 0.05 * np.arange(labels.shape[1]))
+    (row,) = particle_table(labels, *axes, **field, mask_class=classes(labels)).to_dict("records")
+    assert row["flags"] == "touches border"
+    assert row["n_pixels"] == SIDE**2
+    assert len(particle_table(0 * labels, *axes, **field, mask_class=classes(labels))) == 0
+
+
+def test_maps_of_other_shapes_are_refused() -> None:
+    labels = squares()
+    field = maps(field_of("middle"), np.full(labels.shape, 120.0))
+    with pytest.raises(InputError, match="soc_se"):
+        chemistry_table(
+            labels, **{**field, "soc_se": np.zeros((3, 3))}, mask_class=classes(labels), options=ChemistryOptions()
+        )

@@ -1,0 +1,62 @@
+"""The edge bias that a PSF makes in transmission, against plates imaged on a fine grid."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from stxmdist.particles.psf_bias import psf_bias
+
+DESIGN = np.array([[0.236, 0.251], [0.447, 0.258], [1.086, 0.587], [0.490, 1.296], [0.400, 0.651]]) / 100
+"""Optical density per nm of LiFePO4 and FePO4 at 700, 706.6, 708.2, 710.2 and 712 eV (science.md 3.3)."""
+STEP, PIXEL_NM, PSF_NM = 5, 50.0, 30.0
+
+
+def imaged(soc: float, thickness_nm: float) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Fitted maps (2, Y, X) and labels of a homogeneous plate of 0.7 x 0.45 um, drawn on a 10 nm grid."""
+    y, x = np.indices((37 * STEP, 41 * STEP))
+    plate = np.abs((y - 91.3) / 22.5) ** 4 + np.abs((x - 104.8) / 35.0) ** 4 < 1
+    od = DESIGN @ np.array([1 - soc, soc]) * thickness_nm
+    middle = slice(STEP // 2, None, STEP)
+    blurred = [ndimage.gaussian_filter(np.exp(-d * plate), PSF_NM / 10)[middle, middle] for d in od]
+    maps = np.tensordot(np.linalg.pinv(DESIGN), -np.log(blurred), axes=1)
+    return maps, (maps.sum(0) > 0.5 * thickness_nm).astype(np.int32)
+
+
+def mean_soc(maps: NDArray[np.float64], labels: NDArray[np.int32]) -> float:
+    return float(maps[1][labels == 1].sum() / maps.sum(0)[labels == 1].sum())
+
+
+@pytest.mark.parametrize("soc", [0.0, 1.0])
+@pytest.mark.parametrize("thickness_nm", [100.0, 200.0])
+def test_more_than_half_of_the_bias_is_taken_off(soc: float, thickness_nm: float) -> None:
+    maps, labels = imaged(soc, thickness_nm)
+    bias = psf_bias(labels, maps, psf_sigma_px=PSF_NM / PIXEL_NM, design_per_nm=DESIGN)
+    raw = mean_soc(maps, labels) - soc
+    # Charged plates lose, discharged ones gain.
+    assert np.sign(raw) == (1.0 if soc == 0.0 else -1.0)
+    assert abs(raw) > 0.008
+    assert abs(raw - bias.soc[0]) < 0.5 * abs(raw)
+    # What is left lies within what chemistry counts as systematic: half the bias.
+    assert abs(raw - bias.soc[0]) < 0.5 * abs(bias.soc[0])
+
+
+def test_no_psf_is_no_bias_and_a_background_term_may_be_fitted() -> None:
+    maps, labels = imaged(1.0, 150.0)
+    np.testing.assert_allclose(psf_bias(labels, maps, psf_sigma_px=0.0, design_per_nm=DESIGN).soc, 0.0, atol=1e-12)
+    with_background = np.column_stack([DESIGN, np.ones(5)])
+    weights = np.array([1.0, 2.0, 3.0, 2.0, 1.0])
+    bias = psf_bias(labels, maps, psf_sigma_px=0.6, design_per_nm=with_background, weights=weights)
+    assert np.isfinite(bias.soc).all()
+    assert bias.imaged_nm.shape == maps.shape
+
+
+def test_what_is_not_known_is_nan_and_order_is_that_of_the_labels() -> None:
+    maps, labels = imaged(1.0, 150.0)
+    both = np.concatenate([labels * 5, labels * 2, np.full((3, labels.shape[1]), -1, np.int32)])
+    doubled = np.concatenate([maps, np.full_like(maps, np.nan), np.zeros((2, 3, labels.shape[1]))], axis=1)
+    bias = psf_bias(both, doubled, psf_sigma_px=0.6, design_per_nm=DESIGN)
+    assert bias.particle_id.tolist() == [2, 5]
+    assert np.isnan(bias.soc[0])
+    assert bias.soc[1] == pytest.approx(psf_bias(labels, maps, psf_sigma_px=0.6, design_per_nm=DESIGN).soc[0], abs=1e-6)
+    assert psf_bias(0 * labels, maps, psf_sigma_px=0.6, design_per_nm=DESIGN).soc.size == 0

@@ -1,0 +1,165 @@
+"""Plates through a zone plate's PSF: found, outlined, parted, numbered; and nothing found where there is nothing."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from stxmdist.errors import InputError
+from stxmdist.particles.segment import SegmentOptions, particle_threshold, segment, split_touching
+
+Floats = NDArray[np.float64]
+
+FINE_NM, PIXEL_NM, PSF_NM = 10, 50, 30.0
+STEP = PIXEL_NM // FINE_NM
+MU_PER_NM = 0.008
+
+
+def plates(
+    seed: int, cover: float, gap_px: float = 2.0, noise_nm: float = 5.0, n: int = 149
+) -> tuple[Floats, NDArray[np.int32]]:
+    """Measured thickness and true labels (Y, X) of superellipses of 0.25 to 1.5 um drawn on a 10 nm grid."""
+    rng = np.random.default_rng(seed)
+    size = n * STEP
+    truth, thickness = np.zeros((size, size), np.int32), np.zeros((size, size))
+    count = 0
+    while (truth > 0).mean() < cover:
+        half = np.clip(np.exp(rng.normal(np.log(600.0), 0.4)), 250.0, 1500.0) / FINE_NM / 2
+        stretch, angle = np.exp(0.5 * abs(rng.normal(0, 0.25))), rng.uniform(0, np.pi)
+        y, x = rng.uniform(0, size, 2)
+        reach = int(half * stretch * 1.5) + 3
+        rows = np.arange(max(0, int(y) - reach), min(size, int(y) + reach))
+        columns = np.arange(max(0, int(x) - reach), min(size, int(x) + reach))
+        dy, dx = rows[:, None] - y, columns[None, :] - x
+        u, v = dy * np.cos(angle) + dx * np.sin(angle), dx * np.cos(angle) - dy * np.sin(angle)
+        inside = np.abs(u / (half * stretch)) ** 3 + np.abs(v * stretch / half) ** 3 < 1
+        box = np.ix_(rows, columns)
+        near = ndimage.distance_transform_edt(~inside) <= gap_px * STEP
+        if (truth[box][near] > 0).any():
+            continue
+        count += 1
+        truth[box] = np.where(inside, count, truth[box])
+        thickness[box] = np.where(inside, 120.0 * np.exp(rng.normal(0, 0.3)), thickness[box])
+    transmission = ndimage.gaussian_filter(np.exp(-MU_PER_NM * thickness), PSF_NM / FINE_NM)
+    middle = slice(STEP // 2, None, STEP)
+    measured = -np.log(transmission[middle, middle]) / MU_PER_NM
+    return measured + rng.normal(0, noise_nm, measured.shape), truth[middle, middle]
+
+
+def recall_and_precision(found: NDArray[np.int32], truth: NDArray[np.int32]) -> tuple[float, float, float]:
+    """Share of whole true particles found at IoU 0.5, share of found ones that are true, mean IoU of the found."""
+    shared = np.zeros((truth.max() + 1, found.max() + 1))
+    np.add.at(shared, (truth.ravel(), found.ravel()), 1)
+    iou = (shared / (shared.sum(1)[:, None] + shared.sum(0)[None] - shared))[1:, 1:]
+    cut = np.unique(np.concatenate([truth[0], truth[-1], truth[:, 0], truth[:, -1]]))
+    whole = np.setdiff1d(np.unique(truth), [0, *cut]).astype(int) - 1
+    best = iou[whole].max(1)
+    return float((best > 0.5).mean()), float((iou.max(0) > 0.5).mean()), float(best[best > 0.5].mean())
+
+
+def everywhere(image: Floats) -> NDArray[np.bool_]:
+    return np.ones(image.shape, bool)
+
+
+@pytest.mark.parametrize(
+    ("cover", "gap_px", "noise_nm", "least"),
+    [(0.05, 2.0, 5.0, 0.95), (0.15, 2.0, 15.0, 0.95), (0.30, 1.0, 5.0, 0.9), (0.35, 0.0, 5.0, 0.85)],
+)
+def test_plates_are_found_at_their_outlines(cover: float, gap_px: float, noise_nm: float, least: float) -> None:
+    measured, truth = plates(7, cover, gap_px, noise_nm)
+    recall, precision, overlap = recall_and_precision(segment(measured, everywhere(measured), PIXEL_NM), truth)
+    assert recall >= least
+    assert precision >= 0.95
+    assert overlap >= 0.88
+
+
+def test_area_is_unbiased_for_a_blurred_disc() -> None:
+    y, x = np.indices((97, 101))
+    for radius in (6.3, 17.7):
+        disc = (y - 45.2) ** 2 + (x - 50.7) ** 2 < radius**2
+        found = segment(ndimage.gaussian_filter(150.0 * disc, 1.2), everywhere(disc), PIXEL_NM)
+        assert found.max() == 1
+        assert (found > 0).sum() == pytest.approx(np.pi * radius**2, rel=0.04)
+
+
+@pytest.mark.parametrize("level_nm", [0.0, 40.0, 200.0])
+@pytest.mark.parametrize("correlation_px", [0.0, 2.0])
+def test_no_contrast_is_no_particle(level_nm: float, correlation_px: float) -> None:
+    noise = np.random.default_rng(1).normal(0, 10, (83, 89))
+    if correlation_px:
+        noise = 30 * ndimage.gaussian_filter(noise, correlation_px)
+    assert segment(level_nm + noise, everywhere(noise), PIXEL_NM).max() == 0
+
+
+def test_a_constant_or_unknown_field_is_no_particle() -> None:
+    for image in (np.zeros((20, 23)), np.full((20, 23), 100.0), np.full((20, 23), np.nan)):
+        assert segment(image, everywhere(image), PIXEL_NM).max() == 0
+    bright = plates(1, 0.1)[0]
+    assert segment(bright, ~everywhere(bright), PIXEL_NM).max() == 0
+
+
+def test_one_large_plate_stays_one_and_two_touching_discs_are_two() -> None:
+    y, x = np.indices((131, 127))
+    noise = np.random.default_rng(2).normal(0, 8, y.shape)
+    large = (np.abs(y - 60) < 40) & (np.abs(x - 60) < 25)
+    assert segment(ndimage.gaussian_filter(200.0 * large, 0.6) + noise, everywhere(large), PIXEL_NM).max() == 1
+    two = ((y - 60) ** 2 + (x - 40) ** 2 < 144) | ((y - 60) ** 2 + (x - 62) ** 2 < 144)
+    found = segment(ndimage.gaussian_filter(200.0 * two, 0.6) + noise, everywhere(two), PIXEL_NM)
+    assert found.max() == 2
+    assert np.bincount(found.ravel())[1:] == pytest.approx(two.sum() / 2, rel=0.05)
+
+
+def test_a_waist_parts_and_a_rough_edge_does_not() -> None:
+    waist = np.zeros((31, 61), bool)
+    waist[5:26, 4:28] = waist[5:26, 33:57] = True
+    waist[13:18, 28:33] = True
+    assert split_touching(waist, 0.75, 0.75).max() == 2
+    rough = np.zeros((41, 67), bool)
+    rough[10:31, 5:62] = True
+    rough[9, 5:62:2] = True
+    assert split_touching(rough, 0.75, 0.75).max() == 1
+
+
+def test_numbers_follow_position_and_nothing_else() -> None:
+    measured, _ = plates(3, 0.12)
+    labels = segment(measured, everywhere(measured), PIXEL_NM)
+    centres = np.array(ndimage.center_of_mass(labels > 0, labels, np.arange(1, labels.max() + 1)))
+    assert (np.diff(centres[:, 0]) >= 0).all()
+    np.testing.assert_array_equal(labels, segment(measured.copy(order="F"), everywhere(measured), PIXEL_NM))
+    mirrored = segment(measured[:, ::-1], everywhere(measured), PIXEL_NM)[:, ::-1]
+    agree = ((mirrored > 0) == (labels > 0)).mean()
+    assert agree > 0.998
+
+
+def test_thickness_unit_of_the_contrast_does_not_matter_above_the_minimum() -> None:
+    measured, _ = plates(4, 0.12)
+    options = SegmentOptions(minimum_thickness_nm=1.0)
+    one, other = (segment(factor * measured, everywhere(measured), PIXEL_NM, options) for factor in (1.0, 3.0))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_not_known_belongs_to_no_particle() -> None:
+    measured, _ = plates(5, 0.2)
+    known = everywhere(measured)
+    known[40:52] = False
+    measured[60, :] = np.nan
+    labels = segment(measured, known, PIXEL_NM)
+    assert labels.max() > 5
+    assert (labels[40:52] == 0).all()
+    assert (labels[60] == 0).all()
+
+
+def test_too_thin_and_too_small_are_left_out() -> None:
+    y, x = np.indices((60, 60))
+    thin = 15.0 * ((y - 30) ** 2 + (x - 30) ** 2 < 100)
+    assert segment(thin, everywhere(thin), PIXEL_NM).max() == 0
+    image = 150.0 * (((y - 30) ** 2 + (x - 15) ** 2 < 100) | ((y - 30) ** 2 + (x - 45) ** 2 < 1))
+    assert segment(image, everywhere(image), PIXEL_NM).max() == 1
+    assert particle_threshold(np.zeros(50), 20.0) is None
+
+
+def test_mistakes_are_explained() -> None:
+    with pytest.raises(InputError, match="one shape"):
+        segment(np.zeros((4, 5)), np.ones((5, 4), bool), PIXEL_NM)
+    with pytest.raises(InputError, match="nm above 0"):
+        segment(np.zeros((4, 5)), np.ones((4, 5), bool), 0.0)
