@@ -1,0 +1,236 @@
+"""A planted similarity comes back, its error is known, and what has nothing to hold on to is refused."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from stxmdist.crossmodal.correlation import masked_correlation
+from stxmdist.crossmodal.pairs import PAIR_COLUMNS, onto_fixed, pair_particles
+from stxmdist.crossmodal.register import RegisterOptions, Registration, register
+from stxmdist.errors import InputError
+
+Floats = NDArray[np.float64]
+FINE_UM, PIXEL_UM, PTYCHOGRAPHY_UM, PSF_NM = 0.01, 0.05, 0.0123, 30.0
+OPTIONS = RegisterOptions(psf_sigma_nm=PSF_NM, moving_psf_sigma_nm=5.0)
+N = 520
+
+
+def plates(seed: int) -> tuple[Floats, NDArray[np.int32]]:
+    """Optical density of tilted rectangles on a 10 nm grid, and which plate each pixel is of."""
+    rng = np.random.default_rng(seed)
+    od, labels = np.zeros((N, N)), np.zeros((N, N), np.int32)
+    y, x = np.indices((N, N))
+    count = 0
+    while count < 34:
+        cy, cx, angle = *rng.uniform(0, N, 2), rng.uniform(0, np.pi)
+        u, v = (y - cy) * np.cos(angle) + (x - cx) * np.sin(angle), (x - cx) * np.cos(angle) - (y - cy) * np.sin(angle)
+        half_u, half_v = rng.uniform(15, 40, 2)
+        wide = (np.abs(u) < half_u + 8) & (np.abs(v) < half_v + 8)
+        if (labels[wide] > 0).any():
+            continue
+        count += 1
+        inside = (np.abs(u) < half_u) & (np.abs(v) < half_v)
+        od[inside], labels[inside] = rng.uniform(0.5, 1.5), count
+    return od, labels
+
+
+def truth(
+    rotation_deg: float, scale: float, shift_um: tuple[float, float], centre: tuple[float, float]
+) -> Registration:
+    angle = np.radians(rotation_deg)
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    offset = np.array(centre) + shift_um - linear @ centre
+    return Registration(np.column_stack([linear, offset]), shift_um, rotation_deg, scale, 0.0, 1.0, True, "planted")
+
+
+def scene(planted: Registration, seed: int = 1, noise: float = 0.02, contrast: float = 0.0):  # type: ignore[no-untyped-def]
+    """STXM and ptychography (optical density, axes, labels) of one field; ptychography sees 2.5 um of its middle."""
+    od, labels = plates(seed)
+    rng = np.random.default_rng(seed)
+    y_um, x_um = 3.0 + FINE_UM * np.arange(N), -7.0 + FINE_UM * np.arange(N)
+    middle = slice(2, None, 5)
+    other = od * (1 + contrast * rng.uniform(-0.5, 0.5, labels.max() + 1)[labels])
+    fixed = -np.log(ndimage.gaussian_filter(np.exp(-other), PSF_NM / 10)[middle, middle])
+    fixed_axes = (y_um[middle], x_um[middle])
+    v, u = (axis[N // 2] + PTYCHOGRAPHY_UM * np.arange(-101, 102) for axis in (y_um, x_um))
+    y, x = planted(*np.meshgrid(v, u, indexing="ij"))
+    where = [(y - 3.0) / FINE_UM, (x + 7.0) / FINE_UM]
+    moving = ndimage.map_coordinates(-np.log(ndimage.gaussian_filter(np.exp(-od), 0.5)), where, order=1)
+    fixed = fixed + rng.normal(0, noise, fixed.shape)
+    moving = moving + rng.normal(0, 0.02, moving.shape)
+    seen = ndimage.map_coordinates(labels, where, order=0)
+    return (fixed, fixed_axes, labels[middle, middle]), (moving, (v, u), seen)
+
+
+CENTRE = (3.0 + FINE_UM * (N // 2), -7.0 + FINE_UM * (N // 2))
+
+
+def target_error_um(found: Registration, planted: Registration, axes: tuple[Floats, Floats]) -> float:
+    grid = np.meshgrid(*axes, indexing="ij")
+    (y, x), (v, u) = found(*grid), planted(*grid)
+    return float(np.sqrt(((y - v) ** 2 + (x - u) ** 2).mean()))
+
+
+@pytest.mark.parametrize(
+    ("rotation_deg", "scale", "shift_um"),
+    [(1.3, 1.015, (0.31, -0.22)), (-3.0, 0.985, (-1.1, 0.9)), (0.0, 1.0, (0.0, 0.0)), (0.5, 1.0, (1.7, 0.4))],
+)
+def test_a_planted_similarity_comes_back(rotation_deg: float, scale: float, shift_um: tuple[float, float]) -> None:
+    planted = truth(rotation_deg, scale, shift_um, CENTRE)
+    (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
+    found = register(fixed, fixed_axes, moving, moving_axes, OPTIONS)
+    assert found.accepted, found.reason
+    error = target_error_um(found, planted, moving_axes)
+    # The promise is half an STXM pixel; plates without distortion do better, even half out of the field.
+    assert error < 0.2 * PIXEL_UM
+    assert error < 4 * found.error_um + 0.001
+    assert found.rotation_deg == pytest.approx(rotation_deg, abs=0.15)
+    assert found.scale == pytest.approx(scale, abs=0.003)
+    assert found.shift_um == pytest.approx(shift_um, abs=0.003)
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_other_contrast_and_noise_cost_accuracy_that_is_said(seed: int) -> None:
+    planted = truth(1.0, 1.01, (0.2, -0.3), CENTRE)
+    (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted, seed, noise=0.1, contrast=0.8)
+    found = register(fixed, fixed_axes, moving, moving_axes, OPTIONS)
+    assert found.accepted, found.reason
+    error = target_error_um(found, planted, moving_axes)
+    assert error < 0.5 * PIXEL_UM
+    assert error < 4 * found.error_um
+    assert found.score < 0.99
+
+
+def test_forth_and_back_is_the_same_place() -> None:
+    planted = truth(2.0, 1.03, (0.4, 0.1), CENTRE)
+    y, x = np.array([5.0, 5.5]), np.array([-4.0, -4.4])
+    back = planted.inverse(*planted(y, x))
+    np.testing.assert_allclose(back, (y, x))
+    assert np.sqrt(np.linalg.det(planted.matrix[:, :2])) == pytest.approx(1.03)
+
+
+def test_unknown_pixels_of_either_do_not_mislead() -> None:
+    planted = truth(0.7, 1.0, (0.15, 0.25), CENTRE)
+    (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
+    fixed[40:46] = np.nan
+    moving[:30, :60] = np.nan
+    found = register(fixed, fixed_axes, moving, moving_axes, OPTIONS)
+    assert found.accepted, found.reason
+    assert target_error_um(found, planted, moving_axes) < 0.1 * PIXEL_UM
+
+
+def test_thickness_registers_as_optical_density_does() -> None:
+    planted = truth(0.7, 1.0, (0.15, 0.25), CENTRE)
+    (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
+    one = register(fixed, fixed_axes, moving, moving_axes, OPTIONS)
+    nm = RegisterOptions(psf_sigma_nm=PSF_NM, od_per_unit=0.01)
+    other = register(100 * fixed, fixed_axes, 100 * moving, moving_axes, nm)
+    np.testing.assert_allclose(one.matrix, other.matrix, atol=1e-6)
+
+
+def test_nothing_to_hold_on_to_is_refused_with_a_reason() -> None:
+    planted = truth(0.0, 1.0, (0.0, 0.0), CENTRE)
+    (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
+    rng = np.random.default_rng(5)
+    elsewhere = tuple(axis + 500.0 for axis in moving_axes)
+    periodic = 0.5 + 0.4 * np.sign(np.sin(np.arange(len(fixed)) * 2 * np.pi / 24))[:, None] * np.ones(len(fixed))
+    periodic_moving = 0.5 + 0.4 * np.sign(np.sin(np.arange(203) * PTYCHOGRAPHY_UM / 1.2 * 2 * np.pi))[
+        :, None
+    ] * np.ones(203)
+    cases = {
+        "no structure in the fixed": (np.zeros_like(fixed) + rng.normal(0, 0.01, fixed.shape), moving, moving_axes),
+        "no structure in the moving": (fixed, np.full_like(moving, 0.3), moving_axes),
+        "correlate": (rng.normal(0, 0.2, fixed.shape), moving, moving_axes),
+        "no known pixels": (fixed * np.nan, moving, moving_axes),
+        "do not overlap": (fixed, moving, elsewhere),
+        "another place": (periodic, periodic_moving, moving_axes),
+    }
+    for reason, (one, other, axes) in cases.items():
+        found = register(one, fixed_axes, other, axes, OPTIONS)
+        assert not found.accepted, reason
+        assert reason in found.reason
+
+
+def test_an_incredible_rotation_is_refused() -> None:
+    planted = truth(4.0, 1.0, (0.0, 0.0), CENTRE)
+    (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
+    strict = RegisterOptions(psf_sigma_nm=PSF_NM, maximum_rotation_deg=2.0)
+    found = register(fixed, fixed_axes, moving, moving_axes, strict)
+    assert "not credible" in found.reason
+
+
+def test_axes_that_do_not_fit_are_explained() -> None:
+    (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(truth(0.0, 1.0, (0.0, 0.0), CENTRE))
+    with pytest.raises(InputError, match="moving"):
+        register(fixed, fixed_axes, moving, (moving_axes[0][::-1], moving_axes[1]))
+    with pytest.raises(InputError, match="fixed"):
+        register(fixed[:-1], fixed_axes, moving, moving_axes)
+
+
+def test_masked_correlation_is_pearsons_at_every_placement() -> None:
+    rng = np.random.default_rng(6)
+    fixed, moving = rng.normal(5, 1, (13, 17)), rng.normal(-3, 2, (5, 7))
+    fixed_known, moving_known = rng.random(fixed.shape) < 0.8, rng.random(moving.shape) < 0.9
+    found = masked_correlation(fixed, fixed_known, moving, moving_known, 0.3)
+    assert found.shape == (17, 23)
+    checked = 0
+    for row in range(-4, 13):
+        for column in range(-6, 17):
+            y, x = np.indices(moving.shape)
+            y, x = y + row, x + column
+            inside = (y >= 0) & (y < 13) & (x >= 0) & (x < 17) & moving_known
+            inside[inside] &= fixed_known[y[inside], x[inside]]
+            value = found[row + 4, column + 6]
+            if inside.sum() < 0.3 * moving_known.sum():
+                assert np.isnan(value)
+                continue
+            assert value == pytest.approx(np.corrcoef(fixed[y[inside], x[inside]], moving[inside])[0, 1], abs=1e-9)
+            checked += 1
+    assert checked > 100
+
+
+def test_particles_are_paired_through_the_transform() -> None:
+    planted = truth(1.3, 1.015, (0.31, -0.22), CENTRE)
+    (_, fixed_axes, labels_stxm), (_, moving_axes, labels_ptychography) = scene(planted)
+    # The same plates carry the same number in both; give ptychography's other names.
+    table = pair_particles(
+        labels_stxm, fixed_axes, labels_ptychography + 100 * (labels_ptychography > 0), moving_axes, planted
+    )
+    assert tuple(table.columns) == PAIR_COLUMNS
+    assert len(table) >= 5
+    np.testing.assert_array_equal(table["particle_id_stxm"] + 100, table["particle_id_ptychography"])
+    whole = np.setdiff1d(
+        labels_ptychography, [0, *labels_ptychography[[0, -1]].ravel(), *labels_ptychography[:, [0, -1]].ravel()]
+    )
+    assert set(whole) <= set(table["particle_id_stxm"])
+    inner = table[table["particle_id_stxm"].isin(whole)]
+    assert (inner["iou"] > 0.8).all()
+    assert (inner["distance_um"] < 0.5 * PIXEL_UM).all()
+
+
+def test_nothing_to_pair_is_an_empty_table() -> None:
+    planted = truth(0.0, 1.0, (0.0, 0.0), CENTRE)
+    (_, fixed_axes, labels_stxm), (_, moving_axes, labels) = scene(planted)
+    for one, other in ((0 * labels_stxm, labels), (labels_stxm, 0 * labels - 1)):
+        table = pair_particles(one, fixed_axes, other, moving_axes, planted)
+        assert list(table.columns) == list(PAIR_COLUMNS)
+        assert len(table) == 0
+
+
+def test_maps_brought_over_keep_their_mass_and_place() -> None:
+    planted = truth(1.3, 1.015, (0.31, -0.22), CENTRE)
+    (_, fixed_axes, _), (_, moving_axes, _) = scene(planted)
+    v, u = np.meshgrid(*moving_axes, indexing="ij")
+    y, x = planted(v, u)
+    at = (5.8, -4.6)
+    blob = np.exp(-((y - at[0]) ** 2 + (x - at[1]) ** 2) / (2 * 0.2**2))
+    over = onto_fixed(np.stack([blob, 2 * blob]), moving_axes, fixed_axes, planted, sigma_um=0.15)
+    gy, gx = np.meshgrid(*fixed_axes, indexing="ij")
+    expected = 0.2**2 / 0.25**2 * np.exp(-((gy - at[0]) ** 2 + (gx - at[1]) ** 2) / (2 * 0.25**2))
+    known = np.isfinite(over[0])
+    assert 1500 < known.sum() < 3500
+    # Near the field's border the blur has nothing beyond to take in.
+    deep = ndimage.binary_erosion(known, iterations=10)
+    np.testing.assert_allclose(over[0][deep], expected[deep], atol=0.004)
+    np.testing.assert_allclose(over[1][known], 2 * over[0][known])
