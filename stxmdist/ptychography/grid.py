@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.ptychography.geometry import object_pixel_nm
+from stxmdist.ptychography.stitch import Grid
 
 Floats = NDArray[np.float64]
 
@@ -11,17 +12,17 @@ MARGIN = 0.25
 """Share of the window kept around the outermost positions: beams reach about so far, and beyond is nothing to see."""
 
 
-def common_grid(
+def scan_grid(
     energy_ev: Floats,
     positions_um: Floats,
     distance_m: float,
     detector_pixel_um: tuple[float, float],
     frame_shape: tuple[int, int],
-) -> tuple[Floats, Floats]:
-    """Pixel centres y_um (Y,) and x_um (X,) of a grid for every energy of a scan.
+) -> Grid:
+    """A grid of square pixels for every energy of a scan, known from its header.
 
     The object's pixel goes as 1/E; the grid takes the coarsest (the lowest energy's), so that no energy is shown finer
-    than it was measured, square, and begins at a whole multiple of it.
+    than it was measured, and begins at a whole multiple of it.
 
     Parameters
     ----------
@@ -35,10 +36,13 @@ def common_grid(
     lowest = float(np.min(energy_ev))
     pixels = [object_pixel_nm(lowest, distance_m, p, n) for p, n in zip(detector_pixel_um, frame_shape, strict=True)]
     pitch_um = max(pixels) * 1e-3
-    axes = []
+    first, last = [], []
     for axis, n in enumerate(frame_shape):
         margin = MARGIN * n * pixels[axis] * 1e-3
-        first = np.floor((positions_um[..., axis].min() - margin) / pitch_um)
-        last = np.ceil((positions_um[..., axis].max() + margin) / pitch_um)
-        axes.append(np.arange(first, last + 1.0) * pitch_um)
-    return axes[0], axes[1]
+        first.append(int(np.floor((positions_um[..., axis].min() - margin) / pitch_um)))
+        last.append(int(np.ceil((positions_um[..., axis].max() + margin) / pitch_um)))
+    return Grid(
+        origin_um=(first[0] * pitch_um, first[1] * pitch_um),
+        pixel_nm=(max(pixels), max(pixels)),
+        shape=(last[0] - first[0] + 1, last[1] - first[1] + 1),
+    )

@@ -232,7 +232,7 @@ def _ptychography(unit: Unit) -> Outcome:
     margin = max(2, round(50.0 / unit.index["pixel_nm"]))
     free = _free(np.where(inside, intensity, np.nan), _wider(options, margin), unit) & inside
     fixed = {
-        name: np.stack([fix_gauge(plane, free) for plane in stack]) for name, stack in objects.items()
+        name: np.stack([fix_gauge(plane, free)[0] for plane in stack]) for name, stack in objects.items()
     }
     transmission = {name: np.where(lit, np.abs(stack) ** 2, np.nan).astype(np.float32) for name, stack in fixed.items()}
     effective = effective_counts_from_halves(transmission["object_a"], transmission["object_b"], inside)

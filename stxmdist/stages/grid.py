@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stxmdist.ptychography.grid import common_grid
+from stxmdist.ptychography.grid import scan_grid
 from stxmdist.stages.survey import Survey
 
 Floats = NDArray[np.float64]
@@ -42,11 +42,11 @@ def grid_of(survey: Survey, scan_id: str) -> Grid:
         stxm = survey.stxm(scan_id)
         return Grid(stxm.energy_ev, stxm.y_um, stxm.x_um)
     recording = survey.ptychography(scan_id)
-    y_um, x_um = common_grid(
+    grid = scan_grid(
         recording.energy_ev,
         recording.positions_um,
         recording.distance_m,
         recording.detector_pixel_um,
         recording.frame_shape,
     )
-    return Grid(recording.energy_ev, y_um, x_um)
+    return Grid(recording.energy_ev, grid.y_um, grid.x_um)

@@ -172,7 +172,7 @@ def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, u
                 frames, recording.good, saturated_fraction=unit.options.saturated_fraction
             )
             photons[energy] += float(frames.sum(dtype=np.float64, where=recording.good))
-            write("frames", (energy, shard, 0, 0), frames)
+            write("frames", (energy, shard, 0, 0), frames[None])
     _refuse_if_nothing_left(classes, recording.source, "frames")
     write("positions_um", (0, 0, 0), recording.positions_um)
     write("frame_class", (0, 0), classes)

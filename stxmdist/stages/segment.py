@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from storage.tables import write_table
 from stxmdist.arrays import MaskClass
-from stxmdist.particles.chemistry import ChemistryOptions
+from stxmdist.particles.chemistry import ChemistryOptions, reach_of
 from stxmdist.particles.psf_bias import psf_bias
 from stxmdist.particles.segment import SegmentOptions, segment
 from stxmdist.particles.table import particle_table
@@ -25,7 +25,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "segment"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ def work(unit: Unit) -> Outcome:
     at_edge = edge_zone(labels > 0, pixel_nm, ClassOptions(edge_sigmas=options.edge_sigmas, psf_sigma_nm=psf_nm))
     classes = np.where(at_edge & (classes == MaskClass.valid), np.uint8(MaskClass.edge), classes)
     systematic = _systematic(unit, labels, thickness, model)
+    reach = reach_of(labels, psf_nm / pixel_nm)
     bias = None
     if options.correct_psf_bias and labels.any() and model.end_members.thickness_unit == "nm":
         bias = psf_bias(
@@ -128,6 +129,7 @@ def work(unit: Unit) -> Outcome:
             design_per_nm=model.design,
             weights=model.effective_counts,
             known=known,
+            reach=reach,
         ).soc
     table = particle_table(
         labels,
@@ -139,6 +141,7 @@ def work(unit: Unit) -> Outcome:
         soc_se,
         classes,
         known=known,
+        reach=reach,
         noise_correlation_px2=float(measures_of(unit, "align")["noise_correlation_px2"]),
         soc_se_sys=systematic,
         psf_bias=bias,
