@@ -1,0 +1,186 @@
+"""Infer: the particles of all scans become electrodes, a partition of variance, and effects; every table of the campaign."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from storage.columns import TABLES
+from storage.store import Store
+from storage.tables import publish_folder, read_table, write_data_dictionary, write_table
+from stxmdist.heterogeneity.effects import effects_table
+from stxmdist.heterogeneity.electrodes import electrode_table
+from stxmdist.heterogeneity.variance import partition
+from stxmdist.runner.perform import Outcome
+from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.stages import CAMPAIGN, STAGES
+from stxmdist.stages.register import pairs_of
+from stxmdist.stages.survey import Survey
+from stxmdist.stages.writing import ShardWriter
+
+NAME = "infer"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is inferred."""
+
+    modality: str = "stxm"
+    """Which particles the statistics rest on: wide-field scans see many, without choosing."""
+    mixed_models: bool = True
+    drop_at_border: bool = True
+    """Leave particles that the field cuts out of the statistics; they stay in the table."""
+
+
+def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+    """The particles of every scan that has them, the pairs of every registered pair."""
+    particles = [("segment", name) for name in survey.scans if survey.published("segment", name)]
+    pairs = [("register", name) for name in pairs_of(survey) if survey.published("register", name)]
+    return tuple(particles + pairs)
+
+
+def concerns(survey: Survey, scan_id: str) -> bool:
+    """The campaign as a whole."""
+    return scan_id == CAMPAIGN
+
+
+def identity(survey: Survey, scan_id: str) -> Any:
+    """The seed, what was left out, and the sheet's rows: a summary of nothing else would not notice them."""
+    return {"seed": survey.campaign.seed, "exclusions": exclusions(survey), "sheet": _sheet(survey)}
+
+
+def plan(survey: Survey, options: Options) -> Plan:
+    """One unit."""
+    found = upstream(survey, CAMPAIGN)
+    unit = survey.unit(
+        NAME,
+        CAMPAIGN,
+        "tables",
+        index={
+            "seed": survey.campaign.seed,
+            "exclusions": exclusions(survey),
+            "sheet": _sheet(survey),
+            "stages": list(STAGES),
+        },
+        estimate=Estimate(1_000_000, peak_bytes=50_000_000 + 200_000 * len(found), core_seconds=5.0),
+    )
+    return Plan((unit,))
+
+
+def _sheet(survey: Survey) -> list[dict[str, Any]]:
+    keys = ("scan_id", "modality", "electrode_id", "cycle", "c_rate", "direction", "soc_coulometric")
+    return [{key: getattr(scan, key) for key in keys} for scan in survey.scans.values()]
+
+
+def exclusions(survey: Survey) -> list[dict[str, Any]]:
+    """What was left out before any particle was seen, where and why: rows of the table."""
+    rows = [_excluded(scan.scan_id, "sample sheet", "row", scan.reason or "excluded") for scan in survey.campaign.excluded]
+    rows += [_excluded(r.scan_id, "ingest" if r.unit == "header" else "sample sheet", r.where, r.sentence) for r in survey.refusals]
+    for name, stage in STAGES.items():
+        if name in (NAME, "report"):
+            break
+        for scan_id in survey.scans:
+            if stage.concerns(survey, scan_id) and survey.ready(name, scan_id):
+                set_aside = survey.output(name, scan_id).quarantined()
+                rows += [_excluded(scan_id, name, unit, reason_of(reason), "unit") for unit, reason in set_aside.items()]
+    return rows
+
+
+def _excluded(scan_id: str, stage: str, where: str, why: str, what: str = "scan", n: int = 1) -> dict[str, Any]:
+    return {"what": what, "scan_id": scan_id, "stage": stage, "where": where, "why": why, "n": n}
+
+
+def reason_of(reason: Mapping[str, Any]) -> str:
+    """The sentence of a refusal as it is kept in the store."""
+    return f"{reason['problem']}; got {reason['got']}, wanted {reason['wanted']}. {reason['mend']}."
+
+
+def work(unit: Unit) -> Outcome:
+    """All tables of the campaign."""
+    options: Options = unit.options
+    particles = _gathered(unit, "segment", "particles")
+    pairs = _gathered(unit, "register", "pairs")
+    sheet = pd.DataFrame(unit.index["sheet"])
+    kept = particles[~particles["touches_border"]] if options.drop_at_border else particles
+    rng = np.random.default_rng([unit.index["seed"], 0])
+    wide = sheet[sheet["modality"] == options.modality] if len(sheet) else sheet
+    tables = {
+        "particles": particles,
+        "pairs": pairs,
+        "electrodes": electrode_table(kept, wide, modality=options.modality),
+        "effects": effects_table(kept, modality=options.modality, mixed=options.mixed_models, rng=rng),
+        "variance": partition(kept, "soc_mean", modality=options.modality),
+        "scans": _scans(Store(unit.store), unit.index["stages"]),
+        "exclusions": pd.DataFrame([*unit.index["exclusions"], *_at_border(particles)], columns=_columns("exclusions")),
+    }
+    write = ShardWriter(unit)
+    folder = write.output.path / "tables"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        for path in write_table(table, folder / f"{name}.parquet", name):
+            write.keep(path)
+    write.keep(write_data_dictionary(folder))
+    return write.outcome({name: len(table) for name, table in tables.items()})
+
+
+def _columns(name: str) -> list[str]:
+    return [column.name for column in TABLES[name].columns]
+
+
+def _gathered(unit: Unit, stage: str, name: str) -> Any:
+    tables = [
+        read_table(unit.source(stage, source.scan_id).path / f"{name}.parquet")
+        for source in unit.sources
+        if source.stage == stage
+    ]
+    filled = [table for table in tables if len(table)]
+    if filled:
+        return pd.concat(filled, ignore_index=True)
+    return tables[0] if tables else _empty(name)
+
+
+def _empty(name: str) -> Any:
+    kinds = {"string": "object", "float64": "float64", "int64": "int64", "bool": "bool"}
+    return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in TABLES[name].columns})
+
+
+def _at_border(particles: Any) -> list[dict[str, Any]]:
+    cut = particles[particles["touches_border"].astype(bool)]
+    return [
+        _excluded(str(scan_id), NAME, "edge of the field", "cut by the edge of the field of view", "particle", len(here))
+        for scan_id, here in cut.groupby("scan_id", sort=True)
+    ]
+
+
+def _scans(store: Store, stages: Sequence[str]) -> Any:
+    rows = []
+    for stage in stages:
+        publication = store.publication(stage) if stage not in (NAME, "report") else None
+        for scan_id, scan in (publication.scans if publication else {}).items():
+            rows.append(
+                {
+                    "scan_id": scan_id,
+                    "stage": stage,
+                    "state": scan.state,
+                    "units_done": scan.units_done,
+                    "units_failed": scan.units_failed,
+                    "digest": scan.digest,
+                    "seconds": scan.seconds,
+                    "core_seconds": scan.core_seconds,
+                    "bytes": scan.bytes,
+                    "quality": json.dumps(scan.quality, sort_keys=True),
+                }
+            )
+    return pd.DataFrame(rows, columns=_columns("scans"))
+
+
+def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+    """Show the tables, all at once."""
+    if CAMPAIGN in receipts:
+        output = survey.output(NAME, CAMPAIGN)
+        publish_folder(survey.store, "tables", output.path / "tables")
+    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
