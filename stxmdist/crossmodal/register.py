@@ -15,6 +15,10 @@ Axes = tuple[NDArray[np.float64], NDArray[np.float64]]
 """(y_um (Y,), x_um (X,)): coordinates of pixel centres, ascending, evenly spaced"""
 
 
+LEAST_ERROR_PX = 0.05
+"""No position is known better than this part of a fixed pixel: PSF and sampling are not modelled better."""
+
+
 @dataclass(frozen=True)
 class RegisterOptions:
     """How far to search, how much to believe the stages, and when to refuse."""
@@ -290,7 +294,8 @@ class _Fit:
         """Root mean square position error over the field that the parameters' covariance implies."""
         # Mean squares of the centred coordinates of a full rectangle; the centre itself carries the shift's error.
         spread = sum(float(axis.var()) for axis in moving_axes)
-        return float(np.sqrt(covariance[0, 0] + covariance[1, 1] + spread * (covariance[2, 2] + covariance[3, 3])))
+        variance = float(covariance[0, 0] + covariance[1, 1] + spread * (covariance[2, 2] + covariance[3, 3]))
+        return float(np.hypot(np.sqrt(variance), LEAST_ERROR_PX * self.fixed_px))
 
 
 def sample(values: Floats, axes: Axes, y_um: Floats, x_um: Floats) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
-from stxmdist.particles.chemistry import CHEMISTRY_COLUMNS, ChemistryOptions, chemistry_table
+from stxmdist.particles.chemistry import CHEMISTRY_COLUMNS, ChemistryOptions, chemistry_table, reach_of
 from stxmdist.particles.table import particle_table
 
 Floats = NDArray[np.float64]
@@ -170,6 +170,22 @@ def test_core_and_shell_have_their_sign() -> None:
     assert only(labels, maps(field_of("middle"), np.full(labels.shape, 120.0)))["core_shell_index"] == pytest.approx(
         0.0
     )
+
+
+def test_the_reach_takes_in_what_the_psf_throws_over_the_outline() -> None:
+    labels = squares()
+    thickness = np.where(labels > 0, 2e-3, 0.0)
+    # So thin that transmission is linear: only the outline can lose mass, and it loses the charged shell's.
+    y, x = np.indices(labels.shape) - (SIDE + 5) / 2
+    soc = np.where(np.maximum(abs(y), abs(x)) > 12, 1.0, 0.0)
+    true = float(soc[labels == 1].mean())
+    blurred = np.stack([ndimage.gaussian_filter(thickness * part, 1.2) for part in (1 - soc, soc)]) * 1e5
+    field = maps(soc, thickness) | {"thickness_nm": blurred}
+    tight, wide = only(labels, field)["soc_mean"], only(labels, field, reach=reach_of(labels, 1.2))["soc_mean"]
+    assert tight < true - 0.01
+    assert wide == pytest.approx(true, abs=0.003)
+    both = squares(2)
+    np.testing.assert_array_equal(reach_of(both, 1.2)[both > 0], both[both > 0])
 
 
 def test_what_the_psf_adds_is_taken_off_and_half_of_it_doubted() -> None:
