@@ -1,0 +1,169 @@
+"""F5: states of charge of all particles by electrode and cycle beside coulometry; and how they change over cycles."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, styles_of
+from stxmdist.report.evidence import Evidence, column, words
+
+MOST_GROUPS = 36
+Floats = NDArray[np.float64]
+
+
+def states_of_charge(evidence: Evidence) -> Picture | Absent:
+    """One line per electrode and condition: every particle, their density by mass, the mean and its interval."""
+    title = "State of charge of particles"
+    table = analysed(evidence)
+    if not len(table):
+        return Absent("F5", title, "No particle has a state of charge.")
+    electrodes = evidence.table("electrodes")
+    groups = _groups(table)
+    shown = groups[:MOST_GROUPS]
+    values = column(table, "soc_mean")
+    low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
+    low, high = min(-0.05, low - 0.03), max(1.05, high + 0.03)
+    figure = blank(7.6, 0.9 + 0.62 * len(shown))
+    axes = figure.subplots()
+    styles = styles_of(sorted(set(words(table, "electrode_id"))))
+    mass = np.nan_to_num(column(table, "area_um2") * column(table, "thickness_nm"))
+    labels = []
+    for line, (electrode, cycle, here) in enumerate(shown):
+        _one(axes, line, values[here], mass[here], styles[electrode].colour, styles[electrode].marker, (low, high))
+        _summary(axes, line, electrodes, electrode, cycle)
+        labels.append(f"{electrode}, cycle {cycle:g}" if np.isfinite(cycle) else electrode)
+    axes.set_yticks(
+        range(len(shown)),
+        [f"{text}\n{int(group[2].sum())} particles" for text, group in zip(labels, shown, strict=True)],
+    )
+    axes.set_ylim(len(shown) - 0.45, -0.75)
+    axes.set_xlim(low, high)
+    axes.axvspan(low, 0.0, color="#f0f0f0", lw=0, zorder=0)
+    axes.axvspan(1.0, high, color="#f0f0f0", lw=0, zorder=0)
+    axes.set_xlabel("state of charge (0 discharged, 1 charged; not clipped)")
+    handles = [
+        axes.plot([], [], "-", color=INK, lw=2.2, label="mean by mass, 95 % interval")[0],
+        axes.plot([], [], marker="|", ms=11, mew=1.8, ls="", color=COLOURS[1], label="coulometry")[0],
+    ]
+    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    more = f" {len(groups) - len(shown)} more are not drawn." if len(groups) > len(shown) else ""
+    return Picture(
+        "F5-state-of-charge",
+        title,
+        "Every point is a wide-field particle; the shape above is their density weighted by mass, black the mean by mass "
+        "with its 95 % interval, and the upright bar the state of charge that coulometry gives. Grey: outside the "
+        "end-members, where only errors lead." + more,
+        f"Distributions of the state of charge of {len(values)} particles in {len(shown)} electrodes and cycles, each with "
+        "its mean, interval and coulometric value.",
+        "svg",
+        as_svg(figure),
+        ("particles", "electrodes"),
+    )
+
+
+def analysed(evidence: Evidence) -> Any:
+    """Wide-field particles with a state of charge that the field's edge does not cut."""
+    table = evidence.table("particles")
+    if not len(table):
+        return table
+    kept = (words(table, "modality") == "stxm") & np.isfinite(column(table, "soc_mean"))
+    if "touches_border" in table.columns:
+        kept &= ~(column(table, "touches_border") == 1.0)
+    return table[kept]
+
+
+def _groups(table: Any) -> list[tuple[str, float, NDArray[np.bool_]]]:
+    electrode, cycle = words(table, "electrode_id"), column(table, "cycle")
+    keys = sorted({(str(e), float(np.nan_to_num(c, nan=-1.0))) for e, c in zip(electrode, cycle, strict=True)})
+    return [(e, c if c >= 0 else np.nan, (electrode == e) & (np.nan_to_num(cycle, nan=-1.0) == c)) for e, c in keys]
+
+
+def _one(
+    axes: Axes, line: int, values: Floats, mass: Floats, colour: str, marker: str, span: tuple[float, float]
+) -> None:
+    at = np.linspace(*span, 201)
+    width = max(0.02, 0.9 * float(values.std()) * max(1, len(values)) ** -0.2)
+    weight = mass / mass.sum() if mass.sum() > 0 else np.full(len(values), 1.0 / len(values))
+    density = (weight[:, None] * np.exp(-0.5 * ((at - values[:, None]) / width) ** 2)).sum(axis=0)
+    if density.max() > 0:
+        axes.fill_between(at, line, line - 0.48 * density / density.max(), color=colour, alpha=0.35, lw=0)
+    # Golden-ratio steps scatter the points evenly, and the same way every time.
+    jitter = (np.arange(len(values)) * 0.618034) % 1.0
+    axes.plot(
+        values,
+        line + 0.06 + 0.22 * jitter,
+        ls="",
+        marker=marker,
+        ms=2.6,
+        color=colour,
+        alpha=0.75,
+        mew=0,
+        rasterized=len(values) > 1500,
+    )
+
+
+def _summary(axes: Axes, line: int, electrodes: Any, electrode: str, cycle: float) -> None:
+    here = electrodes[(words(electrodes, "electrode_id") == electrode) & _same(column(electrodes, "cycle"), cycle)]
+    for mean, low, high, coulometric in zip(
+        *(column(here, name) for name in ("soc_mean", "soc_ci_low", "soc_ci_high", "soc_coulometric")), strict=True
+    ):
+        if np.isfinite(low) and np.isfinite(high):
+            axes.plot([low, high], [line, line], color=INK, lw=2.2, solid_capstyle="butt", zorder=4)
+        if np.isfinite(mean):
+            axes.plot(mean, line, marker="o", ms=5, color="white", mec=INK, mew=1.3, zorder=5)
+        if np.isfinite(coulometric):
+            axes.plot(coulometric, line - 0.05, marker="|", ms=15, mew=1.8, color=COLOURS[1], zorder=6)
+
+
+def _same(values: Floats, wanted: float) -> NDArray[np.bool_]:
+    return values == wanted if np.isfinite(wanted) else ~np.isfinite(values)
+
+
+PANELS = (
+    ("state of charge", "soc_mean", "soc_ci_low", "soc_ci_high"),
+    ("spread between particles (SD)", "sd_inter", None, None),
+    ("spread within particles (SD)", "sd_intra", None, None),
+    ("active fraction", "active_fraction", "active_ci_low", "active_ci_high"),
+)
+
+
+def trends(evidence: Evidence) -> Picture | Absent:
+    """Electrode means, spreads and active fractions over cycles, one line per electrode."""
+    title = "Over cycles"
+    table = evidence.table("electrodes")
+    cycle = column(table, "cycle")
+    if not len(table) or not np.isfinite(cycle).any():
+        return Absent("F12", title, "No electrode has been summarised, or no cycle is known.")
+    names = sorted(set(words(table, "electrode_id")))
+    styles = styles_of(names)
+    figure = blank(7.6, 5.2)
+    cells = np.ravel(figure.subplots(2, 2))
+    far = np.ptp(cycle[np.isfinite(cycle)]) or 1.0
+    for axes, (label, value, low, high) in zip(cells, PANELS, strict=True):
+        for i, name in enumerate(names):
+            here = np.flatnonzero(words(table, "electrode_id") == name)
+            here = here[np.argsort(cycle[here], kind="stable")]
+            # Beside one another, or intervals at one cycle hide each other.
+            x = cycle[here] + far * 0.012 * (i - 0.5 * (len(names) - 1)) * min(1.0, 8.0 / len(names))
+            y, style = column(table, value)[here], styles[name]
+            axes.plot(x, y, style.dash, marker=style.marker, color=style.colour, label=name)
+            if low is not None and high is not None:
+                limits = column(table, low)[here], column(table, high)[here]
+                axes.vlines(x, *limits, color=style.colour, lw=0.9)
+        axes.set(xlabel="cycle", ylabel=label)
+        if value == "soc_mean":
+            axes.plot([], [], " ")
+    if len(names) <= 16:
+        figure.legend(*cells[0].get_legend_handles_labels(), loc="outside upper center", ncols=min(8, len(names)))
+    return Picture(
+        "F12-cycles",
+        title,
+        "One line per electrode; upright lines are 95 % intervals. Standard deviations are free of measurement noise.",
+        f"Four panels over cycle for {len(names)} electrodes: state of charge, spread between and within particles, and "
+        "active fraction.",
+        "svg",
+        as_svg(figure),
+        ("electrodes",),
+    )

@@ -1,0 +1,257 @@
+"""F3: what each region looks like to both microscopes, on one scale of length and one of state of charge."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from storage.output import Output
+from stxmdist.report.canvas import INK, Absent, Picture, as_png, blank
+from stxmdist.report.evidence import Evidence, label_of, number, numbers
+from stxmdist.report.maps import SOC_MAP, Map, coarsened, draw_map, limits_of, map_of, nice_length
+
+COLUMNS = (
+    "STXM optical density",
+    "STXM state of charge",
+    "ptychography amplitude",
+    "ptychography phase",
+    "ptychography state of charge",
+)
+
+
+@dataclass
+class Region:
+    """The maps of one field of view."""
+
+    title: str
+    maps: dict[str, Map] = field(default_factory=dict)
+    outlines: Any = None
+    """(Y, X) labels of the wide-field particles, coarse"""
+    field_of_ptychography: tuple[Any, Any] | None = None
+    """Corners (y, x) of the ptychography field in wide-field coordinates, um"""
+    registered: bool = False
+    half_period_nm: float = float("nan")
+    energies_ev: tuple[float, float] = (float("nan"), float("nan"))
+    """Of the optical density and of the complex image"""
+
+
+def gallery(evidence: Evidence, most_regions: int = 12, longest: int = 320) -> Picture | Absent:
+    """Optical density and state of charge of each region, with amplitude, phase and state of charge of ptychography."""
+    title = "Cross-modal gallery"
+    rows = [row for row in evidence.scans if evidence.has("fit", row["scan_id"])]
+    if not rows:
+        return Absent("F3", title, "No scan has a map of state of charge.")
+    by_region: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        by_region.setdefault(str(row.get("pair_id") or row["scan_id"]), {}).setdefault(row["modality"], row)
+    chosen = list(by_region.values())
+    shown = [_region(evidence, pair, longest) for pair in _spread(chosen, most_regions)]
+    content = _draw(shown)
+    more = f" {len(chosen) - len(shown)} of {len(chosen)} regions are not drawn." if len(chosen) > len(shown) else ""
+    frc = [f"{region.title}: {region.half_period_nm:.0f} nm" for region in shown if np.isfinite(region.half_period_nm)]
+    return Picture(
+        "F3-gallery",
+        title,
+        "Each row is one region. Optical density and phase are those of the energy that shows most contrast. All states "
+        "of charge share one scale, 0 discharged to 1 charged. Thin lines are outlines of particles, the frame is the field of "
+        "ptychography (solid: registered on the wide-field image; dotted: by the stages' coordinates only). Pale grey: "
+        "no particle; hatched: masked, see the classes in the ledger. "
+        + ("Half-bit FRC half-period, median over tiles and energies: " + "; ".join(frc) + "." if frc else "")
+        + more,
+        f"Maps of {len(shown)} regions: " + ", ".join(COLUMNS) + ".",
+        "png",
+        content,
+        ("particles", "pairs"),
+    )
+
+
+def _spread(pairs: list[Any], most: int) -> list[Any]:
+    """At most so many of a list, evenly taken."""
+    if len(pairs) <= most:
+        return pairs
+    return [pairs[round(i)] for i in np.linspace(0, len(pairs) - 1, most)]
+
+
+def _region(evidence: Evidence, pair: Mapping[str, Mapping[str, Any]], longest: int) -> Region:
+    region = Region(label_of(next(iter(pair.values()))))
+    stxm_od = complex_ev = float("nan")
+    if "stxm" in pair:
+        stxm_od = _stxm(evidence, pair["stxm"]["scan_id"], region, longest)
+    if "ptychography" in pair:
+        scan_id = pair["ptychography"]["scan_id"]
+        complex_ev = _ptychography(evidence, scan_id, region, longest)
+        region.half_period_nm = half_period_nm(evidence, scan_id)
+        if "stxm" in pair:
+            _place(evidence, scan_id, region)
+    region.energies_ev = (stxm_od, complex_ev)
+    return region
+
+
+def _stxm(evidence: Evidence, scan_id: str, region: Region, longest: int) -> float:
+    energy_ev = float("nan")
+    absorbance = evidence.output("absorbance", scan_id)
+    if absorbance is not None:
+        energy = strongest_energy(evidence, scan_id)
+        energy_ev = float(absorbance.read("energy_ev")[energy])
+        plane = absorbance.read("optical_density", (energy, slice(None), slice(None)))
+        region.maps[COLUMNS[0]] = map_of(plane, absorbance, longest)
+    soc = soc_map(evidence, scan_id, longest)
+    if soc is not None:
+        region.maps[COLUMNS[1]] = soc
+    segment = evidence.output("segment", scan_id)
+    if segment is not None:
+        region.outlines = coarsened((segment.read("labels") > 0).astype(np.float32), longest)
+    return energy_ev
+
+
+def _ptychography(evidence: Evidence, scan_id: str, region: Region, longest: int) -> float:
+    stitch, absorbance = evidence.output("stitch", scan_id), evidence.output("absorbance", scan_id)
+    energy = strongest_energy(evidence, scan_id)
+    energy_ev = float("nan")
+    if absorbance is not None:
+        energy_ev = float(absorbance.read("energy_ev")[energy])
+        # With the gauge fixed: the beam beside particles has amplitude 1 and phase 0.
+        od = absorbance.read("optical_density", (energy, slice(None), slice(None)))
+        region.maps[COLUMNS[2]] = map_of(np.exp(-0.5 * od), absorbance, longest)
+        del od
+        if "phase" in absorbance.arrays():
+            phase = absorbance.read("phase", (energy, slice(None), slice(None)))
+            region.maps[COLUMNS[3]] = map_of(phase, absorbance, longest)
+    elif stitch is not None:
+        region.maps[COLUMNS[2]], region.maps[COLUMNS[3]] = object_maps(stitch, longest)
+    soc = soc_map(evidence, scan_id, longest)
+    if soc is not None:
+        region.maps[COLUMNS[4]] = soc
+    return energy_ev
+
+
+def object_maps(stitch: Output, longest: int, energy: int = 0) -> tuple[Map, Map]:
+    """Amplitude and phase (rad) of a stitched object at one energy."""
+    plane = stitch.read("object", (energy, slice(None), slice(None)))
+    amplitude = map_of(np.abs(plane), stitch, longest)
+    return amplitude, map_of(np.angle(plane), stitch, longest)
+
+
+def soc_map(evidence: Evidence, scan_id: str, longest: int) -> Map | None:
+    """State of charge with the classes that belong to it."""
+    fit, segment = evidence.output("fit", scan_id), evidence.output("segment", scan_id)
+    if fit is None:
+        return None
+    classes = (segment if segment is not None and "mask_class" in segment.arrays() else fit).read("mask_class")
+    return map_of(fit.read("soc"), fit, longest, classes)
+
+
+def strongest_energy(evidence: Evidence, scan_id: str) -> int:
+    """The measured energy at which particles absorb most."""
+    align = evidence.output("align", scan_id)
+    if align is None:
+        return 0
+    mean = align.read("mean_od")
+    return int(np.nanargmax(mean)) if np.isfinite(mean).any() else 0
+
+
+def half_period_nm(evidence: Evidence, scan_id: str) -> float:
+    """Half-bit half-period of a ptychography scan, the median over tiles and energies; NaN where not known."""
+    quality = evidence.quality("reconstruct", scan_id)
+    half = numbers(quality.get("half_bit_half_period_px")).ravel()
+    pixel = numbers(quality.get("pixel_nm")).ravel()
+    half = half[np.isfinite(half)]
+    return float(np.median(half) * pixel.mean()) if half.size and pixel.size else float("nan")
+
+
+def _place(evidence: Evidence, scan_id: str, region: Region) -> None:
+    """The outline of the ptychography field on the wide-field image."""
+    moving = region.maps.get(COLUMNS[4]) or region.maps.get(COLUMNS[2])
+    if moving is None:
+        return
+    left, right, bottom, top = moving.extent
+    y, x = np.array([bottom, bottom, top, top, bottom]), np.array([left, right, right, left, left])
+    found = evidence.quality("register", scan_id)
+    matrix = numbers(found.get("matrix_um"))
+    if found.get("accepted") and matrix.shape == (2, 3):
+        y, x = matrix[:, :2] @ np.stack([y, x]) + matrix[:, 2:]
+        region.registered = True
+    region.field_of_ptychography = (y, x)
+
+
+def _draw(regions: list[Region]) -> bytes:
+    columns = [name for name in COLUMNS if any(name in region.maps for region in regions)]
+    columns = columns or list(COLUMNS[:2])
+    figure = blank(0.6 + 2.25 * len(columns), 0.95 + 2.3 * len(regions))
+    cells = figure.subplots(len(regions), len(columns), squeeze=False)
+    scales = {name: limits_of([r.maps[name] for r in regions if name in r.maps]) for name in columns}
+    for name in columns:
+        if "state of charge" in name:
+            scales[name] = (0.0, 1.0)
+    narrowest = min((m.width_um for r in regions for m in r.maps.values()), default=1.0)
+    bar = nice_length(narrowest)
+    shown: dict[str, Any] = {}
+    for line, region in zip(cells, regions, strict=True):
+        for axes, name in zip(line, columns, strict=True):
+            if name not in region.maps:
+                axes.axis("off")
+                axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes, color="#777777")
+                continue
+            low, high = scales[name]
+            cmap = SOC_MAP if "state of charge" in name else "cividis" if "phase" in name else "gray"
+            if name == COLUMNS[0]:
+                cmap = "gray_r"
+            shown[name] = draw_map(axes, region.maps[name], cmap=cmap, low=low, high=high, bar_um=bar)
+            if name in COLUMNS[:2]:
+                _overlay(axes, region, region.maps[name])
+        _name_row(line[0], region)
+    for axes, name in zip(cells[0], columns, strict=True):
+        axes.set_title(
+            name.replace("ptychography ", "ptychography\n").replace("STXM ", "STXM\n"), loc="center", fontsize=8.5
+        )
+    for j, name in enumerate(columns):
+        if name in shown:
+            extend = "both" if "state of charge" in name else "neither"
+            unit = {"optical density": "ln units", "phase": "rad"}.get(name.split(" ", 1)[1], "")
+            figure.colorbar(
+                shown[name],
+                ax=list(cells[:, j]),
+                location="bottom",
+                shrink=0.85,
+                aspect=22,
+                extend=extend,
+                label=name.split(" ", 1)[1] + (f" ({unit})" if unit else ""),
+            )
+    return as_png(figure)
+
+
+def _name_row(axes: Axes, region: Region) -> None:
+    parts = [region.title.replace(", ", "\n", 1)]
+    stxm_ev, complex_ev = region.energies_ev
+    known = sorted({f"{ev:.1f} eV" for ev in (stxm_ev, complex_ev) if np.isfinite(number(ev))})
+    parts += known
+    axes.text(
+        -0.06,
+        0.5,
+        "\n".join(parts),
+        transform=axes.transAxes,
+        rotation=90,
+        ha="right",
+        va="center",
+        multialignment="center",
+        fontsize=8,
+        color=INK,
+    )
+
+
+def _overlay(axes: Axes, region: Region, image: Map) -> None:
+    if region.outlines is not None and region.outlines.shape == image.values.shape and (region.outlines > 0.5).any():
+        axes.contour(
+            image.x_um,
+            image.y_um,
+            region.outlines,
+            levels=[0.5],
+            colors="black" if image is region.maps.get(COLUMNS[1]) else "#D55E00",
+            linewidths=0.5,
+        )
+    if region.field_of_ptychography is not None:
+        y, x = region.field_of_ptychography
+        axes.plot(x, y, color="black", lw=2.2, solid_joinstyle="miter")
+        axes.plot(x, y, color="white", lw=1.1, ls="-" if region.registered else ":")

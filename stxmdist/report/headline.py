@@ -1,0 +1,107 @@
+"""The first paragraph: what was measured, and the main number with its interval."""
+
+import numpy as np
+
+from stxmdist.report.design import str_order
+from stxmdist.report.distributions import analysed
+from stxmdist.report.evidence import Evidence, column, number, words
+from stxmdist.report.tables import figure_of, interval_of, probability_of
+
+
+def headline(evidence: Evidence) -> list[str]:
+    """Sentences, the most important first to be read."""
+    said = []
+    if evidence.simulated:
+        said.append("These data are simulated: nothing here was measured.")
+    said += [_measured(evidence), *_main(evidence), *_spread(evidence)]
+    return said
+
+
+def _measured(evidence: Evidence) -> str:
+    if not evidence.scans:
+        return "The campaign has no usable scans."
+    electrodes = {row["electrode_id"] for row in evidence.scans}
+    conditions = {
+        str(str_order((number(row.get("cycle")), number(row.get("c_rate")), str(row.get("direction") or ""))))
+        for row in evidence.scans
+    }
+    fitted = [row for row in evidence.scans if evidence.has("fit", row["scan_id"])]
+    stxm = sum(row["modality"] == "stxm" for row in fitted)
+    particles = analysed(evidence)
+    found = len(evidence.table("particles"))
+    text = (
+        f"{_count(len(electrodes), 'electrode')} in {_count(len(conditions), 'condition')}: of "
+        f"{_count(len(evidence.scans), 'scan')}, {stxm} wide-field and {len(fitted) - stxm} ptychography scans gave maps of "
+        f"state of charge; {_count(len(particles), 'wide-field particle')} enter the statistics"
+    )
+    return text + (f" ({found} particles were found in all scans)." if found else ".")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _main(evidence: Evidence) -> list[str]:
+    """The primary effect where there is one, else the mean of the electrodes."""
+    table = evidence.table("effects")
+    if len(table):
+        chosen = (words(table, "endpoint") == "soc_mean") & (words(table, "term") == "cycle")
+        here = table[chosen & np.isfinite(column(table, "estimate"))]
+        rows = here.to_dict("records")
+        tested = next((row for row in rows if str(row["method"]).startswith("t on")), None)
+        if tested is not None:
+            exact = next((row for row in rows if "exact" in str(row["method"])), None)
+            estimate, low, high = (100 * number(tested[key]) for key in ("estimate", "ci_low", "ci_high"))
+            text = (
+                f"Over 100 cycles the mean state of charge changed by {interval_of(estimate, low, high)}, "
+                f"95 % interval over {_count(int(tested['n_electrodes']), 'electrode')}"
+            )
+            text += f"; p {_probability(tested['p'])} by t" if np.isfinite(number(tested["p"])) else ""
+            if exact is not None and np.isfinite(number(exact["p"])):
+                text += (
+                    f", {_probability(exact['p'])} by the exact test, whose smallest attainable p with so many electrodes "
+                    f"is {probability_of(exact['p_min_attainable'])}"
+                )
+            return [text + "."]
+    electrodes = evidence.table("electrodes")
+    means = column(electrodes, "soc_mean")
+    known = np.flatnonzero(np.isfinite(means))
+    if known.size == 1:
+        row = electrodes.iloc[known[0]]
+        interval = interval_of(row["soc_mean"], row["soc_ci_low"], row["soc_ci_high"])
+        return [f"The mean state of charge by mass is {interval}, 95 % interval within one electrode in one condition."]
+    if known.size:
+        low, high = means[known].min(), means[known].max()
+        return [
+            f"Mean states of charge of the electrodes lie between {figure_of(low)} and {figure_of(high)}; no effect could be "
+            "tested."
+        ]
+    return ["Nothing could be inferred: no particle has a state of charge. The ledger says what stopped each scan."]
+
+
+def _probability(p: object) -> str:
+    text = probability_of(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _spread(evidence: Evidence) -> list[str]:
+    table = evidence.table("variance")
+    shares = {
+        name: (share, low, high)
+        for name, share, low, high in zip(
+            words(table, "component"), *(column(table, key) for key in ("share", "ci_low", "ci_high")), strict=True
+        )
+        if np.isfinite(share)
+    }
+    named = {
+        "intra": "lies within particles",
+        "particle": "between particles of a region",
+        "electrode": "between electrodes",
+    }
+    parts = []
+    for name, what in named.items():
+        if name in shares:
+            share, low, high = (100 * value for value in shares[name])
+            interval = f" ({low:.0f} to {high:.0f})" if np.isfinite(low) and np.isfinite(high) else ""
+            parts.append(f"{share:.0f} %{interval} {what}")
+    return [f"Of the variance of state of charge, {', '.join(parts)}."] if parts else []

@@ -1,0 +1,151 @@
+"""Maps: pictures of the sample with a scale bar, where what is not known is grey and hatched, never zero."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from storage.output import Output
+from stxmdist.arrays import MaskClass
+from stxmdist.report.canvas import MASKED, PALE
+
+Floats = NDArray[np.floating[Any]]
+
+SOC_MAP = "viridis"
+"""One map and one scale for states of charge in the whole report."""
+
+UNTRUSTED = (
+    MaskClass.thick,
+    MaskClass.low_count,
+    MaskClass.missing,
+    MaskClass.saturated,
+    MaskClass.outside,
+    MaskClass.poor_fit,
+)
+
+
+@dataclass(frozen=True)
+class Map:
+    """One image (Y, X), small enough for a page."""
+
+    values: Floats
+    """NaN where nothing is known"""
+    y_um: Floats
+    x_um: Floats
+    masked: NDArray[np.bool_] | None = None
+    """Where a number may exist that is not to be trusted"""
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Outer edges of the first and last pixels, um: left, right, bottom, top as the arrays run."""
+        (left, right), (bottom, top) = (_edges(axis) for axis in (self.x_um, self.y_um))
+        return left, right, bottom, top
+
+    @property
+    def width_um(self) -> float:
+        """Breadth of the field."""
+        left, right, _, _ = self.extent
+        return abs(right - left)
+
+
+def _edges(axis: Floats) -> tuple[float, float]:
+    half = 0.5 * (axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 0.5
+    return float(axis[0] - half), float(axis[-1] + half)
+
+
+def coarsened(values: NDArray[Any], longest: int) -> NDArray[Any]:
+    """Means (NaN left out) of square blocks of pixels, as many as bring (Y, X) below ``longest``; a rest is cut off."""
+    step = -(-max(values.shape) // longest)
+    if step <= 1:
+        return values
+    ny, nx = (max(1, n // step) for n in values.shape)
+    step_y, step_x = min(step, values.shape[0]), min(step, values.shape[1])
+    blocks = values[: ny * step_y, : nx * step_x].reshape(ny, step_y, nx, step_x)
+    known = np.isfinite(blocks)
+    total = np.where(known, blocks, 0).sum(axis=(1, 3))
+    n = known.sum(axis=(1, 3))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(n > 0, total / n, np.nan), dtype=np.float32)
+
+
+def map_of(values: NDArray[Any], output: Output, longest: int, classes: NDArray[np.uint8] | None = None) -> Map:
+    """A map of an array (Y, X) on the axes of its output, made coarse enough for a page.
+
+    With ``classes``, pixels of no particle are left empty and those that are not to be trusted are masked.
+    """
+    y_um, x_um = output.read("y_um"), output.read("x_um")
+    masked = None
+    if classes is not None:
+        untrusted = np.isin(classes, UNTRUSTED)
+        shown = np.where(untrusted | (classes == MaskClass.background), np.nan, values)
+        share = coarsened(untrusted.astype(np.float32), longest)
+        masked = share > 0.5
+        values = shown
+    small = coarsened(np.asarray(values, dtype=np.float32), longest)
+    return Map(small, coarse_axis(y_um, small.shape[0]), coarse_axis(x_um, small.shape[1]), masked)
+
+
+def coarse_axis(axis: Floats, n: int) -> Floats:
+    """Centres of ``n`` blocks of an axis."""
+    step = len(axis) // n
+    return np.asarray(axis[: n * step].reshape(n, step).mean(axis=1))
+
+
+def draw_map(axes: Axes, image: Map, *, cmap: str, low: float, high: float, bar_um: float) -> Any:
+    """Draw a map with its scale bar; returns what a colour bar wants."""
+    axes.set_facecolor(PALE)
+    shown = axes.imshow(
+        image.values, origin="lower", extent=image.extent, cmap=cmap, vmin=low, vmax=high, interpolation="nearest"
+    )
+    if image.masked is not None and image.masked.any() and min(image.masked.shape) > 1:
+        axes.contourf(
+            image.x_um,
+            image.y_um,
+            image.masked.astype(float),
+            levels=[0.5, 1.5],
+            colors=[MASKED],
+            hatches=["////"],
+            corner_mask=False,
+        )
+    left, right, bottom, top = image.extent
+    axes.set_xlim(min(left, right), max(left, right))
+    axes.set_ylim(min(bottom, top), max(bottom, top))
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+    scale_bar(axes, bar_um)
+    return shown
+
+
+def scale_bar(axes: Axes, length_um: float) -> None:
+    """A bar of ``length_um`` in the lower left corner, readable on any ground."""
+    (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
+    x, y = x0 + 0.05 * (x1 - x0), y0 + 0.05 * (y1 - y0)
+    outline = [patheffects.withStroke(linewidth=2.5, foreground="white")]
+    axes.add_patch(
+        Rectangle((x, y), length_um, 0.018 * (y1 - y0), facecolor="black", edgecolor="white", linewidth=0.7, zorder=5)
+    )
+    text = f"{length_um:g} µm" if length_um >= 0.1 else f"{length_um * 1e3:g} nm"
+    axes.text(x, y + 0.035 * (y1 - y0), text, fontsize=7.5, color="black", path_effects=outline, va="bottom", zorder=6)
+
+
+def nice_length(width_um: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is at most a third of a field."""
+    wanted = max(width_um, 1e-9) / 3.0
+    power = 10.0 ** np.floor(np.log10(wanted))
+    return float(max(factor * power for factor in (1.0, 2.0, 5.0) if factor * power <= wanted * (1 + 1e-9)))
+
+
+def limits_of(images: list[Map], low: float = 1.0, high: float = 99.0) -> tuple[float, float]:
+    """Percentiles over all images together, so that they share one scale; 0 and 1 where nothing is known."""
+    finite = [image.values[np.isfinite(image.values)] for image in images]
+    together = np.concatenate(finite) if finite else np.zeros(0)
+    if not together.size:
+        return 0.0, 1.0
+    bottom, top = (float(v) for v in np.percentile(together, (low, high)))
+    return (bottom, top) if top > bottom else (bottom - 0.5, bottom + 0.5)

@@ -1,0 +1,167 @@
+"""Report: all that is published of a campaign becomes figures and one HTML page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storage.publication import Publication
+from storage.tables import publish_folder
+from stxmdist import __version__
+from stxmdist.campaign.scan import COLUMNS, Scan
+from stxmdist.runner.perform import Outcome
+from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
+from stxmdist.stages import CAMPAIGN, STAGES
+from stxmdist.stages.infer import exclusions
+from stxmdist.stages.spectral_model import references_of
+from stxmdist.stages.survey import Survey
+from stxmdist.stages.writing import ShardWriter
+
+NAME = "report"
+VERSION = 1
+
+FOLDER = "report"
+"""Inside the output: what the store's link shows."""
+
+DRAWING_BYTES = 150_000_000
+"""What matplotlib holds for the largest figure, the gallery, beside the one image that is read."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is drawn; the tables beside always hold everything."""
+
+    most_regions: int = 12
+    """Regions in the gallery"""
+    most_previews: int = 24
+    """Scans that were read and not fitted"""
+    picture_px: int = 320
+    """Longest side of a map on the page"""
+
+
+def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+    """Whatever is published: a report is made of what there is, and says what is missing."""
+    return tuple((stage, name) for stage, name in _published(survey) if name == CAMPAIGN or name in survey.scans)
+
+
+def concerns(survey: Survey, scan_id: str) -> bool:
+    """The campaign as a whole."""
+    return scan_id == CAMPAIGN
+
+
+def identity(survey: Survey, scan_id: str) -> Any:
+    """The campaign's name and rows, what is published, and the reasons for what is not."""
+    about = _about(survey)
+    return {key: about[key] for key in ("name", "scans", "excluded", "exclusions", "published", "seed")}
+
+
+def plan(survey: Survey, options: Options) -> Plan:
+    """One unit: the page."""
+    # Imported here: it knows the cluster, which a worker that draws does not need.
+    from stxmdist.stages.execute import software_versions
+
+    index = _about(survey) | {"software": software_versions()}
+    pixels = max((_pixels(survey, scan_id) for scan_id in survey.scans), default=0)
+    n = len(survey.scans)
+    unit = survey.unit(
+        NAME,
+        CAMPAIGN,
+        "page",
+        index=index,
+        estimate=Estimate(5_000_000, peak_bytes=DRAWING_BYTES + pixels * 24, core_seconds=8.0 + 0.8 * min(n, 100)),
+    )
+    return Plan((unit,))
+
+
+def _pixels(survey: Survey, scan_id: str) -> int:
+    """About the pixels of the largest image of a scan."""
+    recording = survey.recordings[scan_id]
+    if survey.scans[scan_id].modality == "stxm":
+        stxm = survey.stxm(scan_id)
+        return len(stxm.y_um) * len(stxm.x_um)
+    # A diffraction frame's window moves by a fraction of itself: positions times a quarter of its pixels is generous.
+    rows, columns = survey.ptychography(scan_id).frame_shape
+    return int(rows * columns * (4 + recording.positions_um.shape[1] / 4))  # type: ignore[union-attr]
+
+
+def _about(survey: Survey) -> dict[str, Any]:
+    """What the page needs of the campaign beside the store."""
+    campaign = survey.campaign
+    return {
+        "name": campaign.name,
+        "seed": campaign.seed,
+        "scans": [_row(scan) for scan in campaign.scans],
+        "excluded": [_row(scan) for scan in campaign.excluded],
+        "exclusions": exclusions(survey) + _of_infer(survey),
+        "published": [[stage, name, digest] for (stage, name), digest in _published(survey).items()],
+        "references": {scan_id: references_of(survey, scan_id) for scan_id in survey.scans},
+    }
+
+
+def _row(scan: Scan) -> dict[str, Any]:
+    return {name: getattr(scan, name) for name in COLUMNS} | {"file": scan.file.name}
+
+
+def _of_infer(survey: Survey) -> list[dict[str, Any]]:
+    """Why there are no tables, where inference itself failed."""
+    set_aside = survey.output("infer", CAMPAIGN).quarantined()
+    return [
+        {"what": "unit", "scan_id": CAMPAIGN, "stage": "infer", "where": name, "why": Refusal(**why).sentence, "n": 1}
+        for name, why in set_aside.items()
+    ]
+
+
+def _published(survey: Survey) -> dict[tuple[str, str], str]:
+    """(stage, scan) to digest of every output that is published as it is planned now.
+
+    Scans that a run was told to leave alone (``--scan``) keep what was published of them, with its digest.
+    """
+    refused = {refusal.scan_id for refusal in survey.refusals}
+    left_alone = {scan.scan_id for scan in survey.campaign.scans} - set(survey.scans) - refused
+    found: dict[tuple[str, str], str] = {}
+    for stage in STAGES:
+        if stage == NAME:
+            continue
+        publication = None if survey.foretell else survey.store.publication(stage)
+        # The module is asked per scan: reconstruct, stitch and register concern only some.
+        concerned = [name for name in survey.scans if stage != "infer" and STAGES[stage].concerns(survey, name)]
+        for name in [*concerned, *([CAMPAIGN] if stage == "infer" else [])]:
+            if survey.foretell or _is_published(publication, name, survey.digest(stage, name)):
+                found[stage, name] = survey.digest(stage, name)
+        for name in sorted(left_alone):
+            if publication is not None and name in publication.scans and publication.scans[name].state == "done":
+                found[stage, name] = publication.scans[name].digest
+    return found
+
+
+def _is_published(publication: Publication | None, name: str, digest: str) -> bool:
+    scan = publication.scans.get(name) if publication is not None else None
+    return scan is not None and scan.state == "done" and scan.digest == digest
+
+
+def work(unit: Unit) -> Outcome:
+    """Draw every figure and write the page, one image in memory at a time."""
+    # Drawing is imported by the worker that draws, not by those who plan.
+    from stxmdist.report.canvas import Picture
+    from stxmdist.report.evidence import Evidence
+    from stxmdist.report.page import render, sections
+
+    options: Options = unit.options
+    evidence = Evidence.of(unit)
+    parts = sections(evidence, options.most_regions, options.most_previews, options.picture_px)
+    page = render(evidence, parts, __version__).encode()
+    write = ShardWriter(unit)
+    files = {f"{FOLDER}/index.html": page}
+    pictures = [item for section in parts for item in section.items if isinstance(item, Picture)]
+    files |= {f"{FOLDER}/{picture.file}": picture.content for picture in pictures}
+    for name, content in files.items():
+        write.keep(write.output.path / write.output.put(name, content))
+    return write.outcome(
+        {"figures": len(pictures), "page_bytes": len(page), "names": [picture.name for picture in pictures]}
+    )
+
+
+def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+    """Show the page."""
+    if CAMPAIGN in receipts:
+        publish_folder(survey.store, NAME, survey.output(NAME, CAMPAIGN).path / FOLDER)
+    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
