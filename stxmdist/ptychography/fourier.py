@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 PAD = 8
 """Pixels of zeros before and after each row of a buffer: rows a power of two long share cache lines and cost a third
-more.
-"""
+more, and a sub-pixel shift reads beyond the window."""
+PAD_ROWS = 3
+"""Rows of zeros above and below, for the same shift."""
 
 _PLANNING = threading.Lock()  # FFTW's planner, and the wisdom it gathers, belong to the whole process
 
@@ -36,7 +37,7 @@ class Transform:
     buffer: NDArray[np.complex64]
     """(MODE, QY, QX) complex64, the middle of ``padded``"""
     padded: NDArray[np.complex64]
-    """(MODE, QY, QX + 2 PAD) complex64; the margins are zero and stay so"""
+    """(MODE, QY + 2 PAD_ROWS, QX + 2 PAD) complex64; the margins are zero and stay so"""
     forward: Callable[[], Any]
     """buffer <- sum over Y, X of buffer exp(-2 pi i (...)), zero frequency at [0, 0]"""
     backward: Callable[[], Any]
@@ -62,15 +63,25 @@ def transform(shape: tuple[int, int, int], library: str | None = None) -> Transf
     return _fftw(shape) if library == "fftw" else _scipy(shape)
 
 
+def inside(padded: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """The (MODE, QY, QX) middle of padded memory."""
+    return padded[:, PAD_ROWS:-PAD_ROWS, PAD:-PAD]
+
+
+def padded_copy(values: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """(MODE, QY, QX) with margins of zeros around."""
+    return np.pad(values, ((0, 0), (PAD_ROWS, PAD_ROWS), (PAD, PAD)))
+
+
 def _padded(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    return shape[0], shape[1], shape[2] + 2 * PAD
+    return shape[0], shape[1] + 2 * PAD_ROWS, shape[2] + 2 * PAD
 
 
 def _scipy(shape: tuple[int, int, int]) -> Transform:
     from scipy.fft import fft2, ifft2
 
     padded = np.zeros(_padded(shape), np.complex64)
-    buffer = padded[:, :, PAD:-PAD]
+    buffer = inside(padded)
 
     def forward() -> None:
         buffer[...] = fft2(buffer, axes=(-2, -1), workers=1)
@@ -85,7 +96,7 @@ def _fftw(shape: tuple[int, int, int]) -> Transform:
     import pyfftw
 
     padded = pyfftw.zeros_aligned(_padded(shape), "complex64")
-    buffer = padded[:, :, PAD:-PAD]
+    buffer = inside(padded)
     with _PLANNING:
         before = pyfftw.export_wisdom()
         pyfftw.forget_wisdom()

@@ -23,57 +23,66 @@ TAPS = 6
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
+_ROWS = 3
+"""``fourier.PAD_ROWS``"""
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 
 
 @compiled
-def _blend_columns(source: Floats, weights: Floats, first: int, out: Floats) -> None:
-    # out(u) = sum over taps of weights[tap] source(u + first + tap); slices, because an index that might be negative
-    # keeps the compiler from vectorising.
-    start = _EDGE + 2 * first
-    row = source[start : start + out.shape[0] + 2 * TAPS]
+def _blend(source: Floats, weights: Floats, start: int, step: int, out: Floats) -> None:
+    # out[k] = sum over taps of weights[tap] source[start + k + tap * step] along whole padded images laid flat. Slices,
+    # because an index that might be negative keeps the compiler from vectorising.
+    count = out.shape[0]
+    a, b, c = source[start:], source[start + step :], source[start + 2 * step :]
+    d, e, f = source[start + 3 * step :], source[start + 4 * step :], source[start + 5 * step :]
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
-    for k in range(out.shape[0]):
-        out[k] = w0 * row[k] + w1 * row[k + 2] + w2 * row[k + 4] + w3 * row[k + 6] + w4 * row[k + 8] + w5 * row[k + 10]
-
-
-@compiled
-def _blend_rows(ring: Floats, weights: Floats, first: int, out: Floats) -> None:
-    # out = sum over taps of weights[tap] ring[first + tap], the ring's eight rows counted round.
-    a, b, c = ring[first & 7], ring[(first + 1) & 7], ring[(first + 2) & 7]
-    d, e, f = ring[(first + 3) & 7], ring[(first + 4) & 7], ring[(first + 5) & 7]
-    w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
-    for k in range(out.shape[0]):
+    for k in range(count):
         out[k] = w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
 
 
 @compiled
-def _fill_ring(source: Floats, row: int, weights: Floats, first: int, ring: Floats) -> None:
-    # The next row of the source, blended over columns; zeros beyond its end.
-    if row < source.shape[0]:
-        _blend_columns(source[row], weights, first, ring[row & 7])
-    else:
-        ring[row & 7][:] = _ZERO
+def _blend_onto(source: Floats, weights: Floats, start: int, step: int, out: Floats) -> None:
+    count = out.shape[0]
+    a, b, c = source[start:], source[start + step :], source[start + 2 * step :]
+    d, e, f = source[start + 3 * step :], source[start + 4 * step :], source[start + 5 * step :]
+    w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
+    for k in range(count):
+        out[k] += w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
 
 
 @compiled
-def shift_probe_adjoint(gradient: Floats, wy: Floats, wx: Floats, ring: Floats, probe: Floats) -> None:
-    """Adjoint of the sub-pixel shift of :func:`exit_waves`, added to the probe; both padded, ``ring`` (10, 2 QX) is
-    scratch.
+def shift_probe(probe: Floats, wy: Floats, wx: Floats, between: Floats, shifted: Floats) -> None:
+    """The probe moved by a fraction of a pixel, zero outside the window; what it leaves in the margins is not zero.
+
+    Parameters
+    ----------
+    probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (QY + 2 PAD_ROWS, ...) scratch
+    wy, wx : (TAPS,)
     """
-    modes, n, padded = probe.shape
-    width = padded - 2 * _EDGE
-    back_y, back_x, sum_ = wy[::-1], wx[::-1], ring[8]
+    modes, rows, padded = probe.shape
+    inner = (rows - 2 * _ROWS) * padded
+    first = _ROWS * padded
+    blended = between.reshape(-1)
     for mode in range(modes):
-        ring[5:8] = _ZERO
-        for row in range(-3, n):
-            _fill_ring(gradient[mode], row + 3, back_x, -2, ring)
-            if row >= 0:
-                _blend_rows(ring, back_y, row - 2, sum_)
-                target = probe[mode, row, _EDGE : _EDGE + width]
-                for k in range(width):
-                    target[k] += sum_[k]
+        _blend(probe[mode].reshape(-1), wy, 0, padded, blended[first : first + inner])
+        _blend(blended, wx, first - 6, 2, shifted[mode].reshape(-1)[first : first + inner])
+
+
+@compiled
+def shift_probe_adjoint(gradient: Floats, wy: Floats, wx: Floats, between: Floats, probe: Floats) -> None:
+    """Adjoint of :func:`shift_probe`, added to the probe; the gradient's margins must be zero, the probe's stay so."""
+    modes, rows, padded = probe.shape
+    inner = (rows - 2 * _ROWS) * padded
+    first = _ROWS * padded
+    back_y, back_x = wy[::-1].copy(), wx[::-1].copy()
+    blended = between.reshape(-1)
+    for mode in range(modes):
+        _blend(gradient[mode].reshape(-1), back_y, padded, padded, blended[first : first + inner])
+        _blend_onto(blended, back_x, first - 4, 2, probe[mode].reshape(-1)[first : first + inner])
+        for row in range(_ROWS, rows - _ROWS):
+            probe[mode, row, :_EDGE] = _ZERO
+            probe[mode, row, padded - _EDGE :] = _ZERO
 
 
 @compiled
@@ -96,7 +105,8 @@ def exit_waves(
     wy: Floats,
     wx: Floats,
     fractional: bool,
-    ring: Floats,
+    between: Floats,
+    lines: Floats,
     psi: Floats,
 ) -> None:
     """Exit waves psi = object's window times the probe moved by a fraction of a pixel.
@@ -104,29 +114,23 @@ def exit_waves(
     Parameters
     ----------
     object_ : (Y, 2 X)
-    probe, shifted, psi : (MODE, QY, 2 (QX + 2 PAD)); shifted and psi are written
+    probe, shifted, psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)); shifted and psi are written
     wy, wx : (TAPS,) interpolation weights, see ``operators.shift_weights``; not used unless ``fractional``
-    ring : (10, 2 QX) scratch; afterwards ring[9, 0] is the largest |O|^2 of the window
+    between : (QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) scratch
+    lines : (4, 2 QX) scratch; afterwards lines[3, 0] is the largest |O|^2 of the window
     """
-    modes, n, padded = psi.shape
+    modes, rows, padded = psi.shape
     width = padded - 2 * _EDGE
-    brightest = ring[9, : width // 2]
+    brightest = lines[3, : width // 2]
     brightest[:] = _ZERO
+    if fractional:
+        shift_probe(probe, wy, wx, between, shifted)
+    source = shifted if fractional else probe
     for mode in range(modes):
-        if fractional:
-            ring[5:8] = _ZERO
-            _fill_ring(probe[mode], 0, wx, -3, ring)
-            _fill_ring(probe[mode], 1, wx, -3, ring)
-        for row in range(n):
-            window = object_[row0 + row, 2 * column0 : 2 * column0 + width]
-            wave = psi[mode, row, _EDGE : _EDGE + width]
-            if fractional:
-                _fill_ring(probe[mode], row + 2, wx, -3, ring)
-                moved = shifted[mode, row, _EDGE : _EDGE + width]
-                _blend_rows(ring, wy, row - 3, moved)
-                _exit_row(window, moved, wave, brightest)
-            else:
-                _exit_row(window, probe[mode, row, _EDGE : _EDGE + width], wave, brightest)
+        for row in range(_ROWS, rows - _ROWS):
+            window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+            light, wave = source[mode, row, _EDGE : _EDGE + width], psi[mode, row, _EDGE : _EDGE + width]
+            _exit_row(window, light, wave, brightest)
     top = _ZERO
     for k in range(width // 2):
         top = max(top, brightest[k])
@@ -178,7 +182,7 @@ def _modulus_row_of_modes(
 
 
 @compiled
-def modulus(psi: Floats, frames: NDArray[Any], index: int, good: Floats, ring: Floats) -> float:
+def modulus(psi: Floats, frames: NDArray[Any], index: int, good: Floats, lines: Floats) -> float:
     """Give the far field the measured modulus, in place; returns sum (|F| - sqrt I)^2 over good pixels.
 
     The Fourier transforms around it are not normalised: their factors, the pixel count on the way in and its inverse on
@@ -186,19 +190,19 @@ def modulus(psi: Floats, frames: NDArray[Any], index: int, good: Floats, ring: F
 
     Parameters
     ----------
-    psi : (MODE, QY, 2 (QX + 2 PAD)) far field, zero frequency at [0, 0]
+    psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far field, zero frequency at [0, 0]
     frames : (POSITION, QY, QX) counts in the same order; good : (QY, QX) 1 or 0
     """
-    modes, n, padded = psi.shape
+    modes, rows, padded = psi.shape
     width = padded - 2 * _EDGE
-    pixels = np.float32(n * (width // 2))
+    pixels = np.float32((rows - 2 * _ROWS) * (width // 2))
     total = 0.0
-    for row in range(n):
-        counts, use = frames[index, row], good[row]
+    for row in range(_ROWS, rows - _ROWS):
+        counts, use = frames[index, row - _ROWS], good[row - _ROWS]
         if modes == 1:
             total += float(_modulus_row(psi[0, row, _EDGE : _EDGE + width], counts, use, pixels))
         else:
-            total += float(_modulus_row_of_modes(psi, row, counts, use, pixels, ring[8, : width // 2]))
+            total += float(_modulus_row_of_modes(psi, row, counts, use, pixels, lines[2, : width // 2]))
     return total / float(pixels)
 
 
@@ -255,11 +259,11 @@ def _gather_mode(object_: Floats, probe: Floats, psi: Floats, numerator: Floats,
 
 @compiled
 def _update_row_of_modes(
-    object_: Floats, probe: Floats, psi: Floats, row: int, steps: Floats, floor: float, ring: Floats
+    object_: Floats, probe: Floats, psi: Floats, row: int, steps: Floats, floor: float, lines: Floats
 ) -> None:
     width = object_.shape[0]
     half = width // 2
-    numerator, power, weight = ring[0], ring[1, :half], ring[2, :half]
+    numerator, power, weight = lines[0], lines[1, :half], lines[2, :half]
     step, slope, floor_p = steps[0], _ONE - steps[1], steps[1] * steps[2]
     probe_step, probe_slope = steps[3], _ONE - steps[4]
     numerator[:] = _ZERO
@@ -287,7 +291,8 @@ def update(
     wy: Floats,
     wx: Floats,
     fractional: bool,
-    ring: Floats,
+    between: Floats,
+    lines: Floats,
     steps: Floats,
 ) -> None:
     """Regularised PIE: object and probe step towards the revised exit waves psi, each from the other's old values.
@@ -299,15 +304,15 @@ def update(
     Parameters
     ----------
     steps : (5,) object step, object a, max sum |P|^2, probe step, probe a
-    ring : (10, 2 QX) as :func:`exit_waves` left it: ring[9, 0] is max |O|^2 of the window. psi is used up.
+    lines : (4, 2 QX) as :func:`exit_waves` left it: lines[3, 0] is max |O|^2 of the window. psi is used up.
     """
-    modes, n, padded = psi.shape
+    modes, rows, padded = psi.shape
     width = padded - 2 * _EDGE
-    floor = max(steps[4] * ring[9, 0], np.float32(1e-12))
+    floor = max(steps[4] * lines[3, 0], np.float32(1e-12))
     source = shifted if fractional else probe
     whole = modes == 1 and not fractional
-    for row in range(n):
-        window = object_[row0 + row, 2 * column0 : 2 * column0 + width]
+    for row in range(_ROWS, rows - _ROWS):
+        window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
         if whole:
             _update_row(window, probe[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor)
         elif modes == 1:
@@ -315,14 +320,14 @@ def update(
                 window, shifted[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor
             )
         else:
-            _update_row_of_modes(window, source, psi, row, steps, floor, ring)
+            _update_row_of_modes(window, source, psi, row, steps, floor, lines)
     if whole or steps[3] == _ZERO:
         return
     if fractional:
-        shift_probe_adjoint(psi, wy, wx, ring, probe)
+        shift_probe_adjoint(psi, wy, wx, between, probe)
     else:
         for mode in range(modes):
-            for row in range(n):
+            for row in range(_ROWS, rows - _ROWS):
                 here, change = probe[mode, row], psi[mode, row]
                 for k in range(padded):
                     here[k] += change[k]
@@ -337,7 +342,8 @@ def advance(
     corners: NDArray[np.int32],
     weights: Floats,
     fractional: NDArray[np.bool_],
-    ring: Floats,
+    between: Floats,
+    lines: Floats,
     steps: Floats,
     done: int,
     following: int,
@@ -351,11 +357,11 @@ def advance(
     if done >= 0:
         row, column = corners[done]
         wy, wx = weights[done]
-        update(object_, probe, shifted, psi, row, column, wy, wx, fractional[done], ring, steps)
+        update(object_, probe, shifted, psi, row, column, wy, wx, fractional[done], between, lines, steps)
     if following >= 0:
         row, column = corners[following]
         wy, wx = weights[following]
-        exit_waves(object_, probe, shifted, row, column, wy, wx, fractional[following], ring, psi)
+        exit_waves(object_, probe, shifted, row, column, wy, wx, fractional[following], between, lines, psi)
 
 
 @compiled

@@ -1,5 +1,6 @@
 """The PIE family: object and probe corrected pattern after pattern, in an order shuffled anew for each iteration."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from stxmdist.errors import InputError
 from stxmdist.ptychography import kernels, operators
-from stxmdist.ptychography.fourier import PAD, Transform, transform
+from stxmdist.ptychography.fourier import Transform, inside, padded_copy, transform
 from stxmdist.ptychography.probe import add_modes, mode_power, orthogonalise, scaled_probe
 from stxmdist.ptychography.problem import Complex, Problem, Reconstruction, check
 
@@ -111,7 +112,7 @@ class _Scan(NamedTuple):
 class _State:
     object_: Complex
     probe: Complex
-    """Padded, (MODE, QY, QX + 2 PAD)"""
+    """Padded as the transforms' buffer is"""
     error: float = np.inf
 
     def copy(self) -> "_State":
@@ -126,11 +127,13 @@ class _State:
 class _Workspace:
     fourier: Transform
     shifted: Complex = field(init=False)
-    ring: NDArray[np.float32] = field(init=False)
+    between: NDArray[np.float32] = field(init=False)
+    lines: NDArray[np.float32] = field(init=False)
 
     def __post_init__(self) -> None:
         self.shifted = np.zeros_like(self.fourier.padded)
-        self.ring = np.zeros((10, 2 * self.fourier.buffer.shape[2]), np.float32)
+        self.between = np.zeros(self.shifted.view(np.float32).shape[1:], np.float32)
+        self.lines = np.zeros((4, 2 * self.fourier.buffer.shape[2]), np.float32)
 
 
 def _reconstruct(problem: Problem, options: PieOptions, rng: np.random.Generator, alpha: float) -> Reconstruction:
@@ -139,7 +142,7 @@ def _reconstruct(problem: Problem, options: PieOptions, rng: np.random.Generator
     probe = scaled_probe(problem, add_modes(problem.probe, options.n_modes, options.second_mode_power))
     power = float((np.abs(probe) ** 2).sum())
     object_ = np.ones(problem.object_shape, np.complex64) if problem.object0 is None else problem.object0.copy()
-    state = _State(object_, np.pad(probe, ((0, 0), (0, 0), (PAD, PAD))))
+    state = _State(object_, padded_copy(probe))
     workspace = _Workspace(transform(probe.shape))
     best, errors, stopped = state.copy(), [], "finished"
     for iteration in range(options.iterations):
@@ -163,6 +166,19 @@ def _reconstruct(problem: Problem, options: PieOptions, rng: np.random.Generator
     if stopped == "finished":
         best = state
     return _result(problem, best, scan, workspace, errors, stopped)
+
+
+def prepared_loop(
+    problem: Problem, options: PieOptions, alpha: float, library: str | None = None
+) -> tuple[Callable[[], float], Transform]:
+    """One iteration over all frames as a function, and the transforms that it uses: for measuring, not for results."""
+    scan = _laid_out(problem, options)
+    probe = scaled_probe(problem, add_modes(problem.probe, options.n_modes, options.second_mode_power))
+    state = _State(np.ones(problem.object_shape, np.complex64), padded_copy(probe))
+    workspace = _Workspace(transform(probe.shape, library))
+    steps = (options.object_step, alpha, options.probe_step, options.probe_alpha)
+    order = np.random.default_rng(0).permutation(len(scan.frames))
+    return lambda: _iterate(state, scan, workspace, steps, order), workspace.fourier
 
 
 def _laid_out(problem: Problem, options: PieOptions) -> _Scan:
@@ -197,13 +213,13 @@ def _iterate(
     numbers = np.array([object_step, object_alpha, brightest, probe_step, probe_alpha], np.float32)
     advance, modulus = kernels.advance, kernels.modulus
     forward, backward = work.fourier.forward, work.fourier.backward
-    fixed = (object_, probe, shifted, psi, scan.corners, scan.weights, scan.fractional, work.ring, numbers)
+    fixed = (object_, probe, shifted, psi, scan.corners, scan.weights, scan.fractional, work.between, work.lines, numbers)
     residual = 0.0
     done = -1
     for position in order.tolist():
         advance(*fixed, done, position)
         forward()
-        residual += modulus(psi, scan.frames, position, scan.good, work.ring)
+        residual += modulus(psi, scan.frames, position, scan.good, work.lines)
         backward()
         done = position
     advance(*fixed, done, -1)
@@ -214,12 +230,12 @@ def _residual(state: _State, scan: _Scan, work: _Workspace) -> float:
     object_, probe = state.object_.view(np.float32), state.probe.view(np.float32)
     psi, shifted = work.fourier.padded.view(np.float32), work.shifted.view(np.float32)
     numbers = np.zeros(5, np.float32)
-    fixed = (object_, probe, shifted, psi, scan.corners, scan.weights, scan.fractional, work.ring, numbers)
+    fixed = (object_, probe, shifted, psi, scan.corners, scan.weights, scan.fractional, work.between, work.lines, numbers)
     residual = 0.0
     for position in range(len(scan.frames)):
         kernels.advance(*fixed, -1, position)
         work.fourier.forward()
-        residual += kernels.modulus(psi, scan.frames, position, scan.good, work.ring)
+        residual += kernels.modulus(psi, scan.frames, position, scan.good, work.lines)
     return float(np.sqrt(residual / scan.counts))
 
 
@@ -233,7 +249,7 @@ def _result(
     problem: Problem, state: _State, scan: _Scan, work: _Workspace, errors: list[float], stopped: str
 ) -> Reconstruction:
     residual = _residual(state, scan, work)
-    probe = orthogonalise(state.probe[:, :, PAD:-PAD])
+    probe = orthogonalise(inside(state.probe))
     illumination = np.zeros(problem.object_shape, np.float32)
     power = (np.abs(probe) ** 2).sum(axis=0)
     nearest = np.round(scan.corners + scan.fractions).astype(np.int32)
