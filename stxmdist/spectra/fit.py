@@ -44,6 +44,8 @@ class FitOptions:
     """At most so many Fisher scoring steps"""
     tolerance_sd: float = 1e-3
     """A pixel is done when no coefficient moved by more than this many of its standard deviations"""
+    bias_removed: bool = True
+    """Poisson likelihood: subtract the first-order bias of the maximum, which averages over pixels do not shed"""
     weighted: bool = True
     """Least squares and NNLS: weight optical density by counts; False: all energies alike, as most programs do"""
 

@@ -177,9 +177,13 @@ def _constrain(
     triangle: Floats,
     inverse_triangle: Floats,
     known: NDArray[np.bool_],
+    first: int,
     n: int,
+    fitted: Pixels,
 ) -> None:
-    """Replace phi of the lanes that hold a negative coefficient by the non-negative least-squares solution."""
+    """Replace phi, and the coefficients in fitted (TERM, PIXEL), of the lanes that hold a negative coefficient by the
+    non-negative least-squares solution.
+    """
     n_terms = triangle.shape[0]
     coefficients = np.empty(n_terms)
     gradient = np.empty(n_terms)
@@ -213,6 +217,8 @@ def _constrain(
             for t in range(n_terms):
                 total += triangle[i, t] * coefficients[t]
             phi[i, p] = total
+        for t in range(n_terms):
+            fitted[t, first + p] = _f(coefficients[t])
 
 
 @compiled
@@ -260,15 +266,15 @@ def solve_linear(
         h[:] = h32
         spread[:] = spread32
         solve(h, g, phi, lower, known)
+        scatter_coefficients(phi, inverse_triangle, known, first, n, coefficients)
         if non_negative:
-            _constrain(phi, h, g, triangle, inverse_triangle, known, n)
+            _constrain(phi, h, g, triangle, inverse_triangle, known, first, n, coefficients)
         phi32[:] = phi
         _chi2(block, counts, white, phi32, chi2, lane[0], lane[1])
         if weighted:
             scatter_covariance(h, lower, inverse_triangle, known, first, n, covariance, work)
         else:
             _sandwich(h, spread, inverse_triangle, known, first, n, covariance, lower, work, columns)
-        scatter_coefficients(phi, inverse_triangle, known, first, n, coefficients)
         for p in range(n):
             freedom = lane[0, p] - _f(n_terms)
             chi2_reduced[first + p] = chi2[p] / freedom if known[p] and freedom > ZERO else _f(np.nan)

@@ -1,0 +1,55 @@
+"""Two-column files in the dialects of the field, and what cannot be read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stxmdist.errors import InputError
+from stxmdist.spectra.spectrum_file import read_spectrum
+
+EXPECTED = ([700.0, 700.5, 701.25], [0.125, -0.5, 3e-4])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.xas", "* 1.0 X-ray file\n* energy, od\n700.0, .125\n700.5, -0.5\n701.25, 3e-4\n"),
+        ("a.csv", "energy_ev;od\n700;0.125\n700.5;-5e-1\n701.25;0.0003\n"),
+        ("a.csv", "\ufeffenergy (eV),OD\r\n700,0.125\r\n700.5,-0.5\r\n\r\n701.25,3.0E-4\r\n"),
+        ("a.xsp", "7.0000000E+2 1.25E-1\n7.0050000E+2 -5E-1\n7.0125000E+2 3E-4\n"),
+        ("a.t", "\t701.25\t3e-4\n\t700.5\t-0.5\n\t700\t0.125\n"),
+        ("a.txt", "# e v\n700 0.125\n700.5 -0.25\n700.5 -0.75\n701.25 0.0003"),
+    ],
+)
+def test_dialects(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, newline="")
+    energy, value = read_spectrum(tmp_path / name)
+    np.testing.assert_allclose(energy, EXPECTED[0])
+    np.testing.assert_allclose(value, EXPECTED[1])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no spectrum"),
+        (b"only words\nand more", "no spectrum"),
+        (b"700 1\n", "no spectrum"),
+        (b"700 1\n701 2\n702 oops\n", "line 3"),
+        (b"700 1\n701 nan\n", "line 2"),
+        (b"700 1 5\n701 2 6\n", "line 1"),
+        (b"700 1\n700 2\n", "one energy only"),
+        (b"\x89HDF\r\n\x1a\n\x00\x00\x00", "not a text file"),
+    ],
+)
+def test_what_cannot_be_read_says_where(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as refusal:
+        read_spectrum(path)
+    assert "bad.txt" in refusal.value.where
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be opened"):
+        read_spectrum(tmp_path / "nowhere.t")
