@@ -195,6 +195,14 @@ _VARIANCE = TableSpec(
                 ("ci_high", "1", "upper end of the share's 95 % confidence interval"),
             ),
         ),
+        *_columns(
+            "float64",
+            (
+                ("variance_low", "", "lower end of the variance's 95 % confidence interval"),
+                ("variance_high", "", "upper end of the variance's 95 % confidence interval"),
+            ),
+            required=False,
+        ),
         _NOTE,
     ),
 )

@@ -52,6 +52,8 @@ class ChemistryOptions:
     active_high: float = 0.9
     psf_sigma_px: float = 0.6
     """Gaussian-equivalent PSF of the maps, pixels: how wide a sharp phase boundary looks."""
+    psf_bias_doubt: float = 0.25
+    """Standard error of the correction for the PSF, as a share of it (closure on simulated fields)."""
     minimum_pixels: int = 12
     minimum_thickness_nm: float = 20.0
     """Thinner pixels carry no soc of their own (their mass still counts)."""
@@ -103,8 +105,8 @@ def chemistry_table(
     soc_se_sys
         scalar or (PARTICLE,): what does not average over pixels (energy, leak, end-members)
     psf_bias
-        (PARTICLE,) bias of soc_mean by the PSF at edges (``particles.psf_bias``): subtracted, and half of it counted as
-        systematic standard error; NaN: not known
+        (PARTICLE,) bias of soc_mean by the PSF at edges (``particles.psf_bias``): subtracted, and a share of it counted
+        as systematic standard error; NaN: not known
 
     Returns
     -------
@@ -236,7 +238,7 @@ def _chemistry(
         flags.append("psf bias unknown")
         bias = 0.0
     se_stat = float(np.sqrt(correlation * here.residual_variance(raw)[here.counted].sum()) / mass)
-    se_sys = float(np.hypot(systematic, bias / 2.0))
+    se_sys = float(np.hypot(systematic, options.psf_bias_doubt * bias))
     looked = here.interior
     if looked.sum() < options.minimum_pixels:
         flags.append("edge only" if not looked.any() else "few interior pixels")

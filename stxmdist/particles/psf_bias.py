@@ -5,13 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
+from skimage.segmentation import expand_labels
 
 Floats = NDArray[np.floating]
 
-ITERATIONS = 8
-"""Multiplicative corrections of the sharp maps: the first few find what was thrown over outlines, later ones noise."""
+ITERATIONS = 10
+"""Corrections of the model: the first few find what was thrown over outlines, later ones noise."""
 
-LEAST_NM = 1e-3
+STEP = 1.0
+"""Of each correction; below 2, where the iteration would swing (the transfer function is at most 1)."""
+
+SOC_RANGE = (-0.1, 1.1)
+"""States of charge that the model may take: a little beyond what is possible, so that noise is not clipped."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class PsfBias:
     soc: NDArray[np.float64]
     """(PARTICLE,) to be subtracted from soc_mean; NaN where the particle has no mass"""
     sharp_nm: NDArray[np.float32]
-    """(2, Y, X) maps confined to the outlines that, imaged and fitted, give the measured ones back"""
+    """(2, Y, X) maps with sharp rims that, imaged and fitted, nearly give the measured ones back"""
     imaged_nm: NDArray[np.float32]
     """(2, Y, X) the sharp maps as a fit would see them"""
 
@@ -40,10 +45,11 @@ def psf_bias(
 ) -> PsfBias:
     """Bias of each particle's mass-weighted soc because transmission, not optical density, is averaged by the PSF.
 
-    Maps confined to the outlines are sought that, turned into transmission, blurred by the PSF and fitted again, give
-    the measured maps back: each iteration multiplies them by the blurred ratio of measured to imaged. Their soc differs
-    from that of the imaged maps by the bias: rims lose to the surroundings what outlines cut off, and mixtures of
-    particle and empty field fit as another chemistry.
+    The model: within and just around its outline a particle is a plate as thick as its trusted inside nearby, which
+    fills a fraction of each pixel and has a state of charge there. Its transmission, blurred by the PSF and fitted
+    again, should give the measured maps back; fractions and states of charge are corrected by the blurred difference
+    until it nearly does. The bias is the imaged soc less the model's: rims lose to the surroundings what outlines cut
+    off, and half filled pixels fit as another chemistry (science.md 0.5).
 
     Parameters
     ----------
@@ -63,35 +69,65 @@ def psf_bias(
     reach
         (Y, X) int32, pixels over which masses are summed, as in ``chemistry_table``; the outlines if left out
 
-    Source: Marcus, Shapiro, Yu, Microsc. Microanal. 27 (2021) describe the effect; Lucy, Astron. J. 79, 745 (1974), the
-    iteration.
+    Source: Marcus, Shapiro, Yu, Microsc. Microanal. 27 (2021) describe the effect; Landweber, Am. J. Math. 73, 615
+    (1951), the iteration.
     """
     usable = np.asarray(np.isfinite(thickness_nm).all(axis=0) & (True if known is None else known))
-    outlines = np.where(usable, labels, 0)
+    inside = np.where(usable, np.maximum(labels, 0), 0)
+    seen = np.where(usable, np.maximum(labels if reach is None else reach, 0), 0)
     ids = np.unique(labels[labels > 0]).astype(np.int64)
     measured = np.where(usable, np.nan_to_num(thickness_nm), 0.0).astype(np.float64)
     optics = _Optics(psf, labels.shape, np.asarray(design_per_nm, dtype=np.float64), weights)
-    support = outlines > 0
-    sharp = np.where(support, np.maximum(measured, LEAST_NM), 0.0)
-    imaged = optics.imaged(sharp)
-    near = ndimage.binary_dilation(support, iterations=1 + psf.shape[0] // 4)
+    owner = np.where(usable, expand_labels(inside, distance=1.5), 0).astype(np.int32)
+    total, soc = _plates(inside, owner, measured, optics.sigma_px)
+    support = owner > 0
+    fill = (inside > 0).astype(np.float64)
+    imaged = optics.imaged(fill, total, soc)
+    thick = np.maximum(total, 1.0)
     for _ in range(iterations):
-        ratio = np.where(near & (imaged > 1.0), np.maximum(measured, 0.0) / np.maximum(imaged, 1.0), 1.0)
-        correction = np.stack([optics.blurred(part) for part in np.clip(ratio, 0.2, 5.0)])
-        sharp = np.where(support, np.clip(sharp * correction, LEAST_NM, 5.0 * measured.max(initial=1.0)), 0.0)
-        imaged = optics.imaged(sharp)
-    seen = np.where(usable, labels if reach is None else reach, 0)
-    bias = _soc(seen, imaged, ids) - _soc(outlines, sharp, ids)
-    return PsfBias(ids, bias, sharp.astype(np.float32), imaged.astype(np.float32))
+        left = np.where(usable, measured - imaged, 0.0)
+        of_total, of_charged = optics.blurred(left.sum(axis=0)), optics.blurred(left[1])
+        filled = np.maximum(fill, 0.25)
+        soc = np.where(support, np.clip(soc + STEP * (of_charged - soc * of_total) / (filled * thick), *SOC_RANGE), 0.0)
+        fill = np.where(support, np.clip(fill + STEP * of_total / thick, 0.0, 1.0), 0.0)
+        imaged = optics.imaged(fill, total, soc)
+    model = fill * total * np.stack([1.0 - soc, soc])
+    bias = _soc(seen, imaged, ids) - _soc(owner, model, ids)
+    return PsfBias(ids, bias, model.astype(np.float32), imaged.astype(np.float32))
+
+
+def _plates(
+    inside: NDArray[np.int32], owner: NDArray[np.int32], measured: NDArray[np.float64], sigma_px: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(Y, X) total thickness and soc that continue each particle's trusted inside to its rim; 0 outside ``owner``."""
+    total, soc = np.zeros(inside.shape), np.zeros(inside.shape)
+    for label, box in enumerate(ndimage.find_objects(owner), start=1):
+        if box is None:
+            continue
+        here = inside[box] == label
+        depth = ndimage.distance_transform_edt(np.pad(here, 1))[1:-1, 1:-1]
+        if not here.any():
+            continue
+        # A particle narrower than twice the depth keeps its deepest pixels.
+        trusted = here & (depth > min(2.0 * sigma_px, float(depth.max()) - 0.5))
+        nearest = tuple(ndimage.distance_transform_edt(~trusted, return_distances=False, return_indices=True))
+        mass = measured[:, *box].sum(axis=0)
+        ratio = np.where(mass > 1.0, measured[1][box] / np.maximum(mass, 1.0), 0.5)
+        mine = owner[box] == label
+        total[box][mine] = np.maximum(mass[nearest], 1.0)[mine]
+        soc[box][mine] = np.clip(ratio[nearest], *SOC_RANGE)[mine]
+    return total, soc
 
 
 class _Optics:
-    """Imaging of thickness maps (2, Y, X): transmission of each energy blurred, and fitted linearly in optical density."""
+    """Imaging of plates: the transmission of each energy blurred, and fitted linearly in optical density."""
 
     def __init__(
         self, psf: NDArray[np.float64], shape: tuple[int, ...], design: NDArray[np.float64], weights: Floats | None
     ) -> None:
         half = psf.shape[0] // 2
+        # Of the Gaussian with the same height at the centre.
+        self.sigma_px = float(np.sqrt(1.0 / (2.0 * np.pi * psf.max())))
         self._half = half
         self._padded = tuple(fft.next_fast_len(n + 2 * half, real=True) for n in shape)
         self._shape = shape
@@ -111,12 +147,16 @@ class _Optics:
         out = fft.irfft2(fft.rfft2(padded) * self._transfer, self._padded)
         return np.asarray(out[self._half : self._half + rows, self._half : self._half + columns])
 
-    def imaged(self, thickness_nm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(2, Y, X) thicknesses that a fit would find."""
-        out = np.zeros_like(thickness_nm)
+    def imaged(
+        self, fill: NDArray[np.float64], total_nm: NDArray[np.float64], soc: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(2, Y, X) thicknesses that a fit would find of plates (Y, X) that fill a fraction of each pixel."""
+        out = np.zeros((2, *fill.shape))
+        discharged, charged = total_nm * (1.0 - soc), total_nm * soc
         for energy in range(len(self._design)):
-            od = self._design[energy, 0] * thickness_nm[0] + self._design[energy, 1] * thickness_nm[1]
-            measured = -np.log(np.maximum(self.blurred(np.exp(-od)), 1e-6))
+            od = self._design[energy, 0] * discharged + self._design[energy, 1] * charged
+            transmission = 1.0 - fill * (1.0 - np.exp(-od))
+            measured = -np.log(np.maximum(self.blurred(transmission), 1e-6))
             out[0] += self._solve[0, energy] * measured
             out[1] += self._solve[1, energy] * measured
         return out

@@ -55,7 +55,9 @@ def refusal_of(unit: Unit, error: BaseException, traceback: str = "") -> Refusal
         where=f"{unit.stage} of {unit.scan_id}, unit {unit.name}",
         problem="the computation broke off" if not _killed(error) else "the worker died while it ran this unit",
         got=f"{type(error).__name__}: {str(error)[:300]}",
-        wanted="a result" if not _killed(error) else f"at most about {unit.estimate.peak_bytes / 1e6:.0f} MB for arrays",
+        wanted="a result"
+        if not _killed(error)
+        else f"at most about {unit.estimate.peak_bytes / 1e6:.0f} MB for arrays",
         mend="Run `stxmdist retry`; if it fails again, report it with the traceback kept in the store"
         if not _killed(error)
         else "Give the workers more memory (cluster: memory_limit), then run `stxmdist retry`",

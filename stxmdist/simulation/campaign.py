@@ -150,6 +150,15 @@ stages:
   absorbance:
     # Light of other orders, measured behind a thick absorber, as a fraction of the open beam.
     leak_fraction: {leak}
+  segment:
+    # The zone plate of the wide-field scans: sets their point spread function.
+    outer_zone_nm: {size.stxm.zone_plate.outer_zone_nm}
+    central_stop_fraction: {size.stxm.zone_plate.central_stop_fraction}
+    # The simulation was made with the very end-members that the fit uses: they add no error here.
+    end_member_sd: 0.0
+  reconstruct:
+    pie:
+      n_modes: 2
 
 cluster:
   workers: 2

@@ -151,7 +151,9 @@ def _stxm(unit: Unit) -> Outcome:
         transmission = counts[part] / i0[part, None, None].astype(np.float32)
         if options.leak_fraction:
             transmission = remove_leak(transmission, options.leak_fraction)
-        od, od_variance = optical_density(transmission * i0[part, None, None].astype(np.float32), i0[part], variance[part])
+        od, od_variance = optical_density(
+            transmission * i0[part, None, None].astype(np.float32), i0[part], variance[part]
+        )
         write("optical_density", (shard, 0, 0), od.astype(np.float32))
         write("od_variance", (shard, 0, 0), od_variance.astype(np.float32))
     write("i0_counts", (0,), i0)
@@ -231,9 +233,7 @@ def _ptychography(unit: Unit) -> Outcome:
         intensity = np.where(lit, np.abs(objects["object"]) ** 2, np.nan).astype(np.float32)
     margin = max(2, round(50.0 / unit.index["pixel_nm"]))
     free = _free(np.where(inside, intensity, np.nan), _wider(options, margin), unit) & inside
-    fixed = {
-        name: np.stack([fix_gauge(plane, free)[0] for plane in stack]) for name, stack in objects.items()
-    }
+    fixed = {name: np.stack([fix_gauge(plane, free)[0] for plane in stack]) for name, stack in objects.items()}
     transmission = {name: np.where(lit, np.abs(stack) ** 2, np.nan).astype(np.float32) for name, stack in fixed.items()}
     effective = effective_counts_from_halves(transmission["object_a"], transmission["object_b"], inside)
     with np.errstate(divide="ignore", invalid="ignore"):

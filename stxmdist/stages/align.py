@@ -73,7 +73,9 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
             "modality": survey.scans[scan_id].modality,
             "leak_fraction": survey.options["absorbance"].leak_fraction,
         },
-        estimate=Estimate(bytes_of(arrays), peak_bytes=n * pixels * 24 + pixels * 100, core_seconds=0.3 + n * pixels * 1.5e-6),
+        estimate=Estimate(
+            bytes_of(arrays), peak_bytes=n * pixels * 24 + pixels * 100, core_seconds=0.3 + n * pixels * 1.5e-6
+        ),
     )
 
 

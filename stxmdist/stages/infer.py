@@ -78,15 +78,22 @@ def _sheet(survey: Survey) -> list[dict[str, Any]]:
 
 def exclusions(survey: Survey) -> list[dict[str, Any]]:
     """What was left out before any particle was seen, where and why: rows of the table."""
-    rows = [_excluded(scan.scan_id, "sample sheet", "row", scan.reason or "excluded") for scan in survey.campaign.excluded]
-    rows += [_excluded(r.scan_id, "ingest" if r.unit == "header" else "sample sheet", r.where, r.sentence) for r in survey.refusals]
+    rows = [
+        _excluded(scan.scan_id, "sample sheet", "row", scan.reason or "excluded") for scan in survey.campaign.excluded
+    ]
+    rows += [
+        _excluded(r.scan_id, "ingest" if r.unit == "header" else "sample sheet", r.where, r.sentence)
+        for r in survey.refusals
+    ]
     for name, stage in STAGES.items():
         if name in (NAME, "report"):
             break
         for scan_id in survey.scans:
             if stage.concerns(survey, scan_id) and survey.ready(name, scan_id):
                 set_aside = survey.output(name, scan_id).quarantined()
-                rows += [_excluded(scan_id, name, unit, reason_of(reason), "unit") for unit, reason in set_aside.items()]
+                rows += [
+                    _excluded(scan_id, name, unit, reason_of(reason), "unit") for unit, reason in set_aside.items()
+                ]
     return rows
 
 
@@ -151,7 +158,9 @@ def _empty(name: str) -> Any:
 def _at_border(particles: Any) -> list[dict[str, Any]]:
     cut = particles[particles["touches_border"].astype(bool)]
     return [
-        _excluded(str(scan_id), NAME, "edge of the field", "cut by the edge of the field of view", "particle", len(here))
+        _excluded(
+            str(scan_id), NAME, "edge of the field", "cut by the edge of the field of view", "particle", len(here)
+        )
         for scan_id, here in cut.groupby("scan_id", sort=True)
     ]
 

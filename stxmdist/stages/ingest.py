@@ -114,7 +114,12 @@ def _ptychography_arrays(recording: PtychographyRecording) -> tuple[ArrayPlan, .
     }
     plans = [
         ArrayPlan(
-            "frames", (n_energy, n_position, qy, qx), (1, chunk, qy, qx), (1, per_shard, qy, qx), energy, about,
+            "frames",
+            (n_energy, n_position, qy, qx),
+            (1, chunk, qy, qx),
+            (1, per_shard, qy, qx),
+            energy,
+            about,
             dtype=recording.frame_dtype.name,
         ),
         whole("positions_um", (n_energy, n_position, 2), energy),

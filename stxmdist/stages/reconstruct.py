@@ -116,7 +116,8 @@ def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
                     estimate=Estimate(
                         bytes_out=one,
                         # Frames as read, those of a half, and their roots; objects of the whole and the halves, twice.
-                        peak_bytes=frames * qy * qx * (2 * recording.frame_dtype.itemsize + 8) + 12 * ty * tx * 8
+                        peak_bytes=frames * qy * qx * (2 * recording.frame_dtype.itemsize + 8)
+                        + 12 * ty * tx * 8
                         + 8 * modes * qy * qx * 8,
                         core_seconds=1.0 + 2.2 * frames * options.pie.iterations * modes * qy * qx * 1.1e-8,
                     ),
@@ -138,9 +139,7 @@ def _arrays(recording: PtychographyRecording, tiles: Tiling, options: Options) -
         "error": (options.pie.iterations,),
         "frc": (min(tiles.largest) // 2,),
     }
-    return tuple(
-        ArrayPlan(name, (*front, *shape), (1, 1, *shape), None, energy) for name, shape in shapes.items()
-    )
+    return tuple(ArrayPlan(name, (*front, *shape), (1, 1, *shape), None, energy) for name, shape in shapes.items())
 
 
 def work(unit: Unit) -> Outcome:
@@ -180,7 +179,9 @@ def work(unit: Unit) -> Outcome:
     # Every second frame of the scan, not of a row: in rasters of odd length the halves lie like a chessboard.
     odd = (window.tile.positions[usable] % 2).astype(bool)
     halves = [
-        engine(problem.subset(np.flatnonzero(odd == which)), _half(options.pie), np.random.default_rng([*key, 1 + which]))
+        engine(
+            problem.subset(np.flatnonzero(odd == which)), _half(options.pie), np.random.default_rng([*key, 1 + which])
+        )
         for which in (False, True)
     ]
     weight = np.minimum(halves[0].illumination, halves[1].illumination)

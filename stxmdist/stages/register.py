@@ -9,7 +9,7 @@ import numpy as np
 from storage.tables import read_table, write_table
 from stxmdist.arrays import MaskClass
 from stxmdist.crossmodal.pairs import onto_fixed, pair_particles
-from stxmdist.crossmodal.register import Registration, RegisterOptions, register
+from stxmdist.crossmodal.register import RegisterOptions, Registration, register
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
 from stxmdist.stages.grid import grid_of

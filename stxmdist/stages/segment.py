@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from storage.tables import write_table
 from stxmdist.arrays import MaskClass
+from stxmdist.crossmodal.psf import gaussian_kernel, zone_plate_kernel, zone_plate_sigma_nm
 from stxmdist.particles.chemistry import ChemistryOptions, reach_of
 from stxmdist.particles.psf_bias import psf_bias
 from stxmdist.particles.segment import SegmentOptions, segment
@@ -25,7 +26,10 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "segment"
-VERSION = 2
+VERSION = 6
+
+RINGS_NM = 500.0
+"""How far out the rings of a zone plate's point spread function are followed."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,9 @@ class Options:
     """How well the leak fraction of wide-field scans is known."""
     end_member_sd: float = 0.005
     """What unlike end-members add to the error of every state of charge."""
-    psf_sigma_stxm_nm: float = 27.0
-    """Gaussian-equivalent point spread function of the zone plate (60 nm outermost zone, central stop)."""
+    outer_zone_nm: float = 60.0
+    """Outermost zone of the zone plate of wide-field scans: sets their point spread function."""
+    central_stop_fraction: float = 0.3
     psf_sigma_ptychography_nm: float = 6.0
     """The same of reconstructed images: about half of their half-period resolution."""
     edge_sigmas: float = 2.0
@@ -107,7 +112,7 @@ def work(unit: Unit) -> Outcome:
     known = ~np.isin(classes, (MaskClass.missing, MaskClass.outside)) & np.isfinite(thickness).all(axis=0)
     total = np.where(known, thickness.sum(axis=0), np.nan)
 
-    psf_nm = getattr(options, f"psf_sigma_{unit.index['modality']}_nm")
+    psf_nm, psf = _point_spread(options, unit.index["modality"], pixel_nm)
     labels = segment(total, known, pixel_nm, options.segment)
     model = spectral_model(
         unit,
@@ -125,7 +130,7 @@ def work(unit: Unit) -> Outcome:
         bias = psf_bias(
             labels,
             thickness,
-            psf_sigma_px=psf_nm / pixel_nm,
+            psf=psf,
             design_per_nm=model.design,
             weights=model.effective_counts,
             known=known,
@@ -167,6 +172,16 @@ def work(unit: Unit) -> Outcome:
     )
 
 
+def _point_spread(options: Options, modality: str, pixel_nm: float) -> tuple[float, np.ndarray[Any, Any]]:
+    """Gaussian-equivalent sigma in nm, and the point spread function on the map's pixels."""
+    if modality == "stxm":
+        zones = (options.outer_zone_nm, options.central_stop_fraction)
+        half_px = max(2, round(RINGS_NM / pixel_nm))
+        return zone_plate_sigma_nm(*zones), zone_plate_kernel(pixel_nm, *zones, half_px)
+    sigma = options.psf_sigma_ptychography_nm
+    return sigma, gaussian_kernel(pixel_nm, sigma)
+
+
 def _systematic(
     unit: Unit, labels: np.ndarray[Any, Any], thickness: np.ndarray[Any, Any], model: SpectralModel
 ) -> np.ndarray[Any, Any]:
@@ -198,4 +213,3 @@ def _systematic(
 def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
     """Quality figures of each scan."""
     return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
-

@@ -38,8 +38,10 @@ def status_of(path: str | Path) -> Status:
     campaign, options = opened(path)
     survey = survey_of(campaign, options)
     if not (campaign.store / "store.json").exists():
-        rows = [{"scan": scan.scan_id} | {name: "missing" for name in _stages_of(survey, scan.scan_id)}
-                for scan in campaign.scans]
+        rows = [
+            {"scan": scan.scan_id} | dict.fromkeys(_stages_of(survey, scan.scan_id), "missing")
+            for scan in campaign.scans
+        ]
         return Status(_filled(rows), survey.refusals)
     Store(campaign.store).open()
     refusals = list(survey.refusals)

@@ -67,7 +67,7 @@ def _units(survey: Survey, scan_id: str) -> list[Unit]:
             NAME,
             scan_id,
             f"energy-{energy:04d}",
-            owns={name: ((energy, 0, 0),) for name in names},
+            owns=dict.fromkeys(names, ((energy, 0, 0),)),
             arrays=arrays,
             index={
                 "energy": energy,

@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from stxmdist.crossmodal.psf import gaussian_kernel
 from stxmdist.particles.chemistry import reach_of
-from stxmdist.particles.psf_bias import blur_of_pixels, psf_bias
+from stxmdist.particles.psf_bias import psf_bias
 
 DESIGN = np.array([[0.236, 0.251], [0.447, 0.258], [1.086, 0.587], [0.490, 1.296], [0.400, 0.651]]) / 100
 """Optical density per nm of LiFePO4 and FePO4 at 700, 706.6, 708.2, 710.2 and 712 eV (science.md 3.3)."""
@@ -37,7 +38,7 @@ def test_the_bias_is_taken_off_but_for_what_is_doubted(
     maps, labels = imaged(soc, thickness_nm, psf_nm)
     sigma = psf_nm / PIXEL_NM
     reach = reach_of(labels, sigma) if skirt else labels
-    bias = psf_bias(labels, maps, psf_sigma_px=sigma, design_per_nm=DESIGN, reach=reach)
+    bias = psf_bias(labels, maps, psf=gaussian_kernel(PIXEL_NM, psf_nm), design_per_nm=DESIGN, reach=reach)
     raw = mean_soc(maps, reach) - soc
     # Charged plates lose, discharged ones gain.
     assert np.sign(raw) == (1.0 if soc == 0.0 else -1.0)
@@ -48,19 +49,13 @@ def test_the_bias_is_taken_off_but_for_what_is_doubted(
     assert left < 0.5 * abs(bias.soc[0])
 
 
-def test_blur_of_pixels_is_the_limit_of_finer_grids() -> None:
-    image = np.random.default_rng(1).random((13, 17))
-    fine = ndimage.gaussian_filter(image.repeat(21, 0).repeat(21, 1), 0.4 * 21, mode="nearest")[10::21, 10::21]
-    np.testing.assert_allclose(blur_of_pixels(image, 0.4)[3:-3, 3:-3], fine[3:-3, 3:-3], atol=1e-3)
-    np.testing.assert_array_equal(blur_of_pixels(image, 0.0), image)
-
-
 def test_no_psf_is_no_bias_and_a_background_term_may_be_fitted() -> None:
     maps, labels = imaged(1.0, 150.0)
-    np.testing.assert_allclose(psf_bias(labels, maps, psf_sigma_px=0.0, design_per_nm=DESIGN).soc, 0.0, atol=1e-12)
+    full = np.where(labels > 0, np.array([30.0, 90.0])[:, None, None], 0.0)
+    np.testing.assert_allclose(psf_bias(labels, full, psf=np.ones((1, 1)), design_per_nm=DESIGN).soc, 0.0, atol=1e-12)
     with_background = np.column_stack([DESIGN, np.ones(5)])
     weights = np.array([1.0, 2.0, 3.0, 2.0, 1.0])
-    bias = psf_bias(labels, maps, psf_sigma_px=0.6, design_per_nm=with_background, weights=weights)
+    bias = psf_bias(labels, maps, psf=gaussian_kernel(PIXEL_NM, 30.0), design_per_nm=with_background, weights=weights)
     assert np.isfinite(bias.soc).all()
     assert bias.imaged_nm.shape == maps.shape
 
@@ -69,8 +64,8 @@ def test_what_is_not_known_is_nan_and_order_is_that_of_the_labels() -> None:
     maps, labels = imaged(1.0, 150.0)
     both = np.concatenate([labels * 5, labels * 2, np.full((3, labels.shape[1]), -1, np.int32)])
     doubled = np.concatenate([maps, np.full_like(maps, np.nan), np.zeros((2, 3, labels.shape[1]))], axis=1)
-    bias = psf_bias(both, doubled, psf_sigma_px=0.6, design_per_nm=DESIGN)
+    bias = psf_bias(both, doubled, psf=gaussian_kernel(PIXEL_NM, 30.0), design_per_nm=DESIGN)
     assert bias.particle_id.tolist() == [2, 5]
     assert np.isnan(bias.soc[0])
-    assert bias.soc[1] == pytest.approx(psf_bias(labels, maps, psf_sigma_px=0.6, design_per_nm=DESIGN).soc[0], abs=1e-6)
-    assert psf_bias(0 * labels, maps, psf_sigma_px=0.6, design_per_nm=DESIGN).soc.size == 0
+    assert bias.soc[1] == pytest.approx(psf_bias(labels, maps, psf=gaussian_kernel(PIXEL_NM, 30.0), design_per_nm=DESIGN).soc[0], abs=1e-6)
+    assert psf_bias(0 * labels, maps, psf=gaussian_kernel(PIXEL_NM, 30.0), design_per_nm=DESIGN).soc.size == 0
