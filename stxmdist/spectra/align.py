@@ -88,7 +88,7 @@ def estimate_shifts(
     frames = np.flatnonzero(used)
     if frames.size < 2:
         quality[frames] = 1.0
-        return Shifts(shift, quality, np.zeros(n, dtype=bool), int(frames[0]) if frames.size else 0)
+        return Shifts(shift, quality, wanted & ~used, int(frames[0]) if frames.size else 0)
     start = _strongest(spectra, frames, frequency, options)
     good = _outward_pass(spectra, frames, start, frequency, options, shift, quality)
     spectra *= gentle / np.maximum(steep, np.float32(1e-30))

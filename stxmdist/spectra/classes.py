@@ -52,7 +52,7 @@ def classify(
     """Class of every pixel (Y, X) uint8, ``stxmdist.arrays.MaskClass``; what was not measured takes precedence over
     what is poor.
 
-    ``od_jump`` fitted optical density at the strongest energy minus the weakest; ``thickness_nm`` total (None where
+    ``od_jump`` from ``od_jump``; ``thickness_nm`` total (None where
     thickness counts reference samples); ``od_max`` largest fitted optical density; ``least_counts`` effective counts
     there. A pixel whose fit failed, without being missing or outside, has too little light: low_count.
     """
@@ -83,6 +83,16 @@ def classify(
     return result
 
 
+def od_jump(thickness: NDArray[np.floating], mu: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Step of optical density (...) across the edge from thicknesses (COMPONENT, ...) and absorption (COMPONENT,
+    ENERGY).
+
+    Linear in the thicknesses, hence unclipped: noise scatters about zero where nothing is.
+    """
+    step = np.asarray(mu).max(axis=1) - np.asarray(mu).min(axis=1)
+    return np.asarray(np.tensordot(step.astype(thickness.dtype), thickness, axes=1))
+
+
 def particle_area(od_jump: NDArray[np.floating], pixel_nm: float, options: ClassOptions | None = None) -> Mask:
     """Where particles are, (Y, X): optical density above the background and above half of what is highest nearby.
 
@@ -94,10 +104,13 @@ def particle_area(od_jump: NDArray[np.floating], pixel_nm: float, options: Class
     weight = ndimage.gaussian_filter(known.astype(np.float32), 1.0)
     total = ndimage.gaussian_filter(np.where(known, od_jump, 0.0).astype(np.float32), 1.0)
     smooth = np.where(weight > 0.05, total / np.maximum(weight, 0.05), 0.0)
+    # Empty places scatter about zero: what lies below tells how far above it noise alone reaches.
+    below = smooth[known & (smooth < 0.0)]
+    noise = float(np.sqrt(np.mean(below**2))) if below.size > 0.01 * smooth.size else 0.0
     reach = max(1, round(3.0 * options.psf_sigma_nm / pixel_nm))
     nearby = ndimage.gaussian_filter(ndimage.maximum_filter(smooth, size=2 * reach + 1), 0.5 * reach)
     level = options.boundary_level if options.psf_sigma_nm > 0.0 else 0.0
-    area = (smooth > options.least_od_jump) & (smooth > level * nearby)
+    area = (smooth > max(options.least_od_jump, 4.0 * noise)) & (smooth > level * nearby)
     label, n = ndimage.label(area)
     if n:
         area &= np.bincount(label.ravel())[label] >= 5

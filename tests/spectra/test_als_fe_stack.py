@@ -1,0 +1,100 @@
+"""A real stack, ALS 11.0.2 at the Fe L edge, with its authors' end-members: known figures come out."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stxmdist.spectra.absorbance import contrast_map, incident_counts, optical_density, particle_free
+from stxmdist.spectra.align import estimate_shifts
+from stxmdist.spectra.energy_shift import energy_shift
+from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix, mean_residual, r_factor, state_of_charge
+from stxmdist.spectra.references import EndMembers, from_files, read_spectrum
+
+
+@pytest.fixture(scope="module")
+def folder(shared_data: Path) -> Path:
+    return shared_data / "als-11.0.2-fe-stack"
+
+
+@pytest.fixture(scope="module")
+def stack(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Energies and counts, read without the package's own reader."""
+    text = (folder / "71214078.hdr").read_text()
+    points = re.search(r"StackAxis.*?Points = \(([^)]*)\)", text, re.DOTALL)
+    assert points is not None
+    energy = np.array([float(word) for word in points.group(1).split(",")][1:])
+    frames = [np.loadtxt(path, dtype=np.float32) for path in sorted(folder.glob("*.xim"))]
+    return energy, np.stack(frames)
+
+
+@pytest.fixture(scope="module")
+def authors(folder: Path) -> EndMembers:
+    return from_files(folder / "reduced.t", folder / "oxidized.t")
+
+
+def test_fit_with_the_authors_end_members(folder, stack, authors, capsys) -> None:
+    energy, counts = stack
+    i0_energy, i0 = read_spectrum(folder / "i0.xsp")
+    np.testing.assert_allclose(i0_energy, energy, atol=1e-3)
+    od = np.log(i0[:, None] / counts.reshape(energy.size, -1))
+    od -= od[energy < 702.7].mean(axis=0)  # as the published analysis of this stack does
+    transmission = np.exp(-od).astype(np.float32)
+    design = design_matrix(authors, energy)
+    fit = FITTERS["nnls"](transmission, i0, design, FitOptions(weighted=False))
+    total = fit.coefficients.sum(axis=0)
+    used = total > 0.15
+    soc, _ = state_of_charge(fit.coefficients, fit.covariance)
+    share = np.median(r_factor(transmission, fit.coefficients, design)[used])
+    spectrum, error = mean_residual(transmission, fit.coefficients, design, used)
+    with capsys.disabled():
+        print(
+            f"\n  {used.sum()} pixels, oxidised {soc[used].mean():.3f} +- {soc[used].std():.3f}, R-factor {share:.3f}"
+        )
+    # An independent per-pixel scipy fit of this stack found 3154 pixels, .80 +- .32 and .11.
+    assert used.sum() == pytest.approx(3154, rel=0.02)
+    assert soc[used].mean() == pytest.approx(0.80, abs=0.01)
+    assert soc[used].std() == pytest.approx(0.32, abs=0.01)
+    assert share == pytest.approx(0.11, abs=0.005)
+    # What two end-members cannot explain is far above its error: a finding, not noise.
+    assert np.max(np.abs(spectrum) / error) > 10.0
+
+
+def test_incident_beam_from_the_field_is_the_file_up_to_the_film(folder, stack) -> None:
+    _, counts = stack
+    free = particle_free(contrast_map(counts))
+    assert 0.05 < free.mean() < 0.6
+    i0, variance = incident_counts(counts, free)
+    ratio = i0 / read_spectrum(folder / "i0.xsp")[1]
+    # The field lies on a film that transmits 43 % and has no structure at this edge.
+    assert ratio.std() / ratio.mean() < 0.01
+    od, od_variance = optical_density(counts, i0, variance)
+    assert np.isfinite(od).all()
+    assert (od_variance > 0).all()
+    assert abs(np.median(od[:, free])) < 0.01
+
+
+def test_the_authors_had_aligned_it(stack) -> None:
+    _, counts = stack
+    i0, variance = incident_counts(counts, particle_free(contrast_map(counts)))
+    shifts = estimate_shifts(optical_density(counts, i0, variance)[0])
+    assert not shifts.flagged.any()
+    assert np.abs(shifts.shift_px).max() < 0.3
+
+
+def test_energy_scales_of_library_and_files_differ_by_a_few_tenths(stack, authors, lfp) -> None:
+    energy, _ = stack
+    found = [energy_shift(mu, np.full(energy.size, 0.02**2), energy, lfp) for mu in authors.mu_per_nm]
+    # Minerals are no phosphates: the fits are poor, the error bars say so, and both files agree within them.
+    assert all(one.chi2_reduced > 3.0 for one in found)
+    assert all(0.2 < one.shift_ev < 0.6 for one in found)
+    difference = found[0].shift_ev - found[1].shift_ev
+    assert abs(difference) < 3.0 * np.hypot(found[0].se_ev, found[1].se_ev)
+
+
+def test_raw_counts_as_references_are_refused(folder) -> None:
+    from stxmdist.errors import InputError
+
+    with pytest.raises(InputError, match="other units"):
+        from_files(folder / "reduced.t", folder / "i0.xsp")

@@ -1,0 +1,102 @@
+"""Pixels are set aside for the right reason, and what is left is not biased by the beam's width."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from stxmdist.arrays import MaskClass
+from stxmdist.spectra.classes import ClassOptions, classify, edge_zone, od_jump, particle_area
+from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix, state_of_charge
+from stxmdist.spectra.references import EndMembers
+
+SHELL_BIAS = 0.02
+PIXEL_NM = 15.0
+
+
+def test_every_reason_and_its_precedence() -> None:
+    jump = np.full((20, 20), 1.0)
+    jump[:, :5] = 0.0
+    nan = np.full((20, 20), np.nan)
+    missing, outside, saturated = (np.zeros((20, 20), bool) for _ in range(3))
+    chi2, se, od = np.ones((20, 20)), np.full((20, 20), 0.1), np.full((20, 20), 1.5)
+    chi2[10, 10:14] = 9.0
+    se[10, 11:14] = 2.0
+    od[10, 12:14] = 3.0
+    missing[10, 13] = True
+    outside[12, 12] = missing[12, 12] = True
+    saturated[13, 13] = True
+    jump[14, 14] = np.nan
+    result = classify(
+        jump,
+        thickness_nm=np.where(jump > 0.5, 100.0, 5.0),
+        soc_se=se,
+        od_max=od,
+        chi2_reduced=chi2,
+        missing=missing,
+        outside=outside,
+        saturated=saturated,
+    )
+    assert result.dtype == np.uint8
+    assert result[10, 9:14].tolist() == [
+        MaskClass.valid,
+        MaskClass.poor_fit,
+        MaskClass.low_count,
+        MaskClass.thick,
+        MaskClass.missing,
+    ]
+    assert result[12, 12] == MaskClass.outside
+    assert result[13, 13] == MaskClass.saturated
+    assert result[14, 14] == MaskClass.low_count
+    assert np.all(result[:, 2] == MaskClass.background)
+    assert np.all(classify(nan) == MaskClass.low_count)
+
+
+def test_references_of_unknown_thickness_are_judged_by_their_jump() -> None:
+    jump = np.zeros((20, 20))
+    jump[5:15, 5:15] = 0.3
+    assert np.all(classify(jump)[7:13, 7:13] == MaskClass.valid)
+    assert np.all(classify(jump, thickness_nm=np.full((20, 20), 0.4))[7:13, 7:13] == MaskClass.background)
+
+
+def test_noise_makes_no_particles_and_no_edges_inside_them() -> None:
+    rng = np.random.default_rng(1)
+    truth = np.zeros((80, 80))
+    truth[20:60, 20:60] = 0.8
+    jump = truth + rng.normal(0.0, 0.1, truth.shape)
+    options = ClassOptions(psf_sigma_nm=30.0)
+    area = particle_area(jump, PIXEL_NM, options)
+    assert area[22:58, 22:58].all()
+    assert not area[~ndimage.binary_dilation(truth > 0, iterations=2)].any()
+    zone = edge_zone(area, PIXEL_NM, options)
+    assert not zone[26:54, 26:54].any()
+    assert edge_zone(area, PIXEL_NM, ClassOptions()).sum() == 0
+
+
+@pytest.mark.parametrize("soc", [0.0, 1.0])
+@pytest.mark.parametrize("thickness_nm", [100.0, 200.0])
+def test_a_homogeneous_particle_has_no_core_and_shell_left(lfp: EndMembers, soc: float, thickness_nm: float) -> None:
+    psf_nm, fine = 30.0, 3
+    energy = np.array([703.0, 706.6, 708.2, 710.2, 713.0])
+    rows, columns = np.mgrid[0 : 60 * fine, 0 : 80 * fine] / fine * PIXEL_NM
+    inside = np.abs((rows - 450.0) / 225.0) ** 4 + np.abs((columns - 600.0) / 350.0) ** 4 < 1.0
+    thickness = thickness_nm * np.array([1.0 - soc, soc])
+    design = design_matrix(lfp, energy)
+    planes = []
+    for od in design @ thickness:
+        blurred = ndimage.gaussian_filter(np.exp(-od * inside), psf_nm / PIXEL_NM * fine)
+        planes.append(blurred.reshape(60, fine, 80, fine).mean(axis=(1, 3)))
+    transmission = np.stack(planes).astype(np.float32)
+    fit = FITTERS["poisson"](transmission.reshape(5, -1), np.full(5, 1e4), design, FitOptions(bias_removed=False))
+    found = state_of_charge(fit.coefficients, fit.covariance)[0].reshape(60, 80)
+    result = classify(
+        od_jump(fit.coefficients, design.T).reshape(60, 80),
+        thickness_nm=fit.coefficients.sum(axis=0).reshape(60, 80),
+        pixel_nm=PIXEL_NM,
+        options=ClassOptions(psf_sigma_nm=psf_nm),
+    )
+    bias = found - soc
+    used = result == MaskClass.valid
+    assert np.abs(bias[used]).max() < SHELL_BIAS
+    # A third of the particle must survive, and what was set aside must have deserved it.
+    assert used.sum() > 0.3 * inside.sum() / fine**2
+    assert np.abs(bias[result == MaskClass.edge]).max() > 3.0 * SHELL_BIAS
