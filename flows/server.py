@@ -1,4 +1,4 @@
-"""A Prefect server for the length of a block: the one that is configured, the one that `serve` started, or a new one."""
+"""A Prefect server for the length of a block: the configured one, the one that `serve` started, or a new one."""
 
 import json
 import os

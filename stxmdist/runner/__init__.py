@@ -1,1 +1,1 @@
-"""One runner for every stage: skips what is done, keeps workers busy, retries, sets aside what keeps failing, reports."""
+"""One runner for every stage: skips what is done, keeps workers busy, retries, sets aside what keeps failing."""

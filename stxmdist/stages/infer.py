@@ -1,4 +1,4 @@
-"""Infer: the particles of all scans become electrodes, a partition of variance, and effects; every table of the campaign."""
+"""Infer: the particles of all scans become electrodes, a partition of variance, and effects: the campaign's tables."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -179,9 +179,7 @@ def work(unit: Unit) -> Outcome:
     # Every second frame of the scan, not of a row: in rasters of odd length the halves lie like a chessboard.
     odd = (window.tile.positions[usable] % 2).astype(bool)
     halves = [
-        engine(
-            problem.subset(np.flatnonzero(odd == which)), _half(options.pie), np.random.default_rng([*key, 1 + which])
-        )
+        engine(problem.subset(np.flatnonzero(odd == which)), options.pie, np.random.default_rng([*key, 1 + which]))
         for which in (False, True)
     ]
     weight = np.minimum(halves[0].illumination, halves[1].illumination)
@@ -219,10 +217,6 @@ def work(unit: Unit) -> Outcome:
             "counts_per_frame": float(frames[:, good].sum(dtype=np.float64) / len(frames)),
         }
     )
-
-
-def _half(options: PieOptions) -> PieOptions:
-    return replace(options)
 
 
 def _frames(ingest: Output, energy: int, positions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -20,7 +20,7 @@ NAME = "register"
 VERSION = 1
 
 OD_PER_NM = 0.01
-"""What thickness is turned into before blurring: about the optical density of a nanometre of cathode at the white line."""
+"""What thickness is turned into before blurring: about the optical density of a nanometre at the white line."""
 
 
 LEAST_THICKNESS_NM = 20.0
@@ -129,7 +129,7 @@ def _total(fit: Any) -> np.ndarray[Any, Any]:
 
 
 def _carried(fit: Any, axes: Any, stxm_axes: Any, found: Registration, options: Options) -> np.ndarray[Any, Any]:
-    """State of charge of ptychography as the wide-field microscope would see it; NaN outside or where not registered."""
+    """State of charge of ptychography as the wide field would show it; NaN outside or where not registered."""
     if not found.accepted:
         return np.full((len(stxm_axes[0]), len(stxm_axes[1])), np.nan, np.float32)
     sigma_um = 1e-3 * float(np.sqrt(options.register.psf_sigma_nm**2 - options.register.moving_psf_sigma_nm**2))

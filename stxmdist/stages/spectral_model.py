@@ -1,4 +1,4 @@
-"""What a fit rests on: which end-members a scan has, which of its energies they span, and how far its energies are off."""
+"""What a fit rests on: the end-members of a scan, which of its energies they span, how far its energies are off."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ def spectral_model(
         raise InputError(
             where=f"fit of {unit.scan_id}",
             problem="too few energies lie inside the references",
-            got=f"{int(spanned.sum())} of {len(energy_ev)} energies ({energy_ev.min():.1f} to {energy_ev.max():.1f} eV)",
+            got=f"{int(spanned.sum())} of {len(energy_ev)} ({energy_ev.min():.1f} to {energy_ev.max():.1f} eV)",
             wanted=f"at least {least} between {low:.1f} and {high:.1f} eV ({members.source})",
             mend="Give the references of this edge in campaign.yaml (chemistry, references), or exclude the scan",
         )

@@ -1,4 +1,4 @@
-"""How the positions of a ptychography scan are cut into tiles, and where each lies: the same for plan, work and stitch."""
+"""How a ptychography scan is cut into tiles, and where each lies: the same for plan, work and stitch."""
 
 from dataclasses import dataclass
 
