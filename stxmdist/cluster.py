@@ -50,8 +50,13 @@ def cluster_of(spec: ClusterSpec) -> Iterator[Cluster]:
 
 
 def _local_cluster(spec: ClusterSpec) -> Any:
+    import logging
+
     import dask
     from distributed import LocalCluster
+
+    # Prefect turns every logger on; what Dask says of its own housekeeping is no news to the user.
+    logging.getLogger("distributed").setLevel(logging.ERROR)
 
     # One thread for each worker process: units hold the interpreter's lock in between, and memory limits are per
     # process. The libraries' own threads would compete with the workers.
