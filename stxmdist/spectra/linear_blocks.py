@@ -10,6 +10,8 @@ from stxmdist.spectra.pixel_blocks import (
     LANES,
     ZERO,
     add_terms,
+    clear,
+    copy_rows,
     gather,
     logarithm,
     scatter_coefficients,
@@ -40,9 +42,9 @@ def _normal_equations(
 
     Energies without counts have no optical density: their weight is 0.
     """
-    g[:] = ZERO
-    h[:] = ZERO
-    spread[:] = ZERO
+    clear(g)
+    clear(h)
+    clear(spread)
     weight = lane[0]
     product = lane[1]
     for k in range(counts.size):
@@ -69,8 +71,10 @@ def _chi2(
     block: Pixels, counts: Pixels, white: Pixels, phi: Pixels, chi2: Pixels, seen: Pixels, residual: Pixels
 ) -> None:
     """Sum of N T (OD - fit)^2 over energies that counted anything, and how many those are."""
-    chi2[:] = ZERO
-    seen[:] = ZERO
+    for p in range(LANES):
+        chi2[p] = _f(0.0)
+    for p in range(LANES):
+        seen[p] = _f(0.0)
     for k in range(counts.size):
         row = block[k]
         n = counts[k]
@@ -262,14 +266,14 @@ def solve_linear(
         n = min(LANES, n_pixels - first)
         gather(transmission, energies, first, block, known)
         _normal_equations(block, counts, white, pairs, weighted, g32, h32, spread32, lane)
-        g[:] = g32
-        h[:] = h32
-        spread[:] = spread32
+        copy_rows(g32, g)
+        copy_rows(h32, h)
+        copy_rows(spread32, spread)
         solve(h, g, phi, lower, known)
         scatter_coefficients(phi, inverse_triangle, known, first, n, coefficients)
         if non_negative:
             _constrain(phi, h, g, triangle, inverse_triangle, known, first, n, coefficients)
-        phi32[:] = phi
+        copy_rows(phi, phi32)
         _chi2(block, counts, white, phi32, chi2, lane[0], lane[1])
         if weighted:
             scatter_covariance(h, lower, inverse_triangle, known, first, n, covariance, work)

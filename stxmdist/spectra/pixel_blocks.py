@@ -116,6 +116,22 @@ def gather(
 
 
 @compiled
+def clear(rows: Lanes) -> None:
+    """Set (ROW, LANES) to zero; plain loops compile far quicker than assignments to slices."""
+    for t in range(rows.shape[0]):
+        for p in range(LANES):
+            rows[t, p] = ZERO
+
+
+@compiled
+def copy_rows(source: NDArray[np.floating], target: NDArray[np.floating]) -> None:
+    """Copy (ROW, LANES) between precisions."""
+    for t in range(source.shape[0]):
+        for p in range(LANES):
+            target[t, p] = source[t, p]
+
+
+@compiled
 def add_terms(weights: Lanes, factors: Lanes, sums: Lanes) -> None:
     """sums (ROW, LANES) += factors (ROW,) x weights (LANES,)."""
     for t in range(factors.size):

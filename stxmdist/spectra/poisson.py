@@ -15,6 +15,8 @@ from stxmdist.spectra.pixel_blocks import (
     LANES,
     SMALLEST_COUNT,
     add_terms,
+    clear,
+    copy_rows,
     exponential,
     gather,
     logarithm,
@@ -76,8 +78,8 @@ def fit(transmission: Pixels, effective_counts: Floats, design: Floats, options:
 @compiled
 def _start(block: Pixels, counts: Pixels, white: Pixels, pairs: Pixels, g: Pixels, h: Pixels, lane: Pixels) -> None:
     # Weighted least squares of optical density, weights being the counts.
-    g[:] = _f(0.0)
-    h[:] = _f(0.0)
+    clear(g)
+    clear(h)
     od = lane[0]
     weight = lane[1]
     for k in range(counts.size):
@@ -95,8 +97,8 @@ def _start(block: Pixels, counts: Pixels, white: Pixels, pairs: Pixels, g: Pixel
 def _score(
     block: Pixels, counts: Pixels, white: Pixels, pairs: Pixels, phi: Pixels, g: Pixels, h: Pixels, lane: Pixels
 ) -> None:
-    g[:] = _f(0.0)
-    h[:] = _f(0.0)
+    clear(g)
+    clear(h)
     expected = lane[0]
     excess = lane[1]
     for k in range(counts.size):
@@ -127,8 +129,9 @@ def _information_and_chi2(
     block: Pixels, counts: Pixels, white: Pixels, pairs: Pixels, phi: Pixels, chi2: Pixels, h: Pixels, lane: Pixels
 ) -> None:
     """Sum Pearson's chi-square and the information; block is left holding the expected counts."""
-    h[:] = _f(0.0)
-    chi2[:] = _f(0.0)
+    clear(h)
+    for p in range(LANES):
+        chi2[p] = _f(0.0)
     expected = lane[0]
     for k in range(counts.size):
         _expected_counts(white[k], counts[k], phi, expected)
@@ -172,7 +175,7 @@ def _remove_bias(
             double = _f(1.0) if i == t else _f(2.0)
             for p in range(LANES):
                 inverse[t * (t + 1) // 2 + i, p] = double * _f(step[i, p])
-    g32[:] = _f(0.0)
+    clear(g32)
     leverage = lane[0]
     for k in range(block.shape[0]):
         for p in range(LANES):
@@ -185,7 +188,7 @@ def _remove_bias(
         for p in range(LANES):
             leverage[p] *= _f(0.5) * row[p]
         add_terms(leverage, white[k], g32)
-    g[:] = g32
+    copy_rows(g32, g)
     solve(h, g, step, lower, known)
     for p in range(LANES):
         size2 = 0.0
@@ -276,23 +279,24 @@ def _maximise(
         n = min(LANES, n_pixels - first)
         gather(transmission, energies, first, block, known)
         _start(block, counts, white, pairs, g32, h32, lane)
-        g[:] = g32
-        h[:] = h32
+        copy_rows(g32, g)
+        copy_rows(h32, h)
         solve(h, g, phi, lower, known)
-        active[:] = known
+        for p in range(LANES):
+            active[p] = known[p]
         for _ in range(iterations):
-            phi32[:] = phi
+            copy_rows(phi, phi32)
             _score(block, counts, white, pairs, phi32, g32, h32, lane)
-            g[:] = g32
-            h[:] = h32
+            copy_rows(g32, g)
+            copy_rows(h32, h)
             solve(h, g, step, lower, known)
             if _advance(phi, step, g, longest_row, tolerance_sd, active, known) == 0:
                 break
         for p in range(LANES):
             known[p] = known[p] & (not active[p])
-        phi32[:] = phi
+        copy_rows(phi, phi32)
         _information_and_chi2(block, counts, white, pairs, phi32, chi2, h32, lane)
-        h[:] = h32
+        copy_rows(h32, h)
         if bias_removed:
             _remove_bias(block, white, pairs, inverse, h, lower, known, phi, g32, g, step, lane)
         scatter_covariance(h, lower, inverse_triangle, known, first, n, covariance, work)
