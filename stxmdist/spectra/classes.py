@@ -52,9 +52,12 @@ def classify(
     """Class of every pixel (Y, X) uint8, ``stxmdist.arrays.MaskClass``; what was not measured takes precedence over
     what is poor.
 
-    ``od_jump`` from ``od_jump``; ``thickness_nm`` total (None where
-    thickness counts reference samples); ``od_max`` largest fitted optical density; ``least_counts`` effective counts
-    there. A pixel whose fit failed, without being missing or outside, has too little light: low_count.
+    ``od_jump`` comes from the function of that name; ``thickness_nm`` is the total (None where thickness counts
+    reference samples); ``od_max`` the largest fitted optical density; ``least_counts`` effective counts there. A pixel
+    whose fit failed, without being missing or outside, has too little light: low_count.
+
+    Without a PSF every pixel is judged by itself, so that blocks of an image give what the whole would; with one,
+    neighbours decide what is edge and the whole image is wanted.
     """
     options = options or ClassOptions()
     known = np.isfinite(od_jump)
@@ -72,10 +75,12 @@ def classify(
         thin = od_jump < options.least_od_jump
         if thickness_nm is not None:
             thin = thin | (thickness_nm < options.least_thickness_nm)
-        area = particle_area(od_jump, pixel_nm, options)
-        mark(edge_zone(area, pixel_nm, options), MaskClass.edge)
+        if options.psf_sigma_nm > 0.0:
+            area = particle_area(od_jump, pixel_nm, options)
+            mark(edge_zone(area, pixel_nm, options), MaskClass.edge)
+            thin = thin | ~area
         mark(None if od_max is None else od_max > options.most_od, MaskClass.thick)
-        mark((thin | ~area) & known, MaskClass.background)
+        mark(thin & known, MaskClass.background)
     mark(~known, MaskClass.low_count)
     mark(saturated, MaskClass.saturated)
     mark(missing, MaskClass.missing)

@@ -51,6 +51,15 @@ def test_every_reason_and_its_precedence() -> None:
     assert np.all(classify(nan) == MaskClass.low_count)
 
 
+def test_without_a_psf_blocks_give_what_the_whole_would() -> None:
+    rng = np.random.default_rng(2)
+    jump, se, chi2 = rng.normal(0.2, 0.2, (31, 17)), rng.gamma(1.0, 0.3, (31, 17)), rng.gamma(2.0, 1.0, (31, 17))
+    whole = classify(jump, soc_se=se, chi2_reduced=chi2)
+    parts = [classify(jump[r], soc_se=se[r], chi2_reduced=chi2[r]) for r in (slice(0, 7), slice(7, 8), slice(8, 31))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert len(np.unique(whole)) == 4
+
+
 def test_references_of_unknown_thickness_are_judged_by_their_jump() -> None:
     jump = np.zeros((20, 20))
     jump[5:15, 5:15] = 0.3
