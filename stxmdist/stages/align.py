@@ -60,7 +60,7 @@ def plan(survey: Survey, options: Options) -> Plan:
 
 def _unit(survey: Survey, scan_id: str) -> Unit:
     grid = grid_of(survey, scan_id)
-    arrays = _arrays(grid)
+    arrays = arrays_of(grid)
     n = len(grid.energy_ev)
     pixels = grid.ny * grid.nx
     return survey.unit(
@@ -79,7 +79,8 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
     )
 
 
-def _arrays(grid: Grid) -> tuple[ArrayPlan, ...]:
+def arrays_of(grid: Grid) -> tuple[ArrayPlan, ...]:
+    """What align leaves for a stack on this grid."""
     n, ny, nx = len(grid.energy_ev), grid.ny, grid.nx
     energy = {"energy": (grid.energy_ev, "eV")}
     image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
@@ -122,7 +123,7 @@ def work(unit: Unit) -> Outcome:
     mean_od, mean_variance = mean_spectrum(aligned, chosen, effective, i0_variance / i0**2)
 
     write = ShardWriter(unit)
-    layout = next(plan for plan in _arrays(_grid(absorbance)) if plan.name == "transmission").layout()
+    layout = next(plan for plan in arrays_of(_grid(absorbance)) if plan.name == "transmission").layout()
     for shard in layout.indices():
         write("transmission", shard, np.ascontiguousarray(aligned[layout.region(shard)]))
     correlation = before["noise_correlation_px2"] * float(

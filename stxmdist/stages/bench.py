@@ -1,0 +1,185 @@
+"""What `stxmdist bench` measures: the hot kernels and the fit stage from store to store, beside their limits."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.publication import Publication, PublishedScan
+from stxmdist.arrays import MaskClass
+from stxmdist.campaign.manifest import Campaign, ClusterSpec, Scan
+from stxmdist.cluster import cluster_of
+from stxmdist.errors import InputError
+from stxmdist.ptychography.bench import loop_times
+from stxmdist.readers.recording import StxmRecording
+from stxmdist.runner.run import Circumstances, run_stage
+from stxmdist.spectra.bench import fit_timings
+from stxmdist.spectra.fit import design_matrix
+from stxmdist.spectra.references import CHEMISTRIES
+from stxmdist.stages import STAGES, align
+from stxmdist.stages.grid import Grid
+from stxmdist.stages.survey import Survey
+
+Row = dict[str, Any]
+
+SCIPY_PIXELS = 20_000
+"""The loop over pixels is timed on so many of them, evenly spread, and scaled up."""
+
+
+def run_bench(what: str, *, workers: int = 2) -> list[Row]:
+    """Rows of name, figure, unit, limit and remark; ``what`` is all, ptychography, fit or stage.
+
+    Raises
+    ------
+    InputError
+        for another ``what``.
+    """
+    parts: dict[str, Callable[[], list[Row]]] = {
+        "ptychography": bench_ptychography,
+        "fit": bench_fit,
+        "stage": lambda: bench_fit_stage(workers=workers),
+    }
+    if what != "all" and what not in parts:
+        raise InputError(
+            where="stxmdist bench",
+            problem="there is no benchmark of this name",
+            got=repr(what),
+            wanted="one of all, " + ", ".join(parts),
+            mend="Choose one of those",
+        )
+    chosen = parts if what == "all" else {what: parts[what]}
+    return [row for part in chosen.values() for row in part()]
+
+
+def bench_ptychography() -> list[Row]:
+    """The loop of the PIE engines over its two Fourier transforms alone, one thread."""
+    rows = []
+    for engine in ("epie", "rpie"):
+        for frame_px in (64, 128, 256):
+            for sub_pixel in (False, True):
+                times = loop_times(frame_px, engine=engine, sub_pixel=sub_pixel)
+                limit = 2.5 if engine == "epie" and frame_px == 128 and not sub_pixel else None
+                name = f"{engine} {frame_px} px{', sub-pixel positions' if sub_pixel else ''}"
+                remark = f"{times.us_per_pattern:.0f} us a pattern, {times.us_two_transforms:.0f} us two FFTs"
+                rows.append(_row(name, times.ratio, "x its FFTs", limit, f"{remark}, {times.library}"))
+    return rows
+
+
+def bench_fit() -> list[Row]:
+    """The fitters on a stack of 100 energies of 512 x 512 pixels, one core, beside scipy's nnls in a loop."""
+    timings = fit_timings(np.random.default_rng(0), loop_pixels=SCIPY_PIXELS)
+    rows = []
+    for timing in timings:
+        of = "" if timing.measured_pixels == timing.pixels else f", scaled up from {timing.measured_pixels} pixels"
+        remark = f"{timing.spectra_per_second:.3g} spectra/s{of}"
+        rows.append(_row(f"fit {timing.name}, 100 x 512 x 512", timing.seconds, "s", None, remark))
+    return rows
+
+
+def bench_fit_stage(*, workers: int = 2, n_energy: int = 100, side_px: int = 512) -> list[Row]:
+    """The fit stage from store to store, its workers warm, beside scipy's nnls in a loop over as many pixels."""
+    with tempfile.TemporaryDirectory() as folder, cluster_of(ClusterSpec(workers=workers)) as cluster:
+        # Many small units, so that every worker has loaded its code before the clock starts.
+        warm = _survey(Path(folder) / "warm", n_energy, 64, rows_per_unit=64 // (4 * workers))
+        _fit(warm, cluster.client)
+        survey = _survey(Path(folder) / "timed", n_energy, side_px)
+        began = time.perf_counter()
+        report = _fit(survey, cluster.client)
+        seconds = time.perf_counter() - began
+    if report.refusals:
+        raise RuntimeError(report.refusals[0].sentence)
+    loop = fit_timings(np.random.default_rng(0), n_energy, side_px, SCIPY_PIXELS)[-1]
+    name = f"fit stage, store to store, {n_energy} x {side_px} x {side_px}, {workers} workers"
+    remark = f"{report.units_run} units, {side_px**2 / seconds:.3g} spectra/s, {loop.seconds / seconds:.0f} x the loop"
+    return [
+        _row(name, seconds, "s", 4.0 if (n_energy, side_px) == (100, 512) else None, remark),
+        _row(
+            f"{loop.name} over the same pixels, coefficients only",
+            loop.seconds,
+            "s",
+            None,
+            f"scaled up from {loop.measured_pixels} pixels",
+        ),
+    ]
+
+
+def _fit(survey: Survey, client: Callable[[], Any]) -> Any:
+    return run_stage(STAGES["fit"], survey, survey.options["fit"], survey.store, Circumstances(0, {}), client=client)
+
+
+def _row(name: str, figure: float, unit: str, limit: float | None, remark: str) -> Row:
+    return {"benchmark": name, "figure": round(figure, 3), "unit": unit, "limit": limit, "remark": remark}
+
+
+def _survey(folder: Path, n_energy: int, side_px: int, rows_per_unit: int = 0) -> Survey:
+    """A campaign of one made-up scan whose aligned stack is published."""
+    energy_ev = np.linspace(700.0, 730.0, n_energy)
+    axis_um = np.arange(side_px) * 0.05
+    scan = Scan(scan_id="bench", file=folder / "none", modality="stxm", electrode_id="none")
+    campaign = Campaign(folder, "bench", folder / "store", folder / "none", "LFP", (scan,))
+    options = {name: stage.Options() for name, stage in STAGES.items()}
+    options["fit"] = replace(options["fit"], rows_per_unit=rows_per_unit)
+    recording = StxmRecording(
+        source=folder / "none",
+        format="made up",
+        region="",
+        energy_ev=energy_ev,
+        y_um=axis_um,
+        x_um=axis_um,
+        dwell_ms=np.ones(n_energy),
+        ring_current_ma=np.full(n_energy, np.nan),
+        frame_class=np.zeros(n_energy, np.uint8),
+        read=_no_frame,
+        files=(),
+    )
+    survey = replace(Survey(campaign, options, {"bench": recording}, ()), foretell=True)
+    _write_aligned(survey, Grid(energy_ev, axis_um, axis_um))
+    return survey
+
+
+def _no_frame(index: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    raise RuntimeError("the made-up scan has no file")
+
+
+def _write_aligned(survey: Survey, grid: Grid) -> None:
+    rng = np.random.default_rng(1)
+    n, ny, nx = len(grid.energy_ev), grid.ny, grid.nx
+    counts = 1000.0
+    design = design_matrix(CHEMISTRIES["LFP"](), grid.energy_ev).astype(np.float32)
+    total = np.where(rng.random((ny, nx)) < 0.5, 0.0, rng.uniform(50.0, 200.0, (ny, nx)))
+    soc = rng.random((ny, nx))
+    stack = np.empty((n, ny, nx), np.float32)
+    for energy, (discharged, charged) in enumerate(design):
+        mean = counts * np.exp(-total * ((1 - soc) * discharged + soc * charged))
+        stack[energy] = rng.normal(mean, np.sqrt(mean)) / counts
+    inside = total > 0
+    with np.errstate(invalid="ignore"):
+        mean_od = -np.log(np.maximum(stack[:, inside], 1e-3)).mean(axis=1)
+    values: dict[str, Any] = {
+        "transmission": stack,
+        "effective_counts": np.full(n, counts),
+        "shift_px": np.zeros((n, 2)),
+        "shift_quality": np.ones(n),
+        "mean_od": mean_od.astype(np.float64),
+        "mean_od_variance": np.full(n, 1e-6),
+        "energy_used": np.ones(n, np.uint8),
+        "aligned_class": np.full((ny, nx), MaskClass.valid, np.uint8),
+    }
+    store = survey.store.create()
+    output = survey.output("align", "bench")
+    arrays = align.arrays_of(grid)
+    output.declare(arrays)
+    for plan in arrays:
+        layout = plan.layout()
+        for shard in layout.indices():
+            data = np.ascontiguousarray(values[plan.name][layout.region(shard)])
+            output.write("scan", {plan.name: (shard,)}, plan.name, shard, data)
+    published = PublishedScan(digest=survey.digest("align", "bench"), state="done")
+    store.publish(Publication("align", align.VERSION, {}, 0, "", {}, {"bench": published}))
+
+
+__all__ = ["bench_fit", "bench_fit_stage", "bench_ptychography", "run_bench"]
