@@ -14,7 +14,7 @@ def agreement(evidence: Evidence) -> Picture | Absent:
     wide, fine = column(pairs, "soc_mean_stxm"), column(pairs, "soc_mean_ptychography")
     known = np.isfinite(wide) & np.isfinite(fine)
     if not known.any():
-        return Absent("F12", title, "No particle was seen by both microscopes.")
+        return Absent("F12", title, evidence.unless_inferred("No particle was seen by both microscopes."))
     wide, fine, size = wide[known], fine[known], column(pairs, "d_eq_um_stxm")[known]
     found = bland_altman(wide, fine)
     figure = blank(7.6, 3.0)

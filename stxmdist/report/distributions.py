@@ -18,7 +18,7 @@ def states_of_charge(evidence: Evidence) -> Picture | Absent:
     title = "State of charge of particles"
     table = analysed(evidence)
     if not len(table):
-        return Absent("F5", title, "No particle has a state of charge.")
+        return Absent("F5", title, evidence.unless_inferred("No particle has a state of charge."))
     electrodes = evidence.table("electrodes")
     groups = _groups(table)
     shown = groups[:MOST_GROUPS]
@@ -52,11 +52,11 @@ def states_of_charge(evidence: Evidence) -> Picture | Absent:
     return Picture(
         "F5-state-of-charge",
         title,
-        "Every point is a wide-field particle; the shape above is their density weighted by mass, black the mean by mass "
-        "with its 95 % interval, and the upright bar the state of charge that coulometry gives. Grey: outside the "
+        "Every point is a wide-field particle; the shape above is their density weighted by mass, black the mean by "
+        "mass with its 95 % interval, and the upright bar the state of charge that coulometry gives. Grey: outside the "
         "end-members, where only errors lead." + more,
-        f"Distributions of the state of charge of {len(values)} particles in {len(shown)} electrodes and cycles, each with "
-        "its mean, interval and coulometric value.",
+        f"Distributions of the state of charge of {len(values)} particles in {len(shown)} electrodes and cycles, "
+        "each with its mean, interval and coulometric value.",
         "svg",
         as_svg(figure),
         ("particles", "electrodes"),
@@ -135,7 +135,7 @@ def trends(evidence: Evidence) -> Picture | Absent:
     table = evidence.table("electrodes")
     cycle = column(table, "cycle")
     if not len(table) or not np.isfinite(cycle).any():
-        return Absent("F12", title, "No electrode has been summarised, or no cycle is known.")
+        return Absent("F12", title, evidence.unless_inferred("No electrode has been summarised, or no cycle is known."))
     names = sorted(set(words(table, "electrode_id")))
     styles = styles_of(names)
     figure = blank(7.6, 5.2)
@@ -161,8 +161,8 @@ def trends(evidence: Evidence) -> Picture | Absent:
         "F12-cycles",
         title,
         "One line per electrode; upright lines are 95 % intervals. Standard deviations are free of measurement noise.",
-        f"Four panels over cycle for {len(names)} electrodes: state of charge, spread between and within particles, and "
-        "active fraction.",
+        f"Four panels over cycle for {len(names)} electrodes: state of charge, spread between and within particles, "
+        "and active fraction.",
         "svg",
         as_svg(figure),
         ("electrodes",),

@@ -88,6 +88,15 @@ class Evidence:
         """Whether a stage is published for a scan."""
         return (stage, scan_id) in self.published
 
+    @property
+    def inferred(self) -> bool:
+        """Whether the tables of the campaign are published."""
+        return self.has("infer", CAMPAIGN)
+
+    def unless_inferred(self, otherwise: str) -> str:
+        """Why something of the tables is missing: nothing was inferred yet, or the reason given."""
+        return otherwise if self.inferred else "The stage infer has not been published for what is here now."
+
     def of_modality(self, modality: str, stage: str) -> list[Mapping[str, Any]]:
         """Rows of a modality whose output of a stage is published, in the order of the sheet."""
         return [row for row in self.scans if row["modality"] == modality and self.has(stage, row["scan_id"])]

@@ -54,10 +54,10 @@ def gallery(evidence: Evidence, most_regions: int = 12, longest: int = 320) -> P
     return Picture(
         "F3-gallery",
         title,
-        "Each row is one region. Optical density and phase are those of the energy that shows most contrast. All states "
-        "of charge share one scale, 0 discharged to 1 charged. Thin lines are outlines of particles, the frame is the field of "
-        "ptychography (solid: registered on the wide-field image; dotted: by the stages' coordinates only). Pale grey: "
-        "no particle; hatched: masked, see the classes in the ledger. "
+        "Each row is one region. Optical density and phase are those of the energy that shows most contrast. All "
+        "states of charge share one scale, 0 discharged to 1 charged. Thin lines are outlines of particles, the "
+        "frame is the field of ptychography (solid: registered on the wide-field image; dotted: by the stages' "
+        "coordinates only). Pale grey: no particle; hatched: masked, see the classes in the ledger. "
         + ("Half-bit FRC half-period, median over tiles and energies: " + "; ".join(frc) + "." if frc else "")
         + more,
         f"Maps of {len(shown)} regions: " + ", ".join(COLUMNS) + ".",
@@ -179,7 +179,9 @@ def _place(evidence: Evidence, scan_id: str, region: Region) -> None:
 def _draw(regions: list[Region]) -> bytes:
     columns = [name for name in COLUMNS if any(name in region.maps for region in regions)]
     columns = columns or list(COLUMNS[:2])
-    figure = blank(0.6 + 2.25 * len(columns), 0.95 + 2.3 * len(regions))
+    figure = blank(0.6 + 2.25 * len(columns), 0.9 + 2.16 * len(regions))
+    # Square cells leave gaps that this layout takes out.
+    figure.set_layout_engine("compressed")
     cells = figure.subplots(len(regions), len(columns), squeeze=False)
     scales = {name: limits_of([r.maps[name] for r in regions if name in r.maps]) for name in columns}
     for name in columns:
@@ -195,7 +197,7 @@ def _draw(regions: list[Region]) -> bytes:
                 axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes, color="#777777")
                 continue
             low, high = scales[name]
-            cmap = SOC_MAP if "state of charge" in name else "cividis" if "phase" in name else "gray"
+            cmap = SOC_MAP if "state of charge" in name else "cividis_r" if "phase" in name else "gray"
             if name == COLUMNS[0]:
                 cmap = "gray_r"
             shown[name] = draw_map(axes, region.maps[name], cmap=cmap, low=low, high=high, bar_um=bar)
@@ -225,8 +227,8 @@ def _draw(regions: list[Region]) -> bytes:
 def _name_row(axes: Axes, region: Region) -> None:
     parts = [region.title.replace(", ", "\n", 1)]
     stxm_ev, complex_ev = region.energies_ev
-    known = sorted({f"{ev:.1f} eV" for ev in (stxm_ev, complex_ev) if np.isfinite(number(ev))})
-    parts += known
+    named = (("STXM", stxm_ev), ("ptychography", complex_ev))
+    parts += [f"{name} {ev:.1f} eV" for name, ev in named if np.isfinite(number(ev))]
     axes.text(
         -0.06,
         0.5,

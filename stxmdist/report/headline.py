@@ -31,8 +31,8 @@ def _measured(evidence: Evidence) -> str:
     found = len(evidence.table("particles"))
     text = (
         f"{_count(len(electrodes), 'electrode')} in {_count(len(conditions), 'condition')}: of "
-        f"{_count(len(evidence.scans), 'scan')}, {stxm} wide-field and {len(fitted) - stxm} ptychography scans gave maps of "
-        f"state of charge; {_count(len(particles), 'wide-field particle')} enter the statistics"
+        f"{_count(len(evidence.scans), 'scan')}, {stxm} wide-field and {len(fitted) - stxm} ptychography scans gave "
+        f"maps of state of charge; {_count(len(particles), 'wide-field particle')} enter the statistics"
     )
     return text + (f" ({found} particles were found in all scans)." if found else ".")
 
@@ -59,8 +59,8 @@ def _main(evidence: Evidence) -> list[str]:
             text += f"; p {_probability(tested['p'])} by t" if np.isfinite(number(tested["p"])) else ""
             if exact is not None and np.isfinite(number(exact["p"])):
                 text += (
-                    f", {_probability(exact['p'])} by the exact test, whose smallest attainable p with so many electrodes "
-                    f"is {probability_of(exact['p_min_attainable'])}"
+                    f", {_probability(exact['p'])} by the exact test, whose smallest attainable p with so many "
+                    f"electrodes is {probability_of(exact['p_min_attainable'])}"
                 )
             return [text + "."]
     electrodes = evidence.table("electrodes")
@@ -72,10 +72,10 @@ def _main(evidence: Evidence) -> list[str]:
         return [f"The mean state of charge by mass is {interval}, 95 % interval within one electrode in one condition."]
     if known.size:
         low, high = means[known].min(), means[known].max()
-        return [
-            f"Mean states of charge of the electrodes lie between {figure_of(low)} and {figure_of(high)}; no effect could be "
-            "tested."
-        ]
+        span = f"{figure_of(low)} and {figure_of(high)}"
+        return [f"Mean states of charge of the electrodes lie between {span}; no effect could be tested."]
+    if not evidence.inferred:
+        return ["Nothing has been inferred yet: the stage infer has not been published for what is here now."]
     return ["Nothing could be inferred: no particle has a state of charge. The ledger says what stopped each scan."]
 
 

@@ -57,19 +57,30 @@ def _edges(axis: Floats) -> tuple[float, float]:
     return float(axis[0] - half), float(axis[-1] + half)
 
 
+def block_px(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
+    """Rows and columns of the blocks that bring an image (Y, X) to at most ``longest`` pixels along each axis."""
+    step = max(1, -(-max(shape) // longest))
+    return min(step, shape[0]), min(step, shape[1])
+
+
 def coarsened(values: NDArray[Any], longest: int) -> NDArray[Any]:
-    """Means (NaN left out) of square blocks of pixels, as many as bring (Y, X) below ``longest``; a rest is cut off."""
-    step = -(-max(values.shape) // longest)
-    if step <= 1:
+    """Means (NaN left out) of square blocks of pixels of an image (Y, X); what is left over at the ends is cut off."""
+    step_y, step_x = block_px(values.shape, longest)
+    if step_y == step_x == 1:
         return values
-    ny, nx = (max(1, n // step) for n in values.shape)
-    step_y, step_x = min(step, values.shape[0]), min(step, values.shape[1])
+    ny, nx = values.shape[0] // step_y, values.shape[1] // step_x
     blocks = values[: ny * step_y, : nx * step_x].reshape(ny, step_y, nx, step_x)
     known = np.isfinite(blocks)
     total = np.where(known, blocks, 0).sum(axis=(1, 3))
     n = known.sum(axis=(1, 3))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(n > 0, total / n, np.nan), dtype=np.float32)
+
+
+def coarse_axis(axis: Floats, step: int) -> Floats:
+    """Centres of blocks of ``step`` pixels of an axis."""
+    n = len(axis) // step
+    return np.asarray(axis[: n * step].reshape(n, step).mean(axis=1))
 
 
 def map_of(values: NDArray[Any], output: Output, longest: int, classes: NDArray[np.uint8] | None = None) -> Map:
@@ -86,13 +97,8 @@ def map_of(values: NDArray[Any], output: Output, longest: int, classes: NDArray[
         masked = share > 0.5
         values = shown
     small = coarsened(np.asarray(values, dtype=np.float32), longest)
-    return Map(small, coarse_axis(y_um, small.shape[0]), coarse_axis(x_um, small.shape[1]), masked)
-
-
-def coarse_axis(axis: Floats, n: int) -> Floats:
-    """Centres of ``n`` blocks of an axis."""
-    step = len(axis) // n
-    return np.asarray(axis[: n * step].reshape(n, step).mean(axis=1))
+    step_y, step_x = block_px(values.shape, longest)
+    return Map(small, coarse_axis(y_um, step_y), coarse_axis(x_um, step_x), masked)
 
 
 def draw_map(axes: Axes, image: Map, *, cmap: str, low: float, high: float, bar_um: float) -> Any:

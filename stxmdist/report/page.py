@@ -83,7 +83,7 @@ def render(evidence: Evidence, parts: Sequence[Section], version: str) -> str:
     environment = Environment(
         loader=PackageLoader("stxmdist.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["data_uri"] = data_uri
+    environment.filters |= {"data_uri": data_uri, "numbered": numbered}
     environment.tests |= {
         "picture": lambda item: isinstance(item, Picture),
         "absent": lambda item: isinstance(item, Absent),
@@ -99,6 +99,12 @@ def render(evidence: Evidence, parts: Sequence[Section], version: str) -> str:
         citation=CITATION,
         version=version,
     )
+
+
+def numbered(name: str) -> str:
+    """What stands before the title of a figure or table that has a number: ``F5-state-of-charge`` is ``F5. ``."""
+    first = name.split("-", maxsplit=1)[0]
+    return f"{first}. " if first[1:].isdigit() else ""
 
 
 def data_uri(picture: Picture) -> str:

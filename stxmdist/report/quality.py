@@ -1,4 +1,4 @@
-"""Quality of single scans: incident beam, drift, convergence and resolution, and a look at scans that were not fitted."""
+"""Quality of single scans: incident beam, drift, convergence, resolution, and a look at what was not fitted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +42,9 @@ def beam_and_drift(evidence: Evidence) -> Picture | Absent:
             continue
         shift = align.read("shift_px") * _pitch_nm(absorbance)
         for axis, name in ((0, "y"), (1, "x")):
-            right.plot(energy, shift[:, axis], marker=".", ms=3, lw=0.9, ls=DASHES[axis], color=COLOURS[axis], label=name)
+            right.plot(
+                energy, shift[:, axis], marker=".", ms=3, lw=0.9, ls=DASHES[axis], color=COLOURS[axis], label=name
+            )
         right.set(ylabel="moved by (nm)")
     for axes in cells[-1]:
         axes.set_xlabel("photon energy (eV)")
@@ -112,10 +114,10 @@ def convergence(evidence: Evidence) -> Picture | Absent:
     return Picture(
         "Q2-convergence",
         title,
-        "Left: distance of modelled from measured amplitudes after each iteration, one line per tile and energy (colours "
-        "and dashes are energies). Right: Fourier ring correlation of reconstructions from two halves of the frames; the "
-        "dashed line is where it meets the half-bit criterion, median over tiles and energies." + more,
-        f"Residual over iterations and Fourier ring correlation over spatial frequency of {len(shown)} ptychography scans.",
+        "Left: distance of modelled from measured amplitudes after each iteration, one line per tile and energy "
+        "(colours and dashes are energies). Right: Fourier ring correlation of reconstructions from two halves of "
+        "the frames; the dashed line is where it meets the half-bit criterion, median over tiles and energies." + more,
+        f"Residual over iterations and Fourier ring correlation over frequency of {len(shown)} ptychography scans.",
         "svg",
         as_svg(figure),
         ("scans",),
@@ -144,7 +146,7 @@ def _preview(evidence: Evidence, row: Mapping[str, Any], longest: int) -> Pictur
     stitch, absorbance, ingest = (evidence.output(stage, scan_id) for stage in ("stitch", "absorbance", "ingest"))
     if row["modality"] == "ptychography" and stitch is not None:
         amplitude, phase = object_maps(stitch, longest)
-        panels = [("amplitude", amplitude, "gray"), ("phase (rad)", phase, "cividis")]
+        panels = [("amplitude", amplitude, "gray"), ("phase (rad)", phase, "cividis_r")]
         half = half_period_nm(evidence, scan_id)
         what = "Reconstructed amplitude and phase" + (
             f", half-bit FRC half-period {half:.1f} nm" if np.isfinite(half) else ""

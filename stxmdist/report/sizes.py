@@ -20,7 +20,7 @@ def sizes(evidence: Evidence) -> Picture | Absent:
     if len(table):
         usable &= np.array(["overlap" not in text for text in words(table, "flags")], bool)
     if not usable.any():
-        return Absent("F8", title, "No whole particle has a size and a state of charge.")
+        return Absent("F8", title, evidence.unless_inferred("No whole particle has a size and a state of charge."))
     table, d = table[usable], d[usable]
     names = sorted(set(words(table, "electrode_id")))
     styles = styles_of(names)
@@ -45,7 +45,8 @@ def sizes(evidence: Evidence) -> Picture | Absent:
             )
             line = _line(d[here], y[here])
             if line is not None:
-                axes.plot(*line, style.dash, color=style.colour, lw=1.6, label=one)
+                axes.plot(*line, style.dash, color=style.colour, lw=1.6)
+                axes.plot([], [], style.dash, marker=style.marker, color=style.colour, label=one)
         axes.set(xscale="log", xlabel="equivalent diameter (µm)", ylabel=label)
         _plain_ticks(axes, d)
     handles, labels = left.get_legend_handles_labels()
@@ -55,10 +56,10 @@ def sizes(evidence: Evidence) -> Picture | Absent:
     return Picture(
         "F8-size",
         title,
-        "Above: wide-field particles that lie whole in the field, with each electrode's straight line over the logarithm "
-        "of diameter (the tested slopes, which respect regions, stand in table T2). Below: number of particles by "
-        "diameter, the log-normal of the same mean and spread of logarithms, and the 10th, 50th and 90th percentile. "
-        + fit,
+        "Above: wide-field particles that lie whole in the field, with each electrode's straight line over the "
+        "logarithm of diameter (the tested slopes, which respect regions, stand in table T2). Below: number of "
+        "particles by diameter, the log-normal of the same mean and spread of logarithms, and the 10th, "
+        f"50th and 90th percentile. {fit}",
         f"State of charge and its spread over the diameter of {len(d)} particles with a line per electrode, and the "
         f"distribution of diameters. {fit}",
         "svg",

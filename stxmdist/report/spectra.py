@@ -112,7 +112,7 @@ def _panel(part: SubFigure, evidence: Evidence, row: Mapping[str, Any]) -> None:
         upper.plot(*fitted, "-", color=COLOURS[1], lw=1.1)
     upper.set(ylabel="optical density")
     shift, se = number(quality.get("energy_shift_ev")), number(quality.get("energy_shift_se_ev"))
-    said = [f"R {number(quality.get('r_factor')):.3f}" if quality.get("r_factor") is not None else ""]
+    said = [f"R {number(quality.get('r_factor')):.2g}" if quality.get("r_factor") is not None else ""]
     if quality.get("chi2_reduced") is not None:
         said.append(f"χ²/ν {number(quality['chi2_reduced']):.2f}")
     if np.isfinite(shift):

@@ -42,18 +42,25 @@ def figure_of(value: Any, digits: int = 3) -> str:
         return DASH
     if value == 0:
         return "0"
-    text = f"{value:.{digits}g}"
+    text = f"{value:#.{digits}g}".rstrip(".")
     if "e" in text:
-        mantissa, exponent = text.split("e")
-        return f"{mantissa}·10^{int(exponent)}" if abs(int(exponent)) > 4 else f"{value:.{digits}f}"
+        exponent = int(text.split("e")[1])
+        text = f"{value:.{digits - 1 - exponent}f}" if -8 < exponent < 0 else f"{value:.{digits - 1}e}"
+        text = f"{value:.0f}" if 0 <= exponent < 9 else text
     return text.replace("-", "−")
 
 
+def plain(value: Any) -> str:
+    """A number that was set, such as a cycle or a rate: no more digits than it has."""
+    value = number(value)
+    return f"{value:g}" if np.isfinite(value) else DASH
+
+
 def interval_of(value: Any, low: Any, high: Any, digits: int = 3) -> str:
-    """A number with its interval."""
+    """A number with its interval, if it has one."""
     text = figure_of(value, digits)
     if not (np.isfinite(number(low)) and np.isfinite(number(high))):
-        return text if text == DASH else f"{text} (interval not known)"
+        return text
     return f"{text} ({figure_of(low, digits)} to {figure_of(high, digits)})"
 
 
@@ -74,8 +81,8 @@ def electrodes(evidence: Evidence) -> Sheet:
         rows.append(
             (
                 str(row["electrode_id"]),
-                figure_of(row.get("cycle"), 6),
-                figure_of(row.get("c_rate")),
+                plain(row.get("cycle")),
+                plain(row.get("c_rate")),
                 str(row.get("direction") or DASH),
                 str(int(number(row["n_regions"]))),
                 str(int(number(row["n_particles"]))),
@@ -98,8 +105,8 @@ def electrodes(evidence: Evidence) -> Sheet:
     return Sheet(
         "T1",
         "Electrodes",
-        "One row per electrode and condition. State of charge is the mean by mass; spreads are free of noise; ICC is the "
-        "part of the spread of pixels that lies between particles.",
+        "One row per electrode and condition. State of charge is the mean by mass; spreads are free of noise; ICC is "
+        "the part of the spread of pixels that lies between particles. Where no interval stands, none can be given.",
         header,
         tuple(rows),
         (1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13),
@@ -110,23 +117,23 @@ def electrodes(evidence: Evidence) -> Sheet:
 
 def effects(evidence: Evidence) -> Sheet:
     """T2: one row per effect and method, with its p and the smallest p that the design can give."""
-    rows = []
-    for row in evidence.table("effects").to_dict("records")[:MOST_ROWS]:
-        rows.append(
-            (
-                ENDPOINTS.get(row["endpoint"], str(row["endpoint"])) + (" *" if row.get("primary") is True else ""),
-                TERMS.get(row["term"], str(row["term"])),
-                str(row["method"]),
-                interval_of(row.get("estimate"), row.get("ci_low"), row.get("ci_high")),
-                str(row.get("unit") or ""),
-                probability_of(row.get("p")),
-                probability_of(row.get("p_min_attainable")),
-                probability_of(row.get("q_fdr")),
-                str(int(np.nan_to_num(number(row["n_electrodes"])))),
-                str(int(np.nan_to_num(number(row["n_particles"])))),
-                str(row.get("note") or ""),
-            )
+    records = evidence.table("effects").to_dict("records")[:MOST_ROWS]
+    rows = [
+        (
+            ENDPOINTS.get(row["endpoint"], str(row["endpoint"])) + (" *" if row.get("primary") is True else ""),
+            TERMS.get(row["term"], str(row["term"])),
+            str(row["method"]),
+            interval_of(row.get("estimate"), row.get("ci_low"), row.get("ci_high")),
+            str(row.get("unit") or ""),
+            probability_of(row.get("p")),
+            probability_of(row.get("p_min_attainable")),
+            probability_of(row.get("q_fdr")),
+            str(int(np.nan_to_num(number(row["n_electrodes"])))),
+            str(int(np.nan_to_num(number(row["n_particles"])))),
+            str(row.get("note") or ""),
         )
+        for row in records
+    ]
     header = (
         "endpoint", "term", "method", "estimate (95 % interval)", "unit", "p", "smallest attainable p", "q (FDR)",
         "electrodes", "particles", "note",
@@ -134,9 +141,9 @@ def effects(evidence: Evidence) -> Sheet:
     return Sheet(
         "T2",
         "Effects",
-        "p is the probability of an effect as large or larger where there is none. The smallest attainable p is what the "
-        "exact test gives at best with so many electrodes: where it is large, a large p says nothing. q corrects p for the "
-        "number of tests. A star marks the test that was declared before looking; it is not corrected.",
+        "p is the probability of an effect as large or larger where there is none. The smallest attainable p is what "
+        "the exact test gives at best with so many electrodes: where it is large, a large p says nothing. q corrects "
+        "p for the number of tests. A star marks the test that was declared before looking; it is not corrected.",
         header,
         tuple(rows),
         (3, 5, 6, 7, 8, 9),
@@ -165,7 +172,7 @@ def quality(evidence: Evidence) -> Sheet:
             (
                 scan_id,
                 str(row.get("electrode_id") or DASH),
-                figure_of(row.get("cycle"), 6),
+                plain(row.get("cycle")),
                 done[-1] if done else "none",
                 str(fit.get("energies_used") or absorbance.get("energies_measured") or DASH),
                 percent_of(absorbance.get("i0_relative_se")),
@@ -188,8 +195,8 @@ def quality(evidence: Evidence) -> Sheet:
     return Sheet(
         "T3",
         "Quality of every scan",
-        "Medians over pixels, tiles and energies. Pixels masked: too thick, too few counts, missing, saturated, drifted out "
-        "or badly fitted.",
+        "Medians over pixels, tiles and energies. Pixels masked: too thick, too few counts, missing, saturated, "
+        "drifted out or badly fitted.",
         header,
         tuple(rows),
         (2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14),

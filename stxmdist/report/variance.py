@@ -30,7 +30,9 @@ def variance(evidence: Evidence) -> Picture | Absent:
     share = column(table, "share")
     if not len(table) or not np.isfinite(share).any():
         notes = "; ".join(dict.fromkeys(note for note in words(table, "note") if note))
-        return Absent("F11", title, f"The variance could not be divided{': ' + notes if notes else ''}.")
+        return Absent(
+            "F11", title, evidence.unless_inferred(f"The variance could not be divided{': ' + notes if notes else ''}.")
+        )
     endpoints = list(dict.fromkeys(words(table, "endpoint")))
     figure = blank(7.6, 1.4 + 2.3 * len(endpoints) + 2.1)
     rows = figure.subfigures(len(endpoints) + 1, 1, height_ratios=[*([3.4] * len(endpoints)), 2.1])
@@ -48,10 +50,10 @@ def variance(evidence: Evidence) -> Picture | Absent:
     return Picture(
         "F11-variance",
         title,
-        "The bar divides the variance of state of charge, the means of the conditions taken out; points below give each "
-        "share with its 95 % interval. Noise is what the measurement itself adds; it is subtracted from the other shares. "
-        "Bottom: the intraclass correlation of each electrode, the part of the spread of pixels that lies between "
-        "particles. " + (f"Reservations: {'; '.join(notes)}." if notes else ""),
+        "The bar divides the variance of state of charge, the means of the conditions taken out; points below give "
+        "each share with its 95 % interval. Noise is what the measurement itself adds; it is subtracted from the "
+        "other shares. Bottom: the intraclass correlation of each electrode, the part of the spread of pixels that "
+        "lies between particles. " + (f"Reservations: {'; '.join(notes)}." if notes else ""),
         f"Stacked bar of shares of variance with intervals: {said}.",
         "svg",
         as_svg(figure),
@@ -120,7 +122,9 @@ def effects(evidence: Evidence) -> Picture | Absent:
     shown = np.isfinite(column(table, "estimate"))
     if not len(table) or not shown.any():
         notes = "; ".join(dict.fromkeys(note for note in words(table, "note") if note))
-        return Absent("F12", title, f"No effect could be estimated{': ' + notes if notes else ''}.")
+        return Absent(
+            "F12", title, evidence.unless_inferred(f"No effect could be estimated{': ' + notes if notes else ''}.")
+        )
     table = table[shown]
     pairs = list(dict.fromkeys(zip(words(table, "endpoint"), words(table, "term"), strict=True)))
     columns = min(2, len(pairs))
@@ -133,7 +137,7 @@ def effects(evidence: Evidence) -> Picture | Absent:
         here = table[(words(table, "endpoint") == endpoint) & (words(table, "term") == term)]
         low, high, estimate = (column(here, name) for name in ("ci_low", "ci_high", "estimate"))
         axes.axvline(0, color="#888888", lw=0.7)
-        methods = [method for method in words(here, "method")]
+        methods = list(words(here, "method"))
         for i, (a, b, value, method) in enumerate(zip(low, high, estimate, methods, strict=True)):
             colour = COLOURS[2] if method == "mixed model" else COLOURS[0]
             axes.plot([a, b], [i, i], color=colour, lw=1.5)
@@ -148,8 +152,8 @@ def effects(evidence: Evidence) -> Picture | Absent:
     return Picture(
         "F12-effects",
         title,
-        "Estimates with their 95 % intervals where the method gives one; each panel has its own unit. Exact tests give a "
-        "probability and no interval. Table T2 holds the numbers.",
+        "Estimates with their 95 % intervals where the method gives one; each panel has its own unit. Exact tests "
+        "give a probability and no interval. Table T2 holds the numbers.",
         f"Forest plot of {len(table)} estimates of {len(pairs)} effects with their intervals.",
         "svg",
         as_svg(figure),
