@@ -103,6 +103,7 @@ def _fftw(shape: tuple[int, int, int]) -> Transform:
         try:
             plans = _plans(pyfftw, buffer)
         finally:
+            pyfftw.forget_wisdom()
             pyfftw.import_wisdom(before)
     padded[...] = 0  # measuring leaves its own numbers behind
     return Transform(buffer, padded, plans[0].execute, plans[1].execute, "fftw")

@@ -86,16 +86,20 @@ def fourier_ring_correlation(
         )  # fmt: skip
     one, other, mask = _cut_out(a, b, weight)
     shift = np.zeros(2)
-    moved = other
+    real = np.isrealobj(a) and np.isrealobj(b)
+
+    def brought_over() -> NDArray[np.complex128]:
+        moved = shift_image(other, shift)
+        return np.asarray(moved.real, np.complex128) if real else remove_ramp(moved, one, mask)
+
     for _ in range(2):
-        moved = remove_ramp(shift_image(other, shift), one, mask)
+        moved = brought_over()
         step = register_pair(one, moved, mask)
         # Nothing in common: what looks like a shift is noise.
         if np.abs(shift + step).max() > 0.25 * min(one.shape):
             break
         shift = shift + step
-    moved = remove_ramp(shift_image(other, shift), one, mask)
-    frequency, correlation, n = _rings(one, moved, mask)
+    frequency, correlation, n = _rings(one, brought_over(), mask, real)
     root = np.sqrt(np.maximum(n, 1.0))
     half_bit = (0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root)
     one_bit = (0.5 + 2.4142 / root) / (1.5 + 1.4142 / root)
@@ -132,7 +136,9 @@ def _cut_out(
     return pair[0], pair[1], np.asarray(mask, np.float64)
 
 
-def _rings(a: NDArray[np.complex128], b: NDArray[np.complex128], mask: Floats) -> tuple[Floats, Floats, Floats]:
+def _rings(
+    a: NDArray[np.complex128], b: NDArray[np.complex128], mask: Floats, real: bool
+) -> tuple[Floats, Floats, Floats]:
     spectra = [fft.fft2(mask * (values - (mask * values).sum() / mask.sum())) for values in (a, b)]
     count = min(a.shape) // 2
     fy, fx = np.meshgrid(fft.fftfreq(a.shape[0]), fft.fftfreq(a.shape[1]), indexing="ij")
@@ -146,7 +152,6 @@ def _rings(a: NDArray[np.complex128], b: NDArray[np.complex128], mask: Floats) -
     correlation = cross / np.sqrt(np.maximum(powers, 1e-300))
     # The mask ties neighbouring Fourier pixels: only its share of the area counts. Real images have each pixel twice.
     share = float((mask**2).sum()) / mask.size
-    real = not (np.abs(a.imag).any() or np.abs(b.imag).any())
     n = summed(np.ones(a.shape)) * share * (0.5 if real else 1.0)
     return np.arange(1, count + 1) / (2.0 * count), np.asarray(correlation, np.float64), n
 

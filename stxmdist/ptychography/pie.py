@@ -213,7 +213,18 @@ def _iterate(
     numbers = np.array([object_step, object_alpha, brightest, probe_step, probe_alpha], np.float32)
     advance, modulus = kernels.advance, kernels.modulus
     forward, backward = work.fourier.forward, work.fourier.backward
-    fixed = (object_, probe, shifted, psi, scan.corners, scan.weights, scan.fractional, work.between, work.lines, numbers)
+    fixed = (
+        object_,
+        probe,
+        shifted,
+        psi,
+        scan.corners,
+        scan.weights,
+        scan.fractional,
+        work.between,
+        work.lines,
+        numbers,
+    )
     residual = 0.0
     done = -1
     for position in order.tolist():
@@ -230,7 +241,18 @@ def _residual(state: _State, scan: _Scan, work: _Workspace) -> float:
     object_, probe = state.object_.view(np.float32), state.probe.view(np.float32)
     psi, shifted = work.fourier.padded.view(np.float32), work.shifted.view(np.float32)
     numbers = np.zeros(5, np.float32)
-    fixed = (object_, probe, shifted, psi, scan.corners, scan.weights, scan.fractional, work.between, work.lines, numbers)
+    fixed = (
+        object_,
+        probe,
+        shifted,
+        psi,
+        scan.corners,
+        scan.weights,
+        scan.fractional,
+        work.between,
+        work.lines,
+        numbers,
+    )
     residual = 0.0
     for position in range(len(scan.frames)):
         kernels.advance(*fixed, -1, position)

@@ -126,12 +126,28 @@ def check(problem: Problem, where: str = "ptychography problem") -> None:
             "finite numbers, not all zero",
             "Give another start",
         )
-    if not np.issubdtype(frames.dtype, np.integer) and not np.isfinite(frames[:, problem.good]).all():
-        refuse(
-            "frames are not finite on good pixels",
-            "NaN or infinity",
-            "counts",
-            "Leave those frames out or mask the pixels",
+    _check_counts(problem, where)
+
+
+def _check_counts(problem: Problem, where: str) -> None:
+    # Frame by frame: a scan may be most of what memory holds.
+    brightest = 0.0
+    for number, frame in enumerate(problem.frames):
+        values = frame[problem.good]
+        if not np.isfinite(values).all():
+            raise InputError(
+                where=f"{where}, frame {number}",
+                problem="the frame is not finite on good pixels",
+                got="NaN or infinity",
+                wanted="counts",
+                mend="Leave the frame out or mask the pixels",
+            )
+        brightest = max(brightest, float(values.max()))
+    if brightest <= 0.0:
+        raise InputError(
+            where=where,
+            problem="frames hold no counts on good pixels",
+            got=brightest,
+            wanted="more than 0",
+            mend="Look whether the shutter was open",
         )
-    if not frames.max() > 0:
-        refuse("frames hold no counts", frames.max(), "more than 0", "Look whether the shutter was open")

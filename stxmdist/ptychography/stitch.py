@@ -50,7 +50,9 @@ class TileGauge:
 class _Pair:
     i: int
     j: int
-    ratio: NDArray[np.complex128]
+    units: NDArray[np.complex128]
+    """exp(i phase) of tile i less that of tile j"""
+    log_amplitude: float
     weight: Floats
     y: Floats
     x: Floats
@@ -120,10 +122,13 @@ def _overlaps(tiles: Sequence[TileImage], middle: Floats, least: float) -> list[
             sound = lit & (power > 1e-6)
             # A phase is as good as the light behind it: illumination times transmission.
             weight = np.where(sound, np.sqrt(one.weight[cut_i] * other.weight[cut_j].astype(np.float64)) * power, 0.0)
-            ratio = np.where(sound, first * np.conj(second), 0.0)
-            logs = np.log(np.where(sound, np.abs(first) / np.maximum(np.abs(second), 1e-9), 1.0))
-            units = np.asarray(ratio / np.where(sound, power, 1.0) * np.exp(logs), np.complex128)
-            pairs.append(_Pair(i, j, units, weight, rows + low[0] - middle[0], columns + low[1] - middle[1]))
+            if not weight.any():
+                continue
+            units = np.where(sound, first * np.conj(second) / np.where(sound, power, 1.0), 0.0)
+            # Of powers, so that tiles may change places; equal noise in both cancels.
+            powers = [float((weight * np.abs(np.where(sound, values, 0.0)) ** 2).sum()) for values in (first, second)]
+            logs = 0.5 * float(np.log(powers[0] / powers[1]))
+            pairs.append(_Pair(i, j, units, logs, weight, rows + low[0] - middle[0], columns + low[1] - middle[1]))
     return pairs
 
 
@@ -135,10 +140,10 @@ def _start(pairs: list[_Pair], links: Floats, count: int) -> Floats:
     unknowns = np.full((count, 4), np.nan)
     found = {}
     for pair in pairs:
-        gauge = fit_gauge(pair.ratio, pair.weight)
+        gauge = fit_gauge(pair.units, pair.weight)
         ramp = np.array(gauge.ramp_rad_per_px)
         at_middle = gauge.phase_rad - ramp @ np.array([pair.y[0, 0], pair.x[0, 0]])
-        difference = np.array([gauge.log_amplitude, at_middle, *ramp])
+        difference = np.array([pair.log_amplitude, at_middle, *ramp])
         found[pair.i, pair.j] = difference
         found[pair.j, pair.i] = -difference
     for root in range(count):
@@ -157,7 +162,7 @@ def _start(pairs: list[_Pair], links: Floats, count: int) -> Floats:
 
 def _left(pair: _Pair, unknowns: Floats) -> NDArray[np.complex128]:
     d = unknowns[pair.i] - unknowns[pair.j]
-    return np.asarray(pair.ratio * np.exp(-d[0] - 1j * (d[1] + d[2] * pair.y + d[3] * pair.x)), np.complex128)
+    return np.asarray(pair.units * np.exp(-1j * (d[1] + d[2] * pair.y + d[3] * pair.x)), np.complex128)
 
 
 def _refinement(pairs: list[_Pair], unknowns: Floats, component: NDArray[Any]) -> Floats:
@@ -169,9 +174,8 @@ def _refinement(pairs: list[_Pair], unknowns: Floats, component: NDArray[Any]) -
         terms = np.stack([np.ones(pair.y.shape), pair.y, pair.x]).reshape(3, -1)
         weighted = terms * pair.weight.ravel()
         normal, side = weighted @ terms.T, weighted @ np.angle(left).ravel()
-        # Of logarithms the mean is that of the complex ratio: noise does not raise it.
         total = float(pair.weight.sum())
-        scale = total * float(np.log(np.abs((pair.weight * left).sum()) / total))
+        scale = total * (pair.log_amplitude - (unknowns[pair.i, 0] - unknowns[pair.j, 0]))
         for tile, sign in ((pair.i, 1.0), (pair.j, -1.0)):
             own = slice(3 * tile, 3 * tile + 3)
             phase_side[own] += sign * side

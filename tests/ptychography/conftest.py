@@ -1,4 +1,4 @@
-"""A small made-up measurement: a structured object under a defocused zone plate, frames by plain double-precision FFT."""
+"""A small made-up measurement: a structured object under a defocused zone plate, frames by plain double FFT."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +12,6 @@ from scipy.ndimage import gaussian_filter
 from stxmdist.ptychography import gauge
 from stxmdist.ptychography.probe import zone_plate_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction
-
-
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,14 @@ def measure(
     object_ = structured_object(shape)
 
     def beam(distance_um: float) -> NDArray[np.complex128]:
-        return zone_plate_probe(
-            (n, n), 10.0, 700.0, outer_zone_nm=60.0, central_stop_fraction=0.3, defocus_um=distance_um
-        ).astype(np.complex128) * hood
+        return (
+            zone_plate_probe(
+                (n, n), 10.0, 700.0, outer_zone_nm=60.0, central_stop_fraction=0.3, defocus_um=distance_um
+            ).astype(np.complex128)
+            * hood
+        )
 
-    # Without a hood the tails of so small a window would run out on one side and, in a discrete transform, in on the other.
+    # Without a hood the tails of so small a window run out on one side and, in a discrete transform, in on the other.
     # Whole positions do not mind.
     hood = np.exp(-0.5 * (np.hypot(*(np.indices((n, n)) - n // 2)) / (0.27 * n)) ** 4) if hooded else 1.0
     first = beam(defocus_um)
