@@ -98,9 +98,19 @@ def score(campaign: CampaignFile, as_json: Json = False) -> None:
 
 
 def print_score(screen: Screen, found: dict[str, Any]) -> None:
-    """Recovered beside true, in tables."""
-    screen.table(found["particles"], title="Particles wider than eight PSF sigmas, recovered against true")
-    screen.say()
-    screen.table(found["variance"], title="Variance of state of charge, shares")
-    screen.say()
-    screen.table(found["ptychography"], title="Ptychography")
+    """Recovered beside true, in tables, and which targets are met."""
+    for name, title in (
+        ("particles", "Particles wider than eight PSF sigmas, recovered against true"),
+        ("variance", "Variance of state of charge: shares of the total without noise"),
+        ("electrodes", "State of charge of the electrodes, recovered against true"),
+        ("effects", "Slopes of state of charge, recovered against planted"),
+        ("ptychography", "Ptychography: object against truth, resolution, second mode, registration"),
+    ):
+        if found[name]:
+            screen.table(found[name], title=title)
+            screen.say()
+    if found["missing"]:
+        screen.say("Without published particles, in no figure: " + ", ".join(found["missing"]))
+    missed = [target for target, met in found["passed"].items() if not met]
+    screen.say(f"{len(found['passed']) - len(missed)} of {len(found['passed'])} targets met"
+               + (f"; missed: {', '.join(missed)}" if missed else ""))  # fmt: skip

@@ -34,10 +34,11 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Simulate a small campaign, run it, and print what was recovered beside what is true."""
+    from stxmdist.campaign.manifest import load
     from stxmdist.cli.results import print_score
     from stxmdist.cli.runs import run_campaign
     from stxmdist.simulation.campaign import simulate as simulate_campaign
-    from stxmdist.stages.score import score_campaign
+    from stxmdist.simulation.score import score as score_against_truth
 
     screen = Screen(as_json=as_json)
     began = time.perf_counter()
@@ -49,7 +50,7 @@ def demo(
     screen.note("2/3 run it: ten stages through Prefect on Dask")
     outcome = run_campaign(screen, str(campaign))
     screen.note("3/3 compare with the truth of the simulation")
-    score = score_campaign(campaign)
+    score = score_against_truth(load(campaign, lenient=True).store, folder / "truth")
     screen.table(outcome["stages"], title="What ran")
     screen.say()
     print_score(screen, score)
