@@ -118,8 +118,10 @@ def test_vacuum_has_amplitude_one_however_bright_the_start(measurement: Callable
 def test_a_divergence_stops_and_the_best_state_comes_back(measurement: Callable[..., Any]) -> None:
     # Steps far too long, and nothing that holds them: no limit to the amplitude, power left to itself.
     measured = measurement(counts=1e5)
-    # Steps far too long, and nothing that holds them.
-                         probe_start_iteration=8, amplitude_limit=0.0, keep_power=False, final_step=1.0)  # fmt: skip
+    options = PieOptions(
+        iterations=60, n_modes=1, object_alpha=0.003, object_step=2.0, probe_step=2.0, probe_alpha=0.003,
+        probe_start_iteration=8, amplitude_limit=0.0, keep_power=False, final_step=1.0,
+    )  # fmt: skip
     found = rpie(measured.problem, options, rng())
     assert found.stopped in ("diverged", "not finite")
     assert len(found.error) < 60
