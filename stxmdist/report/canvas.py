@@ -101,7 +101,8 @@ def drawing() -> Iterator[None]:
     """Draw by matplotlib's defaults and ours, whatever the machine's own settings are; they come back afterwards."""
     own = {"backend", "backend_fallback", "interactive", "toolbar", "timezone"}
     defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name not in own}
-    with matplotlib.rc_context({**defaults, **RC}):
+    settings: dict[Any, Any] = {**defaults, **RC}
+    with matplotlib.rc_context(settings):
         yield
 
 

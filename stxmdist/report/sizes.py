@@ -1,5 +1,7 @@
 """F8: whether small and large particles differ, and how large they are."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
@@ -26,7 +28,8 @@ def sizes(evidence: Evidence) -> Picture | Absent:
     styles = styles_of(names)
     electrode = words(table, "electrode_id")
     figure = blank(7.6, 5.4)
-    upper, lower = figure.subfigures(2, 1)
+    parts: Any = figure.subfigures(2, 1)
+    upper, lower = parts
     left, right = upper.subplots(1, 2)
     for axes, name, label in ((left, "soc_mean", "state of charge"), (right, "soc_sd", "SD within the particle")):
         y = column(table, name)

@@ -35,7 +35,7 @@ def variance(evidence: Evidence) -> Picture | Absent:
         )
     endpoints = list(dict.fromkeys(words(table, "endpoint")))
     figure = blank(7.6, 1.4 + 2.3 * len(endpoints) + 2.1)
-    rows = figure.subfigures(len(endpoints) + 1, 1, height_ratios=[*([3.4] * len(endpoints)), 2.1])
+    rows: Any = figure.subfigures(len(endpoints) + 1, 1, height_ratios=[*([3.4] * len(endpoints)), 2.1])
     for part, endpoint in zip(rows[:-1], endpoints, strict=True):
         _endpoint(part, table[words(table, "endpoint") == endpoint], endpoint)
     _icc(rows[-1], evidence)
@@ -44,7 +44,7 @@ def variance(evidence: Evidence) -> Picture | Absent:
         for name, value in zip(words(table, "component"), share, strict=True)
         if np.isfinite(value)
     )
-    notes = dict.fromkeys(
+    reservations = dict.fromkeys(
         f"{c}: {n}" for c, n in zip(words(table, "component"), words(table, "note"), strict=True) if n
     )
     return Picture(
@@ -53,7 +53,7 @@ def variance(evidence: Evidence) -> Picture | Absent:
         "The bar divides the variance of state of charge, the means of the conditions taken out; points below give "
         "each share with its 95 % interval. Noise is what the measurement itself adds; it is subtracted from the "
         "other shares. Bottom: the intraclass correlation of each electrode, the part of the spread of pixels that "
-        "lies between particles. " + (f"Reservations: {'; '.join(notes)}." if notes else ""),
+        "lies between particles. " + (f"Reservations: {'; '.join(reservations)}." if reservations else ""),
         f"Stacked bar of shares of variance with intervals: {said}.",
         "svg",
         as_svg(figure),
