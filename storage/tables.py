@@ -83,6 +83,9 @@ def _arrow_column(table: str, column: ColumnSpec, values: Any) -> "pa.Array":
     # The type is found first and converted then: asked for directly, Arrow cuts 2.5 to 2, and a cast alone reads "12".
     try:
         found = pa.array(values, from_pandas=True)
+        if found.null_count == len(found):
+            # Nothing is known: pandas has no null of its own, and says NaN also where words would stand.
+            return pa.nulls(len(found), _TYPES[column.dtype])
         if not _ADMITS[column.dtype](found.type):
             raise TypeError(f"values of type {found.type}")
         return found.cast(_TYPES[column.dtype], safe=True)
