@@ -96,7 +96,7 @@ _PARTICLES = TableSpec(
                 ("d_eq_um", "um", "diameter of the circle of equal area"),
                 ("aspect", "1", "long over short axis of the ellipse of equal second moments"),
                 ("solidity", "1", "area over that of the convex hull"),
-                ("thickness_nm", "nm", "mean thickness of both end-members together"),
+                ("thickness_nm", "nm", "mean thickness of both end-members together; null if references are relative"),
                 ("soc_mean", "1", "state of charge, weighted by mass; 0 discharged, 1 charged, not clipped"),
                 ("soc_se", "1", "standard error of soc_mean, statistical and systematic"),
                 ("soc_sd", "1", "standard deviation of state of charge within the particle, noise removed"),
@@ -109,6 +109,13 @@ _PARTICLES = TableSpec(
         ColumnSpec("active", "bool", "", "whether the particle took part in the (de)lithiation"),
         ColumnSpec("core_shell_index", "float64", "1", "state of charge at the rim minus that of the core"),
         ColumnSpec("flags", "string", "", "reservations, separated by semicolons; empty if none"),
+        ColumnSpec(
+            "thickness_reference",
+            "float64",
+            "1",
+            "mean thickness in reference samples, where the references are not per nm",
+            required=False,
+        ),
         ColumnSpec("soc_se_stat", "float64", "1", "statistical part of soc_se", required=False),
         ColumnSpec("soc_se_sys", "float64", "1", "systematic part of soc_se", required=False),
         ColumnSpec(

@@ -41,11 +41,12 @@ LEAST_FOR_QUANTILES = 10
 def electrode_table(particles: Any, scans: Any = None, *, modality: str | None = "stxm", level: float = 0.95) -> Any:
     """Summarise each electrode in each condition (cycle, rate, direction).
 
-    ``soc_mean`` is weighted by mass (area times thickness), as coulometry sees it; its interval is Student's for a
-    ratio over the regions (over particles, said in the note, where there is one region only), widened by the systematic
-    error of the scans, which does not average. ``sd_inter`` and ``sd_intra`` are free of noise; ``icc`` is
-    inter^2 / (inter^2 + intra^2). The active fraction's interval is Wilson's with n over the design effect of regions,
-    whose correlation is pooled over the campaign. Sizes are those of particles that do not touch the border.
+    ``soc_mean`` is weighted by mass (area times thickness, in nm or in reference samples), as coulometry sees it; its
+    interval is Student's for a ratio over the regions (over particles, said in the note, where there is one region
+    only), widened by the systematic error of the scans, which does not average. ``sd_inter`` and ``sd_intra`` are free
+    of noise; ``icc`` is inter^2 / (inter^2 + intra^2). The active fraction's interval is Wilson's with n over the
+    design effect of regions, whose correlation is pooled over the campaign. Sizes are those of particles that do not
+    touch the border.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def _summary(here: Any, correlation: float, level: float) -> dict[str, Any]:
     soc = numbers(here, "soc_mean")
     known = np.isfinite(soc)
     region = _regions(here)
-    mean = mass_weighted_mean(soc, _mass(here), region, numbers(here, "soc_se_sys"), level)
+    mean = mass_weighted_mean(soc, mass_of(here), region, numbers(here, "soc_se_sys"), level)
     if mean.note:
         notes.append(mean.note)
     sd_inter, sd_intra = np.nan, np.nan
@@ -206,8 +207,12 @@ def _size_quantiles(here: Any, notes: list[str]) -> tuple[float, float, float]:
     return float(d10), float(d50), float(d90)
 
 
-def _mass(here: Any) -> Floats:
-    return numbers(here, "area_um2") * numbers(here, "thickness_nm")
+def mass_of(particles: Any) -> Floats:
+    """(PARTICLE,) area times thickness, up to a constant: in nm, or in reference samples if no thickness is in nm."""
+    thickness = numbers(particles, "thickness_nm")
+    if not np.isfinite(thickness).any():
+        thickness = numbers(particles, "thickness_reference")
+    return numbers(particles, "area_um2") * thickness
 
 
 def _regions(here: Any) -> NDArray[np.int64]:
@@ -222,8 +227,13 @@ def _keys(sheet: Any, keys: list[str]) -> NDArray[np.str_]:
     """One text per row; numbers written alike whether a column holds integers or floats."""
     columns = [
         [
-            str(float(item)) if isinstance(item, int | float | np.number) and item == item else str(item)
-            for item in sheet[key]
+            # None, NaN and a null of pandas are one and the same: not known.
+            ""
+            if item is None
+            else str(float(item))
+            if isinstance(item, int | float | np.number)
+            else str(item)
+            for item in sheet[key].astype(object).where(sheet[key].notna(), None)
         ]
         for key in keys
     ]

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from stxmdist.heterogeneity.electrodes import mass_of
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, styles_of
 from stxmdist.report.evidence import Evidence, column, words
 
@@ -28,10 +29,10 @@ def states_of_charge(evidence: Evidence) -> Picture | Absent:
     figure = blank(7.6, 0.9 + 0.62 * len(shown))
     axes = figure.subplots()
     styles = styles_of(sorted(set(words(table, "electrode_id"))))
-    mass = np.nan_to_num(column(table, "area_um2") * column(table, "thickness_nm"))
     labels = []
     for line, (electrode, cycle, here) in enumerate(shown):
-        _one(axes, line, values[here], mass[here], styles[electrode].colour, styles[electrode].marker, (low, high))
+        mass = np.nan_to_num(mass_of(table[here]))
+        _one(axes, line, values[here], mass, styles[electrode].colour, styles[electrode].marker, (low, high))
         _summary(axes, line, electrodes, electrode, cycle)
         labels.append(f"{electrode}, cycle {cycle:g}" if np.isfinite(cycle) else electrode)
     axes.set_yticks(

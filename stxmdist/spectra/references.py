@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 MODEL_STEP_EV = 0.05
 _COUNTS_NOT_OD = 10.0
 """No reference has an optical density above this: such values are counts, or an absorption coefficient"""
+_MOST_PER_NM = 0.3
+"""No solid absorbs more per nm, white lines included: such values are optical densities of a sample"""
 _SOFT_X_RAYS_EV = (40.0, 20000.0)
 
 
@@ -193,22 +195,28 @@ CHEMISTRIES = Table(
 
 
 def from_files(
-    discharged: str | Path, charged: str | Path, names: tuple[str, str] = ("discharged", "charged")
+    discharged: str | Path,
+    charged: str | Path,
+    names: tuple[str, str] = ("discharged", "charged"),
+    thickness_unit: Literal["nm", "reference"] = "reference",
 ) -> EndMembers:
     """End-members from two files of optical density against photon energy in eV, as measured on reference samples.
 
-    Thickness then counts reference samples: 1.0 absorbs what the reference does. The files need not share their
-    energies; what counts is the range they share.
+    Thickness then counts reference samples: 1.0 absorbs what the reference does. With ``thickness_unit="nm"`` the files
+    are absorption per nm instead. The files need not share their energies; what counts is the range they share.
 
     Raises
     ------
     InputError
         for files that cannot be read, energies in other units than eV, values that are counts, transmissions or
-        absorption coefficients, ranges without overlap, or two files that say the same
+        absorption coefficients, optical densities that are said to be per nm, ranges without overlap, or two files that
+        say the same
     """
     from scipy.interpolate import PchipInterpolator
 
     spectra = [_checked_reference(Path(path)) for path in (discharged, charged)]
+    if thickness_unit == "nm":
+        _refuse_more_than_per_nm(max(float(value.max()) for _, value in spectra), f"{discharged} and {charged}")
     low = max(energy[0] for energy, _ in spectra)
     high = min(energy[-1] for energy, _ in spectra)
     if not low < high:
@@ -223,13 +231,14 @@ def from_files(
     energy_ev = union[(union >= low) & (union <= high)]
     mu = np.stack([PchipInterpolator(energy, value)(energy_ev) for energy, value in spectra])
     _refuse_collinear(mu, f"{discharged} and {charged}")
-    flags = ("references are normalised: thickness has no unit",) if _looks_normalised(mu) else ()
+    normalised = thickness_unit == "reference" and _looks_normalised(mu)
+    flags = ("references are normalised: thickness has no unit",) if normalised else ()
     return EndMembers(
         energy_ev=energy_ev,
         mu_per_nm=mu,
         names=names,
         source=f"files {Path(discharged).name}, {Path(charged).name}",
-        thickness_unit="reference",
+        thickness_unit=thickness_unit,
         flags=flags,
     )
 
@@ -263,6 +272,17 @@ def _checked_reference(path: Path) -> tuple[Floats, Floats]:
             mend="Give ln(I0/I) instead of I or I/I0",
         )
     return energy, value
+
+
+def _refuse_more_than_per_nm(largest: float, where: str) -> None:
+    if largest > _MOST_PER_NM:
+        raise InputError(
+            where=where,
+            problem="the references are not absorption per nm",
+            got=f"values up to {largest:.3g}",
+            wanted=f"below {_MOST_PER_NM:g} per nm, with which thickness would be in nm",
+            mend="Say thickness_unit: reference in campaign.yaml, or divide by the thickness of the reference samples",
+        )
 
 
 def _refuse_collinear(mu: Floats, where: str) -> None:

@@ -110,7 +110,7 @@ def work(unit: Unit) -> Outcome:
     options: Options = unit.options
     shifts = estimate_shifts(od, measured, options.align) if options.register else _unmoved(len(od))
     factors = np.array([variance_factor(shift) for shift in shifts.shift_px])
-    effective = np.where(measured, i0 / np.asarray(before["noise_factor"]) / factors, np.nan)
+    effective = np.where(measured, i0 / np.asarray(before["noise_factor"], dtype=float) / factors, np.nan)
 
     n, ny, nx = od.shape
     del od
@@ -143,7 +143,7 @@ def work(unit: Unit) -> Outcome:
         {
             "largest_shift_px": float(np.abs(shifts.shift_px[measured]).max()),
             "frames_not_registered": int(shifts.flagged.sum()),
-            "shift_quality": float(np.nanmedian(shifts.quality)),
+            "shift_quality": float(np.nanmedian(shifts.quality)) if options.register else None,
             "outside_share": float(1.0 - known.mean()),
             "sample_pixels": int(chosen.sum()),
             "noise_correlation_px2": correlation,

@@ -1,7 +1,7 @@
 """Fit: the transmission spectrum of every pixel becomes thicknesses of the end-members, with covariance and classes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, Literal
 
@@ -14,7 +14,13 @@ from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
 from stxmdist.spectra.classes import ClassOptions, classify
 from stxmdist.spectra.fit import FITTERS, Fit, FitOptions, mean_residual, r_factor, state_of_charge
 from stxmdist.stages.grid import Grid, grid_of
-from stxmdist.stages.spectral_model import SpectralModel, identity_of_references, references_of, spectral_model
+from stxmdist.stages.spectral_model import (
+    SpectralModel,
+    identity_of_references,
+    references_of,
+    spectral_model,
+    without_pre_edge,
+)
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, bytes_of
 
@@ -40,6 +46,10 @@ class Options:
     largest_energy_shift_ev: float = 0.6
     energy_shift_sd_ev: float = 0.2
     """How far monochromators are usually off: taken where the energies are too few to tell."""
+    pre_edge_below_ev: float | None = None
+    """Take each pixel's mean before this energy off first, and the end-members' too; None: do not. Against films and
+    binders, for scans of one edge with energies before it; a ``constant`` background is found from all energies instead
+    """
     rows_per_unit: int = 0
     """Rows of pixels in one unit; 0 lets the size of the image decide."""
 
@@ -76,7 +86,8 @@ def rows_per_unit(grid: Grid, options: Options) -> int:
 def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
     grid = grid_of(survey, scan_id)
     rows = rows_per_unit(grid, options)
-    arrays = _arrays(grid, rows)
+    references = references_of(survey, scan_id)
+    arrays = _arrays(grid, rows, references.get("thickness_unit", "nm"))
     n_energy = len(grid.energy_ev)
     units = []
     for block in range(ceil(grid.ny / rows)):
@@ -89,7 +100,7 @@ def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
                 f"rows-{part.start:05d}-{part.stop:05d}",
                 owns={plan.name: ((*([0] * (len(plan.shape) - 2)), block, 0),) for plan in arrays},
                 arrays=arrays,
-                index={"rows": (part.start, part.stop), "block": block, "references": references_of(survey, scan_id)},
+                index={"rows": (part.start, part.stop), "block": block, "references": references},
                 estimate=Estimate(
                     bytes_out=bytes_of(arrays) * (part.stop - part.start) // grid.ny,
                     peak_bytes=pixels * (3 * n_energy + 60) * 4,
@@ -100,7 +111,14 @@ def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
     return units
 
 
-def _arrays(grid: Grid, rows: int) -> tuple[ArrayPlan, ...]:
+IN_REFERENCES = {
+    "thickness_nm": "thickness of (discharged, charged) material in reference samples, not in nm",
+    "thickness_covariance": "covariance of the two thicknesses, in reference samples: 00, 01, 11",
+}
+"""What arrays mean whose name speaks of nm, where the end-members are not per nm."""
+
+
+def _arrays(grid: Grid, rows: int, thickness_unit: str = "nm") -> tuple[ArrayPlan, ...]:
     image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
     components = image | {"component": (["discharged", "charged"], "")}
 
@@ -108,7 +126,9 @@ def _arrays(grid: Grid, rows: int) -> tuple[ArrayPlan, ...]:
         front = (leading,) if leading else ()
         shape, shard = (*front, grid.ny, grid.nx), (*front, rows, grid.nx)
         coords = components if name == "thickness_nm" else image
-        return ArrayPlan(name, shape, shard, None, coords)
+        relative = thickness_unit == "reference" and name in IN_REFERENCES
+        about = {"units": "1", "long_name": IN_REFERENCES[name]} if relative else {}
+        return ArrayPlan(name, shape, shard, None, coords, about)
 
     names = ("background", "soc", "soc_se", "chi2_reduced", "mask_class")
     return (maps("thickness_nm", 2), maps("thickness_covariance", 3), *(maps(name) for name in names))
@@ -124,6 +144,7 @@ def work(unit: Unit) -> Outcome:
         fit_shift=options.fit_energy_shift,
         largest_shift_ev=options.largest_energy_shift_ev,
         prior_sd_ev=options.energy_shift_sd_ev,
+        pre_edge_below_ev=options.pre_edge_below_ev,
     )
     rows = slice(*unit.index["rows"])
     stack = align.read("transmission", (slice(None), rows, slice(None)))
@@ -131,12 +152,16 @@ def work(unit: Unit) -> Outcome:
     transmission = stack.reshape(len(stack), -1)
     if not model.used.all():
         transmission = transmission[model.used]
+    transmission, level = without_pre_edge(transmission, model.before_edge)
     fitted = FITTERS[options.fitter](transmission, model.effective_counts, model.design, options.fit)
     thickness = fitted.coefficients[:2]
-    covariance = np.stack([fitted.covariance[0, 0], fitted.covariance[0, 1], fitted.covariance[1, 1]])
+    # The fitter knows one number of photons for each energy; a pixel has fewer by its level before the edge.
+    covariance = np.stack([fitted.covariance[0, 0], fitted.covariance[0, 1], fitted.covariance[1, 1]]) / level
+    fitted = replace(fitted, chi2_reduced=fitted.chi2_reduced * level)
     soc, variance = state_of_charge(thickness, covariance)
     soc_se = np.sqrt(variance)
-    classes = _classes(unit, model, thickness.reshape(2, *shape), soc_se.reshape(shape), fitted, rows).ravel()
+    parts = (thickness.reshape(2, *shape), soc_se.reshape(shape), level.reshape(shape))
+    classes = _classes(unit, model, *parts, fitted, rows).ravel()
     # Where there is no particle the ratio of two noises is not a state of charge: it stays unknown, not zero.
     unknown = np.isin(classes, (MaskClass.background, MaskClass.missing, MaskClass.outside))
     soc[unknown] = np.nan
@@ -178,20 +203,22 @@ def work(unit: Unit) -> Outcome:
 
 
 def _classes(
-    unit: Unit, model: SpectralModel, thickness: Maps, soc_se: Maps, fitted: Fit, rows: slice
+    unit: Unit, model: SpectralModel, thickness: Maps, soc_se: Maps, level: Maps, fitted: Fit, rows: slice
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Classes (Y, X) of a block; edges come later, with the outlines of the particles."""
     design = model.design[:, :2]
     steepest = int(np.argmax(design.sum(axis=1)))
     flattest = int(np.argmin(design.sum(axis=1)))
     strongest = np.tensordot(design[steepest], thickness, axes=1)
+    # All that absorbs, not the cathode alone, decides how much light is left.
+    od_max = strongest - np.log(level)
     aligned = unit.source("align").read("aligned_class", (rows, slice(None)))
     return classify(
         strongest - np.tensordot(design[flattest], thickness, axes=1),
         thickness_nm=thickness.sum(axis=0) if model.end_members.thickness_unit == "nm" else None,
         soc_se=soc_se,
-        od_max=strongest,
-        least_counts=model.effective_counts[steepest] * np.exp(-strongest),
+        od_max=od_max,
+        least_counts=model.effective_counts[steepest] * np.exp(-od_max),
         chi2_reduced=fitted.chi2_reduced.reshape(soc_se.shape),
         missing=aligned == MaskClass.missing,
         outside=aligned == MaskClass.outside,

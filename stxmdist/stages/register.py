@@ -19,12 +19,12 @@ from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 NAME = "register"
 VERSION = 1
 
-OD_PER_NM = 0.01
-"""What thickness is turned into before blurring: about the optical density of a nanometre at the white line."""
+OD_PER_UNIT = {"nm": 0.01, "1": 1.0}
+"""What thickness is turned into before blurring, by the unit of the maps: about the optical density at the white line
+of a nanometre, or of a reference sample."""
 
-
-LEAST_THICKNESS_NM = 20.0
-"""Thinner than this there is no state of charge to compare."""
+LEAST_OD = 0.2
+"""Where less absorbs there is no state of charge to compare."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def work(unit: Unit) -> Outcome:
         stxm_axes,
         _total(ptychography),
         ptychography_axes,
-        replace(options.register, od_per_unit=OD_PER_NM),
+        replace(options.register, od_per_unit=1.0),
     )
     labels = unit.source("segment", stxm_id).read("labels"), unit.source("segment").read("labels")
     pairs = pair_particles(labels[0], stxm_axes, labels[1], ptychography_axes, found)
@@ -123,9 +123,13 @@ def work(unit: Unit) -> Outcome:
 
 
 def _total(fit: Any) -> np.ndarray[Any, Any]:
-    thickness = fit.read("thickness_nm").sum(axis=0)
+    thickness = fit.read("thickness_nm").sum(axis=0) * _od_per_unit(fit)
     unknown = np.isin(fit.read("mask_class"), (MaskClass.missing, MaskClass.outside))
     return np.where(unknown, np.nan, thickness)
+
+
+def _od_per_unit(fit: Any) -> float:
+    return OD_PER_UNIT[fit.attrs("thickness_nm")["units"]]
 
 
 def _carried(fit: Any, axes: Any, stxm_axes: Any, found: Registration, options: Options) -> np.ndarray[Any, Any]:
@@ -138,7 +142,7 @@ def _carried(fit: Any, axes: Any, stxm_axes: Any, found: Registration, options: 
     discharged, charged = onto_fixed(thickness, axes, stxm_axes, found, sigma_um)
     total = discharged + charged
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(total > LEAST_THICKNESS_NM, charged / total, np.nan).astype(np.float32)
+        return np.where(total * _od_per_unit(fit) > LEAST_OD, charged / total, np.nan).astype(np.float32)
 
 
 def _with_states_of_charge(pairs: Any, unit: Unit, stxm_id: str) -> Any:

@@ -26,7 +26,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "segment"
-VERSION = 6
+VERSION = 7
 
 RINGS_NM = 500.0
 """How far out the rings of a zone plate's point spread function are followed."""
@@ -110,28 +110,31 @@ def work(unit: Unit) -> Outcome:
     thickness, covariance = fit.read("thickness_nm"), fit.read("thickness_covariance")
     soc, soc_se, classes = fit.read("soc"), fit.read("soc_se"), fit.read("mask_class")
     known = ~np.isin(classes, (MaskClass.missing, MaskClass.outside)) & np.isfinite(thickness).all(axis=0)
-    total = np.where(known, thickness.sum(axis=0), np.nan)
-
     psf_nm, psf = _point_spread(options, unit.index["modality"], pixel_nm)
-    labels = segment(total, known, pixel_nm, options.segment)
     model = spectral_model(
         unit,
         background=unit.index["fit"]["background"],
         fit_shift=unit.index["fit"]["fit_energy_shift"],
         largest_shift_ev=unit.index["fit"]["largest_energy_shift_ev"],
         prior_sd_ev=unit.index["fit"]["energy_shift_sd_ev"],
+        pre_edge_below_ev=unit.index["fit"]["pre_edge_below_ev"],
     )
+    nominal = nominal_nm(model, ClassOptions(**unit.index["fit"]["classes"]))
+    thickness_nm = thickness * np.float32(nominal)
+    labels = segment(np.where(known, thickness_nm.sum(axis=0), np.nan), known, pixel_nm, options.segment)
     at_edge = edge_zone(labels > 0, pixel_nm, ClassOptions(edge_sigmas=options.edge_sigmas, psf_sigma_nm=psf_nm))
     classes = np.where(at_edge & (classes == MaskClass.valid), np.uint8(MaskClass.edge), classes)
     systematic = _systematic(unit, labels, thickness, model)
     reach = reach_of(labels, psf_nm / pixel_nm)
     bias = None
-    if options.correct_psf_bias and labels.any() and model.end_members.thickness_unit == "nm":
+    if options.correct_psf_bias and labels.any():
+        per_nm = model.design.copy()
+        per_nm[:, :2] /= nominal
         bias = psf_bias(
             labels,
-            thickness,
+            thickness_nm,
             psf=psf,
-            design_per_nm=model.design,
+            design_per_nm=per_nm,
             weights=model.effective_counts,
             known=known,
             reach=reach,
@@ -140,8 +143,8 @@ def work(unit: Unit) -> Outcome:
         labels,
         y_um,
         x_um,
-        thickness,
-        covariance,
+        thickness_nm,
+        covariance * np.float32(nominal**2),
         soc,
         soc_se,
         classes,
@@ -152,6 +155,9 @@ def work(unit: Unit) -> Outcome:
         psf_bias=bias,
         options=replace(options.chemistry, psf_sigma_px=psf_nm / pixel_nm),
     )
+    if model.end_members.thickness_unit == "reference":
+        table["thickness_reference"] = table["thickness_nm"] / nominal
+        table["thickness_nm"] = np.nan
     for column, value in reversed(unit.index["conditions"].items()):
         table.insert(0, column, value)
     table["modality"] = unit.index["modality"]
@@ -168,8 +174,21 @@ def work(unit: Unit) -> Outcome:
             "cover": float((labels > 0).mean()),
             "psf_sigma_nm": psf_nm,
             "soc_mean": float(table["soc_mean"].mean()) if len(table) else None,
+            "thickness_unit": model.end_members.thickness_unit,
         }
     )
+
+
+def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
+    """By what thickness is multiplied so that limits in nm can be applied to it: 1 where it is in nm.
+
+    Where it counts reference samples, nobody knows their thickness. Limits in nm stand for steps of optical density at
+    the edge then: the least thickness of the fit's classes for the least step of the same.
+    """
+    if model.end_members.thickness_unit == "nm":
+        return 1.0
+    step = float(np.ptp(model.design[:, :2], axis=0).mean())
+    return step * classes.least_thickness_nm / classes.least_od_jump
 
 
 def _point_spread(options: Options, modality: str, pixel_nm: float) -> tuple[float, np.ndarray[Any, Any]]:

@@ -35,13 +35,20 @@ class SpectralModel:
     """What was added to the stack's energies"""
     shift: EnergyShift
     """What its mean spectrum says of them, whether or not it was used"""
+    before_edge: NDArray[np.bool_] | None = None
+    """(ENERGY used,) energies whose mean is taken off every pixel; None: nothing is"""
 
 
 def references_of(survey: Survey, scan_id: str) -> dict[str, Any]:
-    """Where a scan's end-members come from, as a unit carries it."""
+    """Where a scan's end-members come from, as a unit carries it.
+
+    The references of the campaign file stand for scans of the campaign's own chemistry and of ``custom``; a scan that
+    the sample sheet says is of another chemistry has the built-in ones of that chemistry.
+    """
     references = survey.campaign.references
     chemistry = survey.scans[scan_id].chemistry
-    if references is not None and references.discharged is not None and references.charged is not None:
+    meant = chemistry in (survey.campaign.chemistry, "custom")
+    if meant and references is not None and references.discharged is not None and references.charged is not None:
         return {
             "chemistry": chemistry,
             "discharged": str(references.discharged),
@@ -72,16 +79,23 @@ def end_members_of(references: dict[str, Any]) -> EndMembers:
 
 
 def spectral_model(
-    unit: Unit, *, background: str, fit_shift: bool, largest_shift_ev: float, prior_sd_ev: float
+    unit: Unit,
+    *,
+    background: str,
+    fit_shift: bool,
+    largest_shift_ev: float,
+    prior_sd_ev: float,
+    pre_edge_below_ev: float | None = None,
 ) -> SpectralModel:
     """The model of a stack, the same for every block of it.
 
-    Energies that the end-members do not span (with room for the shift) are left out.
+    Energies that the end-members do not span (with room for the shift) are left out. Where the pre-edge is taken off
+    the pixels (``without_pre_edge``) it is taken off the end-members too.
 
     Raises
     ------
     InputError
-        when too few energies are left.
+        when too few energies are left, or none of them lies before the edge.
     """
     align = unit.source("align")
     energy_ev = align.read("energy_ev")
@@ -109,12 +123,55 @@ def spectral_model(
         prior_sd_ev=prior_sd_ev,
     )
     found = shift.shift_ev if fit_shift else 0.0
+    design = design_matrix(members, energy_ev[used], found, background)  # type: ignore[arg-type]
+    before = pre_edge(unit.scan_id, energy_ev[used], pre_edge_below_ev)
+    if before is not None:
+        design[:, :2] -= design[before, :2].mean(axis=0)
     return SpectralModel(
         end_members=members,
         used=used,
         energy_ev=energy_ev[used],
         effective_counts=align.read("effective_counts")[used],
-        design=design_matrix(members, energy_ev[used], found, background),  # type: ignore[arg-type]
+        design=design,
         shift_ev=found,
         shift=shift,
+        before_edge=before,
     )
+
+
+def pre_edge(scan_id: str, energy_ev: Floats, below_ev: float | None) -> NDArray[np.bool_] | None:
+    """Which energies (ENERGY used,) lie before the edge; None where nothing is to be taken off.
+
+    Raises
+    ------
+    InputError
+        when none does.
+    """
+    if below_ev is None:
+        return None
+    before = np.asarray(energy_ev < below_ev, dtype=np.bool_)
+    if not before.any():
+        raise InputError(
+            where=f"fit of {scan_id}",
+            problem="no energy lies before the edge, where the pre-edge would be taken from",
+            got=f"{len(energy_ev)} energies from {energy_ev.min():.1f} to {energy_ev.max():.1f} eV",
+            wanted=f"at least one below {below_ev:g} eV",
+            mend="Correct stages: fit: pre_edge_below_ev in campaign.yaml, or run scans of other edges as a campaign "
+            "of their own",
+        )
+    return before
+
+
+def without_pre_edge(
+    transmission: NDArray[np.float32], before_edge: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Transmission (ENERGY, PIXEL) over its mean before the edge, and that mean (PIXEL,); 1 where nothing is taken off.
+
+    What absorbs alike on both sides of the edge (a film, a binder) is gone then. The photons per pixel fall by the
+    factor that is divided by.
+    """
+    if before_edge is None:
+        return transmission, np.ones(transmission.shape[1], np.float32)
+    mean = transmission[before_edge].mean(axis=0)
+    level = np.where(mean > 0.0, mean, np.nan).astype(np.float32)
+    return transmission / level, level
