@@ -149,8 +149,14 @@ def _fitted(evidence: Evidence, row: Mapping[str, Any], energy: Any, mean: Any, 
         )
     except Explained:
         return None
+    level = 0.0
+    before = energy[chosen] < number(options.get("pre_edge_below_ev"))
+    if before.any():
+        # As the fit does: what stands before the edge is no part of the end-members' sum.
+        level = float(mean[chosen][before].mean())
+        matrix[:, :2] -= matrix[before, :2].mean(axis=0)
     weight = 1.0 / np.maximum(error[chosen], 1e-6)
     # A background may be negative: its columns stand twice, with both signs.
     both = np.concatenate([matrix, -matrix[:, 2:]], axis=1)
-    thickness, _ = nnls(both * weight[:, None], mean[chosen] * weight)
-    return energy[chosen], both @ thickness
+    thickness, _ = nnls(both * weight[:, None], (mean[chosen] - level) * weight)
+    return energy[chosen], level + both @ thickness
