@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from stxmdist.report.canvas import INK, Absent, Picture, as_svg, blank
-from stxmdist.report.evidence import Evidence, column, number, words
+from stxmdist.report.evidence import Evidence, column, number, text_of, words
 
 MOST_ROWS, MOST_COLUMNS = 40, 10
-Condition = tuple[float, float, str]
+Condition = tuple[float | None, float | None, str]
+"""Cycle, rate and direction; None where not known, because NaN is not equal to itself."""
 
 
 def design(evidence: Evidence) -> Picture | Absent:
@@ -19,7 +20,7 @@ def design(evidence: Evidence) -> Picture | Absent:
     if not evidence.scans:
         return Absent("F1", title, "The sample sheet has no usable rows.")
     electrodes = sorted({str(row["electrode_id"]) for row in evidence.scans})
-    conditions = sorted({_condition(row) for row in evidence.scans}, key=str_order)
+    conditions = sorted({_condition(row) for row in evidence.scans}, key=_in_order)
     shown, columns = electrodes[:MOST_ROWS], conditions[:MOST_COLUMNS]
     figure = blank(1.6 + 1.55 * max(3, len(columns)), 0.9 + 0.62 * len(shown))
     axes = figure.subplots()
@@ -55,40 +56,44 @@ def design(evidence: Evidence) -> Picture | Absent:
     )
 
 
+def condition_of(cycle: Any, rate: Any, direction: Any) -> Condition:
+    """A condition that can be compared with others."""
+    known = [value if np.isfinite(value) else None for value in (number(cycle), number(rate))]
+    return known[0], known[1], text_of(direction)
+
+
 def _condition(row: Mapping[str, Any]) -> Condition:
-    return number(row.get("cycle")), number(row.get("c_rate")), str(row.get("direction") or "")
+    return condition_of(row.get("cycle"), row.get("c_rate"), row.get("direction"))
 
 
-def str_order(condition: Condition) -> tuple[Any, ...]:
-    """Sort numbers as numbers, the unknown last."""
+def _in_order(condition: Condition) -> tuple[Any, ...]:
+    """Numbers as numbers, the unknown last."""
     cycle, rate, direction = condition
-    return not np.isfinite(cycle), cycle if np.isfinite(cycle) else 0.0, np.nan_to_num(rate), direction
+    return cycle is None, cycle or 0.0, rate is None, rate or 0.0, direction
 
 
 def _condition_text(condition: Condition) -> str:
     cycle, rate, direction = condition
-    first = f"cycle {cycle:g}" if np.isfinite(cycle) else "cycle not known"
-    second = ", ".join(part for part in (f"{rate:g} C" if np.isfinite(rate) else "", direction) if part)
+    first = f"cycle {cycle:g}" if cycle is not None else "cycle not known"
+    second = ", ".join(part for part in (f"{rate:g} C" if rate is not None else "", direction) if part)
     return f"{first}\n{second}" if second else first
 
 
 def _particles(evidence: Evidence) -> dict[tuple[str, Condition], int]:
     table = evidence.table("particles")
     counts: dict[tuple[str, Condition], int] = {}
-    keys = zip(
+    places = zip(
+        words(table, "modality"),
         words(table, "electrode_id"),
         column(table, "cycle"),
         column(table, "c_rate"),
         words(table, "direction"),
-        words(table, "modality"),
         strict=True,
     )
-    # NaN is not equal to itself: unknown cycles and rates of particles are those of their rows.
-    known = {str(_condition(row)): _condition(row) for row in evidence.scans}
-    for electrode, cycle, rate, direction, modality in keys:
-        condition = known.get(str((float(cycle), float(rate), direction)))
-        if modality == "stxm" and condition is not None:
-            counts[electrode, condition] = counts.get((electrode, condition), 0) + 1
+    for modality, electrode, *condition in places:
+        if modality == "stxm":
+            key = electrode, condition_of(*condition)
+            counts[key] = counts.get(key, 0) + 1
     return counts
 
 
@@ -188,6 +193,8 @@ def _steps(evidence: Evidence) -> list[tuple[str, str]]:
 
 def _both(rows: Any) -> str:
     stxm = sum(row["modality"] == "stxm" for row in rows)
+    if not len(rows):
+        return "no scans"
     return f"{stxm} wide-field and {len(rows) - stxm} ptychography scans"
 
 

@@ -158,6 +158,11 @@ def number(value: Any) -> float:
         return float("nan")
 
 
+def text_of(value: Any, unknown: str = "") -> str:
+    """A word; ``unknown`` for what is missing."""
+    return unknown if value is None or value != value or value == "" else str(value)
+
+
 def numbers(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     """An array of floats of any depth, NaN for what is missing."""
     if values is None:

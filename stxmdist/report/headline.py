@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stxmdist.report.design import str_order
+from stxmdist.report.design import condition_of
 from stxmdist.report.distributions import analysed
 from stxmdist.report.evidence import Evidence, column, number, words
 from stxmdist.report.tables import figure_of, interval_of, probability_of
@@ -21,10 +21,7 @@ def _measured(evidence: Evidence) -> str:
     if not evidence.scans:
         return "The campaign has no usable scans."
     electrodes = {row["electrode_id"] for row in evidence.scans}
-    conditions = {
-        str(str_order((number(row.get("cycle")), number(row.get("c_rate")), str(row.get("direction") or ""))))
-        for row in evidence.scans
-    }
+    conditions = {condition_of(row.get("cycle"), row.get("c_rate"), row.get("direction")) for row in evidence.scans}
     fitted = [row for row in evidence.scans if evidence.has("fit", row["scan_id"])]
     stxm = sum(row["modality"] == "stxm" for row in fitted)
     particles = analysed(evidence)

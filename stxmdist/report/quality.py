@@ -34,7 +34,7 @@ def beam_and_drift(evidence: Evidence) -> Picture | Absent:
         left.fill_between(energy, i0 - 2 * se, i0 + 2 * se, color=COLOURS[4], alpha=0.5, lw=0)
         left.plot(energy, i0, ".-", ms=3, lw=0.9, color=COLOURS[0])
         left.set(ylabel="incident counts\nper pixel")
-        left.set_ylim(0, None)
+        left.set_ylim(0, 1.15 * float(np.nanmax(i0, initial=1e-9)))
         left.set_title(label_of(row), fontsize=8)
         if align is None:
             right.axis("off")
@@ -104,6 +104,7 @@ def convergence(evidence: Evidence) -> Picture | Absent:
         left.set_ylim(0, None)
         left.set_title(label_of(row), fontsize=8)
         right.set(ylim=(-0.1, 1.05), ylabel="ring correlation")
+        right.locator_params(axis="x", nbins=6)
         half = half_period_nm(evidence, row["scan_id"])
         if np.isfinite(half) and half > 0:
             right.axvline(0.5 / half, color=INK, lw=0.8, ls="--")

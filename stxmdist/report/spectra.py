@@ -37,7 +37,9 @@ def end_members(evidence: Evidence) -> Picture | Absent:
     figure = blank(7.6, 2.7 * len(found))
     for axes, (members, scans) in zip(figure.subplots(len(found), squeeze=False)[:, 0], found, strict=True):
         energies = np.unique(np.concatenate([_energies(evidence, scan_id) for scan_id in scans]))
-        low, high = energies.min() - 4.0, energies.max() + 4.0
+        # Scans of other edges are refused by the fit; they have no place on this axis.
+        energies = energies[members.spans(energies, 0.0)]
+        low, high = (energies.min() - 4.0, energies.max() + 4.0) if energies.size else (-np.inf, np.inf)
         inside = (members.energy_ev >= low) & (members.energy_ev <= high)
         inside = inside if inside.sum() > 2 else np.ones(inside.shape, bool)
         scale = 1e3 if members.thickness_unit == "nm" else 1.0

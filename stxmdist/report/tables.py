@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stxmdist.report.evidence import Evidence, number, numbers, words
+from stxmdist.report.evidence import Evidence, number, numbers, text_of, words
 from stxmdist.report.gallery import half_period_nm
 from stxmdist.report.variance import ENDPOINTS, TERMS
 from stxmdist.stages import CAMPAIGN, STAGES
@@ -53,7 +53,7 @@ def figure_of(value: Any, digits: int = 3) -> str:
 def plain(value: Any) -> str:
     """A number that was set, such as a cycle or a rate: no more digits than it has."""
     value = number(value)
-    return f"{value:g}" if np.isfinite(value) else DASH
+    return f"{value:.9g}" if np.isfinite(value) else DASH
 
 
 def interval_of(value: Any, low: Any, high: Any, digits: int = 3) -> str:
@@ -83,9 +83,9 @@ def electrodes(evidence: Evidence) -> Sheet:
                 str(row["electrode_id"]),
                 plain(row.get("cycle")),
                 plain(row.get("c_rate")),
-                str(row.get("direction") or DASH),
-                str(int(number(row["n_regions"]))),
-                str(int(number(row["n_particles"]))),
+                text_of(row.get("direction"), DASH),
+                plain(row["n_regions"]),
+                plain(row["n_particles"]),
                 interval_of(mean, row.get("soc_ci_low"), row.get("soc_ci_high")),
                 figure_of(coulometric),
                 figure_of(mean - coulometric, 2),
@@ -94,7 +94,7 @@ def electrodes(evidence: Evidence) -> Sheet:
                 figure_of(row.get("icc"), 2),
                 interval_of(row.get("active_fraction"), row.get("active_ci_low"), row.get("active_ci_high"), 2),
                 "/".join(figure_of(row.get(name), 2) for name in ("d10_um", "d50_um", "d90_um")),
-                str(row.get("note") or ""),
+                text_of(row.get("note")),
             )
         )
     header = (
@@ -124,13 +124,13 @@ def effects(evidence: Evidence) -> Sheet:
             TERMS.get(row["term"], str(row["term"])),
             str(row["method"]),
             interval_of(row.get("estimate"), row.get("ci_low"), row.get("ci_high")),
-            str(row.get("unit") or ""),
+            text_of(row.get("unit")),
             probability_of(row.get("p")),
             probability_of(row.get("p_min_attainable")),
             probability_of(row.get("q_fdr")),
-            str(int(np.nan_to_num(number(row["n_electrodes"])))),
-            str(int(np.nan_to_num(number(row["n_particles"])))),
-            str(row.get("note") or ""),
+            plain(row["n_electrodes"]),
+            plain(row["n_particles"]),
+            text_of(row.get("note")),
         )
         for row in records
     ]
@@ -171,7 +171,7 @@ def quality(evidence: Evidence) -> Sheet:
         rows.append(
             (
                 scan_id,
-                str(row.get("electrode_id") or DASH),
+                text_of(row.get("electrode_id"), DASH),
                 plain(row.get("cycle")),
                 done[-1] if done else "none",
                 str(fit.get("energies_used") or absorbance.get("energies_measured") or DASH),
@@ -221,10 +221,15 @@ def _registered(found: Any) -> str:
 
 def exclusions(evidence: Evidence) -> Sheet:
     """T3, second part: what was left out, where and why."""
-    rows = [
-        tuple(str(row.get(key, "")) for key in ("what", "scan_id", "stage", "where", "n", "why"))
-        for row in evidence.all_exclusions[:MOST_ROWS]
-    ]
+    together: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in evidence.all_exclusions:
+        key = tuple(text_of(row.get(name)) for name in ("what", "scan_id", "stage", "why"))
+        together.setdefault(key, []).append(row)
+    rows = []
+    for (what, scan_id, stage, why), alike in list(together.items())[:MOST_ROWS]:
+        where = text_of(alike[0].get("where")) + (f" and {len(alike) - 1} more" if len(alike) > 1 else "")
+        n = sum(int(np.nan_to_num(number(row.get("n")), nan=1.0)) for row in alike)
+        rows.append((what, scan_id, stage, where, str(n), why))
     return Sheet(
         "T3-exclusions",
         "What was left out, and why",

@@ -112,7 +112,8 @@ def _icc(part: Any, evidence: Evidence) -> None:
     if axes.lines and len(axes.lines) <= 12:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     elif not axes.lines:
-        axes.text(0.5, 0.5, "not known", transform=axes.transAxes, ha="center", color="#666666")
+        axes.axis("off")
+        axes.text(0, 0.5, "Intraclass correlation over cycles: not known.", transform=axes.transAxes, color="#666666")
 
 
 def effects(evidence: Evidence) -> Picture | Absent:
