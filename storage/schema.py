@@ -128,9 +128,9 @@ _ARRAYS = (
     ArraySpec(
         "frames",
         ("energy", "position", "qy", "qx"),
-        "uint16|uint32",
+        "uint16|uint32|float32",
         "count",
-        "far-field diffraction frames, zero frequency at index n // 2",
+        "far-field diffraction frames, zero frequency at index n // 2; floats where the file's are not whole counts",
         whole=("qy", "qx"),
     ),
     ArraySpec(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import ceil
 from typing import Any
 
@@ -70,7 +71,7 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
         "scan",
         owns=all_shards(arrays),
         arrays=arrays,
-        index={"file": str(survey.scans[scan_id].file)},
+        index={"file": str(survey.scans[scan_id].file), "planned": identity(survey, scan_id)},
         estimate=Estimate(total, peak_bytes=3 * min(SHARD_BYTES, total), core_seconds=0.2 + total / 100e6),
     )
 
@@ -99,7 +100,8 @@ def _ptychography_arrays(recording: PtychographyRecording) -> tuple[ArrayPlan, .
     qy, qx = recording.frame_shape
     energy = {"energy": (recording.energy_ev, "eV")}
     chunk = min(FRAMES_PER_CHUNK, n_position)
-    per_shard = SHARD_BYTES // (qy * qx * recording.frame_dtype.itemsize) // chunk * chunk
+    dtype = stored_type(recording.frame_dtype)
+    per_shard = SHARD_BYTES // (qy * qx * dtype.itemsize) // chunk * chunk
     per_shard = max(chunk, min(per_shard, ceil(n_position / chunk) * chunk))
     about = {
         "format": recording.format,
@@ -120,7 +122,7 @@ def _ptychography_arrays(recording: PtychographyRecording) -> tuple[ArrayPlan, .
             (1, per_shard, qy, qx),
             energy,
             about,
-            dtype=recording.frame_dtype.name,
+            dtype=dtype.name,
         ),
         whole("positions_um", (n_energy, n_position, 2), energy),
         whole("frame_class", (n_energy, n_position), energy),
@@ -131,6 +133,13 @@ def _ptychography_arrays(recording: PtychographyRecording) -> tuple[ArrayPlan, .
     return tuple(plans)
 
 
+def stored_type(of_file: np.dtype[Any]) -> np.dtype[Any]:
+    """Whole counts stay whole; signed and broken numbers (dark frames taken off) keep their sign and fractions."""
+    if of_file.kind == "u" and of_file.itemsize <= 4:
+        return np.dtype(np.uint16 if of_file.itemsize <= 2 else np.uint32)
+    return np.dtype(np.float32)
+
+
 def work(unit: Unit) -> Outcome:
     """Read the file piece by piece and write it into shards; classes say which frames can be trusted."""
     write = ShardWriter(unit)
@@ -139,8 +148,25 @@ def work(unit: Unit) -> Outcome:
         measures = _ingest_stxm(recording, write, unit)
     else:
         measures = _ingest_ptychography(recording, write, unit)
+    measures["notes"] = list(recording.notes)
     measures["sha256"] = {path.name: sha256_of_file(path) for path in recording.files}
+    _refuse_if_changed(unit)
     return write.outcome(measures)
+
+
+def _refuse_if_changed(unit: Unit) -> None:
+    """The output bears the digest of the files as they were planned; those of a scan still running are not these."""
+    (recording,) = readers.read(unit.index["file"])
+    for planned, path in zip_longest(unit.index["planned"], recording.files):
+        found = None if path is None else fingerprint_of_file(path)
+        if found != planned:
+            raise InputError(
+                where=path or f"{unit.index['file']}, {planned['name']}",
+                problem="the file changed while it was read",
+                got="no such file any more" if found is None else f"{found['bytes']} bytes and another time",
+                wanted=f"{planned['bytes']} bytes as when the run began" if planned else "no such file, as before",
+                mend="Wait until the scan is written, then run again",
+            )
 
 
 def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: Unit) -> dict[str, Any]:
@@ -176,8 +202,11 @@ def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, u
             classes[energy, part] = frame_classes(
                 frames, recording.good, saturated_fraction=unit.options.saturated_fraction
             )
-            photons[energy] += float(frames.sum(dtype=np.float64, where=recording.good))
-            write("frames", (energy, shard, 0, 0), frames[None])
+            # A pixel without a number would spread over the whole object: its frame was not measured.
+            whole_frames = np.isfinite(frames[:, recording.good]).all(axis=1)
+            classes[energy, part] = np.where(whole_frames, classes[energy, part], MaskClass.missing)
+            photons[energy] += float(np.nansum(frames[:, recording.good], dtype=np.float64))
+            write("frames", (energy, shard, 0, 0), frames[None].astype(plan.layout().dtype, copy=False))
     _refuse_if_nothing_left(classes, recording.source, "frames")
     write("positions_um", (0, 0, 0), recording.positions_um)
     write("frame_class", (0, 0), classes)
