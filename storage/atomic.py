@@ -33,14 +33,14 @@ def refusal(where: Path, error: OSError, n_bytes: int) -> StoreError:
             problem="the disk is full, nothing was published",
             got=os.strerror(error.errno or errno.ENOSPC),
             wanted=f"room for {n_bytes} bytes",
-            mend="Free space (stxmdist gc removes what nothing refers to) and run again; finished units are kept",
+            mend="Free space (stxmdist gc removes what nothing refers to), then stxmdist retry; finished units are kept",
         )
     return StoreError(
         where=where,
         problem="the file cannot be written, nothing was published",
         got=str(error),
         wanted=f"a writable folder with room for {n_bytes} bytes",
-        mend="Check permissions and mount of the store, then run again; finished units are kept",
+        mend="Check permissions and mount of the store, then stxmdist retry; finished units are kept",
     )
 
 

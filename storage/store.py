@@ -6,7 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,9 +156,9 @@ class Store:
         write_publication(self.published_path / f"{safe_name('stage', publication.stage)}.json", publication)
 
     def published_output(self, stage: str, scan_id: str) -> Output | None:
-        """The visible output of a stage for a scan, or None."""
+        """The visible output of a stage for a scan, or None; one that failed is named there, and not visible."""
         publication = self.publication(stage)
-        if publication is None or scan_id not in publication.scans:
+        if publication is None or scan_id not in publication.scans or publication.scans[scan_id].state == "failed":
             return None
         return self.output(stage, scan_id, publication.scans[scan_id].digest)
 
@@ -185,8 +185,10 @@ class Store:
                     wanted="one run at a time",
                     mend="Wait for it to end, or stop it; the lock goes with the process",
                 ) from error
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{purpose}, process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            # The lock holds without its holder's name, which a full disk does not take.
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{purpose}, process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
             yield
         finally:
             os.close(descriptor)

@@ -4,13 +4,14 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
-from stxmdist.errors import StoreError
+from stxmdist.errors import Explained, StoreError
 from stxmdist.runner.perform import perform, refusal_of
 from stxmdist.runner.unit import Plan, Receipt, Refusal, StageReport, Unit
 
@@ -19,6 +20,10 @@ RETRIES = 2
 
 IN_FLIGHT_PER_THREAD = 4
 """Units submitted ahead of each thread: enough to hide the scheduler, few enough that a crash loses little."""
+
+
+EVERYTHING = "campaign"
+"""Stands where a scan's identifier stands, for what fails as a whole."""
 
 
 class Stage(Protocol):
@@ -76,9 +81,15 @@ def run_stage(
     ``client`` gives a Dask client, or is None to compute in this process. A scan with a failed unit is published as
     failed: later stages leave it out and the rest of the campaign goes on. With ``retry``, units set aside by an
     earlier run are tried again. Scans in ``keep`` are not looked at; what was published of them stays published.
+    Where the store cannot be written (a full disk), what it concerns is refused and what was published stays.
     """
     began = time.perf_counter()
-    plan = stage.plan(survey, options)
+    try:
+        plan = stage.plan(survey, options)
+    except Explained as error:
+        # The stage stays as it was published; the others go on with that.
+        refusal = Refusal(EVERYTHING, "plan", **error.as_dict())
+        return StageReport(stage.NAME, 0, 0, 0, (refusal,), 0, time.perf_counter() - began, 0)
     refuse_shared_shards(plan.units)
     by_scan: dict[str, list[Unit]] = defaultdict(list)
     for unit in plan.units:
@@ -97,9 +108,12 @@ def run_stage(
         missing = [unit for unit in units if unit.name not in finished]
         refusals += [Refusal(**set_aside[unit.name]) for unit in missing if unit.name in set_aside]
         fresh = [unit for unit in missing if unit.name not in set_aside]
-        if fresh:
-            output.declare(list(fresh[0].arrays))
-        todo += fresh
+        try:
+            if fresh:
+                output.declare(list(fresh[0].arrays))
+            todo += fresh
+        except StoreError as error:
+            refusals.append(Refusal(scan_id, "arrays", **error.as_dict()))
 
     skipped = sum(map(len, receipts.values()))
     done = failed = peak = 0
@@ -110,12 +124,18 @@ def run_stage(
             peak = max(peak, outcome.peak_rss_bytes)
             done += 1
         else:
-            unit.output().quarantine(unit.name, vars(outcome))
+            # On a full disk the record has no room either: the unit is then simply missing, and tried by the next run.
+            with suppress(StoreError):
+                unit.output().quarantine(unit.name, vars(outcome))
             refusals.append(outcome)
             failed += 1
         watch(Progress(stage.NAME, done, failed, skipped, len(plan.units), time.perf_counter() - began))
 
-    published = _publish(stage, survey, store, circumstances, by_scan, receipts, keep)
+    published = 0
+    try:
+        published = _publish(stage, survey, store, circumstances, by_scan, receipts, keep)
+    except StoreError as error:
+        refusals.append(Refusal(EVERYTHING, "publication", **error.as_dict()))
     return StageReport(
         stage=stage.NAME,
         units_total=len(plan.units),
@@ -228,6 +248,8 @@ def _publish(
             files={path: sha for r in receipts[scan_id].values() for path, sha in r.files.items()},
         )
         for scan_id, units in by_scan.items()
+        # Where not even the folder could be made there is nothing to speak of.
+        if units[0].output().path.is_dir()
     }
     before = store.publication(stage.NAME)
     if before is not None:
