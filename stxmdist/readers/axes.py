@@ -99,7 +99,10 @@ def energy_order(energy_ev: NDArray[np.float64], where: Path) -> tuple[NDArray[n
         notes.append("photon energies did not ascend in the file: sorted")
     repeated = np.unique(energy_ev[order][1:][np.diff(energy_ev[order]) == 0])
     if repeated.size:
-        notes.append("repeated energies: " + ", ".join(f"{energy:g} eV" for energy in repeated))
+        notes.append(
+            "repeated energies, every frame of them is kept and fitted: "
+            + ", ".join(f"{energy:g} eV" for energy in repeated)
+        )
     return order, tuple(notes)
 
 

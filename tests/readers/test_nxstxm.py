@@ -247,5 +247,5 @@ def test_energies_that_do_not_fit(write_nxstxm: Write, planted: np.ndarray, tmp_
 
 def test_repeated_energies_are_kept_and_said(write_nxstxm: Write, planted: np.ndarray, tmp_path: Path) -> None:
     recording = read(write_nxstxm(tmp_path / "scan.hdf5", energy_ev=np.array([700.0, 708, 702, 708, 704])))
-    assert "repeated energies: 708 eV" in recording.notes
+    assert "repeated energies, every frame of them is kept and fitted: 708 eV" in recording.notes
     np.testing.assert_array_equal(recording.read(4), planted[3])

@@ -126,7 +126,7 @@ def test_descending_axes_and_energies_are_put_in_order(write_sdf: Write, tmp_pat
 def test_repeated_energies_are_kept_and_said(write_sdf: Write, tmp_path: Path, planted: np.ndarray) -> None:
     recording = read(write_sdf(tmp_path, energy_ev=np.array([700.0, 708, 702, 708, 704])))
     np.testing.assert_allclose(recording.energy_ev, [700, 702, 704, 708, 708])
-    assert "repeated energies: 708 eV" in recording.notes
+    assert "repeated energies, every frame of them is kept and fitted: 708 eV" in recording.notes
     np.testing.assert_array_equal(recording.read(3), planted[1])
     np.testing.assert_array_equal(recording.read(4), planted[3])
 
