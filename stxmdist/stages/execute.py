@@ -64,9 +64,36 @@ class CampaignRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+        self._lock.__exit__(kind, error, trace)
+
+    def close(self) -> None:
+        """End the cluster, if this run started one."""
         if self._cluster is not None:
             self._cluster.close()
-        self._lock.__exit__(kind, error, trace)
+
+    def prepare(self) -> None:
+        """Read the headers and start the cluster, before the first stage asks for them."""
+        _ = self.survey
+        if self._cluster is not None:
+            self._cluster.client()
+
+    def pending(self) -> dict[str, int]:
+        """How many units each stage has yet to run; empty when the campaign is up to date. Starts nothing."""
+        if not (self.campaign.store / "store.json").exists():
+            return {name: len(self.campaign.scans) for name in self.stages}
+        self._store.open()
+        missing: dict[str, int] = {}
+        for name in self.stages:
+            units = STAGES[name].plan(self.survey, self._options[name]).units
+            outputs = {unit.scan_id: self.survey.output(name, unit.scan_id) for unit in units}
+            ended = {scan_id: set(out.receipts()) | set(out.quarantined()) for scan_id, out in outputs.items()}
+            n = sum(unit.name not in ended[unit.scan_id] for unit in units)
+            publication = self._store.publication(name)
+            unpublished = [u for u in units if publication is None or u.scan_id not in publication.scans]
+            if n or unpublished:
+                missing[name] = max(n, len(unpublished))
+        return missing
 
     @property
     def survey(self) -> Survey:
@@ -146,28 +173,6 @@ def opened(path: str | Path) -> tuple[Campaign, Mapping[str, Any]]:
     return campaign, options
 
 
-def pending(request: Request) -> dict[str, int]:
-    """How many units each stage has yet to run; empty when the campaign is up to date. Starts nothing."""
-    campaign, options = opened(request.path)
-    if not (campaign.store / "store.json").exists():
-        return {name: len(campaign.scans) for name in STAGES}
-    survey = survey_of(campaign, options)
-    Store(campaign.store).open()
-    missing: dict[str, int] = {}
-    for name, stage in STAGES.items():
-        if request.stages and name not in request.stages:
-            continue
-        units = stage.plan(survey, options[name]).units
-        done = {scan_id: set(survey.output(name, scan_id).receipts()) for scan_id in {u.scan_id for u in units}}
-        set_aside = {scan_id: set(survey.output(name, scan_id).quarantined()) for scan_id in done}
-        n = sum(1 for unit in units if unit.name not in done[unit.scan_id] | set_aside[unit.scan_id])
-        publication = survey.store.publication(name)
-        unpublished = [u for u in units if publication is None or u.scan_id not in publication.scans]
-        if n or unpublished:
-            missing[name] = max(n, len(unpublished))
-    return missing
-
-
 def cluster_spec(campaign: Campaign, override: str | None) -> ClusterSpec:
     """The campaign's cluster, or the one that the command line names."""
     if override is None or override == "inline":
@@ -189,4 +194,4 @@ def software_versions() -> dict[str, str]:
     } | {name: version(name) for name in RECORDED}
 
 
-__all__ = ["CAMPAIGN", "CampaignRun", "Request", "cluster_spec", "opened", "pending", "software_versions"]
+__all__ = ["CAMPAIGN", "CampaignRun", "Request", "cluster_spec", "opened", "software_versions"]
