@@ -33,7 +33,7 @@ def refusal(where: Path, error: OSError, n_bytes: int) -> StoreError:
             problem="the disk is full, nothing was published",
             got=os.strerror(error.errno or errno.ENOSPC),
             wanted=f"room for {n_bytes} bytes",
-            mend="Free space (stxmdist gc removes what nothing refers to), then stxmdist retry; finished units are kept",
+            mend="Free space (stxmdist gc removes what nothing refers to), then stxmdist retry: finished units stay",
         )
     return StoreError(
         where=where,
