@@ -89,8 +89,10 @@ class CampaignRun:
             outputs = {unit.scan_id: self.survey.output(name, unit.scan_id) for unit in units}
             ended = {scan_id: set(out.receipts()) | set(out.quarantined()) for scan_id, out in outputs.items()}
             n = sum(unit.name not in ended[unit.scan_id] for unit in units)
-            publication = self._store.publication(name)
-            unpublished = [u for u in units if publication is None or u.scan_id not in publication.scans]
+            set_aside = {scan_id for scan_id, out in outputs.items() if out.quarantined()}
+            unpublished = [
+                u for u in units if u.scan_id not in set_aside and not self.survey.published(name, u.scan_id)
+            ]
             if n or unpublished:
                 missing[name] = max(n, len(unpublished))
         return missing
@@ -104,6 +106,7 @@ class CampaignRun:
 
     def stage(self, name: str, watch: Watcher = nobody_watches) -> StageReport:
         """Run one stage."""
+        self.survey.renew()
         keep = frozenset() if self._only is None else frozenset(scan.scan_id for scan in self.campaign.scans)
         report = run_stage(
             STAGES[name],

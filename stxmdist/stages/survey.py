@@ -81,6 +81,11 @@ class Survey:
             )
         return self._digests[key]
 
+    def renew(self) -> None:
+        """Forget the digests of what looks at the whole campaign: they depend on what is published by now."""
+        for key in [key for key in self._digests if key[1] == CAMPAIGN]:
+            del self._digests[key]
+
     def output(self, stage: str, scan_id: str) -> Output:
         """The folder of an output."""
         return self.store.output(stage, scan_id, self.digest(stage, scan_id))
