@@ -135,8 +135,9 @@ def trends(evidence: Evidence) -> Picture | Absent:
     title = "Over cycles"
     table = evidence.table("electrodes")
     cycle = column(table, "cycle")
-    if not len(table) or not np.isfinite(cycle).any():
-        return Absent("F12", title, evidence.unless_inferred("No electrode has been summarised, or no cycle is known."))
+    known = np.isfinite(column(table, "soc_mean")) | np.isfinite(column(table, "active_fraction"))
+    if not (known & np.isfinite(cycle)).any():
+        return Absent("F12", title, evidence.unless_inferred("No electrode has particles and a known cycle."))
     names = sorted(set(words(table, "electrode_id")))
     styles = styles_of(names)
     figure = blank(7.6, 5.2)
