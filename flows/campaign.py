@@ -2,6 +2,7 @@
 
 import time
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow, task
@@ -16,8 +17,19 @@ from stxmdist.stages.execute import CampaignRun, Request
 SECONDS_BETWEEN_ARTIFACTS = 2.0
 """The server stores every update; people do not look more often."""
 
-terminal: ContextVar[Watcher] = ContextVar("terminal", default=nobody_watches)
-"""Who else watches the progress, besides the server: the command line sets it."""
+
+@dataclass(frozen=True)
+class Host:
+    """What the process that calls the flow has ready for it."""
+
+    run: CampaignRun | None = None
+    """Its headers read, its cluster started; the flow makes its own if there is none."""
+    watch: Watcher = nobody_watches
+    """Who else sees the progress, besides the server."""
+
+
+host: ContextVar[Host] = ContextVar("host", default=Host())
+"""The command line sets it; on a server there is none."""
 
 
 @flow(name="campaign", persist_result=False)
@@ -30,11 +42,14 @@ def campaign(
 ) -> State[dict[str, Any]]:
     """Bring a campaign up to date: every stage in order, only what is missing."""
     request = Request(path, tuple(stages or ()), tuple(scans or ()), cluster, retry)
-    with CampaignRun(request) as run:
+    with host.get().run or CampaignRun(request) as run:
         for name in run.stages:
             run_stage.with_options(name=name)(run, name)
         create_table_artifact(key="stages", table=run.table(), description=f"Stages of {run.campaign.name}")
         outcome = run.summary()
+    if outcome["refusals"]:
+        rows = [{key: refusal[key] for key in ("scan_id", "unit", "sentence")} for refusal in outcome["refusals"]]
+        create_table_artifact(key="not-done", table=rows, description="What could not be done, and why")
     word = "Completed" if outcome["complete"] else "Partial"
     return Completed(name=word, message=outcome["sentence"], data=outcome)
 
@@ -43,11 +58,11 @@ def campaign(
 def run_stage(run: CampaignRun, name: str) -> StageReport:
     """One stage of the campaign, whole."""
     artifact = create_progress_artifact(progress=0.0, key=name, description=f"Units of {name} done")
-    return run.stage(name, _Watch(artifact, terminal.get()))
+    return run.stage(name, _Watch(artifact, host.get().watch))
 
 
 class _Watch:
-    """Passes progress on to the server, now and then, and to the terminal, always."""
+    """Passes progress on to the server, now and then, and to the host, always."""
 
     def __init__(self, artifact: Any, watcher: Watcher) -> None:
         self._artifact = artifact

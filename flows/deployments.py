@@ -1,12 +1,14 @@
 """Deployments and their schedules, as data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
-from prefect.schedules import Cron, Interval
+from prefect.schedules import Cron, Interval, Schedule
 
 from flows.campaign import campaign
 from flows.maintenance import maintenance
@@ -26,20 +28,31 @@ class Schedules:
 
 def deployments(path: Path, cluster: str | None, schedules: Schedules) -> list[RunnerDeployment]:
     """What `stxmdist serve` registers for a campaign: on demand, watch, nightly, maintenance."""
-    name = path.resolve().parent.name
     where = {"path": str(path.resolve())}
     on = where | {"cluster": cluster}
-
-    def cron(line: str) -> Any:
-        return Cron(line, timezone=schedules.timezone)
-
-    # One run at a time each: two runs of one campaign would wait for the same lock. Module paths, not files: what a
-    # file defines cannot be unpickled by other processes.
-    same = {"concurrency_limit": 1, "entrypoint_type": EntrypointType.MODULE_PATH}
     every = Interval(timedelta(minutes=schedules.watch_minutes))
+    nights = Cron(schedules.nightly_cron, timezone=schedules.timezone)
+    weeks = Cron(schedules.maintenance_cron, timezone=schedules.timezone)
+    name = path.resolve().parent.name
     return [
-        campaign.to_deployment(name=name, parameters=on, **same),
-        watch.to_deployment(name=name, parameters=on, schedules=[every], **same),
-        nightly.to_deployment(name=name, parameters=on, schedules=[cron(schedules.nightly_cron)], **same),
-        maintenance.to_deployment(name=name, parameters=where, schedules=[cron(schedules.maintenance_cron)], **same),
+        _deployment(campaign, name, on, (), ConcurrencyLimitStrategy.ENQUEUE),
+        # A look that is due while the last one still computes would find nothing else: it is left out.
+        _deployment(watch, name, on, (every,), ConcurrencyLimitStrategy.CANCEL_NEW),
+        _deployment(nightly, name, on, (nights,), ConcurrencyLimitStrategy.CANCEL_NEW),
+        _deployment(maintenance, name, where, (weeks,), ConcurrencyLimitStrategy.CANCEL_NEW),
     ]
+
+
+def _deployment(
+    flow: Any, name: str, parameters: dict[str, Any], schedules: Sequence[Schedule], busy: ConcurrencyLimitStrategy
+) -> RunnerDeployment:
+    """One run at a time: two runs of one campaign would wait for the same lock."""
+    made: RunnerDeployment = flow.to_deployment(
+        name=name,
+        parameters=parameters,
+        schedules=list(schedules) or None,
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=busy),
+        # A module, not a file: what a file defines cannot be unpickled by other processes.
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    return made

@@ -3,6 +3,7 @@
 from typing import Any
 
 from prefect import flow
+from prefect.artifacts import create_table_artifact
 
 from storage.gc import collect
 from storage.store import Store
@@ -12,8 +13,10 @@ from stxmdist.campaign.manifest import load
 
 @flow(name="maintenance", persist_result=False)
 def maintenance(path: str, dry_run: bool = True) -> dict[str, Any]:
-    """Recompute the digests of what is published, then collect garbage."""
+    """Recompute the digests of what is published, then collect garbage; by default only say what would go."""
     store = Store(load(path, lenient=True).store)
     findings = verify(store)
-    removed = collect(store, dry_run=dry_run)
-    return {"findings": [str(finding) for finding in findings], "removed": [str(folder) for folder in removed]}
+    removed, n_bytes = collect(store, dry_run=dry_run)
+    if findings:
+        create_table_artifact(key="findings", table=[vars(f) for f in findings], description="Not as it was published")
+    return {"findings": [str(finding) for finding in findings], "removed": list(map(str, removed)), "bytes": n_bytes}

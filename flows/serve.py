@@ -1,53 +1,74 @@
 """Serve: a Prefect server, a Dask cluster and the deployments of one or more campaigns, all on loopback."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from flows.server import Server, announce, free_port, prepare_environment
-from stxmdist.campaign.manifest import ClusterSpec, load
+from flows.environment import prepare_environment
+from flows.server import OwnServer, announce
+from stxmdist.campaign.manifest import load
 from stxmdist.cluster import cluster_of
+from stxmdist.errors import InputError
 
 
 def serve(
-    paths: Sequence[Path],
-    *,
-    port: int | None,
-    schedules: dict[str, object],
-    say: Callable[[str], None],
+    paths: Sequence[Path], *, port: int, schedules: Mapping[str, Any], say: Callable[[str], None]
 ) -> None:
-    """Run until interrupted: server, workers, and a runner that starts flow runs as their schedules fire."""
-    import os
+    """Run until interrupted: server, workers, and a runner that starts flow runs as their schedules fire.
 
+    Raises
+    ------
+    InputError
+        when a campaign file is wrong, two campaigns lie in folders of one name, or the port is taken.
+    """
+    campaigns = [load(path, lenient=True) for path in paths]
+    _refuse_namesakes(paths)
     prepare_environment()
-    spec: ClusterSpec = load(paths[0], lenient=True).cluster
-    server = Server(port or free_port(), pages=True)
-    try:
+    with OwnServer(port, lasting=True) as server, cluster_of(campaigns[0].cluster) as cluster:
         os.environ["PREFECT_API_URL"] = server.api_url
-        with cluster_of(spec) as cluster:
-            address = str(cluster.client().scheduler.address)
-            server.wait()
-            note = announce(server, address)
-            try:
-                say(f"Prefect server   http://127.0.0.1:{server.port}  (API {server.api_url})")
-                say(f"Dask scheduler   {address}")
-                say(f"Dask dashboard   {cluster.dashboard}")
-                _run(paths, address, schedules, say)
-            finally:
-                note.unlink(missing_ok=True)
-    finally:
-        server.stop()
+        address = str(cluster.client().scheduler.address)
+        server.wait()
+        note = announce(server, address)
+        try:
+            say(f"Prefect server   http://127.0.0.1:{server.port}  (API {server.api_url})")
+            say(f"Dask scheduler   {address}")
+            say(f"Dask dashboard   {cluster.dashboard}")
+            _run(paths, address, schedules, say)
+        finally:
+            note.unlink(missing_ok=True)
 
 
-def _run(paths: Sequence[Path], address: str, schedules: dict[str, object], say: Callable[[str], None]) -> None:
+def _refuse_namesakes(paths: Sequence[Path]) -> None:
+    folders = [path.resolve().parent for path in paths]
+    names = [folder.name for folder in folders]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                where=name,
+                problem="two campaigns would have deployments of one name",
+                got=", ".join(str(folder) for folder in folders if folder.name == name),
+                wanted="folders of different names",
+                mend="Rename one of the folders",
+            )
+
+
+def _run(paths: Sequence[Path], address: str, schedules: Mapping[str, Any], say: Callable[[str], None]) -> None:
     # Prefect is imported here, not above: it reads the address of its server from the environment when imported.
     from prefect import serve as serve_deployments
 
     from flows.deployments import Schedules, deployments
 
-    when = Schedules(**schedules)  # type: ignore[arg-type]
+    when = Schedules(**schedules)
     found = [deployment for path in paths for deployment in deployments(path, address, when)]
     for deployment in found:
-        times = ", ".join(str(s.schedule) for s in deployment.schedules or []) or "on demand"
+        times = ", ".join(_in_words(item.schedule) for item in deployment.schedules or []) or "on demand"
         say(f"deployment       {deployment.flow_name}/{deployment.name}  ({times})")
     say("Stop with Ctrl-C.")
     serve_deployments(*found, pause_on_shutdown=False, print_starting_message=False)
+
+
+def _in_words(schedule: Any) -> str:
+    if hasattr(schedule, "cron"):
+        return f"cron {schedule.cron} {schedule.timezone}"
+    return f"every {schedule.interval.total_seconds():g} s"

@@ -1,5 +1,6 @@
 """A Prefect server for the length of a block: the configured one, the one that `serve` started, or a new one."""
 
+import fcntl
 import json
 import os
 import socket
@@ -8,41 +9,30 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol
 
+from flows.environment import EMBEDDED, home
 from stxmdist.errors import InputError
 
 START_LIMIT_SECONDS = 180.0
 """A first start creates the database and may take half a minute on a busy laptop."""
 
-
-def prepare_environment() -> None:
-    """Set what Prefect reads from the environment when it is imported; what the user has set stays."""
-    defaults = {
-        "PREFECT_HOME": str(_home()),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
-        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        "PREFECT_CLI_PROMPT": "false",
-    }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
+DATABASES = 16
+"""SQLite serves one server well and two badly, so each server that runs at a time has one of its own."""
 
 
-def _home() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "stxmdist" / "prefect"
+class PrefectServer(Protocol):
+    """A server that flow runs can be told to."""
 
+    api_url: str
 
-def home() -> Path:
-    """Where Prefect keeps its database: history only, it may be deleted at any time."""
-    folder = Path(os.environ.get("PREFECT_HOME") or _home())
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    def wait(self) -> str:
+        """Wait until it answers; its address."""
+
+    def stop(self) -> None:
+        """End it, if it was started for this block."""
 
 
 def is_healthy(api_url: str, timeout: float = 1.0) -> bool:
@@ -54,32 +44,64 @@ def is_healthy(api_url: str, timeout: float = 1.0) -> bool:
         return False
 
 
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class RunningServer:
+    """A server that somebody else started, and that stays."""
+
+    def __init__(self, api_url: str) -> None:
+        self.api_url = api_url
+
+    def wait(self) -> str:
+        """The address of the server, which answers.
+
+        Raises
+        ------
+        InputError
+            when it does not.
+        """
+        if not is_healthy(self.api_url, timeout=10.0):
+            raise InputError(
+                where="PREFECT_API_URL",
+                problem="no Prefect server answers",
+                got=self.api_url,
+                wanted="the address of a running server, such as http://127.0.0.1:4200/api",
+                mend="Start it, or unset PREFECT_API_URL: a run then brings its own server",
+            )
+        return self.api_url
+
+    def stop(self) -> None:
+        """Leave the server alone."""
 
 
-class Server:
-    """A Prefect server in a process of its own, on loopback, with its log in a file."""
+class OwnServer:
+    """A Prefect server in a process of its own, on loopback, with its log in a file.
 
-    def __init__(self, port: int, *, pages: bool) -> None:
-        self.port = port
-        self.api_url = f"http://127.0.0.1:{port}/api"
-        self.log = home() / f"server-{port}.log"
-        environment = dict(os.environ, PREFECT_API_URL=self.api_url)
-        environment["PREFECT_SERVER_UI_ENABLED"] = "true" if pages else "false"
-        environment["PREFECT_UI_API_URL"] = self.api_url
-        if not pages:
-            # Nothing is scheduled on a server that lives as long as one run.
-            environment["PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED"] = "false"
-            environment["PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED"] = "false"
-        command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-        command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
-        with self.log.open("w") as log:
+    With ``lasting``, one with pages, schedules and every service of Prefect; without, one that only takes down what a
+    single run does.
+    """
+
+    def __init__(self, port: int = 0, *, lasting: bool = False) -> None:
+        listening = _loopback_socket(port)
+        self.port = int(listening.getsockname()[1])
+        self.api_url = f"http://127.0.0.1:{self.port}/api"
+        self.log = home() / f"server-{self.port}.log"
+        database, self._slot = _free_database(home())
+        environment = dict(os.environ, PREFECT_API_URL=self.api_url, PREFECT_UI_API_URL=self.api_url)
+        environment.setdefault("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{database}")
+        # The log is a file, which nobody is disturbed by.
+        environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "WARNING"
+        if not lasting:
+            environment |= EMBEDDED
+        with self.log.open("w") as log, listening:
             self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+                [sys.executable, "-m", "flows.server_process", str(listening.fileno())],
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Its other end closes when this process ends, however it ends, and then the server ends too.
+                stdin=subprocess.PIPE,
+                pass_fds=[listening.fileno()],
+                # Ctrl-C is for this process, which has yet to tell the server what became of the run.
+                start_new_session=True,
             )
 
     def wait(self) -> str:
@@ -96,7 +118,7 @@ class Server:
                 return self.api_url
             if self.process.poll() is not None:
                 break
-            time.sleep(0.1)
+            time.sleep(0.05)
         last = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing in its log"]
         self.stop()
         raise InputError(
@@ -116,9 +138,56 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        if self._slot is not None:
+            os.close(self._slot)
+            self._slot = None
+        if self.log.exists() and not self.log.stat().st_size:
+            self.log.unlink()
+
+    def __enter__(self) -> "OwnServer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
 
-def announce(server: Server, dask_address: str | None) -> Path:
+def _loopback_socket(port: int) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise InputError(
+            where=f"port {port}",
+            problem="the Prefect server cannot listen there",
+            got=error.strerror or str(error),
+            wanted="a port of 127.0.0.1 that is free",
+            mend="Name another one with --port, or 0 for any",
+        ) from error
+    return listening
+
+
+def _free_database(folder: Path) -> tuple[Path, int | None]:
+    """The first database that no other server of this user has open, and the descriptor whose lock says so."""
+    for number in range(DATABASES):
+        path = folder / ("prefect.db" if number == 0 else f"prefect-{number}.db")
+        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        return path, descriptor
+    return folder / "prefect.db", None
+
+
+def announce(server: OwnServer, dask_address: str | None) -> Path:
     """Leave word of a server that stays, so that runs from other shells use it."""
     note = home() / "serving.json"
     note.write_text(json.dumps({"api_url": server.api_url, "pid": os.getpid(), "dask": dask_address}))
@@ -135,22 +204,7 @@ def serving() -> str | None:
     return api_url if is_healthy(api_url) else None
 
 
-@contextmanager
-def prefect_server() -> Iterator[str]:
-    """The address of a Prefect server: `PREFECT_API_URL`, else the one that `serve` runs, else one for this block.
-
-    Starting one takes seconds; it starts at once and is waited for when the block begins.
-    """
-    prepare_environment()
+def prefect_server() -> PrefectServer:
+    """The server that `PREFECT_API_URL` names, else the one that `serve` runs, else a new one, which is starting."""
     configured = os.environ.get("PREFECT_API_URL") or serving()
-    if configured:
-        os.environ["PREFECT_API_URL"] = configured
-        yield configured
-        return
-    server = Server(free_port(), pages=False)
-    os.environ["PREFECT_API_URL"] = server.api_url
-    try:
-        yield server.wait()
-    finally:
-        server.stop()
-        os.environ.pop("PREFECT_API_URL", None)
+    return RunningServer(configured) if configured else OwnServer()

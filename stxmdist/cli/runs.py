@@ -91,34 +91,20 @@ def run_campaign(
     """Run a campaign, through Prefect unless that is not wanted; how it ended."""
     import os
 
-    from stxmdist.stages.execute import CampaignRun, Request, pending
+    from stxmdist.stages.execute import CampaignRun, Request
 
-    request = Request(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry)
+    running = CampaignRun(Request(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry))
     bars = ProgressBars()
     try:
         # A server takes seconds to start: not for a campaign that is up to date.
-        idle = not retry and not os.environ.get("PREFECT_API_URL") and not pending(request)
+        idle = not retry and not os.environ.get("PREFECT_API_URL") and not running.pending()
         if no_prefect or idle:
-            with CampaignRun(request) as running:
+            with running:
                 for name in running.stages:
                     running.stage(name, bars)
                 return running.summary()
-        from flows.server import prefect_server
+        from flows.embedded import run_embedded
 
-        screen.note("starting Prefect ...")
-        with prefect_server() as api_url:
-            screen.note(f"Prefect server {api_url}")
-            # Prefect reads its settings when it is imported.
-            from flows.campaign import campaign as campaign_flow
-            from flows.campaign import terminal
-
-            token = terminal.set(bars)
-            try:
-                outcome: dict[str, Any] = campaign_flow(
-                    str(campaign), list(stages or []), list(scans or []), cluster, retry
-                )
-                return outcome
-            finally:
-                terminal.reset(token)
+        return run_embedded(running, bars, screen.note)
     finally:
         bars.close()

@@ -1,0 +1,57 @@
+"""A campaign from this process: the flow runs here, and a Prefect server takes down what it does."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from flows.environment import prepare_environment
+from flows.server import prefect_server
+from stxmdist.runner.run import Watcher
+from stxmdist.stages.execute import CampaignRun
+
+SECONDS_TO_TELL = 5.0
+"""How long the server is given to take down the last events of a run."""
+
+
+def run_embedded(run: CampaignRun, watch: Watcher, note: Callable[[str], None]) -> dict[str, Any]:
+    """Run a campaign as a flow in this process; how it ended.
+
+    A server takes seconds to start, and so does Dask, and so does importing Prefect: they start side by side.
+    """
+    prepare_environment()
+    before = os.environ.get("PREFECT_API_URL")
+    server = prefect_server()
+    os.environ["PREFECT_API_URL"] = server.api_url
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="prepare") as beside:
+            prepared = beside.submit(run.prepare)
+            # Prefect reads its settings when it is imported.
+            from flows.campaign import Host, campaign, host
+
+            note(f"Prefect server {server.wait()}")
+            prepared.result()
+        token = host.set(Host(run, watch))
+        request = run.request
+        try:
+            outcome: dict[str, Any] = campaign(
+                request.path, list(request.stages), list(request.scans), request.cluster, request.retry
+            )
+            return outcome
+        finally:
+            host.reset(token)
+            _tell_the_rest()
+    finally:
+        run.close()
+        server.stop()
+        if before is None:
+            os.environ.pop("PREFECT_API_URL", None)
+
+
+def _tell_the_rest() -> None:
+    """Send what Prefect still has in its queues, while there is a server to take it."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for queue in (EventsWorker, APILogWorker):
+        queue.drain_all(timeout=SECONDS_TO_TELL, at_exit=False)
