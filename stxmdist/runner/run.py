@@ -75,13 +75,15 @@ def run_stage(
     watch: Watcher = nobody_watches,
     retry: bool = False,
     keep: frozenset[str] = frozenset(),
+    known: frozenset[str] = frozenset(),
 ) -> StageReport:
     """Plan a stage, compute the units that are missing, and publish what is whole with one atomic write.
 
     ``client`` gives a Dask client, or is None to compute in this process. A scan with a failed unit is published as
     failed: later stages leave it out and the rest of the campaign goes on. With ``retry``, units set aside by an
     earlier run are tried again. Scans in ``keep`` are not looked at; what was published of them stays published.
-    Where the store cannot be written (a full disk), what it concerns is refused and what was published stays.
+    Where the store cannot be written (a full disk), what it concerns is refused and what was published stays. So it
+    does where nothing came out whole this time, as long as it is of scans that are ``known``, still in the campaign.
     """
     began = time.perf_counter()
     try:
@@ -133,7 +135,7 @@ def run_stage(
 
     published = 0
     try:
-        published = _publish(stage, survey, store, circumstances, by_scan, receipts, keep)
+        published = _publish(stage, survey, store, circumstances, by_scan, receipts, keep, known)
     except StoreError as error:
         refusals.append(Refusal(EVERYTHING, "publication", **error.as_dict()))
     return StageReport(
@@ -227,12 +229,16 @@ def _publish(
     by_scan: Mapping[str, Sequence[Unit]],
     receipts: Mapping[str, Mapping[str, Receipt]],
     keep: frozenset[str],
+    known: frozenset[str],
 ) -> int:
     whole = {
         scan_id: [receipts[scan_id][unit.name] for unit in units]
         for scan_id, units in by_scan.items()
         if all(unit.name in receipts[scan_id] for unit in units)
     }
+    before = store.publication(stage.NAME)
+    if not whole and before is not None and any(s.state == "done" for name, s in before.scans.items() if name in known):
+        return 0
     quality = stage.finish(survey, whole)
     scans = {
         scan_id: PublishedScan(
@@ -251,7 +257,6 @@ def _publish(
         # Where not even the folder could be made there is nothing to speak of.
         if units[0].output().path.is_dir()
     }
-    before = store.publication(stage.NAME)
     if before is not None:
         scans = {name: before.scans[name] for name in before.scans if name in keep and name not in scans} | scans
     if before is None or before.scans != scans or before.version != stage.VERSION:

@@ -118,6 +118,7 @@ class CampaignRun:
             watch=watch,
             retry=self.request.retry,
             keep=keep - (self._only or frozenset()),
+            known=frozenset(scan.scan_id for scan in self.campaign.scans) | {CAMPAIGN},
         )
         self.reports[name] = report
         return report

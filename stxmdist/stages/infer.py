@@ -15,7 +15,7 @@ from stxmdist.heterogeneity.effects import effects_table
 from stxmdist.heterogeneity.electrodes import electrode_table
 from stxmdist.heterogeneity.variance import partition
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
 from stxmdist.stages import CAMPAIGN, STAGES
 from stxmdist.stages.register import pairs_of
 from stxmdist.stages.survey import Survey
@@ -56,6 +56,9 @@ def identity(survey: Survey, scan_id: str) -> Any:
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit."""
     found = upstream(survey, CAMPAIGN)
+    before = survey.store.publication(NAME)
+    if not found and before is not None and not survey.foretell:
+        return Plan((), (_nothing_to_infer(before.time),))
     unit = survey.unit(
         NAME,
         CAMPAIGN,
@@ -69,6 +72,18 @@ def plan(survey: Survey, options: Options) -> Plan:
         estimate=Estimate(1_000_000, peak_bytes=50_000_000 + 200_000 * len(found), core_seconds=5.0),
     )
     return Plan((unit,))
+
+
+def _nothing_to_infer(before: str) -> Refusal:
+    return Refusal(
+        scan_id=CAMPAIGN,
+        unit="tables",
+        where="infer",
+        problem="no scan has particles under these inputs and options; the tables stay as they were",
+        got="no published output of segment",
+        wanted="at least one scan",
+        mend=f"Mend what the other messages say and run again; the tables are those of {before}",
+    )
 
 
 def _sheet(survey: Survey) -> list[dict[str, Any]]:
