@@ -92,13 +92,14 @@ def run_stage(
         # The stage stays as it was published; the others go on with that.
         refusal = Refusal(EVERYTHING, "plan", **error.as_dict())
         return StageReport(stage.NAME, 0, 0, 0, (refusal,), 0, time.perf_counter() - began, 0)
-    refuse_shared_shards(plan.units)
+    units_asked = [unit for unit in plan.units if unit.scan_id not in keep]
+    refuse_shared_shards(units_asked)
     by_scan: dict[str, list[Unit]] = defaultdict(list)
-    for unit in plan.units:
+    for unit in units_asked:
         by_scan[unit.scan_id].append(unit)
 
     receipts: dict[str, dict[str, Receipt]] = {}
-    refusals: list[Refusal] = list(plan.refusals)
+    refusals: list[Refusal] = [refusal for refusal in plan.refusals if refusal.scan_id not in keep]
     todo: list[Unit] = []
     for scan_id, units in by_scan.items():
         output = units[0].output()
@@ -119,7 +120,7 @@ def run_stage(
 
     skipped = sum(map(len, receipts.values()))
     done = failed = peak = 0
-    watch(Progress(stage.NAME, 0, 0, skipped, len(plan.units), 0.0))
+    watch(Progress(stage.NAME, 0, 0, skipped, len(units_asked), 0.0))
     for unit, outcome in _compute(todo, client):
         if isinstance(outcome, Receipt):
             receipts[unit.scan_id][unit.name] = outcome
@@ -131,7 +132,7 @@ def run_stage(
                 unit.output().quarantine(unit.name, vars(outcome))
             refusals.append(outcome)
             failed += 1
-        watch(Progress(stage.NAME, done, failed, skipped, len(plan.units), time.perf_counter() - began))
+        watch(Progress(stage.NAME, done, failed, skipped, len(units_asked), time.perf_counter() - began))
 
     published = 0
     try:
@@ -140,7 +141,7 @@ def run_stage(
         refusals.append(Refusal(EVERYTHING, "publication", **error.as_dict()))
     return StageReport(
         stage=stage.NAME,
-        units_total=len(plan.units),
+        units_total=len(units_asked),
         units_skipped=skipped,
         units_run=done,
         refusals=tuple(refusals),

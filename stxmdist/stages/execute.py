@@ -86,6 +86,7 @@ class CampaignRun:
         missing: dict[str, int] = {}
         for name in self.stages:
             units = STAGES[name].plan(self.survey, self._options[name]).units
+            units = tuple(unit for unit in units if self._only is None or unit.scan_id in {*self._only, CAMPAIGN})
             outputs = {unit.scan_id: self.survey.output(name, unit.scan_id) for unit in units}
             ended = {scan_id: set(out.receipts()) | set(out.quarantined()) for scan_id, out in outputs.items()}
             n = sum(unit.name not in ended[unit.scan_id] for unit in units)
@@ -101,13 +102,13 @@ class CampaignRun:
     def survey(self) -> Survey:
         """The headers of the campaign, read once."""
         if self._survey is None:
-            self._survey = survey_of(self.campaign, self._options, only=self._only)
+            self._survey = survey_of(self.campaign, self._options)
         return self._survey
 
     def stage(self, name: str, watch: Watcher = nobody_watches) -> StageReport:
         """Run one stage."""
         self.survey.renew()
-        keep = frozenset() if self._only is None else frozenset(scan.scan_id for scan in self.campaign.scans)
+        scans = frozenset(scan.scan_id for scan in self.campaign.scans)
         report = run_stage(
             STAGES[name],
             self.survey,
@@ -117,8 +118,8 @@ class CampaignRun:
             client=None if self._cluster is None else self._cluster.client,
             watch=watch,
             retry=self.request.retry,
-            keep=keep - (self._only or frozenset()),
-            known=frozenset(scan.scan_id for scan in self.campaign.scans) | {CAMPAIGN},
+            keep=scans - (self._only or scans),
+            known=scans | {CAMPAIGN},
         )
         self.reports[name] = report
         return report
@@ -126,7 +127,10 @@ class CampaignRun:
     @property
     def refusals(self) -> tuple[Refusal, ...]:
         """Everything that could not be done, once each."""
-        found = self.survey.refusals + tuple(r for report in self.reports.values() for r in report.refusals)
+        asked = self._only
+        found = tuple(r for r in self.survey.refusals if asked is None or r.scan_id in asked) + tuple(
+            r for report in self.reports.values() for r in report.refusals
+        )
         return tuple(dict.fromkeys(found))
 
     def table(self) -> list[dict[str, Any]]:
