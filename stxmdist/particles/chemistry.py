@@ -52,7 +52,7 @@ class ChemistryOptions:
     active_high: float = 0.9
     psf_sigma_px: float = 0.6
     """Gaussian-equivalent PSF of the maps, pixels: how wide a sharp phase boundary looks."""
-    psf_bias_doubt: float = 0.25
+    psf_bias_doubt: float = 0.33
     """Standard error of the correction for the PSF, as a share of it (closure on simulated fields)."""
     minimum_pixels: int = 12
     minimum_thickness_nm: float = 20.0
@@ -75,6 +75,7 @@ def chemistry_table(
     noise_correlation_px2: float = 1.0,
     soc_se_sys: float | Floats = 0.0,
     psf_bias: Floats | None = None,
+    psf_variance: Floats | None = None,
     options: ChemistryOptions | None = None,
 ) -> Any:
     """Mass-weighted state of charge of each particle, its standard error, its spread inside and its phases.
@@ -107,6 +108,8 @@ def chemistry_table(
     psf_bias
         (PARTICLE,) bias of soc_mean by the PSF at edges (``particles.psf_bias``): subtracted, and a share of it counted
         as systematic standard error; NaN: not known
+    psf_variance
+        (PARTICLE,) what the PSF adds to the variance of soc inside (it is negative): subtracted; NaN: not known
 
     Returns
     -------
@@ -131,6 +134,7 @@ def chemistry_table(
     ids = np.unique(labels[labels > 0])
     systematic = np.broadcast_to(np.asarray(soc_se_sys, dtype=np.float64), ids.shape)
     bias = np.zeros(ids.shape) if psf_bias is None else np.asarray(psf_bias, dtype=np.float64)
+    levelled = np.zeros(ids.shape) if psf_variance is None else np.asarray(psf_variance, dtype=np.float64)
     summed = labels if reach is None else reach
     boxes = ndimage.find_objects(summed)
     rows = []
@@ -145,7 +149,8 @@ def chemistry_table(
             soc_se[box],
             mask_class[box],
         )
-        chemistry = _chemistry(here, correlation, float(systematic[index]), float(bias[index]), options)
+        psf = (float(bias[index]), float(levelled[index]))
+        chemistry = _chemistry(here, correlation, float(systematic[index]), psf, options)
         rows.append({"particle_id": label, **chemistry})
     return pd.DataFrame(rows, columns=list(CHEMISTRY_COLUMNS)).astype(_DTYPES)
 
@@ -221,9 +226,10 @@ class Pixels:
 
 
 def _chemistry(
-    here: Pixels, correlation: float, systematic: float, bias: float, options: ChemistryOptions
+    here: Pixels, correlation: float, systematic: float, psf: tuple[float, float], options: ChemistryOptions
 ) -> dict[str, Any]:
-    """The row of one particle, without its number."""
+    """The row of one particle, without its number; ``psf``: what it adds to mean and variance."""
+    bias, levelled = psf
     flags: list[str] = []
     n_inside, n_counted = int(here.inside.sum()), int((here.counted & here.inside).sum())
     mass = float(here.total[here.counted].sum())
@@ -244,7 +250,7 @@ def _chemistry(
         flags.append("edge only" if not looked.any() else "few interior pixels")
         looked = here.counted & here.inside
     looked = looked & (here.total >= options.minimum_thickness_nm) & np.isfinite(here.soc)
-    variance = _intra_variance(here, looked, correlation)
+    variance = _intra_variance(here, looked, correlation) - float(np.nan_to_num(levelled))
     if np.isnan(variance):
         flags.append("sd unknown")
     elif variance < 0:

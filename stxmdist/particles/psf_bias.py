@@ -26,6 +26,8 @@ class PsfBias:
     particle_id: NDArray[np.int64]
     soc: NDArray[np.float64]
     """(PARTICLE,) to be subtracted from soc_mean; NaN where the particle has no mass"""
+    variance: NDArray[np.float64]
+    """(PARTICLE,) to be subtracted from the variance of soc inside: negative, blur levels differences out"""
     sharp_nm: NDArray[np.float32]
     """(2, Y, X) maps with sharp rims that, imaged and fitted, nearly give the measured ones back"""
     imaged_nm: NDArray[np.float32]
@@ -41,6 +43,7 @@ def psf_bias(
     weights: Floats | None = None,
     known: NDArray[np.bool_] | None = None,
     reach: NDArray[np.int32] | None = None,
+    interior: NDArray[np.bool_] | None = None,
     iterations: int = ITERATIONS,
 ) -> PsfBias:
     """Bias of each particle's mass-weighted soc because transmission, not optical density, is averaged by the PSF.
@@ -68,6 +71,8 @@ def psf_bias(
         (Y, X) bool
     reach
         (Y, X) int32, pixels over which masses are summed, as in ``chemistry_table``; the outlines if left out
+    interior
+        (Y, X) bool, pixels over which the spread inside particles is taken; all within the outlines if left out
 
     Source: Marcus, Shapiro, Yu, Microsc. Microanal. 27 (2021) describe the effect; Landweber, Am. J. Math. 73, 615
     (1951), the iteration.
@@ -93,7 +98,9 @@ def psf_bias(
         imaged = optics.imaged(fill, total, soc)
     model = fill * total * np.stack([1.0 - soc, soc])
     bias = _soc(seen, imaged, ids) - _soc(owner, model, ids)
-    return PsfBias(ids, bias, model.astype(np.float32), imaged.astype(np.float32))
+    looked = inside if interior is None else np.where(interior, inside, 0)
+    levelled = _spread(looked, imaged, ids) - _spread(owner, model, ids)
+    return PsfBias(ids, bias, levelled, model.astype(np.float32), imaged.astype(np.float32))
 
 
 def _plates(
@@ -160,6 +167,22 @@ class _Optics:
             out[0] += self._solve[0, energy] * measured
             out[1] += self._solve[1, energy] * measured
         return out
+
+
+def _spread(
+    labels: NDArray[np.int32], thickness_nm: NDArray[np.float64], ids: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(PARTICLE,) mass-weighted variance of soc; NaN without mass."""
+    if ids.size == 0:
+        return np.zeros(0)
+    mean = np.zeros(int(max(ids.max(), labels.max())) + 1)
+    mean[ids] = np.nan_to_num(_soc(labels, thickness_nm, ids))
+    total = np.maximum(thickness_nm.sum(axis=0), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        soc = np.where(total > 1.0, np.clip(thickness_nm[1] / total, *SOC_RANGE), mean[labels])
+    mass = np.bincount(labels.ravel(), total.ravel(), minlength=mean.size)[ids]
+    square = np.bincount(labels.ravel(), (total * (soc - mean[labels]) ** 2).ravel(), minlength=mean.size)[ids]
+    return np.asarray(np.where(mass > 0, square / np.where(mass > 0, mass, 1.0), np.nan), dtype=np.float64)
 
 
 def _soc(labels: NDArray[np.int32], thickness_nm: NDArray[np.float64], ids: NDArray[np.int64]) -> NDArray[np.float64]:

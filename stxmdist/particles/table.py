@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from stxmdist.particles.chemistry import ChemistryOptions, chemistry_table
@@ -29,6 +30,7 @@ def particle_table(
     noise_correlation_px2: float = 1.0,
     soc_se_sys: float | Floats = 0.0,
     psf_bias: Floats | None = None,
+    psf_variance: Floats | None = None,
     options: ChemistryOptions | None = None,
 ) -> Any:
     """One row per PARTICLE: the columns of ``shape_table`` and ``chemistry_table`` joined on particle_id.
@@ -47,6 +49,7 @@ def particle_table(
         noise_correlation_px2=noise_correlation_px2,
         soc_se_sys=soc_se_sys,
         psf_bias=psf_bias,
+        psf_variance=psf_variance,
         options=options,
     )
     table = shapes.merge(chemistry, on="particle_id", how="left", validate="one_to_one")
@@ -58,4 +61,5 @@ def particle_table(
         if solidity < LEAST_SOLIDITY and "overlap suspected" not in present:
             present.append("overlap suspected")
         flags.append(";".join(present))
-    return table.assign(flags=flags)
+    # Of no particles pandas would make a column of numbers.
+    return table.assign(flags=pd.Series(flags, index=table.index, dtype=object))

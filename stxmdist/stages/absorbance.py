@@ -17,23 +17,25 @@ from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
 from stxmdist.spectra.absorbance import (
     AbsorbanceOptions,
     contrast_map,
-    effective_counts_from_halves,
     incident_counts,
-    noise_correlation_area,
     noise_factor,
     optical_density,
     particle_free,
     remove_leak,
 )
+from stxmdist.spectra.halves import split_noise
 from stxmdist.spectra.spectrum_file import read_spectrum
 from stxmdist.stages.grid import grid_of
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "absorbance"
-VERSION = 1
+VERSION = 2
 
 SHARD_BYTES = 64_000_000
+
+SLOW_NM = 150.0
+"""Differences of half reconstructions over longer distances than this act on a particle as a whole."""
 
 
 @dataclass(frozen=True)
@@ -235,14 +237,12 @@ def _ptychography(unit: Unit) -> Outcome:
     free = _free(np.where(inside, intensity, np.nan), _wider(options, margin), unit) & inside
     fixed = {name: np.stack([fix_gauge(plane, free)[0] for plane in stack]) for name, stack in objects.items()}
     transmission = {name: np.where(lit, np.abs(stack) ** 2, np.nan).astype(np.float32) for name, stack in fixed.items()}
-    effective = effective_counts_from_halves(transmission["object_a"], transmission["object_b"], inside)
+    noise = split_noise(transmission["object_a"], transmission["object_b"], inside, SLOW_NM / unit.index["pixel_nm"])
+    effective = noise.effective_counts
     with np.errstate(divide="ignore", invalid="ignore"):
         od = np.where(transmission["object"] > 0, -np.log(transmission["object"]), np.nan).astype(np.float32)
         od_variance = 1.0 / (effective[:, None, None] * transmission["object"])
     phase = np.where(lit, np.angle(fixed["object"]), np.nan).astype(np.float32)
-    contrasted = int(np.nanargmax(np.nanmean(np.where(inside, od, np.nan), axis=(1, 2))))
-    difference = transmission["object_a"][contrasted] - transmission["object_b"][contrasted]
-    correlation = noise_correlation_area(np.where(inside, difference, np.nan))
     write = ShardWriter(unit)
     per_shard = frames_per_shard(len(od), (od.shape[1], od.shape[2]))
     for shard, start in enumerate(range(0, len(od), per_shard)):
@@ -251,14 +251,17 @@ def _ptychography(unit: Unit) -> Outcome:
         write("od_variance", (shard, 0, 0), od_variance[part].astype(np.float32))
         write("phase", (shard, 0, 0), phase[part])
     write("i0_counts", (0,), effective)
-    # The scale is set on the free pixels; its error is that of their mean.
-    write("i0_variance", (0,), effective * max(1.0, correlation) / max(1, int(free.sum())))
+    # Waves longer than a particle act on it as another incident beam would; beside them the scale, set on the free
+    # pixels, errs by the error of their mean.
+    scale = noise.correlation_px2 / max(1, int(free.sum())) / effective
+    write("i0_variance", (0,), effective**2 * (noise.slow_variance + scale))
     write("particle_free", (0, 0), free.astype(np.uint8))
     return write.outcome(
         {
             "i0_counts": effective,
             "noise_factor": np.ones(len(effective)),
-            "noise_correlation_px2": correlation,
+            "noise_correlation_px2": noise.correlation_px2,
+            "slow_noise_od": np.sqrt(noise.slow_variance),
             "free_share": float(free.mean()),
             "energies_measured": len(effective),
         }

@@ -25,7 +25,7 @@ from stxmdist.stages.tiling import Tiling, tiling_of
 from stxmdist.stages.writing import ShardWriter
 
 NAME = "reconstruct"
-VERSION = 1
+VERSION = 2
 
 LEAST_FRAMES = 4
 """Fewer usable frames than this do not hold a reconstruction."""
@@ -176,8 +176,7 @@ def work(unit: Unit) -> Outcome:
     engine = ENGINES[options.engine]
     key = [unit.index["seed"], zlib.crc32(unit.scan_id.encode()), energy, number]
     whole: Reconstruction = engine(problem, options.pie, np.random.default_rng([*key, 0]))
-    # Every second frame of the scan, not of a row: in rasters of odd length the halves lie like a chessboard.
-    odd = (window.tile.positions[usable] % 2).astype(bool)
+    odd = _halves(window.tile.positions[usable], np.random.default_rng([*key, 3]))
     halves = [
         engine(problem.subset(np.flatnonzero(odd == which)), options.pie, np.random.default_rng([*key, 1 + which]))
         for which in (False, True)
@@ -217,6 +216,15 @@ def work(unit: Unit) -> Outcome:
             "counts_per_frame": float(frames[:, good].sum(dtype=np.float64) / len(frames)),
         }
     )
+
+
+def _halves(positions: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which of two halves each position goes to: of every two in a row one, drawn, so that both cover the field alike.
+
+    Every second position would leave whole columns of a raster to one half, whose image then has stripes.
+    """
+    drawn = rng.integers(0, 2, int(positions.max()) // 2 + 1).astype(bool)
+    return (positions % 2).astype(bool) ^ drawn[positions // 2]
 
 
 def _frames(ingest: Output, energy: int, positions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -138,7 +138,8 @@ def work(unit: Unit) -> Outcome:
             weights=model.effective_counts,
             known=known,
             reach=reach,
-        ).soc
+            interior=classes == MaskClass.valid,
+        )
     table = particle_table(
         labels,
         y_um,
@@ -152,7 +153,8 @@ def work(unit: Unit) -> Outcome:
         reach=reach,
         noise_correlation_px2=float(measures_of(unit, "align")["noise_correlation_px2"]),
         soc_se_sys=systematic,
-        psf_bias=bias,
+        psf_bias=None if bias is None else bias.soc,
+        psf_variance=None if bias is None else bias.variance,
         options=replace(options.chemistry, psf_sigma_px=psf_nm / pixel_nm),
     )
     if model.end_members.thickness_unit == "reference":

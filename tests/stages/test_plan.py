@@ -1,0 +1,58 @@
+"""What is foretold of a campaign: every unit, every byte, and memory that no worker exceeds."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from storage.store import Store
+from stxmdist.simulation.sizes import LARGE
+from stxmdist.stages import STAGES
+from stxmdist.stages.execute import opened
+from stxmdist.stages.foretell import foretell
+from tests.stages.hollow import hollow_campaign
+from tests.stages.tiny import tiny_run
+
+BYTES = 0.10
+"""The plan's bytes may err by a tenth: what Must show 6 asks for. Arrays are known exactly, tables and pages not."""
+
+
+@pytest.mark.slow
+def test_a_large_campaign_is_planned_from_headers(tmp_path: Path) -> None:
+    campaign = hollow_campaign(tmp_path, LARGE)
+    began = time.perf_counter()
+    forecast = foretell(*opened(campaign))
+    print(
+        f"large: {forecast.units} units, {forecast.bytes_out / 1e9:.1f} GB of arrays, planned in "
+        f"{time.perf_counter() - began:.1f} s"
+    )
+    places = LARGE.n_electrodes * len(LARGE.cycles) * LARGE.n_regions
+    units = {stage.stage: stage.units for stage in forecast.stages}
+    assert units["ingest"] == 2 * places
+    assert units["stitch"] == places * len(LARGE.ptychography.energy_ev)
+    assert units["register"] == places
+    assert units["infer"] == units["report"] == 1
+    assert forecast.refusals == ()
+    assert forecast.bytes_out > 45e9
+    assert forecast.peak_worker_bytes <= forecast.memory_limit
+
+
+def test_what_was_planned_is_what_is_written(tmp_path: Path) -> None:
+    campaign = tiny_run(tmp_path, plan_only=True)
+    forecast = foretell(*opened(campaign))
+    tiny_run(tmp_path)
+    store = Store(tmp_path / "store")
+    for stage in forecast.stages:
+        if stage.stage in ("infer", "report"):
+            continue
+        publication = store.publication(stage.stage)
+        assert publication is not None
+        arrays = 0
+        units = 0
+        for scan_id, scan in publication.scans.items():
+            output = store.output(stage.stage, scan_id, scan.digest)
+            arrays += sum(output.array(name).nbytes for name in output.arrays())
+            units += scan.units_done
+        assert units == stage.units
+        assert stage.bytes_out == pytest.approx(arrays, rel=BYTES)
+    assert [stage.stage for stage in forecast.stages] == list(STAGES)
