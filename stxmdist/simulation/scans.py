@@ -18,7 +18,7 @@ from stxmdist.simulation.design import Place, choose_field, field_centre_um, gen
 from stxmdist.simulation.files import cxi, nxstxm, sdf
 from stxmdist.simulation.optics import gaussian_sigma_nm
 from stxmdist.simulation.sizes import CampaignSize
-from stxmdist.simulation.truth import particle_rows, truth_maps, write_maps
+from stxmdist.simulation.truth import PARTICLE_COLUMNS, particle_rows, truth_maps, write_maps
 
 VERSION = 1
 """Of what a size and a seed give; raise it with every change of numbers."""
@@ -228,7 +228,8 @@ def _write_truth(
         axes_um[1],
         {"scan_id": task.scan_id, "component": ["discharged", "charged"], "psf_sigma_um": sigma_um},
     )
-    table = pd.DataFrame(rows)
+    # A field may show no particle; its table then has the columns of any other.
+    table = pd.DataFrame(rows, columns=None if rows else list(PARTICLE_COLUMNS)).astype({"touches_border": bool})
     table["y_um"] += offset_um[0]
     table["x_um"] += offset_um[1]
     table.insert(0, "scan_id", task.scan_id)

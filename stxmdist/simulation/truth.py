@@ -87,6 +87,14 @@ def write_maps(
     partial.rename(path)
 
 
+PARTICLE_COLUMNS = (
+    "particle_id", "y_um", "x_um", "area_um2", "d_eq_um", "aspect", "solidity", "thickness_nm", "soc_mean", "soc_se",
+    "soc_sd", "f_charged", "f_mixed", "f_discharged", "phase_class", "active", "core_shell_index", "flags",
+    "touches_border", "pattern", "soc_planted", "particle_effect", "mass_um2_nm", "n_pixels",
+)  # fmt: skip
+"""What is known of a particle, in the order of ``particle_rows``."""
+
+
 def particle_rows(region: Region, labels: NDArray[np.int32], y_um: Floats, x_um: Floats) -> list[dict[str, Any]]:
     """One row for each particle that has a pixel in a field of view, integrated over the part of it that lies inside.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from storage.digests import digest_of
 from storage.output import Output
+from storage.publication import Publication
 from storage.store import Store
 from stxmdist import readers
 from stxmdist.campaign.manifest import Campaign, Scan
@@ -27,6 +28,7 @@ class Survey:
     foretell: bool = False
     """Plan as if every earlier stage had succeeded, for `stxmdist plan`."""
     _digests: dict[tuple[str, str], str] = field(default_factory=dict)
+    _publications: dict[str, tuple[int, Publication | None]] = field(default_factory=dict)
 
     @property
     def store(self) -> Store:
@@ -90,11 +92,19 @@ class Survey:
         """The folder of an output."""
         return self.store.output(stage, scan_id, self.digest(stage, scan_id))
 
+    def publication(self, stage: str) -> Publication | None:
+        """What is visible of a stage; read again only when the file has changed, for every scan is looked up in it."""
+        path = self.store.published_path / f"{stage}.json"
+        changed = path.stat().st_mtime_ns if path.exists() else 0
+        if self._publications.get(stage, (-1, None))[0] != changed:
+            self._publications[stage] = (changed, self.store.publication(stage))
+        return self._publications[stage][1]
+
     def published(self, stage: str, scan_id: str) -> bool:
         """Whether the output as it is planned now is published whole."""
         if self.foretell:
             return True
-        publication = self.store.publication(stage)
+        publication = self.publication(stage)
         if publication is None or scan_id not in publication.scans:
             return False
         scan = publication.scans[scan_id]

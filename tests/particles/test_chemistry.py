@@ -188,12 +188,14 @@ def test_the_reach_takes_in_what_the_psf_throws_over_the_outline() -> None:
     np.testing.assert_array_equal(reach_of(both, 1.2)[both > 0], both[both > 0])
 
 
-def test_what_the_psf_adds_is_taken_off_and_a_quarter_of_it_doubted() -> None:
+def test_what_the_psf_adds_is_taken_off_and_a_share_of_it_doubted() -> None:
     labels = squares()
     field = maps(field_of("middle"), np.full(labels.shape, 120.0))
     row = only(labels, field, psf_bias=np.array([0.04]), soc_se_sys=0.01)
     assert row["soc_mean"] == pytest.approx(0.56)
-    assert row["soc_se_sys"] == pytest.approx(np.hypot(0.01, 0.01))
+    assert row["soc_se_sys"] == pytest.approx(np.hypot(0.01, ChemistryOptions().psf_bias_doubt * 0.04))
+    spread = only(labels, field, psf_variance=np.array([-0.02]))["soc_var_intra"]
+    assert spread == pytest.approx(row["soc_var_intra"] + 0.02)
     assert "psf bias unknown" in only(labels, field, psf_bias=np.array([np.nan]))["flags"]
 
 

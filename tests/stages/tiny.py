@@ -13,7 +13,7 @@ TINY = replace(
     n_electrodes=2,
     cycles=(1,),
     stxm=replace(SMALL.stxm, energy_ev=SMALL.stxm.energy_ev[::3], n_px=61),
-    ptychography=replace(SMALL.ptychography, energy_ev=(700.0, 708.2, 710.2), field_um=1.3, photons=1e5),
+    ptychography=replace(SMALL.ptychography, energy_ev=(700.0, 708.2, 710.2), field_um=1.5, photons=1e5),
 )
 
 
