@@ -235,6 +235,7 @@ samples: samples.csv
 chemistry: {chemistry}
 
 # Measured spectra, two columns: photon energy in eV and value. Without them the built-in end-members are used.
+# They stand for the scans of the chemistry above and of custom; other chemistries in the sheet have the built-in ones.
 # references:
 #   discharged: spectra/discharged.txt
 #   charged: spectra/charged.txt

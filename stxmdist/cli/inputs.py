@@ -1,5 +1,6 @@
 """Commands about what comes in: simulate, inspect, init, validate."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +45,11 @@ def inspect(
     screen.say(f"{found.source}")
     screen.say(f"  {found.kind}, format {found.format}")
     for name, value in found.facts.items():
-        screen.say(f"  {name:<28} {_short(value)}")
+        if name == "notes":
+            for note in value:
+                screen.say(f"  note: {note}")
+        elif value not in (None, ""):
+            screen.say(f"  {name:<28} {_short(value)}")
     for lack in found.lacks:
         screen.say(f"  the file does not say: {lack}")
     screen.say("  stxmdist can process it" if found.usable else f"  stxmdist cannot process it: {found.refusal}")
@@ -81,7 +86,7 @@ def init(
     screen = Screen(as_json=as_json)
     written = write_campaign(folder, readers.describe)
     screen.say(str(written))
-    screen.document(vars(written) if hasattr(written, "__dict__") else {"written": str(written)})
+    screen.document(asdict(written))
 
 
 @app.command()

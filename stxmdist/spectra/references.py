@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 MODEL_STEP_EV = 0.05
 _COUNTS_NOT_OD = 10.0
 """No reference has an optical density above this: such values are counts, or an absorption coefficient"""
-_MOST_PER_NM = 0.3
+_MOST_PER_NM = 0.15
 """No solid absorbs more per nm, white lines included: such values are optical densities of a sample"""
 _SOFT_X_RAYS_EV = (40.0, 20000.0)
 

@@ -134,3 +134,21 @@ def test_awkward_tables_give_numbers_or_notes(frame: pd.DataFrame) -> None:
 
 def test_no_particles_is_an_empty_table() -> None:
     assert list(electrode_table(particles().iloc[:0]).columns) == list(ELECTRODE_COLUMNS)
+
+
+@pytest.mark.parametrize("unknown", [None, np.nan, pd.NA])
+def test_what_is_not_known_of_a_condition_is_one_condition_however_it_is_written(unknown: object) -> None:
+    frame = particles().assign(direction=np.nan, cycle=np.nan)
+    sheet = pd.DataFrame({"electrode_id": ["E1"], "cycle": [None], "c_rate": [1.0], "direction": [unknown]})
+    table = electrode_table(frame, sheet)
+    assert len(table) == 1
+    assert table.loc[0, "n_particles"] == len(frame)
+
+
+def test_masses_in_reference_samples_weigh_like_masses_in_nm() -> None:
+    frame = particles()
+    frame["thickness_nm"] = np.linspace(60.0, 200.0, len(frame))
+    relative = frame.assign(thickness_reference=frame["thickness_nm"] / 130.0, thickness_nm=np.nan)
+    one, other = electrode_table(frame), electrode_table(relative)
+    assert other.loc[0, "soc_mean"] == pytest.approx(one.loc[0, "soc_mean"], rel=1e-12)
+    assert other.loc[0, "soc_ci_low"] == pytest.approx(one.loc[0, "soc_ci_low"], rel=1e-12)

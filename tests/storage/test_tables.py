@@ -112,6 +112,16 @@ def test_values_that_do_not_fit_their_type_are_refused(tmp_path: Path, column: s
         write_table(table, tmp_path / "p.parquet", "particles")
 
 
+@pytest.mark.parametrize("nothing", [np.nan, None])
+def test_a_column_of_which_nothing_is_known_is_null_whatever_its_type(tmp_path: Path, nothing: float | None) -> None:
+    table = example("particles").assign(direction=nothing, active=nothing, aspect=nothing)
+    path, _ = write_table(table, tmp_path / "p.parquet", "particles")
+    found = pq.read_table(path)
+    types = {name: str(found.schema.field(name).type) for name in ("direction", "active", "aspect")}
+    assert types == {"direction": "string", "active": "bool", "aspect": "double"}
+    assert all(found[name].null_count == len(table) for name in types)
+
+
 def test_a_table_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "p.parquet").write_bytes(b"PAR1 and nothing more")
     for name in ("p.parquet", "none.parquet"):

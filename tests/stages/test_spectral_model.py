@@ -1,0 +1,135 @@
+"""Which end-members a scan has, what comes off before the edge, and limits in nm where nobody knows the nm."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from stxmdist.campaign.schema import References
+from stxmdist.errors import InputError
+from stxmdist.spectra.classes import ClassOptions
+from stxmdist.spectra.references import CHEMISTRIES, EndMembers
+from stxmdist.stages.segment import nominal_nm
+from stxmdist.stages.spectral_model import (
+    SpectralModel,
+    end_members_of,
+    pre_edge,
+    references_of,
+    without_pre_edge,
+)
+from stxmdist.stages.survey import Survey
+
+FILES = References(discharged=Path("a.txt"), charged=Path("b.txt"))
+
+
+def survey(campaign_chemistry: str, scan_chemistry: str, references: References | None) -> Survey:
+    return cast(
+        Survey,
+        SimpleNamespace(
+            campaign=SimpleNamespace(references=references, chemistry=campaign_chemistry),
+            scans={"one": SimpleNamespace(chemistry=scan_chemistry)},
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("campaign", "scan", "from_file"),
+    [
+        ("custom", "custom", True),
+        ("LFP", "LFP", True),
+        ("LFP", "custom", True),
+        ("LFP", "NCA", False),
+        ("custom", "NCA", False),
+    ],
+)
+def test_references_stand_for_scans_of_the_campaigns_chemistry_and_custom(
+    campaign: str, scan: str, from_file: bool
+) -> None:
+    found = references_of(survey(campaign, scan, FILES), "one")
+    assert ("discharged" in found) == from_file
+    assert found["chemistry"] == scan
+    assert references_of(survey(campaign, scan, None), "one") == {"chemistry": scan}
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> dict[str, Any]:
+    """The built-in pair as files, per nm."""
+    members = CHEMISTRIES["LFP"]()
+    for name, mu in zip(("discharged", "charged"), members.mu_per_nm, strict=True):
+        np.savetxt(tmp_path / name, np.column_stack([members.energy_ev, mu]))
+    return {"discharged": str(tmp_path / "discharged"), "charged": str(tmp_path / "charged")}
+
+
+def test_files_per_nm_are_the_same_as_built_in_ones(written: dict[str, Any]) -> None:
+    found = end_members_of(written | {"thickness_unit": "nm"})
+    built_in = CHEMISTRIES["LFP"]()
+    energy_ev = np.linspace(700.0, 730.0, 41)
+    assert found.thickness_unit == "nm"
+    np.testing.assert_allclose(found.at(energy_ev), built_in.at(energy_ev), rtol=1e-9)
+
+
+def test_optical_densities_are_not_taken_for_absorption_per_nm(written: dict[str, Any]) -> None:
+    for name in ("discharged", "charged"):
+        energy_ev, mu = np.loadtxt(written[name]).T
+        np.savetxt(written[name], np.column_stack([energy_ev, 20.0 * mu]))
+    assert end_members_of(written | {"thickness_unit": "reference"}).thickness_unit == "reference"
+    with pytest.raises(InputError, match="not absorption per nm"):
+        end_members_of(written | {"thickness_unit": "nm"})
+
+
+def model(scale: float, unit: Any) -> SpectralModel:
+    members = CHEMISTRIES["LFP"]()
+    energy_ev = np.linspace(700.0, 725.0, 51)
+    mu = scale * members.at(energy_ev)
+    return SpectralModel(
+        end_members=EndMembers(energy_ev, mu, ("discharged", "charged"), "planted", unit),
+        used=np.ones(51, bool),
+        energy_ev=energy_ev,
+        effective_counts=np.full(51, 1e4),
+        design=mu.T,
+        shift_ev=0.0,
+        shift=cast(Any, None),
+    )
+
+
+def test_limits_do_not_depend_on_how_thick_the_reference_sample_was() -> None:
+    """A map in reference samples, times the factor, is the same whatever the sample: the limits see optical density."""
+    assert nominal_nm(model(1.0, "nm"), ClassOptions()) == 1.0
+    thickness_nm = 80.0
+    found = {nominal_nm(model(thick, "reference"), ClassOptions()) * thickness_nm / thick for thick in (13.0, 170.0)}
+    assert max(found) == pytest.approx(min(found), rel=1e-12)
+    # The least step of optical density is 20 nominal nm.
+    one = model(50.0, "reference")
+    least = 0.05 / np.ptp(one.design, axis=0).mean()
+    assert nominal_nm(one, ClassOptions()) * least == pytest.approx(20.0)
+
+
+def test_a_film_that_absorbs_alike_everywhere_is_gone_with_the_pre_edge() -> None:
+    rng = np.random.default_rng(3)
+    energy_ev = np.linspace(700.0, 725.0, 51)
+    cathode = np.exp(-rng.uniform(0.0, 1.0, (51, 7))).astype(np.float32)
+    film = np.exp(-rng.uniform(0.0, 2.0, 7)).astype(np.float32)
+    before = pre_edge("one", energy_ev, 703.0)
+    assert before is not None
+    assert before.sum() == 6
+    with_film, level = without_pre_edge(cathode * film, before)
+    without, own = without_pre_edge(cathode, before)
+    np.testing.assert_allclose(with_film, without, rtol=1e-6)
+    np.testing.assert_allclose(level, own * film, rtol=1e-6)
+    np.testing.assert_allclose(with_film[before].mean(axis=0), 1.0, rtol=1e-6)
+
+
+def test_nothing_comes_off_unless_asked_and_an_edge_without_energies_before_it_is_refused() -> None:
+    transmission = np.full((3, 2), 0.5, np.float32)
+    assert pre_edge("one", np.array([700.0, 710.0]), None) is None
+    same, level = without_pre_edge(transmission, None)
+    assert same is transmission
+    assert (level == 1.0).all()
+    with pytest.raises(InputError, match="no energy lies before the edge"):
+        pre_edge("one", np.array([853.0, 857.8]), 702.7)
+    # A pixel that is dark before the edge has no level to be divided by.
+    dark, level = without_pre_edge(np.zeros((3, 2), np.float32), np.array([True, False, False]))
+    assert np.isnan(dark).all()
+    assert np.isnan(level).all()
