@@ -100,7 +100,9 @@ MEDIUM = CampaignSize(
     n_regions=2,
     c_rates=(0.5, 2.0),
     stxm=StxmSetup(energy_ev=ENERGIES_40, n_px=256),
-    ptychography=PtychographySetup(field_um=4.6, step_um=0.12, detector=Detector(96, 90.0, 0.0528)),
+    ptychography=PtychographySetup(
+        energy_ev=(700.0, 708.2, 710.2, 715.0), field_um=4.6, step_um=0.14, detector=Detector(96, 90.0, 0.0528)
+    ),
 )
 LARGE = CampaignSize(
     "large",
