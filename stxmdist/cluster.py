@@ -1,10 +1,13 @@
 """Where the work runs: processes of this machine, or a Dask scheduler that is already there."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from stxmdist.campaign.manifest import ClusterSpec
+
+_ABOUT_SEMAPHORES = "ignore:resource_tracker:UserWarning"
 
 
 class Cluster:
@@ -58,6 +61,11 @@ def _local_cluster(spec: ClusterSpec) -> Any:
     # Prefect turns every logger on; what Dask says of its own housekeeping is no news to the user.
     logging.getLogger("distributed").setLevel(logging.ERROR)
 
+    # A worker that is ended in mid-work leaves its semaphores to Python's tracker, which removes them, and says so.
+    filters = [part for part in os.environ.get("PYTHONWARNINGS", "").split(",") if part]
+    if _ABOUT_SEMAPHORES not in filters:
+        os.environ["PYTHONWARNINGS"] = ",".join([*filters, _ABOUT_SEMAPHORES])
+
     # One thread for each worker process: units hold the interpreter's lock in between, and memory limits are per
     # process. The libraries' own threads would compete with the workers.
     dask.config.set(
@@ -70,6 +78,8 @@ def _local_cluster(spec: ClusterSpec) -> Any:
                 "MALLOC_TRIM_THRESHOLD_": "65536",
             },
             "distributed.comm.timeouts.connect": "60s",
+            # Ctrl-C reaches every process of the terminal; the one that started the workers ends them in good order.
+            "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
         }
     )
     return LocalCluster(

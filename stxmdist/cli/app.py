@@ -1,8 +1,10 @@
 """The application: its commands, and how errors leave it."""
 
 import os
+import signal
 import sys
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -23,6 +25,23 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from stxmdist import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def stxmdist(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """From a beamtime of soft X-ray microscopy on battery cathodes to publishable statistics."""
+
+
 def main() -> None:
     """Run the command line; an explained error is one message and status 2, a traceback is for bugs only."""
     # The commands register themselves on `app`.
@@ -31,15 +50,30 @@ def main() -> None:
     # BLAS threads would compete with the worker processes.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    ended_by = signal.SIGINT
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        nonlocal ended_by
+        ended_by = signal.SIGTERM
+        raise KeyboardInterrupt
+
+    # A batch system or `kill` ends a run as Ctrl-C does: workers and server end with it.
+    signal.signal(signal.SIGTERM, terminate)
     try:
         app()
     except Explained as error:
-        from stxmdist.cli.screen import Screen
+        _leave(WRONG_INPUT, error.sentence, error.as_dict() | {"sentence": error.sentence})
+    except SystemExit as left:
+        # Typer makes this status of a KeyboardInterrupt.
+        if left.code == 128 + signal.SIGINT:
+            sentence = "interrupted; what was finished is kept, the same command goes on from there"
+            _leave(128 + ended_by, sentence, {"sentence": sentence})
+        raise
 
-        if "--json" in sys.argv:
-            Screen(as_json=True).document({"error": error.as_dict() | {"sentence": error.sentence}})
-        sys.stderr.write(f"stxmdist: {error.sentence}\n")
-        raise SystemExit(WRONG_INPUT) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("stxmdist: interrupted; what was finished is kept, the same command goes on from there\n")
-        raise SystemExit(130) from None
+
+def _leave(status: int, sentence: str, document: dict[str, str]) -> NoReturn:
+    from stxmdist.cli.screen import Screen
+
+    Screen(as_json="--json" in sys.argv).document({"error": document})
+    sys.stderr.write(f"stxmdist: {sentence}\n")
+    raise SystemExit(status)

@@ -42,7 +42,8 @@ def verify(campaign: CampaignFile, as_json: Json = False) -> None:
     findings = verify_store(store)
     for finding in findings:
         screen.say(str(finding))
-    screen.say("Everything published is as it was written." if not findings else f"{len(findings)} findings.")
+    count = f"{len(findings)} file{'' if len(findings) == 1 else 's'} not as published."
+    screen.say(count if findings else "Everything published is as it was written.")
     screen.document({"whole": not findings, "findings": [vars(finding) for finding in findings]})
     raise typer.Exit(IN_PART if findings else DONE)
 
@@ -60,11 +61,11 @@ def gc(
 
     screen = Screen(as_json=as_json)
     store = Store(load(campaign, lenient=True).store).open()
-    removed = collect(store, dry_run=dry_run)
-    for path in removed.paths:
+    paths, n_bytes = collect(store, dry_run=dry_run)
+    for path in paths:
         screen.say(("would remove " if dry_run else "removed ") + str(path))
-    screen.say(f"{len(removed.paths)} folders and files, {removed.bytes / 1e6:.1f} MB")
-    screen.document({"dry_run": dry_run, "paths": [str(path) for path in removed.paths], "bytes": removed.bytes})
+    screen.say(f"{len(paths)} folders and files, {n_bytes / 1e6:.1f} MB")
+    screen.document({"dry_run": dry_run, "paths": [str(path) for path in paths], "bytes": n_bytes})
 
 
 @app.command()
