@@ -1,5 +1,6 @@
 """Commands that compute, or say what computing would take: plan, run, retry."""
 
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -71,8 +72,10 @@ def _run(
 ) -> None:
     outcome = run_campaign(screen, campaign, stages, scans, cluster, no_prefect, retry=retry)
     screen.table(outcome["stages"])
-    for refusal in outcome["refusals"]:
-        screen.say(f"not done: {refusal['scan_id']}: {refusal['sentence']}")
+    # Units of a scan that fail alike are one line.
+    said = Counter(f"not done: {refusal['scan_id']}: {refusal['sentence']}" for refusal in outcome["refusals"])
+    for line, times in said.items():
+        screen.say(line if times == 1 else f"{line} ({times} units)")
     screen.say(outcome["sentence"] + f"; store {outcome['store']}")
     screen.document(outcome)
     raise typer.Exit(DONE if outcome["complete"] else IN_PART)
