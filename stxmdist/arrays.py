@@ -37,7 +37,15 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     from numba import njit
 
     cache = os.environ.get("STXMDIST_JIT_CACHE", "1") != "0"
-    return njit(cache=cache, nogil=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")(function)  # type: ignore[no-any-return]
+    # A kernel that is called, not inlined, exists twice: compiled on its own and with its caller. Which of the two runs
+    # depends on whether this process compiled or loaded them, and they may round differently.
+    return njit(  # type: ignore[no-any-return]
+        cache=cache,
+        nogil=True,
+        forceinline=True,
+        fastmath={"contract", "reassoc", "nsz"},
+        error_model="numpy",
+    )(function)
 
 
 def namespace_of(array: Any) -> Any:
