@@ -1,5 +1,6 @@
 """The campaign flow: one task for each stage, its units on Dask, its progress as an artifact."""
 
+import os
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, State
 
+from flows.environment import CLUSTER_VARIABLE
 from stxmdist.runner.run import Progress, Watcher, nobody_watches
 from stxmdist.runner.unit import StageReport
 from stxmdist.stages.execute import CampaignRun, Request
@@ -28,7 +30,8 @@ class Host:
     """Who else sees the progress, besides the server."""
 
 
-host: ContextVar[Host] = ContextVar("host", default=Host())
+NO_HOST = Host()
+host: ContextVar[Host] = ContextVar("host", default=NO_HOST)
 """The command line sets it; on a server there is none."""
 
 
@@ -41,6 +44,7 @@ def campaign(
     retry: bool = False,
 ) -> State[dict[str, Any]]:
     """Bring a campaign up to date: every stage in order, only what is missing."""
+    cluster = cluster or os.environ.get(CLUSTER_VARIABLE)
     request = Request(path, tuple(stages or ()), tuple(scans or ()), cluster, retry)
     with host.get().run or CampaignRun(request) as run:
         for name in run.stages:

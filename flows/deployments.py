@@ -6,8 +6,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Cron, Interval, Schedule
 
 from flows.campaign import campaign
@@ -26,21 +35,40 @@ class Schedules:
     timezone: str = "UTC"
 
 
-def deployments(path: Path, cluster: str | None, schedules: Schedules) -> list[RunnerDeployment]:
+def deployments(path: Path, schedules: Schedules) -> list[RunnerDeployment]:
     """What `stxmdist serve` registers for a campaign: on demand, watch, nightly, maintenance."""
     where = {"path": str(path.resolve())}
-    on = where | {"cluster": cluster}
     every = Interval(timedelta(minutes=schedules.watch_minutes))
     nights = Cron(schedules.nightly_cron, timezone=schedules.timezone)
     weeks = Cron(schedules.maintenance_cron, timezone=schedules.timezone)
     name = path.resolve().parent.name
     return [
-        _deployment(campaign, name, on, (), ConcurrencyLimitStrategy.ENQUEUE),
+        _deployment(campaign, name, where, (), ConcurrencyLimitStrategy.ENQUEUE),
         # A look that is due while the last one still computes would find nothing else: it is left out.
-        _deployment(watch, name, on, (every,), ConcurrencyLimitStrategy.CANCEL_NEW),
-        _deployment(nightly, name, on, (nights,), ConcurrencyLimitStrategy.CANCEL_NEW),
+        _deployment(watch, name, where, (every,), ConcurrencyLimitStrategy.CANCEL_NEW),
+        _deployment(nightly, name, where, (nights,), ConcurrencyLimitStrategy.CANCEL_NEW),
         _deployment(maintenance, name, where, (weeks,), ConcurrencyLimitStrategy.CANCEL_NEW),
     ]
+
+
+def forget_what_is_due(found: Sequence[RunnerDeployment]) -> None:
+    """Remove the runs that were due while nobody served: one look at what has come up is as good as a hundred."""
+    names = [f"{deployment.flow_name}/{deployment.name}" for deployment in found]
+    with get_client(sync_client=True) as client:
+        for name in names:
+            try:
+                deployment = client.read_deployment_by_name(name)
+            except ObjectNotFound:
+                continue
+            due = client.read_flow_runs(
+                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
+                flow_run_filter=FlowRunFilter(
+                    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+                ),
+            )
+            for flow_run in due:
+                if flow_run.auto_scheduled:
+                    client.delete_flow_run(flow_run.id)
 
 
 def _deployment(

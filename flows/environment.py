@@ -42,9 +42,12 @@ EMBEDDED = {
 }
 """Off on a server that lives as long as one run: nothing is scheduled, paused or looked at there."""
 
+CLUSTER_VARIABLE = "STXMDIST_CLUSTER"
+"""Dask scheduler of `serve`, for the flow runs that it starts: as a parameter it would outlive the scheduler."""
+
 
 def prepare_environment() -> None:
-    """Set what Prefect reads from the environment when it is imported; what the user has set stays, but for tracking."""
+    """Set what Prefect reads from the environment when it is imported; what is set already stays, but for tracking."""
     for name, value in (DEFAULTS | {"PREFECT_HOME": str(_home())}).items():
         if name in NEVER_TRACKED:
             os.environ[name] = value

@@ -8,6 +8,6 @@ from flows.campaign import campaign
 
 
 @flow(name="nightly", persist_result=False)
-def nightly(path: str, cluster: str | None = None) -> Any:
+def nightly(path: str) -> Any:
     """Bring statistics and report up to date."""
-    return campaign(path, stages=["infer", "report"], cluster=cluster)
+    return campaign(path, stages=["infer", "report"])

@@ -5,16 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.environment import prepare_environment
+from flows.environment import CLUSTER_VARIABLE, prepare_environment
 from flows.server import OwnServer, announce
 from stxmdist.campaign.manifest import load
 from stxmdist.cluster import cluster_of
 from stxmdist.errors import InputError
 
 
-def serve(
-    paths: Sequence[Path], *, port: int, schedules: Mapping[str, Any], say: Callable[[str], None]
-) -> None:
+def serve(paths: Sequence[Path], *, port: int, schedules: Mapping[str, Any], say: Callable[[str], None]) -> None:
     """Run until interrupted: server, workers, and a runner that starts flow runs as their schedules fire.
 
     Raises
@@ -26,15 +24,15 @@ def serve(
     _refuse_namesakes(paths)
     prepare_environment()
     with OwnServer(port, lasting=True) as server, cluster_of(campaigns[0].cluster) as cluster:
-        os.environ["PREFECT_API_URL"] = server.api_url
         address = str(cluster.client().scheduler.address)
+        os.environ |= {"PREFECT_API_URL": server.api_url, CLUSTER_VARIABLE: address}
         server.wait()
         note = announce(server, address)
         try:
             say(f"Prefect server   http://127.0.0.1:{server.port}  (API {server.api_url})")
             say(f"Dask scheduler   {address}")
             say(f"Dask dashboard   {cluster.dashboard}")
-            _run(paths, address, schedules, say)
+            _run(paths, schedules, say)
         finally:
             note.unlink(missing_ok=True)
 
@@ -53,14 +51,15 @@ def _refuse_namesakes(paths: Sequence[Path]) -> None:
             )
 
 
-def _run(paths: Sequence[Path], address: str, schedules: Mapping[str, Any], say: Callable[[str], None]) -> None:
+def _run(paths: Sequence[Path], schedules: Mapping[str, Any], say: Callable[[str], None]) -> None:
     # Prefect is imported here, not above: it reads the address of its server from the environment when imported.
     from prefect import serve as serve_deployments
 
-    from flows.deployments import Schedules, deployments
+    from flows.deployments import Schedules, deployments, forget_what_is_due
 
     when = Schedules(**schedules)
-    found = [deployment for path in paths for deployment in deployments(path, address, when)]
+    found = [deployment for path in paths for deployment in deployments(path, when)]
+    forget_what_is_due(found)
     for deployment in found:
         times = ", ".join(_in_words(item.schedule) for item in deployment.schedules or []) or "on demand"
         say(f"deployment       {deployment.flow_name}/{deployment.name}  ({times})")

@@ -15,7 +15,7 @@ SECONDS_TO_END = 5.0
 
 
 def main() -> None:
-    """Serve until told to stop, or until standard input ends: the parent holds its other end for as long as it lives."""
+    """Serve until told to stop, or until standard input ends: the parent holds its other end while it lives."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import uvicorn
 

@@ -9,9 +9,9 @@ from stxmdist.stages.execute import CampaignRun, Request
 
 
 @flow(name="watch", persist_result=False)
-def watch(path: str, cluster: str | None = None) -> dict[str, Any]:
+def watch(path: str) -> dict[str, Any]:
     """Look for work that has come up since the last run, and do it."""
     missing = CampaignRun(Request(path)).pending()
     if missing:
-        campaign(path, cluster=cluster)
+        campaign(path)
     return {"missing": missing, "ran": bool(missing)}

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from stxmdist.campaign.manifest import ClusterSpec
+from stxmdist.errors import InputError
 
 _ABOUT_SEMAPHORES = "ignore:resource_tracker:UserWarning"
 
@@ -19,13 +20,28 @@ class Cluster:
         self._client: Any = None
 
     def client(self) -> Any:
-        """The client; starts or joins the cluster on first use."""
+        """The client; starts or joins the cluster on first use.
+
+        Raises
+        ------
+        InputError
+            when no scheduler answers at the address that the specification names.
+        """
         if self._client is None:
             from distributed import Client
 
             if self.spec.address is None:
                 self._cluster = _local_cluster(self.spec)
-            self._client = Client(self._cluster or self.spec.address, set_as_default=False)
+            try:
+                self._client = Client(self._cluster or self.spec.address, set_as_default=False)
+            except OSError as error:
+                raise InputError(
+                    where="cluster",
+                    problem="no Dask scheduler answers",
+                    got=f"{self.spec.address}: {error}",
+                    wanted="the address of a running scheduler, such as tcp://127.0.0.1:8786",
+                    mend="Start it, correct the address, or leave it out: workers then run on this machine",
+                ) from error
         return self._client
 
     @property
