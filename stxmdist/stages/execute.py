@@ -9,9 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pydantic import ValidationError
+
 from storage.store import Store
 from stxmdist.campaign.manifest import Campaign, CampaignError, ClusterSpec, load
 from stxmdist.cluster import Cluster
+from stxmdist.errors import InputError
 from stxmdist.runner.run import Circumstances, Watcher, nobody_watches, run_stage
 from stxmdist.runner.unit import Refusal, StageReport
 from stxmdist.stages import CAMPAIGN, STAGES
@@ -182,12 +185,26 @@ def opened(path: str | Path) -> tuple[Campaign, Mapping[str, Any]]:
 
 
 def cluster_spec(campaign: Campaign, override: str | None) -> ClusterSpec:
-    """The campaign's cluster, or the one that the command line names."""
+    """The campaign's cluster, or the one that the command line names.
+
+    Raises
+    ------
+    InputError
+        for a name that is neither a number of workers nor an address.
+    """
     if override is None or override == "inline":
         return campaign.cluster
-    if override.isdecimal():
-        return campaign.cluster.model_copy(update={"workers": int(override), "address": None})
-    return ClusterSpec.model_validate(campaign.cluster.model_dump() | {"address": override})
+    named = {"workers": int(override), "address": None} if override.isdecimal() else {"address": override}
+    try:
+        return ClusterSpec.model_validate(campaign.cluster.model_dump() | named)
+    except ValidationError as error:
+        raise InputError(
+            where="cluster",
+            problem="there is no cluster of this name",
+            got=repr(override),
+            wanted="`inline`, a number of workers, or the address of a Dask scheduler, such as tcp://127.0.0.1:8786",
+            mend="Choose one of those, or leave it out to have that of the campaign file",
+        ) from error
 
 
 @cache
