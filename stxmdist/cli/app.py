@@ -63,6 +63,13 @@ def main() -> None:
         app()
     except Explained as error:
         _leave(WRONG_INPUT, error.sentence, error.as_dict() | {"sentence": error.sentence})
+    except OSError as error:
+        # What the file system refuses is the user's to mend; an error that names no file is a bug.
+        if error.filename is None:
+            raise
+        sentence = f"{error.filename}: the file system refuses; got {error.strerror}, wanted a place that can be used. "
+        sentence += "Check the path, its permissions and the room on the disk."
+        _leave(WRONG_INPUT, sentence, {"where": str(error.filename), "got": str(error.strerror), "sentence": sentence})
     except SystemExit as left:
         # Typer makes this status of a KeyboardInterrupt.
         if left.code == 128 + signal.SIGINT:
