@@ -1,15 +1,36 @@
 """The one grid on which the images of all energies of a ptychography scan are laid, whatever their own pixels."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.ptychography.geometry import object_pixel_nm
-from stxmdist.ptychography.stitch import Grid
 
 Floats = NDArray[np.float64]
 
 MARGIN = 0.25
 """Share of the window kept around the outermost positions: beams reach about so far, and beyond is nothing to see."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pixel centres of an image: origin and pixel along y and x."""
+
+    origin_um: tuple[float, float]
+    """(y, x) of the centre of pixel [0, 0]"""
+    pixel_nm: tuple[float, float]
+    shape: tuple[int, int]
+
+    @property
+    def y_um(self) -> Floats:
+        """(Y,) centres of the rows."""
+        return np.asarray(self.origin_um[0] + np.arange(self.shape[0]) * self.pixel_nm[0] * 1e-3)
+
+    @property
+    def x_um(self) -> Floats:
+        """(X,) centres of the columns."""
+        return np.asarray(self.origin_um[1] + np.arange(self.shape[1]) * self.pixel_nm[1] * 1e-3)
 
 
 def scan_grid(

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import affine_transform, map_coordinates
+from scipy.ndimage import affine_transform, distance_transform_edt, map_coordinates
 from scipy.sparse.csgraph import connected_components
 
-from stxmdist.errors import InputError
 from stxmdist.ptychography.gauge import Gauge, fit_gauge
+from stxmdist.ptychography.grid import Grid
 
 Floats = NDArray[np.float64]
 
@@ -62,10 +62,8 @@ def solve_gauge(tiles: Sequence[TileImage], least_illumination: float = 0.3) -> 
     """Amplitude scale, phase offset and phase ramp of each tile, by least squares over all pixels of all overlaps.
 
     A start is found along the strongest overlaps (each pair's ramp from the peak of a Fourier transform, free of
-    wraps);
-    then all unknowns are solved together from the phases and log amplitudes that are left. Offset, ramp and scale
-    common to
-    all tiles are not determined: their mean is made zero.
+    wraps); then all unknowns are solved together from the phases and log amplitudes that are left. Offset, ramp and
+    scale common to all tiles are not determined: their mean is made zero.
 
     Parameters
     ----------
@@ -211,8 +209,8 @@ def blend(
     """One object (Y, X) from tiles brought to one gauge, and its illumination; NaN where too little light fell.
 
     A tile counts by its illumination, faded out smoothly where that falls below half of what is usual in it: at a
-    tile's
-    rim fewer frames agree on the object. The illumination returned is the mean of the tiles' by the same weights.
+    tile's rim fewer frames agree on the object. The illumination returned is the mean of the tiles' by the same
+    weights.
 
     Parameters
     ----------
@@ -239,45 +237,13 @@ def blend(
     return object_, np.where(known, light / safe, 0.0).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Pixel centres of an image: origin and pixel along y and x."""
-
-    origin_um: tuple[float, float]
-    """(y, x) of the centre of pixel [0, 0]"""
-    pixel_nm: tuple[float, float]
-    shape: tuple[int, int]
-
-    @property
-    def y_um(self) -> Floats:
-        """(Y,) centres of the rows."""
-        return np.asarray(self.origin_um[0] + np.arange(self.shape[0]) * self.pixel_nm[0] * 1e-3)
-
-    @property
-    def x_um(self) -> Floats:
-        """(X,) centres of the columns."""
-        return np.asarray(self.origin_um[1] + np.arange(self.shape[1]) * self.pixel_nm[1] * 1e-3)
-
-
-def common_grid(grids: Sequence[Grid], pixel_nm: float | None = None) -> Grid:
-    """A grid of square pixels over all that any of the grids covers; the finest of their pixels unless one is given."""
-    pixel = min(min(grid.pixel_nm) for grid in grids) if pixel_nm is None else pixel_nm
-    low = [min(grid.origin_um[axis] for grid in grids) for axis in (0, 1)]
-    high = [max((grid.y_um, grid.x_um)[axis][-1] for grid in grids) for axis in (0, 1)]
-    if pixel <= 0:
-        raise InputError(where="grid", problem="no pixel", got=pixel, wanted="above 0 nm", mend="Give another pixel")
-    shape = [int(np.ceil((high[axis] - low[axis]) / (pixel * 1e-3) - 1e-6)) + 1 for axis in (0, 1)]
-    return Grid((float(low[0]), float(low[1])), (pixel, pixel), (shape[0], shape[1]))
-
-
 def to_grid(
     object_: NDArray[Any], pixel_nm: tuple[float, float], origin_um: tuple[float, float], grid: Grid
 ) -> NDArray[Any]:
     """An image (Y, X), complex or real, on another grid by a quintic spline; NaN outside and where it touches NaN.
 
     The object's pixel goes as 1/E, so that every energy of a stack must be brought to one grid. Of complex objects
-    the field
-    is interpolated, not the phase, which wraps.
+    the field is interpolated, not the phase, which wraps.
     """
     scale = np.array([grid.pixel_nm[axis] / pixel_nm[axis] for axis in (0, 1)])
     offset = np.array([(grid.origin_um[axis] - origin_um[axis]) / (pixel_nm[axis] * 1e-3) for axis in (0, 1)])
@@ -308,7 +274,5 @@ def to_grid(
 
 
 def _filled(values: NDArray[Any], unknown: NDArray[np.bool_]) -> NDArray[Any]:
-    from scipy.ndimage import distance_transform_edt
-
     nearest = distance_transform_edt(unknown, return_distances=False, return_indices=True)
     return np.asarray(values[tuple(nearest)])

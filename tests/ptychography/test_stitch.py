@@ -1,4 +1,4 @@
-"""Tiles with planted gauges, a reconstruction in tiles beside the whole, and the common grid."""
+"""Tiles with planted gauges, a reconstruction in tiles beside the whole, and images on another grid."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from stxmdist.ptychography import gauge, geometry, stitch
+from stxmdist.ptychography.grid import Grid
 from stxmdist.ptychography.pie import PieOptions, epie
 
 SHAPE = (150, 170)
@@ -132,9 +133,9 @@ def test_tiles_reconstructed_apart_are_the_whole(measurement: Callable[..., Any]
 def test_another_grid_and_back() -> None:
     truth = whole_object().astype(np.complex64)
     origin, pixel = (1.0, -2.0), (10.0, 11.0)
-    fine = stitch.Grid((1.0, -2.0), (9.3, 9.3), (160, 200))
+    fine = Grid((1.0, -2.0), (9.3, 9.3), (160, 200))
     there = stitch.to_grid(truth, pixel, origin, fine)
-    back = stitch.to_grid(there, fine.pixel_nm, fine.origin_um, stitch.Grid(origin, pixel, SHAPE))
+    back = stitch.to_grid(there, fine.pixel_nm, fine.origin_um, Grid(origin, pixel, SHAPE))
     known = np.isfinite(back)
     known[:6] = known[-6:] = False
     known[:, :6] = known[:, -6:] = False
@@ -148,7 +149,7 @@ def test_a_grid_of_another_energy_is_accurate_for_what_a_zone_plate_resolves() -
     pixel_a, pixel_b = 12.0, 11.6
     x = np.arange(200) * pixel_a
     wave = np.exp(0.3j * np.sin(2 * np.pi * x / (4 * pixel_a)))[None, :] * np.ones((40, 1))
-    grid = stitch.Grid((0.0, 0.0), (pixel_b, pixel_b), (38, 190))
+    grid = Grid((0.0, 0.0), (pixel_b, pixel_b), (38, 190))
     found = stitch.to_grid(wave.astype(np.complex64), (pixel_a, pixel_a), (0.0, 0.0), grid)
     exact = np.exp(0.3j * np.sin(2 * np.pi * np.arange(190) * pixel_b / (4 * pixel_a)))[None, :]
     inner = np.s_[8:-8, 8:-8]
@@ -158,21 +159,10 @@ def test_a_grid_of_another_energy_is_accurate_for_what_a_zone_plate_resolves() -
 def test_real_images_masks_and_borders_on_another_grid() -> None:
     image = np.add.outer(np.arange(30.0), 2 * np.arange(40.0)).astype(np.float32)
     image[10, 10] = np.nan
-    grid = stitch.Grid((-0.02, 0.0), (10.0, 10.0), (30, 40))
+    grid = Grid((-0.02, 0.0), (10.0, 10.0), (30, 40))
     found = stitch.to_grid(image, (10.0, 10.0), (0.0, 0.0), grid)
     assert np.isnan(found[:2]).all()
     np.testing.assert_allclose(found[20:, :], image[18:28, :], atol=1e-3)
     assert np.isnan(found[12, 10])
     assert np.isfinite(found[16, 10])
     assert np.isnan(stitch.to_grid(np.full((5, 5), np.nan), (1.0, 1.0), (0.0, 0.0), grid)).all()
-
-
-def test_the_common_grid_holds_all() -> None:
-    grids = [stitch.Grid((0.0, 0.1), (12.0, 12.0), (50, 60)), stitch.Grid((-0.05, 0.2), (11.0, 11.5), (58, 60))]
-    grid = stitch.common_grid(grids)
-    assert grid.pixel_nm == (11.0, 11.0)
-    assert grid.y_um[0] == -0.05
-    assert grid.y_um[-1] >= max(g.y_um[-1] for g in grids) - 1e-9
-    assert grid.x_um[-1] >= max(g.x_um[-1] for g in grids) - 1e-9
-    assert grid.y_um[-2] < max(g.y_um[-1] for g in grids)
-    assert stitch.common_grid(grids, 20.0).pixel_nm == (20.0, 20.0)
