@@ -27,8 +27,6 @@ class RegisterOptions:
     """Gaussian-equivalent PSF of the fixed (STXM) image."""
     moving_psf_sigma_nm: float = 5.0
     """... and of the moving (ptychography) one, already in it."""
-    od_per_unit: float = 1.0
-    """Optical density per unit of the images: 1 if they are optical densities; nm thicknesses want about 0.01."""
     search_um: float = 2.0
     """Radius of the search around the stage coordinates."""
     maximum_rotation_deg: float = 5.0
@@ -78,7 +76,13 @@ class Registration:
 
 
 def register(
-    fixed: Floats, fixed_axes: Axes, moving: Floats, moving_axes: Axes, options: RegisterOptions | None = None
+    fixed: Floats,
+    fixed_axes: Axes,
+    moving: Floats,
+    moving_axes: Axes,
+    options: RegisterOptions | None = None,
+    *,
+    od_per_unit: float = 1.0,
 ) -> Registration:
     """Place a ptychography image on an STXM image of the same quantity.
 
@@ -93,6 +97,8 @@ def register(
         (Y, X) floating, NaN where not known; (Y,), (X,) um
     moving, moving_axes
         (V, U) floating on its own, usually finer, grid
+    od_per_unit
+        optical density per unit of the images: 1 if they are optical densities; nm thicknesses want about 0.01
 
     Raises
     ------
@@ -104,8 +110,8 @@ def register(
     options = options or RegisterOptions()
     fixed_px, moving_px = _pitch("fixed", fixed, fixed_axes), _pitch("moving", moving, moving_axes)
     extra_nm = float(np.sqrt(max(options.psf_sigma_nm**2 - options.moving_psf_sigma_nm**2, 0.0)))
-    target = np.asarray(fixed, dtype=np.float64) * options.od_per_unit
-    blurred = blur_optical_density(np.asarray(moving) * options.od_per_unit, extra_nm * 1e-3 / moving_px)
+    target = np.asarray(fixed, dtype=np.float64) * od_per_unit
+    blurred = blur_optical_density(np.asarray(moving) * od_per_unit, extra_nm * 1e-3 / moving_px)
     centre = np.array([(axis[0] + axis[-1]) / 2.0 for axis in moving_axes])
     if not np.isfinite(target).any() or not np.isfinite(blurred).any():
         return _refused(centre, "an image has no known pixels")

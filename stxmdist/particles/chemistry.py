@@ -50,8 +50,6 @@ class ChemistryOptions:
     """Both phases hold more than this mass fraction in a two-phase particle."""
     active_low: float = 0.1
     active_high: float = 0.9
-    psf_sigma_px: float = 0.6
-    """Gaussian-equivalent PSF of the maps, pixels: how wide a sharp phase boundary looks."""
     psf_bias_doubt: float = 0.33
     """Standard error of the correction for the PSF, as a share of it (closure on simulated fields)."""
     minimum_pixels: int = 12
@@ -76,6 +74,7 @@ def chemistry_table(
     soc_se_sys: float | Floats = 0.0,
     psf_bias: Floats | None = None,
     psf_variance: Floats | None = None,
+    psf_sigma_px: float = 0.6,
     options: ChemistryOptions | None = None,
 ) -> Any:
     """Mass-weighted state of charge of each particle, its standard error, its spread inside and its phases.
@@ -110,6 +109,8 @@ def chemistry_table(
         as systematic standard error; NaN: not known
     psf_variance
         (PARTICLE,) what the PSF adds to the variance of soc inside (it is negative): subtracted; NaN: not known
+    psf_sigma_px
+        Gaussian-equivalent PSF of the maps, px: how wide a sharp phase boundary looks
 
     Returns
     -------
@@ -149,7 +150,7 @@ def chemistry_table(
             soc_se[box],
             mask_class[box],
         )
-        psf = (float(bias[index]), float(levelled[index]))
+        psf = PointSpread(psf_sigma_px, float(bias[index]), float(levelled[index]))
         chemistry = _chemistry(here, correlation, float(systematic[index]), psf, options)
         rows.append({"particle_id": label, **chemistry})
     return pd.DataFrame(rows, columns=list(CHEMISTRY_COLUMNS)).astype(_DTYPES)
@@ -176,6 +177,17 @@ _DTYPES = {
     name: {"particle_id": "int64", "active": "boolean", "phase_class": "object", "flags": "object"}.get(name, "float64")
     for name in CHEMISTRY_COLUMNS
 }
+
+
+@dataclass(frozen=True)
+class PointSpread:
+    """What imaging does to one particle."""
+
+    sigma_px: float
+    bias: float
+    """What it adds to the mean state of charge; NaN: not known"""
+    variance: float
+    """What it adds to the variance inside; NaN: not known"""
 
 
 @dataclass(frozen=True)
@@ -226,10 +238,10 @@ class Pixels:
 
 
 def _chemistry(
-    here: Pixels, correlation: float, systematic: float, psf: tuple[float, float], options: ChemistryOptions
+    here: Pixels, correlation: float, systematic: float, psf: PointSpread, options: ChemistryOptions
 ) -> dict[str, Any]:
-    """The row of one particle, without its number; ``psf``: what it adds to mean and variance."""
-    bias, levelled = psf
+    """The row of one particle, without its number."""
+    bias = psf.bias
     flags: list[str] = []
     n_inside, n_counted = int(here.inside.sum()), int((here.counted & here.inside).sum())
     mass = float(here.total[here.counted].sum())
@@ -250,7 +262,7 @@ def _chemistry(
         flags.append("edge only" if not looked.any() else "few interior pixels")
         looked = here.counted & here.inside
     looked = looked & (here.total >= options.minimum_thickness_nm) & np.isfinite(here.soc)
-    variance = _intra_variance(here, looked, correlation) - float(np.nan_to_num(levelled))
+    variance = _intra_variance(here, looked, correlation) - float(np.nan_to_num(psf.variance))
     if np.isnan(variance):
         flags.append("sd unknown")
     elif variance < 0:
@@ -266,7 +278,7 @@ def _chemistry(
     if _overlapping(here, options):
         flags.append("overlap suspected")
     mean = raw - bias
-    phase = _phase_class(here, looked, mean, variance, fractions, options)
+    phase = _phase_class(here, looked, mean, variance, fractions, psf.sigma_px, options)
     se = float(np.hypot(se_stat, se_sys))
     return {
         "thickness_nm": float(np.median(here.total[looked])) if looked.any() else mass / n_counted,
@@ -324,6 +336,7 @@ def _phase_class(
     mean: float,
     variance: float,
     fractions: tuple[float, float, float],
+    psf_sigma_px: float,
     options: ChemistryOptions,
 ) -> str:
     """charged, discharged, two-phase, solid-solution or unknown.
@@ -340,7 +353,7 @@ def _phase_class(
     both = min(f_charged, f_discharged) > options.two_phase_fraction and not variance < least
     if both:
         length_px = _boundary_length_px(here.soc, looked)
-        width_px = MIXED_WIDTH_SIGMAS * float(np.hypot(options.psf_sigma_px, 0.5)) + 1.0
+        width_px = MIXED_WIDTH_SIGMAS * float(np.hypot(psf_sigma_px, 0.5)) + 1.0
         if f_mixed <= options.two_phase_fraction + length_px * width_px / float(looked.sum()):
             return "two-phase"
         return "solid-solution"

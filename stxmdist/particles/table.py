@@ -31,6 +31,7 @@ def particle_table(
     soc_se_sys: float | Floats = 0.0,
     psf_bias: Floats | None = None,
     psf_variance: Floats | None = None,
+    psf_sigma_px: float = 0.6,
     options: ChemistryOptions | None = None,
 ) -> Any:
     """One row per PARTICLE: the columns of ``shape_table`` and ``chemistry_table`` joined on particle_id.
@@ -50,6 +51,7 @@ def particle_table(
         soc_se_sys=soc_se_sys,
         psf_bias=psf_bias,
         psf_variance=psf_variance,
+        psf_sigma_px=psf_sigma_px,
         options=options,
     )
     table = shapes.merge(chemistry, on="particle_id", how="left", validate="one_to_one")

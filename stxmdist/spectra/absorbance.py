@@ -15,7 +15,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class AbsorbanceOptions:
-    """How the incident beam is found and what is taken off."""
+    """How the incident beam is found."""
 
     free_sigma: float = 2.5
     """A pixel is free when it absorbs no more than the background's mode plus so many of its standard deviations"""
@@ -25,8 +25,6 @@ class AbsorbanceOptions:
     """With fewer free pixels than this there is no incident beam to be had from the field"""
     contrast_energies: int = 8
     """The field is searched in the mean of so many energies at which its contrast is highest"""
-    leak_fraction: float = 0.0
-    """Light that no sample absorbs (higher orders, leakage), as a fraction of the incident beam"""
 
 
 def contrast_map(counts: Pixels, n_energies: int = 8) -> Pixels:

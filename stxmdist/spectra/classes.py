@@ -27,6 +27,12 @@ class ClassOptions:
     """Fewer effective counts than this at the strongest absorption are too few; 0: only ``most_soc_se`` decides"""
     most_chi2: float = 3.0
     """Reduced chi-square above which the end-members do not explain the pixel"""
+
+
+@dataclass(frozen=True)
+class EdgeOptions:
+    """How near to a particle's boundary a pixel is at its edge."""
+
     edge_sigmas: float = 2.0
     """Pixels nearer to a particle's boundary than so many standard deviations of the PSF hold light of both sides"""
     psf_sigma_nm: float = 0.0
@@ -48,6 +54,7 @@ def classify(
     saturated: Mask | None = None,
     pixel_nm: float = 1.0,
     options: ClassOptions | None = None,
+    edges: EdgeOptions | None = None,
 ) -> NDArray[np.uint8]:
     """Class of every pixel (Y, X) uint8, ``stxmdist.arrays.MaskClass``; what was not measured takes precedence over
     what is poor.
@@ -59,7 +66,7 @@ def classify(
     Without a PSF every pixel is judged by itself, so that blocks of an image give what the whole would; with one,
     neighbours decide what is edge and the whole image is wanted.
     """
-    options = options or ClassOptions()
+    options, edges = options or ClassOptions(), edges or EdgeOptions()
     known = np.isfinite(od_jump)
     result = np.full(od_jump.shape, MaskClass.valid, dtype=np.uint8)
 
@@ -75,9 +82,9 @@ def classify(
         thin = od_jump < options.least_od_jump
         if thickness_nm is not None:
             thin = thin | (thickness_nm < options.least_thickness_nm)
-        if options.psf_sigma_nm > 0.0:
-            area = particle_area(od_jump, pixel_nm, options)
-            mark(edge_zone(area, pixel_nm, options), MaskClass.edge)
+        if edges.psf_sigma_nm > 0.0:
+            area = particle_area(od_jump, pixel_nm, options, edges)
+            mark(edge_zone(area, pixel_nm, edges), MaskClass.edge)
             thin = thin | ~area
         mark(None if od_max is None else od_max > options.most_od, MaskClass.thick)
         mark(thin & known, MaskClass.background)
@@ -98,13 +105,18 @@ def od_jump(thickness: NDArray[np.floating], mu: NDArray[np.floating]) -> NDArra
     return np.asarray(np.tensordot(step.astype(thickness.dtype), thickness, axes=1))
 
 
-def particle_area(od_jump: NDArray[np.floating], pixel_nm: float, options: ClassOptions | None = None) -> Mask:
+def particle_area(
+    od_jump: NDArray[np.floating],
+    pixel_nm: float,
+    options: ClassOptions | None = None,
+    edges: EdgeOptions | None = None,
+) -> Mask:
     """Where particles are, (Y, X): optical density above the background and above half of what is highest nearby.
 
     Half of the height marks the boundary whatever the thickness, where a threshold near zero would put it a PSF too far
     out. Noise is smoothed over a pixel first, and specks of fewer than five pixels are no particles.
     """
-    options = options or ClassOptions()
+    options, edges = options or ClassOptions(), edges or EdgeOptions()
     known = np.isfinite(od_jump)
     weight = ndimage.gaussian_filter(known.astype(np.float32), 1.0)
     total = ndimage.gaussian_filter(np.where(known, od_jump, 0.0).astype(np.float32), 1.0)
@@ -112,9 +124,9 @@ def particle_area(od_jump: NDArray[np.floating], pixel_nm: float, options: Class
     # Empty places scatter about zero: what lies below tells how far above it noise alone reaches.
     below = smooth[known & (smooth < 0.0)]
     noise = float(np.sqrt(np.mean(below**2))) if below.size > 0.01 * smooth.size else 0.0
-    reach = max(1, round(3.0 * options.psf_sigma_nm / pixel_nm))
+    reach = max(1, round(3.0 * edges.psf_sigma_nm / pixel_nm))
     nearby = ndimage.gaussian_filter(ndimage.maximum_filter(smooth, size=2 * reach + 1), 0.5 * reach)
-    level = options.boundary_level if options.psf_sigma_nm > 0.0 else 0.0
+    level = edges.boundary_level if edges.psf_sigma_nm > 0.0 else 0.0
     area = (smooth > max(options.least_od_jump, 4.0 * noise)) & (smooth > level * nearby)
     label, n = ndimage.label(area)
     if n:
@@ -122,10 +134,10 @@ def particle_area(od_jump: NDArray[np.floating], pixel_nm: float, options: Class
     return np.asarray(area, dtype=np.bool_)
 
 
-def edge_zone(area: Mask, pixel_nm: float, options: ClassOptions) -> Mask:
+def edge_zone(area: Mask, pixel_nm: float, edges: EdgeOptions) -> Mask:
     """Pixels (Y, X) of the particle area that lie within ``edge_sigmas`` of the PSF of its boundary."""
-    if options.psf_sigma_nm <= 0.0 or not area.any() or area.all():
+    if edges.psf_sigma_nm <= 0.0 or not area.any() or area.all():
         return np.zeros(area.shape, dtype=np.bool_)
     # Distances run between pixel centres; the boundary lies half a pixel before the first one outside.
     depth_nm = (ndimage.distance_transform_edt(area) - 0.5) * pixel_nm
-    return np.asarray(area & (depth_nm < options.edge_sigmas * options.psf_sigma_nm), dtype=np.bool_)
+    return np.asarray(area & (depth_nm < edges.edge_sigmas * edges.psf_sigma_nm), dtype=np.bool_)

@@ -1,7 +1,7 @@
 """Register: a ptychography scan is placed on the wide-field scan of the same region, particle on particle."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -89,13 +89,7 @@ def work(unit: Unit) -> Outcome:
     stxm, ptychography = unit.source("fit", stxm_id), unit.source("fit")
     stxm_axes = stxm.read("y_um"), stxm.read("x_um")
     ptychography_axes = ptychography.read("y_um"), ptychography.read("x_um")
-    found = register(
-        _total(stxm),
-        stxm_axes,
-        _total(ptychography),
-        ptychography_axes,
-        replace(options.register, od_per_unit=1.0),
-    )
+    found = register(_total(stxm), stxm_axes, _total(ptychography), ptychography_axes, options.register)
     labels = unit.source("segment", stxm_id).read("labels"), unit.source("segment").read("labels")
     pairs = pair_particles(labels[0], stxm_axes, labels[1], ptychography_axes, found)
     if not found.accepted:

@@ -124,8 +124,7 @@ def test_thickness_registers_as_optical_density_does() -> None:
     planted = truth(0.7, 1.0, (0.15, 0.25), CENTRE)
     (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
     one = register(fixed, fixed_axes, moving, moving_axes, OPTIONS)
-    nm = RegisterOptions(psf_sigma_nm=PSF_NM, od_per_unit=0.01)
-    other = register(100 * fixed, fixed_axes, 100 * moving, moving_axes, nm)
+    other = register(100 * fixed, fixed_axes, 100 * moving, moving_axes, OPTIONS, od_per_unit=0.01)
     np.testing.assert_allclose(one.matrix, other.matrix, atol=1e-6)
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from stxmdist.arrays import MaskClass
-from stxmdist.spectra.classes import ClassOptions, classify, edge_zone, od_jump, particle_area
+from stxmdist.spectra.classes import EdgeOptions, classify, edge_zone, od_jump, particle_area
 from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix, state_of_charge
 from stxmdist.spectra.references import EndMembers
 
@@ -72,13 +72,13 @@ def test_noise_makes_no_particles_and_no_edges_inside_them() -> None:
     truth = np.zeros((80, 80))
     truth[20:60, 20:60] = 0.8
     jump = truth + rng.normal(0.0, 0.1, truth.shape)
-    options = ClassOptions(psf_sigma_nm=30.0)
-    area = particle_area(jump, PIXEL_NM, options)
+    edges = EdgeOptions(psf_sigma_nm=30.0)
+    area = particle_area(jump, PIXEL_NM, edges=edges)
     assert area[22:58, 22:58].all()
     assert not area[~ndimage.binary_dilation(truth > 0, iterations=2)].any()
-    zone = edge_zone(area, PIXEL_NM, options)
+    zone = edge_zone(area, PIXEL_NM, edges)
     assert not zone[26:54, 26:54].any()
-    assert edge_zone(area, PIXEL_NM, ClassOptions()).sum() == 0
+    assert edge_zone(area, PIXEL_NM, EdgeOptions()).sum() == 0
 
 
 @pytest.mark.parametrize("soc", [0.0, 1.0])
@@ -101,7 +101,7 @@ def test_a_homogeneous_particle_has_no_core_and_shell_left(lfp: EndMembers, soc:
         od_jump(fit.coefficients, design.T).reshape(60, 80),
         thickness_nm=fit.coefficients.sum(axis=0).reshape(60, 80),
         pixel_nm=PIXEL_NM,
-        options=ClassOptions(psf_sigma_nm=psf_nm),
+        edges=EdgeOptions(psf_sigma_nm=psf_nm),
     )
     bias = found - soc
     used = result == MaskClass.valid
