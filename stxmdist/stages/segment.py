@@ -1,7 +1,7 @@
 """Segment: maps of thickness and state of charge become labelled particles, one row of numbers for each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from stxmdist.particles.segment import SegmentOptions, segment
 from stxmdist.particles.table import particle_table
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
-from stxmdist.spectra.classes import ClassOptions, edge_zone
+from stxmdist.spectra.classes import ClassOptions, EdgeOptions, edge_zone
 from stxmdist.spectra.systematics import soc_sensitivity, systematic_soc_error
 from stxmdist.stages.align import measures_of
 from stxmdist.stages.conditions import conditions_of
@@ -26,7 +26,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "segment"
-VERSION = 7
+VERSION = 8
 
 RINGS_NM = 500.0
 """How far out the rings of a zone plate's point spread function are followed."""
@@ -122,7 +122,7 @@ def work(unit: Unit) -> Outcome:
     nominal = nominal_nm(model, ClassOptions(**unit.index["fit"]["classes"]))
     thickness_nm = thickness * np.float32(nominal)
     labels = segment(np.where(known, thickness_nm.sum(axis=0), np.nan), known, pixel_nm, options.segment)
-    at_edge = edge_zone(labels > 0, pixel_nm, ClassOptions(edge_sigmas=options.edge_sigmas, psf_sigma_nm=psf_nm))
+    at_edge = edge_zone(labels > 0, pixel_nm, EdgeOptions(options.edge_sigmas, psf_nm))
     classes = np.where(at_edge & (classes == MaskClass.valid), np.uint8(MaskClass.edge), classes)
     systematic = _systematic(unit, labels, thickness, model)
     reach = reach_of(labels, psf_nm / pixel_nm)
@@ -155,7 +155,8 @@ def work(unit: Unit) -> Outcome:
         soc_se_sys=systematic,
         psf_bias=None if bias is None else bias.soc,
         psf_variance=None if bias is None else bias.variance,
-        options=replace(options.chemistry, psf_sigma_px=psf_nm / pixel_nm),
+        psf_sigma_px=psf_nm / pixel_nm,
+        options=options.chemistry,
     )
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal
@@ -165,7 +166,7 @@ def work(unit: Unit) -> Outcome:
     table["modality"] = unit.index["modality"]
 
     write = ShardWriter(unit)
-    write("labels", (0, 0), labels)
+    write("labels", (0, 0), np.where(known, labels, np.int32(-1)))
     write("mask_class", (0, 0), classes)
     for path in write_table(table, write.output.path / "particles.parquet", "particles"):
         write.keep(path)
