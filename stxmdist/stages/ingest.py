@@ -71,7 +71,11 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
         "scan",
         owns=all_shards(arrays),
         arrays=arrays,
-        index={"file": str(survey.scans[scan_id].file), "planned": identity(survey, scan_id)},
+        index={
+            "file": str(survey.scans[scan_id].file),
+            "planned": identity(survey, scan_id),
+            "file_bytes": sum(path.stat().st_size for path in recording.files),
+        },
         estimate=Estimate(total, peak_bytes=3 * min(SHARD_BYTES, total), core_seconds=0.2 + total / 100e6),
     )
 
