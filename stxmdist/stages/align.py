@@ -20,7 +20,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "align"
-VERSION = 1
+VERSION = 2
 
 SHARD_BYTES = 128_000_000
 PIXELS_PER_CHUNK = 8192
@@ -32,6 +32,7 @@ class Options:
     """How frames are registered, and whether they are."""
 
     align: AlignOptions = field(default_factory=AlignOptions)
+    """How the shift of each frame is found."""
     register: bool = True
     """False leaves the frames where they are, for stacks that were aligned before."""
 
