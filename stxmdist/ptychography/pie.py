@@ -203,20 +203,15 @@ def _laid_out(problem: Problem, options: PieOptions) -> _Scan:
     )
 
 
-def _iterate(
-    state: _State, scan: _Scan, work: _Workspace, steps: tuple[float, float, float, float], order: NDArray[np.int64]
-) -> float:
-    object_, probe = state.object_.view(np.float32), state.probe.view(np.float32)
-    psi, shifted = work.fourier.padded.view(np.float32), work.shifted.view(np.float32)
-    object_step, object_alpha, probe_step, probe_alpha = steps
-    brightest = (np.abs(state.probe) ** 2).sum(axis=0).max()
-    numbers = np.array([object_step, object_alpha, brightest, probe_step, probe_alpha], np.float32)
-    advance, modulus = kernels.advance, kernels.modulus
-    forward, backward = work.fourier.forward, work.fourier.backward
+def _fixed(
+    state: _State, scan: _Scan, work: _Workspace, numbers: NDArray[np.float32]
+) -> tuple[tuple[Any, ...], NDArray[np.float32]]:
+    """What the kernels get at every position, complex arrays as pairs of floats; and the exit waves among it."""
+    psi = work.fourier.padded.view(np.float32)
     fixed = (
-        object_,
-        probe,
-        shifted,
+        state.object_.view(np.float32),
+        state.probe.view(np.float32),
+        work.shifted.view(np.float32),
         psi,
         scan.corners,
         scan.weights,
@@ -225,6 +220,18 @@ def _iterate(
         work.lines,
         numbers,
     )
+    return fixed, psi
+
+
+def _iterate(
+    state: _State, scan: _Scan, work: _Workspace, steps: tuple[float, float, float, float], order: NDArray[np.int64]
+) -> float:
+    object_step, object_alpha, probe_step, probe_alpha = steps
+    brightest = (np.abs(state.probe) ** 2).sum(axis=0).max()
+    numbers = np.array([object_step, object_alpha, brightest, probe_step, probe_alpha], np.float32)
+    advance, modulus = kernels.advance, kernels.modulus
+    forward, backward = work.fourier.forward, work.fourier.backward
+    fixed, psi = _fixed(state, scan, work, numbers)
     residual = 0.0
     done = -1
     for position in order.tolist():
@@ -238,21 +245,7 @@ def _iterate(
 
 
 def _residual(state: _State, scan: _Scan, work: _Workspace) -> float:
-    object_, probe = state.object_.view(np.float32), state.probe.view(np.float32)
-    psi, shifted = work.fourier.padded.view(np.float32), work.shifted.view(np.float32)
-    numbers = np.zeros(5, np.float32)
-    fixed = (
-        object_,
-        probe,
-        shifted,
-        psi,
-        scan.corners,
-        scan.weights,
-        scan.fractional,
-        work.between,
-        work.lines,
-        numbers,
-    )
+    fixed, psi = _fixed(state, scan, work, np.zeros(5, np.float32))
     residual = 0.0
     for position in range(len(scan.frames)):
         kernels.advance(*fixed, -1, position)
