@@ -16,14 +16,16 @@ class PublishedScan:
     digest: str
     """Names the folder ``stages/<stage>/<scan_id>/<digest>``."""
     state: str
-    """``done``, ``partial`` (some units failed) or ``failed``."""
+    """``done``, or ``failed`` where a unit is missing."""
     quality: dict[str, Any] = field(default_factory=dict)
     units_done: int = 0
     units_failed: int = 0
     seconds: float = 0.0
-    """From the start of the first unit to the end of the last."""
+    """By the clock, summed over the units."""
     core_seconds: float = 0.0
+    """Of processors, summed over the units."""
     bytes: int = 0
+    """Of what the units write, before compression."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """Digests of upstream outputs, fingerprints of files."""
     files: dict[str, str] = field(default_factory=dict)

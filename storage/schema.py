@@ -215,7 +215,6 @@ _ARRAYS = (
         "1",
         "state of charge from ptychography, blurred and sampled as the wide-field map",
     ),
-    ArraySpec("soc_se_ptychography_on_stxm", _YX, "float32", "1", "its standard error"),
 )
 ARRAYS: dict[str, ArraySpec] = {spec.name: spec for spec in _ARRAYS}
 """All arrays of a campaign, by name."""
