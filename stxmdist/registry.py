@@ -22,6 +22,19 @@ class Table(Mapping[str, Any]):
         self._entries = dict(entries)
 
     def __getitem__(self, name: str) -> Any:
+        self.require(name)
+        module, _, attribute = self._entries[name].partition(":")
+        part = import_module(module)
+        return getattr(part, attribute) if attribute else part
+
+    def require(self, name: str) -> None:
+        """Refuse a name that is not in the table; imports nothing.
+
+        Raises
+        ------
+        InputError
+            with the nearest name that is.
+        """
         if name not in self._entries:
             near = get_close_matches(name, self._entries, n=1)
             raise InputError(
@@ -31,9 +44,10 @@ class Table(Mapping[str, Any]):
                 wanted="one of " + ", ".join(self._entries),
                 mend=f"Did you mean {near[0]!r}" if near else "Choose one of those",
             )
-        module, _, attribute = self._entries[name].partition(":")
-        part = import_module(module)
-        return getattr(part, attribute) if attribute else part
+
+    # A mapping would try to get the part: import it, or raise.
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

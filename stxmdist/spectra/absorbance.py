@@ -101,7 +101,8 @@ def particle_free(contrast: NDArray[np.floating], options: AbsorbanceOptions | N
             problem="the field has no particle-free pixels to take the incident beam from",
             got=f"{int(free.sum())} free of {contrast.size} pixels",
             wanted=f"at least {options.least_free_px}",
-            mend="Give an incident spectrum (references: i0: FILE) or a free region (stages: absorbance: region)",
+            mend="Give an incident spectrum (references: i0: FILE, with stages: absorbance: i0: file) or a free region "
+            "(stages: absorbance: region)",
         )
     return free
 

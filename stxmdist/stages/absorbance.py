@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -43,9 +43,10 @@ class Options:
     """Where the incident beam comes from, and what is taken off before the logarithm."""
 
     absorbance: AbsorbanceOptions = field(default_factory=AbsorbanceOptions)
+    """How particle-free pixels are told"""
     leak_fraction: float = 0.0
     """Light of other orders behind a thick absorber, as a fraction of the incident beam; wide-field scans only."""
-    i0: str = "field"
+    i0: Literal["field", "file"] = "field"
     """``field``: particle-free pixels; ``file``: the spectrum named under references: i0 in the campaign file."""
     region: list[int] | None = None
     """Rows and columns of a free region instead: [first row, last row, first column, last column]."""

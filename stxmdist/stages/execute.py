@@ -48,7 +48,7 @@ class CampaignRun:
         self.campaign, self._options = opened(request.path)
         self.stages = tuple(name for name in STAGES if not request.stages or name in request.stages)
         for name in request.stages:
-            STAGES[name]
+            STAGES.require(name)
         for scan_id in request.scans:
             self.campaign.scan(scan_id)
         self.reports: dict[str, StageReport] = {}

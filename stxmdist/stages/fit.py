@@ -38,12 +38,17 @@ class Options:
     """How pixels are fitted."""
 
     fitter: Literal["poisson", "nnls", "least_squares"] = "poisson"
+    """Maximum likelihood of counted photons; least squares of optical density with or without negative thicknesses"""
     background: Literal["none", "constant", "power_law"] = "none"
+    """What absorbs beside the end-members, by its shape over energy"""
     fit: FitOptions = field(default_factory=FitOptions)
+    """How the fitter iterates and weighs"""
     classes: ClassOptions = field(default_factory=ClassOptions)
+    """Beyond which limits a pixel is not used"""
     fit_energy_shift: bool = True
     """Let the energy scale of each stack be off; found from its mean spectrum."""
     largest_energy_shift_ev: float = 0.6
+    """Not looked for beyond"""
     energy_shift_sd_ev: float = 0.2
     """How far monochromators are usually off: taken where the energies are too few to tell."""
     pre_edge_below_ev: float | None = None

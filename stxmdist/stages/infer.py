@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -29,9 +29,10 @@ VERSION = 1
 class Options:
     """What is inferred."""
 
-    modality: str = "stxm"
+    modality: Literal["stxm", "ptychography"] = "stxm"
     """Which particles the statistics rest on: wide-field scans see many, without choosing."""
     mixed_models: bool = True
+    """Fit a mixed model beside the tests that rest on electrodes alone."""
     drop_at_border: bool = True
     """Leave particles that the field cuts out of the statistics; they stay in the table."""
 

@@ -1,7 +1,7 @@
 """Options of the stages: one frozen dataclass each, read from the campaign file, every mistake named at once."""
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -19,7 +19,20 @@ def parse_options(campaign: Campaign) -> tuple[dict[str, Any], list[Problem]]:
     for name, stage in STAGES.items():
         options[name], found = _read(stage.Options, campaign.stages.get(name) or {}, f"stages.{name}", campaign)
         problems += found
-    return options, problems
+    return options, [*problems, *_lacking(campaign, options)]
+
+
+def _lacking(campaign: Campaign, options: Mapping[str, Any]) -> Iterator[Problem]:
+    """What an option asks for and the rest of the campaign file does not give."""
+    references = campaign.references
+    if options["absorbance"].i0 == "file" and (references is None or references.i0 is None):
+        yield campaign.problem_at(
+            "stages.absorbance.i0",
+            "no spectrum of the incident beam is named",
+            "file",
+            "references: i0: FILE",
+            "Name the file under references, or take the incident beam from the field (i0: field)",
+        )
 
 
 def _read(kind: Any, written: Mapping[str, Any], key: str, campaign: Campaign) -> tuple[Any, list[Problem]]:
@@ -52,8 +65,3 @@ def _read(kind: Any, written: Mapping[str, Any], key: str, campaign: Campaign) -
 
 def _config(hint: Any) -> ConfigDict | None:
     return None if is_dataclass(hint) else ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-
-def described(kind: Any) -> dict[str, Any]:
-    """Names and defaults of a stage's options, for messages and templates."""
-    return {field.name: getattr(kind(), field.name) for field in fields(kind)}

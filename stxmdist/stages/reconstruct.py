@@ -38,6 +38,7 @@ class ProbeOptions:
     outer_zone_nm: float | None = None
     """Outermost zone of the zone plate; without it the start is the root of the mean frame"""
     central_stop_fraction: float = 0.0
+    """Diameter of the central stop, as a share of the zone plate's"""
     defocus_um: float = 0.0
     """Distance from the focus to the sample"""
     use_file: bool = True
@@ -49,11 +50,18 @@ class Options:
     """Which engine, from which start, in which tiles."""
 
     engine: str = "epie"
+    """A member of the table of engines"""
     pie: PieOptions = field(default_factory=PieOptions)
+    """How the engine iterates"""
     probe: ProbeOptions = field(default_factory=ProbeOptions)
+    """Where the illumination starts"""
     positions_per_tile: int = 1500
+    """More positions than this are cut into tiles"""
     halo_um: float = 0.5
     """How far tiles reach into each other on every side: about a beam's width"""
+
+    def __post_init__(self) -> None:
+        ENGINES.require(self.engine)
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:

@@ -32,6 +32,7 @@ class Options:
     """How the two images are brought together."""
 
     register: RegisterOptions = field(default_factory=RegisterOptions)
+    """How far to search, and when to refuse."""
 
 
 def pairs_of(survey: Survey) -> dict[str, str]:

@@ -37,7 +37,9 @@ class Options:
     """How particles are found and described."""
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
+    """How the map is cut into particles."""
     chemistry: ChemistryOptions = field(default_factory=ChemistryOptions)
+    """Limits of phases and of activity."""
     leak_sd: float = 0.002
     """How well the leak fraction of wide-field scans is known."""
     end_member_sd: float = 0.005
@@ -45,6 +47,7 @@ class Options:
     outer_zone_nm: float = 60.0
     """Outermost zone of the zone plate of wide-field scans: sets their point spread function."""
     central_stop_fraction: float = 0.3
+    """Diameter of its central stop, as a share of the zone plate's."""
     psf_sigma_ptychography_nm: float = 6.0
     """The same of reconstructed images: about half of their half-period resolution."""
     edge_sigmas: float = 2.0
