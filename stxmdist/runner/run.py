@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from storage.ownership import check_disjoint, unowned
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from stxmdist.errors import Explained, StoreError
+from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import perform, refusal_of
 from stxmdist.runner.unit import Plan, Receipt, Refusal, StageReport, Unit
 
@@ -20,10 +22,6 @@ RETRIES = 2
 
 IN_FLIGHT_PER_THREAD = 4
 """Units submitted ahead of each thread: enough to hide the scheduler, few enough that a crash loses little."""
-
-
-EVERYTHING = "campaign"
-"""Stands where a scan's identifier stands, for what fails as a whole."""
 
 
 class Stage(Protocol):
@@ -84,39 +82,26 @@ def run_stage(
     earlier run are tried again. Scans in ``keep`` are not looked at; what was published of them stays published.
     Where the store cannot be written (a full disk), what it concerns is refused and what was published stays. So it
     does where nothing came out whole this time, as long as it is of scans that are ``known``, still in the campaign.
+
+    Raises
+    ------
+    StoreError
+        for a plan in which a shard has two owners, or none.
     """
     began = time.perf_counter()
     try:
         plan = stage.plan(survey, options)
     except Explained as error:
         # The stage stays as it was published; the others go on with that.
-        refusal = Refusal(EVERYTHING, "plan", **error.as_dict())
+        refusal = Refusal(CAMPAIGN, "plan", **error.as_dict())
         return StageReport(stage.NAME, 0, 0, 0, (refusal,), 0, time.perf_counter() - began, 0)
     units_asked = [unit for unit in plan.units if unit.scan_id not in keep]
-    refuse_shared_shards(units_asked)
     by_scan: dict[str, list[Unit]] = defaultdict(list)
     for unit in units_asked:
         by_scan[unit.scan_id].append(unit)
-
-    receipts: dict[str, dict[str, Receipt]] = {}
-    refusals: list[Refusal] = [refusal for refusal in plan.refusals if refusal.scan_id not in keep]
-    todo: list[Unit] = []
-    for scan_id, units in by_scan.items():
-        output = units[0].output()
-        finished = {name: Receipt.from_dict(written) for name, written in output.receipts().items()}
-        if retry:
-            output.release(None)
-        set_aside = output.quarantined()
-        receipts[scan_id] = {unit.name: finished[unit.name] for unit in units if unit.name in finished}
-        missing = [unit for unit in units if unit.name not in finished]
-        refusals += [Refusal(**set_aside[unit.name]) for unit in missing if unit.name in set_aside]
-        fresh = [unit for unit in missing if unit.name not in set_aside]
-        try:
-            if fresh:
-                output.declare(list(fresh[0].arrays))
-            todo += fresh
-        except StoreError as error:
-            refusals.append(Refusal(scan_id, "arrays", **error.as_dict()))
+    _refuse_unsound(by_scan)
+    receipts, set_aside, todo = _sorted_out(by_scan, retry)
+    refusals = [*(refusal for refusal in plan.refusals if refusal.scan_id not in keep), *set_aside]
 
     skipped = sum(map(len, receipts.values()))
     done = failed = peak = 0
@@ -138,7 +123,7 @@ def run_stage(
     try:
         published = _publish(stage, survey, store, circumstances, by_scan, receipts, keep, known)
     except StoreError as error:
-        refusals.append(Refusal(EVERYTHING, "publication", **error.as_dict()))
+        refusals.append(Refusal(CAMPAIGN, "publication", **error.as_dict()))
     return StageReport(
         stage=stage.NAME,
         units_total=len(units_asked),
@@ -151,28 +136,45 @@ def run_stage(
     )
 
 
-def refuse_shared_shards(units: Iterable[Unit]) -> None:
-    """Two writers in one shard lose data without a word, so no shard may have two owners.
+def _sorted_out(
+    by_scan: Mapping[str, Sequence[Unit]], retry: bool
+) -> tuple[dict[str, dict[str, Receipt]], list[Refusal], list[Unit]]:
+    """The receipts of what is done, the refusals of what is set aside, and what is left to do, its arrays declared."""
+    receipts: dict[str, dict[str, Receipt]] = {}
+    refusals: list[Refusal] = []
+    todo: list[Unit] = []
+    for scan_id, units in by_scan.items():
+        output = units[0].output()
+        finished = {name: Receipt.from_dict(written) for name, written in output.receipts().items()}
+        if retry:
+            output.release(None)
+        set_aside = output.quarantined()
+        receipts[scan_id] = {unit.name: finished[unit.name] for unit in units if unit.name in finished}
+        missing = [unit for unit in units if unit.name not in finished]
+        refusals += [Refusal(**set_aside[unit.name]) for unit in missing if unit.name in set_aside]
+        fresh = [unit for unit in missing if unit.name not in set_aside]
+        try:
+            if fresh:
+                output.declare(list(fresh[0].arrays))
+            todo += fresh
+        except StoreError as error:
+            refusals.append(Refusal(scan_id, "arrays", **error.as_dict()))
+    return receipts, refusals, todo
 
-    Raises
-    ------
-    StoreError
-        if two units of one output own the same shard.
-    """
-    owners: dict[tuple[str, str, str, tuple[int, ...]], str] = {}
-    for unit in units:
-        for array, shards in unit.owns.items():
-            for shard in shards:
-                key = (unit.scan_id, unit.digest, array, shard)
-                if key in owners:
-                    raise StoreError(
-                        where=f"{unit.stage} of {unit.scan_id}",
-                        problem=f"shard {shard} of {array} has two owners",
-                        got=f"{owners[key]} and {unit.name}",
-                        wanted="one unit for each shard",
-                        mend="Correct the stage's plan",
-                    )
-                owners[key] = unit.name
+
+def _refuse_unsound(by_scan: Mapping[str, Sequence[Unit]]) -> None:
+    """Every shard of every output has one owner: two lose data without a word, none leaves a hole."""
+    for units in by_scan.values():
+        owners = check_disjoint((unit.name, unit.owns) for unit in units)
+        layouts = {plan.name: plan.layout() for plan in units[0].arrays}
+        if holes := unowned(owners, {name: (layout.shape, layout.shards) for name, layout in layouts.items()}):
+            raise StoreError(
+                where=f"{units[0].stage} of {units[0].scan_id}",
+                problem="shards that no unit writes",
+                got=", ".join(f"{name} {index}" for name, index in holes[:5]),
+                wanted="one unit for each shard",
+                mend="Correct the stage's plan",
+            )
 
 
 def _compute(todo: Sequence[Unit], client: Callable[[], Any] | None) -> Iterable[tuple[Unit, Receipt | Refusal]]:

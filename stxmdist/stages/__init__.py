@@ -1,6 +1,9 @@
 """The stages of a campaign, in order. Each is one file with plan, work and finish, and wires without computing."""
 
 from stxmdist.registry import Table
+from stxmdist.runner import CAMPAIGN
+
+__all__ = ["CAMPAIGN", "STAGES"]
 
 STAGES = Table(
     "stage",
@@ -18,6 +21,3 @@ STAGES = Table(
         "report": "stxmdist.report.stage",
     },
 )
-
-CAMPAIGN = "campaign"
-"""Stands where a scan's identifier stands, for outputs that belong to the whole campaign."""

@@ -1,8 +1,11 @@
 """The runner: what is done stays done, what fails is set aside and named, what is published is whole."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,8 @@ from storage.verify import verify
 from stxmdist.campaign.schema import ClusterSpec
 from stxmdist.cluster import cluster_of
 from stxmdist.errors import StoreError
-from stxmdist.runner.run import Circumstances, Progress, refuse_shared_shards, run_stage
+from stxmdist.runner.run import Circumstances, Progress, run_stage
+from stxmdist.runner.unit import Plan, Unit
 from tests.runner import toy_stage
 
 ROWS = {"a": 7, "b": 3}
@@ -121,8 +125,28 @@ def test_scans_that_are_kept_stay_published(tmp_path: Path) -> None:
     assert set(publication.scans) == {"a", "b"}
 
 
-def test_two_owners_of_one_shard_are_refused(tmp_path: Path) -> None:
-    units = toy_stage.plan(toy_stage.ToySurvey(tmp_path / "store", ROWS), None).units
-    thief = replace(units[1], name="thief", owns=units[0].owns)
-    with pytest.raises(StoreError, match="two owners"):
-        refuse_shared_shards([*units, thief])
+def planned_otherwise(change: Callable[[tuple[Unit, ...]], tuple[Unit, ...]]) -> Any:
+    """The toy stage with its units changed."""
+
+    def plan(survey: Any, options: Any) -> Plan:
+        return Plan(change(toy_stage.plan(survey, options).units))
+
+    return SimpleNamespace(NAME=toy_stage.NAME, VERSION=toy_stage.VERSION, plan=plan, finish=toy_stage.finish)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda units: (*units, replace(units[1], name="thief", owns=units[0].owns)),
+            r"two owners; got row-0 and thief",
+        ),
+        (lambda units: units[1:], r"shards that no unit writes; got soc \(0, 0\)"),
+    ],
+    ids=["two owners", "none"],
+)
+def test_a_plan_in_which_a_shard_has_not_one_owner_is_refused(tmp_path: Path, change, problem: str) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS)
+    with pytest.raises(StoreError, match=problem):
+        run_stage(planned_otherwise(change), survey, None, Store(survey.root).create(), CIRCUMSTANCES, client=None)
+    assert not survey.log.exists()
