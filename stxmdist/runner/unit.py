@@ -113,7 +113,12 @@ class Refusal:
     @property
     def sentence(self) -> str:
         """The whole message on one line."""
-        return f"{self.where}: {self.problem}; got {self.got}, wanted {self.wanted}. {self.mend}."
+        return f"{self.where}: {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """The message without the place."""
+        return f"{self.problem}; got {self.got}, wanted {self.wanted}. {self.mend}."
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from stxmdist.heterogeneity.variance import partition
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
 from stxmdist.stages import CAMPAIGN, STAGES
-from stxmdist.stages.register import pairs_of
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter
 
@@ -40,7 +39,7 @@ class Options:
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     """The particles of every scan that has them, the pairs of every registered pair."""
     particles = [("segment", name) for name in survey.scans if survey.published("segment", name)]
-    pairs = [("register", name) for name in pairs_of(survey) if survey.published("register", name)]
+    pairs = [("register", name) for name in survey.pairs if survey.published("register", name)]
     return tuple(particles + pairs)
 
 
@@ -108,18 +107,14 @@ def exclusions(survey: Survey) -> list[dict[str, Any]]:
             if stage.concerns(survey, scan_id) and survey.ready(name, scan_id):
                 set_aside = survey.output(name, scan_id).quarantined()
                 rows += [
-                    _excluded(scan_id, name, unit, reason_of(reason), "unit") for unit, reason in set_aside.items()
+                    _excluded(scan_id, name, unit, Refusal(**reason).reason, "unit")
+                    for unit, reason in set_aside.items()
                 ]
     return rows
 
 
 def _excluded(scan_id: str, stage: str, where: str, why: str, what: str = "scan", n: int = 1) -> dict[str, Any]:
     return {"what": what, "scan_id": scan_id, "stage": stage, "where": where, "why": why, "n": n}
-
-
-def reason_of(reason: Mapping[str, Any]) -> str:
-    """The sentence of a refusal as it is kept in the store."""
-    return f"{reason['problem']}; got {reason['got']}, wanted {reason['wanted']}. {reason['mend']}."
 
 
 def work(unit: Unit) -> Outcome:

@@ -35,34 +35,25 @@ class Options:
     """How far to search, and when to refuse."""
 
 
-def pairs_of(survey: Survey) -> dict[str, str]:
-    """Ptychography scan to the wide-field scan of its pair, where both can be read."""
-    by_pair: dict[str, dict[str, str]] = {}
-    for scan_id, scan in survey.scans.items():
-        if scan.pair_id:
-            by_pair.setdefault(scan.pair_id, {}).setdefault(scan.modality, scan_id)
-    return {pair["ptychography"]: pair["stxm"] for pair in by_pair.values() if len(pair) == 2}
-
-
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     """The maps and particles of both scans of the pair."""
-    return tuple((stage, name) for name in (scan_id, pairs_of(survey)[scan_id]) for stage in ("fit", "segment"))
+    return tuple((stage, name) for name in (scan_id, survey.pairs[scan_id]) for stage in ("fit", "segment"))
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
     """Ptychography scans that have a partner."""
-    return scan_id in pairs_of(survey)
+    return scan_id in survey.pairs
 
 
 def identity(survey: Survey, scan_id: str) -> Any:
     """Which two scans."""
-    return [scan_id, pairs_of(survey)[scan_id]]
+    return [scan_id, survey.pairs[scan_id]]
 
 
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit for each pair, under the name of its ptychography scan."""
     units = []
-    for scan_id, stxm_id in pairs_of(survey).items():
+    for scan_id, stxm_id in survey.pairs.items():
         if not survey.ready(NAME, scan_id):
             continue
         grid, fine = grid_of(survey, stxm_id), grid_of(survey, scan_id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from storage.digests import digest_of
@@ -35,10 +36,19 @@ class Survey:
         """The campaign's store."""
         return Store(self.campaign.store)
 
-    @property
+    @cached_property
     def scans(self) -> dict[str, Scan]:
         """The scans that can be processed, by identifier."""
         return {scan.scan_id: scan for scan in self.campaign.scans if scan.scan_id in self.recordings}
+
+    @cached_property
+    def pairs(self) -> dict[str, str]:
+        """Ptychography scan to the wide-field scan of its pair, where both can be read."""
+        by_pair: dict[str, dict[str, str]] = {}
+        for scan_id, scan in self.scans.items():
+            if scan.pair_id:
+                by_pair.setdefault(scan.pair_id, {}).setdefault(scan.modality, scan_id)
+        return {pair["ptychography"]: pair["stxm"] for pair in by_pair.values() if len(pair) == 2}
 
     def of_modality(self, modality: str) -> Iterator[Scan]:
         """The scans of one modality, in the order of the sample sheet."""
