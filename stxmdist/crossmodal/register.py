@@ -30,18 +30,23 @@ class RegisterOptions:
     search_um: float = 2.0
     """Radius of the search around the stage coordinates."""
     maximum_rotation_deg: float = 5.0
+    """A placement turned by more is refused."""
     maximum_scale_error: float = 0.05
+    """... or one whose scale differs by more than this share."""
     rotation_sd_deg: float = 2.0
     """Stages are mounted this true to each other: a weak prior for fields with one particle."""
     scale_sd: float = 0.02
+    """... and their scales agree this well."""
     least_overlap: float = 0.5
     """Fraction of the moving image that must fall on known pixels of the fixed one."""
     least_score: float = 0.6
+    """A placement whose images correlate less is refused."""
     least_lead: float = 0.05
     """The best placement must score this much more than any other more than a micrometre away."""
     least_contrast: float = 0.05
     """Standard deviation of optical density in the overlap below which there is nothing to register."""
     maximum_error_px: float = 1.0
+    """... or one whose expected error is more than so many pixels of the fixed image."""
 
 
 @dataclass(frozen=True)

@@ -45,14 +45,19 @@ class ChemistryOptions:
     """Thresholds of the classes; the defaults are those of the literature on LiFePO4."""
 
     charged_above: float = 0.7
+    """A pixel's state of charge beyond which it is of the charged phase."""
     discharged_below: float = 0.3
+    """... and below which of the discharged one; between both it is mixed."""
     two_phase_fraction: float = 0.1
     """Both phases hold more than this mass fraction in a two-phase particle."""
     active_low: float = 0.1
+    """A particle beyond this and below ``active_high``, by two standard errors, takes part."""
     active_high: float = 0.9
+    """See ``active_low``."""
     psf_bias_doubt: float = 0.33
     """Standard error of the correction for the PSF, as a share of it (closure on simulated fields)."""
     minimum_pixels: int = 12
+    """Of fewer the particle is flagged."""
     minimum_thickness_nm: float = 20.0
     """Thinner pixels carry no soc of their own (their mass still counts)."""
     overlap_ratio: float = 1.5

@@ -21,7 +21,9 @@ class PieOptions:
     iterations: int = 30
     """Passes over all frames"""
     object_step: float = 0.9
+    """Share of the step that the engine proposes for the object"""
     probe_step: float = 0.3
+    """The same for the probe"""
     probe_start_iteration: int = 5
     """Iterations (counted from 0) before this one leave the probe alone"""
     final_step: float = 0.1
