@@ -1,4 +1,4 @@
-"""A campaign of any size whose files have every header and no counts: what planning sees, without hours of simulation."""
+"""A campaign of any size whose files have headers and no counts: what planning sees, without hours of simulation."""
 
 import os
 from pathlib import Path

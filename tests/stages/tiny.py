@@ -1,4 +1,4 @@
-"""The smallest campaign that goes through every stage: two electrodes, one cycle, STXM and ptychography, awkward sizes."""
+"""The smallest campaign that goes through every stage: two electrodes, one cycle, both modalities, awkward sizes."""
 
 from dataclasses import replace
 from pathlib import Path
