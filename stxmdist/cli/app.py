@@ -45,7 +45,7 @@ def stxmdist(
 def main() -> None:
     """Run the command line; an explained error is one message and status 2, a traceback is for bugs only."""
     # The commands register themselves on `app`.
-    from stxmdist.cli import inputs, results, runs, service  # noqa: F401
+    from stxmdist.cli import exports, inputs, results, runs, service  # noqa: F401
 
     # BLAS threads would compete with the worker processes.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):

@@ -1,0 +1,41 @@
+"""The command that writes results for other programs: export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stxmdist.cli.app import DONE, IN_PART, CampaignFile, Json, app
+from stxmdist.cli.screen import Screen
+
+
+@app.command()
+def export(
+    campaign: CampaignFile,
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="ome-zarr, nexus, cxi, csv or tiff.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where to write; export/FORMAT beside the campaign if not given."),
+    ] = None,
+    scan: Annotated[
+        list[str] | None, typer.Option("--scan", metavar="ID", help="Only this scan; may be given again.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what an earlier export left.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write what is published for other programs, in standard formats, with units and provenance."""
+    from stxmdist.export.campaign import as_document
+    from stxmdist.export.campaign import export as export_campaign
+
+    screen = Screen(as_json=as_json)
+    done = export_campaign(campaign, to, out=out, scans=scan or (), force=force)
+    for item in done.written:
+        screen.say(f"{item.path}  {item.bytes / 1e6:.1f} MB")
+    for note in done.notes:
+        screen.say(f"note: {note}")
+    for lack in done.lacks:
+        screen.say(f"not exported: {lack.sentence}")
+    count = len(done.written)
+    screen.say(f"{count} {'piece' if count == 1 else 'pieces'} written to {done.folder}")
+    screen.document(as_document(done))
+    raise typer.Exit(DONE if done.complete else IN_PART)

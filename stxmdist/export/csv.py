@@ -1,0 +1,66 @@
+"""CSV: the campaign's tables with their data dictionary, for spreadsheets and for R."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from storage.atomic import read_json, replace_file, replace_json
+from stxmdist.export.pieces import Lack, Offer, Piece
+from stxmdist.export.source import Source
+from stxmdist.stages import CAMPAIGN
+
+SCAN_COLUMNS = ("scan_id", "scan_id_stxm", "scan_id_ptychography")
+"""Columns that tie a row to a scan."""
+
+
+def offer(source: Source) -> Offer:
+    """Every table as CSV, ``data_dictionary.json`` and ``provenance.json``.
+
+    Where scans are named, the rows of these; tables of the whole campaign, which have no rows of a scan, stay out.
+    """
+    why = source.lack("infer", CAMPAIGN)
+    if why:
+        return Offer(lacks=(Lack(CAMPAIGN, "tables", why),))
+    folder = source.output("infer", CAMPAIGN).path / "tables"
+    paths = sorted(folder.glob("*.parquet"))
+    scans = frozenset(scan.scan_id for scan in source.scans) if source.named else None
+    notes: tuple[str, ...] = ()
+    if scans is not None:
+        kept = [path for path in paths if set(SCAN_COLUMNS) & set(pq.read_schema(path).names)]
+        whole = [path.stem for path in paths if path not in kept]
+        notes = (f"of the campaign as a whole, not of single scans, and left out: {', '.join(whole)}",)
+        paths = kept
+    names = [path.stem for path in paths]
+    provenance = source.provenance(CAMPAIGN, ("infer",)) | {"tables": names}
+    pieces = [Piece(CAMPAIGN, f"{path.stem}.csv", partial(_write_table, path, scans)) for path in paths]
+    pieces.append(Piece(CAMPAIGN, "data_dictionary.json", partial(_write_dictionary, folder, names)))
+    pieces.append(Piece(CAMPAIGN, "provenance.json", partial(_write_json, provenance)))
+    return Offer(tuple(pieces), notes=notes + source.notes(CAMPAIGN, ("infer",)))
+
+
+def _write_table(path: Path, scans: frozenset[str] | None, target: Path) -> None:
+    """Floats with all digits that give the same float64 back, empty cells where nothing is known."""
+    # Whole numbers stay whole beside empty cells, which in a column of floats they would not.
+    table = pq.read_table(path, partitioning=None).to_pandas(integer_object_nulls=True)
+    if scans is not None:
+        columns = [name for name in SCAN_COLUMNS if name in table.columns]
+        table = table[table[columns].isin(scans).any(axis=1)]
+    replace_file(target, [table.to_csv(index=False, lineterminator="\n").encode()])
+
+
+def _write_dictionary(folder: Path, names: list[str], target: Path) -> None:
+    """Type, unit and meaning of every column of the tables that are written."""
+    known: dict[str, Any] = read_json(folder / "data_dictionary.json")
+    present = {name: set(pq.read_schema(folder / f"{name}.parquet").names) for name in names}
+    tables = {
+        name: known[name]
+        | {"columns": {key: value for key, value in known[name]["columns"].items() if key in present[name]}}
+        for name in names
+    }
+    replace_json(target, tables)
+
+
+def _write_json(content: dict[str, Any], target: Path) -> None:
+    replace_json(target, content)

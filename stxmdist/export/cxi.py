@@ -1,0 +1,175 @@
+"""CXI 1.6: the reconstructed object with its probe, positions and convergence, in SI units, one entry per energy.
+
+Rows of every image grow with +y and columns with +x, which the basis vectors say; a reader that ignores them shows the
+image upside down, since the format's own default runs along -y and -x. ``translation`` is the motion of the sample,
+minus the position of the beam on it. There is no ``data_1/data``: programs take that for diffraction frames.
+
+Source: CXI file format 1.6, cxidb.org, sections Image, Source, Geometry, Result and Process.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.atomic import plain_json
+from stxmdist import __version__
+from stxmdist.export.pieces import Lack, Offer, Piece
+from stxmdist.export.source import Floats, Source
+from stxmdist.units import joule_from_ev, wavelength_nm
+
+CXI_VERSION = 160
+INVALID = 0x1
+"""CXI_PIXEL_IS_INVALID"""
+STAGES_NEEDED = ("ingest", "reconstruct", "stitch")
+
+
+def offer(source: Source) -> Offer:
+    """One file for each ptychography scan."""
+    chosen = [scan.scan_id for scan in source.scans if scan.modality == "ptychography"]
+    offers = [_of_scan(source, scan_id) for scan_id in chosen]
+    if source.named:
+        wide = [scan.scan_id for scan in source.scans if scan.modality != "ptychography"]
+        why = "it is a wide-field scan, without a reconstruction; take nexus"
+        offers.append(Offer(lacks=tuple(Lack(scan_id, "reconstruction", why) for scan_id in wide)))
+    elif not chosen:
+        offers.append(Offer(lacks=(Lack("campaign", "reconstructions", "it holds no ptychography scan; take nexus"),)))
+    return sum(offers, Offer())
+
+
+def _of_scan(source: Source, scan_id: str) -> Offer:
+    for stage in STAGES_NEEDED:
+        why = source.lack(stage, scan_id)
+        if why:
+            return Offer(lacks=(Lack(scan_id, "reconstruction", why),))
+    stitch = source.output("stitch", scan_id)
+    energy_ev = stitch.read("energy_ev")
+    absent = {index[0] for index in stitch.absent("object")}
+    lacks = tuple(
+        Lack(scan_id, f"object at {energy_ev[energy]:.2f} eV", "it was not reconstructed") for energy in sorted(absent)
+    )
+    energies = [energy for energy in range(len(energy_ev)) if energy not in absent]
+    if not energies:
+        return Offer(lacks=lacks)
+    piece = Piece(scan_id, f"{scan_id}.cxi", partial(_write, source, scan_id, energies))
+    return Offer((piece,), lacks, source.notes(scan_id, STAGES_NEEDED))
+
+
+def _write(source: Source, scan_id: str, energies: list[int], target: Path) -> None:
+    energy_ev = source.output("stitch", scan_id).read("energy_ev")
+    y_um, x_um = source.axes("stitch", scan_id)
+    objects = source.image("stitch", scan_id, "object")
+    provenance = source.provenance(scan_id, ("stitch",))
+    with h5py.File(target, "w") as file:
+        file["cxi_version"] = CXI_VERSION
+        file["number_of_entries"] = len(energies)
+        for number, energy in enumerate(energies, start=1):
+            entry = file.create_group(f"entry_{number}")
+            entry["title"] = f"{source.campaign.name}, {scan_id}, {energy_ev[energy]:.2f} eV"
+            about = source.output("ingest", scan_id).attrs("frames")
+            if about.get("start_time"):
+                entry["start_time"] = str(about["start_time"])
+            _write_geometry(entry, source, scan_id, energy, float(energy_ev[energy]))
+            image = _write_image(entry, objects[energy], y_um, x_um)
+            _write_process(image, source, provenance | {"energy_ev": float(energy_ev[energy])})
+            _write_results(entry, source, scan_id, energy)
+
+
+def _write_geometry(entry: h5py.Group, source: Source, scan_id: str, energy: int, energy_ev: float) -> None:
+    ingest, reconstruct = source.output("ingest", scan_id), source.output("reconstruct", scan_id)
+    about = ingest.attrs("frames")
+    pixel_m = [float(pixel) * 1e-6 for pixel in about["detector_pixel_um"]]
+    light = entry.create_group("instrument_1/source_1")
+    _put(light, "energy", joule_from_ev(energy_ev), "J")
+    _put(light, "wavelength", wavelength_nm(energy_ev) * 1e-9, "m")
+    tile = best_tile(reconstruct.read("error", (energy, slice(None), slice(None))))
+    probe = _put(light, "illumination", reconstruct.read("probe", (energy, tile)), "sqrt(count)")
+    probe.attrs["axes"] = "mode:y:x"
+    probe.attrs["tile"] = tile
+    detector = entry.create_group("instrument_1/detector_1")
+    _put(detector, "distance", float(about["distance_m"]), "m")
+    _put(detector, "y_pixel_size", pixel_m[0], "m")
+    _put(detector, "x_pixel_size", pixel_m[1], "m")
+    _put(detector, "basis_vectors", _basis(*pixel_m), "m")
+    detector["mask"] = np.where(ingest.read("detector_mask") == 0, 0, INVALID).astype(np.uint32)
+    entry["sample_1/name"] = source.campaign.scan(scan_id).electrode_id
+    beam_um = ingest.read("positions_um", (energy, slice(None), slice(None)))
+    translation = np.zeros((len(beam_um), 3))
+    translation[:, :2] = -beam_um[:, ::-1] * 1e-6
+    _put(entry, "sample_1/geometry_1/translation", translation, "m").attrs["axes"] = "translation:coordinate"
+    entry["data_1/translation"] = h5py.SoftLink(f"{entry.name}/sample_1/geometry_1/translation")
+
+
+def _write_image(entry: h5py.Group, values: NDArray[np.complex64], y_um: Floats, x_um: Floats) -> h5py.Group:
+    pixel_m = [float(axis[-1] - axis[0]) / (len(axis) - 1) * 1e-6 for axis in (y_um, x_um)]
+    image = entry.create_group("image_1")
+    image["title"] = "complex transmission of the sample, NaN where it was not lit"
+    data = _put(image, "data", values, "")
+    data.attrs["axes"] = "y:x"
+    image["data_space"] = "real"
+    image["data_type"] = "amplitude"
+    image["dimensionality"] = 2
+    image["is_fft_shifted"] = 0
+    image["mask"] = np.where(np.isfinite(values), 0, INVALID).astype(np.uint32)
+    _put(image, "image_size", [values.shape[1] * pixel_m[1], values.shape[0] * pixel_m[0], 0.0], "m")
+    _put(image, "y_pixel_size", pixel_m[0], "m")
+    _put(image, "x_pixel_size", pixel_m[1], "m")
+    _put(image, "basis_vectors", _basis(*pixel_m), "m")
+    _put(image, "first_pixel", [float(x_um[0]) * 1e-6, float(y_um[0]) * 1e-6, 0.0], "m")
+    image["source_1"] = h5py.SoftLink(f"{entry.name}/instrument_1/source_1")
+    image["detector_1"] = h5py.SoftLink(f"{entry.name}/instrument_1/detector_1")
+    # Every entry has a Data group that shows its most important values.
+    entry["data_2/data"] = h5py.SoftLink(f"{entry.name}/image_1/data")
+    return image
+
+
+def _write_process(image: h5py.Group, source: Source, provenance: dict[str, Any]) -> None:
+    process = image.create_group("process_1")
+    process["program"] = "stxmdist"
+    process["version"] = __version__
+    process["date"] = provenance["stages"]["stitch"]["time"]
+    process["comments"] = "simulated, not measured" if source.simulated else "from a measurement"
+    note = process.create_group("note_1")
+    note["type"] = "application/json"
+    note["description"] = "where the reconstruction comes from"
+    note["data"] = json.dumps(plain_json(provenance), indent=1)
+
+
+def _write_results(entry: h5py.Group, source: Source, scan_id: str, energy: int) -> None:
+    """Convergence, resolution, and the probes of all tiles, tile after tile."""
+    reconstruct = source.output("reconstruct", scan_id)
+    described = {
+        "error": ("amplitude residual after each iteration", "tile:iteration", ""),
+        "frc": ("Fourier ring correlation of two half reconstructions", "tile:frequency", ""),
+        "probe": ("illumination on the sample, of every tile", "tile:mode:y:x", "sqrt(count)"),
+    }
+    for number, (name, (title, axes, unit)) in enumerate(described.items(), start=1):
+        result = entry.create_group(f"result_{number}")
+        result["title"] = title
+        data = _put(result, "data", reconstruct.read(name, (energy,)), unit)
+        data.attrs["axes"] = axes
+        data.attrs["name"] = name
+
+
+def best_tile(error: NDArray[Any]) -> int:
+    """The tile (TILE, ITERATION) that ended with the least residual, the first where none is known."""
+    last = [row[np.isfinite(row)][-1] if np.isfinite(row).any() else np.inf for row in error]
+    return int(np.argmin(last))
+
+
+def _basis(y_pixel_m: float, x_pixel_m: float) -> Floats:
+    """(3, 2) in m: the (x, y, z) step from row to row, and from column to column."""
+    basis: Floats = np.array([[0.0, x_pixel_m], [y_pixel_m, 0.0], [0.0, 0.0]])
+    return basis
+
+
+def _put(group: h5py.Group, name: str, value: Any, units: str) -> h5py.Dataset:
+    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if np.size(value) > 4096 else {}
+    dataset = group.create_dataset(name, data=value, **packed)
+    if units:
+        dataset.attrs["units"] = units
+    return dataset

@@ -1,0 +1,283 @@
+"""NeXus: the aligned stack as NXstxm, and maps of state of charge, thickness and particles as NXdata beside it.
+
+The stack is transmission, that is counts over an incident beam of one: programs that take an NXstxm file for counts,
+stxmdist among them, find the right optical density. Source: NeXus application definition NXstxm, and NXdata.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.atomic import plain_json
+from stxmdist import __version__
+from stxmdist.arrays import MaskClass
+from stxmdist.export.pieces import Lack, Offer, Piece
+from stxmdist.export.source import Floats, Source, Stack
+
+PlaneOf = Callable[[int], NDArray[np.float32]]
+"""Energy index to an image (Y, X)."""
+
+ENTRY = "entry1"
+COMPONENTS = ("discharged", "charged")
+TIMES = ("start_time", "end_time")
+CONDITION_UNITS = {"cycle": "", "c_rate": "1/h", "soc_nominal": "", "soc_coulometric": ""}
+DATES = ("%Y %B %d %H:%M:%S", "%Y %b %d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
+"""As SDF headers and others write them; ISO 8601 is tried first."""
+
+
+def offer(source: Source) -> Offer:
+    """One file for each scan."""
+    return sum((_of_scan(source, scan.scan_id) for scan in source.scans), Offer())
+
+
+def _of_scan(source: Source, scan_id: str) -> Offer:
+    why = source.lack("align", scan_id)
+    if why:
+        return Offer(lacks=(Lack(scan_id, "stack of transmission", why),))
+    wanted = {"fit": "maps of state of charge and thickness", "segment": "particles"}
+    missing = {stage: why for stage in wanted if (why := source.lack(stage, scan_id))}
+    stages = ("align", *(stage for stage in wanted if stage not in missing))
+    lacks = tuple(Lack(scan_id, wanted[stage], why) for stage, why in missing.items())
+    notes = source.notes(scan_id, stages)
+    unknown = [name for name, moment in zip(TIMES, _times(source, scan_id), strict=True) if moment is None]
+    if unknown:
+        notes += (f"{scan_id}: the recording does not say {' and '.join(unknown)}, which NXstxm asks for: left out",)
+    return Offer((Piece(scan_id, f"{scan_id}.nxs", partial(_write, source, scan_id, stages)),), lacks, notes)
+
+
+def _write(source: Source, scan_id: str, stages: tuple[str, ...], target: Path) -> None:
+    stack = source.stack(scan_id)
+    with h5py.File(target, "w") as file:
+        file.attrs.update({"NX_class": "NXroot", "default": ENTRY, "creator": "stxmdist", "file_time": source.time})
+        entry = _group(file, ENTRY, "NXentry")
+        entry.attrs["default"] = "transmission"
+        _put(entry, "definition", "NXstxm")
+        _put(entry, "title", f"{source.campaign.name}, {scan_id}")
+        _put(entry, "program_name", "stxmdist").attrs["version"] = __version__
+        for name, moment in zip(TIMES, _times(source, scan_id), strict=True):
+            if moment is not None:
+                _put(entry, name, moment)
+        _write_instrument(entry, source, scan_id, stack)
+        _write_sample(entry, source, scan_id)
+        _write_stacks(entry, source, scan_id, stack)
+        if len(stages) > 1:
+            # Maps are no channels of the detector, which the definition takes every NXdata of its entry for.
+            maps = _group(entry, "maps", "NXsubentry")
+            maps.attrs["default"] = "state_of_charge" if "fit" in stages else "particles"
+            if "fit" in stages:
+                _write_maps(maps, source, scan_id)
+            if "segment" in stages:
+                _write_particles(maps, source, scan_id)
+        _write_provenance(entry, source, source.provenance(scan_id, stages))
+
+
+def _write_instrument(entry: h5py.Group, source: Source, scan_id: str, stack: Stack) -> None:
+    instrument = _group(entry, "instrument", "NXinstrument")
+    beam = _group(instrument, "source", "NXsource")
+    _put(beam, "type", "Synchrotron X-ray Source")
+    # Recordings rarely say where they were made; the sample sheet names the beamtime.
+    _put(beam, "name", source.campaign.scan(scan_id).beamtime_id or "not recorded")
+    _put(beam, "probe", "x-ray")
+    # The definition wants energies and the detector's readings point after point.
+    points, pixels = stack.transmission.size, stack.transmission[0].size
+    packed = {"chunks": (pixels,), "compression": "gzip", "compression_opts": 1, "shuffle": True}
+    monochromator = _group(instrument, "monochromator", "NXmonochromator")
+    energy_ev = monochromator.create_dataset("energy", (points,), np.float64, **packed)
+    energy_ev.attrs["units"] = "eV"
+    detector = _group(instrument, "detector", "NXdetector")
+    readings = detector.create_dataset("data", (points,), np.float32, **packed)
+    readings.attrs["long_name"] = "transmission, aligned"
+    for energy, plane in enumerate(stack.transmission):
+        part = slice(energy * pixels, (energy + 1) * pixels)
+        energy_ev[part], readings[part] = stack.energy_ev[energy], plane.ravel()
+
+
+def _write_sample(entry: h5py.Group, source: Source, scan_id: str) -> None:
+    sample = _group(entry, "sample", "NXsample")
+    condition = source.condition(scan_id)
+    _put(sample, "name", str(condition["electrode_id"]))
+    _put(sample, "description", f"battery cathode, {condition['chemistry']}")
+    # Asked for by the definition; no recording says it.
+    _put(sample, "rotation_angle", np.float64(np.nan), "deg").attrs["long_name"] = "not recorded"
+    about = _group(sample, "condition", "NXcollection")
+    for name, value in condition.items():
+        _put(about, name, value, CONDITION_UNITS.get(name, ""))
+
+
+def _write_stacks(entry: h5py.Group, source: Source, scan_id: str, stack: Stack) -> None:
+    axes = {
+        "energy": (stack.energy_ev, "eV"),
+        "sample_y": (stack.y_um, "um"),
+        "sample_x": (stack.x_um, "um"),
+    }
+    energies = range(len(stack.energy_ev))
+    described: tuple[tuple[str, str, PlaneOf, PlaneOf], ...] = (
+        (
+            "transmission",
+            "transmission, aligned; counts over the incident beam",
+            stack.transmission.__getitem__,
+            stack.transmission_se,
+        ),
+        ("optical_density", "-ln of the aligned transmission", stack.optical_density, stack.optical_density_se),
+    )
+    dwell_s = _dwell_s(source, scan_id)
+    # In an NXstxm entry every NXdata is a channel of the detector, with these names.
+    for name, meaning, plane_of, error_of in described:
+        group = _data(entry, name, "data", axes)
+        _put(group, "stxm_scan_type", "sample image stack")
+        for dataset, function in (("data", plane_of), ("data_errors", error_of)):
+            values = _planes(group, dataset, stack.transmission.shape)
+            for energy in energies:
+                values[energy] = function(energy)
+            values.attrs["units"] = ""
+        group["data"].attrs["long_name"] = meaning
+        group["data_errors"].attrs["long_name"] = "standard error, from counting"
+        if dwell_s is not None and len(dwell_s) == len(energies):
+            _put(group, "count_time", dwell_s, "s")
+        _put(group, "energy_used", stack.energy_used).attrs["long_name"] = "1 where the energy takes part in the fit"
+
+
+def _write_maps(parent: h5py.Group, source: Source, scan_id: str) -> None:
+    fit = source.output("fit", scan_id)
+    y_um, x_um = source.axes("fit", scan_id)
+    axes = {"sample_y": (y_um, "um"), "sample_x": (x_um, "um")}
+    present = fit.arrays()
+
+    def of(name: str) -> NDArray[Any] | None:
+        return source.image("fit", scan_id, name) if name in present else None
+
+    classes = of("mask_class")
+    maps: list[tuple[str, NDArray[Any] | None, NDArray[Any] | None, str, str]] = [
+        ("state_of_charge", of("soc"), of("soc_se"), "", str(fit.attrs("soc")["long_name"])),
+    ]
+    thickness, covariance = of("thickness_nm"), of("thickness_covariance")
+    if thickness is not None:
+        about = fit.attrs("thickness_nm")
+        for component, (word, pair) in enumerate(zip(COMPONENTS, (0, 2), strict=True)):
+            error = None if covariance is None else np.sqrt(covariance[pair])
+            meaning = f"{word} part of: {about['long_name']}"
+            maps.append((f"thickness_{word}", thickness[component], error, _nexus_unit(about["units"]), meaning))
+    for name, values, error, unit, meaning in maps:
+        if values is None:
+            continue
+        group = _data(parent, name, name, axes)
+        _put(group, name, values, unit).attrs["long_name"] = meaning
+        group[name].attrs["units"] = unit
+        if error is not None:
+            _put(group, f"{name}_errors", error, unit).attrs["long_name"] = "standard error"
+        if classes is not None:
+            _put_classes(group, classes)
+
+
+def _write_particles(parent: h5py.Group, source: Source, scan_id: str) -> None:
+    y_um, x_um = source.axes("segment", scan_id)
+    group = _data(parent, "particles", "particles", {"sample_y": (y_um, "um"), "sample_x": (x_um, "um")})
+    labels = _put(group, "particles", source.image("segment", scan_id, "labels"))
+    labels.attrs["long_name"] = "particle number as in the table particles, 0 between particles, -1 not known"
+    _put_classes(group, source.image("segment", scan_id, "mask_class"))
+
+
+def _put_classes(group: h5py.Group, classes: NDArray[Any]) -> None:
+    dataset = _put(group, "mask_class", classes)
+    dataset.attrs["long_name"] = ", ".join(f"{int(item)} {item.name}" for item in MaskClass)
+
+
+def _write_provenance(entry: h5py.Group, source: Source, provenance: Mapping[str, Any]) -> None:
+    process = _group(entry, "process", "NXprocess")
+    _put(process, "program", "stxmdist")
+    _put(process, "version", __version__)
+    _put(process, "date", source.time)
+    note = _group(process, "provenance", "NXnote")
+    _put(note, "type", "application/json")
+    _put(note, "data", json.dumps(plain_json(provenance), indent=1).encode())
+    _put(note, "description", "simulated, not measured" if source.simulated else "from a measurement")
+
+
+def _data(parent: h5py.Group, name: str, signal: str, axes: Mapping[str, tuple[Floats, str]]) -> h5py.Group:
+    """An NXdata group with its axes; whose signal is still to be written."""
+    group = _group(parent, name, "NXdata")
+    group.attrs["signal"] = signal
+    group.attrs["axes"] = list(axes)
+    for number, (axis, (values, unit)) in enumerate(axes.items()):
+        group.attrs[f"{axis}_indices"] = number
+        _put(group, axis, values, unit)
+    return group
+
+
+def _planes(group: h5py.Group, name: str, shape: tuple[int, ...]) -> h5py.Dataset:
+    return group.create_dataset(
+        name, shape, np.float32, chunks=(1, *shape[1:]), compression="gzip", compression_opts=1, shuffle=True
+    )
+
+
+def _group(parent: h5py.Group, name: str, nx_class: str) -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs["NX_class"] = nx_class
+    return group
+
+
+def _put(group: h5py.Group, name: str, value: Any, units: str = "") -> h5py.Dataset:
+    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if np.size(value) > 4096 else {}
+    dataset = group.create_dataset(name, data=value, **packed)
+    if units:
+        dataset.attrs["units"] = units
+    return dataset
+
+
+def _nexus_unit(unit: object) -> str:
+    """NeXus writes no unit for pure numbers."""
+    return "" if unit == "1" else str(unit)
+
+
+def _recorded(source: Source, scan_id: str) -> dict[str, Any]:
+    """What the recording said of itself, as ingest kept it; empty where ingest is not published."""
+    if source.lack("ingest", scan_id):
+        return {}
+    output = source.output("ingest", scan_id)
+    return output.attrs("counts" if "counts" in output.arrays() else "frames")
+
+
+def _times(source: Source, scan_id: str) -> tuple[str | None, str | None]:
+    """Start as recorded, and the earliest end: the start and all dwell times, without what motors took.
+
+    Recordings without a time zone are in local time, as ISO 8601 has it; none is made up.
+    """
+    said = str(_recorded(source, scan_id).get("start_time", ""))
+    start = _parsed(said)
+    if start is None:
+        return None, None
+    dwell_s = _dwell_s(source, scan_id)
+    ingest = source.output("ingest", scan_id)
+    if dwell_s is None or "counts" not in ingest.arrays():
+        return start.isoformat(), None
+    rows, columns = ingest.array("counts").shape[1:]
+    return start.isoformat(), (start + timedelta(seconds=float(np.nansum(dwell_s)) * rows * columns)).isoformat()
+
+
+def _parsed(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    for pattern in DATES:
+        try:
+            return datetime.strptime(text, pattern)
+        except ValueError:
+            continue
+    return None
+
+
+def _dwell_s(source: Source, scan_id: str) -> Floats | None:
+    """(ENERGY,) exposure of a pixel in s, or None where it is not known."""
+    if source.lack("ingest", scan_id) or "dwell_ms" not in source.output("ingest", scan_id).arrays():
+        return None
+    output = source.output("ingest", scan_id)
+    dwell_s: Floats = np.asarray(output.read("dwell_ms"), np.float64) * 1e-3
+    return dwell_s if np.isfinite(dwell_s).any() else None
