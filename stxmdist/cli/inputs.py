@@ -93,13 +93,15 @@ def init(
 def validate(campaign: CampaignFile, as_json: Json = False) -> None:
     """Name every mistake of a campaign at once, each with its line and its mend."""
     from stxmdist.campaign.manifest import examine
-    from stxmdist.stages.options import parse_options
+    from stxmdist.stages.options import option_problems, parse_options
     from stxmdist.stages.survey import survey_of
 
     screen = Screen(as_json=as_json)
     found, problems = examine(campaign)
     refusals = []
-    if found is not None:
+    if found is None:
+        problems = (*problems, *option_problems(campaign))
+    else:
         options, wrong = parse_options(found)
         problems = (*problems, *wrong)
         known = {problem.sentence for problem in problems}

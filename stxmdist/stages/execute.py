@@ -18,7 +18,7 @@ from stxmdist.errors import InputError
 from stxmdist.runner.run import Circumstances, Watcher, nobody_watches, run_stage
 from stxmdist.runner.unit import Refusal, StageReport
 from stxmdist.stages import CAMPAIGN, STAGES
-from stxmdist.stages.options import parse_options
+from stxmdist.stages.options import option_problems, parse_options
 from stxmdist.stages.survey import Survey, survey_of
 
 RECORDED = ("dask", "distributed", "numba", "numpy", "scipy", "scikit-image", "zarr")
@@ -177,7 +177,10 @@ def opened(path: str | Path) -> tuple[Campaign, Mapping[str, Any]]:
     CampaignError
         with every mistake of the campaign file, those in the stages' options among them.
     """
-    campaign = load(path, lenient=True)
+    try:
+        campaign = load(path, lenient=True)
+    except CampaignError as error:
+        raise CampaignError(error.path, [*error.problems, *option_problems(path)]) from None
     options, problems = parse_options(campaign)
     if problems:
         raise CampaignError(campaign.path, problems)

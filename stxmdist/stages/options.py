@@ -1,25 +1,49 @@
 """Options of the stages: one frozen dataclass each, read from the campaign file, every mistake named at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from stxmdist.campaign.manifest import Campaign, Problem
 from stxmdist.campaign.problems import did_you_mean, one_of
+from stxmdist.campaign.yamltext import read_yaml
 from stxmdist.errors import InputError
 from stxmdist.stages import STAGES
 
 
 def parse_options(campaign: Campaign) -> tuple[dict[str, Any], list[Problem]]:
     """Options of every stage, with defaults for what the campaign file leaves out, and all mistakes found."""
+    options, problems = _read_all(campaign)
+    return options, _by_line([*problems, *_lacking(campaign, options)])
+
+
+def option_problems(path: str | Path) -> list[Problem]:
+    """Mistakes in the options of a campaign file that has other mistakes as well, so that all are told at once."""
+    path = Path(path).absolute()
+    text = read_yaml(path)
+    written = text.value.get("stages") if isinstance(text.value, Mapping) else None
+    stages = {
+        name: dict(options)
+        for name, options in (written.items() if isinstance(written, Mapping) else ())
+        if name in STAGES and isinstance(options, Mapping)
+    }
+    return _by_line(_read_all(Campaign(path, "", path, path, "", (), stages=stages, lines=text.lines))[1])
+
+
+def _read_all(campaign: Campaign) -> tuple[dict[str, Any], list[Problem]]:
     options: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, stage in STAGES.items():
         options[name], found = _read(stage.Options, campaign.stages.get(name) or {}, f"stages.{name}", campaign)
         problems += found
-    return options, [*problems, *_lacking(campaign, options)]
+    return options, problems
+
+
+def _by_line(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: problem.line or 0)
 
 
 def _lacking(campaign: Campaign, options: Mapping[str, Any]) -> Iterator[Problem]:
@@ -60,8 +84,11 @@ def _read(kind: Any, written: Mapping[str, Any], key: str, campaign: Campaign) -
     try:
         return kind(**values), []
     except InputError as error:
-        return kind(), [campaign.problem_at(key, error.problem, error.got, error.wanted, error.mend)]
+        here = f"{key}.{error.where}" if error.where in written else key
+        return kind(), [campaign.problem_at(here, error.problem, error.got, error.wanted, error.mend)]
 
 
 def _config(hint: Any) -> ConfigDict | None:
-    return None if is_dataclass(hint) else ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    if is_dataclass(hint):
+        return None
+    return ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
