@@ -51,6 +51,16 @@ class Options:
     region: list[int] | None = None
     """Rows and columns of a free region instead: [first row, last row, first column, last column]."""
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.leak_fraction < 1.0:
+            raise InputError(
+                where="leak_fraction",
+                problem="the leak fraction is no share of the incident beam",
+                got=self.leak_fraction,
+                wanted="0 to less than 1, such as 0.01",
+                mend="Measure it behind a thick absorber: what still comes through, over the open beam",
+            )
+
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     """Counts of a wide-field scan, the stitched image of a ptychography scan."""
