@@ -1,7 +1,9 @@
 """Serve: a Prefect server, a Dask cluster and the deployments of one or more campaigns, all on loopback."""
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +55,22 @@ def _refuse_namesakes(paths: Sequence[Path]) -> None:
 
 def _run(paths: Sequence[Path], schedules: Mapping[str, Any], say: Callable[[str], None]) -> None:
     # Prefect is imported here, not above: it reads the address of its server from the environment when imported.
-    from prefect import serve as serve_deployments
+    from prefect.exceptions import TerminationSignal
+    from prefect.runner import Runner
 
     from flows.deployments import Schedules, deployments, forget_what_is_due
 
     when = Schedules(**schedules)
     found = [deployment for path in paths for deployment in deployments(path, when)]
     forget_what_is_due(found)
+    runner = Runner(pause_on_shutdown=False)
     for deployment in found:
+        runner.add_deployment(deployment)
         times = ", ".join(_in_words(item.schedule) for item in deployment.schedules or []) or "on demand"
         say(f"deployment       {deployment.flow_name}/{deployment.name}  ({times})")
     say("Stop with Ctrl-C.")
-    serve_deployments(*found, pause_on_shutdown=False, print_starting_message=False)
+    with suppress(KeyboardInterrupt, TerminationSignal):
+        asyncio.run(runner.start())
 
 
 def _in_words(schedule: Any) -> str:
