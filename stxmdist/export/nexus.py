@@ -105,7 +105,7 @@ def _write_sample(entry: h5py.Group, source: Source, scan_id: str) -> None:
     _put(sample, "name", str(condition["electrode_id"]))
     _put(sample, "description", f"battery cathode, {condition['chemistry']}")
     # Asked for by the definition; no recording says it.
-    _put(sample, "rotation_angle", np.float64(np.nan), "deg").attrs["long_name"] = "not recorded"
+    _put(sample, "rotation_angle", np.float64(np.nan), "deg")
     about = _group(sample, "condition", "NXcollection")
     for name, value in condition.items():
         _put(about, name, value, CONDITION_UNITS.get(name, ""))
@@ -196,7 +196,7 @@ def _write_provenance(entry: h5py.Group, source: Source, provenance: Mapping[str
     _put(process, "date", source.time)
     note = _group(process, "provenance", "NXnote")
     _put(note, "type", "application/json")
-    _put(note, "data", json.dumps(plain_json(provenance), indent=1).encode())
+    _put(note, "data", np.bytes_(json.dumps(plain_json(provenance), indent=1).encode()))
     _put(note, "description", "simulated, not measured" if source.simulated else "from a measurement")
 
 

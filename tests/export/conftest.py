@@ -1,0 +1,251 @@
+"""A made-up campaign: a wide-field scan, one whose axes run downward, and a ptychography scan of two tiles."""
+
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from storage.columns import TABLES
+from storage.layout import ArrayPlan
+from storage.publication import Publication, PublishedScan
+from storage.store import Store
+from storage.tables import write_data_dictionary, write_table
+from stxmdist.arrays import MaskClass
+from stxmdist.export.campaign import Exported, export
+from stxmdist.stages import CAMPAIGN
+
+N_ENERGY, NY, NX = 3, 13, 17
+"""Primes: no pyramid level and no block divides an axis."""
+N_TILE, N_MODE, NQ, N_POSITION, N_ITERATION = 2, 2, 7, 11, 5
+ENERGY_EV = np.array([703.0, 708.2, 710.2])
+WIDE, DOWNWARD, FINE = "wide-1", "wide-2", "fine-1"
+PIXEL_UM = {WIDE: (0.05, 0.04), DOWNWARD: (0.05, 0.05), FINE: (0.0122, 0.0122)}
+FIRST_UM = (3.0, -1.0)
+STAGES = ("ingest", "reconstruct", "stitch", "absorbance", "align", "fit", "segment")
+UPSTREAM = {
+    "reconstruct": ("ingest",),
+    "stitch": ("reconstruct", "ingest"),
+    "absorbance": ("ingest",),
+    "align": ("absorbance",),
+    "fit": ("align",),
+    "segment": ("fit", "align"),
+}
+SHEET = """scan_id,file,modality,electrode_id,cell_id,beamtime_id,region_id,cycle,c_rate,direction,soc_nominal,\
+soc_coulometric,chemistry,pair_id,roi_rule,exclude,reason
+wide-1,wide-1.hdr,stxm,E1,C1,BT-7,r1,1,0.5,charge,0.5,0.48,LFP,,random,,
+wide-2,wide-2.hdr,stxm,E2,C2,,r2,50,0.5,charge,0.5,0.51,LFP,,random,,
+fine-1,fine-1.cxi,ptychography,E1,C1,BT-7,r1,1,0.5,charge,0.5,0.48,LFP,,random,,
+"""
+
+
+def digest_of(stage: str, scan_id: str) -> str:
+    return f"{zlib.crc32(f'{stage}/{scan_id}'.encode()):016x}"
+
+
+def axes(scan_id: str) -> dict[str, Any]:
+    y, x = (first + pitch * np.arange(n) for first, pitch, n in zip(FIRST_UM, PIXEL_UM[scan_id], (NY, NX), strict=True))
+    return {"y": (y[::-1] if scan_id == DOWNWARD else y, "um"), "x": (x, "um")}
+
+
+def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
+    """Invented arrays of one output."""
+    rng = np.random.default_rng([len(stage), len(scan_id)])
+    stack = (N_ENERGY, NY, NX)
+    plane = stack[1:]
+    transmission = rng.uniform(0.05, 1.02, stack).astype(np.float32)
+    transmission[:, :, -1] = np.nan
+    transmission[0, 0, 0] = -0.01
+    classes = np.zeros(plane, np.uint8)
+    classes[:4], classes[-3:, :5], classes[:, -1] = MaskClass.background, MaskClass.thick, MaskClass.outside
+    labels = np.zeros(plane, np.int32)
+    labels[5:9, 3:8], labels[6:11, 10:15], labels[:, -1] = 1, 2, -1
+    soc = np.where(classes == 0, rng.uniform(-0.1, 1.1, plane), np.nan).astype(np.float32)
+    covariance = np.stack([np.full(plane, value, np.float32) for value in (4.0, -1.0, 9.0)])
+    tiles = (N_ENERGY, N_TILE)
+
+    def waves(*shape: int) -> np.ndarray:
+        return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+
+    if stage == "ingest" and scan_id == FINE:
+        return {
+            "frames": rng.poisson(3, (N_ENERGY, N_POSITION, NQ, NQ)).astype(np.uint16),
+            "positions_um": rng.uniform(-1, 1, (N_ENERGY, N_POSITION, 2)),
+            "detector_mask": np.eye(NQ, dtype=np.uint8),
+        }
+    lit = waves(*stack)
+    lit[:, 0] = np.nan
+    error = np.geomspace(0.1, 0.02, N_ITERATION, dtype=np.float32) * np.array([1.0, 0.5], np.float32)[:, None]
+    return {
+        "ingest": {"counts": rng.poisson(900, stack).astype(np.float32), "dwell_ms": np.full(N_ENERGY, 2.0)},
+        "reconstruct": {
+            "probe": waves(*tiles, N_MODE, NQ, NQ),
+            "error": np.broadcast_to(error, (N_ENERGY, *error.shape)).copy(),
+            "frc": np.ones((*tiles, 6), np.float32),
+        },
+        "stitch": {"object": lit},
+        "absorbance": {"optical_density": -np.log(np.abs(transmission))},
+        "align": {
+            "transmission": transmission,
+            "effective_counts": np.array([900.0, 800.0, 700.0]),
+            "energy_used": np.array([1, 1, 0], np.uint8),
+        },
+        "fit": {
+            "soc": soc,
+            "soc_se": np.full(plane, 0.03, np.float32),
+            "thickness_nm": rng.uniform(0, 300, (2, *plane)).astype(np.float32),
+            "thickness_covariance": covariance,
+            "mask_class": classes,
+        },
+        "segment": {"labels": labels, "mask_class": classes},
+    }[stage]
+
+
+def upright(scan_id: str, values: np.ndarray) -> np.ndarray:
+    """Rows along +y."""
+    return values[..., ::-1, :] if scan_id == DOWNWARD else values
+
+
+def about_of(stage: str, scan_id: str, name: str) -> dict[str, Any]:
+    if stage != "ingest" or name not in ("counts", "frames"):
+        return {}
+    if scan_id == FINE:
+        return {"start_time": "2026-10-12T09:15:00+02:00", "distance_m": 0.0528, "detector_pixel_um": [120.0, 100.0]}
+    return {"start_time": "2026 October 12 08:00:00" if scan_id == WIDE else "yesterday"}
+
+
+def coordinates(stage: str, scan_id: str, name: str) -> dict[str, Any]:
+    one_axis = ("dwell_ms", "effective_counts", "energy_used")
+    if name in one_axis or (stage == "reconstruct") or name in ("frames", "positions_um"):
+        return {"energy": (ENERGY_EV, "eV")}
+    if name == "detector_mask":
+        return {}
+    stacks = ("counts", "object", "optical_density", "transmission")
+    return axes(scan_id) | ({"energy": (ENERGY_EV, "eV")} if name in stacks else {})
+
+
+def fill(store: Store, stage: str, scan_id: str, absent: int | None = None) -> None:
+    """Write the invented arrays of one output; of the object, one energy may never have come about."""
+    output = store.output(stage, scan_id, digest_of(stage, scan_id))
+    values = arrays_of(stage, scan_id)
+    plans = []
+    for name, value in values.items():
+        chunks = (1, *value.shape[1:]) if name == "object" else value.shape
+        plans.append(
+            ArrayPlan(
+                name, value.shape, chunks, None, coordinates(stage, scan_id, name), about_of(stage, scan_id, name),
+                dtype=value.dtype.name,
+            )
+        )  # fmt: skip
+    output.declare(plans)
+    for name, value in values.items():
+        shards = [(0,) * value.ndim] if name != "object" else [(e, 0, 0) for e in range(N_ENERGY) if e != absent]
+        for shard in shards:
+            part = value[[shard[0]]] if name == "object" else value
+            output.write("unit", {name: shards}, name, shard, part)
+    if stage == "segment":
+        write_table(particles(scan_id), output.path / "particles.parquet", "particles")
+
+
+def particles(scan_id: str) -> pd.DataFrame:
+    """Two rows, with words that need quotes and a number that no short decimal says."""
+    kinds = {"string": 'a, "b"', "float64": 0.1 + 0.2, "int64": 7, "bool": True}
+    rows = [
+        {column.name: kinds[column.dtype] for column in TABLES["particles"].columns}
+        | {"scan_id": scan_id, "particle_id": number, "soc_mean": 0.1 * number, "thickness_nm": np.nan}
+        for number in (1, 2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def publish(store: Store, stage: str, scans: dict[str, PublishedScan]) -> None:
+    software = {"python": "3.11", "stxmdist": "0.1.0"}
+    store.publish(Publication(stage, 4, {"made_up": True}, 3, "2026-01-02T03:04:05+00:00", software, scans))
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """A campaign on disk, every stage published."""
+
+    folder: Path
+
+    @property
+    def campaign(self) -> Path:
+        return self.folder / "campaign.yaml"
+
+    @property
+    def store(self) -> Store:
+        return Store(self.folder / "store")
+
+    def export(self, to: str, out: Path, **how: Any) -> Exported:
+        return export(self.campaign, to, out=out, **how)
+
+    def change(self, stage: str, scan_id: str, **fields: Any) -> None:
+        """Publish a scan's output of a stage otherwise; without fields, take it out."""
+        old = self.store.publication(stage)
+        assert old is not None
+        scans = dict(old.scans)
+        if fields:
+            scans[scan_id] = replace(scans[scan_id], **fields)
+        else:
+            del scans[scan_id]
+        publish(self.store, stage, scans)
+
+
+def made_up(folder: Path, absent: int | None = None) -> MadeUp:
+    """Write campaign, sheet and store."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "campaign.yaml").write_text(
+        "name: made-up\nstore: store\nsamples: samples.csv\nchemistry: LFP\nseed: 3\n", encoding="utf-8"
+    )
+    (folder / "samples.csv").write_text(SHEET, encoding="utf-8")
+    for row in SHEET.splitlines()[1:]:
+        (folder / row.split(",")[1]).touch()
+    store = Store(folder / "store").create()
+    for stage in STAGES:
+        scans = {}
+        for scan_id in (WIDE, DOWNWARD, FINE):
+            if stage in ("reconstruct", "stitch") and scan_id != FINE:
+                continue
+            fill(store, stage, scan_id, absent)
+            inputs = {f"{up}/{scan_id}": digest_of(up, scan_id) for up in UPSTREAM.get(stage, ())}
+            quality = {"sha256": {f"{scan_id}.hdr": "ab12"}} if stage == "ingest" else {}
+            scans[scan_id] = PublishedScan(digest_of(stage, scan_id), "done", quality, 1, inputs=inputs)
+        publish(store, stage, scans)
+    output = store.output("infer", CAMPAIGN, digest_of("infer", CAMPAIGN))
+    tables = output.path / "tables"
+    tables.mkdir(parents=True)
+    both = pd.concat([particles(WIDE), particles(DOWNWARD)], ignore_index=True)
+    write_table(both, tables / "particles.parquet", "particles")
+    variance = {"endpoint": ["soc_mean"], "component": ["noise"], "variance": [0.1], "share": [1.0]}
+    write_table(pd.DataFrame(variance | {"ci_low": [np.nan], "ci_high": [np.nan]}), tables / "variance.parquet",
+                "variance")  # fmt: skip
+    write_data_dictionary(tables)
+    inputs = {f"segment/{scan_id}": digest_of("segment", scan_id) for scan_id in (WIDE, DOWNWARD, FINE)}
+    publish(store, "infer", {CAMPAIGN: PublishedScan(output.digest, "done", inputs=inputs)})
+    return MadeUp(folder)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
+    """A campaign in which nothing lacks; not to be changed."""
+    return made_up(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def torn(tmp_path: Path) -> MadeUp:
+    """One of its own for each test, to take things from; its ptychography lacks the second energy."""
+    return made_up(tmp_path / "torn", absent=1)
+
+
+@pytest.fixture(scope="session")
+def bench() -> SimpleNamespace:
+    """What was invented, for comparison."""
+    return SimpleNamespace(
+        arrays_of=arrays_of, upright=upright, digest_of=digest_of, ENERGY_EV=ENERGY_EV, PIXEL_UM=PIXEL_UM,
+        FIRST_UM=FIRST_UM, NY=NY, NX=NX, WIDE=WIDE, DOWNWARD=DOWNWARD, FINE=FINE,
+    )  # fmt: skip

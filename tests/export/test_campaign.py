@@ -1,0 +1,168 @@
+"""Exporting as a whole: what is written, what is refused, what is said of the rest."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stxmdist.errors import Explained, InputError
+from stxmdist.export import EXPORTERS
+from stxmdist.export.pieces import Piece, put_in_place
+
+
+@pytest.mark.parametrize("to", EXPORTERS)
+def test_everything_is_exported_and_nothing_is_left_over(to: str, whole: Any, tmp_path: Path) -> None:
+    done = whole.export(to, tmp_path / "out")
+    assert done.complete
+    assert done.written
+    top = {Path(item.path).name for item in done.written}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == top
+    assert all(item.bytes > 0 for item in done.written)
+
+
+@pytest.mark.parametrize("to", EXPORTERS)
+def test_nothing_is_overwritten_but_by_force(to: str, whole: Any, tmp_path: Path) -> None:
+    first = whole.export(to, tmp_path)
+    target = Path(first.written[-1].path)
+    marker = target / "marker" if target.is_dir() else target
+    marker.write_text("mine")
+    with pytest.raises(InputError, match="--force"):
+        whole.export(to, tmp_path)
+    assert marker.read_text() == "mine"
+    whole.export(to, tmp_path, force=True)
+    assert not (marker.exists() if target.is_dir() else marker.read_bytes() == b"mine")
+
+
+def test_the_default_folder_lies_beside_the_campaign(torn: Any) -> None:
+    done = torn.export("csv", None)
+    assert Path(done.folder) == torn.folder / "export" / "csv"
+
+
+def test_the_store_is_no_place_for_exports(whole: Any) -> None:
+    with pytest.raises(InputError, match="lie in the store"):
+        whole.export("csv", whole.folder / "store" / "tables-again")
+
+
+def test_the_store_is_not_touched(whole: Any, tmp_path: Path) -> None:
+    def state() -> dict[Path, tuple[int, int]]:
+        paths = (whole.folder / "store").rglob("*")
+        return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
+
+    before = state()
+    for to in EXPORTERS:
+        whole.export(to, tmp_path / to)
+    assert state() == before
+
+
+def test_unknown_formats_and_scans_are_refused_with_the_nearest(whole: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Did you mean 'ome-zarr'"):
+        whole.export("omezarr", tmp_path)
+    with pytest.raises(Explained, match="wide-1"):
+        whole.export("nexus", tmp_path, scans=("wide1",))
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_the_scans_that_are_named(whole: Any, bench: SimpleNamespace, tmp_path: Path) -> None:
+    done = whole.export("nexus", tmp_path, scans=(bench.WIDE,))
+    assert [Path(item.path).name for item in done.written] == ["wide-1.nxs"]
+
+
+@pytest.mark.parametrize("to", ["ome-zarr", "nexus", "tiff"])
+def test_what_is_not_published_is_said_and_the_rest_written(
+    to: str, torn: Any, bench: SimpleNamespace, tmp_path: Path
+) -> None:
+    torn.change("fit", bench.WIDE)
+    torn.change("segment", bench.WIDE)
+    torn.change("align", bench.DOWNWARD, state="failed")
+    done = torn.export(to, tmp_path)
+    assert not done.complete
+    said = {(lack.scan_id, lack.why.split(";")[0]) for lack in done.lacks}
+    assert (bench.DOWNWARD, "align failed for it") in said
+    assert any(scan_id == bench.WIDE and "has published nothing" in why for scan_id, why in said)
+    assert {item.scan_id for item in done.written} >= {bench.WIDE, bench.FINE}
+
+
+def test_outputs_of_different_runs_are_not_mixed(torn: Any, bench: SimpleNamespace, tmp_path: Path) -> None:
+    """Align ran anew under other options; maps and labels of the old one lie on other pixels."""
+    torn.change("segment", bench.WIDE, inputs={f"align/{bench.WIDE}": "0" * 16})
+    done = torn.export("ome-zarr", tmp_path, scans=(bench.WIDE,))
+    (lack,) = done.lacks
+    assert "made from another align" in lack.why
+    assert not (tmp_path / "wide-1.ome.zarr" / "labels").exists()
+
+
+def test_units_that_failed_are_noted(torn: Any, bench: SimpleNamespace, tmp_path: Path) -> None:
+    torn.change("fit", bench.WIDE, state="partial", units_failed=2)
+    done = torn.export("tiff", tmp_path, scans=(bench.WIDE,))
+    assert done.complete
+    assert done.notes == ("wide-1: 2 units of fit failed: NaN, or a code, stands where they would",)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_piece_that_fails_leaves_the_old_one_and_nothing_else(folder: bool, tmp_path: Path) -> None:
+    target = tmp_path / "piece"
+    if folder:
+        target.mkdir()
+        (target / "old").touch()
+    else:
+        target.write_text("old")
+
+    def write(path: Path) -> None:
+        if folder:
+            path.mkdir()
+        (path / "new" if folder else path).write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="disk is full"):
+        put_in_place(Piece("scan", "piece", write), tmp_path)
+    assert list(tmp_path.iterdir()) == [target]
+    assert (target / "old").exists() if folder else target.read_text() == "old"
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_provenance_names_every_output_behind_a_file(
+    simulated: bool, torn: Any, bench: SimpleNamespace, tmp_path: Path
+) -> None:
+    if simulated:
+        (torn.folder / "truth").mkdir()
+    torn.export("csv", tmp_path)
+    found = json.loads((tmp_path / "provenance.json").read_text())
+    assert found["simulated"] is simulated
+    assert set(found["stages"]) == {"ingest", "absorbance", "align", "fit", "segment", "infer"}
+    fit = found["stages"]["fit"]
+    assert (fit["version"], fit["options"], fit["time"]) == (4, {"made_up": True}, "2026-01-02T03:04:05+00:00")
+    assert {scan: output["digest"] for scan, output in fit["outputs"].items()} == {
+        scan: bench.digest_of("fit", scan) for scan in (bench.WIDE, bench.DOWNWARD, bench.FINE)
+    }
+    assert found["files_sha256"][bench.WIDE] == {"wide-1.hdr": "ab12"}
+
+
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
+    """Exit status and JSON document of a command."""
+    from stxmdist.cli import main
+
+    monkeypatch.setattr("sys.argv", ["stxmdist", "export", *words, "--json"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return int(left.value.code or 0), json.loads(capsys.readouterr().out)
+
+
+def test_the_command_says_done_in_part_and_wrong(
+    whole: Any,
+    bench: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = (str(whole.campaign), "--to", "cxi", "--out", str(tmp_path))
+    status, document = command(monkeypatch, capsys, *words)
+    assert status == 0
+    assert [Path(item["path"]).name for item in document["written"]] == ["fine-1.cxi"]
+    status, document = command(monkeypatch, capsys, *words, "--force", "--scan", bench.WIDE)
+    assert status == 1
+    assert document["not_exported"][0]["scan_id"] == bench.WIDE
+    status, document = command(monkeypatch, capsys, *words)
+    assert status == 2
+    assert "--force" in document["error"]["mend"]

@@ -1,0 +1,142 @@
+"""OME-Zarr read by zarr alone, against the rules of version 0.5 and of those who read it."""
+
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stxmdist.arrays import MaskClass
+from stxmdist.export.ome_zarr import halved_image, halved_labels
+
+
+@pytest.fixture(scope="module")
+def images(whole: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, zarr.Group]:
+    folder = tmp_path_factory.mktemp("ome")
+    whole.export("ome-zarr", folder)
+    return {path.name.removesuffix(".ome.zarr"): zarr.open_group(path, mode="r") for path in folder.iterdir()}
+
+
+def pyramids(image: zarr.Group) -> dict[str, zarr.Group]:
+    names = image["labels"].attrs["ome"]["labels"]
+    return {"": image} | {name: image[f"labels/{name}"] for name in names}
+
+
+@pytest.mark.parametrize("scan_id", ["wide-1", "wide-2", "fine-1"])
+def test_metadata_follow_the_rules(scan_id: str, images: dict[str, zarr.Group]) -> None:
+    image = images[scan_id]
+    assert image.metadata.zarr_format == 3
+    for name, group in pyramids(image).items():
+        ome = group.attrs["ome"]
+        assert ome["version"] == "0.5"
+        (scales,) = ome["multiscales"]
+        axes = [axis["name"] for axis in scales["axes"]]
+        assert axes == (["y", "x"] if name else ["c", "y", "x"])
+        for axis in scales["axes"]:
+            space = {"name": axis["name"], "type": "space", "unit": "micrometer"}
+            assert axis == ({"name": "c", "type": "channel"} if axis["name"] == "c" else space)
+        for dataset in scales["datasets"]:
+            array = group[dataset["path"]]
+            assert list(array.metadata.dimension_names) == axes
+            scale, translation = dataset["coordinateTransformations"]
+            assert (scale["type"], translation["type"]) == ("scale", "translation")
+            assert len(scale["scale"]) == len(translation["translation"]) == len(axes)
+        if name:
+            assert np.issubdtype(group["0"].dtype, np.integer)
+
+
+@pytest.mark.parametrize("scan_id", ["wide-1", "wide-2", "fine-1"])
+def test_image_and_labels_have_the_same_levels(scan_id: str, images: dict[str, zarr.Group]) -> None:
+    def levels(group: zarr.Group) -> list[Any]:
+        return [
+            (dataset["path"], group[dataset["path"]].shape[-2:],
+             [t[t["type"]][-2:] for t in dataset["coordinateTransformations"]])
+            for dataset in group.attrs["ome"]["multiscales"][0]["datasets"]
+        ]  # fmt: skip
+
+    found = [levels(group) for group in pyramids(images[scan_id]).values()]
+    assert len(found[0]) == 2
+    assert found == [found[0]] * 3
+
+
+def test_pixels_lie_where_they_were_measured(images: dict[str, zarr.Group], bench: SimpleNamespace) -> None:
+    """The first coarse pixel covers the first two fine ones in each direction: its centre lies between them."""
+    fine, coarse = images["wide-1"].attrs["ome"]["multiscales"][0]["datasets"]
+    pitch, first = np.array(bench.PIXEL_UM[bench.WIDE]), np.array(bench.FIRST_UM)
+    for dataset, factor in ((fine, 1), (coarse, 2)):
+        scale, translation = dataset["coordinateTransformations"]
+        assert scale["scale"] == pytest.approx([1.0, *(factor * pitch)])
+        assert translation["translation"] == pytest.approx([0.0, *(first + 0.5 * (factor - 1) * pitch)])
+
+
+@pytest.mark.parametrize("scan", ["WIDE", "DOWNWARD", "FINE"])
+def test_numbers_come_back(scan: str, images: dict[str, zarr.Group], bench: SimpleNamespace) -> None:
+    scan_id = getattr(bench, scan)
+    image = images[scan_id]
+    transmission = bench.upright(scan_id, bench.arrays_of("align", scan_id)["transmission"])
+    density = image["0"][...]
+    # float32 logarithms
+    np.testing.assert_allclose(np.exp(-density), np.where(transmission > 0, transmission, np.nan), rtol=1e-6)
+    labels = bench.upright(scan_id, bench.arrays_of("segment", scan_id)["labels"])
+    np.testing.assert_array_equal(image["labels/particles/0"][...], np.maximum(labels, 0))
+    classes = image["labels/mask_class/0"][...]
+    np.testing.assert_array_equal(classes, bench.upright(scan_id, bench.arrays_of("segment", scan_id)["mask_class"]))
+    assert (classes[labels < 0] != MaskClass.valid).all(), "what is not known is said elsewhere"
+
+
+def test_channels_are_energies(images: dict[str, zarr.Group], bench: SimpleNamespace) -> None:
+    image = images["fine-1"]
+    assert image.attrs["stxmdist"]["energy_ev"] == bench.ENERGY_EV.tolist()
+    channels = image.attrs["ome"]["omero"]["channels"]
+    assert [channel["label"] for channel in channels] == ["703.00 eV", "708.20 eV", "710.20 eV"]
+    for channel in channels:
+        window = channel["window"]
+        assert window["min"] <= window["start"] < window["end"] <= window["max"]
+        assert len(channel["color"]) == 6
+
+
+def test_labels_name_their_image_and_their_values(images: dict[str, zarr.Group]) -> None:
+    for name in ("particles", "mask_class"):
+        group = images["wide-1"][f"labels/{name}"]
+        about = group.attrs["ome"]["image-label"]
+        assert about["source"] == {"image": "../../"}
+        named = {entry["label-value"] for entry in about["properties"]}
+        assert set(np.unique(group["0"][...])) - {0} <= named
+        # Validators refuse colours and properties of different values.
+        assert named == {entry["label-value"] for entry in about.get("colors", about["properties"])}
+        assert all(len(entry["rgba"]) == 4 for entry in about.get("colors", []))
+    first = images["wide-1"]["labels/particles"].attrs["ome"]["image-label"]["properties"][0]
+    assert first["soc_mean"] == pytest.approx(0.1)
+    assert first["thickness_nm"] is None
+
+
+def test_provenance(images: dict[str, zarr.Group], bench: SimpleNamespace) -> None:
+    found = images["wide-2"].attrs["stxmdist"]["provenance"]
+    assert found["simulated"] is False
+    assert found["stages"]["align"]["outputs"][bench.DOWNWARD]["digest"] == bench.digest_of("align", bench.DOWNWARD)
+
+
+shapes = st.tuples(st.integers(1, 7), st.integers(1, 7))
+
+
+@given(shapes, st.integers(0, 2**32 - 1))
+def test_halving_against_its_definition(shape: tuple[int, int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = np.where(rng.random(shape) < 0.3, np.nan, rng.normal(size=shape))
+    labels = rng.integers(0, 3, shape)
+    small, voted = halved_image(image), halved_labels(labels)
+    assert small.shape == voted.shape == tuple(-(-n // 2) for n in shape)
+    for row, column in product(*map(range, small.shape)):
+        block = np.s_[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+        known = image[block][np.isfinite(image[block])]
+        assert (
+            small[row, column] == pytest.approx(known.mean(), nan_ok=True)
+            if known.size
+            else np.isnan(small[row, column])
+        )
+        votes = np.bincount(labels[block].ravel(), minlength=3)
+        assert votes[voted[row, column]] == votes.max()
