@@ -1,5 +1,6 @@
 """A made-up campaign: a wide-field scan, one whose axes run downward, and a ptychography scan of two tiles."""
 
+import shutil
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -236,10 +237,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
     return made_up(tmp_path_factory.mktemp("whole"))
 
 
+@pytest.fixture(scope="session")
+def partly_reconstructed(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
+    """The same, but the ptychography lacks the second energy; not to be changed."""
+    return made_up(tmp_path_factory.mktemp("partly"), absent=1)
+
+
 @pytest.fixture
-def torn(tmp_path: Path) -> MadeUp:
-    """One of its own for each test, to take things from; its ptychography lacks the second energy."""
-    return made_up(tmp_path / "torn", absent=1)
+def torn(partly_reconstructed: MadeUp, tmp_path: Path) -> MadeUp:
+    """A copy of its own for each test, to take things from."""
+    return MadeUp(shutil.copytree(partly_reconstructed.folder, tmp_path / "torn"))
 
 
 @pytest.fixture(scope="session")
