@@ -9,8 +9,9 @@ from stxmdist.runner.unit import Refusal, Unit
 from stxmdist.stages import STAGES
 from stxmdist.stages.survey import survey_of
 
-WORKER_BYTES = 330_000_000
-"""Resident memory of a worker that has loaded every stage and works on nothing (measured, with its JIT code)."""
+WORKER_BYTES = 450_000_000
+"""Resident memory of a worker that has loaded every stage and worked on a few units: code, compiled kernels, and what
+allocators keep (measured)."""
 
 PACKED = {
     "counts": 0.35,
