@@ -43,7 +43,8 @@ def zone_plate_kernel(
 
     Unlike a Gaussian it has the rings, which throw a tenth of the light and more beyond 100 nm.
     """
-    fine = max(3, int(np.ceil(pixel_nm / (outer_zone_nm / 6.0))) | 1)
+    # Twenty points a zone width, the period of the rings: pixels are then right to a thousandth of the brightest.
+    fine = max(3, int(np.ceil(pixel_nm / (outer_zone_nm / 20.0))) | 1)
     edges = (np.arange((2 * half_width_px + 1) * fine) + 0.5) / fine - half_width_px - 0.5
     radius = np.hypot(edges[:, None], edges[None, :]) * pixel_nm
     values = zone_plate_intensity(radius, outer_zone_nm, central_stop)

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from stxmdist.crossmodal.psf import blur_optical_density, blur_transmission, zone_plate_intensity, zone_plate_sigma_nm
+from stxmdist.crossmodal.psf import (
+    blur_optical_density,
+    blur_transmission,
+    gaussian_kernel,
+    zone_plate_intensity,
+    zone_plate_kernel,
+    zone_plate_sigma_nm,
+)
+from stxmdist.simulation.optics import ZonePlate, point_spread
+
+KERNELS = 4e-3
+"""Of the brightest pixel: the simulation averages the pattern over ten points a zone width, right to 3e-3."""
 
 
 def test_first_zero_is_rayleighs() -> None:
@@ -44,3 +55,38 @@ def test_what_is_not_known_takes_no_part() -> None:
     seen = blur_transmission(flat, 1.5)
     assert np.isnan(seen[:, 3:5]).all()
     np.testing.assert_allclose(seen[np.isfinite(seen)], 0.7)
+
+
+@pytest.mark.parametrize("pixel_nm", [7.0, 25.0, 50.0, 110.0])
+@pytest.mark.parametrize("zones", [(60.0, 0.0), (60.0, 0.3), (35.0, 0.5)])
+def test_the_kernel_is_that_of_an_independent_code(pixel_nm: float, zones: tuple[float, float]) -> None:
+    kernel = zone_plate_kernel(pixel_nm, *zones, 9)
+    simulated = point_spread(pixel_nm, 710.0, ZonePlate(240.0, *zones), 9)
+    np.testing.assert_allclose(kernel, simulated, atol=KERNELS * simulated.max())
+    assert kernel.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("kernel", [zone_plate_kernel(31.0, 60.0, 0.3, 7), gaussian_kernel(9.0, 26.0)])
+def test_kernels_are_symmetric_and_conserve_light(kernel: np.ndarray) -> None:
+    assert kernel.shape[0] == kernel.shape[1]
+    assert kernel.shape[0] % 2 == 1
+    assert kernel.sum() == pytest.approx(1.0, abs=1e-12)
+    for turned in (kernel.T, kernel[::-1], kernel[:, ::-1]):
+        np.testing.assert_allclose(turned, kernel, rtol=1e-9)
+    assert np.unravel_index(kernel.argmax(), kernel.shape) == (kernel.shape[0] // 2,) * 2
+
+
+def test_a_gaussian_kernel_has_its_width() -> None:
+    kernel = gaussian_kernel(10.0, 27.0)
+    offset = (np.arange(kernel.shape[0]) - kernel.shape[0] // 2) * 10.0
+    # Averaging in pixels adds pixel^2 / 12; four sigmas lack a thousandth of the variance.
+    assert np.sum(kernel.sum(axis=1) * offset**2) == pytest.approx(27.0**2 + 10.0**2 / 12.0, rel=3e-3)
+    assert gaussian_kernel(50.0, 0.0).max() == pytest.approx(1.0)
+
+
+def test_the_rings_are_in_the_kernel_and_not_in_the_gaussian() -> None:
+    # What the core's Gaussian leaves out: a tenth and more beyond 100 nm.
+    kernel, gaussian = zone_plate_kernel(20.0, 60.0, 0.3, 40), gaussian_kernel(20.0, zone_plate_sigma_nm(60.0, 0.3))
+    radius = [np.hypot(*(np.indices(k.shape) - k.shape[0] // 2)) * 20.0 for k in (kernel, gaussian)]
+    assert kernel[radius[0] > 100.0].sum() > 0.1
+    assert gaussian[radius[1] > 100.0].sum() < 1e-3
