@@ -45,18 +45,29 @@ class ScanResults:
         output = self._store.published_output(name, self.scan_id)
         if output is None:
             raise InputError(
-                where=f"{self.scan_id}",
+                where=self.scan_id,
                 problem=f"stage {name} has published nothing for this scan",
                 got="no output",
                 wanted=f"a finished {name}",
                 mend="Run the campaign; `stxmdist status` says what is missing",
             )
-        return output.dataset()
+        # In the files axes with names are numbered; here they can be chosen by name.
+        named = {dim: values for dim, (values, _) in output.coordinates().items() if values.dtype.kind == "U"}
+        return output.dataset().assign_coords(named)
 
     def __getattr__(self, name: str) -> Any:
         if name not in WHERE:
             raise AttributeError(f"a scan has {', '.join(WHERE)}; not {name!r}")
-        return self.stage(WHERE[name])[name]
+        found = self.stage(WHERE[name])
+        if name not in found:
+            raise InputError(
+                where=self.scan_id,
+                problem=f"stage {WHERE[name]} leaves no {name} for a scan of this modality",
+                got=", ".join(map(str, found)),
+                wanted=name,
+                mend="Ask for one of those",
+            )
+        return found[name]
 
     def __dir__(self) -> list[str]:
         return ["scan_id", "stage", *WHERE]
@@ -72,7 +83,7 @@ class ScanResults:
 class CampaignResults:
     """What is published of a campaign; `campaign.particles` and the other tables, `campaign.scan("id").soc`."""
 
-    TABLES = ("particles", "electrodes", "effects", "variance", "scans", "exclusions")
+    TABLES = ("particles", "electrodes", "effects", "variance", "scans", "exclusions", "pairs")
 
     def __init__(self, path: str | Path) -> None:
         self.campaign = load(path, lenient=True)

@@ -12,3 +12,23 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real measurements (../shared/data) are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The campaign file of a tiny campaign that was simulated and not run; to look at, not to change."""
+    from tests.stages.tiny import tiny_campaign
+
+    return tiny_campaign(tmp_path_factory.mktemp("tiny") / "campaign")
+
+
+@pytest.fixture(scope="session")
+def processed(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after a run of all stages but the report; to look at, not to change."""
+    from shutil import copytree
+
+    from tests.stages.tiny import tiny_run
+
+    folder = copytree(simulated.parent, tmp_path_factory.mktemp("processed") / "campaign")
+    tiny_run(folder / "campaign.yaml")
+    return folder / "campaign.yaml"

@@ -11,7 +11,6 @@ from stxmdist.stages import STAGES
 from stxmdist.stages.execute import opened
 from stxmdist.stages.foretell import foretell
 from tests.stages.hollow import hollow_campaign
-from tests.stages.tiny import tiny_run
 
 BYTES = 0.10
 """The plan's bytes may err by a tenth: what Must show 6 asks for. Arrays are known exactly, tables and pages not."""
@@ -37,11 +36,10 @@ def test_a_large_campaign_is_planned_from_headers(tmp_path: Path) -> None:
     assert forecast.peak_worker_bytes <= forecast.memory_limit
 
 
-def test_what_was_planned_is_what_is_written(tmp_path: Path) -> None:
-    campaign = tiny_run(tmp_path, plan_only=True)
-    forecast = foretell(*opened(campaign))
-    tiny_run(tmp_path)
-    store = Store(tmp_path / "store")
+def test_what_was_planned_is_what_is_written(simulated: Path, processed: Path) -> None:
+    forecast = foretell(*opened(simulated))
+    assert foretell(*opened(processed)) == forecast
+    store = Store(processed.parent / "store")
     for stage in forecast.stages:
         if stage.stage in ("infer", "report"):
             continue

@@ -1,0 +1,115 @@
+"""`stxmdist.open`: tables, labelled images, a view for notebooks, and words where something is missing."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import stxmdist
+from storage.store import Store
+from stxmdist.errors import Explained, InputError
+from stxmdist.results import WHERE, CampaignResults
+from tests.stages.tiny import PTYCHOGRAPHY, STXM, TINY
+
+
+@pytest.fixture(scope="module")
+def results(processed: Path) -> CampaignResults:
+    return stxmdist.open(processed)
+
+
+@pytest.mark.parametrize("name", CampaignResults.TABLES)
+def test_tables_are_data_frames(results: CampaignResults, processed: Path, name: str) -> None:
+    table = getattr(results, name)
+    pd.testing.assert_frame_equal(table, pd.read_parquet(processed.parent / "store" / "tables" / f"{name}.parquet"))
+    assert name in dir(results)
+
+
+def test_particles_of_every_scan_stand_in_the_table(results: CampaignResults) -> None:
+    assert set(STXM) <= set(results.particles["scan_id"])
+    assert results.particles["soc_mean"].between(-0.5, 1.5).all()
+
+
+def test_images_are_labelled(results: CampaignResults) -> None:
+    soc = results.scan(STXM[0]).soc
+    assert isinstance(soc, xr.DataArray)
+    assert soc.dims == ("y", "x")
+    assert soc.shape == (TINY.stxm.n_px, TINY.stxm.n_px)
+    assert soc.attrs["units"] == "1"
+    assert soc.attrs["long_name"]
+    assert soc["y"].attrs["units"] == "um"
+    # The pixel of the instrument, wherever on the sample.
+    np.testing.assert_allclose(np.diff(soc["x"]), 1e-3 * TINY.stxm.pixel_nm, rtol=1e-6)
+
+
+def test_stacks_have_their_energies(results: CampaignResults) -> None:
+    scan = results.scan(STXM[1])
+    np.testing.assert_allclose(scan.optical_density["energy"], TINY.stxm.energy_ev, atol=1e-3)
+    assert scan.optical_density["energy"].attrs["units"] == "eV"
+    assert scan.optical_density.sel(energy=708.2, method="nearest").dims == ("y", "x")
+    thickness = scan.thickness_nm
+    assert list(thickness["component"].values) == ["discharged", "charged"]
+    charged = thickness.sel(component="charged")
+    np.testing.assert_array_equal(charged, thickness[1])
+
+
+@pytest.mark.parametrize("scan_id", [STXM[0], PTYCHOGRAPHY[0]])
+def test_every_array_that_has_a_name_is_there(results: CampaignResults, scan_id: str) -> None:
+    scan = results.scan(scan_id)
+    own = {"counts"} if scan_id in STXM else {"frames", "object", "phase"}
+    others = {"counts", "frames", "object", "phase"} - own
+    for name in WHERE.keys() - others:
+        assert getattr(scan, name).size, name
+        assert name in dir(scan)
+    for name in others:
+        with pytest.raises(
+            InputError, match=f"{scan_id}: stage {WHERE[name]} (leaves no {name}|has published nothing)"
+        ):
+            getattr(scan, name)
+
+
+def test_whole_outputs_of_stages(results: CampaignResults, processed: Path) -> None:
+    scan = results.scan(STXM[0])
+    assert set(scan.stages()) == {"ingest", "absorbance", "align", "fit", "segment"}
+    output = Store(processed.parent / "store").published_output("fit", STXM[0])
+    assert output is not None
+    fit = scan.stage("fit")
+    assert set(output.arrays()) <= set(fit)
+    np.testing.assert_array_equal(fit["soc"], output.read("soc"))
+
+
+def test_what_it_is_can_be_read(results: CampaignResults) -> None:
+    assert "simulated-tiny" in repr(results)
+    assert "4 scans" in repr(results)
+    assert repr(results.scan(STXM[0])).startswith(f"ScanResults('{STXM[0]}': ")
+    page = results._repr_html_()
+    for scan_id in (*STXM, *PTYCHOGRAPHY):
+        assert f"<td>{scan_id}</td>" in page
+    assert "published: " in page
+    assert "fit" in page
+    # Every tag is closed: a notebook shows what follows as it should be.
+    assert sorted(re.findall(r"<(\w+)", page)) == sorted(re.findall(r"</(\w+)", page))
+
+
+def test_names_from_outside_are_text_in_a_page(results: CampaignResults, monkeypatch: pytest.MonkeyPatch) -> None:
+    scans = (replace(results.campaign.scans[0], electrode_id="<script>"),)
+    monkeypatch.setattr(results, "campaign", replace(results.campaign, scans=scans))
+    assert "<script>" not in results._repr_html_()
+    assert "&lt;script&gt;" in results._repr_html_()
+
+
+def test_what_is_missing_is_said(results: CampaignResults, simulated: Path) -> None:
+    with pytest.raises(InputError, match=r"no scan of this name.*stxm-E01"):
+        results.scan("stxm-E01")
+    with pytest.raises(AttributeError, match="soc_se"):
+        _ = results.scan(STXM[0]).state_of_charge
+    with pytest.raises(AttributeError, match="particles, electrodes"):
+        _ = results.partikles
+    with pytest.raises(InputError, match=r"stage reconstruct .*nothing for this scan.*stxmdist status"):
+        results.scan(STXM[0]).stage("reconstruct")
+    with pytest.raises(Explained, match="Run the campaign first"):
+        stxmdist.open(simulated)
+    assert not results.report.exists()
