@@ -19,7 +19,7 @@ from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate, zone
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.tiling import Tiling, tiling_of
 from stxmdist.stages.writing import ShardWriter
@@ -82,10 +82,15 @@ def identity(survey: Survey, scan_id: str) -> Any:
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit for each tile at each energy."""
     units: list[Unit] = []
+    refusals: list[Refusal] = []
     for scan in survey.of_modality("ptychography"):
         if survey.ready(NAME, scan.scan_id):
-            units += _units(survey, scan.scan_id, options)
-    return Plan(tuple(units))
+            try:
+                units += _units(survey, scan.scan_id, options)
+            except InputError as error:
+                # Positions that cannot be cut into tiles stop their own scan, not the others.
+                refusals.append(Refusal(scan.scan_id, "tiles", **error.as_dict()))
+    return Plan(tuple(units), tuple(refusals))
 
 
 def tiling(recording: PtychographyRecording, options: Options) -> Tiling:
