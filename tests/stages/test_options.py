@@ -1,0 +1,127 @@
+"""Options of stages: what the campaign file says, defaults for the rest, and every mistake with its line and mend."""
+
+from dataclasses import is_dataclass
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+
+from stxmdist.campaign.manifest import Campaign, Problem, load
+from stxmdist.stages import STAGES
+from stxmdist.stages.options import parse_options
+
+CAMPAIGN = """\
+name: options
+store: store
+samples: samples.csv
+chemistry: LFP
+stages:
+"""
+FIRST_LINE = CAMPAIGN.count("\n") + 1
+
+
+@pytest.fixture(scope="module")
+def folder(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copytree(simulated.parent, tmp_path_factory.mktemp("options") / "campaign")
+
+
+def campaign_with(folder: Path, stages: str) -> Campaign:
+    path = folder / "options.yaml"
+    path.write_text(CAMPAIGN + stages)
+    return load(path)
+
+
+def parsed(folder: Path, stages: str) -> dict[str, Any]:
+    options, problems = parse_options(campaign_with(folder, stages))
+    assert problems == []
+    return options
+
+
+def mistakes(folder: Path, stages: str) -> list[Problem]:
+    return parse_options(campaign_with(folder, stages))[1]
+
+
+def test_nothing_written_gives_the_defaults(folder: Path) -> None:
+    assert parsed(folder, "  {}\n") == {name: stage.Options() for name, stage in STAGES.items()}
+
+
+@pytest.mark.parametrize(
+    ("stage", "written", "path", "value"),
+    [
+        ("ingest", "{saturated_fraction: 0.05}", "saturated_fraction", 0.05),
+        ("reconstruct", "{engine: rpie, pie: {iterations: 7, object_alpha: 0.2}}", "pie.iterations", 7),
+        ("reconstruct", "{probe: {outer_zone_nm: 60}}", "probe.outer_zone_nm", 60.0),
+        ("stitch", "{blend_illumination: 0.2}", "blend_illumination", 0.2),
+        ("absorbance", "{region: [0, 4, 2, 9]}", "region", [0, 4, 2, 9]),
+        ("absorbance", "{absorbance: {margin_px: 3}}", "absorbance.margin_px", 3),
+        ("align", "{register: false}", "register", False),
+        ("fit", "{fitter: nnls, classes: {most_od: 2.0}}", "classes.most_od", 2.0),
+        ("fit", "{pre_edge_below_ev: 705}", "pre_edge_below_ev", 705.0),
+        ("segment", "{chemistry: {active_low: 0.2}}", "chemistry.active_low", 0.2),
+        ("register", "{register: {search_um: 1}}", "register.search_um", 1.0),
+        ("infer", "{modality: ptychography}", "modality", "ptychography"),
+    ],
+)
+def test_what_is_written_is_taken_and_the_rest_stays(
+    folder: Path, stage: str, written: str, path: str, value: Any
+) -> None:
+    options = parsed(folder, f"  {stage}: {written}\n")
+    found = options[stage]
+    for name in path.split("."):
+        found = getattr(found, name)
+    assert found == value
+    others = {name: option for name, option in options.items() if name != stage}
+    assert others == {name: STAGES[name].Options() for name in others}
+
+
+@pytest.mark.parametrize(
+    ("stages", "line", "words"),
+    [
+        ("  fit:\n    fiter: nnls\n", 2, ["fit has no option 'fiter'", "one of fitter", "Did you mean 'fitter'"]),
+        ("  reconstruct:\n    pie:\n      itterations: 3\n", 3, ["pie has no option", "Did you mean 'iterations'"]),
+        ("  ingest: {}\n  fit:\n    fitter: simplex\n", 3, ["'simplex'", "'poisson', 'nnls' or 'least_squares'"]),
+        ("  align:\n    register: perhaps\n", 2, ["cannot be used", "'perhaps'", "valid boolean"]),
+        ("  reconstruct:\n    pie: 3\n", 2, ["cannot be used", "got 3"]),
+        ("  reconstruct:\n    pie:\n      iterations: 0\n", 2, ["makes no sense", "at least 1"]),
+        ("  reconstruct:\n    engine: epi\n", 1, ["no ptychography engine of this name", "Did you mean 'epie'"]),
+        ("  absorbance:\n    i0: fiel\n", 2, ["'field' or 'file'"]),
+        ("  absorbance:\n    i0: file\n", 2, ["no spectrum of the incident beam is named", "references: i0"]),
+        ("  infer:\n    modality: sxtm\n", 2, ["'stxm' or 'ptychography'"]),
+    ],
+)
+def test_a_mistake_has_its_line_and_its_mend(folder: Path, stages: str, line: int, words: list[str]) -> None:
+    (problem,) = mistakes(folder, stages)
+    assert problem.line == FIRST_LINE - 1 + line
+    assert problem.file == folder / "options.yaml"
+    assert problem.mend
+    for word in words:
+        assert word in problem.sentence
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(folder: Path) -> None:
+    found = mistakes(folder, "  segment:\n    edges: 1\n    leak_sd: dark\n  ingest:\n    saturated: 3\n")
+    assert [problem.line for problem in found] == [FIRST_LINE + 1, FIRST_LINE + 2, FIRST_LINE + 4]
+
+
+def test_what_makes_an_object_refuse_itself_becomes_a_problem(folder: Path) -> None:
+    # Of a dataclass, raised as an InputError when it is made; at the key whose value it is.
+    (problem,) = mistakes(folder, "  reconstruct:\n    pie:\n      divergence: 0.5\n      n_modes: 2\n")
+    assert problem.where.startswith("stages.reconstruct.pie")
+    assert (problem.got, problem.wanted) == ("'0.5'", "above 1")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_default_can_be_written(folder: Path, stage: str) -> None:
+    def written(options: Any) -> str:
+        lines = []
+        for name, value in vars(options).items():
+            if is_dataclass(value):
+                lines.append(f"{name}: {written(value)}")
+            else:
+                plain = {None: "null", True: "true", False: "false"}
+                lines.append(f"{name}: {plain[value] if value is None or isinstance(value, bool) else value}")
+        return "{" + ", ".join(lines) + "}"
+
+    default = STAGES[stage].Options()
+    assert parsed(folder, f"  {stage}: {written(default)}\n")[stage] == default
