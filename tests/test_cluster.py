@@ -1,0 +1,95 @@
+"""Workers on this machine: started when they are needed, on the loopback only, with the limits that were asked for."""
+
+import os
+import socket
+from urllib.parse import urlparse
+
+import psutil
+import pytest
+
+from stxmdist.campaign.schema import ClusterSpec
+from stxmdist.cluster import Cluster, cluster_of
+from stxmdist.errors import InputError
+
+SPEC = ClusterSpec(workers=2, threads=1, memory_limit=700_000_000)
+
+
+def test_nothing_is_started_before_it_is_needed() -> None:
+    before = psutil.Process().children(recursive=True)
+    with cluster_of(SPEC) as cluster:
+        assert cluster.dashboard is None
+        assert psutil.Process().children(recursive=True) == before
+    # Nor is anything wrong with ending what never began, twice.
+    cluster.close()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with cluster_of(SPEC) as started:
+        started.client()
+        yield started
+
+
+def test_workers_are_as_asked(cluster: Cluster) -> None:
+    workers = cluster.client().scheduler_info(n_workers=-1)["workers"].values()
+    assert len(workers) == SPEC.workers
+    assert {worker["memory_limit"] for worker in workers} == {SPEC.memory_limit}
+    assert {worker["nthreads"] for worker in workers} == {SPEC.threads}
+    # Processes of their own: a limit of memory is one of a process.
+    assert len({worker.get("pid", name) for name, worker in enumerate(workers)}) == SPEC.workers
+
+
+def test_libraries_start_no_threads_of_their_own(cluster: Cluster) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        assert set(cluster.client().run(os.getenv, name).values()) == {"1"}
+
+
+def test_everything_listens_on_the_loopback_only(cluster: Cluster) -> None:
+    scheduler = urlparse(cluster.client().scheduler.address)
+    assert scheduler.hostname == "127.0.0.1"
+    assert cluster.dashboard is not None
+    assert urlparse(cluster.dashboard).hostname in ("127.0.0.1", "localhost")
+    me = psutil.Process()
+    listening = [
+        connection.laddr.ip
+        for process in (me, *me.children(recursive=True))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_one_client_for_all_who_ask(cluster: Cluster) -> None:
+    assert cluster.client() is cluster.client()
+
+
+def test_a_scheduler_that_was_there_before_stays(cluster: Cluster) -> None:
+    address = cluster.client().scheduler.address
+    guest = Cluster(ClusterSpec(workers=5, address=address))
+    assert guest.client().scheduler.address == address
+    assert len(guest.client().scheduler_info(n_workers=-1)["workers"]) == SPEC.workers
+    guest.close()
+    assert cluster.client().submit(pow, 2, 5).result() == 32
+
+
+def test_a_scheduler_that_does_not_answer_is_named() -> None:
+    import dask
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(InputError, match=rf"no Dask scheduler answers; got {address}"),
+    ):
+        Cluster(ClusterSpec(workers=1, address=address)).client()
+
+
+def test_the_end_of_the_block_is_the_end_of_the_workers() -> None:
+    with cluster_of(ClusterSpec(workers=1, memory_limit=500_000_000)) as started:
+        started.client()
+        pids = started.client().run(os.getpid).values()
+        workers = [psutil.Process(pid) for pid in pids]
+        assert workers
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []

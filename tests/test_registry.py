@@ -1,0 +1,52 @@
+"""Tables of parts: imported on use and not before, and wrong names are refused with the nearest right one."""
+
+import subprocess
+import sys
+
+import pytest
+
+from stxmdist.errors import InputError
+from stxmdist.ptychography.engines import ENGINES
+from stxmdist.readers import TABLE as READERS
+from stxmdist.registry import Table
+from stxmdist.spectra.fit import FITTERS
+from stxmdist.spectra.references import CHEMISTRIES
+from stxmdist.stages import STAGES
+
+PARTS = Table("part", {"square root": "math:sqrt", "mathematics": "math", "absent": "stxmdist.no_such_module"})
+
+
+def test_parts_are_modules_or_their_attributes() -> None:
+    import math
+
+    assert PARTS["square root"] is math.sqrt
+    assert PARTS["mathematics"] is math
+    assert list(PARTS) == ["square root", "mathematics", "absent"]
+    assert len(PARTS) == 3
+
+
+def test_a_name_can_be_asked_for_without_importing_the_part() -> None:
+    assert "absent" in PARTS
+    assert "nothing" not in PARTS
+    PARTS.require("absent")
+    with pytest.raises(ModuleNotFoundError):
+        _ = PARTS["absent"]
+
+
+@pytest.mark.parametrize("ask", [PARTS.__getitem__, PARTS.require])
+def test_a_wrong_name_is_refused_with_the_nearest(ask) -> None:
+    with pytest.raises(InputError, match=r"no part of this name; got 'sqare root'.*Did you mean 'square root'"):
+        ask("sqare root")
+    with pytest.raises(InputError, match=r"one of square root, mathematics, absent\. Choose one of those"):
+        ask("zzz")
+
+
+@pytest.mark.parametrize("table", [ENGINES, READERS, FITTERS, CHEMISTRIES, STAGES], ids=lambda table: table.kind)
+def test_every_part_that_a_table_names_is_there(table: Table) -> None:
+    assert all(part is not None for part in table.values())
+
+
+def test_reading_a_table_imports_none_of_its_parts() -> None:
+    program = "import sys, stxmdist.stages; print([n for n in sys.modules if n.startswith('stxmdist.stages.')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
