@@ -18,7 +18,7 @@ from stxmdist.stages.tiling import tiling_of
 from stxmdist.stages.writing import ShardWriter, bytes_of
 
 NAME = "stitch"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
