@@ -205,24 +205,33 @@ def _laid_out(problem: Problem, options: PieOptions) -> _Scan:
     )
 
 
-def _fixed(
-    state: _State, scan: _Scan, work: _Workspace, numbers: NDArray[np.float32]
-) -> tuple[tuple[Any, ...], NDArray[np.float32]]:
-    """What the kernels get at every position, complex arrays as pairs of floats; and the exit waves among it."""
-    psi = work.fourier.padded.view(np.float32)
-    fixed = (
-        state.object_.view(np.float32),
-        state.probe.view(np.float32),
-        work.shifted.view(np.float32),
-        psi,
-        scan.corners,
-        scan.weights,
-        scan.fractional,
-        work.between,
-        work.lines,
-        numbers,
+class _Fixed(NamedTuple):
+    # What the kernels get at every position, in their order; complex arrays as pairs of floats.
+    object_: NDArray[np.float32]
+    probe: NDArray[np.float32]
+    shifted: NDArray[np.float32]
+    psi: NDArray[np.float32]
+    corners: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    fractional: NDArray[np.bool_]
+    between: NDArray[np.float32]
+    lines: NDArray[np.float32]
+    numbers: NDArray[np.float32]
+
+
+def _fixed(state: _State, scan: _Scan, work: _Workspace, numbers: NDArray[np.float32]) -> _Fixed:
+    return _Fixed(
+        object_=state.object_.view(np.float32),
+        probe=state.probe.view(np.float32),
+        shifted=work.shifted.view(np.float32),
+        psi=work.fourier.padded.view(np.float32),
+        corners=scan.corners,
+        weights=scan.weights,
+        fractional=scan.fractional,
+        between=work.between,
+        lines=work.lines,
+        numbers=numbers,
     )
-    return fixed, psi
 
 
 def _iterate(
@@ -233,13 +242,13 @@ def _iterate(
     numbers = np.array([object_step, object_alpha, brightest, probe_step, probe_alpha], np.float32)
     advance, modulus = kernels.advance, kernels.modulus
     forward, backward = work.fourier.forward, work.fourier.backward
-    fixed, psi = _fixed(state, scan, work, numbers)
+    fixed = _fixed(state, scan, work, numbers)
     residual = 0.0
     done = -1
     for position in order.tolist():
         advance(*fixed, done, position)
         forward()
-        residual += modulus(psi, scan.frames, position, scan.good, work.lines)
+        residual += modulus(fixed.psi, scan.frames, position, scan.good, work.lines)
         backward()
         done = position
     advance(*fixed, done, -1)
@@ -247,12 +256,12 @@ def _iterate(
 
 
 def _residual(state: _State, scan: _Scan, work: _Workspace) -> float:
-    fixed, psi = _fixed(state, scan, work, np.zeros(5, np.float32))
+    fixed = _fixed(state, scan, work, np.zeros(5, np.float32))
     residual = 0.0
     for position in range(len(scan.frames)):
         kernels.advance(*fixed, -1, position)
         work.fourier.forward()
-        residual += kernels.modulus(psi, scan.frames, position, scan.good, work.lines)
+        residual += kernels.modulus(fixed.psi, scan.frames, position, scan.good, work.lines)
     return float(np.sqrt(residual / scan.counts))
 
 
