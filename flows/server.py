@@ -40,6 +40,9 @@ def is_healthy(api_url: str, timeout: float = 1.0) -> bool:
     try:
         with urllib.request.urlopen(f"{api_url}/health", timeout=timeout) as answer:
             return bool(answer.status == 200)
+    except urllib.error.HTTPError as error:
+        # A server behind a gate may keep its health to itself; it is there.
+        return error.code < 500
     except (urllib.error.URLError, OSError, ValueError):
         return False
 
@@ -205,6 +208,16 @@ def serving() -> str | None:
 
 
 def prefect_server() -> PrefectServer:
-    """The server that `PREFECT_API_URL` names, else the one that `serve` runs, else a new one, which is starting."""
+    """The server that `PREFECT_API_URL` names, else the one that `serve` runs, else a new one, which is starting.
+
+    Raises
+    ------
+    InputError
+        when `PREFECT_API_URL` names a server that does not answer.
+    """
     configured = os.environ.get("PREFECT_API_URL") or serving()
-    return RunningServer(configured) if configured else OwnServer()
+    if configured is None:
+        return OwnServer()
+    running = RunningServer(configured)
+    running.wait()
+    return running

@@ -88,6 +88,7 @@ class Served:
         while time.monotonic() - began < seconds:
             assert self.process.poll() is None, self.output.read_text()
             if found := condition():
+                print(f"{time.monotonic() - began:.1f} s: {what}")
                 return found
             time.sleep(0.3)
         raise AssertionError(f"not within {seconds:.0f} s: {what}\n{self.output.read_text()}")

@@ -1,0 +1,204 @@
+"""Every command: one JSON document on standard output, the exit statuses of the contract, words that people can use."""
+
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import stxmdist
+from stxmdist.cli import main
+from stxmdist.cli.app import DONE, IN_PART, WRONG_INPUT
+from tests.flows.campaigns import STAGES, simulate_tiny
+
+COMMANDS = [
+    "simulate", "inspect", "init", "validate", "plan", "run", "status", "retry", "verify", "gc", "report", "score",
+    "bench", "serve", "demo",
+]  # fmt: skip
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs stxmdist in this process: exit status, standard output, standard error."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["stxmdist", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), out, err
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def document(command: Command) -> Callable[..., tuple[int, Any]]:
+    """Runs a command with `--json`: exit status and the document, which is all there is on standard output."""
+
+    def run(*arguments: object) -> tuple[int, Any]:
+        status, out, _ = command(*arguments, "--json")
+        return status, json.loads(out)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulate_tiny(tmp_path_factory.mktemp("cli") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def done(campaign: Path) -> Path:
+    """The campaign, run but for its report."""
+    from stxmdist.stages.execute import CampaignRun, Request
+
+    with CampaignRun(Request(str(campaign), tuple(STAGES[:-1]), cluster="inline")) as running:
+        for name in running.stages:
+            assert running.stage(name).complete
+    return campaign
+
+
+def test_the_version_is_that_of_the_package(command: Command) -> None:
+    assert command("--version") == (DONE, f"{stxmdist.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_does_and_takes_json(command: Command, name: str) -> None:
+    status, out, _ = command(name, "--help")
+    assert status == DONE
+    assert "Usage:" in out
+    assert ("--json" in out) == (name != "serve")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run"], ["run", "c.yaml", "--no-such"], ["no-such"], ["simulate", "d", "--seed", "x"]]
+)
+def test_wrong_usage_is_wrong_input(command: Command, arguments: list[str]) -> None:
+    status, out, err = command(*arguments)
+    assert (status, out) == (WRONG_INPUT, "")
+    assert "Traceback" not in err
+
+
+def test_simulate(document: Callable[..., tuple[int, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from stxmdist.simulation import sizes
+    from tests.flows.campaigns import TINY
+
+    monkeypatch.setattr(sizes, "SMALL", TINY)
+    status, found = document("simulate", tmp_path / "new", "--workers", 1)
+    assert (status, found["n_scans"]) == (DONE, 4)
+    assert found["bytes"] == sum(f.stat().st_size for f in (tmp_path / "new/beamline").rglob("*.*") if f.is_file())
+    assert Path(found["campaign"]).is_file()
+    assert document("simulate", tmp_path / "new", "--size", "huge")[0] == WRONG_INPUT
+
+
+def test_inspect(document: Callable[..., tuple[int, Any]], campaign: Path) -> None:
+    (file,) = campaign.parent.glob("beamline/**/ptycho-E01*.cxi")
+    status, found = document("inspect", file)
+    assert (status, found["usable"], found["source"]) == (DONE, True, str(file))
+    status, wrong = document("inspect", campaign)
+    assert status == WRONG_INPUT
+    assert wrong["error"]["mend"]
+
+
+def test_init(document: Callable[..., tuple[int, Any]], campaign: Path, tmp_path: Path) -> None:
+    shutil.copytree(campaign.parent / "beamline", tmp_path / "files")
+    status, found = document("init", tmp_path / "files")
+    assert status == DONE
+    assert Path(found["campaign"]).is_file()
+    assert {entry["modality"] for entry in found["entries"]} == {"stxm", "ptychography"}
+
+
+def test_validate(document: Callable[..., tuple[int, Any]], command: Command, campaign: Path, tmp_path: Path) -> None:
+    assert document("validate", campaign) == (DONE, {"valid": True, "scans": 4, "problems": []})
+    wrong = campaign.with_name("wrong.yaml")
+    wrong.write_text(campaign.read_text().replace("chemistry: LFP", "chemistry: LFB\nnmae: x"))
+    status, found = document("validate", wrong)
+    assert (status, found["valid"]) == (WRONG_INPUT, False)
+    assert len(found["problems"]) == 2
+    status, out, _ = command("validate", wrong)
+    assert status == WRONG_INPUT
+    assert "2 mistakes." in out
+
+
+def test_plan(document: Callable[..., tuple[int, Any]], campaign: Path) -> None:
+    status, found = document("plan", campaign)
+    assert status == DONE
+    assert [row["stage"] for row in found["stages"]] == STAGES
+
+
+def test_status_of_a_campaign_that_has_not_run(document: Callable[..., tuple[int, Any]], campaign: Path) -> None:
+    fresh = campaign.with_name("fresh.yaml")
+    fresh.write_text(campaign.read_text().replace("store: store", "store: fresh"))
+    status, found = document("status", fresh)
+    assert (status, found["complete"]) == (IN_PART, False)
+    assert [row["ingest"] for row in found["scans"]] == ["missing"] * 4
+    for name in ("verify", "gc"):
+        status, found = document(name, fresh)
+        assert status == WRONG_INPUT
+        assert "there is no store here" in found["error"]["problem"]
+
+
+def test_run_without_prefect_does_only_what_is_missing(document: Callable[..., tuple[int, Any]], done: Path) -> None:
+    arguments = ["run", done, "--no-prefect", "--cluster", "inline", "--stage", "ingest", "--stage", "fit"]
+    status, found = document(*arguments)
+    assert (status, found["complete"], found["units_run"]) == (DONE, True, 0)
+    assert [row["stage"] for row in found["stages"]] == ["ingest", "fit"]
+
+
+def test_report_then_status_verify_gc_and_score(
+    document: Callable[..., tuple[int, Any]], command: Command, done: Path
+) -> None:
+    assert document("status", done)[0] == IN_PART
+    status, found = document("report", done)
+    assert (status, found["complete"]) == (DONE, True)
+    assert Path(found["report"]).read_text().startswith("<!DOCTYPE html>")
+    status, found = document("status", done)
+    assert (status, found["complete"], found["failed"]) == (DONE, True, [])
+    status, found = document("score", done)
+    assert status == DONE
+    assert {"particles", "variance", "ptychography"} <= set(found)
+
+    assert document("verify", done) == (DONE, {"whole": True, "findings": []})
+    assert document("gc", done) == (DONE, {"dry_run": False, "paths": [], "bytes": 0})
+    store = done.parent / "store"
+    litter = store / "stages/fit/stxm-E01-c001-r1/0123456789abcdef"
+    litter.mkdir()
+    (litter / "old").write_bytes(b"12345")
+    expected = {"paths": [str(litter)], "bytes": 5}
+    assert document("gc", done, "--dry-run") == (DONE, expected | {"dry_run": True})
+    assert litter.exists()
+    assert document("gc", done) == (DONE, expected | {"dry_run": False})
+    assert not litter.exists()
+    status, out, _ = command("gc", done)
+    assert out == "0 folders and files, 0.0 MB\n"
+
+    (shard,) = (store / "stages/fit").glob("stxm-E01-c001-r1/*/data.zarr/soc/c/0/0")
+    shard.write_bytes(b"not what it was")
+    status, found = document("verify", done)
+    assert (status, found["whole"], len(found["findings"])) == (IN_PART, False, 1)
+    assert found["findings"][0]["path"] == shard.relative_to(store).as_posix()
+    status, out, _ = command("verify", done)
+    assert (status, out.splitlines()[-1]) == (IN_PART, "1 file not as published.")
+
+
+def test_bench_refuses_what_it_does_not_know(document: Callable[..., tuple[int, Any]]) -> None:
+    status, found = document("bench", "no-such")
+    assert status == WRONG_INPUT
+    assert found["error"]["wanted"].startswith("one of all")
+
+
+def test_bench_is_one_document(document: Callable[..., tuple[int, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    from stxmdist.stages import bench
+
+    monkeypatch.setattr(bench, "run_bench", lambda what: [{"name": what, "figure": float("nan")}])
+    status, found = document("bench", "fit")
+    assert (status, found["rows"]) == (DONE, [{"name": "fit", "figure": None}])
