@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -72,10 +73,11 @@ class Asked:
     """A survey of the made-up store in which one scan was left alone by ``--scan``."""
 
     foretell = False
+    pairs: ClassVar[dict[str, str]] = {}
 
     def __init__(self, store: Store, digests: dict[str, str]) -> None:
         self.store, self.digests = store, digests
-        self.scans = {name: SimpleNamespace(modality="stxm", pair_id=None) for name in digests}
+        self.scans = {name: SimpleNamespace(modality="stxm") for name in digests}
         self.campaign = SimpleNamespace(scans=[SimpleNamespace(scan_id=name) for name in ("wide-1", "wide-2", "gone")])
         self.refusals = (SimpleNamespace(scan_id="gone"),)
 
