@@ -14,10 +14,13 @@ SECONDS_TO_TELL = 5.0
 """How long the server is given to take down the last events of a run."""
 
 
-def run_embedded(run: CampaignRun, watch: Watcher, note: Callable[[str], None]) -> dict[str, Any]:
+def run_embedded(
+    run: CampaignRun, watch: Watcher, note: Callable[[str], None], *, idle: bool = False
+) -> dict[str, Any]:
     """Run a campaign as a flow in this process; how it ended.
 
-    A server takes seconds to start, and so does Dask, and so does importing Prefect: they start side by side.
+    A server takes seconds to start, and so does Dask, and so does importing Prefect: they start side by side. With
+    ``idle``, nothing is expected to be computed, and Dask starts only if something is after all.
     """
     prepare_environment()
     before = os.environ.get("PREFECT_API_URL")
@@ -25,12 +28,13 @@ def run_embedded(run: CampaignRun, watch: Watcher, note: Callable[[str], None]) 
     os.environ["PREFECT_API_URL"] = server.api_url
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="prepare") as beside:
-            prepared = beside.submit(run.prepare)
+            prepared = None if idle else beside.submit(run.prepare)
             # Prefect reads its settings when it is imported.
             from flows.campaign import Host, campaign, host
 
             note(f"Prefect server {server.wait()}")
-            prepared.result()
+            if prepared is not None:
+                prepared.result()
         token = host.set(Host(run, watch))
         request = run.request
         try:

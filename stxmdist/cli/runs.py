@@ -100,14 +100,14 @@ def run_campaign(
     bars = ProgressBars()
     try:
         # A server takes seconds to start: not for a campaign that is up to date.
-        idle = not retry and not os.environ.get("PREFECT_API_URL") and not running.pending()
-        if no_prefect or idle:
+        idle = not retry and not running.pending()
+        if no_prefect or (idle and not os.environ.get("PREFECT_API_URL")):
             with running:
                 for name in running.stages:
                     running.stage(name, bars)
                 return running.summary()
         from flows.embedded import run_embedded
 
-        return run_embedded(running, bars, screen.note)
+        return run_embedded(running, bars, screen.note, idle=idle)
     finally:
         bars.close()
