@@ -159,8 +159,6 @@ stages:
   reconstruct:
     pie:
       n_modes: 2
-      # Ten fewer than usual: optical densities have settled by then, and the demo is shorter.
-      iterations: 20
 
 cluster:
   workers: 2
