@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,21 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS_WITHOUT_WORK = 20.0
 """What Must show 4 allows a run that finds everything done."""
 
-START_UP_S = 6.0
+START_UP_S = 5.0
 """About as long as a run takes until its first unit is done: kills this early meet it while it imports, declares and
 starts its workers."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a run is killed."""
+
+    units: int
+    """Units of the campaign that are done by then, in this run or before"""
+    seconds: float
+    """After the last of them"""
+    seconds_of_start_up: float
+    """After the run began, where they were done before"""
 
 
 @pytest.fixture(scope="module")
@@ -117,20 +130,21 @@ def assert_equal_to_the_last_digit(one: Store, other: Store) -> None:
         assert here[name].equals(there[name]), name
 
 
-def run_with_kills(campaign: Path, moments: list[tuple[int, float]], processes: list[subprocess.Popen[str]]) -> None:
-    """Kill a run after so many more units and so many more seconds, again and again; let the last one end."""
+def run_with_kills(campaign: Path, moments: list[Moment], processes: list[subprocess.Popen[str]]) -> None:
+    """Kill a run again and again; let the last one end."""
     store = campaign.parent / campaign.name.replace("campaign-", "store-").removesuffix(".yaml")
     interrupted = 0
-    for units, seconds in moments:
+    for moment in moments:
         before = finished(store)
         untouched = left_by(before)
         process = start(campaign, processes)
-        if wait_for(store, len(before) + units, process):
-            time.sleep(seconds)
+        seconds = moment.seconds if len(before) < moment.units else moment.seconds_of_start_up
+        wait_for(store, moment.units, process)
+        time.sleep(seconds)
         interrupted += process.poll() is None
         kill_group(process)
         after = finished(store)
-        print(f"killed after {units} units and {seconds:.2f} s: {len(before)} units were done, now {len(after)}")
+        print(f"killed {seconds:.2f} s after unit {moment.units}: {len(before)} units were done, now {len(after)}")
         assert {path: after.get(path) for path in before} == before
         assert left_by(before) == untouched
     before = finished(store)
@@ -152,14 +166,11 @@ def assert_nothing_left_to_do(campaign: Path, processes: list[subprocess.Popen[s
     assert seconds < SECONDS_WITHOUT_WORK
 
 
-def moments(seed: int, kills: int, total: int) -> list[tuple[int, float]]:
-    """Seeded moments: a fifth of the kills while a run starts up, the rest spread over the units of the campaign."""
+def drawn_moments(seed: int, kills: int, total: int) -> list[Moment]:
+    """Seeded moments, spread over nine tenths of the units of a campaign so that there is work for each run."""
     rng = np.random.default_rng(seed)
-    early = max(1, kills // 5)
-    units = rng.multinomial(int(0.9 * total), np.full(kills - early, 1.0 / (kills - early)))
-    drawn = [(0, float(rng.uniform(0.0, START_UP_S))) for _ in range(early)]
-    drawn += [(int(n), float(rng.exponential(0.2))) for n in units]
-    return [drawn[i] for i in rng.permutation(kills)]
+    units = np.sort(rng.integers(0, int(0.9 * total), kills))
+    return [Moment(int(n), float(rng.exponential(0.2)), float(rng.uniform(0.0, START_UP_S))) for n in units]
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(10, marks=(pytest.mark.slow, pytest.mark.timeout(900)))])
@@ -169,7 +180,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
     campaign = variants.variant(folder, f"killed-{kills}", variants.BLOCKS)
     total = len(finished(undisturbed.root))
     assert total >= 60
-    run_with_kills(campaign, moments(seed=kills, kills=kills, total=total), started)
+    run_with_kills(campaign, drawn_moments(seed=kills, kills=kills, total=total), started)
     store = Store(folder / f"store-killed-{kills}").open()
     assert_equal_to_the_last_digit(undisturbed, store)
     assert verify(store) == []
