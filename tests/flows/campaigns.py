@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+from ruamel.yaml import YAML
 
 from stxmdist.simulation.campaign import simulate_size
 from stxmdist.simulation.diffraction import Detector
@@ -45,17 +46,12 @@ def slowed(campaign: Path) -> tuple[Path, int]:
     scans = sheet[sheet.modality == "ptychography"].head(1)
     copies = [scans.assign(scan_id=scans.scan_id + f"-{number}", pair_id="") for number in range(SLOW_COPIES)]
     pd.concat(copies).to_csv(folder / "slow.csv", index=False)
-    text = campaign.read_text()
-    wanted = {
-        "store: store": "store: slow",
-        "samples: samples.csv": "samples: slow.csv",
-        "n_modes: 2": f"n_modes: 2\n      iterations: {SLOW_ITERATIONS}",
-    }
-    for old, new in wanted.items():
-        assert text.count(old) == 1
-        text = text.replace(old, new)
+    yaml = YAML()
+    asked = yaml.load(campaign)
+    asked |= {"store": "slow", "samples": "slow.csv"}
+    asked["stages"]["reconstruct"]["pie"]["iterations"] = SLOW_ITERATIONS
     path = folder / "slow.yaml"
-    path.write_text(text)
+    yaml.dump(asked, path)
     return path, SLOW_COPIES * len(TINY.ptychography.energy_ev)
 
 
