@@ -16,6 +16,9 @@ import pytest
 
 from tests.flows.campaigns import (
     STAGES,
+
+# Real servers, for minutes on a busy machine.
+pytestmark = pytest.mark.slow
     alive,
     command,
     environment,
