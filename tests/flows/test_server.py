@@ -16,9 +16,6 @@ import pytest
 
 from tests.flows.campaigns import (
     STAGES,
-
-# Real servers, for minutes on a busy machine.
-pytestmark = pytest.mark.slow
     alive,
     command,
     environment,
@@ -27,6 +24,9 @@ pytestmark = pytest.mark.slow
     slowed,
     units_done,
 )
+
+# Real servers, for minutes on a busy machine.
+pytestmark = pytest.mark.slow
 
 WATCH_SECONDS = 6.0
 START_SECONDS = 120.0
