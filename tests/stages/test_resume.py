@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS_WITHOUT_WORK = 20.0
 """What Must show 4 allows a run that finds everything done."""
 
+SECONDS_OF_ORPHANS = 30.0
+"""A worker notices that nobody is there any more, once its unit is done."""
+
 START_UP_S = 5.0
 """About as long as a run takes until its first unit is done: kills this early meet it while it imports, declares and
 starts its workers."""
@@ -59,7 +62,8 @@ def started() -> Iterator[list[subprocess.Popen[str]]]:
     processes: list[subprocess.Popen[str]] = []
     yield processes
     for process in processes:
-        kill_group(process)
+        if process.returncode is None:
+            kill_group(process)
 
 
 def start(
@@ -85,16 +89,14 @@ def kill_group(process: subprocess.Popen[str]) -> None:
     """End a run and its workers at once, whatever they are doing."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    process.communicate()
 
 
 def ended(process: subprocess.Popen[str]) -> dict[str, Any]:
     """What a run says when it is over; it must have done everything."""
     out, _ = process.communicate(timeout=240)
     found: dict[str, Any] = json.loads(out)
-    assert process.returncode == 0, found["sentence"]
+    assert process.returncode == 0, found
     return found
 
 
@@ -195,20 +197,24 @@ def test_one_process_is_killed(
     campaign = variants.variant(folder, name, variants.BLOCKS)
     process = start(campaign, started, variants.COMPARED)
     assert wait_for(folder / f"store-{name}", 15, process)
+    children = psutil.Process(process.pid).children()
+    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    assert len(workers) == 2
     if whom == "a worker":
-        workers = [
-            child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())
-        ]
-        assert len(workers) == 2
         workers[0].kill()
         outcome = ended(process)
         # What the worker had finished without Dask having heard of it is not computed again.
         assert outcome["units_run"] == len(finished(folder / f"store-{name}"))
     else:
         process.kill()
+        # Not until its standard output ends: the workers hold that too.
         process.wait()
         # The workers may still be at their last units while the next run begins.
         ended(start(campaign, started, variants.COMPARED))
+        _, left = psutil.wait_procs(children, timeout=SECONDS_OF_ORPHANS)
+        for child in left:
+            child.kill()
+        assert not left, "workers outlive the run that started them"
     store = Store(folder / f"store-{name}").open()
     assert_equal_to_the_last_digit(undisturbed, store)
     assert verify(store) == []
