@@ -228,11 +228,7 @@ def _keys(sheet: Any, keys: list[str]) -> NDArray[np.str_]:
     columns = [
         [
             # None, NaN and a null of pandas are one and the same: not known.
-            ""
-            if item is None
-            else str(float(item))
-            if isinstance(item, int | float | np.number)
-            else str(item)
+            "" if item is None else str(float(item)) if isinstance(item, int | float | np.number) else str(item)
             for item in sheet[key].astype(object).where(sheet[key].notna(), None)
         ]
         for key in keys

@@ -1,9 +1,8 @@
 """Fourier transforms of stacks of small images in place: FFTW where pyfftw is installed, scipy.fft where it is not.
 
-FFTW finds its fastest plan by measuring, and another plan rounds differently. So that results are equal to the last
-bit from
-run to run and from process to process, what was found is kept in a per-user cache, one file per shape; the first writer
-wins and nothing replaces it.
+FFTW finds its fastest plan by measuring, and another plan rounds differently. So that results are equal to the last bit
+from run to run and from process to process, what was found is kept in a per-user cache, one file per shape; the first
+writer wins and nothing replaces it.
 """
 
 import hashlib

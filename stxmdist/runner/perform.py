@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from stxmdist.errors import Explained
 from stxmdist.runner.unit import Receipt, Refusal, Unit
 
@@ -22,7 +24,9 @@ def perform(unit: Unit) -> Receipt | Refusal:
     _forget_peak_rss()
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        outcome: Outcome = work(unit)
+        # BLAS rounds differently with another number of threads, and here other workers have the other cores.
+        with threadpool_limits(1):
+            outcome: Outcome = work(unit)
     except Explained as error:
         return refusal_of(unit, error)
     receipt = Receipt(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from storage.store import Store
 from storage.verify import verify
@@ -41,6 +42,20 @@ def cluster():
 @pytest.fixture(params=["inline", "processes"])
 def client(request):
     return None if request.param == "inline" else request.getfixturevalue("cluster")
+
+
+def test_the_process_that_runs_a_unit_does_not_choose_its_threads(tmp_path: Path, client) -> None:
+    with threadpool_limits(2, user_api="blas"):
+        run(toy_stage.ToySurvey(tmp_path / "store", ROWS), client)
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
+    output = Store(tmp_path / "store").published_output("fit", "a")
+    assert output is not None
+    for row in range(ROWS["a"]):
+        receipt = output.receipt(f"row-{row}")
+        assert receipt is not None
+        threads = receipt["measures"]["blas_threads"]
+        assert threads
+        assert set(threads) == {1}
 
 
 def test_every_unit_runs_once_and_the_second_run_does_nothing(tmp_path: Path, client) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from storage.digests import digest_of
 from storage.layout import ArrayPlan
@@ -75,7 +76,8 @@ def work(unit: Unit) -> Outcome:
     output = Store(unit.store).output(unit.stage, unit.scan_id, unit.digest)
     from storage.digests import sha256_of_file
 
-    return Outcome({"row": row}, {path: sha256_of_file(output.path / path)})
+    threads = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return Outcome({"row": row, "blas_threads": threads}, {path: sha256_of_file(output.path / path)})
 
 
 def finish(survey: ToySurvey, receipts: dict[str, Any]) -> dict[str, dict[str, Any]]:
