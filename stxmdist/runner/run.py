@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from storage.output import Output
 from storage.ownership import check_disjoint, unowned
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
@@ -254,7 +255,7 @@ def _publish(
             core_seconds=sum(r.core_seconds for r in receipts[scan_id].values()),
             bytes=sum(unit.estimate.bytes_out for unit in units),
             inputs={f"{source.stage}/{source.scan_id}": source.digest for source in units[0].sources},
-            files={path: sha for r in receipts[scan_id].values() for path, sha in r.files.items()},
+            files=_files(units[0].output(), receipts[scan_id], before and before.scans.get(scan_id), scan_id in whole),
         )
         for scan_id, units in by_scan.items()
         # Where not even the folder could be made there is nothing to speak of.
@@ -275,3 +276,15 @@ def _publish(
             )
         )
     return len(whole)
+
+
+def _files(
+    output: Output, receipts: Mapping[str, Receipt], before: PublishedScan | None, whole: bool
+) -> dict[str, str]:
+    """Path to sha256 of what units wrote and, of an output that is whole, of what describes it: axes and metadata."""
+    written = {path: sha for receipt in receipts.values() for path, sha in receipt.files.items()}
+    if not whole:
+        return written
+    if before is not None and before.digest == output.digest and before.files.items() >= written.items():
+        return dict(before.files)
+    return output.inventory(written)

@@ -73,6 +73,22 @@ def test_every_unit_runs_once_and_the_second_run_does_nothing(tmp_path: Path, cl
     assert verify(Store(survey.root)) == []
 
 
+def test_what_describes_an_output_is_published_with_it(tmp_path: Path) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS)
+    run(survey)
+    store = Store(survey.root)
+    output = store.published_output("fit", "a")
+    assert output is not None
+    metadata = output.group_path / "soc" / "zarr.json"
+    metadata.write_text(metadata.read_text() + " ")
+    (finding,) = verify(store)
+    assert (finding.kind, finding.scan_id) == ("changed", "a")
+    assert finding.path.endswith("soc/zarr.json")
+    # Hashed once, when it was whole: a later run does not publish the damage.
+    run(survey)
+    assert len(verify(store)) == 1
+
+
 def test_an_explained_error_is_not_tried_again_until_retry(tmp_path: Path, client) -> None:
     survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, {("a", 2): "explained"})
     report = run(survey, client)
