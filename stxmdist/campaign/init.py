@@ -239,7 +239,7 @@ chemistry: {chemistry}
 # references:
 #   discharged: spectra/discharged.txt
 #   charged: spectra/charged.txt
-#   i0: spectra/i0.txt          # where the scans have no particle-free pixels
+#   i0: spectra/i0.txt          # taken with `stages: absorbance: i0: file`
 #   thickness_unit: reference   # or nm, if the end-members are absorption per nm
 
 # Options of the stages; what is not written has its default.

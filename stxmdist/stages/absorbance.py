@@ -49,7 +49,7 @@ class Options:
     i0: Literal["field", "file"] = "field"
     """``field``: particle-free pixels; ``file``: the spectrum named under references: i0 in the campaign file."""
     region: list[int] | None = None
-    """Rows and columns of a free region instead: [first row, last row, first column, last column]."""
+    """A free region instead: [first row, row after the last, first column, column after the last], from 0."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.leak_fraction < 1.0:
@@ -60,6 +60,18 @@ class Options:
                 wanted="0 to less than 1, such as 0.01",
                 mend="Measure it behind a thick absorber: what still comes through, over the open beam",
             )
+        if self.region is not None and not _holds_pixels(self.region):
+            raise InputError(
+                where="region",
+                problem="the region holds no pixels",
+                got=self.region,
+                wanted="[first row, row after the last, first column, column after the last], counted from 0",
+                mend="Correct the region, or leave it out to have particle-free pixels found",
+            )
+
+
+def _holds_pixels(region: list[int]) -> bool:
+    return len(region) == 4 and 0 <= region[0] < region[1] and 0 <= region[2] < region[3]
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
@@ -189,24 +201,17 @@ def _stxm(unit: Unit) -> Outcome:
 def _free(stack: np.ndarray[Any, Any], options: Options, unit: Unit) -> np.ndarray[Any, np.dtype[np.bool_]]:
     shape = stack.shape[1:]
     if options.region is not None:
-        if len(options.region) != 4 or options.region[1] <= options.region[0] or options.region[3] <= options.region[2]:
+        top, bottom, left, right = options.region
+        if bottom > shape[0] or right > shape[1]:
             raise InputError(
                 where=f"absorbance of {unit.scan_id}, option region",
-                problem="the region holds no pixels",
-                got=options.region,
-                wanted="[first row, last row, first column, last column], each last after its first",
-                mend="Correct stages: absorbance: region in campaign.yaml",
-            )
-        free = np.zeros(shape, dtype=bool)
-        free[slice(*options.region[:2]), slice(*options.region[2:])] = True
-        if not free.any():
-            raise InputError(
-                where=f"absorbance of {unit.scan_id}, option region",
-                problem="the region for the incident beam lies outside the image",
+                problem="the region for the incident beam reaches outside the image",
                 got=f"{options.region} in an image of {shape[0]} x {shape[1]} pixels",
                 wanted="rows and columns inside the image",
                 mend="Correct stages: absorbance: region in campaign.yaml",
             )
+        free = np.zeros(shape, dtype=bool)
+        free[top:bottom, left:right] = True
         return free
     try:
         return particle_free(contrast_map(stack, options.absorbance.contrast_energies), options.absorbance)

@@ -17,7 +17,7 @@ from stxmdist.stages import STAGES
 def parse_options(campaign: Campaign) -> tuple[dict[str, Any], list[Problem]]:
     """Options of every stage, with defaults for what the campaign file leaves out, and all mistakes found."""
     options, problems = _read_all(campaign)
-    return options, _by_line([*problems, *_lacking(campaign, options)])
+    return options, _by_line([*problems, *_at_odds(campaign, options)])
 
 
 def option_problems(path: str | Path) -> list[Problem]:
@@ -46,8 +46,8 @@ def _by_line(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 
-def _lacking(campaign: Campaign, options: Mapping[str, Any]) -> Iterator[Problem]:
-    """What an option asks for and the rest of the campaign file does not give."""
+def _at_odds(campaign: Campaign, options: Mapping[str, Any]) -> Iterator[Problem]:
+    """Where an option and the rest of the campaign file do not go together."""
     references = campaign.references
     if options["absorbance"].i0 == "file" and (references is None or references.i0 is None):
         yield campaign.problem_at(
@@ -56,6 +56,14 @@ def _lacking(campaign: Campaign, options: Mapping[str, Any]) -> Iterator[Problem
             "file",
             "references: i0: FILE",
             "Name the file under references, or take the incident beam from the field (i0: field)",
+        )
+    if options["absorbance"].i0 == "field" and references is not None and references.i0 is not None:
+        yield campaign.problem_at(
+            "references.i0",
+            "the spectrum of the incident beam would not be used",
+            references.i0,
+            "stages: absorbance: i0: file",
+            "Add that, or take the spectrum out to have the incident beam from particle-free pixels",
         )
 
 

@@ -414,21 +414,15 @@ def test_references_in_other_units_are_refused_and_the_tables_stay(again: Beamti
     assert verify(Store(again.store)) == []
 
 
-@pytest.mark.parametrize(
-    ("region", "words"),
-    [
-        ("[10, 10, 0, 5]", ("the region holds no pixels", "[10, 10, 0, 5]")),
-        ("[500, 600, 0, 64]", ("lies outside the image", "64 x 64 pixels")),
-        ("[1, 2]", ("the region holds no pixels", "first row, last row")),
-    ],
-)
-def test_a_region_for_i0_without_pixels_is_refused(again: Beamtime, region: str, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("region", ["[500, 600, 0, 64]", "[0, 65, 0, 64]"])
+def test_a_region_for_i0_outside_the_image_is_refused(again: Beamtime, region: str) -> None:
     again.set(f"absorbance region: {region}")
     before = published(again)
     refusals = run(again, stages=("absorbance",))
     assert {refusal.scan_id for refusal in refusals} == {SDF, NEXUS}
+    words = ("reaches outside the image", "64 x 64 pixels", "absorbance: region in campaign.yaml")
     for refusal in refusals:
-        assert all(word in refusal.sentence for word in (*words, "absorbance: region in campaign.yaml"))
+        assert all(word in refusal.sentence for word in words)
     assert published(again) == before
 
 

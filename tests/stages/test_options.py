@@ -87,6 +87,9 @@ def test_what_is_written_is_taken_and_the_rest_stays(
         ("  reconstruct:\n    engine: epi\n", 1, ["no ptychography engine of this name", "Did you mean 'epie'"]),
         ("  absorbance:\n    i0: fiel\n", 2, ["'field' or 'file'"]),
         ("  absorbance:\n    i0: file\n", 2, ["no spectrum of the incident beam is named", "references: i0"]),
+        ("  absorbance: {}\nreferences:\n  i0: options.yaml\n", 3, ["would not be used", "absorbance: i0: file"]),
+        ("  absorbance:\n    region: [10, 10, 0, 5]\n", 2, ["the region holds no pixels", "[10, 10, 0, 5]"]),
+        ("  absorbance:\n    region: [1, 2]\n", 2, ["the region holds no pixels", "row after the last"]),
         ("  infer:\n    modality: sxtm\n", 2, ["'stxm' or 'ptychography'"]),
     ],
 )
