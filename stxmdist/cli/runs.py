@@ -34,6 +34,7 @@ def plan(campaign: CampaignFile, as_json: Json = False) -> None:
     for refusal in forecast.refusals:
         screen.say(f"left out: {refusal.sentence}")
     screen.document(forecast.as_dict())
+    raise typer.Exit(IN_PART if forecast.refusals else DONE)
 
 
 @app.command()

@@ -129,10 +129,18 @@ def test_validate(document: Callable[..., tuple[int, Any]], command: Command, ca
     assert "2 mistakes." in out
 
 
-def test_plan(document: Callable[..., tuple[int, Any]], campaign: Path) -> None:
+def test_plan(document: Callable[..., tuple[int, Any]], campaign: Path, tmp_path: Path) -> None:
     status, found = document("plan", campaign)
     assert status == DONE
     assert [row["stage"] for row in found["stages"]] == STAGES
+    for name in ("beamline", "samples.csv", "campaign.yaml"):
+        copy = shutil.copytree if (campaign.parent / name).is_dir() else shutil.copy
+        copy(campaign.parent / name, tmp_path / name)
+    (damaged,) = tmp_path.glob("beamline/**/ptycho-E01*.cxi")
+    damaged.write_bytes(b"")
+    status, found = document("plan", tmp_path / "campaign.yaml")
+    assert status == IN_PART
+    assert str(damaged) in found["refusals"][0]["sentence"]
 
 
 def test_status_of_a_campaign_that_has_not_run(document: Callable[..., tuple[int, Any]], campaign: Path) -> None:
