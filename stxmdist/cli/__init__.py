@@ -1,5 +1,5 @@
 """The command line: one command for each thing a group does with its beamtime."""
 
-from stxmdist.cli.app import main
+from stxmdist.cli.process import main
 
 __all__ = ["main"]
