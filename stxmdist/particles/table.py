@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stxmdist.particles.chemistry import ChemistryOptions, chemistry_table
+from stxmdist.particles.chemistry import PointSpread, chemistry_table
+from stxmdist.particles.inside import ChemicalMaps, ChemistryOptions
 from stxmdist.particles.shape import shape_table
 
 Floats = NDArray[np.floating]
@@ -19,19 +20,12 @@ def particle_table(
     labels: NDArray[np.int32],
     y_um: NDArray[np.float64],
     x_um: NDArray[np.float64],
-    thickness_nm: Floats,
-    covariance: Floats,
-    soc: Floats,
-    soc_se: Floats,
-    mask_class: NDArray[np.uint8],
+    maps: ChemicalMaps,
     *,
     known: NDArray[np.bool_] | None = None,
     reach: NDArray[np.int32] | None = None,
-    noise_correlation_px2: float = 1.0,
     soc_se_sys: float | Floats = 0.0,
-    psf_bias: Floats | None = None,
-    psf_variance: Floats | None = None,
-    psf_sigma_px: float = 0.6,
+    psf: PointSpread | None = None,
     options: ChemistryOptions | None = None,
 ) -> Any:
     """One row per PARTICLE: the columns of ``shape_table`` and ``chemistry_table`` joined on particle_id.
@@ -39,21 +33,7 @@ def particle_table(
     Touching the border and lacking convexity, which only the shape knows, are added to the flags. Arguments as there.
     """
     shapes = shape_table(labels, y_um, x_um, known)
-    chemistry = chemistry_table(
-        labels,
-        thickness_nm,
-        covariance,
-        soc,
-        soc_se,
-        mask_class,
-        reach=reach,
-        noise_correlation_px2=noise_correlation_px2,
-        soc_se_sys=soc_se_sys,
-        psf_bias=psf_bias,
-        psf_variance=psf_variance,
-        psf_sigma_px=psf_sigma_px,
-        options=options,
-    )
+    chemistry = chemistry_table(labels, maps, reach=reach, soc_se_sys=soc_se_sys, psf=psf, options=options)
     table = shapes.merge(chemistry, on="particle_id", how="left", validate="one_to_one")
     flags = []
     for words, border, solidity in zip(table["flags"], table["touches_border"], table["solidity"], strict=True):

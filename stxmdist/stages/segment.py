@@ -1,7 +1,7 @@
 """Segment: maps of thickness and state of charge become labelled particles, one row of numbers for each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ from scipy import ndimage
 from storage.tables import write_table
 from stxmdist.arrays import MaskClass
 from stxmdist.crossmodal.psf import gaussian_kernel, zone_plate_kernel, zone_plate_sigma_nm
-from stxmdist.particles.chemistry import ChemistryOptions, reach_of
+from stxmdist.particles.chemistry import PointSpread, reach_of
+from stxmdist.particles.inside import ChemicalMaps, ChemistryOptions
 from stxmdist.particles.psf_bias import psf_bias
 from stxmdist.particles.segment import SegmentOptions, segment
 from stxmdist.particles.table import particle_table
@@ -129,7 +130,7 @@ def work(unit: Unit) -> Outcome:
     classes = np.where(at_edge & (classes == MaskClass.valid), np.uint8(MaskClass.edge), classes)
     systematic = _systematic(unit, labels, thickness, model)
     reach = reach_of(labels, psf_nm / pixel_nm)
-    bias = None
+    imaging = PointSpread(psf_nm / pixel_nm)
     if options.correct_psf_bias and labels.any():
         per_nm = model.design.copy()
         per_nm[:, :2] /= nominal
@@ -143,22 +144,24 @@ def work(unit: Unit) -> Outcome:
             reach=reach,
             interior=classes == MaskClass.valid,
         )
-    table = particle_table(
-        labels,
-        y_um,
-        x_um,
+        imaging = replace(imaging, soc_bias=bias.soc, variance=bias.variance)
+    maps = ChemicalMaps(
         thickness_nm,
         covariance * np.float32(nominal**2),
         soc,
         soc_se,
         classes,
+        float(measures_of(unit, "align")["noise_correlation_px2"]),
+    )
+    table = particle_table(
+        labels,
+        y_um,
+        x_um,
+        maps,
         known=known,
         reach=reach,
-        noise_correlation_px2=float(measures_of(unit, "align")["noise_correlation_px2"]),
         soc_se_sys=systematic,
-        psf_bias=None if bias is None else bias.soc,
-        psf_variance=None if bias is None else bias.variance,
-        psf_sigma_px=psf_nm / pixel_nm,
+        psf=imaging,
         options=options.chemistry,
     )
     if model.end_members.thickness_unit == "reference":

@@ -1,5 +1,7 @@
 """State of charge of particles: exact sums, honest errors, noise-free spreads, and a flag beside every gap."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,15 +9,18 @@ from scipy import ndimage
 
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
-from stxmdist.particles.chemistry import CHEMISTRY_COLUMNS, ChemistryOptions, chemistry_table, reach_of
+from stxmdist.particles.chemistry import CHEMISTRY_COLUMNS, PointSpread, chemistry_table, reach_of
+from stxmdist.particles.inside import ChemicalMaps, ChemistryOptions
 from stxmdist.particles.table import particle_table
 
 Floats = NDArray[np.float64]
 SIDE = 31
 
 
-def maps(soc: Floats, thickness: Floats, noise_nm: float = 0.0, seed: int = 0) -> dict[str, Floats]:
-    """Fitted maps (…, Y, X) of a known soc field with independent errors of both thicknesses."""
+def fitted(
+    labels: NDArray[np.int32], soc: Floats, thickness: Floats, noise_nm: float = 0.0, seed: int = 0
+) -> ChemicalMaps:
+    """Maps of a known soc field with independent errors of both thicknesses."""
     rng = np.random.default_rng(seed)
     parts = np.stack([thickness * (1 - soc), thickness * soc])
     parts = parts + noise_nm * rng.normal(size=parts.shape)
@@ -24,7 +29,7 @@ def maps(soc: Floats, thickness: Floats, noise_nm: float = 0.0, seed: int = 0) -
         ratio = parts[1] / total
         se = noise_nm * np.hypot(ratio, 1 - ratio) / np.abs(total)
     covariance = np.stack([np.full_like(total, noise_nm**2), np.zeros_like(total), np.full_like(total, noise_nm**2)])
-    return {"thickness_nm": parts, "covariance": covariance, "soc": ratio, "soc_se": se}
+    return ChemicalMaps(parts, covariance, ratio, se, classes(labels))
 
 
 def classes(labels: NDArray[np.int32], edge_px: float = 1.5) -> NDArray[np.uint8]:
@@ -42,8 +47,8 @@ def squares(n: int = 1, side: int = SIDE) -> NDArray[np.int32]:
     return labels
 
 
-def only(labels, field, options=None, **more):  # type: ignore[no-untyped-def]
-    table = chemistry_table(labels, **field, mask_class=classes(labels), options=options, **more)
+def only(labels, maps, **more):  # type: ignore[no-untyped-def]
+    table = chemistry_table(labels, maps, **more)
     assert tuple(table.columns) == CHEMISTRY_COLUMNS
     assert len(table) == 1
     return table.iloc[0]
@@ -54,7 +59,7 @@ def test_the_mean_is_a_ratio_of_sums_not_a_mean_of_ratios() -> None:
     rng = np.random.default_rng(1)
     soc, thickness = rng.uniform(-0.1, 1.1, labels.shape), rng.uniform(30, 300, labels.shape)
     inside = labels == 1
-    row = only(labels, maps(soc, thickness))
+    row = only(labels, fitted(labels, soc, thickness))
     assert row["soc_mean"] == pytest.approx((soc * thickness)[inside].sum() / thickness[inside].sum())
     assert abs(row["soc_mean"] - np.mean(soc[inside])) > 1e-4
 
@@ -63,13 +68,13 @@ def test_standard_error_is_that_of_the_mean_and_grows_with_the_correlation_area(
     n, noise = 400, 25.0
     labels = squares(n, side=9)
     soc, thickness = np.full(labels.shape, 0.3), np.full(labels.shape, 100.0)
-    field = maps(soc, thickness, noise, seed=2)
-    table = chemistry_table(labels, **field, mask_class=classes(labels))
+    maps = fitted(labels, soc, thickness, noise, seed=2)
+    table = chemistry_table(labels, maps)
     # Relative standard error of a standard deviation from 400: 0.035.
     assert np.std(table["soc_mean"]) == pytest.approx(table["soc_se_stat"].mean(), rel=0.12)
     pull = (table["soc_mean"] - 0.3) / table["soc_se"]
     assert abs(pull.mean()) < 4 / np.sqrt(n)
-    wider = chemistry_table(labels, **field, mask_class=classes(labels), noise_correlation_px2=4.0, soc_se_sys=0.02)
+    wider = chemistry_table(labels, replace(maps, noise_correlation_px2=4.0), soc_se_sys=0.02)
     np.testing.assert_allclose(wider["soc_se_stat"], 2 * table["soc_se_stat"])
     np.testing.assert_allclose(wider["soc_se"], np.hypot(wider["soc_se_stat"], 0.02))
 
@@ -84,10 +89,9 @@ def test_smoothed_noise_has_the_correlation_area_that_is_documented() -> None:
     power = float(noise.var())
     parts += 10 * noise
     covariance = np.stack([np.full(labels.shape, 100 * power * f) for f in (1, 0, 1)])
-    table = chemistry_table(
-        labels, parts, covariance, parts[1] / parts.sum(0), np.full(labels.shape, 0.1), classes(labels),
-        noise_correlation_px2=4 * np.pi * sigma**2,
-    )  # fmt: skip
+    soc, se = parts[1] / parts.sum(0), np.full(labels.shape, 0.1)
+    maps = ChemicalMaps(parts, covariance, soc, se, classes(labels), noise_correlation_px2=4 * np.pi * sigma**2)
+    table = chemistry_table(labels, maps)
     # A particle of 21 px is finite: edges lose a little of the area.
     assert np.std(table["soc_mean"]) == pytest.approx(table["soc_se_stat"].mean(), rel=0.15)
 
@@ -97,14 +101,12 @@ def test_spread_inside_is_free_of_noise() -> None:
     labels = squares(n, side=23)
     rng = np.random.default_rng(3)
     soc = 0.5 + rng.normal(0, 0.10, labels.shape)
-    field = maps(soc, np.full(labels.shape, 150.0), noise_nm=15.0, seed=4)
-    table = chemistry_table(labels, **field, mask_class=classes(labels))
+    maps = fitted(labels, soc, np.full(labels.shape, 150.0), noise_nm=15.0, seed=4)
+    table = chemistry_table(labels, maps)
     assert np.sqrt(table["soc_var_intra"].mean()) == pytest.approx(0.10, rel=0.03)
-    raw = np.nanstd(field["soc"][labels > 0])
+    raw = np.nanstd(maps.soc[labels > 0])
     assert raw > 0.11
-    flat = chemistry_table(
-        labels, **maps(np.full(labels.shape, 0.5), np.full(labels.shape, 150.0), 15.0), mask_class=classes(labels)
-    )
+    flat = chemistry_table(labels, fitted(labels, np.full(labels.shape, 0.5), np.full(labels.shape, 150.0), 15.0))
     assert abs(flat["soc_var_intra"].mean()) < 0.1 * 0.07**2
     clipped = flat["soc_sd"] == 0
     assert 0 < clipped.sum() < n
@@ -116,7 +118,7 @@ def test_component_order_and_mirror_symmetry() -> None:
     rng = np.random.default_rng(5)
     soc = ndimage.gaussian_filter(rng.uniform(0, 1, labels.shape), 2)
     thickness = rng.uniform(80, 160, labels.shape)
-    one, other = only(labels, maps(soc, thickness)), only(labels, maps(1 - soc, thickness))
+    one, other = only(labels, fitted(labels, soc, thickness)), only(labels, fitted(labels, 1 - soc, thickness))
     assert other["soc_mean"] == pytest.approx(1 - one["soc_mean"])
     assert other["soc_sd"] == pytest.approx(one["soc_sd"])
     assert other["f_charged"] == pytest.approx(one["f_discharged"])
@@ -148,7 +150,7 @@ def field_of(kind: str) -> Floats:
 )
 def test_phases_are_told_apart(kind: str, phase: str, active: bool, noise_nm: float) -> None:
     labels = squares()
-    row = only(labels, maps(field_of(kind), np.full(labels.shape, 120.0), noise_nm))
+    row = only(labels, fitted(labels, field_of(kind), np.full(labels.shape, 120.0), noise_nm))
     assert row["phase_class"] == phase
     assert bool(row["active"]) == active
     assert row["f_charged"] + row["f_mixed"] + row["f_discharged"] == pytest.approx(1.0)
@@ -156,7 +158,7 @@ def test_phases_are_told_apart(kind: str, phase: str, active: bool, noise_nm: fl
 
 def test_noise_alone_makes_no_two_phases() -> None:
     labels = squares()
-    row = only(labels, maps(np.full(labels.shape, 0.5), np.full(labels.shape, 60.0), 30.0))
+    row = only(labels, fitted(labels, np.full(labels.shape, 0.5), np.full(labels.shape, 60.0), 30.0))
     assert row["f_charged"] > 0.2
     assert row["phase_class"] == "solid-solution"
     assert "noisy pixels" in row["flags"]
@@ -164,12 +166,10 @@ def test_noise_alone_makes_no_two_phases() -> None:
 
 def test_core_and_shell_have_their_sign() -> None:
     labels = squares()
-    assert only(labels, maps(field_of("shell"), np.full(labels.shape, 120.0)))["core_shell_index"] == pytest.approx(
-        0.9, abs=0.05
-    )
-    assert only(labels, maps(field_of("middle"), np.full(labels.shape, 120.0)))["core_shell_index"] == pytest.approx(
-        0.0
-    )
+    plate = np.full(labels.shape, 120.0)
+    shell, middle = (only(labels, fitted(labels, field_of(kind), plate)) for kind in ("shell", "middle"))
+    assert shell["core_shell_index"] == pytest.approx(0.9, abs=0.05)
+    assert middle["core_shell_index"] == pytest.approx(0.0)
 
 
 def test_the_reach_takes_in_what_the_psf_throws_over_the_outline() -> None:
@@ -180,8 +180,8 @@ def test_the_reach_takes_in_what_the_psf_throws_over_the_outline() -> None:
     soc = np.where(np.maximum(abs(y), abs(x)) > 12, 1.0, 0.0)
     true = float(soc[labels == 1].mean())
     blurred = np.stack([ndimage.gaussian_filter(thickness * part, 1.2) for part in (1 - soc, soc)]) * 1e5
-    field = maps(soc, thickness) | {"thickness_nm": blurred}
-    tight, wide = only(labels, field)["soc_mean"], only(labels, field, reach=reach_of(labels, 1.2))["soc_mean"]
+    maps = replace(fitted(labels, soc, thickness), thickness_nm=blurred)
+    tight, wide = only(labels, maps)["soc_mean"], only(labels, maps, reach=reach_of(labels, 1.2))["soc_mean"]
     assert tight < true - 0.01
     assert wide == pytest.approx(true, abs=0.003)
     both = squares(2)
@@ -190,22 +190,22 @@ def test_the_reach_takes_in_what_the_psf_throws_over_the_outline() -> None:
 
 def test_what_the_psf_adds_is_taken_off_and_a_share_of_it_doubted() -> None:
     labels = squares()
-    field = maps(field_of("middle"), np.full(labels.shape, 120.0))
-    row = only(labels, field, psf_bias=np.array([0.04]), soc_se_sys=0.01)
+    maps = fitted(labels, field_of("middle"), np.full(labels.shape, 120.0))
+    row = only(labels, maps, psf=PointSpread(soc_bias=np.array([0.04])), soc_se_sys=0.01)
     assert row["soc_mean"] == pytest.approx(0.56)
     assert row["soc_se_sys"] == pytest.approx(np.hypot(0.01, ChemistryOptions().psf_bias_doubt * 0.04))
-    spread = only(labels, field, psf_variance=np.array([-0.02]))["soc_var_intra"]
+    spread = only(labels, maps, psf=PointSpread(variance=np.array([-0.02])))["soc_var_intra"]
     assert spread == pytest.approx(row["soc_var_intra"] + 0.02)
-    assert "psf bias unknown" in only(labels, field, psf_bias=np.array([np.nan]))["flags"]
+    assert "psf bias unknown" in only(labels, maps, psf=PointSpread(soc_bias=np.array([np.nan])))["flags"]
 
 
 def test_masked_pixels_do_not_count_and_are_said() -> None:
     labels = squares()
-    field = maps(np.where(np.indices(labels.shape)[1] > 15, 1.0, 0.2), np.full(labels.shape, 100.0))
+    maps = fitted(labels, np.where(np.indices(labels.shape)[1] > 15, 1.0, 0.2), np.full(labels.shape, 100.0))
     mask = classes(labels)
     mask[:, 16:] = MaskClass.thick
-    field["thickness_nm"][:, 20, :10] = np.nan
-    (row,) = chemistry_table(labels, **field, mask_class=mask).to_dict("records")
+    maps.thickness_nm[:, 20, :10] = np.nan
+    (row,) = chemistry_table(labels, replace(maps, mask_class=mask)).to_dict("records")
     assert row["soc_mean"] == pytest.approx(0.2)
     assert "masked pixels" in row["flags"]
 
@@ -216,10 +216,10 @@ def test_every_gap_has_its_flag() -> None:
     labels[10:13, 10:20] = 2
     labels[20:35, 20:35] = 4
     labels[36:39, 2:5] = 7
-    field = maps(np.full(labels.shape, 0.5), np.where(labels == 7, 0.0, 100.0), 2.0)
+    maps = fitted(labels, np.full(labels.shape, 0.5), np.where(labels == 7, 0.0, 100.0), 2.0)
     mask = classes(labels)
     mask[labels == 4] = MaskClass.low_count
-    table = chemistry_table(labels, **field, mask_class=mask).set_index("particle_id")
+    table = chemistry_table(labels, replace(maps, mask_class=mask)).set_index("particle_id")
     assert list(table.index) == [1, 2, 4, 7]
     assert "few pixels" in table.loc[1, "flags"]
     assert "edge only" in table.loc[1, "flags"]
@@ -235,23 +235,21 @@ def test_overlap_is_suspected() -> None:
     labels = squares()
     thickness = np.full(labels.shape, 100.0)
     thickness[:, 20:] = 210.0
-    assert "overlap suspected" in only(labels, maps(np.full(labels.shape, 0.5), thickness))["flags"]
+    assert "overlap suspected" in only(labels, fitted(labels, np.full(labels.shape, 0.5), thickness))["flags"]
 
 
 def test_the_table_joins_shape_and_flags() -> None:
     labels = squares()[3:]
-    field = maps(field_of("middle")[3:], np.full(labels.shape, 120.0))
+    maps = fitted(labels, field_of("middle")[3:], np.full(labels.shape, 120.0))
     axes = (0.05 * np.arange(labels.shape[0]), 0.05 * np.arange(labels.shape[1]))
-    (row,) = particle_table(labels, *axes, **field, mask_class=classes(labels)).to_dict("records")
+    (row,) = particle_table(labels, *axes, maps).to_dict("records")
     assert row["flags"] == "touches border"
     assert row["n_pixels"] == SIDE**2
-    assert len(particle_table(0 * labels, *axes, **field, mask_class=classes(labels))) == 0
+    assert len(particle_table(0 * labels, *axes, maps)) == 0
 
 
 def test_maps_of_other_shapes_are_refused() -> None:
     labels = squares()
-    field = maps(field_of("middle"), np.full(labels.shape, 120.0))
+    maps = fitted(labels, field_of("middle"), np.full(labels.shape, 120.0))
     with pytest.raises(InputError, match="soc_se"):
-        chemistry_table(
-            labels, **{**field, "soc_se": np.zeros((3, 3))}, mask_class=classes(labels), options=ChemistryOptions()
-        )
+        chemistry_table(labels, replace(maps, soc_se=np.zeros((3, 3))))

@@ -1,0 +1,202 @@
+"""One particle, cut out of the maps: how its state of charge varies inside, and what phases that makes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from stxmdist.arrays import MaskClass
+
+Floats = NDArray[np.floating]
+
+COUNTED = (MaskClass.valid, MaskClass.edge, MaskClass.background)
+"""Classes of pixels that enter the particle's mean: edges too, for the estimand is the whole particle."""
+
+MIXED_WIDTH_SIGMAS = 1.05
+"""A step blurred by a Gaussian lies between 0.3 and 0.7 over this many sigmas (2 * 0.524)."""
+
+
+@dataclass(frozen=True)
+class ChemistryOptions:
+    """Thresholds of the classes; the defaults are those of the literature on LiFePO4."""
+
+    charged_above: float = 0.7
+    """A pixel's state of charge beyond which it is of the charged phase."""
+    discharged_below: float = 0.3
+    """... and below which of the discharged one; between both it is mixed."""
+    two_phase_fraction: float = 0.1
+    """Both phases hold more than this mass fraction in a two-phase particle."""
+    active_low: float = 0.1
+    """A particle beyond this and below ``active_high``, by two standard errors, takes part."""
+    active_high: float = 0.9
+    """See ``active_low``."""
+    psf_bias_doubt: float = 0.33
+    """Standard error of the correction for the PSF, as a share of it (closure on simulated fields)."""
+    minimum_pixels: int = 12
+    """Of fewer the particle is flagged."""
+    minimum_thickness_nm: float = 20.0
+    """Thinner pixels carry no soc of their own (their mass still counts)."""
+    overlap_ratio: float = 1.5
+    """A tenth of the particle thicker than this multiple of its median, and two plates may lie on each other."""
+    noisy_se: float = 0.15
+    """Median pixel standard error of soc above which phase fractions are noise."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChemicalMaps:
+    """What a fit says of every pixel of one scan."""
+
+    thickness_nm: Floats
+    """(2, Y, X) floating, nm of (discharged, charged) end-member; NaN where not fitted"""
+    covariance: Floats
+    """(3, Y, X) floating, nm^2: variances and covariance in the order 00, 01, 11"""
+    soc: Floats
+    """(Y, X) floating, state of charge"""
+    soc_se: Floats
+    """(Y, X) floating, its standard error"""
+    mask_class: NDArray[np.uint8]
+    """(Y, X) uint8, stxmdist.arrays.MaskClass"""
+    noise_correlation_px2: float = 1.0
+    """Sum of the noise autocorrelation over all lags, px^2: 1 for white noise, 4 pi s^2 for white noise smoothed with
+    sigma s
+    """
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """One particle cut out of the maps, with a rim of one pixel; all (Y, X) of the cut-out."""
+
+    inside: NDArray[np.bool_]
+    """Within the outline"""
+    counted: NDArray[np.bool_]
+    """Within the reach, and known"""
+    interior: NDArray[np.bool_]
+    """Within the outline, and of class valid"""
+    charged: NDArray[np.float64]
+    total: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    soc: NDArray[np.float64]
+    soc_se: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, maps: ChemicalMaps, inside: NDArray[np.bool_], reached: NDArray[np.bool_], box: tuple[slice, ...]
+    ) -> "Pixels":
+        """Cut the maps at the box; the outline and the reach (Y, X) are those of the cut-out."""
+        thickness_nm, covariance = maps.thickness_nm[:, *box], maps.covariance[:, *box]
+        known = np.isfinite(thickness_nm).all(axis=0) & np.isfinite(covariance).all(axis=0)
+        counted = reached & known & np.isin(maps.mask_class[box], [int(kind) for kind in COUNTED])
+        discharged, charged = (np.where(known, part, 0.0).astype(np.float64) for part in thickness_nm)
+        return cls(
+            inside=inside,
+            counted=counted,
+            interior=counted & inside & (maps.mask_class[box] == MaskClass.valid),
+            charged=charged,
+            total=discharged + charged,
+            covariance=np.where(known, covariance, 0.0).astype(np.float64),
+            soc=np.asarray(maps.soc[box], dtype=np.float64),
+            soc_se=np.asarray(maps.soc_se[box], dtype=np.float64),
+        )
+
+    def residual_variance(self, mean: float) -> NDArray[np.float64]:
+        """(Y, X) variance in nm^2 of ``charged - mean * total`` from the covariance of the fit."""
+        v00, v01, v11 = self.covariance
+        return np.asarray((1 - mean) ** 2 * v11 - 2 * mean * (1 - mean) * v01 + mean**2 * v00, dtype=np.float64)
+
+
+def intra_variance(here: Pixels, looked: NDArray[np.bool_], correlation: float) -> float:
+    """Mass-weighted variance of soc inside a particle, less what noise adds: unbiased, so it may be negative.
+
+    sum((c - m t)^2 / t) / sum(t), with m the mean over the same pixels, less the same sum of noise variances, plus the
+    variance of m, which the deviations lack. The noise correlation enters only through m.
+    """
+    if looked.sum() < 3:
+        return float("nan")
+    charged, total = here.charged[looked], here.total[looked]
+    mass = total.sum()
+    mean = charged.sum() / mass
+    noise = here.residual_variance(float(mean))[looked]
+    observed = ((charged - mean * total) ** 2 / total).sum() / mass
+    return float(observed - (noise / total).sum() / mass + correlation * noise.sum() / mass**2)
+
+
+def phase_fractions(here: Pixels, looked: NDArray[np.bool_], options: ChemistryOptions) -> tuple[float, float, float]:
+    """Mass fractions of charged, mixed and discharged pixels; NaN where no pixel can be looked at."""
+    if not looked.any():
+        return (float("nan"),) * 3
+    mass, soc = here.total[looked], here.soc[looked]
+    charged = float(mass[soc > options.charged_above].sum() / mass.sum())
+    discharged = float(mass[soc < options.discharged_below].sum() / mass.sum())
+    return charged, 1.0 - charged - discharged, discharged
+
+
+def phase_class(
+    here: Pixels,
+    looked: NDArray[np.bool_],
+    mean: float,
+    variance: float,
+    fractions: tuple[float, float, float],
+    psf_sigma_px: float,
+    options: ChemistryOptions,
+) -> str:
+    """charged, discharged, two-phase, solid-solution or unknown.
+
+    Two-phase: both phases present, the spread is not noise, and no more mixed pixels than a sharp boundary of that
+    length looks like through the PSF. More of them than that is a solid solution.
+    """
+    f_charged, f_mixed, f_discharged = fractions
+    if np.isnan(f_charged):
+        return "unknown"
+    # The least variance that two phases beyond the class limits in these proportions can have, halved.
+    least = 0.5 * options.two_phase_fraction * (1 - options.two_phase_fraction)
+    least *= (options.charged_above - options.discharged_below) ** 2
+    both = min(f_charged, f_discharged) > options.two_phase_fraction and not variance < least
+    if both:
+        length_px = _boundary_length_px(here.soc, looked)
+        width_px = MIXED_WIDTH_SIGMAS * float(np.hypot(psf_sigma_px, 0.5)) + 1.0
+        if f_mixed <= options.two_phase_fraction + length_px * width_px / float(looked.sum()):
+            return "two-phase"
+        return "solid-solution"
+    if mean > options.charged_above and f_discharged <= options.two_phase_fraction:
+        return "charged"
+    if mean < options.discharged_below and f_charged <= options.two_phase_fraction:
+        return "discharged"
+    return "solid-solution"
+
+
+def _boundary_length_px(soc: NDArray[np.float64], looked: NDArray[np.bool_]) -> float:
+    """Length in pixels of the line soc = 0.5 between looked-at pixels (Cauchy-Crofton on the two axes: pi/4)."""
+    high = soc > 0.5
+    rows = looked[1:] & looked[:-1] & (high[1:] != high[:-1])
+    columns = looked[:, 1:] & looked[:, :-1] & (high[:, 1:] != high[:, :-1])
+    return float(np.pi / 4.0 * (rows.sum() + columns.sum()))
+
+
+def core_shell_index(here: Pixels, options: ChemistryOptions) -> float:
+    """Mass-weighted soc of the outer quarter of depths less that of the inner quarter; positive: charged shell.
+
+    Depth is the distance to the particle's outline over its largest. NaN where either has no pixels away from edges:
+    edge pixels fake a shell (transmission is averaged, not optical density).
+    """
+    depth = ndimage.distance_transform_edt(np.pad(here.inside, 1))[1:-1, 1:-1]
+    usable = here.interior & (here.total >= options.minimum_thickness_nm)
+    if usable.sum() < options.minimum_pixels:
+        return float("nan")
+    # Depths are measured from the outermost trusted pixel, so that masking the edge leaves a shell to look at.
+    start = float(depth[usable].min())
+    reach = float(depth[usable].max()) - start
+    if reach < 2.0:
+        return float("nan")
+    relative = (depth - start) / reach
+    shell, core = usable & (relative < 0.25), usable & (relative > 0.75)
+    if not shell.any() or not core.any():
+        return float("nan")
+    outer, inner = (here.charged[part].sum() / here.total[part].sum() for part in (shell, core))
+    return float(outer - inner)
+
+
+def overlapping(here: Pixels, options: ChemistryOptions) -> bool:
+    """Whether a tenth of the particle is much thicker than the rest of it."""
+    total = here.total[here.counted & here.inside]
+    return bool((total > options.overlap_ratio * np.median(total)).mean() > 0.1)
