@@ -84,7 +84,8 @@ def _local_cluster(spec: ClusterSpec) -> Any:
 
     # One thread for each worker process: units hold the interpreter's lock in between, and memory limits are per
     # process. The libraries' own threads would compete with the workers. Fresh pages cost a quarter of the time where
-    # every array asks the kernel for its own: workers keep what arrays free until a unit ends (`perform` returns it).
+    # every array asks the kernel for its own: workers keep what arrays free until a unit ends. All of it lies in one
+    # arena, because only of that one `perform` can give everything back.
     dask.config.set(
         {
             "distributed.nanny.pre-spawn-environ": {
@@ -92,6 +93,7 @@ def _local_cluster(spec: ClusterSpec) -> Any:
                 "OPENBLAS_NUM_THREADS": "1",
                 "MKL_NUM_THREADS": "1",
                 "NUMBA_NUM_THREADS": "1",
+                "MALLOC_ARENA_MAX": "1",
                 "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
                 "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2),
             },
