@@ -50,11 +50,11 @@ class PointSpread:
     sigma_px: float = 0.6
     """Gaussian-equivalent sigma on the maps: how wide a sharp phase boundary looks"""
     soc_bias: Floats | float = 0.0
-    """(PARTICLE,) bias of soc_mean at edges (``particles.psf_bias``): subtracted, and a share of it counted as
-    systematic standard error; NaN: not known
-    """
+    """(PARTICLE,) bias of soc_mean at edges (``particles.psf_bias``): subtracted; NaN: not known"""
     variance: Floats | float = 0.0
-    """(PARTICLE,) what is added to the variance of soc inside (it is negative): subtracted; NaN: not known"""
+    """(PARTICLE,) what is added to the variance of soc inside (it is negative): subtracted, and the systematic standard
+    error of soc_mean grows with it; NaN: not known
+    """
 
 
 def chemistry_table(
@@ -165,7 +165,8 @@ def _chemistry(
         flags.append("psf bias unknown")
         bias = 0.0
     se_stat = float(np.sqrt(correlation * here.residual_variance(raw)[here.counted].sum()) / mass)
-    se_sys = float(np.hypot(systematic, options.psf_bias_doubt * bias))
+    levelled = max(0.0, -float(np.nan_to_num(psf.variance)))
+    se_sys = float(np.hypot(systematic, options.psf_doubt * np.sqrt(levelled)))
     looked = here.interior
     if looked.sum() < options.minimum_pixels:
         flags.append("edge only" if not looked.any() else "few interior pixels")

@@ -31,8 +31,9 @@ class ChemistryOptions:
     """A particle beyond this and below ``active_high``, by two standard errors, takes part."""
     active_high: float = 0.9
     """See ``active_low``."""
-    psf_bias_doubt: float = 0.33
-    """Standard error of the correction for the PSF, as a share of it (closure on simulated fields)."""
+    psf_doubt: float = 0.04
+    """Standard error of the correction for the PSF, as a share of the standard deviation of soc that the PSF levels out
+    inside: the correction itself may vanish where its errors do not, at opposite rims (closure on simulated fields)."""
     minimum_pixels: int = 12
     """Of fewer the particle is flagged."""
     minimum_thickness_nm: float = 20.0

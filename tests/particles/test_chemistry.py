@@ -193,9 +193,10 @@ def test_what_the_psf_adds_is_taken_off_and_a_share_of_it_doubted() -> None:
     maps = fitted(labels, field_of("middle"), np.full(labels.shape, 120.0))
     row = only(labels, maps, psf=PointSpread(soc_bias=np.array([0.04])), soc_se_sys=0.01)
     assert row["soc_mean"] == pytest.approx(0.56)
-    assert row["soc_se_sys"] == pytest.approx(np.hypot(0.01, ChemistryOptions().psf_bias_doubt * 0.04))
-    spread = only(labels, maps, psf=PointSpread(variance=np.array([-0.02])))["soc_var_intra"]
-    assert spread == pytest.approx(row["soc_var_intra"] + 0.02)
+    assert row["soc_se_sys"] == pytest.approx(0.01)
+    levelled = only(labels, maps, psf=PointSpread(variance=np.array([-0.02])), soc_se_sys=0.01)
+    assert levelled["soc_var_intra"] == pytest.approx(row["soc_var_intra"] + 0.02)
+    assert levelled["soc_se_sys"] == pytest.approx(np.hypot(0.01, ChemistryOptions().psf_doubt * np.sqrt(0.02)))
     assert "psf bias unknown" in only(labels, maps, psf=PointSpread(soc_bias=np.array([np.nan])))["flags"]
 
 
