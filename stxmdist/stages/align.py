@@ -20,7 +20,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "align"
-VERSION = 2
+VERSION = 3
 
 SHARD_BYTES = 128_000_000
 PIXELS_PER_CHUNK = 8192

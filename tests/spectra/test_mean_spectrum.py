@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from stxmdist.spectra.mean_spectrum import mean_spectrum, sample_pixels
 
@@ -10,6 +11,8 @@ OD = np.array([0.4, 0.9, 0.2])
 PIXELS = (97, 211)
 SIGMAS = 4.0
 """No mean of a fair estimator lies further off than this, in standard errors."""
+EDGE_SHARE = 3e-4
+"""A tenth of what shifts an energy by .01 eV."""
 THIRD_ORDER = 0.1
 """What is left of the logarithm's bias, over the square of the mean count: 1/12 by expansion, and a little beyond."""
 
@@ -61,10 +64,25 @@ def test_the_insides_of_particles_are_chosen() -> None:
     stack = np.exp(-np.array([0.5, 1.2])[:, None, None] * od).astype(np.float32)
     known = np.ones(od.shape, bool)
     chosen = sample_pixels(stack, known)
-    assert chosen[distance < 11].all()
-    assert not chosen[distance > 13].any()
+    # Beyond half way within a radius of 12, the deeper half of that within 12 / sqrt(2).
+    assert chosen[distance < 8].all()
+    assert not chosen[distance > 9].any()
     known[:, :35] = False
     assert not sample_pixels(stack, known)[:, :35].any()
+
+
+@pytest.mark.parametrize("sigma_px", [0.6, 1.7])
+def test_edges_do_not_weaken_strong_absorption(sigma_px: float) -> None:
+    rows, columns = np.indices((61, 67))
+    plate = np.hypot(rows - 30, columns - 33) < 17
+    od = np.array([0.2, 1.4])
+    blurred = [ndimage.gaussian_filter(np.exp(-value * plate), sigma_px) for value in od]
+    stack = np.array(blurred, np.float32)
+    found, _ = mean_spectrum(stack, sample_pixels(stack, np.ones(plate.shape, bool)), np.full(2, 1e9), np.zeros(2))
+    assert found[1] / found[0] == pytest.approx(od[1] / od[0], rel=EDGE_SHARE)
+    # Over all that is thick it would not be.
+    thick = mean_spectrum(stack, stack[1] < np.exp(-0.7), np.full(2, 1e9), np.zeros(2))[0]
+    assert abs(thick[1] / thick[0] / (od[1] / od[0]) - 1.0) > 10 * EDGE_SHARE
 
 
 def test_a_field_without_contrast_gives_every_known_pixel() -> None:
