@@ -49,7 +49,7 @@ class ProbeOptions:
 class Options:
     """Which engine, from which start, in which tiles."""
 
-    engine: str = "epie"
+    engine: str = "rpie"
     """A member of the table of engines"""
     pie: PieOptions = field(default_factory=PieOptions)
     """How the engine iterates"""

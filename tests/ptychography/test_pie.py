@@ -49,7 +49,7 @@ def test_noiseless_frames_give_the_object_back(
 
 def test_positions_between_pixels_are_meant(measurement: Callable[..., Any]) -> None:
     measured = measurement(whole=False, **LARGER)
-    options = PieOptions(iterations=200, n_modes=1, final_step=1.0)
+    options = PieOptions(iterations=200, n_modes=1, final_step=1.0, object_alpha=0.1)
     moved = rpie(measured.problem, options, rng())
     rounded = rpie(measured.problem, replace(options, sub_pixel=False), rng())
     assert measured.object_error(moved) < 3e-3
