@@ -30,7 +30,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "absorbance"
-VERSION = 2
+VERSION = 3
 
 SHARD_BYTES = 64_000_000
 
@@ -48,6 +48,9 @@ class Options:
     """Light of other orders behind a thick absorber, as a fraction of the incident beam; wide-field scans only."""
     i0: Literal["field", "file"] = "field"
     """``field``: particle-free pixels; ``file``: the spectrum named under references: i0 in the campaign file."""
+    shared_od_error: float = 0.002
+    """Standard error of a reconstruction's optical densities that both of its halves share, at each energy: what is
+    wide settles last (closure on simulated scans)"""
     region: list[int] | None = None
     """A free region instead: [first row, row after the last, first column, column after the last], from 0."""
 
@@ -59,6 +62,14 @@ class Options:
                 got=self.leak_fraction,
                 wanted="0 to less than 1, such as 0.01",
                 mend="Measure it behind a thick absorber: what still comes through, over the open beam",
+            )
+        if not 0.0 <= self.shared_od_error < 1.0:
+            raise InputError(
+                where="shared_od_error",
+                problem="the value makes no sense",
+                got=self.shared_od_error,
+                wanted="0 to less than 1, such as 0.002",
+                mend="Change it, or take it out",
             )
         if self.region is not None and not _holds_pixels(self.region):
             raise InputError(
@@ -267,10 +278,10 @@ def _ptychography(unit: Unit) -> Outcome:
         write("od_variance", (shard, 0, 0), od_variance[part].astype(np.float32))
         write("phase", (shard, 0, 0), phase[part])
     write("i0_counts", (0,), effective)
-    # Waves longer than a particle act on it as another incident beam would; beside them the scale, set on the free
-    # pixels, errs by the error of their mean.
+    # Waves longer than a particle act on it as another incident beam would, and so does what the halves share; beside
+    # them the scale, set on the free pixels, errs by the error of their mean.
     scale = noise.correlation_px2 / max(1, int(free.sum())) / effective
-    write("i0_variance", (0,), effective**2 * (noise.slow_variance + scale))
+    write("i0_variance", (0,), effective**2 * (noise.slow_variance + scale + options.shared_od_error**2))
     write("particle_free", (0, 0), free.astype(np.uint8))
     return write.outcome(
         {
