@@ -160,13 +160,15 @@ def _chemistry(
         flags.append("few pixels")
     if n_counted < 0.8 * n_inside:
         flags.append("masked pixels")
-    raw = float(here.charged[here.counted].sum()) / mass
+    raw = here.mean_soc(here.counted)
     if np.isnan(bias):
         flags.append("psf bias unknown")
         bias = 0.0
     se_stat = float(np.sqrt(correlation * here.residual_variance(raw)[here.counted].sum()) / mass)
     levelled = max(0.0, -float(np.nan_to_num(psf.variance)))
-    se_sys = float(np.hypot(systematic, options.psf_doubt * np.sqrt(levelled)))
+    # Pixels that fit poorly are left out, but they are of the particle: what they would change is not known better.
+    left_out = here.mean_soc(here.counted | here.doubtful) - raw
+    se_sys = float(np.sqrt(systematic**2 + options.psf_doubt**2 * levelled + left_out**2))
     looked = here.interior
     if looked.sum() < options.minimum_pixels:
         flags.append("edge only" if not looked.any() else "few interior pixels")

@@ -71,7 +71,9 @@ class Pixels:
     inside: NDArray[np.bool_]
     """Within the outline"""
     counted: NDArray[np.bool_]
-    """Within the reach, and known"""
+    """Within the reach, and of a class that may be trusted"""
+    doubtful: NDArray[np.bool_]
+    """Within the outline, and of class poor_fit"""
     interior: NDArray[np.bool_]
     """Within the outline, and of class valid"""
     charged: NDArray[np.float64]
@@ -92,6 +94,7 @@ class Pixels:
         return cls(
             inside=inside,
             counted=counted,
+            doubtful=inside & known & (maps.mask_class[box] == MaskClass.poor_fit),
             interior=counted & inside & (maps.mask_class[box] == MaskClass.valid),
             charged=charged,
             total=discharged + charged,
@@ -99,6 +102,10 @@ class Pixels:
             soc=np.asarray(maps.soc[box], dtype=np.float64),
             soc_se=np.asarray(maps.soc_se[box], dtype=np.float64),
         )
+
+    def mean_soc(self, pixels: NDArray[np.bool_]) -> float:
+        """Mass-weighted state of charge of some of the pixels."""
+        return float(self.charged[pixels].sum() / self.total[pixels].sum())
 
     def residual_variance(self, mean: float) -> NDArray[np.float64]:
         """(Y, X) variance in nm^2 of ``charged - mean * total`` from the covariance of the fit."""

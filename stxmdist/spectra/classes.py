@@ -5,10 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.stats import chi2
 
 from stxmdist.arrays import MaskClass
 
 Mask = NDArray[np.bool_]
+
+BY_CHANCE = 1e-4
+"""Of pixels that the end-members do explain, no more than this share is called a poor fit."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class ClassOptions:
     least_counts: float = 0.0
     """Fewer effective counts than this at the strongest absorption are too few; 0: only ``most_soc_se`` decides"""
     most_chi2: float = 3.0
-    """Reduced chi-square above which the end-members do not explain the pixel"""
+    """Reduced chi-square above which the end-members do not explain the pixel; higher where few energies scatter far"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ def classify(
     od_max: NDArray[np.floating] | None = None,
     least_counts: NDArray[np.floating] | None = None,
     chi2_reduced: NDArray[np.floating] | None = None,
+    degrees_of_freedom: int = 0,
     missing: Mask | None = None,
     outside: Mask | None = None,
     saturated: Mask | None = None,
@@ -60,8 +65,9 @@ def classify(
     what is poor.
 
     ``od_jump`` comes from the function of that name; ``thickness_nm`` is the total (None where thickness counts
-    reference samples); ``od_max`` the largest fitted optical density; ``least_counts`` effective counts there. A pixel
-    whose fit failed, without being missing or outside, has too little light: low_count.
+    reference samples); ``od_max`` the largest fitted optical density; ``least_counts`` effective counts there;
+    ``degrees_of_freedom`` those of ``chi2_reduced``, 0 where not known. A pixel whose fit failed, without being missing
+    or outside, has too little light: low_count.
 
     Without a PSF every pixel is judged by itself, so that blocks of an image give what the whole would; with one,
     neighbours decide what is edge and the whole image is wanted.
@@ -76,7 +82,7 @@ def classify(
 
     with np.errstate(invalid="ignore"):
         # From the weakest reason to the strongest: the last one written stays.
-        mark(None if chi2_reduced is None else chi2_reduced > options.most_chi2, MaskClass.poor_fit)
+        mark(None if chi2_reduced is None else chi2_reduced > _limit(options, degrees_of_freedom), MaskClass.poor_fit)
         mark(None if soc_se is None else (soc_se > options.most_soc_se), MaskClass.low_count)
         mark(None if least_counts is None else least_counts < options.least_counts, MaskClass.low_count)
         thin = od_jump < options.least_od_jump
@@ -93,6 +99,12 @@ def classify(
     mark(missing, MaskClass.missing)
     mark(outside, MaskClass.outside)
     return result
+
+
+def _limit(options: ClassOptions, degrees_of_freedom: int) -> float:
+    if degrees_of_freedom < 1:
+        return options.most_chi2
+    return max(options.most_chi2, float(chi2.isf(BY_CHANCE, degrees_of_freedom)) / degrees_of_freedom)
 
 
 def od_jump(thickness: NDArray[np.floating], mu: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -25,7 +25,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, bytes_of
 
 NAME = "fit"
-VERSION = 1
+VERSION = 2
 
 Maps = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -225,6 +225,7 @@ def _classes(
         od_max=od_max,
         least_counts=model.effective_counts[steepest] * np.exp(-od_max),
         chi2_reduced=fitted.chi2_reduced.reshape(soc_se.shape),
+        degrees_of_freedom=model.design.shape[0] - model.design.shape[1],
         missing=aligned == MaskClass.missing,
         outside=aligned == MaskClass.outside,
         options=unit.options.classes,

@@ -27,7 +27,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "segment"
-VERSION = 10
+VERSION = 11
 
 RINGS_NM = 500.0
 """How far out the rings of a zone plate's point spread function are followed."""

@@ -211,6 +211,18 @@ def test_masked_pixels_do_not_count_and_are_said() -> None:
     assert "masked pixels" in row["flags"]
 
 
+def test_what_fits_poorly_is_left_out_and_doubted() -> None:
+    labels = squares()
+    columns = np.indices(labels.shape)[1]
+    maps = fitted(labels, np.where(columns > 30, 1.0, 0.2), np.full(labels.shape, 100.0))
+    mask = classes(labels)
+    mask[:, 31:] = np.where(mask[:, 31:] == MaskClass.background, MaskClass.background, MaskClass.poor_fit)
+    row, whole = only(labels, replace(maps, mask_class=mask)), only(labels, maps)
+    assert row["soc_mean"] == pytest.approx(0.2)
+    assert whole["soc_mean"] > 0.25
+    assert row["soc_se_sys"] == pytest.approx(whole["soc_mean"] - 0.2)
+
+
 def test_every_gap_has_its_flag() -> None:
     labels = np.zeros((40, 40), np.int32)
     labels[2:4, 2:4] = 1

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from stxmdist.arrays import MaskClass
-from stxmdist.spectra.classes import EdgeOptions, classify, edge_zone, od_jump, particle_area
+from stxmdist.spectra.classes import BY_CHANCE, EdgeOptions, classify, edge_zone, od_jump, particle_area
 from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix, state_of_charge
 from stxmdist.spectra.references import EndMembers
 
@@ -49,6 +49,15 @@ def test_every_reason_and_its_precedence() -> None:
     assert result[14, 14] == MaskClass.low_count
     assert np.all(result[:, 2] == MaskClass.background)
     assert np.all(classify(nan) == MaskClass.low_count)
+
+
+def test_few_energies_make_no_poor_fits_of_noise() -> None:
+    rng = np.random.default_rng(3)
+    for freedom in (1, 2, 5, 40):
+        chi2 = rng.chisquare(freedom, (400, 500)) / freedom
+        found = classify(np.ones_like(chi2), chi2_reduced=chi2, degrees_of_freedom=freedom) == MaskClass.poor_fit
+        assert found.mean() <= 2 * BY_CHANCE
+        assert (classify(np.ones((1, 1)), chi2_reduced=np.full((1, 1), 30.0), degrees_of_freedom=freedom) != 0).all()
 
 
 def test_without_a_psf_blocks_give_what_the_whole_would() -> None:
