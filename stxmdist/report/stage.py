@@ -22,7 +22,7 @@ VERSION = 1
 FOLDER = "report"
 """Inside the output: what the store's link shows."""
 
-DRAWING_BYTES = 150_000_000
+DRAWING_BYTES = 230_000_000
 """What matplotlib holds for the largest figure, the gallery, beside the one image that is read."""
 
 

@@ -9,7 +9,7 @@ from stxmdist.runner.unit import Refusal, Unit
 from stxmdist.stages import STAGES
 from stxmdist.stages.survey import survey_of
 
-WORKER_BYTES = 450_000_000
+WORKER_BYTES = 580_000_000
 """Resident memory of a worker that has loaded every stage and worked on a few units: code, compiled kernels, and what
 allocators keep (measured)."""
 

@@ -99,7 +99,7 @@ def plan(survey: Survey, options: Options) -> Plan:
                     "conditions": conditions_of(survey, scan_id),
                     "modality": scan.modality,
                 },
-                estimate=Estimate(bytes_of(arrays), peak_bytes=pixels * 160, core_seconds=0.5 + pixels * 1e-5),
+                estimate=Estimate(bytes_of(arrays), peak_bytes=pixels * 300, core_seconds=0.5 + pixels * 1e-5),
             )
         )
     return Plan(tuple(units))
