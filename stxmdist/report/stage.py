@@ -11,6 +11,7 @@ from stxmdist.campaign.scan import COLUMNS, Scan
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
 from stxmdist.stages import CAMPAIGN, STAGES
+from stxmdist.stages.grid import grid_of
 from stxmdist.stages.infer import exclusions
 from stxmdist.stages.spectral_model import references_of
 from stxmdist.stages.survey import Survey
@@ -60,7 +61,8 @@ def plan(survey: Survey, options: Options) -> Plan:
     from stxmdist.stages.execute import software_versions
 
     index = _about(survey) | {"software": software_versions()}
-    pixels = max((_pixels(survey, scan_id) for scan_id in survey.scans), default=0)
+    grids = [grid_of(survey, scan_id) for scan_id in survey.scans]
+    pixels = max((grid.ny * grid.nx for grid in grids), default=0)
     n = len(survey.scans)
     unit = survey.unit(
         NAME,
@@ -70,17 +72,6 @@ def plan(survey: Survey, options: Options) -> Plan:
         estimate=Estimate(5_000_000, peak_bytes=DRAWING_BYTES + pixels * 24, core_seconds=8.0 + 0.8 * min(n, 100)),
     )
     return Plan((unit,))
-
-
-def _pixels(survey: Survey, scan_id: str) -> int:
-    """About the pixels of the largest image of a scan."""
-    recording = survey.recordings[scan_id]
-    if survey.scans[scan_id].modality == "stxm":
-        stxm = survey.stxm(scan_id)
-        return len(stxm.y_um) * len(stxm.x_um)
-    # A diffraction frame's window moves by a fraction of itself: positions times a quarter of its pixels is generous.
-    rows, columns = survey.ptychography(scan_id).frame_shape
-    return int(rows * columns * (4 + recording.positions_um.shape[1] / 4))  # type: ignore[union-attr]
 
 
 def _about(survey: Survey) -> dict[str, Any]:

@@ -9,9 +9,20 @@ from stxmdist.runner.unit import Refusal, Unit
 from stxmdist.stages import STAGES
 from stxmdist.stages.survey import survey_of
 
-WORKER_BYTES = 580_000_000
-"""Resident memory of a worker that has loaded every stage and worked on a few units: code, compiled kernels, and what
-allocators keep (measured)."""
+WORKER_BYTES = {
+    "ingest": 300_000_000,
+    "reconstruct": 500_000_000,
+    "stitch": 520_000_000,
+    "absorbance": 540_000_000,
+    "align": 560_000_000,
+    "fit": 680_000_000,
+    "segment": 700_000_000,
+    "register": 700_000_000,
+    "infer": 700_000_000,
+    "report": 660_000_000,
+}
+"""Resident memory, without a unit's arrays, of a worker that has come so far through the stages: code, compiled kernels
+and the compiler that made them (measured on workers that compiled everything)."""
 
 PACKED = {
     "counts": 0.35,
@@ -153,7 +164,7 @@ def _sum(name: str, units: tuple[Unit, ...]) -> StageForecast:
         units=len(units),
         bytes_out=sum(unit.estimate.bytes_out for unit in units),
         stored_bytes=round(sum(_stored(unit) for unit in units)),
-        peak_worker_bytes=WORKER_BYTES + max((unit.estimate.peak_bytes for unit in units), default=0),
+        peak_worker_bytes=WORKER_BYTES[name] + max((unit.estimate.peak_bytes for unit in units), default=0),
         core_seconds=sum(unit.estimate.core_seconds for unit in units),
     )
 
