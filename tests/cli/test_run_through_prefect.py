@@ -16,9 +16,6 @@ import pytest
 
 from tests.flows.campaigns import alive, command, environment, family, simulate_tiny, slowed, units_done
 
-# Real servers, for minutes on a busy machine.
-pytestmark = pytest.mark.slow
-
 NOTHING_TO_DO_SECONDS = 20.0
 """The contract of a second run."""
 END_SECONDS = 15.0
@@ -82,6 +79,7 @@ def _to_the_group(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "status"),
     [
