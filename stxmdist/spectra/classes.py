@@ -33,18 +33,6 @@ class ClassOptions:
     """Reduced chi-square above which the end-members do not explain the pixel; higher where few energies scatter far"""
 
 
-@dataclass(frozen=True)
-class EdgeOptions:
-    """How near to a particle's boundary a pixel is at its edge."""
-
-    edge_sigmas: float = 2.0
-    """Pixels nearer to a particle's boundary than so many standard deviations of the PSF hold light of both sides"""
-    psf_sigma_nm: float = 0.0
-    """Standard deviation of the point spread function; 0: no edge class"""
-    boundary_level: float = 0.5
-    """The boundary lies where the optical density falls to this share of the nearby maximum"""
-
-
 def classify(
     od_jump: NDArray[np.floating],
     *,
@@ -57,22 +45,20 @@ def classify(
     missing: Mask | None = None,
     outside: Mask | None = None,
     saturated: Mask | None = None,
-    pixel_nm: float = 1.0,
     options: ClassOptions | None = None,
-    edges: EdgeOptions | None = None,
 ) -> NDArray[np.uint8]:
     """Class of every pixel (Y, X) uint8, ``stxmdist.arrays.MaskClass``; what was not measured takes precedence over
     what is poor.
 
-    ``od_jump`` comes from the function of that name; ``thickness_nm`` is the total (None where thickness counts
-    reference samples); ``od_max`` the largest fitted optical density; ``least_counts`` effective counts there;
+    ``od_jump`` and ``od_max`` come from ``od_range``; ``thickness_nm`` is the total (None where thickness counts
+    reference samples); ``least_counts`` are the effective counts where ``od_max`` is;
     ``degrees_of_freedom`` those of ``chi2_reduced``, 0 where not known. A pixel whose fit failed, without being missing
     or outside, has too little light: low_count.
 
-    Without a PSF every pixel is judged by itself, so that blocks of an image give what the whole would; with one,
-    neighbours decide what is edge and the whole image is wanted.
+    Every pixel is judged by itself, so that blocks of an image give what the whole would: what is edge, neighbours
+    decide, and ``edge_zone`` tells from the whole image.
     """
-    options, edges = options or ClassOptions(), edges or EdgeOptions()
+    options = options or ClassOptions()
     known = np.isfinite(od_jump)
     result = np.full(od_jump.shape, MaskClass.valid, dtype=np.uint8)
 
@@ -88,10 +74,6 @@ def classify(
         thin = od_jump < options.least_od_jump
         if thickness_nm is not None:
             thin = thin | (thickness_nm < options.least_thickness_nm)
-        if edges.psf_sigma_nm > 0.0:
-            area = particle_area(od_jump, pixel_nm, options, edges)
-            mark(edge_zone(area, pixel_nm, edges), MaskClass.edge)
-            thin = thin | ~area
         mark(None if od_max is None else od_max > options.most_od, MaskClass.thick)
         mark(thin & known, MaskClass.background)
     mark(~known, MaskClass.low_count)
@@ -107,49 +89,26 @@ def _limit(options: ClassOptions, degrees_of_freedom: int) -> float:
     return max(options.most_chi2, float(chi2.isf(BY_CHANCE, degrees_of_freedom)) / degrees_of_freedom)
 
 
-def od_jump(thickness: NDArray[np.floating], mu: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Step of optical density (...) across the edge from thicknesses (COMPONENT, ...) and absorption (COMPONENT,
-    ENERGY).
+def od_range(
+    design: NDArray[np.floating], thickness: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating], int]:
+    """Fitted optical density (Y, X) at the energy at which the end-members together absorb most, its step above where
+    they absorb least, and the index of that energy.
 
-    Linear in the thicknesses, hence unclipped: noise scatters about zero where nothing is.
+    From absorption ``design`` (ENERGY, COMPONENT) and ``thickness`` (COMPONENT, Y, X). Linear in the thicknesses, hence
+    unclipped: noise scatters about zero where nothing is.
     """
-    step = np.asarray(mu).max(axis=1) - np.asarray(mu).min(axis=1)
-    return np.asarray(np.tensordot(step.astype(thickness.dtype), thickness, axes=1))
+    together = design.sum(axis=1)
+    steepest = int(np.argmax(together))
+    strongest = np.tensordot(design[steepest], thickness, axes=1)
+    weakest = np.tensordot(design[int(np.argmin(together))], thickness, axes=1)
+    return np.asarray(strongest), np.asarray(strongest - weakest), steepest
 
 
-def particle_area(
-    od_jump: NDArray[np.floating],
-    pixel_nm: float,
-    options: ClassOptions | None = None,
-    edges: EdgeOptions | None = None,
-) -> Mask:
-    """Where particles are, (Y, X): optical density above the background and above half of what is highest nearby.
-
-    Half of the height marks the boundary whatever the thickness, where a threshold near zero would put it a PSF too far
-    out. Noise is smoothed over a pixel first, and specks of fewer than five pixels are no particles.
-    """
-    options, edges = options or ClassOptions(), edges or EdgeOptions()
-    known = np.isfinite(od_jump)
-    weight = ndimage.gaussian_filter(known.astype(np.float32), 1.0)
-    total = ndimage.gaussian_filter(np.where(known, od_jump, 0.0).astype(np.float32), 1.0)
-    smooth = np.where(weight > 0.05, total / np.maximum(weight, 0.05), 0.0)
-    # Empty places scatter about zero: what lies below tells how far above it noise alone reaches.
-    below = smooth[known & (smooth < 0.0)]
-    noise = float(np.sqrt(np.mean(below**2))) if below.size > 0.01 * smooth.size else 0.0
-    reach = max(1, round(3.0 * edges.psf_sigma_nm / pixel_nm))
-    nearby = ndimage.gaussian_filter(ndimage.maximum_filter(smooth, size=2 * reach + 1), 0.5 * reach)
-    level = edges.boundary_level if edges.psf_sigma_nm > 0.0 else 0.0
-    area = (smooth > max(options.least_od_jump, 4.0 * noise)) & (smooth > level * nearby)
-    label, n = ndimage.label(area)
-    if n:
-        area &= np.bincount(label.ravel())[label] >= 5
-    return np.asarray(area, dtype=np.bool_)
-
-
-def edge_zone(area: Mask, pixel_nm: float, edges: EdgeOptions) -> Mask:
-    """Pixels (Y, X) of the particle area that lie within ``edge_sigmas`` of the PSF of its boundary."""
-    if edges.psf_sigma_nm <= 0.0 or not area.any() or area.all():
+def edge_zone(area: Mask, pixel_nm: float, reach_nm: float) -> Mask:
+    """Pixels (Y, X) of the particle area within ``reach_nm`` of its boundary: they hold light of both sides."""
+    if reach_nm <= 0.0 or not area.any() or area.all():
         return np.zeros(area.shape, dtype=np.bool_)
     # Distances run between pixel centres; the boundary lies half a pixel before the first one outside.
     depth_nm = (ndimage.distance_transform_edt(area) - 0.5) * pixel_nm
-    return np.asarray(area & (depth_nm < edges.edge_sigmas * edges.psf_sigma_nm), dtype=np.bool_)
+    return np.asarray(area & (depth_nm < reach_nm), dtype=np.bool_)

@@ -11,7 +11,7 @@ from storage.layout import ArrayPlan
 from stxmdist.arrays import MaskClass
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
-from stxmdist.spectra.classes import ClassOptions, classify
+from stxmdist.spectra.classes import ClassOptions, classify, od_range
 from stxmdist.spectra.fit import FITTERS, Fit, FitOptions, mean_residual, r_factor, state_of_charge
 from stxmdist.stages.grid import Grid, grid_of
 from stxmdist.stages.spectral_model import (
@@ -211,15 +211,12 @@ def _classes(
     unit: Unit, model: SpectralModel, thickness: Maps, soc_se: Maps, level: Maps, fitted: Fit, rows: slice
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Classes (Y, X) of a block; edges come later, with the outlines of the particles."""
-    design = model.design[:, :2]
-    steepest = int(np.argmax(design.sum(axis=1)))
-    flattest = int(np.argmin(design.sum(axis=1)))
-    strongest = np.tensordot(design[steepest], thickness, axes=1)
+    strongest, jump, steepest = od_range(model.design[:, :2], thickness)
     # All that absorbs, not the cathode alone, decides how much light is left.
     od_max = strongest - np.log(level)
     aligned = unit.source("align").read("aligned_class", (rows, slice(None)))
     return classify(
-        strongest - np.tensordot(design[flattest], thickness, axes=1),
+        jump,
         thickness_nm=thickness.sum(axis=0) if model.end_members.thickness_unit == "nm" else None,
         soc_se=soc_se,
         od_max=od_max,

@@ -17,7 +17,7 @@ from stxmdist.particles.segment import SegmentOptions, segment
 from stxmdist.particles.table import particle_table
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
-from stxmdist.spectra.classes import ClassOptions, EdgeOptions, edge_zone
+from stxmdist.spectra.classes import ClassOptions, edge_zone
 from stxmdist.spectra.systematics import soc_sensitivity, systematic_soc_error
 from stxmdist.stages.align import measures_of
 from stxmdist.stages.conditions import conditions_of
@@ -126,7 +126,7 @@ def work(unit: Unit) -> Outcome:
     nominal = nominal_nm(model, ClassOptions(**unit.index["fit"]["classes"]))
     thickness_nm = thickness * np.float32(nominal)
     labels = segment(np.where(known, thickness_nm.sum(axis=0), np.nan), known, pixel_nm, options.segment)
-    at_edge = edge_zone(labels > 0, pixel_nm, EdgeOptions(options.edge_sigmas, psf_nm))
+    at_edge = edge_zone(labels > 0, pixel_nm, options.edge_sigmas * psf_nm)
     classes = np.where(at_edge & (classes == MaskClass.valid), np.uint8(MaskClass.edge), classes)
     systematic = _systematic(unit, labels, thickness, model)
     reach = reach_of(labels, psf_nm / pixel_nm)

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from stxmdist.arrays import MaskClass
-from stxmdist.spectra.classes import BY_CHANCE, EdgeOptions, classify, edge_zone, od_jump, particle_area
+from stxmdist.spectra.classes import BY_CHANCE, classify, edge_zone, od_range
 from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix, state_of_charge
 from stxmdist.spectra.references import EndMembers
 
@@ -60,7 +60,7 @@ def test_few_energies_make_no_poor_fits_of_noise() -> None:
         assert (classify(np.ones((1, 1)), chi2_reduced=np.full((1, 1), 30.0), degrees_of_freedom=freedom) != 0).all()
 
 
-def test_without_a_psf_blocks_give_what_the_whole_would() -> None:
+def test_blocks_give_what_the_whole_would() -> None:
     rng = np.random.default_rng(2)
     jump, se, chi2 = rng.normal(0.2, 0.2, (31, 17)), rng.gamma(1.0, 0.3, (31, 17)), rng.gamma(2.0, 1.0, (31, 17))
     whole = classify(jump, soc_se=se, chi2_reduced=chi2)
@@ -76,18 +76,23 @@ def test_references_of_unknown_thickness_are_judged_by_their_jump() -> None:
     assert np.all(classify(jump, thickness_nm=np.full((20, 20), 0.4))[7:13, 7:13] == MaskClass.background)
 
 
-def test_noise_makes_no_particles_and_no_edges_inside_them() -> None:
-    rng = np.random.default_rng(1)
-    truth = np.zeros((80, 80))
-    truth[20:60, 20:60] = 0.8
-    jump = truth + rng.normal(0.0, 0.1, truth.shape)
-    edges = EdgeOptions(psf_sigma_nm=30.0)
-    area = particle_area(jump, PIXEL_NM, edges=edges)
-    assert area[22:58, 22:58].all()
-    assert not area[~ndimage.binary_dilation(truth > 0, iterations=2)].any()
-    zone = edge_zone(area, PIXEL_NM, edges)
-    assert not zone[26:54, 26:54].any()
-    assert edge_zone(area, PIXEL_NM, EdgeOptions()).sum() == 0
+def test_the_edge_reaches_as_far_as_it_is_told() -> None:
+    area = np.zeros((40, 50), bool)
+    area[10:30, 5:45] = True
+    # The centres of the three outermost lie 0.5, 1.5 and 2.5 pixels inside the boundary.
+    zone = edge_zone(area, PIXEL_NM, 2.4 * PIXEL_NM)
+    np.testing.assert_array_equal(zone, area & ~ndimage.binary_erosion(area, iterations=2))
+    assert edge_zone(area, PIXEL_NM, 0.0).sum() == 0
+    assert edge_zone(np.ones((5, 5), bool), PIXEL_NM, 100.0).sum() == 0
+
+
+def test_the_range_of_optical_density_is_that_of_both_end_members() -> None:
+    design = np.array([[0.1, 0.2], [0.9, 0.3], [0.4, 1.1], [0.2, 0.2]])
+    thickness = np.array([[[1.0, 0.0, -0.1]], [[0.0, 2.0, 0.1]]])
+    strongest, jump, steepest = od_range(design, thickness)
+    assert steepest == 2
+    np.testing.assert_allclose(strongest, [[0.4, 2.2, 0.07]])
+    np.testing.assert_allclose(jump, [[0.3, 1.8, 0.06]])
 
 
 @pytest.mark.parametrize("soc", [0.0, 1.0])
@@ -106,15 +111,12 @@ def test_a_homogeneous_particle_has_no_core_and_shell_left(lfp: EndMembers, soc:
     transmission = np.stack(planes).astype(np.float32)
     fit = FITTERS["poisson"](transmission.reshape(5, -1), np.full(5, 1e4), design, FitOptions(bias_removed=False))
     found = state_of_charge(fit.coefficients, fit.covariance)[0].reshape(60, 80)
-    result = classify(
-        od_jump(fit.coefficients, design.T).reshape(60, 80),
-        thickness_nm=fit.coefficients.sum(axis=0).reshape(60, 80),
-        pixel_nm=PIXEL_NM,
-        edges=EdgeOptions(psf_sigma_nm=psf_nm),
-    )
+    total = fit.coefficients.sum(axis=0).reshape(60, 80)
+    area = total > 0.5 * thickness_nm
+    edge = edge_zone(area, PIXEL_NM, 2.0 * psf_nm)
     bias = found - soc
-    used = result == MaskClass.valid
+    used = area & ~edge
     assert np.abs(bias[used]).max() < SHELL_BIAS
     # A third of the particle must survive, and what was set aside must have deserved it.
     assert used.sum() > 0.3 * inside.sum() / fine**2
-    assert np.abs(bias[result == MaskClass.edge]).max() > 3.0 * SHELL_BIAS
+    assert np.abs(bias[edge]).max() > 3.0 * SHELL_BIAS
