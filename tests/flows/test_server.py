@@ -25,6 +25,9 @@ from tests.flows.campaigns import (
     units_done,
 )
 
+# A real server with all its deployments, for minutes on a busy machine.
+pytestmark = pytest.mark.slow
+
 WATCH_SECONDS = 6.0
 START_SECONDS = 120.0
 """A first start makes the database; on a busy machine that takes its time."""
@@ -196,7 +199,6 @@ def test_everything_listens_on_loopback_only_and_nothing_is_tracked(served: Serv
         assert settings["PREFECT_SERVER_ANALYTICS_ENABLED"].lower() == "false"
 
 
-@pytest.mark.slow
 def test_cancelling_stops_the_work_on_dask(served: Served) -> None:
     slow, units = slowed(served.campaign)
     store = slow.parent / "slow"
@@ -230,7 +232,6 @@ def test_the_terminal_hears_what_it_wants_to_know_and_no_more(served: Served) ->
     ]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_sigterm_ends_it_with_everything_that_it_started_a_running_flow_too(served: Served) -> None:
     slow, _ = slowed(served.campaign)
     run = served.start(path=str(slow), stages=["ingest", "reconstruct"])
