@@ -4,19 +4,6 @@ from pathlib import Path
 
 import pytest
 
-LONGEST = ("stages", "flows", "cli")
-"""Folders whose files take longest: begun first, so that no core waits for the other's last one."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-
-    def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(here).parts[0]
-        return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
-
-    items.sort(key=rank)
-
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
