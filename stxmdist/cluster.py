@@ -83,9 +83,9 @@ def _local_cluster(spec: ClusterSpec) -> Any:
         os.environ["PYTHONWARNINGS"] = ",".join([*filters, _ABOUT_SEMAPHORES])
 
     # One thread for each worker process: units hold the interpreter's lock in between, and memory limits are per
-    # process. The libraries' own threads would compete with the workers. Fresh pages cost a quarter of the time where
-    # every array asks the kernel for its own: workers keep what arrays free until a unit ends. All of it lies in one
-    # arena, because only of that one `perform` can give everything back.
+    # process. The libraries' own threads would compete with the workers. Fresh pages cost an eighth of the demo's time
+    # where every array asks the kernel for its own: workers keep what arrays free until a unit ends. All of it lies in
+    # one arena, because only of that one `perform` can give everything back.
     dask.config.set(
         {
             "distributed.nanny.pre-spawn-environ": {

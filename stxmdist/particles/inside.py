@@ -200,8 +200,7 @@ def core_shell_index(here: Pixels, options: ChemistryOptions) -> float:
     shell, core = usable & (relative < 0.25), usable & (relative > 0.75)
     if not shell.any() or not core.any():
         return float("nan")
-    outer, inner = (here.charged[part].sum() / here.total[part].sum() for part in (shell, core))
-    return float(outer - inner)
+    return here.mean_soc(shell) - here.mean_soc(core)
 
 
 def overlapping(here: Pixels, options: ChemistryOptions) -> bool:
