@@ -19,10 +19,14 @@ TABLE = Table(
         "sdf": "stxmdist.readers.sdf",
         "nxstxm": "stxmdist.readers.nxstxm",
         "cxi": "stxmdist.readers.cxi",
+        "pystxmcontrol": "stxmdist.readers.pystxmcontrol",
+        "ptyd": "stxmdist.readers.ptyd",
     },
 )
 
-KNOWN_FORMATS = "an SDF header (.hdr with its .xim), NXstxm or pystxmcontrol HDF5, or CXI ptychography"
+KNOWN_FORMATS = (
+    "an SDF header (.hdr with its .xim), NXstxm or pystxmcontrol HDF5, or ptychography as CXI, NXcxi_ptycho or .ptyd"
+)
 
 
 def detect(path: Path | str) -> str:

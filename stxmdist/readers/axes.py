@@ -10,6 +10,10 @@ from stxmdist.readers.recording import Floats
 
 UM_PER_UNIT = {
     "m": 1e6,
+    "meter": 1e6,
+    "meters": 1e6,
+    "metre": 1e6,
+    "metres": 1e6,
     "cm": 1e4,
     "mm": 1e3,
     "um": 1.0,
@@ -18,6 +22,7 @@ UM_PER_UNIT = {
     "micrometer": 1.0,
     "micrometre": 1.0,
     "nm": 1e-3,
+    "angstrom": 1e-4,
     "pm": 1e-6,
 }
 EV_PER_UNIT = {"ev": 1.0, "kev": 1e3}

@@ -1,10 +1,11 @@
-"""CXI: far-field ptychography in HDF5, in SI units (ALS, cdtools, ptypy, NXcxi_ptycho).
+"""CXI: far-field ptychography in HDF5, in SI units (ALS, cdtools, ptypy), and its NeXus form NXcxi_ptycho (Diamond).
 
 One entry is one photon energy; ``entry_1`` to ``entry_N`` are one scan at several energies. Arrays are found under
-``entry_1/data_1`` or ``entry_1/instrument_1/detector_1`` and ``entry_1/sample_1/geometry_1``.
+``entry_1/data_1`` or ``entry_1/instrument_1/detector_1`` and ``entry_1/sample_1/geometry_1``. In NXcxi_ptycho the
+frames of a raster may keep its rows and columns, the photon energy is that of the beam, and positions may be
+transformations of the sample.
 """
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,17 +16,24 @@ from numpy.typing import NDArray
 
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
-from stxmdist.readers.cxi_entry import Exposure, entry_names, exposure, reconstruction_facts
+from stxmdist.readers.centring import centred
+from stxmdist.readers.cxi_entry import (
+    FRAMES,
+    Exposure,
+    entry_names,
+    exposure,
+    frames_of,
+    is_nexus,
+    reconstruction_facts,
+)
 from stxmdist.readers.description import described, ptychography_facts
+from stxmdist.readers.geometry import refuse_near_field
 from stxmdist.readers.hdf5 import Tree
-from stxmdist.readers.recording import Description, Floats, PtychographyRecording
-from stxmdist.units import wavelength_nm
+from stxmdist.readers.orientation import Orientation
+from stxmdist.readers.recording import Description, PtychographyRecording
 
 # Entries of one scan are taken with one detector at one place; files round to single precision.
 SAME = 1e-4
-# A frame samples an illumination of at most half its window lambda z / p; ptychography needs every point of the
-# sample to be lit several times. If the frames cannot even cover the scanned area once, they are no far-field data.
-LEAST_COVERAGE = 1.0
 SIGNATURE_GROUPS = (
     "data_1/data",
     "instrument_1/detector_1",
@@ -42,11 +50,15 @@ def detects(path: Path, head: bytes) -> bool:
     with hdf5.opened(path) as tree:
         if tree.text("entry_1/definition").upper() == "NXSTXM":
             return False
-        return tree.get("cxi_version") is not None or any(
-            # Names are looked up without following links: a refused link is for `open` to report.
-            _there(tree, f"{entry}/{part}")
-            for entry in entry_names(tree)
-            for part in SIGNATURE_GROUPS
+        return (
+            tree.get("cxi_version") is not None
+            or any(
+                # Names are looked up without following links: a refused link is for `open` to report.
+                _there(tree, f"{entry}/{part}")
+                for entry in entry_names(tree)
+                for part in SIGNATURE_GROUPS
+            )
+            or any(is_nexus(tree, entry) for entry in entry_names(tree) if entry in tree.own_names(tree.root))
         )
 
 
@@ -95,12 +107,16 @@ class _Frames:
     path: Path
     datasets: tuple[str, ...]
     """One per energy"""
+    centres: tuple[tuple[int, int], ...]
+    """Pixel (row, column) of the zero frequency in the file, one per energy"""
+    orientation: Orientation
 
 
 def _recording(tree: Tree, exposures: list[Exposure], notes: tuple[str, ...]) -> PtychographyRecording:
     first = exposures[0]
     way = first.orientation
-    good = np.logical_and.reduce([item.good for item in exposures])
+    good = np.logical_and.reduce([centred(item.good, item.centre) for item in exposures])
+    datasets, centres = (tuple(getattr(item, name) for item in exposures) for name in ("dataset", "centre"))
     lit = [item for item in exposures if item.illumination is not None]
     if lit and len(exposures) > 1:
         notes += (f"the illumination is that of {lit[0].energy_ev:g} eV",)
@@ -117,7 +133,7 @@ def _recording(tree: Tree, exposures: list[Exposure], notes: tuple[str, ...]) ->
         distance_m=first.distance_m,
         detector_pixel_um=pixel_um,
         illumination=None if illumination is None else way.canonical(illumination).astype(np.complex64),
-        read=partial(_read, _Frames(tree.path, tuple(item.dataset for item in exposures)), way),
+        read=partial(_read, _Frames(tree.path, datasets, centres, way)),
         files=tree.files,
         dwell_ms=first.dwell_ms,
         orientation=way.words,
@@ -127,16 +143,17 @@ def _recording(tree: Tree, exposures: list[Exposure], notes: tuple[str, ...]) ->
     )
 
 
-def _read(frames: _Frames, way: Any, energy: int, positions: slice) -> NDArray[Any]:
+def _read(frames: _Frames, energy: int, positions: slice) -> NDArray[Any]:
     """Frames (POSITION, QY, QX) of one energy, rows along +y, columns along +x, in the file's type."""
     with hdf5.opened(frames.path) as tree:
         dataset = tree.dataset(frames.datasets[energy])
-        start, stop, step = positions.indices(dataset.shape[0])
+        start, stop, step = positions.indices(int(np.prod(dataset.shape[:-2])))
         if step < 1:
             raise ValueError(f"positions are read in ascending order, got {positions}")
-        tree.check_size(dataset, (max(0, stop - start), *dataset.shape[1:]))
-        raw = np.asarray(dataset[start:stop:step])
-    canonical: NDArray[Any] = way.canonical(raw.astype(raw.dtype.newbyteorder("="), copy=False))
+        tree.check_size(dataset, (max(0, stop - start), *dataset.shape[-2:]))
+        raw = frames_of(dataset, start, stop)[::step]
+    raw = centred(raw.astype(raw.dtype.newbyteorder("="), copy=False), frames.centres[energy])
+    canonical: NDArray[Any] = frames.orientation.canonical(raw)
     return canonical
 
 
@@ -153,7 +170,7 @@ def _there(tree: Tree, path: str) -> bool:
 
 
 def _frames_there(tree: Tree, name: str) -> bool:
-    return any(_there(tree, f"{name}/{part}") for part in ("data_1/data", "instrument_1/detector_1/data"))
+    return any(_there(tree, f"{name}/{part}") for part in FRAMES)
 
 
 def _refuse_without_frames(tree: Tree) -> None:
@@ -206,42 +223,16 @@ def _not_one_scan(path: Path, item: Exposure, first: Exposure, what: str, here: 
     )
 
 
-def far_field_coverage(positions_um: Floats, window_um: tuple[float, float]) -> float:
-    """How often far-field frames can have lit each point of the scanned area, at most.
-
-    A frame of pixels p at distance z repeats after the window lambda z / p in the sample's plane; it is sampled twice
-    only if the illumination fits into half of it (Rodenburg and Bates 1992; Batey et al. 2014 on what is lost
-    otherwise). With N positions on an area A, each point is then lit N (window / 2)^2 / A times at most. Ptychography
-    needs several; below one, neighbours cannot overlap and the frames can only be near-field or the geometry wrong.
-
-    positions_um is (POSITION, 2), window_um (y, x).
-    """
-    half = [size / 2 for size in window_um]
-    area = float(np.prod(np.ptp(positions_um, axis=0) + half))
-    return len(positions_um) * half[0] * half[1] / area
-
-
 def _refuse_near_field(tree: Tree, item: Exposure) -> None:
-    titled = re.search(r"near[\s_-]*field", item.title, re.IGNORECASE)
-    window = [wavelength_nm(item.energy_ev) * item.distance_m / pixel * 1e3 for pixel in item.pixel_um]
-    window_um = (window[1], window[0]) if item.orientation.transposed else (window[0], window[1])
-    coverage = far_field_coverage(item.positions_um, window_um)
-    if not titled and coverage >= LEAST_COVERAGE:
-        return
-    named = re.search(r"near[\s_-]*field", tree.path.stem, re.IGNORECASE)
-    why = (
-        f"the title {item.title!r}"
-        if titled
-        else f"{len(item.positions_um)} positions that far-field illuminations of at most {window_um[1] / 2:.3g} um "
-        f"would cover {coverage:.2g} times" + (", and the name of the file" if named else "")
-    )
-    raise UnsupportedError(
-        where=f"{tree.path}:{item.name}",
-        problem="near-field ptychography is not processed",
-        got=why,
-        wanted="far-field frames, whose illuminations overlap",
-        mend="If it is far-field data, correct energy, distance, pixel size or translation (all in SI units)",
+    refuse_near_field(
+        tree.path,
+        f"{tree.path}:{item.name}",
+        item.title,
+        energy_ev=item.energy_ev,
+        distance_m=item.distance_m,
+        pixel_um=item.pixel_um[::-1] if item.orientation.transposed else item.pixel_um,
+        positions_um=item.positions_um,
     )
 
 
-__all__ = ["describe", "detects", "far_field_coverage", "open"]
+__all__ = ["describe", "detects", "open"]

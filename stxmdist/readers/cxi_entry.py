@@ -1,4 +1,4 @@
-"""One entry of a CXI file: frames, positions and geometry of one photon energy, checked."""
+"""One entry of a CXI or NXcxi_ptycho file: frames, positions and geometry of one photon energy, checked."""
 
 import re
 from dataclasses import dataclass
@@ -7,24 +7,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stxmdist.errors import InputError, UnsupportedError
-from stxmdist.readers import axes, hdf5
+from stxmdist.errors import InputError
+from stxmdist.readers import cxi_detector, hdf5
+from stxmdist.readers.cxi_positions import beam_positions_um
+from stxmdist.readers.geometry import LEAST_EV, MOST_EV, lacking, photon_energy_ev
 from stxmdist.readers.hdf5 import Tree
-from stxmdist.readers.orientation import DEFAULT, Orientation, orientation_of
+from stxmdist.readers.orientation import Orientation
+from stxmdist.readers.pixels import MOSTLY_BAD, refuse_inverted
 from stxmdist.readers.recording import Floats
-from stxmdist.units import HC_EV_NM, JOULE_PER_EV, ev_from_joule
+from stxmdist.units import HC_EV_NM, ev_from_joule
 
-HAS_SIGNAL = 0x1000
-"""The one bit of a CXI mask that does not mean bad."""
-# No photon of a microscope has this energy in joule (6 TeV): it was written in eV or keV.
-MOST_JOULE = 1e-6
-# In metres: no scan of an X-ray microscope is wider, no detector pixel larger.
-MOST_TRANSLATION_M = 0.02
-MOST_PIXEL_M = 2e-3
-MOST_DISTANCE_M = 200.0
+NEXUS = ("nxcxi_ptycho", "nxptycho")
+"""Definitions of NeXus for ptychography, in lower case: the contributed one, and the name in its drafts."""
+FRAMES = (
+    "instrument_1/detector_1/data",
+    "data_1/data",
+    "instrument/detector/data",
+    "data/data",
+)
+DETECTORS = ("instrument_1/detector_1", "detector_1", "instrument/detector")
+BEAMS = ("instrument_1/beam_1", "beam_1", "instrument/beam")
+BEAM_ENERGIES = ("incident_beam_energy", "incident_energy", "energy")
+SOURCE = "instrument_1/source_1"
 # Files round wavelengths to three or four digits.
 WAVELENGTH_TOLERANCE = 0.01
-PIXEL_TOLERANCE = 0.01
+# Of an energy written once for each frame.
+SAME_ENERGY = 1e-4
+# A mask is held against so many frames.
+FRAMES_LOOKED_AT = 16
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class Exposure:
 
     name: str
     dataset: str
+    scan: tuple[int, ...]
+    """Shape of the frames without rows and columns: (POSITION,), or (rows, columns) of a raster"""
     frame_shape: tuple[int, int]
     dtype: np.dtype[Any]
     energy_ev: float
@@ -43,6 +55,8 @@ class Exposure:
     pixel_um: tuple[float, float]
     """Along the file's (rows, columns)"""
     orientation: Orientation
+    centre: tuple[int, int]
+    """Pixel (row, column) of the zero frequency"""
     illumination: NDArray[np.complex64] | None
     """(MODE, rows, columns)"""
     dwell_ms: float
@@ -52,9 +66,20 @@ class Exposure:
 
 
 def entry_names(tree: Tree) -> tuple[str, ...]:
-    """Names of the entries, by their number."""
-    names = [name for name in tree.names(tree.root) if re.fullmatch(r"entry_\d+", name)]
-    return tuple(sorted(names, key=lambda name: int(name.removeprefix("entry_"))))
+    """Names of the entries, by their number: entry_1, entry_2 ..., and others that say NXcxi_ptycho."""
+    own = tree.own_names(tree.root)
+    names = [
+        name
+        for name in tree.names(tree.root)
+        if re.fullmatch(r"entry_\d+", name)
+        or (re.fullmatch(r"entry\d*", name) and name in own and is_nexus(tree, name))
+    ]
+    return tuple(sorted(names, key=lambda name: int(re.sub(r"\D", "", name) or 0)))
+
+
+def is_nexus(tree: Tree, name: str) -> bool:
+    """Whether an entry says that it is NXcxi_ptycho, or one of its drafts."""
+    return tree.text(f"{name}/definition").lower() in NEXUS
 
 
 def exposure(tree: Tree, name: str) -> Exposure:
@@ -63,51 +88,73 @@ def exposure(tree: Tree, name: str) -> Exposure:
     Raises
     ------
     InputError
-        for what is missing, contradicts itself or cannot be in SI units, with its path in the file.
+        for what is missing, contradicts itself or cannot be in its units, with its path in the file.
     """
     entry = tree.group(name)
     where = f"{tree.path}:{name}"
-    frames = _first(tree.dataset(part, entry) for part in ("instrument_1/detector_1/data", "data_1/data"))
-    if frames is None:
-        raise _lacking(where, "diffraction frames", "data_1/data or instrument_1/detector_1/data")
-    if frames.ndim != 3 or frames.dtype.kind not in "iuf" or 0 in frames.shape:
+    place = _first(place for place in FRAMES if tree.dataset(place, entry) is not None)
+    if place is None:
+        raise lacking(where, "diffraction frames", "data_1/data or instrument_1/detector_1/data")
+    frames = tree.dataset(place, entry)
+    if frames.ndim not in (3, 4) or frames.dtype.kind not in "iuf" or 0 in frames.shape:
         raise InputError(
             where=f"{where}: {frames.name}",
             problem="the frames are not a list of images",
             got=f"shape {frames.shape}, type {frames.dtype}",
-            wanted="(POSITION, rows, columns) of numbers",
-            mend="Write the frames of a raster one after the other, with one translation each",
+            wanted="(POSITION, rows, columns) of numbers, or (scan rows, scan columns, rows, columns) of a raster",
+            mend="Write the frames one after the other, with one translation each",
         )
-    detector = _first(tree.group(part, entry) for part in ("instrument_1/detector_1", "detector_1"))
-    shape = (int(frames.shape[1]), int(frames.shape[2]))
-    energy_ev, energy_lacks = _energy(tree, entry, where)
-    pixel_um, orientation, geometry_lacks = _detector(tree, detector, where)
-    good, mask_lacks, mask_notes = _good(tree, detector, shape, where)
-    illumination, illumination_notes = _illumination(tree, entry, shape)
-    notes = mask_notes + illumination_notes
+    detector = _first(tree.group(part, entry) for part in DETECTORS)
+    shape = (int(frames.shape[-2]), int(frames.shape[-1]))
+    scan = tuple(int(length) for length in frames.shape[:-2])
+    energy_ev, energy_lacks = _energy(tree, entry, where, is_nexus(tree, name))
+    pixel_um, orientation, geometry_lacks = cxi_detector.pixel_and_orientation(tree, detector, where)
+    good, mask_lacks, mask_notes = cxi_detector.good_pixels(tree, detector, shape, where)
+    if np.count_nonzero(~good) > MOSTLY_BAD * good.size:
+        chosen = np.unique(np.linspace(0, np.prod(scan) - 1, FRAMES_LOOKED_AT).astype(int))
+        seen = np.concatenate([frames_of(frames, int(at), int(at) + 1) for at in chosen])
+        refuse_inverted(good, seen, f"{where}/instrument_1/detector_1/mask", cxi_detector.POLARITY)
+    illumination, illumination_notes = cxi_detector.illumination(tree, entry, shape)
+    notes = mask_notes + illumination_notes + cxi_detector.not_applied(tree, detector)
+    middle = (shape[0] // 2, shape[1] // 2)
+    centre = cxi_detector.centre(tree, detector, shape, pixel_um, where) if is_nexus(tree, name) else None
+    if centre not in (None, middle):
+        notes += (f"the frames' centre is pixel {centre}: brought to the middle, {middle}",)
+    if len(scan) == 2:
+        notes += (f"a raster of {scan[0]} x {scan[1]} frames, read row by row",)
     if frames.dtype.kind == "f":
         notes += (f"frames are {frames.dtype}, not whole counts",)
-    if detector is not None and tree.get("data_dark", detector) is not None:
-        notes += ("dark frames are in the file and are not subtracted",)
     if hdf5.written(frames) is not None:
         notes += ("some frames were never written (aborted scan): they read as zero",)
     return Exposure(
         name=name,
-        dataset=str(frames.name) if frames.file.filename == str(tree.path) else _path_of(tree, entry, name),
+        dataset=f"/{name}/{place}",
+        scan=scan,
         frame_shape=shape,
         dtype=frames.dtype.newbyteorder("="),
         energy_ev=energy_ev,
-        positions_um=_positions(tree, entry, int(frames.shape[0]), where),
+        positions_um=beam_positions_um(tree, entry, scan, where),
         good=good,
-        distance_m=_distance(tree, detector, where),
+        distance_m=cxi_detector.distance_m(tree, detector, where),
         pixel_um=pixel_um,
         orientation=orientation,
+        centre=centre or middle,
         illumination=illumination,
-        dwell_ms=_dwell(tree, detector, where),
+        dwell_ms=cxi_detector.dwell_ms(tree, detector, where),
         title=tree.text("title", entry),
         lacks=energy_lacks + geometry_lacks + mask_lacks,
         notes=notes,
     )
+
+
+def frames_of(dataset: Any, start: int, stop: int) -> NDArray[Any]:
+    """Frames (POSITION, rows, columns) of a list of frames, or of a raster counted row by row."""
+    if dataset.ndim == 3:
+        return np.asarray(dataset[start:stop])
+    n_columns = dataset.shape[1]
+    rows = range(start // n_columns, -(-stop // n_columns))
+    pieces = [dataset[row, max(0, start - row * n_columns) : stop - row * n_columns] for row in rows]
+    return np.concatenate(pieces) if pieces else np.empty((0, *dataset.shape[2:]), dataset.dtype)
 
 
 def reconstruction_facts(tree: Tree, entry: Any) -> dict[str, Any]:
@@ -118,8 +165,8 @@ def reconstruction_facts(tree: Tree, entry: Any) -> dict[str, Any]:
     """
     image = tree.dataset("image_1/data", entry)
     facts: dict[str, Any] = {"shape": list(image.shape), "type": str(image.dtype)}
-    joule = tree.number("instrument_1/source_1/energy", entry)
-    if joule is not None and 0 < joule < MOST_JOULE:
+    joule = tree.number(f"{SOURCE}/energy", entry)
+    if joule is not None and LEAST_EV <= ev_from_joule(joule) <= MOST_EV:
         facts["energy_ev"] = round(ev_from_joule(joule), 3)
     said = tree.number("process_1/Param/pixnm", entry)
     corner = tree.numbers("instrument_1/detector_1/corner_position", entry)
@@ -131,36 +178,23 @@ def reconstruction_facts(tree: Tree, entry: Any) -> dict[str, Any]:
     return facts
 
 
-def _path_of(tree: Tree, entry: Any, name: str) -> str:
-    """Path through which linked frames are found again: the one in the file itself, not in the linked file."""
-    parts = ("instrument_1/detector_1/data", "data_1/data")
-    return f"/{name}/{_first(part for part in parts if tree.dataset(part, entry) is not None)}"
+def _energy(tree: Tree, entry: Any, where: str, nexus: bool) -> tuple[float, tuple[str, ...]]:
+    """Photon energy in eV from joule, or by its unit, checked against the wavelength; and what is lacking.
 
-
-def _energy(tree: Tree, entry: Any, where: str) -> tuple[float, tuple[str, ...]]:
-    """Photon energy in eV from joule, checked against the wavelength; and what is lacking."""
-    places = ("instrument_1/source_1/energy", "instrument_1/beam_1/energy", "instrument_1/beam_1/incident_beam_energy")
-    place = _first(part for part in places if tree.number(part, entry) is not None)
-    wavelength_m = tree.number("instrument_1/source_1/wavelength", entry)
+    In NXcxi_ptycho the energy of the source is that of the machine: the beam says that of the photons.
+    """
+    beams = [f"{beam}/{energy}" for beam in BEAMS for energy in BEAM_ENERGIES]
+    places = [*beams, f"{SOURCE}/energy"] if nexus else [f"{SOURCE}/energy", *beams]
+    place = _first(place for place in places if _constant(tree, place, entry, where) is not None)
+    wavelength_m = tree.number(f"{SOURCE}/wavelength", entry)
     from_wavelength = HC_EV_NM / (wavelength_m * 1e9) if wavelength_m and wavelength_m > 0 else None
     if place is None:
         if from_wavelength is None:
-            raise _lacking(where, "the photon energy", "instrument_1/source_1/energy in J")
+            raise lacking(where, "the photon energy", f"{SOURCE}/energy in J, or {BEAMS[0]}/incident_beam_energy")
         return from_wavelength, ("photon energy (taken from the wavelength)",)
-    value = tree.number(place, entry) or 0.0
-    unit = hdf5.text_of(hdf5.attribute(tree.get(place, entry), "units") or "").lower()
-    if unit in axes.EV_PER_UNIT:
-        value *= axes.EV_PER_UNIT[unit] * JOULE_PER_EV
-    if not 0 < value < MOST_JOULE:
-        raise InputError(
-            where=f"{where}/{place}",
-            problem="the photon energy is not in joule",
-            got=f"{value:g}" + (", which looks like eV" if value >= 1 else ""),
-            wanted="the energy in J, as CXI is in SI units throughout"
-            + (f" ({value * JOULE_PER_EV:.6g} J)" if value >= 1 else ""),
-            mend="Multiply it by 1.602176634e-19 J/eV in the file, or give it the attribute units = 'eV'",
-        )
-    energy_ev = ev_from_joule(value)
+    value = _constant(tree, place, entry, where) or 0.0
+    unit = hdf5.text_of(hdf5.attribute(tree.get(place, entry), "units") or "J")
+    energy_ev = photon_energy_ev(value, unit, f"{where}/{place}")
     if from_wavelength is not None and abs(from_wavelength / energy_ev - 1) > WAVELENGTH_TOLERANCE:
         raise InputError(
             where=f"{where}/{place}",
@@ -172,182 +206,22 @@ def _energy(tree: Tree, entry: Any, where: str) -> tuple[float, tuple[str, ...]]
     return energy_ev, ()
 
 
-def _positions(tree: Tree, entry: Any, n_frames: int, where: str) -> Floats:
-    """Positions (POSITION, 2) of the beam on the sample in um, (y, x): minus the sample's translation (x, y, z)."""
-    places = ("sample_1/geometry_1/translation", "data_1/translation", "instrument_1/detector_1/translation")
-    place = _first(part for part in places if tree.numbers(part, entry) is not None)
-    if place is None:
-        raise _lacking(where, "the positions", "sample_1/geometry_1/translation (POSITION, 3) in m")
+def _constant(tree: Tree, place: str, entry: Any, where: str) -> float | None:
+    """The one value of a dataset, written once or for each frame; None where there is none."""
     values = tree.numbers(place, entry)
-    translation_m = np.asarray(values, np.float64)
-    if translation_m.ndim != 2 or translation_m.shape[1] not in (2, 3) or not np.isfinite(translation_m).all():
+    if values is None or not values.size:
+        return None
+    values = np.real(values).astype(np.float64).reshape(-1)
+    if np.ptp(values) > SAME_ENERGY * abs(values[0]):
         raise InputError(
             where=f"{where}/{place}",
-            problem="the translations are not positions of the sample",
-            got=f"shape {translation_m.shape}" + ("" if np.isfinite(translation_m).all() else " with NaN or infinity"),
-            wanted="(POSITION, 3) finite numbers in m",
-            mend="Write one (x, y, z) per frame",
+            problem="the entry holds several photon energies",
+            got=f"{values.min():g} to {values.max():g}",
+            wanted="one entry for each photon energy",
+            mend="Write the frames of each energy to an entry of their own",
         )
-    if len(translation_m) != n_frames:
-        raise InputError(
-            where=f"{where}/{place}",
-            problem="positions and frames do not match",
-            got=f"{len(translation_m)} positions and {n_frames} frames",
-            wanted="one position per frame",
-            mend="Bring frames and positions of the same scan together; drop those that have no partner",
-        )
-    span_m = np.ptp(translation_m[:, :2], axis=0).max()
-    if span_m == 0:
-        raise InputError(
-            where=f"{where}/{place}",
-            problem="all positions are equal",
-            got=f"{n_frames} times {translation_m[0, :2].tolist()} m",
-            wanted="positions of a scan",
-            mend="Write the positions that the scan had",
-        )
-    if span_m > MOST_TRANSLATION_M:
-        raise InputError(
-            where=f"{where}/{place}",
-            problem="the translations are not in metres",
-            got=f"a scan {span_m:g} m wide",
-            wanted="translations in m, as CXI is in SI units throughout",
-            mend="Multiply them by 1e-6 if they are in um",
-        )
-    unit = hdf5.text_of(hdf5.attribute(tree.get(place, entry), "units") or "m")
-    factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/{place}")
-    return np.ascontiguousarray(-translation_m[:, [1, 0]] * (factor or 1e6))
-
-
-def _distance(tree: Tree, detector: Any, where: str) -> float:
-    distance_m = tree.number("distance", detector) if detector is not None else None
-    if distance_m is None and detector is not None:
-        corner = tree.numbers("corner_position", detector)
-        distance_m = float(abs(corner.reshape(-1)[2])) if corner is not None and corner.size == 3 else None
-    if distance_m is None:
-        raise _lacking(where, "the distance of the detector", "instrument_1/detector_1/distance in m")
-    if not 0 < distance_m <= MOST_DISTANCE_M:
-        raise InputError(
-            where=f"{where}/instrument_1/detector_1/distance",
-            problem="the distance of the detector cannot be",
-            got=f"{distance_m:g} m",
-            wanted=f"more than 0 and at most {MOST_DISTANCE_M:g} m",
-            mend="Write it in metres",
-        )
-    return distance_m
-
-
-def _detector(tree: Tree, detector: Any, where: str) -> tuple[tuple[float, float], Orientation, tuple[str, ...]]:
-    """Pixel (rows, columns) in um, orientation, and what is lacking.
-
-    y_pixel_size is the pixel's extent along the rows' axis of the image, as in files whose basis is transposed too.
-    """
-    basis = tree.numbers("basis_vectors", detector) if detector is not None else None
-    sizes = [tree.number(name, detector) if detector is not None else None for name in ("y_pixel_size", "x_pixel_size")]
-    lacks: tuple[str, ...] = ()
-    if basis is None:
-        orientation: Orientation | None = DEFAULT
-        lacks = (f"basis_vectors (taken as {DEFAULT.words})",)
-    else:
-        orientation = orientation_of(basis)
-    if orientation is None:
-        raise UnsupportedError(
-            where=f"{where}/instrument_1/detector_1/basis_vectors",
-            problem="the detector's axes do not lie along those of the scan",
-            got=np.array2string(np.asarray(basis), separator=", ").replace("\n", ""),
-            wanted="a (3, 2) matrix whose columns lie along x and y within five degrees",
-            mend="Turn the frames upright and write them again",
-        )
-    if basis is not None:
-        lengths = np.linalg.norm(basis if basis.shape == (3, 2) else basis.T, axis=0)
-        # Unit vectors say the direction alone.
-        if (lengths < MOST_PIXEL_M).all():
-            # With transposed frames of oblong pixels, x_pixel_size may mean either side.
-            certain = sizes[0] == sizes[1] or not orientation.transposed
-            for size, length in zip(sizes, lengths, strict=True):
-                if certain and size is not None and abs(size / length - 1) > PIXEL_TOLERANCE:
-                    raise InputError(
-                        where=f"{where}/instrument_1/detector_1",
-                        problem="pixel size and basis vectors contradict each other",
-                        got=f"{size * 1e6:g} um and {length * 1e6:g} um",
-                        wanted="the same within 1 %",
-                        mend="Correct the wrong one in the file",
-                    )
-            sizes = [float(length) for length in lengths]
-    if sizes[0] is None or sizes[1] is None:
-        raise _lacking(where, "the size of the detector's pixels", "instrument_1/detector_1/x_pixel_size in m")
-    if not all(size is not None and 0 < size <= MOST_PIXEL_M for size in sizes):
-        raise InputError(
-            where=f"{where}/instrument_1/detector_1/x_pixel_size",
-            problem="the size of the detector's pixels cannot be",
-            got=f"{sizes[0]:g} x {sizes[1]:g} m",
-            wanted=f"more than 0 and at most {MOST_PIXEL_M:g} m",
-            mend="Write it in metres",
-        )
-    return (sizes[0] * 1e6, sizes[1] * 1e6), orientation, lacks
-
-
-def _good(
-    tree: Tree, detector: Any, shape: tuple[int, int], where: str
-) -> tuple[NDArray[np.bool_], tuple[str, ...], tuple[str, ...]]:
-    """Good pixels (rows, columns): no bit of the CXI mask is set but that of a signal; what is lacking; notes."""
-    mask = tree.numbers("mask", detector) if detector is not None else None
-    if mask is not None and not np.isfinite(mask).all():
-        raise InputError(
-            where=f"{where}/instrument_1/detector_1/mask",
-            problem="the mask is no bit field",
-            got=f"{mask.dtype} with NaN or infinity",
-            wanted="whole numbers, 0 where a pixel is good",
-            mend="Write the mask again as unsigned integers",
-        )
-    if mask is None:
-        return np.ones(shape, bool), ("mask (all pixels are taken as good)",), ()
-    notes: tuple[str, ...] = ()
-    bad = (mask.astype(np.int64) & ~HAS_SIGNAL) != 0
-    if bad.ndim == 3 and bad.shape[1:] == shape:
-        notes = ("the mask of each frame is joined to one for all",)
-        bad = bad.any(axis=0)
-    if bad.shape != shape or bad.all():
-        raise InputError(
-            where=f"{where}/instrument_1/detector_1/mask",
-            problem="the mask leaves no pixel" if bad.shape == shape else "the mask does not fit the frames",
-            got=f"shape {mask.shape}" + (", every pixel bad" if bad.all() else ""),
-            wanted=f"shape {shape}, 0 where a pixel is good",
-            mend="Correct the mask: 0 is good, any bit is bad",
-        )
-    return ~bad, (), notes
-
-
-def _illumination(
-    tree: Tree, entry: Any, shape: tuple[int, int]
-) -> tuple[NDArray[np.complex64] | None, tuple[str, ...]]:
-    values = tree.numbers("instrument_1/source_1/illumination", entry)
-    if values is None:
-        return None, ()
-    values = values.reshape(-1, *values.shape[-2:]) if values.ndim >= 2 else values
-    if values.shape[1:] != shape or not np.isfinite(values).all() or not np.abs(values).max() > 0:
-        return None, (f"the illumination in the file (shape {values.shape}) does not fit the frames and is not used",)
-    return values.astype(np.complex64), ()
-
-
-def _dwell(tree: Tree, detector: Any, where: str) -> float:
-    for name in ("count_time", "exposure_time"):
-        values = tree.numbers(name, detector) if detector is not None else None
-        if values is not None and values.size and np.isfinite(values).all() and np.median(values) > 0:
-            unit = hdf5.text_of(hdf5.attribute(tree.get(name, detector), "units") or "s")
-            factor = axes.factor_of(unit, axes.MS_PER_UNIT, f"{where}/instrument_1/detector_1/{name}")
-            return float(np.median(values)) * (factor or 1e3)
-    return float("nan")
+    return float(values[0])
 
 
 def _first(items: Any) -> Any:
     return next((item for item in items if item is not None), None)
-
-
-def _lacking(where: str, what: str, wanted: str) -> InputError:
-    return InputError(
-        where=where,
-        problem=f"the file does not say {what}",
-        got="nothing usable there",
-        wanted=wanted,
-        mend="Add it to the file; a reconstruction cannot do without",
-    )

@@ -18,6 +18,7 @@ from stxmdist.readers import axes, hdf5
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.nxstxm_entry import Channel, Entry, entries_of, kind_of
+from stxmdist.readers.pystxmcontrol_scan import camera_of
 from stxmdist.readers.recording import Description, Floats, StxmRecording
 
 # Rows of the ring current per frame that are looked at: it hardly changes within one.
@@ -27,11 +28,14 @@ MOST_COUNTS = 1e30
 
 
 def detects(path: Path, head: bytes) -> bool:
-    """Whether the file is HDF5 with an NXstxm entry, or with a detector channel over sample_x and sample_y."""
+    """Whether the file is HDF5 with an NXstxm entry, or with a detector channel over sample_x and sample_y.
+
+    The camera frames of a ptychography scan have a reader of their own.
+    """
     if not hdf5.has_signature(head):
         return False
     with hdf5.opened(path) as tree:
-        return bool(entries_of(tree))
+        return camera_of(tree) is None and bool(entries_of(tree))
 
 
 def describe(path: Path) -> Description:

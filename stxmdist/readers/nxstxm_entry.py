@@ -54,8 +54,6 @@ class Entry:
     definition: str
     channels: tuple[Channel, ...]
     pystxmcontrol: bool
-    raw_frames: bool
-    """It holds diffraction frames of pystxmcontrol"""
 
 
 def entries_of(tree: Tree) -> tuple[Entry, ...]:
@@ -83,8 +81,8 @@ def kind_of(entry: Entry) -> str:
         return "scan without data"
     channel = entry.channels[0]
     said = channel.scan_type.lower()
-    if entry.raw_frames or "ptychography" in said:
-        return "ptychography scan of pystxmcontrol (raw frames)"
+    if "ptychography" in said:
+        return "ptychography scan of pystxmcontrol (without its camera frames)"
     for word, kind in (
         ("osa", "order-selecting aperture scan"),
         ("detector", "detector scan"),
@@ -134,10 +132,7 @@ def _entry(tree: Tree, name: str, group: Any) -> Entry | None:
     )
     if not defined and not any({"sample_x", "sample_y"} <= set(channel.axes) for channel in channels):
         return None
-    raw_frames = any(
-        re.fullmatch(r"ccd\d+", part) and tree.group(f"{part}/exp", group) is not None for part in tree.own_names(group)
-    )
-    return Entry(name, group, definition or "none", tuple(channels), pystxmcontrol, raw_frames)
+    return Entry(name, group, definition or "none", tuple(channels), pystxmcontrol)
 
 
 def _channel(tree: Tree, entry: Any, name: str) -> Channel | None:

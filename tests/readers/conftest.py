@@ -1,6 +1,8 @@
 """Small files of every format, written by hand so that they do not share mistakes with any writer of the project."""
 
+import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +170,92 @@ def diffraction() -> np.ndarray:
     y, x = np.mgrid[:16, :16] - 8
     disc = 900 * np.exp(-(y**2 + x**2) / 18) + 40 * (y > 2) + 20 * (x > 1) + 3 * y + 5
     return np.random.default_rng(7).poisson(np.maximum(disc, 1), (13, 16, 16)).astype(np.uint16)
+
+
+@pytest.fixture
+def write_pystxmcontrol() -> Callable[..., Path]:
+    def write(
+        path: Path,
+        *,
+        exposures: np.ndarray,
+        darks: np.ndarray | None = None,
+        positions_um: np.ndarray | None = None,
+        measured: bool = True,
+        left_out: tuple[int, ...] = (),
+        **metadata: Any,
+    ) -> Path:
+        """Exposures (POSITION, EXPOSURE, rows, columns) and darks (n, rows, columns) as the camera gives them."""
+        positions_um = scan_positions_um(len(exposures)) if positions_um is None else positions_um
+        said: dict[str, Any] = {
+            "energy": 710.0,
+            "energyIndex": 0,
+            "double_exposure": exposures.shape[1] == 2,
+            "dwell1": 100.0,
+            "dwell2": 10.0 if exposures.shape[1] == 2 else 0,
+            "n_repeats": 1,
+            "translations": (-positions_um).tolist(),
+            "geometry": {"distance": 100.0, "psize": 30},
+        }
+        with h5py.File(path, "w", libver="latest") as file:
+            entry = file.create_group("entry0")
+            entry["definition"] = np.array([b"NXstxm"])
+            entry["start_time"] = b"2025-11-13 16:28:08"
+            entry["title"] = b"proposal"
+            data = entry.create_group("default")
+            data.attrs["NX_class"], data.attrs["signal"] = np.bytes_("NXdata"), "data"
+            data.attrs["axes"] = [np.bytes_(axis) for axis in ("energy", "sample_y", "sample_x")]
+            data["data"] = np.ones((1, 3, 4))
+            data["energy"], data["sample_y"], data["sample_x"] = [710.0], np.arange(3.0), np.arange(4.0)
+            data["stxm_scan_type"] = np.array([b"Ptychography Image"])
+            for column, axis in enumerate(("sample_y", "sample_x")):
+                values = -positions_um[:, column] if measured else np.zeros(len(positions_um))
+                entry[f"instrument/{axis}/data"] = values[None]
+            for number, frame in enumerate(exposures.reshape(-1, *exposures.shape[2:])):
+                if number not in left_out:
+                    entry[f"ccd0/exp/{number}"] = frame
+            entry.require_group("ccd0/dark")
+            for number, frame in enumerate(() if darks is None else darks):
+                entry[f"ccd0/dark/{number}"] = frame
+            said |= metadata
+            file["metadata"] = json.dumps({name: value for name, value in said.items() if value is not None})
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_ptyd() -> Callable[..., Path]:
+    def write(
+        path: Path,
+        *,
+        frames: np.ndarray,
+        positions_um: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        splits: tuple[int, ...] = (5, 9),
+        **meta: Any,
+    ) -> Path:
+        """Frames (POSITION, rows, columns) in pieces that end before ``splits``."""
+        positions_um = scan_positions_um(len(frames)) if positions_um is None else positions_um
+        weights = np.ones(frames.shape, bool) if weights is None else weights
+        said = {
+            "energy": 0.71,
+            "distance": 0.1,
+            "psize": np.full(2, 3e-5),
+            "center": np.array(frames.shape[1:]) // 2,
+            "shape": np.array(frames.shape[1:]),
+            "label": "scan00",
+        }
+        with h5py.File(path, "w") as file:
+            for name, value in (said | meta).items():
+                file[f"meta/{name}"] = np.zeros(1) if value is None else value
+                file[f"meta/{name}"].attrs["type"] = "None" if value is None else "scalar"
+            file.create_group("info")
+            edges = (0, *splits, len(frames))
+            for number, (start, stop) in enumerate(pairwise(edges)):
+                chunk = file.create_group(f"chunks/{number}")
+                chunk["data"] = frames[start:stop]
+                chunk["weights"] = weights[start:stop]
+                chunk["positions"] = positions_um[start:stop] * 1e-6
+        return path
+
+    return write

@@ -34,12 +34,14 @@ def read_all(path: Path) -> list[np.ndarray] | None:
     return None
 
 
-@pytest.fixture(params=["nxstxm", "nxstxm compressed", "cxi", "sdf header"])
+@pytest.fixture(params=["nxstxm", "nxstxm compressed", "cxi", "sdf header", "pystxmcontrol", "ptyd"])
 def path(
     request: pytest.FixtureRequest,
     write_sdf: Write,
     write_nxstxm: Write,
     write_cxi: Write,
+    write_pystxmcontrol: Write,
+    write_ptyd: Write,
     diffraction: np.ndarray,
     tmp_path: Path,
 ) -> Path:
@@ -49,6 +51,10 @@ def path(
         return write_sdf(tmp_path)
     if request.param == "cxi":
         return write_cxi(tmp_path / "scan.cxi", frames=diffraction[:5], energies_ev=(707.0, 710.0))
+    if request.param == "pystxmcontrol":
+        return write_pystxmcontrol(tmp_path / "scan.stxm", exposures=diffraction[:5, None], darks=diffraction[5:7])
+    if request.param == "ptyd":
+        return write_ptyd(tmp_path / "scan.ptyd", frames=diffraction[:5], splits=(3,))
     made = write_nxstxm(tmp_path / "scan.hdf5")
     if "compressed" in request.param:
         with h5py.File(made, "a") as file:

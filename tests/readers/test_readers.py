@@ -22,6 +22,8 @@ def make(
     write_sdf: Callable[..., Path],
     write_nxstxm: Callable[..., Path],
     write_cxi: Callable[..., Path],
+    write_pystxmcontrol: Callable[..., Path],
+    write_ptyd: Callable[..., Path],
     diffraction: np.ndarray,
 ) -> MakeFile:
     def make(name: str, folder: Path) -> Path:
@@ -32,6 +34,10 @@ def make(
             return write_nxstxm(folder / "scan.hdf5")
         if name == "cxi":
             return write_cxi(folder / "scan.cxi", frames=diffraction, energies_ev=(707.0, 710.0))
+        if name == "pystxmcontrol":
+            return write_pystxmcontrol(folder / "scan.stxm", exposures=diffraction[:, None])
+        if name == "ptyd":
+            return write_ptyd(folder / "scan.ptyd", frames=diffraction)
         pytest.fail(f"the reader {name} has no file to be tested with: make one here")
 
     return make

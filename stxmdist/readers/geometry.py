@@ -1,0 +1,175 @@
+"""What every ptychography reader checks: an energy, a distance, pixels and positions that can be, each in its unit."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.errors import InputError, UnsupportedError
+from stxmdist.readers import axes
+from stxmdist.readers.recording import Floats
+from stxmdist.units import JOULE_PER_EV, wavelength_nm
+
+EV_PER_UNIT = axes.EV_PER_UNIT | dict.fromkeys(("j", "joule", "joules"), 1 / JOULE_PER_EV)
+# No microscope works outside; the range is narrow enough that a soft X-ray energy in a wrong unit falls out of it.
+LEAST_EV, MOST_EV = 10.0, 60e3
+# In metres: no detector pixel is larger, no detector farther away.
+MOST_PIXEL_M = 2e-3
+MOST_DISTANCE_M = 200.0
+# No scan of an X-ray microscope is wider, and none is narrower than an atom.
+LEAST_SPAN_UM, MOST_SPAN_UM = 1e-4, 2e4
+# A frame samples an illumination of at most half its window lambda z / p; ptychography needs every point of the
+# sample to be lit several times. If the frames cannot even cover the scanned area once, they are no far-field data.
+LEAST_COVERAGE = 1.0
+
+
+def lacking(where: object, what: str, wanted: str) -> InputError:
+    """The error for what a reconstruction cannot do without."""
+    return InputError(
+        where=where,
+        problem=f"the file does not say {what}",
+        got="nothing usable there",
+        wanted=wanted,
+        mend="Add it to the file; a reconstruction cannot do without",
+    )
+
+
+def photon_energy_ev(value: float, unit: str, where: object) -> float:
+    """Photon energy in eV of a number in joule, eV or keV.
+
+    Raises
+    ------
+    InputError
+        for an energy that cannot be, with the unit in which it could.
+    """
+    factor = axes.factor_of(unit, EV_PER_UNIT, where) or 1.0
+    if LEAST_EV <= value * factor <= MOST_EV:
+        return value * factor
+    likely = [name for name in ("J", "eV", "keV") if LEAST_EV <= value * EV_PER_UNIT[name.lower()] <= MOST_EV]
+    meant = f" ({value * EV_PER_UNIT[likely[0].lower()] / factor:.6g} {unit})" if likely else ""
+    raise InputError(
+        where=where,
+        problem=f"the photon energy is not in {'joule' if unit.lower().startswith('j') else unit}",
+        got=f"{value:g}" + (f", which looks like {' or '.join(likely)}" if likely else ""),
+        wanted=f"the energy in {unit}{meant}, between {LEAST_EV:g} and {MOST_EV:g} eV",
+        mend="Convert it in the file (1 eV is 1.602176634e-19 J), or correct its attribute units",
+    )
+
+
+def checked_distance_m(distance_m: float, where: object) -> float:
+    """The distance of the detector, refused where it cannot be."""
+    if 0 < distance_m <= MOST_DISTANCE_M:
+        return distance_m
+    raise InputError(
+        where=where,
+        problem="the distance of the detector cannot be",
+        got=f"{distance_m:g} m",
+        wanted=f"more than 0 and at most {MOST_DISTANCE_M:g} m",
+        mend="Write it in metres",
+    )
+
+
+def checked_pixel_um(pixel_m: tuple[float, float], where: object) -> tuple[float, float]:
+    """The detector's pixel (rows, columns) in um from m, refused where it cannot be."""
+    if all(0 < size <= MOST_PIXEL_M for size in pixel_m):
+        return pixel_m[0] * 1e6, pixel_m[1] * 1e6
+    raise InputError(
+        where=where,
+        problem="the size of the detector's pixels cannot be",
+        got=f"{pixel_m[0]:g} x {pixel_m[1]:g} m",
+        wanted=f"more than 0 and at most {MOST_PIXEL_M:g} m",
+        mend="Write it in metres",
+    )
+
+
+def checked_positions_um(values: NDArray[np.float64], n_frames: int, where: object, unit: str = "metres") -> Floats:
+    """Positions (POSITION, 2 or 3) in um, whatever their origin and sign, refused where they are not those of a scan.
+
+    ``unit`` is the one that the file wants, in words.
+    """
+    finite = bool(np.isfinite(values).all())
+    if values.ndim != 2 or values.shape[1] not in (2, 3) or not finite:
+        raise InputError(
+            where=where,
+            problem="the positions are not those of a scan",
+            got=f"shape {values.shape}" + ("" if finite else " with NaN or infinity"),
+            wanted=f"(POSITION, 2 or 3) finite numbers in {unit}",
+            mend="Write one position per frame",
+        )
+    if len(values) != n_frames:
+        raise InputError(
+            where=where,
+            problem="positions and frames do not match",
+            got=f"{len(values)} positions and {n_frames} frames",
+            wanted="one position per frame",
+            mend="Bring frames and positions of the same scan together; drop those that have no partner",
+        )
+    span_um = float(np.ptp(values[:, :2], axis=0).max())
+    if span_um == 0:
+        raise InputError(
+            where=where,
+            problem="all positions are equal",
+            got=f"{n_frames} times {values[0, :2].tolist()} um",
+            wanted="positions of a scan",
+            mend="Write the positions that the scan had",
+        )
+    if not LEAST_SPAN_UM <= span_um <= MOST_SPAN_UM:
+        raise InputError(
+            where=where,
+            problem=f"the positions are not in {unit}",
+            got=f"a scan {span_um:g} um wide",
+            wanted=f"positions in {unit} of a scan between {LEAST_SPAN_UM:g} and {MOST_SPAN_UM:g} um wide",
+            mend="Multiply them by " + ("1e-6 if they are in um" if unit == "metres" else "1e6 if they are in m"),
+        )
+    return np.ascontiguousarray(values, np.float64)
+
+
+def far_field_coverage(positions_um: Floats, window_um: tuple[float, float]) -> float:
+    """How often far-field frames can have lit each point of the scanned area, at most.
+
+    A frame of pixels p at distance z repeats after the window lambda z / p in the sample's plane; it is sampled twice
+    only if the illumination fits into half of it (Rodenburg and Bates 1992; Batey et al. 2014 on what is lost
+    otherwise). With N positions on an area A, each point is then lit N (window / 2)^2 / A times at most. Ptychography
+    needs several; below one, neighbours cannot overlap and the frames can only be near-field or the geometry wrong.
+
+    positions_um is (POSITION, 2), window_um (y, x).
+    """
+    half = [size / 2 for size in window_um]
+    area = float(np.prod(np.ptp(positions_um, axis=0) + half))
+    return len(positions_um) * half[0] * half[1] / area
+
+
+def refuse_near_field(
+    path: Path,
+    where: object,
+    title: str,
+    *,
+    energy_ev: float,
+    distance_m: float,
+    pixel_um: tuple[float, float],
+    positions_um: Floats,
+) -> None:
+    """Refuse frames that say they are near-field, or whose positions are too far apart for the far field.
+
+    pixel_um is (y, x), positions_um (POSITION, 2).
+    """
+    titled = re.search(r"near[\s_-]*field", title, re.IGNORECASE)
+    window = [wavelength_nm(energy_ev) * distance_m / pixel * 1e3 for pixel in pixel_um]
+    coverage = far_field_coverage(positions_um, (window[0], window[1]))
+    if not titled and coverage >= LEAST_COVERAGE:
+        return
+    named = re.search(r"near[\s_-]*field", path.stem, re.IGNORECASE)
+    why = (
+        f"the title {title!r}"
+        if titled
+        else f"{len(positions_um)} positions that far-field illuminations of at most {window[1] / 2:.3g} um "
+        f"would cover {coverage:.2g} times" + (", and the name of the file" if named else "")
+    )
+    raise UnsupportedError(
+        where=where,
+        problem="near-field ptychography is not processed",
+        got=why,
+        wanted="far-field frames, whose illuminations overlap",
+        mend="If it is far-field data, correct energy, distance, pixel size or positions in the file",
+    )
