@@ -290,6 +290,12 @@ class Output:
         self.written[relative.as_posix()] = replace_file(self.path / relative, [content])
         return relative.as_posix()
 
+    def scratch(self, name: str) -> Path:
+        """A path in a folder for what units keep on their way; what lies there is never published."""
+        folder = self.path / f"scratch{PARTIAL}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
     def inventory(self, known: Mapping[str, str] | None = None) -> dict[str, str]:
         """Relative path -> sha256 of every file to be published; hashes in ``known`` (from receipts) are believed."""
         believed = {**self.written, **(known or {})}

@@ -161,12 +161,20 @@ _ARRAYS = (
         whole=("mode", "qy", "qx"),
     ),
     ArraySpec(
+        "tile_start_positions_px",
+        ("energy", "tile", "position", "axis"),
+        "float64",
+        "px",
+        "positions in the tile as reconstruction began with them, (row, column) of the window's corner",
+    ),
+    ArraySpec(
         "tile_positions_px",
         ("energy", "tile", "position", "axis"),
         "float64",
         "px",
         "refined positions in the tile, (row, column) of the window's corner",
     ),
+    ArraySpec("tile_verdict", ("energy", "tile"), "uint8", "1", "0 good, 1 poor, 2 failed: nothing is known"),
     ArraySpec("error", ("energy", "tile", "iteration"), "float32", "1", "amplitude residual after each iteration"),
     ArraySpec("frc", ("energy", "tile", "frequency"), "float32", "1", "Fourier ring correlation of the two halves"),
     # stitch

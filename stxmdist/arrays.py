@@ -1,5 +1,6 @@
 """What every wing needs to know of arrays: mask classes, the array library in use, and compilation."""
 
+import importlib
 import os
 from collections.abc import Callable
 from enum import IntEnum
@@ -53,6 +54,17 @@ def namespace_of(array: Any) -> Any:
     namespace = getattr(array, "__array_namespace__", None)
     if namespace is not None:
         return namespace()
+    # cupy's arrays say so themselves from its version 14 on.
+    library = type(array).__module__.partition(".")[0]
+    return importlib.import_module("cupy" if library == "cupy" else "numpy")
+
+
+def numpy_of(array: Any) -> Any:
+    """The same numbers in the host's memory as a numpy array: itself if it is one, a copy if not."""
     import numpy
 
-    return numpy
+    if isinstance(array, numpy.ndarray):
+        return array
+    if hasattr(array, "get"):  # cupy's way: it goes to the host only when asked
+        return array.get()
+    return numpy.from_dlpack(array).copy()

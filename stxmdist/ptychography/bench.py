@@ -1,4 +1,4 @@
-"""How fast this machine runs a PIE engine's loop, beside the Fourier transforms that it cannot do without."""
+"""How fast this machine runs an engine's loop, beside the Fourier transforms that it cannot do without."""
 
 import time
 from collections.abc import Callable
@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stxmdist.ptychography.pie import PieOptions, prepared_loop
+from stxmdist.ptychography.engines import ENGINES
+from stxmdist.ptychography.fourier import padded_copy, transform
 from stxmdist.ptychography.problem import Problem
+from stxmdist.ptychography.reconstruct import Step
+from stxmdist.ptychography.state import State
+from stxmdist.ptychography.sweep import Sweep, margins
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class LoopTimes:
     us_per_pattern: float
     """one pattern in one iteration, object and probe updated"""
     us_two_transforms: float
-    """the two Fourier transforms of a pattern alone, by the same plans"""
+    """the two Fourier transforms of a pattern alone, by the plans of the PIE loop"""
 
     @property
     def ratio(self) -> float:
@@ -41,10 +45,9 @@ def loop_times(
     positions: int = 200,
     rounds: int = 9,
 ) -> LoopTimes:
-    """Time the loop of ``epie`` or ``rpie`` over random frames of ``frame_px`` x ``frame_px``, one thread."""
-    problem = _random_problem(frame_px, n_modes, positions)
-    options = PieOptions(n_modes=n_modes, sub_pixel=sub_pixel, probe_start_iteration=0)
-    loop, fourier = prepared_loop(problem, options, 1.0 if engine == "epie" else 0.1, library)
+    """Time an engine's iteration over random frames of ``frame_px`` x ``frame_px``, one thread."""
+    iterate = _iteration(engine, frame_px, n_modes, sub_pixel, library, positions, threads=1)
+    fourier = transform((n_modes, frame_px, frame_px), library)
 
     def transforms() -> None:
         forward, backward = fourier.forward, fourier.backward
@@ -52,13 +55,13 @@ def loop_times(
             forward()
             backward()
 
-    loop()  # compiles
+    iterate()  # compiles
     best = [np.inf, np.inf]
     for _ in range(rounds):
-        best[0] = min(best[0], _seconds(loop))
+        best[0] = min(best[0], _seconds(iterate, time.thread_time))
         # Repeated transforms without normalisation would overflow; zeros take the same time.
         fourier.padded[...] = 0
-        best[1] = min(best[1], _seconds(transforms))
+        best[1] = min(best[1], _seconds(transforms, time.thread_time))
     return LoopTimes(
         engine=engine,
         frame_px=frame_px,
@@ -70,10 +73,39 @@ def loop_times(
     )
 
 
-def _seconds(function: Callable[[], object]) -> float:
-    begin = time.thread_time()
+def speed_up(engine: str, frame_px: int = 128, *, positions: int = 400, rounds: int = 9) -> float:
+    """How many times faster an iteration is on two threads than on one, by the least wall times of several rounds."""
+    loops = [_iteration(engine, frame_px, 1, False, None, positions, threads) for threads in (1, 2)]
+    best = [np.inf, np.inf]
+    for _ in range(rounds):
+        for number, loop in enumerate(loops):
+            best[number] = min(best[number], _seconds(loop, time.perf_counter))
+    return best[0] / best[1]
+
+
+def _seconds(function: Callable[[], object], clock: Callable[[], float]) -> float:
+    begin = clock()
     function()
-    return time.thread_time() - begin
+    return clock() - begin
+
+
+def _iteration(
+    name: str, frame_px: int, n_modes: int, sub_pixel: bool, library: str | None, positions: int, threads: int
+) -> Callable[[], float]:
+    problem = _random_problem(frame_px, n_modes, positions)
+    state = State(
+        object_=np.ones(problem.object_shape, np.complex64),
+        probe=padded_copy(problem.probe),
+        positions_px=problem.positions_px,
+        intensity=np.ones(positions, np.float32),
+        background=np.zeros((frame_px, frame_px), np.float32),
+        variations=np.zeros(margins(0, (frame_px, frame_px)), np.complex64),
+        shares=np.zeros((positions, 0), np.float32),
+        sub_pixel=sub_pixel,
+    )
+    engine = ENGINES[name](Sweep(problem, n_modes, threads, library), state, Step(name, 1).parsed())
+    rng = np.random.default_rng(0)
+    return lambda: engine.iterate(1.0, rng, object_moves=True, probe_moves=True)
 
 
 def _random_problem(n: int, modes: int, positions: int) -> Problem:

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stxmdist.arrays import namespace_of
+
 PAD = 8
 """Pixels of zeros before and after each row of a buffer: rows a power of two long share cache lines and cost a third
 more, and a sub-pixel shift reads beyond the window."""
@@ -68,11 +70,13 @@ def inside(padded: NDArray[np.complex64]) -> NDArray[np.complex64]:
 
 
 def padded_copy(values: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    """(MODE, QY, QX) with margins of zeros around."""
-    return np.pad(values, ((0, 0), (PAD_ROWS, PAD_ROWS), (PAD, PAD)))
+    """(MODE, QY, QX) of any array library with margins of zeros around."""
+    padded: NDArray[np.complex64] = namespace_of(values).zeros(_padded(values.shape), dtype=values.dtype)
+    inside(padded)[...] = values
+    return padded
 
 
-def _padded(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+def _padded(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return shape[0], shape[1] + 2 * PAD_ROWS, shape[2] + 2 * PAD
 
 

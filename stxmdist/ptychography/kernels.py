@@ -27,6 +27,7 @@ _ROWS = 3
 """``fourier.PAD_ROWS``"""
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
+_TWO = np.float32(2.0)
 
 
 @compiled
@@ -109,7 +110,7 @@ def exit_waves(
     lines: Floats,
     psi: Floats,
 ) -> None:
-    """Exit waves psi = object's window times the probe moved by a fraction of a pixel.
+    """Exit waves psi = object's window times the probe moved by a fraction of a pixel, for the PIE family.
 
     Parameters
     ----------
@@ -138,15 +139,28 @@ def exit_waves(
 
 
 @compiled
-def _modulus_row(wave: Floats, counts: NDArray[Any], use: Floats, pixels: np.float32) -> np.float32:
-    inverse = _ONE / pixels
+def _change(measured: Any, expected: Any, poisson: bool) -> Any:
+    # By how much, relative to itself, the field is to change.
+    ratio = np.sqrt(measured / expected)
+    if not poisson:
+        return ratio - _ONE
+    # Half the gradient of the Poisson likelihood, (I / M - 1) / 2; straight on above twice the amplitude, where the
+    # model is too wrong for likelihoods and a dark pixel would outweigh all others.
+    return np.float32(0.5) * (ratio * ratio - _ONE) if ratio < _TWO else np.float32(1.5) * (ratio - _ONE)
+
+
+@compiled
+def _modulus_row(
+    wave: Floats, counts: NDArray[Any], use: Floats, back: Floats, gain: float, pixels: np.float32
+) -> np.float32:
+    inverse, scale = _ONE / pixels, gain * pixels
     tiny = np.float32(1e-6) * pixels
     sum_ = _ZERO
     for k in range(use.shape[0]):
         a, b = wave[2 * k], wave[2 * k + 1]
-        intensity = a * a + b * b
-        change = use[k] * (np.sqrt(np.float32(counts[k]) * pixels / (intensity + tiny)) - _ONE)
-        sum_ += intensity * change * change
+        expected = a * a + b * b + back[k] * scale + tiny
+        change = use[k] * (np.sqrt(np.float32(counts[k]) * scale / expected) - _ONE)
+        sum_ += expected * change * change
         factor = (_ONE + change) * inverse
         wave[2 * k] = a * factor
         wave[2 * k + 1] = b * factor
@@ -155,25 +169,36 @@ def _modulus_row(wave: Floats, counts: NDArray[Any], use: Floats, pixels: np.flo
 
 @compiled
 def _modulus_row_of_modes(
-    psi: Floats, row: int, counts: NDArray[Any], use: Floats, pixels: np.float32, factor: Floats
+    psi: Floats,
+    first: int,
+    modes: int,
+    row: int,
+    counts: NDArray[Any],
+    use: Floats,
+    back: Floats,
+    gain: float,
+    pixels: np.float32,
+    poisson: bool,
+    factor: Floats,
 ) -> np.float32:
     # Rows are cut from whole arrays one by one: only so the compiler knows that they are contiguous.
-    inverse = _ONE / pixels
+    inverse, scale = _ONE / pixels, gain * pixels
     tiny = np.float32(1e-6) * pixels
-    modes, width = psi.shape[0], 2 * use.shape[0]
+    width = 2 * use.shape[0]
     factor[:] = _ZERO
-    for mode in range(modes):
+    for mode in range(first, first + modes):
         wave = psi[mode, row, _EDGE : _EDGE + width]
         for k in range(use.shape[0]):
             a, b = wave[2 * k], wave[2 * k + 1]
             factor[k] += a * a + b * b
     sum_ = _ZERO
     for k in range(use.shape[0]):
-        intensity = factor[k]
-        change = use[k] * (np.sqrt(np.float32(counts[k]) * pixels / (intensity + tiny)) - _ONE)
-        sum_ += intensity * change * change
-        factor[k] = (_ONE + change) * inverse
-    for mode in range(modes):
+        expected = factor[k] + back[k] * scale + tiny
+        measured = np.float32(counts[k]) * scale
+        misfit = use[k] * (np.sqrt(measured / expected) - _ONE)
+        sum_ += expected * misfit * misfit
+        factor[k] = (_ONE + use[k] * _change(measured, expected, poisson)) * inverse
+    for mode in range(first, first + modes):
         wave = psi[mode, row, _EDGE : _EDGE + width]
         for k in range(use.shape[0]):
             wave[2 * k] *= factor[k]
@@ -182,27 +207,54 @@ def _modulus_row_of_modes(
 
 
 @compiled
-def modulus(psi: Floats, frames: NDArray[Any], index: int, good: Floats, lines: Floats) -> float:
-    """Give the far field the measured modulus, in place; returns sum (|F| - sqrt I)^2 over good pixels.
+def modulus(
+    psi: Floats,
+    modes: int,
+    frames: NDArray[Any],
+    index: NDArray[np.int64],
+    start: int,
+    count: int,
+    good: Floats,
+    background: Floats,
+    gain: Floats,
+    poisson: bool,
+    lines: Floats,
+) -> float:
+    """Give far fields the measured modulus, in place; returns sum (sqrt M - sqrt I)^2 over good pixels, M = |F|^2 + b.
 
     The Fourier transforms around it are not normalised: their factors, the pixel count on the way in and its inverse on
     the way out, are folded in here. Pixels that are not good keep what the model says.
 
     Parameters
     ----------
-    psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far field, zero frequency at [0, 0]
-    frames : (POSITION, QY, QX) counts in the same order; good : (QY, QX) 1 or 0
+    psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far fields, zero frequency at [0, 0]
+    frames : (POSITION, QY, QX) counts in the same order; those of ``index[start : start + count]`` are meant
+    good : (QY, QX) 1 or 0; background : (QY, QX) counts
+    gain : (POSITION,) one over the intensity of the light relative to its mean; counts and background are brought to it
+    poisson : follow the Poisson likelihood instead of amplitudes
+    lines : (4, 2 QX) scratch
     """
-    modes, rows, padded = psi.shape
+    rows, padded = psi.shape[1:]
     width = padded - 2 * _EDGE
     pixels = np.float32((rows - 2 * _ROWS) * (width // 2))
     total = 0.0
-    for row in range(_ROWS, rows - _ROWS):
-        counts, use = frames[index, row - _ROWS], good[row - _ROWS]
-        if modes == 1:
-            total += float(_modulus_row(psi[0, row, _EDGE : _EDGE + width], counts, use, pixels))
-        else:
-            total += float(_modulus_row_of_modes(psi, row, counts, use, pixels, lines[2, : width // 2]))
+    for item in range(count):
+        position = index[start + item]
+        level = gain[position]
+        one = 0.0
+        for row in range(_ROWS, rows - _ROWS):
+            counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
+            if modes == 1 and not poisson:
+                wave = psi[item, row, _EDGE : _EDGE + width]
+                one += float(_modulus_row(wave, counts, use, back, level, pixels))
+            else:
+                factor = lines[2, : width // 2]
+                one += float(
+                    _modulus_row_of_modes(
+                        psi, item * modes, modes, row, counts, use, back, level, pixels, poisson, factor
+                    )
+                )
+        total += one / float(level)
     return total / float(pixels)
 
 
@@ -334,9 +386,25 @@ def update(
 
 
 @compiled
+def _varied(probe: Floats, vary: Floats, shares: Floats, combined: Floats) -> None:
+    # The probe of one position: its strongest mode plus what varies over the scan.
+    flat, target = probe.reshape(-1), combined.reshape(-1)
+    for k in range(flat.shape[0]):
+        target[k] = flat[k]
+    first = combined[0].reshape(-1)
+    for number in range(vary.shape[0]):
+        mode, share = vary[number].reshape(-1), shares[number]
+        for k in range(first.shape[0]):
+            first[k] += share * mode[k]
+
+
+@compiled
 def advance(
     object_: Floats,
     probe: Floats,
+    vary: Floats,
+    shares: Floats,
+    combined: Floats,
     shifted: Floats,
     psi: Floats,
     corners: NDArray[np.int32],
@@ -352,7 +420,10 @@ def advance(
 
     Parameters
     ----------
-    corners : (POSITION, 2) window's first row and column; weights : (POSITION, 2, TAPS); fractional : (POSITION,)
+    vary, shares : (VARIATION, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) and (POSITION, VARIATION): what the strongest mode
+        gains at each position, if anything; combined : as probe, scratch
+    corners : (POSITION, 2) window's first row and column; weights : (POSITION, 2, TAPS); fractional : (POSITION,),
+        true everywhere if the probe varies
     """
     if done >= 0:
         row, column = corners[done]
@@ -361,7 +432,108 @@ def advance(
     if following >= 0:
         row, column = corners[following]
         wy, wx = weights[following]
-        exit_waves(object_, probe, shifted, row, column, wy, wx, fractional[following], between, lines, psi)
+        here = probe
+        if vary.shape[0] > 0:
+            _varied(probe, vary, shares[following], combined)
+            here = combined
+        exit_waves(object_, here, shifted, row, column, wy, wx, fractional[following], between, lines, psi)
+
+
+@compiled
+def _wave_row(object_: Floats, light: Floats, psi: Floats) -> None:
+    for k in range(psi.shape[0] // 2):
+        a, b = object_[2 * k], object_[2 * k + 1]
+        p, q = light[2 * k], light[2 * k + 1]
+        psi[2 * k] = a * p - b * q
+        psi[2 * k + 1] = a * q + b * p
+
+
+@compiled
+def _reflected_row(object_: Floats, light: Floats, kept: Floats, psi: Floats) -> None:
+    for k in range(psi.shape[0] // 2):
+        a, b = object_[2 * k], object_[2 * k + 1]
+        p, q = light[2 * k], light[2 * k + 1]
+        psi[2 * k] = _TWO * (a * p - b * q) - kept[2 * k]
+        psi[2 * k + 1] = _TWO * (a * q + b * p) - kept[2 * k + 1]
+
+
+@compiled
+def begin(
+    object_: Floats,
+    probe: Floats,
+    vary: Floats,
+    shares: Floats,
+    combined: Floats,
+    shifted: Floats,
+    psi: Floats,
+    corners: NDArray[np.int32],
+    weights: Floats,
+    fractional: NDArray[np.bool_],
+    between: Floats,
+    kept: Floats,
+    index: NDArray[np.int64],
+    start: int,
+    count: int,
+) -> None:
+    """Exit waves P O of several positions, or 2 P O - psi where waves psi are kept from before.
+
+    Parameters
+    ----------
+    shifted, psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)), written; others as in :func:`advance`
+    kept : (POSITION or 0, MODE, QY, 2 QX)
+    """
+    modes, rows, padded = probe.shape
+    width = padded - 2 * _EDGE
+    for item in range(count):
+        position = index[start + item]
+        row0, column0 = corners[position]
+        first = item * modes
+        source, at = probe, 0
+        if fractional[position]:
+            here = probe
+            if vary.shape[0] > 0:
+                _varied(probe, vary, shares[position], combined)
+                here = combined
+            shift_probe(here, weights[position, 0], weights[position, 1], between, shifted[first : first + modes])
+            source, at = shifted, first
+        for mode in range(modes):
+            for row in range(_ROWS, rows - _ROWS):
+                window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+                light = source[at + mode, row, _EDGE : _EDGE + width]
+                wave = psi[first + mode, row, _EDGE : _EDGE + width]
+                if kept.shape[0] > 0:
+                    _reflected_row(window, light, kept[position, mode, row - _ROWS], wave)
+                else:
+                    _wave_row(window, light, wave)
+
+
+@compiled
+def gather_probe(
+    psi: Floats,
+    weights: Floats,
+    fractional: NDArray[np.bool_],
+    between: Floats,
+    index: NDArray[np.int64],
+    start: int,
+    count: int,
+    probe: Floats,
+) -> None:
+    """Add what several positions ask of the probe, each moved back by its fraction of a pixel, to one gradient.
+
+    Parameters
+    ----------
+    psi : (count MODE, ...) conj(O) times the difference, margins zero; probe : (MODE, ...), added to
+    """
+    modes = probe.shape[0]
+    for item in range(count):
+        position, first = index[start + item], item * modes
+        if fractional[position]:
+            shift_probe_adjoint(psi[first : first + modes], weights[position, 0], weights[position, 1], between, probe)
+        else:
+            for mode in range(modes):
+                here, change = probe[mode].reshape(-1), psi[first + mode].reshape(-1)
+                for k in range(here.shape[0]):
+                    here[k] += change[k]
 
 
 @compiled

@@ -170,3 +170,15 @@ def scaled_probe(problem: Problem, probe: NDArray[Any]) -> Complex:
     field = fft.fftshift(fft.fft2(np.asarray(probe, np.complex128), axes=(-2, -1), norm="ortho"), axes=(-2, -1))
     seen = float((np.abs(field[:, problem.good]) ** 2).sum())
     return np.asarray(probe * np.sqrt(vacuum_counts(problem) / seen), dtype=np.complex64)
+
+
+def clipped_share(probe: NDArray[Any], rim: float = 0.05) -> float:
+    """Share of the probe's power (MODE, QY, QX) in the outermost ``rim`` of its window on every side.
+
+    Evenly spread light would have 0.19 there. A beam that reaches its window's rim is cut off by it: bin the detector
+    less, or bring the sample nearer to the focus.
+    """
+    power = (np.abs(np.asarray(probe, np.complex128)) ** 2).sum(axis=0)
+    edge = [max(1, round(rim * n)) for n in power.shape]
+    inner = power[edge[0] : -edge[0], edge[1] : -edge[1]].sum()
+    return float(1.0 - inner / power.sum())

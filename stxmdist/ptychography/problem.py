@@ -55,6 +55,16 @@ class Reconstruction:
     """(Y, X) counts that fell on each object pixel: sum over POSITION and MODE of |P|^2; 0 where no window came"""
     mode_power: NDArray[np.float64]
     """(MODE,) share of each mode in the probe's power, descending, sum 1"""
+    intensity: NDArray[np.float32]
+    """(POSITION,) of the light relative to its mean"""
+    background: NDArray[np.float32]
+    """(QY, QX) counts that every frame has beside the object's, zero frequency at the centre"""
+    variations: Complex
+    """(VARIATION, QY, QX) by which the strongest mode differs from position to position"""
+    shares: NDArray[np.float32]
+    """(POSITION, VARIATION) how much of each"""
+    affine: NDArray[np.float64]
+    """(2, 2) linear map by which the refined positions differ from those given, before it was taken off if it was"""
     stopped: str
     """``finished``, ``diverged`` (the best state is returned) or ``not finite`` (the last finite state is returned)"""
 

@@ -33,6 +33,8 @@ class TileImage:
     """(TY, TX) illumination, counts per pixel"""
     corner_px: tuple[int, int]
     """(row, column) of its first pixel in the scan's object"""
+    trust: float = 1.0
+    """Weight of all its pixels beside those of other tiles"""
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def blend(
         box = np.s_[tile.corner_px[0] : tile.corner_px[0] + rows, tile.corner_px[1] : tile.corner_px[1] + columns]
         illumination = tile.weight.astype(np.float64)
         ramp = np.clip((illumination / usual - least_illumination) / (0.5 - least_illumination), 0.0, 1.0)
-        weight = illumination * ramp**2 * (3.0 - 2.0 * ramp)
+        weight = tile.trust * illumination * ramp**2 * (3.0 - 2.0 * ramp)
         weight[~np.isfinite(tile.object_)] = 0.0
         weight *= distance_transform_edt(np.pad(weight > 0, 1))[1:-1, 1:-1] ** 2
         fixed = tile.object_ / solved.gauge.factor((rows, columns), tile.corner_px)

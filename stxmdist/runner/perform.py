@@ -3,6 +3,7 @@
 import ctypes
 import os
 import time
+from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,15 @@ from threadpoolctl import threadpool_limits
 from stxmdist.errors import Explained
 from stxmdist.runner.unit import Receipt, Refusal, Unit
 
+_THREADS: ContextVar[int] = ContextVar("threads", default=1)
 
-def perform(unit: Unit) -> Receipt | Refusal:
+
+def threads_lent() -> int:
+    """Cores that the unit being computed may use at once: more than one where there are fewer units than cores."""
+    return _THREADS.get()
+
+
+def perform(unit: Unit, threads: int = 1) -> Receipt | Refusal:
     """Compute one unit and mark it done; an explained error is a result, any other is raised so that it is retried."""
     before = unit.output().receipt(unit.name)
     if before is not None:
@@ -21,6 +29,7 @@ def perform(unit: Unit) -> Receipt | Refusal:
         return Receipt.from_dict(before)
     module, _, attribute = unit.work.partition(":")
     work = getattr(import_module(module), attribute)
+    _THREADS.set(threads)
     _forget_peak_rss()
     wall, cpu = time.perf_counter(), time.process_time()
     try:

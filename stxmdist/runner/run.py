@@ -195,6 +195,8 @@ def _compute_on_dask(todo: Sequence[Unit], client: Any) -> Iterable[tuple[Unit, 
     from distributed import as_completed
 
     threads = max(1, sum(client.nthreads().values()))
+    # Cores that would have nothing to do are lent to the units that there are.
+    lent = max(1, threads // max(1, len(todo)))
     waiting = iter(todo)
     running: dict[Any, Unit] = {}
 
@@ -203,7 +205,7 @@ def _compute_on_dask(todo: Sequence[Unit], client: Any) -> Iterable[tuple[Unit, 
         if unit is None:
             return None
         # Nothing is ever shared through Dask's cache: the key only has to be new, also after a retry in one session.
-        future = client.submit(perform, replace(unit, arrays=()), pure=False, retries=RETRIES)
+        future = client.submit(perform, replace(unit, arrays=()), lent, pure=False, retries=RETRIES)
         running[future] = unit
         return future
 

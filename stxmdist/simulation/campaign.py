@@ -157,7 +157,7 @@ stages:
     # The simulation was made with the very end-members that the fit uses: they add no error here.
     end_member_sd: 0.0
   reconstruct:
-    pie:
+    model:
       n_modes: 2
 
 cluster:

@@ -73,7 +73,7 @@ def object_error(
     shift_um, step_px = np.zeros(2), math.inf
     least = LEAST_PIXELS
     for turn in range(ROUNDS):
-        expected, inside = _on_grid(truth, truth_axes_um, axes_um, shift_um)
+        expected, inside = on_grid(truth, truth_axes_um, axes_um, shift_um)
         area = lit & inside
         if area.sum() < least:
             return ObjectError()
@@ -109,7 +109,7 @@ def _relative(found: NDArray[Any], expected: NDArray[Any], area: NDArray[np.bool
     return float(np.sqrt(difference / (np.abs(expected[area]) ** 2).mean()))
 
 
-def _on_grid(
+def on_grid(
     truth: Complexes, truth_axes_um: tuple[Floats, Floats], axes_um: tuple[Floats, Floats], shift_um: Floats
 ) -> tuple[Complexes, NDArray[np.bool_]]:
     """The truth (Y, X) moved and resampled by a cubic spline, and where its map reaches."""

@@ -14,7 +14,9 @@ from stxmdist.arrays import MaskClass
 from stxmdist.campaign.manifest import Campaign, ClusterSpec, Scan
 from stxmdist.cluster import cluster_of
 from stxmdist.errors import InputError
-from stxmdist.ptychography.bench import loop_times
+from stxmdist.ptychography.bench import loop_times, speed_up
+from stxmdist.ptychography.engines import ENGINES
+from stxmdist.ptychography.fourier import fftw_available
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.runner.run import Circumstances, run_stage
 from stxmdist.spectra.bench import fit_timings
@@ -55,17 +57,32 @@ def run_bench(what: str, *, workers: int = 2) -> list[Row]:
     return [row for part in chosen.values() for row in part()]
 
 
+LOOP_LIMITS = {"epie": 2.0, "rpie": 2.0, "raar": 2.5, "dm": 2.5, "lsqml": 4.0}
+"""A pattern in one iteration over its own two Fourier transforms: one mode, one thread, FFTW."""
+THREADS_LIMIT = 1.0 / 1.7
+"""An iteration on two threads over one on one thread."""
+
+
 def bench_ptychography() -> list[Row]:
-    """The loop of the PIE engines over its two Fourier transforms alone, one thread."""
+    """The engines' loops over their two Fourier transforms alone, one thread; and what a second thread brings."""
     rows = []
-    for engine in ("epie", "rpie"):
-        for frame_px in (64, 128, 256):
-            for sub_pixel in (False, True):
-                times = loop_times(frame_px, engine=engine, sub_pixel=sub_pixel)
-                limit = 2.5 if engine == "epie" and frame_px == 128 and not sub_pixel else None
-                name = f"{engine} {frame_px} px{', sub-pixel positions' if sub_pixel else ''}"
-                remark = f"{times.us_per_pattern:.0f} us a pattern, {times.us_two_transforms:.0f} us two FFTs"
-                rows.append(_row(name, times.ratio, "x its FFTs", limit, f"{remark}, {times.library}"))
+    cases = [(frame_px, sub_pixel, "fftw") for frame_px in (128, 256) for sub_pixel in (False, True)]
+    for engine in ENGINES:
+        for frame_px, sub_pixel, library in [*cases, (128, False, "scipy")]:
+            if library == "fftw" and not fftw_available():
+                continue
+            times = loop_times(frame_px, engine=engine, sub_pixel=sub_pixel, library=library)
+            limit = LOOP_LIMITS.get(engine) if library == "fftw" and not sub_pixel else None
+            name = f"{engine} {frame_px} px, {library}{', sub-pixel positions' if sub_pixel else ''}"
+            remark = f"{times.us_per_pattern:.0f} us a pattern, {times.us_two_transforms:.0f} us two FFTs"
+            rows.append(_row(name, times.ratio, "x its FFTs", limit, remark))
+    for engine in ENGINES:
+        if engine in ("epie", "rpie"):  # one pattern after the other
+            continue
+        for frame_px in (128, 256):
+            gain = speed_up(engine, frame_px)
+            name = f"{engine} {frame_px} px, two threads"
+            rows.append(_row(name, 1.0 / gain, "x one thread's time", THREADS_LIMIT, f"{gain:.2f} times as fast"))
     return rows
 
 

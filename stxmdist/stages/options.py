@@ -1,9 +1,9 @@
 """Options of the stages: one frozen dataclass each, read from the campaign file, every mistake named at once."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -80,6 +80,12 @@ def _read(kind: Any, written: Mapping[str, Any], key: str, campaign: Campaign) -
         elif is_dataclass(hints[name]) and isinstance(value, Mapping):
             values[name], found = _read(hints[name], value, here, campaign)
             problems += found
+        elif (
+            (member := _member(hints[name])) is not None and isinstance(value, Sequence) and not isinstance(value, str)
+        ):
+            read = [_item(member, item, f"{here}.{number}", campaign) for number, item in enumerate(value)]
+            values[name] = tuple(item for item, _ in read)
+            problems += [problem for _, found in read for problem in found]
         else:
             try:
                 values[name] = TypeAdapter(hints[name], config=_config(hints[name])).validate_python(value)
@@ -92,8 +98,22 @@ def _read(kind: Any, written: Mapping[str, Any], key: str, campaign: Campaign) -
     try:
         return kind(**values), []
     except InputError as error:
-        here = f"{key}.{error.where}" if error.where in written else key
+        name = str(error.where).rpartition(".")[2]
+        here = f"{key}.{name}" if name in written else key
         return kind(), [campaign.problem_at(here, error.problem, error.got, error.wanted, error.mend)]
+
+
+def _member(hint: Any) -> Any:
+    """The options class of which a tuple's members are, None for anything else."""
+    first, *_ = get_args(hint) or (None,)
+    return first if get_origin(hint) is tuple and is_dataclass(first) else None
+
+
+def _item(kind: Any, written: Any, key: str, campaign: Campaign) -> tuple[Any, list[Problem]]:
+    if not isinstance(written, Mapping):
+        wanted = "its options by name, such as {" + next(iter(get_type_hints(kind))) + ": ...}"
+        return None, [campaign.problem_at(key, "the value cannot be used", written, wanted, "Write it so")]
+    return _read(kind, written, key, campaign)
 
 
 def _config(hint: Any) -> ConfigDict | None:

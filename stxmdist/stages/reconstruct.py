@@ -1,8 +1,8 @@
-"""Reconstruct: the diffraction frames of a tile at one energy become its complex transmission and the illumination."""
+"""Reconstruct: the diffraction frames of a tile become its complex transmission and the beam, at each energy."""
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,21 +11,27 @@ from storage.layout import ArrayPlan
 from storage.output import Output
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
-from stxmdist.ptychography.engines import ENGINES
-from stxmdist.ptychography.frc import fourier_ring_correlation
+from stxmdist.ptychography.chain import Carried, chain_order
+from stxmdist.ptychography.checkpoint import Checkpoint
+from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
 from stxmdist.ptychography.geometry import overlap, probe_diameter_px
-from stxmdist.ptychography.pie import PieOptions
-from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate, zone_plate_probe
+from stxmdist.ptychography.memory import peak_bytes
+from stxmdist.ptychography.probe import clipped_share, probe_from_mean_pattern, propagate, zone_plate_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction
+from stxmdist.ptychography.quality import VERDICTS, Verdict, shot_noise_residual, verdict
+from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
+from stxmdist.ptychography.refinement import PositionOptions
+from stxmdist.ptychography.start import TrialOptions, find_defocus
+from stxmdist.ptychography.state import ModelOptions, refuse_unless
 from stxmdist.readers.recording import PtychographyRecording
-from stxmdist.runner.perform import Outcome
+from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
 from stxmdist.stages.survey import Survey
-from stxmdist.stages.tiling import Tiling, tiling_of
+from stxmdist.stages.tiling import TileWindow, Tiling, tiling_of
 from stxmdist.stages.writing import ShardWriter
 
 NAME = "reconstruct"
-VERSION = 2
+VERSION = 3
 
 LEAST_FRAMES = 4
 """Fewer usable frames than this do not hold a reconstruction."""
@@ -39,29 +45,54 @@ class ProbeOptions:
     """Outermost zone of the zone plate; without it the start is the root of the mean frame"""
     central_stop_fraction: float = 0.0
     """Diameter of the central stop, as a share of the zone plate's"""
-    defocus_um: float = 0.0
-    """Distance from the focus to the sample"""
+    defocus_um: float | None = None
+    """Distance from the focus to the sample; unknown: short trials on both sides of the focus find it"""
     use_file: bool = True
     """Prefer the illumination that the file holds"""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which engine, from which start, in which tiles."""
+    """Which engines, from which start, in which tiles."""
 
-    engine: str = "rpie"
-    """A member of the table of engines"""
-    pie: PieOptions = field(default_factory=PieOptions)
-    """How the engine iterates"""
+    schedule: tuple[Step, ...] = Recipe().schedule
+    """Engines in a row, each with its number of iterations"""
+    next_energy: tuple[Step, ...] = (Step("lsqml", 20),)
+    """The same for an energy that begins with what its neighbour found"""
+    chain: bool = True
+    """Begin each energy with the probe and the positions of its neighbour, from the brightest one outward"""
+    model: ModelOptions = field(default_factory=ModelOptions)
+    """What is unknown beside the object"""
+    positions: PositionOptions = field(default_factory=PositionOptions)
+    """How positions are corrected"""
     probe: ProbeOptions = field(default_factory=ProbeOptions)
     """Where the illumination starts"""
+    trials: TrialOptions = field(default_factory=TrialOptions)
+    """How an unknown defocus is found"""
     positions_per_tile: int = 1500
     """More positions than this are cut into tiles"""
     halo_um: float = 0.5
     """How far tiles reach into each other on every side: about a beam's width"""
 
     def __post_init__(self) -> None:
-        ENGINES.require(self.engine)
+        refuse_unless(
+            self,
+            schedule=(len(self.schedule) > 0, "at least one engine"),
+            next_energy=(len(self.next_energy) > 0, "at least one engine"),
+            positions_per_tile=(self.positions_per_tile >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
+        )
+
+    def recipe(self, neighbour: bool) -> Recipe:
+        """What is chosen of a reconstruction, with or without a neighbour in energy to begin from."""
+        if not neighbour:
+            return Recipe(self.schedule, self.model, self.positions)
+        # All modes are there already; the object, which is not, has the first word.
+        return Recipe(self.next_energy, replace(self.model, modes_from=0.0), self.positions)
+
+    @property
+    def iterations(self) -> int:
+        """The most that any energy takes."""
+        return max(self.recipe(neighbour).iterations for neighbour in (False, True))
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
@@ -80,7 +111,7 @@ def identity(survey: Survey, scan_id: str) -> Any:
 
 
 def plan(survey: Survey, options: Options) -> Plan:
-    """One unit for each tile at each energy."""
+    """One unit for each tile with all its energies, or for each tile and energy where they are not chained."""
     units: list[Unit] = []
     refusals: list[Refusal] = []
     for scan in survey.of_modality("ptychography"):
@@ -110,33 +141,47 @@ def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
     recording = survey.ptychography(scan_id)
     tiles = tiling(recording, options)
     arrays = _arrays(recording, tiles, options)
+    count = len(recording.energy_ev)
+    groups = [tuple(range(count))] if options.chain else [(energy,) for energy in range(count)]
+    return [
+        survey.unit(
+            NAME,
+            scan_id,
+            f"tile-{tile:04d}" if options.chain else f"energy-{energies[0]:04d}-tile-{tile:04d}",
+            owns={
+                plan.name: tuple((energy, tile, *([0] * (len(plan.shape) - 2))) for energy in energies)
+                for plan in arrays
+            },
+            arrays=arrays,
+            index={"energies": list(energies), "tile": tile, "seed": survey.campaign.seed},
+            estimate=_estimate(recording, tiles, options, arrays, tile, energies),
+        )
+        for energies in groups
+        for tile in range(tiles.n_tiles)
+    ]
+
+
+def _estimate(
+    recording: PtychographyRecording,
+    tiles: Tiling,
+    options: Options,
+    arrays: Sequence[ArrayPlan],
+    tile: int,
+    energies: Sequence[int],
+) -> Estimate:
+    windows = [tiles.windows[energy][tile] for energy in energies]
+    recipe = options.recipe(False)
+    frames = len(windows[0].tile.positions)
     qy, qx = recording.frame_shape
-    ty, tx = tiles.largest
-    modes = options.pie.n_modes
-    one = sum(plan.layout().shard_bytes for plan in arrays)
-    units = []
-    for energy in range(len(recording.energy_ev)):
-        for number, window in enumerate(tiles.windows[energy]):
-            frames = len(window.tile.positions)
-            units.append(
-                survey.unit(
-                    NAME,
-                    scan_id,
-                    f"energy-{energy:04d}-tile-{number:04d}",
-                    owns={plan.name: ((energy, number, *([0] * (len(plan.shape) - 2))),) for plan in arrays},
-                    arrays=arrays,
-                    index={"energy": energy, "tile": number, "seed": survey.campaign.seed},
-                    estimate=Estimate(
-                        bytes_out=one,
-                        # Frames as read, those of a half, and their roots; objects of the whole and the halves, twice.
-                        peak_bytes=frames * qy * qx * (2 * recording.frame_dtype.itemsize + 8)
-                        + 12 * ty * tx * 8
-                        + 8 * modes * qy * qx * 8,
-                        core_seconds=1.0 + 2.2 * frames * options.pie.iterations * modes * qy * qx * 1.1e-8,
-                    ),
-                )
-            )
-    return units
+    iterations = recipe.iterations + (len(energies) - 1) * options.recipe(True).iterations
+    largest = max((window.shape for window in windows), key=lambda shape: shape[0] * shape[1])
+    return Estimate(
+        bytes_out=len(energies) * sum(plan.layout().shard_bytes for plan in arrays),
+        # The whole's result stays while each half, which has half the frames, is reconstructed: 48 bytes a pixel.
+        peak_bytes=peak_bytes(recipe, frames, recording.frame_shape, largest, recording.frame_dtype.itemsize)
+        + 48 * largest[0] * largest[1],
+        core_seconds=len(energies) + 2.0 * frames * iterations * options.model.n_modes * qy * qx * 1.3e-8,
+    )
 
 
 def _arrays(recording: PtychographyRecording, tiles: Tiling, options: Options) -> tuple[ArrayPlan, ...]:
@@ -147,22 +192,24 @@ def _arrays(recording: PtychographyRecording, tiles: Tiling, options: Options) -
         "object_half_a": tiles.largest,
         "object_half_b": tiles.largest,
         "tile_illumination": tiles.largest,
-        "probe": (options.pie.n_modes, *recording.frame_shape),
+        "probe": (options.model.n_modes, *recording.frame_shape),
+        "tile_start_positions_px": (tiles.most_positions, 2),
         "tile_positions_px": (tiles.most_positions, 2),
-        "error": (options.pie.iterations,),
+        "tile_verdict": (),
+        "error": (options.iterations,),
         "frc": (min(tiles.largest) // 2,),
     }
     return tuple(ArrayPlan(name, (*front, *shape), (1, 1, *shape), None, energy) for name, shape in shapes.items())
 
 
 def work(unit: Unit) -> Outcome:
-    """Reconstruct one tile at one energy: all of its frames, and each half of them for resolution and noise."""
+    """Reconstruct one tile at one energy after the other: its frames as a whole, and in halves for its noise."""
     options: Options = unit.options
     ingest = unit.source("ingest")
-    energy, number = unit.index["energy"], unit.index["tile"]
     about = ingest.attrs("frames")
+    energy_ev = ingest.read("energy_ev")
     tiles = tiling_of(
-        ingest.read("energy_ev"),
+        energy_ev,
         ingest.read("positions_um"),
         about["distance_m"],
         tuple(about["detector_pixel_um"]),
@@ -170,65 +217,216 @@ def work(unit: Unit) -> Outcome:
         most_positions=options.positions_per_tile,
         halo_um=options.halo_um,
     )
-    window, placement = tiles.windows[energy][number], tiles.placements[energy]
-    usable = ingest.read("frame_class", (energy, slice(None)))[window.tile.positions] == MaskClass.valid
+    energies, number = unit.index["energies"], unit.index["tile"]
+    write = ShardWriter(unit)
+    counts = np.array([_mean_counts(ingest, energy, tiles.windows[energy][number]) for energy in energies])
+    found: dict[int, Carried] = {}
+    measures: dict[int, dict[str, Any]] = {}
+    for place, neighbour in chain_order(energy_ev[energies], counts):
+        energy = energies[place]
+        carried = found.get(energies[neighbour]) if neighbour is not None else None
+        tile = _Tile(unit, ingest, tiles.windows[energy][number], energy, float(energy_ev[energy]), carried)
+        measures[energy], result = _reconstructed(tile, tiles, write)
+        if result is not None:
+            found[energy] = result
+    rows = [measures[energy] for energy in energies]
+    return write.outcome(
+        {"tile": number, "energies": energies} | {name: [row[name] for row in rows] for name in rows[0]}
+    )
+
+
+@dataclass(frozen=True)
+class _Tile:
+    # One tile at one energy, and where it may begin.
+    unit: Unit
+    ingest: Output
+    window: TileWindow
+    energy: int
+    energy_ev: float
+    carried: Carried | None
+
+    @property
+    def options(self) -> Options:
+        options: Options = self.unit.options
+        return options
+
+    @property
+    def where(self) -> str:
+        return f"reconstruct of {self.unit.scan_id}, {self.unit.name} at {self.energy_ev:g} eV"
+
+
+def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict[str, Any], Carried | None]:
+    unit, window, options = tile.unit, tile.window, tile.options
+    placement = tiles.placements[tile.energy]
+    number = unit.index["tile"]
+    usable = tile.ingest.read("frame_class", (tile.energy, slice(None)))[window.tile.positions] == MaskClass.valid
+    try:
+        problem, origin = _problem(tile, usable, placement.pixel_nm)
+        overlapped = overlap(problem.positions_px, probe_diameter_px(problem.probe))
+    except InputError as error:
+        if tiles.n_tiles == 1:
+            raise
+        # The others of the scan go on: this one leaves a hole.
+        write_nothing(write, tile.energy, number)
+        return _measures(tile, Verdict("failed", f"{error.problem}; got {error.got}"), usable), None
+    recipe = options.recipe(tile.carried is not None)
+    key = [unit.index["seed"], zlib.crc32(unit.scan_id.encode()), tile.energy, number]
+    checkpoint = Checkpoint(write.scratch(f"{unit.name}-{tile.energy:04d}.npz"))
+    whole = reconstruct(
+        problem, recipe, np.random.default_rng([*key, 0]), threads=threads_lent(), checkpoint=checkpoint
+    )
+    odd = _halves(window.tile.positions[usable], np.random.default_rng([*key, 3]))
+    halves = [
+        reconstruct(
+            problem.subset(np.flatnonzero(odd == which)),
+            recipe,
+            np.random.default_rng([*key, 1 + which]),
+            threads=threads_lent(),
+        )
+        for which in (False, True)
+    ]
+    weight = np.minimum(halves[0].illumination, halves[1].illumination)
+    frc = fourier_ring_correlation(halves[0].object_, halves[1].object_, placement.pixel_nm[0], weight)
+    noise = shot_noise_residual(problem.frames, problem.good)
+    judged = verdict(
+        residual=whole.residual,
+        noise=noise,
+        half_period_px=frc.half_bit_half_period_px,
+        stopped=whole.stopped,
+    )
+    _write(write, tile.energy, number, problem, whole, halves, frc)
+    write("tile_verdict", (tile.energy, number), np.full((1, 1), VERDICTS.index(judged.word), np.uint8))
+    counts = float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames))
+    fluence = float(np.median(whole.illumination[whole.illumination > 0.1 * whole.illumination.max()]))
+    moves = whole.positions_px - problem.positions_px
+    measures = _measures(tile, judged, usable) | {
+        "residual": whole.residual,
+        "shot_noise_residual": noise,
+        "iterations": len(whole.error),
+        "stopped": whole.stopped,
+        "mode_power": whole.mode_power,
+        "overlap": overlapped,
+        "pixel_nm": list(placement.pixel_nm),
+        "half_bit_half_period_px": frc.half_bit_half_period_px,
+        "one_bit_half_period_px": frc.one_bit_half_period_px,
+        "counts_per_frame": counts,
+        "photons_per_um2": fluence / (placement.pixel_nm[0] * placement.pixel_nm[1] * 1e-6),
+        "moved_px": float(np.sqrt((moves**2).sum(axis=1).mean())),
+        "affine": whole.affine,
+        "clipped_share": clipped_share(whole.probe),
+        "start": origin,
+    }
+    pixel_um = np.array(placement.pixel_nm) * 1e-3
+    moves_um = np.zeros((len(usable), 2))
+    moves_um[usable] = moves * pixel_um
+    return measures, Carried(whole.probe, moves_um)
+
+
+def _measures(tile: _Tile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dict[str, Any]:
+    nothing = dict.fromkeys(
+        (
+            "residual", "shot_noise_residual", "overlap", "half_bit_half_period_px", "one_bit_half_period_px",
+            "counts_per_frame", "photons_per_um2", "moved_px", "affine", "clipped_share", "mode_power", "pixel_nm",
+        )
+    )  # fmt: skip
+    return nothing | {
+        "verdict": judged.word,
+        "reason": judged.reason,
+        "iterations": 0,
+        "stopped": "not begun",
+        "start": "none",
+        "frames": int(usable.sum()),
+        "frames_left_out": int((~usable).sum()),
+    }
+
+
+def _problem(
+    tile: _Tile, usable: np.ndarray[Any, np.dtype[np.bool_]], pixel_nm: tuple[float, float]
+) -> tuple[Problem, str]:
+    """What is to be reconstructed, and in words where it begins."""
     if usable.sum() < LEAST_FRAMES:
         raise InputError(
-            where=f"reconstruct of {unit.scan_id}, {unit.name}",
+            where=tile.where,
             problem="too few frames of the tile can be used",
             got=f"{int(usable.sum())} of {len(usable)}",
             wanted=f"at least {LEAST_FRAMES} frames with counts below the detector's ceiling",
             mend="Look at the scan with `stxmdist inspect`; exclude it if the beam was lost",
         )
-    frames = _frames(ingest, energy, window.tile.positions[usable])
-    good = ingest.read("detector_mask") == 0
-    probe = _start(ingest, frames, placement.pixel_nm, float(ingest.read("energy_ev")[energy]), options.probe)
-    problem = Problem(frames, good, window.positions_px[usable], probe, window.shape)
-    overlapped = overlap(problem.positions_px, probe_diameter_px(probe))
+    window = tile.window
+    frames = _frames(tile.ingest, tile.energy, window.tile.positions[usable])
+    good = tile.ingest.read("detector_mask") == 0
+    positions = window.positions_px[usable]
+    if tile.carried is not None:
+        moved = positions + tile.carried.moves_um[usable] / (np.array(pixel_nm) * 1e-3)
+        room = np.array(window.shape) - np.array(frames.shape[1:]) - 1
+        return Problem(frames, good, np.clip(moved, 0.0, room), tile.carried.probe, window.shape), "neighbour"
+    empty = np.zeros((1, *frames.shape[1:]), np.complex64)
+    return _started(tile, Problem(frames, good, positions, empty, window.shape), pixel_nm)
 
-    engine = ENGINES[options.engine]
-    key = [unit.index["seed"], zlib.crc32(unit.scan_id.encode()), energy, number]
-    whole: Reconstruction = engine(problem, options.pie, np.random.default_rng([*key, 0]))
-    odd = _halves(window.tile.positions[usable], np.random.default_rng([*key, 3]))
-    halves = [
-        engine(problem.subset(np.flatnonzero(odd == which)), options.pie, np.random.default_rng([*key, 1 + which]))
-        for which in (False, True)
-    ]
-    weight = np.minimum(halves[0].illumination, halves[1].illumination)
-    frc = fourier_ring_correlation(halves[0].object_, halves[1].object_, placement.pixel_nm[0], weight)
 
-    write = ShardWriter(unit)
-    shard = (energy, number)
-    layouts = {name: unit.output().layout(name) for name in ("object_tile", "tile_positions_px", "error", "frc")}
+def _started(tile: _Tile, problem: Problem, pixel_nm: tuple[float, float]) -> tuple[Problem, str]:
+    options = tile.options.probe
+    shape = (problem.frames.shape[1], problem.frames.shape[2])
+    if options.use_file and "illumination" in tile.ingest.arrays():
+        return replace(problem, probe=tile.ingest.read("illumination")), "file"
+    if options.outer_zone_nm is not None:
+        focused = zone_plate_probe(
+            shape,
+            pixel_nm,
+            tile.energy_ev,
+            outer_zone_nm=options.outer_zone_nm,
+            central_stop_fraction=options.central_stop_fraction,
+        )
+        origin = "zone plate"
+    else:
+        focused = probe_from_mean_pattern(problem.frames.mean(axis=0, dtype=np.float64) * problem.good)
+        origin = "mean frame"
+    if options.defocus_um is None:
+        scan = find_defocus(problem, focused, pixel_nm, tile.energy_ev, tile.options.trials)
+        return replace(problem, probe=scan.probe), f"{origin}, defocus {scan.defocus_um:.4g} um by trials"
+    probe = propagate(focused, pixel_nm, tile.energy_ev, options.defocus_um)[None]
+    return replace(problem, probe=probe), f"{origin}, defocus {options.defocus_um:.4g} um"
+
+
+def _write(
+    write: ShardWriter,
+    energy: int,
+    number: int,
+    problem: Problem,
+    whole: Reconstruction,
+    halves: list[Reconstruction],
+    frc: RingCorrelation,
+) -> None:
+    layouts = write.output.layout
+    write("probe", (energy, number, 0, 0, 0), whole.probe[None, None])
     for name, values in (
         ("object_tile", whole.object_),
         ("object_half_a", halves[0].object_),
         ("object_half_b", halves[1].object_),
         ("tile_illumination", whole.illumination),
+        ("tile_start_positions_px", problem.positions_px),
+        ("tile_positions_px", whole.positions_px),
+        ("error", whole.error),
+        ("frc", frc.correlation[: layouts("frc").shape[2]].astype(np.float32)),
     ):
-        write(name, (*shard, 0, 0), _padded(values, layouts["object_tile"].shape[2:]))
-    write("probe", (*shard, 0, 0, 0), whole.probe[None, None])
-    write("tile_positions_px", (*shard, 0, 0), _padded(whole.positions_px, layouts["tile_positions_px"].shape[2:]))
-    write("error", (*shard, 0), _padded(whole.error, layouts["error"].shape[2:]))
-    correlation = frc.correlation[: layouts["frc"].shape[2]].astype(np.float32)
-    write("frc", (*shard, 0), _padded(correlation, layouts["frc"].shape[2:]))
-    return write.outcome(
-        {
-            "energy": energy,
-            "tile": number,
-            "residual": whole.residual,
-            "iterations": len(whole.error),
-            "stopped": whole.stopped,
-            "mode_power": whole.mode_power,
-            "frames": int(usable.sum()),
-            "frames_left_out": int((~usable).sum()),
-            "overlap": overlapped,
-            "pixel_nm": list(placement.pixel_nm),
-            "half_bit_half_period_px": frc.half_bit_half_period_px,
-            "one_bit_half_period_px": frc.one_bit_half_period_px,
-            "counts_per_frame": float(frames[:, good].sum(dtype=np.float64) / len(frames)),
-        }
-    )
+        write(name, (energy, number, *([0] * values.ndim)), _padded(values, layouts(name).shape[2:]))
+
+
+def write_nothing(write: ShardWriter, energy: int, number: int) -> None:
+    """The shards of a tile that could not be reconstructed: nothing is known, and nothing is zero."""
+    for name, owned in write.unit.owns.items():
+        layout = write.output.layout(name)
+        nothing = VERDICTS.index("failed") if name == "tile_verdict" else np.nan
+        if (energy, number) in {shard[:2] for shard in owned}:
+            shard = (energy, number, *([0] * (len(layout.shape) - 2)))
+            write(name, shard, np.full((1, 1, *layout.shape[2:]), nothing, layout.dtype))
+
+
+def _mean_counts(ingest: Output, energy: int, window: TileWindow) -> float:
+    """Counts of a mean frame, from a few."""
+    few = window.tile.positions[:: max(1, len(window.tile.positions) // 16)]
+    frames = ingest.array("frames")
+    return float(np.mean([np.nansum(np.asarray(frames[energy, int(position)], np.float64)) for position in few]))
 
 
 def _halves(positions: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -255,25 +453,6 @@ def _frames(ingest: Output, energy: int, positions: np.ndarray[Any, Any]) -> np.
     return frames
 
 
-def _start(
-    ingest: Output, frames: np.ndarray[Any, Any], pixel_nm: tuple[float, float], energy_ev: float, options: ProbeOptions
-) -> np.ndarray[Any, Any]:
-    shape = (frames.shape[1], frames.shape[2])
-    if options.use_file and "illumination" in ingest.arrays():
-        return ingest.read("illumination")
-    if options.outer_zone_nm is not None:
-        return zone_plate_probe(
-            shape,
-            pixel_nm,
-            energy_ev,
-            outer_zone_nm=options.outer_zone_nm,
-            central_stop_fraction=options.central_stop_fraction,
-            defocus_um=options.defocus_um,
-        )[None]
-    focused = probe_from_mean_pattern(frames.mean(axis=0, dtype=np.float64))
-    return propagate(focused, pixel_nm, energy_ev, options.defocus_um)[None]
-
-
 def _padded(values: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     padded = np.full((1, 1, *shape), np.nan, values.dtype)
     padded[(0, 0, *(slice(n) for n in values.shape))] = values
@@ -281,21 +460,19 @@ def _padded(values: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[
 
 
 def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
-    """Quality figures of each scan: those of its tiles, side by side."""
-    names = (
-        "residual",
-        "iterations",
-        "stopped",
-        "half_bit_half_period_px",
-        "one_bit_half_period_px",
-        "overlap",
-        "frames",
-        "frames_left_out",
-        "counts_per_frame",
-        "mode_power",
-    )
-    return {
-        scan_id: {"tiles": 1 + max(unit.measures["tile"] for unit in units), "pixel_nm": units[0].measures["pixel_nm"]}
-        | {name: [unit.measures[name] for unit in units] for name in names}
-        for scan_id, units in receipts.items()
+    """Quality figures of each scan: those of its tiles side by side, at one energy after the other."""
+    return {scan_id: _quality(units) for scan_id, units in receipts.items()}
+
+
+def _quality(units: Sequence[Receipt]) -> dict[str, Any]:
+    rows = []
+    for unit in units:
+        measures = unit.measures
+        names = [name for name in measures if name not in ("tile", "energies")]
+        for place, energy in enumerate(measures["energies"]):
+            rows.append({name: measures[name][place] for name in names} | {"at": (energy, measures["tile"])})
+    rows.sort(key=lambda row: row["at"])
+    known = next((row["pixel_nm"] for row in rows if row["pixel_nm"] is not None), None)
+    return {"tiles": 1 + max(unit.measures["tile"] for unit in units), "pixel_nm": known} | {
+        name: [row[name] for row in rows] for name in rows[0] if name not in ("at", "pixel_nm")
     }

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from storage.layout import ArrayPlan
+from stxmdist.errors import InputError
 from stxmdist.ptychography.gauge import remove_ramp
 from stxmdist.ptychography.grid import scan_grid
+from stxmdist.ptychography.quality import VERDICTS
 from stxmdist.ptychography.stitch import TileGauge, TileImage, blend, solve_gauge, to_grid
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
@@ -18,7 +20,10 @@ from stxmdist.stages.tiling import tiling_of
 from stxmdist.stages.writing import ShardWriter, bytes_of
 
 NAME = "stitch"
-VERSION = 2
+VERSION = 3
+
+POOR_WEIGHT = 0.1
+"""What the light of a poor tile counts beside a good one's: where no good one reaches, it is all there is."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,25 @@ def work(unit: Unit) -> Outcome:
     )
     placement = tiles.placements[energy]
 
+    verdicts = [VERDICTS[int(code)] for code in reconstruct.read("tile_verdict", (energy, slice(None)))]
+    if all(word == "failed" for word in verdicts):
+        raise InputError(
+            where=f"stitch of {unit.scan_id} at {energy_ev[energy]:g} eV",
+            problem="not one tile could be reconstructed",
+            got=f"{len(verdicts)} failed tiles",
+            wanted="at least one",
+            mend="Look at the reasons under the scan's quality figures; exclude the scan if the beam was lost",
+        )
+
     def images(name: str) -> list[TileImage]:
         found = []
         for number, window in enumerate(tiles.windows[energy]):
+            if verdicts[number] == "failed":  # its hole stays one where no neighbour reaches
+                continue
             box = (energy, number, slice(0, window.shape[0]), slice(0, window.shape[1]))
-            found.append(
-                TileImage(reconstruct.read(name, box), reconstruct.read("tile_illumination", box), window.corner)
-            )
+            trust = POOR_WEIGHT if verdicts[number] == "poor" else 1.0
+            light = reconstruct.read("tile_illumination", box)
+            found.append(TileImage(reconstruct.read(name, box), light, window.corner, trust))
         return found
 
     whole = images("object_tile")
@@ -129,6 +146,7 @@ def work(unit: Unit) -> Outcome:
                 remove_ramp(half.object_, one.object_, one.weight.astype(np.float64)).astype(np.complex64),
                 one.weight,
                 one.corner_px,
+                one.trust,
             )
             for half, one in zip(images(f"object_half_{name}"), whole, strict=True)
         ]
@@ -137,6 +155,8 @@ def work(unit: Unit) -> Outcome:
     return write.outcome(
         {
             "tiles": len(whole),
+            "tiles_failed": verdicts.count("failed"),
+            "tiles_poor": verdicts.count("poor"),
             "parts_not_tied": len({gauge.component for gauge in gauges}),
             "seam_residual_rad": float(np.nanmax(residuals)) if np.isfinite(residuals).any() else None,
             "known_share": float(np.isfinite(image).mean()),

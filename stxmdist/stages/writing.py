@@ -38,6 +38,10 @@ class ShardWriter:
         path = self.output.write(self.unit.name, self.unit.owns, array, shard, values)
         self._files[path] = self.output.written[path]
 
+    def scratch(self, name: str) -> Path:
+        """Where a unit may keep what it has so far; it is never published."""
+        return self.output.scratch(name)
+
     def keep(self, path: Path) -> None:
         """Count a file that was written into the output's folder by other means, such as a table."""
         self._files[str(path.relative_to(self.output.path))] = sha256_of_file(path)

@@ -111,7 +111,7 @@ CAMPAIGNS: dict[str, tuple[Callable[[Beamtime], Any], tuple[str, ...]]] = {
     ),
     "an unknown option of a part": (
         _in_campaign("n_modes:", "modes:"),
-        ("campaign.yaml:20", "stages.reconstruct.pie.modes", "Did you mean 'n_modes'"),
+        ("campaign.yaml:20", "stages.reconstruct.model.modes", "Did you mean 'n_modes'"),
     ),
     "an option of another type": (
         _in_campaign("n_modes: 1", "n_modes: several"),

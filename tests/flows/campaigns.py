@@ -49,7 +49,10 @@ def slowed(campaign: Path) -> tuple[Path, int]:
     yaml = YAML()
     asked = yaml.load(campaign)
     asked |= {"store": "slow", "samples": "slow.csv"}
-    asked["stages"]["reconstruct"]["pie"]["iterations"] = SLOW_ITERATIONS
+    asked["stages"]["reconstruct"] |= {
+        "schedule": [{"engine": "rpie", "iterations": SLOW_ITERATIONS}],
+        "chain": False,
+    }
     path = folder / "slow.yaml"
     yaml.dump(asked, path)
     return path, SLOW_COPIES * len(TINY.ptychography.energy_ev)

@@ -1,8 +1,9 @@
 """A small made-up measurement: a structured object under a defocused zone plate, frames by plain double FFT."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,12 @@ from scipy.ndimage import gaussian_filter
 from stxmdist.ptychography import gauge
 from stxmdist.ptychography.probe import zone_plate_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction
+from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
+from stxmdist.ptychography.refinement import PositionOptions
+from stxmdist.ptychography.state import ModelOptions
+
+FIXED = PositionOptions(refine=False)
+"""Positions are left where they are; what else is unknown is looked for as by default"""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,26 @@ class Measurement:
         same = gauge.remove_ramp(found.object_, self.object_, weight)
         return float(np.sqrt(np.mean(np.abs(same - self.object_)[weight > 0] ** 2)))
 
+    def again(
+        self,
+        *,
+        object_: NDArray[Any] | None = None,
+        probes: NDArray[Any] | None = None,
+        intensity: NDArray[np.float64] | float = 1.0,
+        background: NDArray[np.float64] | float = 0.0,
+        seed: int = 1,
+    ) -> "Measurement":
+        """The same scan with Poisson noise of another object, a probe (POSITION, MODE, QY, QX) for each position,
+        light of other intensity (POSITION,) or a background (QY, QX).
+        """
+        places = self.problem.positions_px
+        object_ = self.object_ if object_ is None else object_
+        lights = [self.probe] * len(places) if probes is None else probes
+        frames = np.stack([frame_of(object_, light, place) for light, place in zip(lights, places, strict=True)])
+        level = np.broadcast_to(intensity, (len(places),))[:, None, None]
+        counts = np.random.default_rng(seed).poisson(frames * level + background)
+        return replace(self, problem=replace(self.problem, frames=counts.astype(np.uint32)), object_=object_)
+
 
 def structured_object(shape: tuple[int, int], seed: int = 3) -> NDArray[np.complex128]:
     """Blots of absorption and phase on vacuum, smooth over two pixels."""
@@ -41,6 +68,7 @@ def measure(
     *,
     n: int = 32,
     defocus_um: float = 3.0,
+    outer_zone_nm: float = 60.0,
     side: int = 9,
     step: float = 4.0,
     modes: int = 1,
@@ -62,7 +90,7 @@ def measure(
     def beam(distance_um: float) -> NDArray[np.complex128]:
         return (
             zone_plate_probe(
-                (n, n), 10.0, 700.0, outer_zone_nm=60.0, central_stop_fraction=0.3, defocus_um=distance_um
+                (n, n), 10.0, 700.0, outer_zone_nm=outer_zone_nm, central_stop_fraction=0.3, defocus_um=distance_um
             ).astype(np.complex128)
             * hood
         )
@@ -99,6 +127,15 @@ def frame_of(
     window = object_[corner[0] : corner[0] + n, corner[1] : corner[1] + n]
     field = np.fft.fft2(moved * window, norm="ortho")
     return np.fft.fftshift((np.abs(field) ** 2).sum(axis=0))
+
+
+def run(
+    problem: Problem, *steps: Step, seed: int = 0, positions: PositionOptions = FIXED, n_modes: int = 1,
+    threads: int = 1, **model: Any,
+) -> Reconstruction:  # fmt: skip
+    """Reconstruct by some engines in a row, one mode and positions as they are unless told; no steps: the defaults."""
+    recipe = Recipe(steps or Recipe().schedule, ModelOptions(n_modes=n_modes, **model), positions)
+    return reconstruct(problem, recipe, np.random.default_rng(seed), threads=threads)
 
 
 @pytest.fixture(scope="session")

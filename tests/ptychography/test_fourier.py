@@ -93,9 +93,10 @@ SCRIPT = """
 import hashlib, sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from conftest import measure
-from stxmdist.ptychography.pie import PieOptions, epie
-found = epie(measure(counts=1e5, whole=False, modes=2).problem, PieOptions(iterations=6), np.random.default_rng(7))
+from conftest import measure, run
+from stxmdist.ptychography.reconstruct import Step
+problem = measure(counts=1e5, whole=False, modes=2).problem
+found = run(problem, Step("epie", 6), Step("lsqml", 3), n_modes=2, seed=7)
 print(hashlib.sha256(found.object_.tobytes() + found.probe.tobytes() + found.error.tobytes()).hexdigest())
 """
 

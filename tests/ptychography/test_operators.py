@@ -147,12 +147,41 @@ def test_fused_modulus(modes: int) -> None:
     pixels = SHAPE[0] * SHAPE[1]
     inside(fused.psi)[...] = field * np.sqrt(pixels)  # as a transform without normalisation leaves it
     residual = kernels.modulus(
-        fused.psi.view(np.float32), fused.frame[None], 0, fused.good.astype(np.float32), fused.lines
-    )
+        fused.psi.view(np.float32), modes, fused.frame[None], np.zeros(1, np.int64), 0, 1,
+        fused.good.astype(np.float32), np.zeros(SHAPE, np.float32), np.ones(1, np.float32), False, fused.lines,
+    )  # fmt: skip
     wanted = operators.modulus(field, fused.frame, fused.good)
     np.testing.assert_allclose(inside(fused.psi) * np.sqrt(pixels), wanted, atol=SINGLE * 10)
     amplitude = np.sqrt((np.abs(field) ** 2).sum(axis=0))
     assert residual == pytest.approx((((amplitude - np.sqrt(fused.frame)) ** 2)[fused.good]).sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize("modes", [1, 3])
+@pytest.mark.parametrize("poisson", [False, True])
+def test_fused_modulus_of_several_frames_with_background_and_gain(modes: int, poisson: bool) -> None:
+    rng = np.random.default_rng(8)
+    order = np.array([4, 0, 3, 1], np.int64)  # of which the last three are meant
+    field = complex_normal(rng, (3, modes, *SHAPE), np.complex64)
+    frames = rng.poisson(3.0, (5, *SHAPE)).astype(np.uint16)
+    good, back = rng.random(SHAPE) > 0.1, rng.uniform(0.0, 2.0, SHAPE).astype(np.float32)
+    gain = rng.uniform(0.5, 2.0, 5).astype(np.float32)
+    pixels = SHAPE[0] * SHAPE[1]
+    psi = padded_copy((field * np.sqrt(pixels)).reshape(-1, *SHAPE).astype(np.complex64))
+    misfit = kernels.modulus(
+        psi.view(np.float32), modes, frames, order, 1, 3, good.astype(np.float32), back, gain, poisson,
+        np.zeros((4, 2 * SHAPE[1]), np.float32),
+    )  # fmt: skip
+    level = gain[order[1:], None, None].astype(np.float64)
+    expected = (np.abs(field.astype(np.complex128)) ** 2).sum(axis=1) + back * level
+    measured = frames[order[1:]] * level
+    wanted = (good * (np.sqrt(expected) - np.sqrt(measured)) ** 2 / level).sum()
+    assert misfit == pytest.approx(wanted, rel=1e-4)
+    ratio = np.sqrt(measured / expected)
+    likely = np.where(ratio < 2.0, 0.5 * (1.0 + ratio**2), 1.0 + 1.5 * (ratio - 1.0))
+    factor = np.where(good, likely if poisson else ratio, 1.0)
+    found = inside(psi).reshape(field.shape) * np.sqrt(pixels)
+    np.testing.assert_allclose(found, field * factor[:, None], atol=SINGLE * 10)
+    assert (ratio > 2.0).any()  # both branches were seen
 
 
 @pytest.mark.parametrize("modes", [1, 3])

@@ -10,7 +10,8 @@ from scipy.ndimage import gaussian_filter
 
 from stxmdist.ptychography import gauge, geometry, stitch
 from stxmdist.ptychography.grid import Grid
-from stxmdist.ptychography.pie import PieOptions, epie
+from stxmdist.ptychography.reconstruct import Step
+from tests.ptychography.conftest import run
 
 SHAPE = (150, 170)
 
@@ -111,16 +112,16 @@ def test_nan_in_a_tile_is_taken_from_its_neighbour() -> None:
 def test_tiles_reconstructed_apart_are_the_whole(measurement: Callable[..., Any]) -> None:
     measured = measurement(counts=1e6, side=16, step=4.0, whole=False, n=32)
     problem = measured.problem
-    options = PieOptions(iterations=40, n_modes=1)
+    schedule = Step("epie", 40)
     placed = geometry.Placement(problem.positions_px, problem.object_shape, (0.0, 0.0), (10.0, 10.0))
     cuts = geometry.split_tiles(problem.positions_px * 0.01, most_positions=150, halo_um=0.13)
     assert len(cuts) == 4
-    whole = epie(problem, options, np.random.default_rng(0))
+    whole = run(problem, schedule)
     tiles = []
     for tile in cuts:
         positions, corner, shape = geometry.tile_window(placed, tile, (32, 32))
         part = replace(problem.subset(tile.positions), positions_px=positions, object_shape=shape)
-        found = epie(part, options, np.random.default_rng(tile.index + 1))
+        found = run(part, schedule, seed=tile.index + 1)
         tiles.append(stitch.TileImage(found.object_, found.illumination, corner))
     object_, _ = stitch.blend(tiles, stitch.solve_gauge(tiles), problem.object_shape)
     lit = np.isfinite(object_) & (whole.illumination > 0.5 * np.median(whole.illumination[whole.illumination > 0]))

@@ -40,7 +40,13 @@ def simulated(folder: Path) -> "Beamtime":
     beamtime = Beamtime(folder)
     text = beamtime.campaign.read_text()
     # What comes out of the reconstruction is not looked at here: that it goes on is.
-    beamtime.campaign.write_text(text.replace("n_modes: 2", "n_modes: 1\n      iterations: 4"))
+    beamtime.campaign.write_text(
+        text.replace(
+            "n_modes: 2",
+            "n_modes: 1\n    schedule: [{engine: rpie, iterations: 4}]\n"
+            "    next_energy: [{engine: rpie, iterations: 4}]",
+        )
+    )
     return beamtime
 
 

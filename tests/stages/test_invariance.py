@@ -145,13 +145,14 @@ def test_order_of_the_sheet(folder: Path, undisturbed: Store) -> None:
 
 
 KERNELS = {
-    "pie": """
-from stxmdist.ptychography.pie import PieOptions, epie
+    "ptychography": """
 from stxmdist.ptychography.problem import Problem
+from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 probe = np.exp(-((np.indices((32, 32)) - 16) ** 2).sum(axis=0) / 50).astype(np.complex64)[None]
 places = rng.uniform(1, 49, (36, 2))
 problem = Problem(rng.poisson(30, (36, 32, 32)), np.ones((32, 32), bool), places, probe, (82, 82))
-found = epie(problem, PieOptions(iterations=8), rng)
+schedule = (Step("raar", 2), Step("lsqml", 4), Step("rpie", 2))
+found = reconstruct(problem, Recipe(schedule), rng)
 parts = [found.object_, found.probe, found.error, found.illumination]
 """,
     "fit": """
@@ -169,7 +170,7 @@ print(hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in p
 """
 
 
-@pytest.mark.parametrize("kernels", ["pie", pytest.param("fit", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kernels", ["ptychography", pytest.param("fit", marks=pytest.mark.slow)])
 def test_a_process_that_compiles_and_one_that_loads_round_alike(tmp_path: Path, kernels: str) -> None:
     program = "import hashlib\nimport numpy as np\nrng = np.random.default_rng(1)\n" + KERNELS[kernels] + PRINT
     environment = os.environ | {

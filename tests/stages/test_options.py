@@ -1,5 +1,6 @@
 """Options of stages: what the campaign file says, defaults for the rest, and every mistake with its line and mend."""
 
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from shutil import copytree
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from stxmdist.campaign.manifest import Campaign, Problem, load
+from stxmdist.ptychography.reconstruct import Step
 from stxmdist.stages import STAGES
 from stxmdist.stages.options import parse_options
 
@@ -50,7 +52,13 @@ def test_nothing_written_gives_the_defaults(folder: Path) -> None:
     ("stage", "written", "path", "value"),
     [
         ("ingest", "{saturated_fraction: 0.05}", "saturated_fraction", 0.05),
-        ("reconstruct", "{engine: rpie, pie: {iterations: 7, object_alpha: 0.2}}", "pie.iterations", 7),
+        (
+            "reconstruct",
+            "{schedule: [{engine: rpie, iterations: 7, options: {object_alpha: 0.2}}]}",
+            "schedule",
+            (Step("rpie", 7, {"object_alpha": 0.2}),),
+        ),
+        ("reconstruct", "{model: {n_modes: 3}}", "model.n_modes", 3),
         ("reconstruct", "{probe: {outer_zone_nm: 60}}", "probe.outer_zone_nm", 60.0),
         ("stitch", "{blend_illumination: 0.2}", "blend_illumination", 0.2),
         ("absorbance", "{region: [0, 4, 2, 9]}", "region", [0, 4, 2, 9]),
@@ -79,12 +87,28 @@ def test_what_is_written_is_taken_and_the_rest_stays(
     ("stages", "line", "words"),
     [
         ("  fit:\n    fiter: nnls\n", 2, ["fit has no option 'fiter'", "one of fitter", "Did you mean 'fitter'"]),
-        ("  reconstruct:\n    pie:\n      itterations: 3\n", 3, ["pie has no option", "Did you mean 'iterations'"]),
+        ("  reconstruct:\n    model:\n      n_mode: 3\n", 3, ["model has no option", "Did you mean 'n_modes'"]),
+        (
+            "  reconstruct:\n    schedule:\n    - engine: raar\n      itterations: 3\n",
+            4,
+            ["has no option 'itterations'", "Did you mean 'iterations'"],
+        ),
+        (
+            "  reconstruct:\n    schedule:\n    - engine: raar\n    - iterations: 0\n",
+            4,
+            ["makes no sense", "at least 1"],
+        ),
+        ("  reconstruct:\n    schedule: [raar]\n", 2, ["cannot be used", "{engine: ...}"]),
+        ("  reconstruct:\n    schedule: []\n", 2, ["makes no sense", "at least one engine"]),
         ("  ingest: {}\n  fit:\n    fitter: simplex\n", 3, ["'simplex'", "'poisson', 'nnls' or 'least_squares'"]),
         ("  align:\n    register: perhaps\n", 2, ["cannot be used", "'perhaps'", "valid boolean"]),
-        ("  reconstruct:\n    pie: 3\n", 2, ["cannot be used", "got 3"]),
-        ("  reconstruct:\n    pie:\n      iterations: 0\n", 2, ["makes no sense", "at least 1"]),
-        ("  reconstruct:\n    engine: epi\n", 1, ["no ptychography engine of this name", "Did you mean 'epie'"]),
+        ("  reconstruct:\n    model: 3\n", 2, ["cannot be used", "got 3"]),
+        ("  reconstruct:\n    model:\n      n_modes: 0\n", 3, ["makes no sense", "1 to 16"]),
+        (
+            "  reconstruct:\n    schedule:\n    - engine: epi\n",
+            3,
+            ["no ptychography engine of this name", "Did you mean 'epie'"],
+        ),
         ("  absorbance:\n    i0: fiel\n", 2, ["'field' or 'file'"]),
         ("  absorbance:\n    i0: file\n", 2, ["no spectrum of the incident beam is named", "references: i0"]),
         ("  absorbance: {}\nreferences:\n  i0: options.yaml\n", 3, ["would not be used", "absorbance: i0: file"]),
@@ -109,22 +133,21 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(folder: Path) ->
 
 def test_what_makes_an_object_refuse_itself_becomes_a_problem(folder: Path) -> None:
     # Of a dataclass, raised as an InputError when it is made; at the key whose value it is.
-    (problem,) = mistakes(folder, "  reconstruct:\n    pie:\n      divergence: 0.5\n      n_modes: 2\n")
-    assert problem.where.startswith("stages.reconstruct.pie")
+    (problem,) = mistakes(folder, "  reconstruct:\n    model:\n      divergence: 0.5\n      n_modes: 2\n")
+    assert problem.where.startswith("stages.reconstruct.model")
     assert (problem.got, problem.wanted) == ("'0.5'", "above 1")
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_default_can_be_written(folder: Path, stage: str) -> None:
-    def written(options: Any) -> str:
-        lines = []
-        for name, value in vars(options).items():
-            if is_dataclass(value):
-                lines.append(f"{name}: {written(value)}")
-            else:
-                plain = {None: "null", True: "true", False: "false"}
-                lines.append(f"{name}: {plain[value] if value is None or isinstance(value, bool) else value}")
-        return "{" + ", ".join(lines) + "}"
+    def written(value: Any) -> str:
+        if is_dataclass(value) or isinstance(value, Mapping):
+            parts = value if isinstance(value, Mapping) else vars(value)
+            return "{" + ", ".join(f"{name}: {written(part)}" for name, part in parts.items()) + "}"
+        if isinstance(value, tuple) and value and is_dataclass(value[0]):
+            return "[" + ", ".join(written(part) for part in value) + "]"
+        plain = {None: "null", True: "true", False: "false"}
+        return str(plain[value] if value is None or isinstance(value, bool) else value)
 
     default = STAGES[stage].Options()
     assert parsed(folder, f"  {stage}: {written(default)}\n")[stage] == default

@@ -28,7 +28,7 @@ PTYCHOGRAPHY = ("ptycho-E01-c001-r1", "ptycho-E02-c001-r1")
 
 OPTIONS = {
     "fit": {"rows_per_unit": 25},
-    "reconstruct": {"positions_per_tile": 40, "halo_um": 0.2, "pie": {"iterations": 20}},
+    "reconstruct": {"positions_per_tile": 40, "halo_um": 0.2, "schedule": [{"engine": "rpie", "iterations": 20}]},
 }
 """Several units for each scan, blocks and tiles uneven, and few iterations."""
 

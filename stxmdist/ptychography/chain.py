@@ -1,0 +1,32 @@
+"""The energies of a stack one after another: each begins with what its neighbour found."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.ptychography.problem import Complex
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a neighbour in energy hands on."""
+
+    probe: Complex
+    """(MODE, QY, QX): in pixels, which go as the wavelength like the focus of a zone plate, it stays the same"""
+    moves_um: NDArray[np.float64]
+    """(POSITION, 2) by which positions were found to differ from the file's"""
+
+
+def chain_order(energy_ev: NDArray[np.float64], counts: NDArray[np.float64]) -> list[tuple[int, int | None]]:
+    """Which energy (its index) follows which: from the brightest outward, each after its neighbour, the first alone.
+
+    Parameters
+    ----------
+    energy_ev, counts
+        (ENERGY,) ascending, and counts of a mean frame: off the absorption edge most light comes through
+    """
+    first = int(np.argmax(counts))
+    below = [(index, index + 1) for index in range(first - 1, -1, -1)]
+    above = [(index, index - 1) for index in range(first + 1, len(energy_ev))]
+    return [(first, None), *below, *above]

@@ -1,0 +1,47 @@
+"""A reconstruction under way, kept in a file: one that was cut off goes on from there."""
+
+import os
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from stxmdist.arrays import numpy_of
+from stxmdist.ptychography.state import State
+
+_PARTS = tuple(entry.name for entry in fields(State) if entry.init and entry.name not in ("error", "sub_pixel"))
+
+
+class Checkpoint:
+    """Where the state is kept, and how often."""
+
+    def __init__(self, path: Path, every_s: float = 60.0) -> None:
+        self.path, self.every_s = path, every_s
+        self._last = time.monotonic()
+
+    def save(self, iteration: int, state: State, errors: list[float], start_px: np.ndarray) -> None:
+        """Keep the state after an iteration, if the last was kept long enough ago; a reader never sees half of it."""
+        if time.monotonic() - self._last < self.every_s:
+            return
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with partial.open("wb") as file:
+            arrays = {name: numpy_of(getattr(state, name)) for name in _PARTS}
+            np.savez(file, iteration=iteration, error=state.error, errors=np.array(errors), start_px=start_px, **arrays)
+        partial.replace(self.path)
+        self._last = time.monotonic()
+
+    def load(self, like: State, start_px: np.ndarray) -> tuple[int, State, list[float]] | None:
+        """Iteration, state and errors as last kept; None if nothing was, or if it belongs to another problem."""
+        if not self.path.exists():
+            return None
+        with np.load(self.path, allow_pickle=False) as kept:
+            same = kept["object_"].shape == like.object_.shape and np.array_equal(kept["start_px"], start_px)
+            if not same:
+                return None
+            state = State(**{name: kept[name] for name in _PARTS}, error=float(kept["error"]), sub_pixel=like.sub_pixel)
+            return int(kept["iteration"]), state, kept["errors"].tolist()
+
+    def clear(self) -> None:
+        """Forget it: the reconstruction is done."""
+        self.path.unlink(missing_ok=True)

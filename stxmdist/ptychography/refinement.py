@@ -1,0 +1,218 @@
+"""What is found between iterations, object and probe held fixed: positions, intensities, background, probe drift."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from stxmdist.arrays import namespace_of, numpy_of
+from stxmdist.ptychography.fourier import inside
+from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
+from stxmdist.ptychography.sweep import Observations, Sweep
+
+Floats = NDArray[np.float64]
+
+SIGNIFICANCE = 10.0
+"""How many times more than chance a shift must explain before it counts: of two unknowns, one in a hundred exceeds it
+(chi square 9.2).
+"""
+
+SHARED_MOMENTUM = 0.8
+"""Of the linear map that all corrections share."""
+
+
+@dataclass(frozen=True)
+class PositionOptions:
+    """How the positions of the file are corrected."""
+
+    refine: bool = True
+    """Whether they are"""
+    start: float = 0.2
+    """Share of all iterations before which they are left alone"""
+    every: int = 2
+    """Iterations between two corrections"""
+    step_limit_px: float = 1.0
+    """Farthest that one correction moves a position"""
+    limit_px: float = 10.0
+    """Farthest that a position may come from where the file has it"""
+    momentum: float = 0.5
+    """Share of the last correction that each goes on with"""
+    linear: Literal["remove", "keep"] = "keep"
+    """What becomes of a scale, rotation or shear that all corrections have in common"""
+    trusted_px: float = 0.5
+    """The file is believed to be right to about this: the less its positions are moved, compared with it, the more they
+    are drawn back. What frames say is stronger; what no frame holds, such as object and positions drifting together
+    where particles stand apart, is not
+    """
+
+    def __post_init__(self) -> None:
+        refuse_unless(
+            self,
+            start=(0.0 <= self.start < 1.0, "0 or more, below 1"),
+            every=(self.every >= 1, "at least 1"),
+            step_limit_px=(self.step_limit_px > 0.0, "above 0"),
+            limit_px=(0.0 < self.limit_px <= 100.0, "above 0, at most 100"),
+            linear=(self.linear in ("remove", "keep"), "remove or keep"),
+            trusted_px=(self.trusted_px >= 0.0, "0 or more"),
+            momentum=(0.0 <= self.momentum < 1.0, "0 or more, below 1"),
+        )
+
+    @property
+    def margin_px(self) -> int:
+        """Room that the object needs on every side: positions may move, and slopes look one pixel beyond the window."""
+        return int(np.ceil(self.limit_px)) + 2 if self.refine else 0
+
+
+class Refinement:
+    """Takes part in a reconstruction from its first iteration to its last, whatever the engines are."""
+
+    def __init__(self, state: State, model: ModelOptions, positions: PositionOptions, rng: np.random.Generator) -> None:
+        self.model, self.positions = model, positions
+        self.start_px = state.positions_px.copy()
+        self.affine = np.zeros((2, 2))
+        self._run, self._common = np.zeros_like(self.start_px), np.zeros_like(self.start_px)
+        self._sketch = rng.normal(size=(len(self.start_px), model.n_variations)).astype(np.float32)
+
+    def due(self, iteration: int, progress: float) -> bool:
+        """Whether anything is to be found after this iteration (counted from 0), at this share of them all."""
+        model, positions = self.model, self.positions
+        wanted = positions.refine or model.intensities or model.background or model.n_variations > 0
+        return wanted and progress >= positions.start and iteration % positions.every == 0
+
+    def apply(self, sweep: Sweep, state: State) -> None:
+        """Look at all frames once and correct what is to be found."""
+        seen = sweep.observe(state, state.shares if state.shares.any() else self._sketch)
+        if self.model.intensities:
+            ratio = seen.measured_counts / np.maximum(seen.expected_counts, 1e-9)
+            state.intensity = (ratio / ratio.mean()).clip(0.05, 20.0).astype(np.float32)
+        if self.model.background:
+            found = np.maximum(numpy_of(state.background) + seen.surplus, 0.0)
+            even = smoothed(found, seen.certainty * sweep.good, self.model.background_smooth_px) * sweep.good
+            state.background = namespace_of(state.background).asarray(even)
+        if self.model.n_variations and not self.model.freeze_probe:
+            self._vary(state, seen)
+        if self.positions.refine:
+            self._move(sweep, state, seen)
+
+    def _move(self, sweep: Sweep, state: State, seen: Observations) -> None:
+        options = self.positions
+        step = shifts(seen.normal, sweep.good.size)
+        # A scale, rotation or shear that all have in common shows a little of itself at a time: it gathers way.
+        places = self.start_px - self.start_px.mean(axis=0)
+        common = places @ linear_part(self.start_px, step)[1].T
+        self._common = SHARED_MOMENTUM * self._common + common
+        self._run = options.momentum * self._run + step - common
+        move = limited(self._run + self._common, options.step_limit_px)
+        moved = state.positions_px - self.start_px
+        moved = limited((1.0 - drawn_back(moved, options.trusted_px)) * moved + move, options.limit_px)
+        shift, self.affine = linear_part(self.start_px, moved)
+        centred = self.start_px - self.start_px.mean(axis=0)
+        moved = moved - shift - (centred @ self.affine.T if options.linear == "remove" else 0.0)
+        state.place(self.start_px + moved)
+
+    def _vary(self, state: State, seen: Observations) -> None:
+        xp = namespace_of(state.probe)
+        variations, shares, count = inside(numpy_of(state.variations)), state.shares, len(state.shares)
+        brightness = np.maximum(seen.brightness, 0.01 * seen.brightness.max())
+        if not variations.any():
+            # What each position asks of the probe, gathered with random weights, spans what they ask most.
+            found = inside(seen.gathered) / (count * brightness)
+        else:
+            along, norm = seen.variation[:, 0::2], seen.variation[:, 1::2]
+            found = np.asarray(variations)
+            if shares.any():
+                power = np.maximum((shares.astype(np.float64) ** 2).mean(axis=0), 1e-12)[:, None, None]
+                found = variations + 0.5 * inside(seen.gathered) / (count * brightness * power)
+            shares = np.asarray(shares + 0.5 * along / np.maximum(norm, 1e-12), np.float32)
+        first = inside(numpy_of(state.probe))[0]
+        turn = 1j * first / np.linalg.norm(first)  # a phase common to a frame leaves no trace
+        found = found - turn * np.array([np.vdot(turn, one).real for one in found])[:, None, None]
+        found_shares, found, mean = principal(shares, found)
+        inside(state.probe)[0] += xp.asarray(mean)
+        inside(state.variations)[...] = xp.asarray(found)
+        state.shares = found_shares.astype(np.float32)
+        state.place(state.positions_px)
+
+
+def shifts(normal: Floats, n_pixels: int, significance: float = SIGNIFICANCE) -> Floats:
+    """Shifts (POSITION, 2) in pixels by which windows should move, shrunk by how far chance could explain them.
+
+    Parameters
+    ----------
+    normal
+        (POSITION, 6) normal equations of each position: yy, yx, xx, ty, tx, and the sum of squares that is left, tt
+    n_pixels
+        of a window
+
+    A shift lessens the sum of squares by g; by chance, by about 2 tt / n. It counts with the share 1 - s tt / (n g), or
+    not at all: in empty places noise would carry positions off, and the object would follow.
+    """
+    yy, yx, xx, ty, tx, tt = normal.T
+    floor = 1e-3 * (yy + xx) + 1e-12
+    a, c = yy + floor, xx + floor
+    determinant = a * c - yx * yx
+    found = np.stack([(c * ty - yx * tx) / determinant, (a * tx - yx * ty) / determinant], axis=1)
+    gain = np.maximum(found[:, 0] * ty + found[:, 1] * tx, 1e-30)
+    share = np.maximum(0.0, 1.0 - significance * tt / (n_pixels * gain))
+    return np.asarray(found * share[:, None])
+
+
+def limited(moves: Floats, limit: float) -> Floats:
+    """Moves (POSITION, 2), those longer than the limit shortened to it."""
+    length = np.hypot(moves[:, 0], moves[:, 1])[:, None]
+    return np.asarray(moves * np.minimum(1.0, limit / np.maximum(length, 1e-12)))
+
+
+def drawn_back(moves: Floats, trusted_px: float) -> float:
+    """Share by which moves (POSITION, 2) in pixels are drawn back: 0.1 where they are as large as is trusted, at most
+    0.3.
+    """
+    square = float((moves**2).sum(axis=1).mean())
+    return min(0.3, 0.1 * trusted_px**2 / max(square, 1e-12))
+
+
+def smoothed(values: NDArray[np.float32], weight: NDArray[np.float32], width_px: float) -> NDArray[np.float32]:
+    """Values (QY, QX), zero frequency at [0, 0], averaged by a Gaussian with the weights that each has."""
+    if width_px == 0.0:
+        return values
+    top, bottom = (gaussian_filter(part, width_px, mode="wrap") for part in (values * weight, weight))
+    return np.asarray(top / np.maximum(bottom, 1e-12), np.float32)
+
+
+def linear_part(places: Floats, moves: Floats) -> tuple[Floats, Floats]:
+    """Shift (2,) and matrix (2, 2) that moves (POSITION, 2) have in common, about the middle of their places."""
+    terms = np.column_stack([np.ones(len(places)), places - places.mean(axis=0)])
+    found = np.linalg.lstsq(terms, moves, rcond=None)[0]
+    return found[0], found[1:].T
+
+
+def principal(
+    shares: NDArray[np.floating[Any]], variations: NDArray[np.complex64]
+) -> tuple[Floats, NDArray[np.complex64], NDArray[np.complex64]]:
+    """The same variation of the probe by orthogonal patterns, strongest first, and its mean, taken off.
+
+    Parameters
+    ----------
+    shares : (POSITION, VARIATION) real; variations : (VARIATION, QY, QX) complex
+
+    Returns
+    -------
+    shares (POSITION, VARIATION), mean square 1 or 0; variations; the mean (QY, QX)
+    """
+    count, shape = len(variations), variations.shape[1:]
+    flat = np.ascontiguousarray(variations, np.complex64).reshape(count, -1).view(np.float32).astype(np.float64)
+    mean = shares.mean(axis=0)
+    patterns, mixing = np.linalg.qr(flat.T)  # flat.T = patterns @ mixing
+    left, size, right = np.linalg.svd((shares - mean) @ mixing.T, full_matrices=False)
+    used = size > 1e-9 * max(size.max(), 1e-30)
+    root = np.sqrt(len(shares))
+    if not used.any():  # not yet: patterns of one size, to begin with
+        return np.zeros_like(shares, np.float64), _complex(patterns.T, shape), _complex(mean @ flat, shape)
+    rotated = (patterns @ right.T).T * np.where(used, size / root, 1e-6)[:, None]
+    return left * root * used, _complex(rotated, shape), _complex(mean @ flat, shape)
+
+
+def _complex(flat: Floats, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+    return np.ascontiguousarray(flat, np.float32).view(np.complex64).reshape(*flat.shape[:-1], *shape)

@@ -1,0 +1,147 @@
+"""Where to begin when the file brings no illumination: short trials find the defocus and the frames' orientation."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.ptychography.probe import propagate
+from stxmdist.ptychography.problem import Complex, Problem
+from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
+from stxmdist.ptychography.refinement import PositionOptions
+from stxmdist.ptychography.state import ModelOptions, refuse_unless
+from stxmdist.units import wavelength_nm
+
+Floats = NDArray[np.float64]
+
+ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", "swapped, y flipped",
+                "swapped, x flipped", "swapped, both flipped")  # fmt: skip
+"""How frames may have to be turned, in the order of :func:`turned`."""
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """How long and how broad the trials of a start are."""
+
+    positions: int = 100
+    """Frames of a trial: those nearest to the middle of the scan"""
+    iterations: int = 12
+    """Of rPIE, the probe moving from a third of the way"""
+    phase_step_rad: float = 2.5
+    """Difference between neighbouring trials: defocus phase at the rim of the aperture"""
+    widest: float = 0.8
+    """Widest beam that is tried, as share of the window"""
+
+    def __post_init__(self) -> None:
+        refuse_unless(
+            self,
+            positions=(self.positions >= 9, "at least 9"),
+            iterations=(self.iterations >= 3, "at least 3"),
+            phase_step_rad=(self.phase_step_rad > 0.0, "above 0"),
+            widest=(0.1 <= self.widest <= 1.0, "0.1 to 1"),
+        )
+
+
+@dataclass(frozen=True)
+class DefocusScan:
+    """What the trials came to."""
+
+    defocus_um: float
+    """of the best"""
+    probe: Complex
+    """(1, QY, QX) with which it began"""
+    tried_um: Floats
+    """(TRIAL,) ascending"""
+    residual: Floats
+    """(TRIAL,)"""
+
+
+def find_defocus(
+    problem: Problem, focused: Complex, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
+) -> DefocusScan:
+    """The defocus, on either side of the focus, with which a short reconstruction explains the frames best.
+
+    ``focused`` (QY, QX) is the probe in focus: of a zone plate, or of the aperture that the mean frame shows. Every
+    defocus by which the beam still fits its window is tried, neighbours so close that their phases over the aperture
+    differ by little; then the best one's neighbourhood more finely.
+    """
+    step_um, most = _steps(focused, pixel_nm, energy_ev, options)
+    sample = middle(problem, options.positions)
+    tried: dict[float, float] = {}
+
+    def residual(defocus_um: float) -> float:
+        if defocus_um not in tried:
+            start = replace(sample, probe=propagate(focused, pixel_nm, energy_ev, defocus_um)[None])
+            tried[defocus_um] = short_residual(start, options, np.random.default_rng(0))
+        return tried[defocus_um]
+
+    for number in range(-most, most + 1):
+        residual(number * step_um)
+    for share in (0.5, 0.25):
+        best = min(tried, key=residual)
+        for side in (-1.0, 1.0):
+            residual(best + side * share * step_um)
+    best = min(tried, key=residual)
+    order = sorted(tried)
+    return DefocusScan(
+        defocus_um=best,
+        probe=propagate(focused, pixel_nm, energy_ev, best)[None],
+        tried_um=np.array(order),
+        residual=np.array([tried[one] for one in order]),
+    )
+
+
+def _steps(
+    focused: Complex, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
+) -> tuple[float, int]:
+    """Distance of neighbouring trials in um, and how many there are on each side of the focus."""
+    n = min(focused.shape)
+    pixel = max(pixel_nm)
+    power = np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(focused)))) ** 2
+    rows, columns = np.indices(power.shape)
+    radius = np.hypot(rows - power.shape[0] // 2, columns - power.shape[1] // 2)
+    order = np.argsort(radius, axis=None)
+    reached = np.cumsum(power.ravel()[order]) / power.sum()
+    rim = radius.ravel()[order][int(np.searchsorted(reached, 0.9))] / (n * pixel)  # spatial frequency, 1 / nm
+    wavelength = wavelength_nm(energy_ev)
+    step_nm = options.phase_step_rad / (np.pi * wavelength * rim**2)
+    widest_nm = options.widest * n * pixel / (2.0 * wavelength * rim)
+    return step_nm * 1e-3, max(1, int(widest_nm / step_nm))
+
+
+def middle(problem: Problem, count: int) -> Problem:
+    """The positions nearest to the middle of the scan, on an object that just holds their windows."""
+    places = problem.positions_px
+    distance = np.hypot(*(places - np.median(places, axis=0)).T)
+    index = np.sort(np.argsort(distance, kind="stable")[:count])
+    chosen = problem.subset(index)
+    corner = np.floor(chosen.positions_px.min(axis=0))
+    last = np.ceil(chosen.positions_px.max(axis=0)) + np.array(problem.frames.shape[1:]) + 1
+    shape = (last - corner).astype(int)
+    return replace(
+        chosen, positions_px=chosen.positions_px - corner, object_shape=(int(shape[0]), int(shape[1])), object0=None
+    )
+
+
+def short_residual(problem: Problem, options: TrialOptions, rng: np.random.Generator) -> float:
+    """Amplitude residual after a short reconstruction."""
+    recipe = Recipe(
+        (Step("rpie", options.iterations),),
+        ModelOptions(n_modes=1, probe_from=0.3),
+        PositionOptions(refine=False),
+    )
+    return reconstruct(problem, recipe, rng).residual
+
+
+def turned(frames: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Frames (..., QY, QX), zero frequency at the centre, turned in one of the eight ways of ``ORIENTATIONS``."""
+    if orientation & 4:
+        frames = np.swapaxes(frames, -1, -2)
+    for bit, axis in ((1, -2), (2, -1)):
+        if orientation & bit:
+            # The centre n // 2 of an even number of pixels is not the middle: it stays where it is.
+            frames = np.flip(frames, axis)
+            if frames.shape[axis] % 2 == 0:
+                frames = np.roll(frames, 1, axis)
+    return frames

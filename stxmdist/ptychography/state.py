@@ -1,0 +1,155 @@
+"""What a reconstruction changes from iteration to iteration, and what it may hold fixed."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stxmdist.arrays import namespace_of
+from stxmdist.errors import InputError
+from stxmdist.ptychography import operators
+from stxmdist.ptychography.problem import Complex
+
+NOISE = ("gaussian", "poisson")
+"""Likelihoods: of amplitudes with one error for all, or of counts."""
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What is unknown beside the object, and what is held fixed; the same for every engine."""
+
+    n_modes: int = 2
+    """Incoherent modes of the probe; those that the start lacks are made from its strongest"""
+    second_mode_power: float = 0.05
+    """Power, as share of the first mode's, that each added mode starts with"""
+    modes_from: float = 0.2
+    """Share of all iterations after which all modes are there; they join one by one until then"""
+    probe_from: float = 0.1
+    """Share of all iterations before which the probe is left alone"""
+    n_variations: int = 0
+    """Orthogonal probe relaxation: patterns by which the strongest mode may differ from position to position"""
+    intensities: bool = False
+    """Find the intensity of the light in each frame, relative to its mean"""
+    background: bool = False
+    """Find a background that is the same in every frame"""
+    background_smooth_px: float = 1.0
+    """Width over which the background is taken to be even: under the bright field hardly anything tells it"""
+    amplitude_limit: float = 1.3
+    """Largest |O|, vacuum being 1; after each iteration what is above is brought down to it. 0: no limit"""
+    keep_power: bool = True
+    """Hold the probe's power at what vacuum frames count, so that |O| = 1 in vacuum; the object takes the factor"""
+    sub_pixel: bool = True
+    """Move the probe by the fractions of positions; False rounds positions to whole pixels"""
+    freeze_object: bool = False
+    """Leave the object as it starts"""
+    freeze_probe: bool = False
+    """Leave the probe as it starts"""
+    divergence: float = 1.5
+    """Stop when the error exceeds its smallest value by this factor, and keep the best state"""
+
+    def __post_init__(self) -> None:
+        limit = self.amplitude_limit
+        refuse_unless(
+            self,
+            n_modes=(1 <= self.n_modes <= 16, "1 to 16"),
+            second_mode_power=(0.0 < self.second_mode_power < 1.0, "between 0 and 1"),
+            modes_from=(0.0 <= self.modes_from < 1.0, "0 or more, below 1"),
+            probe_from=(0.0 <= self.probe_from < 1.0, "0 or more, below 1"),
+            n_variations=(0 <= self.n_variations <= 16, "0 to 16"),
+            background_smooth_px=(self.background_smooth_px >= 0.0, "0 or more"),
+            amplitude_limit=(limit == 0.0 or limit >= 1.0, "0 or at least 1"),
+            divergence=(self.divergence > 1.0, "above 1"),
+        )
+
+
+def refuse_unless(options: Any, **rules: tuple[bool, str]) -> None:
+    """Refuse the first of an options object's values that breaks its rule: name=(whether it is kept, what is wanted).
+
+    Raises
+    ------
+    InputError
+        naming the option.
+    """
+    known = {entry.name for entry in fields(options)}
+    for name, (kept, wanted) in rules.items():
+        assert name in known
+        if not kept:
+            raise InputError(
+                where=f"{type(options).__name__}.{name}",
+                problem="the value makes no sense",
+                got=getattr(options, name),
+                wanted=wanted,
+                mend="Change it",
+            )
+
+
+class Placed(NamedTuple):
+    """Positions as the kernels want them."""
+
+    corners: NDArray[np.int32]
+    """(POSITION, 2)"""
+    fractions: NDArray[np.float64]
+    """(POSITION, 2)"""
+    weights: NDArray[np.float32]
+    """(POSITION, 2, TAPS)"""
+    fractional: NDArray[np.bool_]
+    """(POSITION,)"""
+
+
+@dataclass
+class State:
+    """The unknowns of one tile; arrays are replaced or changed in place by engines and refinements.
+
+    Object, probe, background and variations lie where the passes run, see ``Sweep.adopt``; the others are numpy's.
+    """
+
+    object_: Complex
+    """(Y, X)"""
+    probe: Complex
+    """(MODE, QY + 2 PAD_ROWS, QX + 2 PAD): with the margins of ``fourier``, always zero"""
+    positions_px: NDArray[np.float64]
+    """(POSITION, 2) window's first pixel"""
+    intensity: NDArray[np.float32]
+    """(POSITION,) of the light relative to its mean"""
+    background: NDArray[np.float32]
+    """(QY, QX) counts, zero frequency at [0, 0]"""
+    variations: Complex
+    """(VARIATION, QY + 2 PAD_ROWS, QX + 2 PAD)"""
+    shares: NDArray[np.float32]
+    """(POSITION, VARIATION) how much of each is added to the strongest mode"""
+    error: float = np.inf
+    """amplitude residual of the last iteration"""
+    sub_pixel: bool = True
+    placed: Placed = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.place(self.positions_px)
+
+    def place(self, positions_px: NDArray[np.float64]) -> None:
+        """Take other positions."""
+        self.positions_px = positions_px if self.sub_pixel else np.round(positions_px)
+        corners, fractions = operators.split_positions(self.positions_px)
+        # A probe that varies is made anew at every position, moved or not.
+        moved = fractions.any(axis=1) | (len(self.variations) > 0)
+        self.placed = Placed(corners, fractions, operators.shift_weights(fractions), np.asarray(moved, np.bool_))
+
+    def copy(self) -> "State":
+        """A state that shares nothing with this one."""
+        return State(
+            self.object_.copy(),
+            self.probe.copy(),
+            self.positions_px.copy(),
+            self.intensity.copy(),
+            self.background.copy(),
+            self.variations.copy(),
+            self.shares.copy(),
+            self.error,
+            self.sub_pixel,
+        )
+
+    @property
+    def finite(self) -> bool:
+        """Whether error, object and probe are all finite."""
+        xp = namespace_of(self.object_)
+        return bool(np.isfinite(self.error) and xp.isfinite(self.object_).all() and xp.isfinite(self.probe).all())

@@ -1,0 +1,225 @@
+"""Every engine of stxmdist beside its peers, on the same frames in one run: error against wall time, as a page.
+
+    ./run setup
+    .venv/bin/python tests/bench/peers/compare.py --peer peer/bin/python --out comparison
+
+The page (`index.html`) draws the residual over the wall time and states two ratios for pty-chi's LSQ-ML and rPIE:
+patterns per second, and the time to the error at which it ends. Run it on a machine that does nothing else.
+"""
+
+import argparse
+import base64
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from stxmdist.ptychography.problem import Problem
+from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
+from stxmdist.ptychography.refinement import PositionOptions
+from stxmdist.ptychography.state import ModelOptions
+
+HERE = Path(__file__).parent
+THREADS = 2
+LENGTHS = (1, 2, 3, 5, 8, 12, 20, 30, 45, 70, 100)
+"""Iterations of the runs that make one engine's curve: each is a run of its own, from start to finish."""
+OURS = {
+    "epie": lambda n: (Step("epie", n),),
+    "rpie": lambda n: (Step("rpie", n),),
+    "dm": lambda n: (Step("dm", n),),
+    "raar": lambda n: (Step("raar", n),),
+    "lsqml": lambda n: (Step("lsqml", n),),
+    "ml": lambda n: (Step("ml", n, {"noise": "gaussian"}),),
+    "raar, then lsqml": lambda n: (Step("raar", max(1, n // 5)), Step("lsqml", max(1, n - n // 5))),
+}
+PEERS = {
+    "pty-chi lsqml, batch 25": ("lsqml", "--batch", "25"),
+    "pty-chi lsqml, batch 100": ("lsqml", "--batch", "100"),
+    "pty-chi rpie, batch 10": ("rpie", "--batch", "10"),
+    "pty-chi rpie, batch 50": ("rpie", "--batch", "50", "--object-step", "0.5"),
+}
+COMPARED = {"lsqml": "lsqml", "rpie": "rpie"}
+"""Engine of the peer to the engine of ours that does the same."""
+
+
+def main() -> None:
+    """Measure, print one line of JSON, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", required=True, help="Python of the environment that has ptychi")
+    parser.add_argument("--out", type=Path, default=Path("comparison"))
+    parser.add_argument("--side", type=int, default=27, help="positions along each side of the scan")
+    parser.add_argument("--epochs", type=int, default=60, help="of the peers")
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    scans = {kind: asked.out / f"{kind}.npz" for kind in ("sub-pixel", "whole")}
+    for kind, path in scans.items():
+        options = ["--side", str(asked.side), *(["--whole"] if kind == "whole" else [])]
+        subprocess.run([sys.executable, HERE / "simulated_scan.py", path, *options], check=True, capture_output=True)
+    rows = []
+    for kind, path in scans.items():
+        rows += [measured(path, kind, name, schedule) for name, schedule in OURS.items()]
+        rows += [
+            peer(asked.peer, path, kind, name, [*rest, "--epochs", str(asked.epochs)]) for name, rest in PEERS.items()
+        ]
+    rows.append(numpy_epie(scans["whole"], 40))
+    found = {"rows": rows, "ratios": ratios(rows)}
+    (asked.out / "comparison.json").write_text(json.dumps(found, indent=1))
+    (asked.out / "index.html").write_text(page(found))
+    print(json.dumps(found["ratios"], indent=1))
+
+
+def problem_of(path: Path) -> Problem:
+    """The frames of an npz as ours."""
+    with np.load(path, allow_pickle=False) as kept:
+        n = kept["frames"].shape[-1]
+        return Problem(
+            frames=kept["frames"],
+            good=np.ones((n, n), bool),
+            positions_px=kept["positions_px"].astype(np.float64),
+            probe=kept["probe"],
+            object_shape=tuple(int(side) for side in kept["object_shape"]),
+        )
+
+
+def measured(path: Path, kind: str, name: str, schedule: Any) -> dict[str, Any]:
+    """One of our engines: runs of several lengths, each from reading nothing to its result."""
+    problem = problem_of(path)
+    model = ModelOptions(n_modes=1, probe_from=0.0)
+    fixed = PositionOptions(refine=False)
+    reconstruct(problem, Recipe(schedule(2), model, fixed), np.random.default_rng(0), threads=THREADS)  # compiles
+    curve = []
+    for length in LENGTHS:
+        recipe = Recipe(schedule(length), model, fixed)
+        began = time.perf_counter()
+        result = reconstruct(problem, recipe, np.random.default_rng(0), threads=THREADS)
+        curve.append([recipe.iterations, time.perf_counter() - began, result.residual])
+    (few, early, _), (many, late, _) = curve[-3], curve[-1]
+    speed = (many - few) * len(problem.frames) / (late - early)
+    return {"who": "stxmdist", "name": name, "data": kind, "patterns_per_second": speed, "curve": curve}
+
+
+def peer(python: str, path: Path, kind: str, name: str, arguments: list[str]) -> dict[str, Any]:
+    """One engine of pty-chi."""
+    done = subprocess.run(
+        [python, HERE / "ptychi_run.py", path, *arguments], check=True, capture_output=True, text=True
+    )
+    said = json.loads(done.stdout.strip().splitlines()[-1])
+    return {
+        "who": "pty-chi",
+        "name": name,
+        "data": kind,
+        "patterns_per_second": said["patterns_per_second"],
+        "cores_busy": said["cores_busy"],
+        "curve": said["curve"],
+    }
+
+
+def numpy_epie(path: Path, epochs: int) -> dict[str, Any]:
+    """ePIE in plain numpy."""
+    done = subprocess.run(
+        [sys.executable, HERE / "numpy_epie.py", path, "--epochs", str(epochs)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    said = json.loads(done.stdout.strip().splitlines()[-1])
+    return {
+        "who": "numpy",
+        "name": "numpy epie",
+        "data": "whole",
+        "patterns_per_second": said["patterns_per_second"],
+        "curve": said["curve"],
+    }
+
+
+def ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Ours over the peer's best: patterns per second, and how much sooner the error is reached at which it ends."""
+    found = []
+    for kind in ("sub-pixel", "whole"):
+        for theirs, ours in COMPARED.items():
+            peers = [
+                row for row in rows if row["who"] == "pty-chi" and row["data"] == kind and f" {theirs}," in row["name"]
+            ]
+            mine = next(row for row in rows if row["who"] == "stxmdist" and row["data"] == kind and row["name"] == ours)
+            fastest = max(row["patterns_per_second"] for row in peers)
+            # The peer's run that gets to its own final error, within half a percent, soonest among those that end best.
+            best = min(peers, key=lambda row: row["curve"][-1][2])
+            final = best["curve"][-1][2]
+            theirs_s = next(seconds for _, seconds, error in best["curve"] if error <= 1.005 * final)
+            any_of_ours = [
+                (seconds, row["name"])
+                for row in rows
+                if row["who"] == "stxmdist" and row["data"] == kind
+                for _, seconds, error in row["curve"]
+                if error <= 1.005 * final
+            ]
+            same = [seconds for _, seconds, error in mine["curve"] if error <= 1.005 * final]
+            found.append(
+                {
+                    "data": kind,
+                    "engine": theirs,
+                    "patterns_per_second": [mine["patterns_per_second"], fastest],
+                    "times_as_many": mine["patterns_per_second"] / fastest,
+                    "final_error_of_peer": final,
+                    "seconds_to_it": [min(same, default=None), theirs_s],
+                    "times_sooner": theirs_s / min(same) if same else None,
+                    "soonest_of_ours": min(any_of_ours, default=None),
+                }
+            )
+    return found
+
+
+def page(found: dict[str, Any]) -> str:
+    """The figures, drawn and in tables."""
+    figure, axes = plt.subplots(1, 2, figsize=(13, 5), sharey=True)
+    for axis, kind in zip(axes, ("sub-pixel", "whole"), strict=True):
+        for row in found["rows"]:
+            if row["data"] != kind:
+                continue
+            points = np.array([point for point in row["curve"] if point[1] > 0])
+            style = {"stxmdist": "-", "pty-chi": "--", "numpy": ":"}[row["who"]]
+            axis.plot(points[:, 1], points[:, 2], style, marker=".", label=row["name"])
+        axis.set(xscale="log", yscale="log", xlabel="wall time / s", title=f"{kind} positions")
+        axis.grid(alpha=0.3, which="both")
+    axes[0].set_ylabel("amplitude residual")
+    axes[1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure.tight_layout()
+    kept = io.BytesIO()
+    figure.savefig(kept, format="png", dpi=120)
+    image = base64.b64encode(kept.getvalue()).decode()
+    speeds = "".join(
+        f"<tr><td>{row['name']}<td>{row['data']}<td>{row['patterns_per_second']:,.0f}<td>{row['curve'][-1][2]:.4f}"
+        for row in found["rows"]
+    )
+    said = "".join(
+        f"<tr><td>{one['engine']}<td>{one['data']}<td>{one['times_as_many']:.1f}<td>{_times(one['times_sooner'])}"
+        for one in found["ratios"]
+    )
+    return (
+        "<!doctype html><meta charset=utf-8><title>stxmdist beside its peers</title>"
+        "<style>body{font:15px sans-serif;margin:2em;max-width:1100px}td,th{padding:2px 14px 2px 0;text-align:left}"
+        "img{width:100%}</style><h1>Residual against wall time</h1>"
+        "<p>Simulated frames of 128 x 128 pixels, two cores, one mode. Solid: stxmdist, each point a run of its own"
+        " from start to finish. Dashed: pty-chi. Dotted: plain numpy.</p>"
+        f'<img alt="residual of every engine over wall time" src="data:image/png;base64,{image}">'
+        "<h2>Beside pty-chi</h2><table><tr><th>engine<th>positions<th>times as many patterns a second"
+        f"<th>times sooner at its final error{said}</table>"
+        f"<h2>Speeds</h2><table><tr><th>engine<th>positions<th>patterns a second<th>last residual{speeds}</table>"
+    )
+
+
+def _times(value: float | None) -> str:
+    return "not reached" if value is None else f"{value:.0f}"
+
+
+if __name__ == "__main__":
+    main()
