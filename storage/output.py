@@ -291,10 +291,8 @@ class Output:
         return relative.as_posix()
 
     def scratch(self, name: str) -> Path:
-        """A path in a folder for what units keep on their way; what lies there is never published."""
-        folder = self.path / f"scratch{PARTIAL}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / name
+        """A path, in a folder that need not be there, for what a unit keeps on its way; it is never published."""
+        return self.path / f"scratch{PARTIAL}" / name
 
     def inventory(self, known: Mapping[str, str] | None = None) -> dict[str, str]:
         """Relative path -> sha256 of every file to be published; hashes in ``known`` (from receipts) are believed."""

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Checkpoint:
         """Keep the state after an iteration, if the last was kept long enough ago; a reader never sees half of it."""
         if time.monotonic() - self._last < self.every_s:
             return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         with partial.open("wb") as file:
             arrays = {name: numpy_of(getattr(state, name)) for name in _PARTS}
@@ -43,5 +45,7 @@ class Checkpoint:
             return int(kept["iteration"]), state, kept["errors"].tolist()
 
     def clear(self) -> None:
-        """Forget it: the reconstruction is done."""
+        """Forget it, and its folder if that is empty now: the reconstruction is done."""
         self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or others keep theirs in it
+            self.path.parent.rmdir()

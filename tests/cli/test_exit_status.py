@@ -127,7 +127,7 @@ CAMPAIGNS: dict[str, tuple[Callable[[Beamtime], Any], tuple[str, ...]]] = {
     ),
     "references that are not there": (
         lambda b: b.set_key("references", "{discharged: a.txt, charged: b.txt}"),
-        ("campaign.yaml:26", "references.discharged", "a.txt", "Correct the path"),
+        ("campaign.yaml:27", "references.discharged", "a.txt", "Correct the path"),
     ),
     "no sheet": (lambda b: b.sheet.unlink(), ("samples.csv", "no such file", "stxmdist init")),
     "an empty sheet": (lambda b: b.sheet.write_text(""), ("samples.csv", "the columns scan_id, file")),
