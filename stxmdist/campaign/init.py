@@ -113,7 +113,7 @@ def init(folder: str | Path, describe: Describe | None = None) -> Started:
             where=folder,
             problem="no beamline file was found",
             got=f"{len(unknown)} files that no reader knows" if unknown else "no files",
-            wanted="SDF (.hdr), NXstxm or CXI files, here or in folders below",
+            wanted="SDF (.hdr), NXstxm, CXI or .ptyd files, here or in folders below",
             mend="Look at one of them with `stxmdist inspect FILE`",
         )
     chemistry, why = _chemistry(entries)

@@ -14,6 +14,8 @@ class Carried:
 
     probe: Complex
     """(MODE, QY, QX): in pixels, which go as the wavelength like the focus of a zone plate, it stays the same"""
+    orientation: int
+    """by which frames were turned, see ``start.ORIENTATIONS``"""
     moves_um: NDArray[np.float64]
     """(POSITION, 2) by which positions were found to differ from the file's"""
 

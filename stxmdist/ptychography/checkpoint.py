@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stxmdist.arrays import numpy_of
+from stxmdist.ptychography.refinement import Refinement
 from stxmdist.ptychography.state import State
 
 _PARTS = tuple(entry.name for entry in fields(State) if entry.init and entry.name not in ("error", "sub_pixel"))
@@ -21,7 +22,7 @@ class Checkpoint:
         self.path, self.every_s = path, every_s
         self._last = time.monotonic()
 
-    def save(self, iteration: int, state: State, errors: list[float], start_px: np.ndarray) -> None:
+    def save(self, iteration: int, state: State, errors: list[float], refinement: Refinement) -> None:
         """Keep the state after an iteration, if the last was kept long enough ago; a reader never sees half of it."""
         if time.monotonic() - self._last < self.every_s:
             return
@@ -29,19 +30,31 @@ class Checkpoint:
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         with partial.open("wb") as file:
             arrays = {name: numpy_of(getattr(state, name)) for name in _PARTS}
-            np.savez(file, iteration=iteration, error=state.error, errors=np.array(errors), start_px=start_px, **arrays)
+            np.savez(
+                file,
+                iteration=iteration,
+                error=state.error,
+                errors=np.array(errors),
+                start_px=refinement.start_px,
+                gave_up=refinement.gave_up,
+                **arrays,
+            )
         partial.replace(self.path)
         self._last = time.monotonic()
 
-    def load(self, like: State, start_px: np.ndarray) -> tuple[int, State, list[float]] | None:
-        """Iteration, state and errors as last kept; None if nothing was, or if it belongs to another problem."""
+    def load(self, like: State, refinement: Refinement) -> tuple[int, State, list[float]] | None:
+        """Iteration, state and errors as last kept; None if nothing was, or if it belongs to another problem.
+
+        The refinement goes on as it was.
+        """
         if not self.path.exists():
             return None
         with np.load(self.path, allow_pickle=False) as kept:
-            same = kept["object_"].shape == like.object_.shape and np.array_equal(kept["start_px"], start_px)
+            same = kept["object_"].shape == like.object_.shape and np.array_equal(kept["start_px"], refinement.start_px)
             if not same:
                 return None
             state = State(**{name: kept[name] for name in _PARTS}, error=float(kept["error"]), sub_pixel=like.sub_pixel)
+            refinement.resume(state, bool(kept["gave_up"]))
             return int(kept["iteration"]), state, kept["errors"].tolist()
 
     def clear(self) -> None:

@@ -15,7 +15,7 @@ from stxmdist.ptychography.sweep import Sweep
 class LeastSquaresOptions:
     """What may be chosen of LSQ-ML."""
 
-    batch: int = 100
+    batch: int = 150
     """Most positions, drawn anew for each iteration, between two steps"""
     least_steps: int = 8
     """Steps of an iteration that a scan of few positions takes at least"""

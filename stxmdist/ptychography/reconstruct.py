@@ -127,7 +127,7 @@ def reconstruct(
     refinement = Refinement(state, model, recipe.positions, rng)
     errors: list[float] = []
     done, iteration, stopped = 0, 0, "finished"
-    kept = checkpoint.load(state, refinement.start_px) if checkpoint is not None else None
+    kept = checkpoint.load(state, refinement) if checkpoint is not None else None
     if kept is not None:
         done, state, errors = kept
     sweep = sweep_on(namespace, roomy, threads, library).with_modes(len(state.probe))
@@ -148,6 +148,7 @@ def reconstruct(
                     sweep = sweep.with_modes(modes)
                     # More modes begin with a larger error: that is no divergence.
                     best = replace(state.copy(), error=np.inf)
+                    refinement.forget()
                 engine = ENGINES[step.engine](sweep, state, step.parsed())
             before = state.copy()
             misfit = engine.iterate(
@@ -160,6 +161,8 @@ def reconstruct(
             # The error is that of the state before the step.
             if not engine.comparable or (np.isfinite(state.error) and state.error <= best.error):
                 best = replace(before, error=state.error if engine.comparable else np.inf)
+            if engine.comparable:
+                refinement.review(state)
             stopped = _verdict(state, best.error if engine.comparable else np.inf, model)
             if stopped != "finished":
                 break
@@ -170,7 +173,7 @@ def reconstruct(
             if model.amplitude_limit and not model.freeze_object:
                 _clip(state, model.amplitude_limit)
             if checkpoint is not None:
-                checkpoint.save(iteration, state, errors, refinement.start_px)
+                checkpoint.save(iteration, state, errors, refinement)
             if watch is not None:
                 watch(iteration, state)
         if stopped != "finished":

@@ -19,6 +19,9 @@ SIGNIFICANCE = 10.0
 (chi square 9.2).
 """
 
+WORSE = 1.1
+"""Error over the least so far from which positions are taken back to where they were then."""
+
 SHARED_MOMENTUM = 0.8
 """Of the linear map that all corrections share."""
 
@@ -73,13 +76,36 @@ class Refinement:
         self.start_px = state.positions_px.copy()
         self.affine = np.zeros((2, 2))
         self._run, self._common = np.zeros_like(self.start_px), np.zeros_like(self.start_px)
+        self._best: tuple[Floats, float] = (self.start_px, np.inf)
+        self.gave_up = False
         self._sketch = rng.normal(size=(len(self.start_px), model.n_variations)).astype(np.float32)
 
     def due(self, iteration: int, progress: float) -> bool:
         """Whether anything is to be found after this iteration (counted from 0), at this share of them all."""
         model, positions = self.model, self.positions
-        wanted = positions.refine or model.intensities or model.background or model.n_variations > 0
+        wanted = (
+            (positions.refine and not self.gave_up) or model.intensities or model.background or model.n_variations > 0
+        )
         return wanted and progress >= positions.start and iteration % positions.every == 0
+
+    def review(self, state: State) -> None:
+        """Take positions back, and leave them alone from here on, if the frames fit worse since they are moved.
+
+        So it goes where the probe is cut off by its window: moved by a fraction of a pixel it is not quite the same.
+        """
+        if state.error <= self._best[1]:
+            self._best = (state.positions_px.copy(), state.error)
+        elif self.positions.refine and not self.gave_up and state.error > WORSE * self._best[1]:
+            state.place(self._best[0])
+            self.gave_up = True
+
+    def resume(self, state: State, gave_up: bool) -> None:
+        """Go on from a state that was kept on the way."""
+        self._best, self.gave_up = (state.positions_px.copy(), state.error), gave_up
+
+    def forget(self) -> None:
+        """Errors from here on are not to be compared with those before: the model is another."""
+        self._best = (self._best[0], np.inf)
 
     def apply(self, sweep: Sweep, state: State) -> None:
         """Look at all frames once and correct what is to be found."""
@@ -93,7 +119,7 @@ class Refinement:
             state.background = namespace_of(state.background).asarray(even)
         if self.model.n_variations and not self.model.freeze_probe:
             self._vary(state, seen)
-        if self.positions.refine:
+        if self.positions.refine and not self.gave_up:
             self._move(sweep, state, seen)
 
     def _move(self, sweep: Sweep, state: State, seen: Observations) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stxmdist.ptychography.probe import propagate
+from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate
 from stxmdist.ptychography.problem import Complex, Problem
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", "swapped, y flipped",
                 "swapped, x flipped", "swapped, both flipped")  # fmt: skip
 """How frames may have to be turned, in the order of :func:`turned`."""
+
+_TIE = 1.03
+"""Residuals so near to each other are those of an object and its conjugate."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,36 @@ def find_defocus(
         tried_um=np.array(order),
         residual=np.array([tried[one] for one in order]),
     )
+
+
+@dataclass(frozen=True)
+class OrientationScan:
+    """What trials of all eight orientations came to."""
+
+    orientation: int
+    """index into ``ORIENTATIONS`` of the one that explains the frames best"""
+    residual: Floats
+    """(8,)"""
+
+
+def find_orientation(
+    problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
+) -> OrientationScan:
+    """How frames are to be turned so that they and the positions belong together.
+
+    Every orientation gets its own scan of the defocus. Frames flipped both ways are explained as well by the conjugate
+    object with the opposite defocus: of such a pair the one nearer to how the frames were read is taken.
+    """
+    residual = np.zeros(8)
+    for orientation in range(8):
+        frames, good = turned(problem.frames, orientation), turned(problem.good, orientation)
+        if frames.shape != problem.frames.shape:  # swapped frames that are not square do not fit these positions
+            residual[orientation] = np.inf
+            continue
+        here = replace(problem, frames=frames, good=good)
+        focused = probe_from_mean_pattern(frames.mean(axis=0, dtype=np.float64) * good)
+        residual[orientation] = find_defocus(here, focused, pixel_nm, energy_ev, options).residual.min()
+    return OrientationScan(int(np.flatnonzero(residual <= _TIE * residual.min())[0]), residual)
 
 
 def _steps(

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.quality import VERDICTS, Verdict, shot_noise_residual, verdict
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
-from stxmdist.ptychography.start import TrialOptions, find_defocus
+from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, turned
 from stxmdist.ptychography.state import ModelOptions, refuse_unless
 from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.runner.perform import Outcome, threads_lent
@@ -49,6 +49,8 @@ class ProbeOptions:
     """Distance from the focus to the sample; unknown: short trials on both sides of the focus find it"""
     use_file: bool = True
     """Prefer the illumination that the file holds"""
+    orientation: Literal["as read", "find"] = "as read"
+    """Whether trials of all eight orientations of the detector are to say how its frames must be turned"""
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,7 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
     number = unit.index["tile"]
     usable = tile.ingest.read("frame_class", (tile.energy, slice(None)))[window.tile.positions] == MaskClass.valid
     try:
-        problem, origin = _problem(tile, usable, placement.pixel_nm)
+        problem, origin, orientation = _problem(tile, usable, placement.pixel_nm)
         overlapped = overlap(problem.positions_px, probe_diameter_px(problem.probe))
     except InputError as error:
         if tiles.n_tiles == 1:
@@ -315,11 +317,12 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
         "affine": whole.affine,
         "clipped_share": clipped_share(whole.probe),
         "start": origin,
+        "orientation": ORIENTATIONS[orientation],
     }
     pixel_um = np.array(placement.pixel_nm) * 1e-3
     moves_um = np.zeros((len(usable), 2))
     moves_um[usable] = moves * pixel_um
-    return measures, Carried(whole.probe, moves_um)
+    return measures, Carried(whole.probe, orientation, moves_um)
 
 
 def _measures(tile: _Tile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -335,6 +338,7 @@ def _measures(tile: _Tile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dic
         "iterations": 0,
         "stopped": "not begun",
         "start": "none",
+        "orientation": "none",
         "frames": int(usable.sum()),
         "frames_left_out": int((~usable).sum()),
     }
@@ -342,8 +346,8 @@ def _measures(tile: _Tile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dic
 
 def _problem(
     tile: _Tile, usable: np.ndarray[Any, np.dtype[np.bool_]], pixel_nm: tuple[float, float]
-) -> tuple[Problem, str]:
-    """What is to be reconstructed, and in words where it begins."""
+) -> tuple[Problem, str, int]:
+    """What is to be reconstructed, in words where it begins, and by which orientation its frames are turned."""
     if usable.sum() < LEAST_FRAMES:
         raise InputError(
             where=tile.where,
@@ -352,16 +356,23 @@ def _problem(
             wanted=f"at least {LEAST_FRAMES} frames with counts below the detector's ceiling",
             mend="Look at the scan with `stxmdist inspect`; exclude it if the beam was lost",
         )
-    window = tile.window
+    window, options = tile.window, tile.options.probe
     frames = _frames(tile.ingest, tile.energy, window.tile.positions[usable])
     good = tile.ingest.read("detector_mask") == 0
     positions = window.positions_px[usable]
     if tile.carried is not None:
         moved = positions + tile.carried.moves_um[usable] / (np.array(pixel_nm) * 1e-3)
         room = np.array(window.shape) - np.array(frames.shape[1:]) - 1
-        return Problem(frames, good, np.clip(moved, 0.0, room), tile.carried.probe, window.shape), "neighbour"
+        orientation = tile.carried.orientation
+        frames, good = turned(frames, orientation), turned(good, orientation)
+        problem = Problem(frames, good, np.clip(moved, 0.0, room), tile.carried.probe, window.shape)
+        return problem, "neighbour", orientation
     empty = np.zeros((1, *frames.shape[1:]), np.complex64)
-    return _started(tile, Problem(frames, good, positions, empty, window.shape), pixel_nm)
+    problem, orientation = Problem(frames, good, positions, empty, window.shape), 0
+    if options.orientation == "find":
+        orientation = find_orientation(problem, pixel_nm, tile.energy_ev, tile.options.trials).orientation
+        problem = replace(problem, frames=turned(frames, orientation), good=turned(good, orientation))
+    return *_started(tile, problem, pixel_nm), orientation
 
 
 def _started(tile: _Tile, problem: Problem, pixel_nm: tuple[float, float]) -> tuple[Problem, str]:

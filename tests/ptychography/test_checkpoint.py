@@ -57,8 +57,8 @@ def test_a_state_of_another_problem_is_not_taken_up(
     measurement: Callable[..., Any], tmp_path: Path, recipe: Recipe
 ) -> None:
     path = tmp_path / "state.npz"
+    problem = measurement(counts=1e5).problem
     with pytest.raises(CutError):
-        problem = measurement(counts=1e5).problem
         reconstruct(problem, recipe, np.random.default_rng(0), checkpoint=Checkpoint(path, every_s=0.0), watch=cut)
     other = measurement(counts=1e5, seed=1).problem
     found = reconstruct(other, recipe, np.random.default_rng(0), checkpoint=Checkpoint(path, every_s=1e9))

@@ -12,7 +12,7 @@ from stxmdist.ptychography.geometry import positions_to_px
 from stxmdist.ptychography.probe import probe_from_mean_pattern
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Recipe, reconstruct
-from stxmdist.ptychography.start import TrialOptions, find_defocus
+from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, turned
 from stxmdist.readers import read
 
 PIXEL_NM = 29.352319746957897
@@ -53,3 +53,24 @@ def test_the_siemens_star_from_a_blind_start_by_the_defaults(siemens: Path) -> N
     ring = np.mean([map_coordinates(phase, circle, order=1) for circle in circles], axis=0)
     spectrum = np.abs(np.fft.rfft(ring - ring.mean()))
     assert 25 <= int(spectrum[10:60].argmax()) + 10 <= 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", [0, 5])
+def test_the_right_one_of_eight_orientations_is_found(
+    siemens: Path, wrong: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recording,) = read(siemens)
+    placed = positions_to_px(recording.positions_um[0], PIXEL_NM, recording.frame_shape)
+    frames = turned(recording.read(0, slice(None)), wrong)
+    empty = np.zeros((1, *recording.frame_shape), np.complex64)
+    problem = Problem(frames, turned(recording.good, wrong), placed.positions_px, empty, placed.object_shape)
+    short = TrialOptions(positions=80, iterations=10, phase_step_rad=4.0)
+    scan = find_orientation(problem, (PIXEL_NM, PIXEL_NM), float(recording.energy_ev[0]), short)
+    with capsys.disabled():
+        print(f"\n{ORIENTATIONS[scan.orientation]}; residuals {np.round(scan.residual, 4).tolist()}")
+    # Of a frame and the same flipped both ways, which is its conjugate twin, either is right.
+    marker = np.arange(12.0).reshape(3, 4)[:, :3]
+    back = turned(turned(marker, wrong), scan.orientation)
+    assert any(np.array_equal(back, turned(marker, twin)) for twin in (0, 3))
+    assert np.sort(scan.residual)[2] > 1.1 * scan.residual.min()
