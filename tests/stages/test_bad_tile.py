@@ -29,6 +29,11 @@ SIZE = CampaignSize(
 )
 HALO_UM = 0.35
 MOST = 195
+LONG = {
+    "schedule": [{"engine": "raar", "iterations": 8}, {"engine": "lsqml", "iterations": 72}],
+    "next_energy": [{"engine": "lsqml", "iterations": 60}],
+}
+"""Long enough that what is left is noise, not how far each tile has come."""
 STAGES = ("ingest", "reconstruct", "stitch", "absorbance")
 SEAM = 1.25
 """As in test_tiles: root mean square step across a border of tiles over that elsewhere."""
@@ -45,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def processed(folder: Path, name: str, positions: int) -> Store:
-    options = {"reconstruct": {"positions_per_tile": positions, "halo_um": HALO_UM}}
+    options = {"reconstruct": {"positions_per_tile": positions, "halo_um": HALO_UM} | LONG}
     campaign = variants.variant(folder, name, options)
     return variants.processed(Request(str(campaign), stages=STAGES, scans=(SCAN,), cluster="2"))
 
@@ -132,10 +137,10 @@ def plane(image: Image) -> Image:
 def compare(whole: Store, cut: Store, lines: list[tuple[int, float]], where: Image | None = None) -> None:
     light = read(whole, "stitch", "illumination_weight")
     lit = light > 0.3 * np.nanmedian(light, axis=(1, 2), keepdims=True)
-    halves = read(whole, "stitch", "object_a"), read(whole, "stitch", "object_b")
-    sigmas = {
-        "optical_density": np.sqrt(read(whole, "absorbance", "od_variance")),
-        # Halves have twice the variance each: the whole's noise is half of their difference.
+    halves = read(cut, "stitch", "object_a"), read(cut, "stitch", "object_b")
+    sigmas = {  # of what was stitched
+        "optical_density": np.sqrt(read(cut, "absorbance", "od_variance")),
+        # Halves have twice the variance: the noise of all frames is half of their difference.
         "phase": np.abs(np.angle(halves[0] * np.conj(halves[1]))) / 2.0,
     }
     axes = [read(whole, "absorbance", axis) for axis in ("y_um", "x_um")]
