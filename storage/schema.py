@@ -165,7 +165,7 @@ _ARRAYS = (
         ("energy", "tile", "position", "axis"),
         "float64",
         "px",
-        "positions in the tile as reconstruction began with them, (row, column) of the window's corner",
+        "positions in the tile as the file has them, (row, column) of the window's corner",
     ),
     ArraySpec(
         "tile_positions_px",

@@ -35,6 +35,12 @@ def shot_noise_residual(frames: NDArray[Any], good: NDArray[np.bool_]) -> float:
     return float(np.sqrt(np.minimum(mean, 0.25).sum() / total)) if total > 0.0 else float("nan")
 
 
+def photons_per_um2(illumination: NDArray[np.float32], pixel_nm: tuple[float, float]) -> float:
+    """Counts that fell on a square micrometre of the lit field: the median over pixels (Y, X) that are not dim."""
+    lit = illumination[illumination > 0.1 * illumination.max()]
+    return float(np.median(lit)) / (pixel_nm[0] * pixel_nm[1] * 1e-6)
+
+
 def verdict(*, residual: float, noise: float, half_period_px: float, stopped: str) -> Verdict:
     """Judge a finished reconstruction.
 

@@ -18,7 +18,7 @@ from stxmdist.ptychography.geometry import overlap, probe_diameter_px
 from stxmdist.ptychography.memory import peak_bytes
 from stxmdist.ptychography.probe import clipped_share, probe_from_mean_pattern, propagate, zone_plate_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction
-from stxmdist.ptychography.quality import VERDICTS, Verdict, shot_noise_residual, verdict
+from stxmdist.ptychography.quality import VERDICTS, Verdict, photons_per_um2, shot_noise_residual, verdict
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
 from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, turned
@@ -296,11 +296,12 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
         half_period_px=frc.half_bit_half_period_px,
         stopped=whole.stopped,
     )
-    _write(write, tile.energy, number, problem, whole, halves, frc)
+    # What the file says, not what a neighbour in energy handed on: moves add up along the chain.
+    of_file = window.positions_px[usable]
+    _write(write, tile.energy, number, of_file, whole, halves, frc)
     write("tile_verdict", (tile.energy, number), np.full((1, 1), VERDICTS.index(judged.word), np.uint8))
     counts = float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames))
-    fluence = float(np.median(whole.illumination[whole.illumination > 0.1 * whole.illumination.max()]))
-    moves = whole.positions_px - problem.positions_px
+    moves = whole.positions_px - of_file
     measures = _measures(tile, judged, usable) | {
         "residual": whole.residual,
         "shot_noise_residual": noise,
@@ -312,7 +313,7 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
         "half_bit_half_period_px": frc.half_bit_half_period_px,
         "one_bit_half_period_px": frc.one_bit_half_period_px,
         "counts_per_frame": counts,
-        "photons_per_um2": fluence / (placement.pixel_nm[0] * placement.pixel_nm[1] * 1e-6),
+        "photons_per_um2": photons_per_um2(whole.illumination, placement.pixel_nm),
         "moved_px": float(np.sqrt((moves**2).sum(axis=1).mean())),
         "affine": whole.affine,
         "clipped_share": clipped_share(whole.probe),
@@ -322,7 +323,8 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
     pixel_um = np.array(placement.pixel_nm) * 1e-3
     moves_um = np.zeros((len(usable), 2))
     moves_um[usable] = moves * pixel_um
-    return measures, Carried(whole.probe, orientation, moves_um)
+    # Nobody begins with a beam that is not to be believed.
+    return measures, Carried(whole.probe, orientation, moves_um) if judged.word == "good" else None
 
 
 def _measures(tile: _Tile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -403,7 +405,7 @@ def _write(
     write: ShardWriter,
     energy: int,
     number: int,
-    problem: Problem,
+    start_px: np.ndarray[Any, Any],
     whole: Reconstruction,
     halves: list[Reconstruction],
     frc: RingCorrelation,
@@ -415,7 +417,7 @@ def _write(
         ("object_half_a", halves[0].object_),
         ("object_half_b", halves[1].object_),
         ("tile_illumination", whole.illumination),
-        ("tile_start_positions_px", problem.positions_px),
+        ("tile_start_positions_px", start_px),
         ("tile_positions_px", whole.positions_px),
         ("error", whole.error),
         ("frc", frc.correlation[: layouts("frc").shape[2]].astype(np.float32)),

@@ -114,3 +114,13 @@ def test_chained_energies_converge_in_half_the_iterations(
     assert chained <= 0.5 * alone
     # And it is no worse a place where they settle.
     assert worse <= 1.02
+
+
+@pytest.mark.slow
+def test_positions_of_the_file_are_kept_whatever_neighbours_found(stores: dict[bool, Store]) -> None:
+    of_file, found = (
+        read(stores[True], "reconstruct", name)[:, 0] for name in ("tile_start_positions_px", "tile_positions_px")
+    )
+    alone = read(stores[False], "reconstruct", "tile_start_positions_px")[:, 0]
+    np.testing.assert_array_equal(of_file, alone)
+    assert not np.array_equal(found, of_file)
