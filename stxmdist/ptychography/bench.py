@@ -73,7 +73,7 @@ def loop_times(
     )
 
 
-def speed_up(engine: str, frame_px: int = 128, *, positions: int = 1000, rounds: int = 5) -> float:
+def speed_up(engine: str, frame_px: int = 128, *, positions: int = 1000, rounds: int = 15) -> float:
     """How many times faster an iteration is on two threads than on one, by the least wall times of several rounds."""
     loops = [_iteration(engine, frame_px, 1, False, None, positions, threads) for threads in (1, 2)]
     best = [np.inf, np.inf]

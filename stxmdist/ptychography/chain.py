@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from stxmdist.ptychography.problem import Complex
 
+NEIGHBOUR = "neighbour"
+
 
 @dataclass(frozen=True)
 class Carried:
-    """What a neighbour in energy hands on."""
+    """What a neighbour in energy, or the tile from which all others start, hands on."""
 
     probe: Complex
     """(MODE, QY, QX): in pixels, which go as the wavelength like the focus of a zone plate, it stays the same"""
@@ -18,6 +20,8 @@ class Carried:
     """by which frames were turned, see ``start.ORIENTATIONS``"""
     moves_um: NDArray[np.float64]
     """(POSITION, 2) by which positions were found to differ from the file's"""
+    origin: str = NEIGHBOUR
+    """where this comes from, in words"""
 
 
 def chain_order(energy_ev: NDArray[np.float64], counts: NDArray[np.float64]) -> list[tuple[int, int | None]]:

@@ -12,7 +12,7 @@ from stxmdist.ptychography.sweep import Direction, Sums, Sweep
 _DISTINCT = 1e-3
 """Share of the normal matrix' diagonal that its determinant must reach: below, object and probe ask for the same."""
 
-_SAMPLE = 4
+SAMPLE = 8
 """Of so many positions one is asked how much both directions have in common: it hardly differs between them."""
 
 
@@ -38,7 +38,7 @@ def joint_steps(
     """
     right = np.array([object_.right, along(probe, sums.probe)])
     own = np.array([object_.own, weighted_power(sums, probe)])
-    sample = index[::_SAMPLE]
+    sample = index[::SAMPLE]
     both = sweep.coupling(state, sample, object_, probe) * len(index) / len(sample)
     determinant = own[0] * own[1] - both**2
     if determinant > _DISTINCT * own[0] * own[1]:

@@ -31,59 +31,72 @@ _TWO = np.float32(2.0)
 
 
 @compiled
-def _blend(source: Floats, weights: Floats, start: int, step: int, out: Floats) -> None:
-    # out[k] = sum over taps of weights[tap] source[start + k + tap * step] along whole padded images laid flat. Slices,
-    # because an index that might be negative keeps the compiler from vectorising.
-    count = out.shape[0]
-    a, b, c = source[start:], source[start + step :], source[start + 2 * step :]
-    d, e, f = source[start + 3 * step :], source[start + 4 * step :], source[start + 5 * step :]
+def _blend_rows(image: Floats, top: int, weights: Floats, pair: Floats) -> None:
+    # pair[i, k] = sum over taps of weights[tap] image[top + i + tap, k]: two rows at once, which share five of seven.
+    a, b, c, d, e, f, g = (
+        image[top], image[top + 1], image[top + 2], image[top + 3], image[top + 4], image[top + 5], image[top + 6],
+    )  # fmt: skip
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
-    for k in range(count):
-        out[k] = w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
+    first, second = pair[0], pair[1]
+    for k in range(first.shape[0]):
+        first[k] = w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
+        second[k] = w0 * b[k] + w1 * c[k] + w2 * d[k] + w3 * e[k] + w4 * f[k] + w5 * g[k]
 
 
 @compiled
-def _blend_onto(source: Floats, weights: Floats, start: int, step: int, out: Floats) -> None:
-    count = out.shape[0]
-    a, b, c = source[start:], source[start + step :], source[start + 2 * step :]
-    d, e, f = source[start + 3 * step :], source[start + 4 * step :], source[start + 5 * step :]
+def _blend_columns(line: Floats, start: int, weights: Floats, out: Floats, add: bool) -> None:
+    # out[k] = sum over taps of weights[tap] line[start + k + 2 tap]. Slices, because an index that might be negative
+    # keeps the compiler from vectorising.
+    a, b, c = line[start:], line[start + 2 :], line[start + 4 :]
+    d, e, f = line[start + 6 :], line[start + 8 :], line[start + 10 :]
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
-    for k in range(count):
-        out[k] += w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
+    if add:
+        for k in range(out.shape[0]):
+            out[k] += w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
+    else:
+        for k in range(out.shape[0]):
+            out[k] = w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
+
+
+@compiled
+def _shift_pair(image: Floats, top: int, wy: Floats, wx: Floats, between: Floats, shifted: Floats) -> None:
+    # Rows top and top + 1 of an image moved by a fraction of a pixel.
+    _blend_rows(image, top - 3, wy, between)
+    for i in range(2):
+        _blend_columns(between[i], _EDGE - 6, wx, shifted[top + i, _EDGE : shifted.shape[1] - _EDGE], False)
+
+
+@compiled
+def _shift_back_pair(image: Floats, top: int, first: int, wy: Floats, wx: Floats, between: Floats, out: Floats) -> None:
+    # The adjoint, added to the same rows of ``out``, from row ``first`` on; weights from the last to the first.
+    _blend_rows(image, top - 2, wy, between)
+    for i in range(first - top, 2):
+        _blend_columns(between[i], _EDGE - 4, wx, out[top + i, _EDGE : out.shape[1] - _EDGE], True)
 
 
 @compiled
 def shift_probe(probe: Floats, wy: Floats, wx: Floats, between: Floats, shifted: Floats) -> None:
-    """The probe moved by a fraction of a pixel, zero outside the window; what it leaves in the margins is not zero.
+    """The probe moved by a fraction of a pixel, zero outside the window; margins of ``shifted`` stay as they are.
 
     Parameters
     ----------
-    probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (QY + 2 PAD_ROWS, ...) scratch
+    probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (2 or more, ...) scratch
     wy, wx : (TAPS,)
     """
-    modes, rows, padded = probe.shape
-    inner = (rows - 2 * _ROWS) * padded
-    first = _ROWS * padded
-    blended = between.reshape(-1)
+    modes, rows, _ = probe.shape
     for mode in range(modes):
-        _blend(probe[mode].reshape(-1), wy, 0, padded, blended[first : first + inner])
-        _blend(blended, wx, first - 6, 2, shifted[mode].reshape(-1)[first : first + inner])
+        for row in range(_ROWS, rows - _ROWS, 2):
+            _shift_pair(probe[mode], min(row, rows - _ROWS - 2), wy, wx, between, shifted[mode])
 
 
 @compiled
 def shift_probe_adjoint(gradient: Floats, wy: Floats, wx: Floats, between: Floats, probe: Floats) -> None:
     """Adjoint of :func:`shift_probe`, added to the probe; the gradient's margins must be zero, the probe's stay so."""
-    modes, rows, padded = probe.shape
-    inner = (rows - 2 * _ROWS) * padded
-    first = _ROWS * padded
+    modes, rows, _ = probe.shape
     back_y, back_x = wy[::-1].copy(), wx[::-1].copy()
-    blended = between.reshape(-1)
     for mode in range(modes):
-        _blend(gradient[mode].reshape(-1), back_y, padded, padded, blended[first : first + inner])
-        _blend_onto(blended, back_x, first - 4, 2, probe[mode].reshape(-1)[first : first + inner])
-        for row in range(_ROWS, rows - _ROWS):
-            probe[mode, row, :_EDGE] = _ZERO
-            probe[mode, row, padded - _EDGE :] = _ZERO
+        for row in range(_ROWS, rows - _ROWS, 2):
+            _shift_back_pair(gradient[mode], min(row, rows - _ROWS - 2), row, back_y, back_x, between, probe[mode])
 
 
 @compiled
@@ -124,14 +137,17 @@ def exit_waves(
     width = padded - 2 * _EDGE
     brightest = lines[3, : width // 2]
     brightest[:] = _ZERO
-    if fractional:
-        shift_probe(probe, wy, wx, between, shifted)
     source = shifted if fractional else probe
     for mode in range(modes):
-        for row in range(_ROWS, rows - _ROWS):
-            window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
-            light, wave = source[mode, row, _EDGE : _EDGE + width], psi[mode, row, _EDGE : _EDGE + width]
-            _exit_row(window, light, wave, brightest)
+        for pair in range(_ROWS, rows - _ROWS, 2):
+            top = min(pair, rows - _ROWS - 2)
+            if fractional:
+                # Just before they are used: two rows stay in the first-level cache.
+                _shift_pair(probe[mode], top, wy, wx, between, shifted[mode])
+            for row in range(top, top + 2):
+                window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+                light, wave = source[mode, row, _EDGE : _EDGE + width], psi[mode, row, _EDGE : _EDGE + width]
+                _exit_row(window, light, wave, brightest)
     top = _ZERO
     for k in range(width // 2):
         top = max(top, brightest[k])

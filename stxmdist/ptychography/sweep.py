@@ -122,7 +122,8 @@ class Sweep:
 
     def __init__(self, problem: Problem, modes: int, threads: int = 1, library: str | None = None) -> None:
         self.modes = modes
-        self._threads = ThreadPoolExecutor(min(threads, LANES)) if threads > 1 else None
+        # The calling thread does its part.
+        self._others = ThreadPoolExecutor(min(threads, LANES) - 1) if threads > 1 else None
         self.library = library
         self.object_shape = problem.object_shape
         self.frames, self.good, self.counts = laid_out(problem)
@@ -443,7 +444,11 @@ class Sweep:
         return self._spread(walk, self._lanes, [np.ascontiguousarray(part) for part in np.array_split(index, LANES)])
 
     def _spread(self, function: Callable[..., Any], *arguments: Iterable[Any]) -> list[Any]:
-        return list((map if self._threads is None else self._threads.map)(function, *arguments))
+        first, *others = zip(*arguments, strict=True)
+        if self._others is None:
+            return [function(*first), *(function(*other) for other in others)]
+        under_way = [self._others.submit(function, *other) for other in others]
+        return [function(*first), *(one.result() for one in under_way)]
 
 
 class _View(NamedTuple):

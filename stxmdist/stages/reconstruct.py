@@ -11,7 +11,7 @@ from storage.layout import ArrayPlan
 from storage.output import Output
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
-from stxmdist.ptychography.chain import Carried, chain_order
+from stxmdist.ptychography.chain import NEIGHBOUR, Carried, chain_order
 from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
 from stxmdist.ptychography.geometry import overlap, probe_diameter_px
@@ -21,7 +21,7 @@ from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.quality import VERDICTS, Verdict, photons_per_um2, shot_noise_residual, verdict
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
-from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, turned
+from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, middle, turned
 from stxmdist.ptychography.state import ModelOptions, refuse_unless
 from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.runner.perform import Outcome, threads_lent
@@ -31,7 +31,7 @@ from stxmdist.stages.tiling import TileWindow, Tiling, tiling_of
 from stxmdist.stages.writing import ShardWriter
 
 NAME = "reconstruct"
-VERSION = 3
+VERSION = 4
 
 LEAST_FRAMES = 4
 """Fewer usable frames than this do not hold a reconstruction."""
@@ -75,6 +75,8 @@ class Options:
     """More positions than this are cut into tiles"""
     halo_um: float = 0.5
     """How far tiles reach into each other on every side: about a beam's width"""
+    seed_positions: int = 300
+    """Positions in the middle of one tile from which the beam is found that all tiles of a scan begin with"""
 
     def __post_init__(self) -> None:
         refuse_unless(
@@ -82,19 +84,21 @@ class Options:
             schedule=(len(self.schedule) > 0, "at least one engine"),
             next_energy=(len(self.next_energy) > 0, "at least one engine"),
             positions_per_tile=(self.positions_per_tile >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
+            seed_positions=(self.seed_positions >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
         )
 
-    def recipe(self, neighbour: bool) -> Recipe:
-        """What is chosen of a reconstruction, with or without a neighbour in energy to begin from."""
-        if not neighbour:
+    def recipe(self, origin: str | None) -> Recipe:
+        """What is chosen of a reconstruction that begins with what a neighbour in energy, a seed, or nobody found."""
+        if origin is None:
             return Recipe(self.schedule, self.model, self.positions)
         # All modes are there already; the object, which is not, has the first word.
-        return Recipe(self.next_energy, replace(self.model, modes_from=0.0), self.positions)
+        schedule = self.next_energy if origin == NEIGHBOUR else self.schedule
+        return Recipe(schedule, replace(self.model, modes_from=0.0), self.positions)
 
     @property
     def iterations(self) -> int:
         """The most that any energy takes."""
-        return max(self.recipe(neighbour).iterations for neighbour in (False, True))
+        return max(self.recipe(origin).iterations for origin in (None, NEIGHBOUR))
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
@@ -172,17 +176,19 @@ def _estimate(
     energies: Sequence[int],
 ) -> Estimate:
     windows = [tiles.windows[energy][tile] for energy in energies]
-    recipe = options.recipe(False)
+    recipe = options.recipe(None)
     frames = len(windows[0].tile.positions)
     qy, qx = recording.frame_shape
-    iterations = recipe.iterations + (len(energies) - 1) * options.recipe(True).iterations
+    iterations = recipe.iterations + (len(energies) - 1) * options.recipe(NEIGHBOUR).iterations
+    seeding = min(options.seed_positions, frames) * recipe.iterations if tiles.n_tiles > 1 else 0
     largest = max((window.shape for window in windows), key=lambda shape: shape[0] * shape[1])
     return Estimate(
         bytes_out=len(energies) * sum(plan.layout().shard_bytes for plan in arrays),
         # The whole's result stays while each half, which has half the frames, is reconstructed: 48 bytes a pixel.
         peak_bytes=peak_bytes(recipe, frames, recording.frame_shape, largest, recording.frame_dtype.itemsize)
         + 48 * largest[0] * largest[1],
-        core_seconds=len(energies) + 2.0 * frames * iterations * options.model.n_modes * qy * qx * 1.3e-8,
+        core_seconds=len(energies)
+        + (2.0 * frames * iterations + seeding) * options.model.n_modes * qy * qx * 1.3e-8,
     )
 
 
@@ -221,14 +227,17 @@ def work(unit: Unit) -> Outcome:
     )
     energies, number = unit.index["energies"], unit.index["tile"]
     write = ShardWriter(unit)
-    counts = np.array([_mean_counts(ingest, energy, tiles.windows[energy][number]) for energy in energies])
+    # The same order for all tiles, whose seams would otherwise tell which energy each began with.
+    counts = np.array([_few_counts(ingest, energy, np.arange(ingest.layout("frames").shape[1])) for energy in energies])
     found: dict[int, Carried] = {}
     measures: dict[int, dict[str, Any]] = {}
-    for place, neighbour in chain_order(energy_ev[energies], counts):
+    for place, neighbour in chain_order(energy_ev[energies], counts.mean(axis=1)):
         energy = energies[place]
+        tile = _Tile(unit, ingest, tiles.windows[energy][number], energy, float(energy_ev[energy]), None)
         carried = found.get(energies[neighbour]) if neighbour is not None else None
-        tile = _Tile(unit, ingest, tiles.windows[energy][number], energy, float(energy_ev[energy]), carried)
-        measures[energy], result = _reconstructed(tile, tiles, write)
+        if carried is None and tiles.n_tiles > 1:
+            carried = _seed(tile, tiles)
+        measures[energy], result = _reconstructed(replace(tile, carried=carried), tiles, write)
         if result is not None:
             found[energy] = result
     rows = [measures[energy] for energy in energies]
@@ -253,8 +262,41 @@ class _Tile:
         return options
 
     @property
+    def key(self) -> list[int]:
+        return [self.unit.index["seed"], zlib.crc32(self.unit.scan_id.encode()), self.energy]
+
+    @property
     def where(self) -> str:
         return f"reconstruct of {self.unit.scan_id}, {self.unit.name} at {self.energy_ev:g} eV"
+
+
+def _seed(tile: _Tile, tiles: Tiling) -> Carried | None:
+    """The beam that all tiles begin with, found once more by each: in the middle of the tile that shows most.
+
+    Begun each for itself, neighbours could end with an object and its conjugate twin, and meet in a seam.
+    """
+    windows = tiles.windows[tile.energy]
+    valid = tile.ingest.read("frame_class", (tile.energy, slice(None))) == MaskClass.valid
+    usable = [int(valid[window.tile.positions].sum()) for window in windows]
+    contrast = np.zeros(len(windows))
+    for number, window in enumerate(windows):
+        if 2 * usable[number] > max(usable):
+            counts = _few_counts(tile.ingest, tile.energy, window.tile.positions[valid[window.tile.positions]])
+            contrast[number] = counts.std() / max(counts.mean(), 1.0)
+    number = int(np.argmax(contrast))
+    seed = replace(tile, window=windows[number])
+    try:
+        here = valid[seed.window.tile.positions]
+        problem, origin, orientation = _problem(seed, here, tiles.placements[tile.energy].pixel_nm)
+    except InputError:
+        return None
+    rng = np.random.default_rng([*tile.key, number, 4])
+    sample = middle(problem, tile.options.seed_positions)
+    result = reconstruct(sample, tile.options.recipe(None), rng, threads=threads_lent())
+    if result.stopped != "finished":
+        return None
+    unmoved = np.zeros((len(tile.window.tile.positions), 2))
+    return Carried(result.probe, orientation, unmoved, f"seed of tile {number}, {origin}")
 
 
 def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict[str, Any], Carried | None]:
@@ -271,8 +313,8 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
         # The others of the scan go on: this one leaves a hole.
         write_nothing(write, tile.energy, number)
         return _measures(tile, Verdict("failed", f"{error.problem}; got {error.got}"), usable), None
-    recipe = options.recipe(tile.carried is not None)
-    key = [unit.index["seed"], zlib.crc32(unit.scan_id.encode()), tile.energy, number]
+    recipe = options.recipe(None if tile.carried is None else tile.carried.origin)
+    key = [*tile.key, number]
     checkpoint = Checkpoint(write.scratch(f"{unit.name}-{tile.energy:04d}.npz"))
     whole = reconstruct(
         problem, recipe, np.random.default_rng([*key, 0]), threads=threads_lent(), checkpoint=checkpoint
@@ -368,7 +410,7 @@ def _problem(
         orientation = tile.carried.orientation
         frames, good = turned(frames, orientation), turned(good, orientation)
         problem = Problem(frames, good, np.clip(moved, 0.0, room), tile.carried.probe, window.shape)
-        return problem, "neighbour", orientation
+        return problem, tile.carried.origin, orientation
     empty = np.zeros((1, *frames.shape[1:]), np.complex64)
     problem, orientation = Problem(frames, good, positions, empty, window.shape), 0
     if options.orientation == "find":
@@ -435,11 +477,11 @@ def write_nothing(write: ShardWriter, energy: int, number: int) -> None:
             write(name, shard, np.full((1, 1, *layout.shape[2:]), nothing, layout.dtype))
 
 
-def _mean_counts(ingest: Output, energy: int, window: TileWindow) -> float:
-    """Counts of a mean frame, from a few."""
-    few = window.tile.positions[:: max(1, len(window.tile.positions) // 16)]
+def _few_counts(ingest: Output, energy: int, positions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Counts of some frames, a few that lie apart."""
     frames = ingest.array("frames")
-    return float(np.mean([np.nansum(np.asarray(frames[energy, int(position)], np.float64)) for position in few]))
+    few = positions[:: max(1, len(positions) // 16)]
+    return np.array([np.nansum(np.asarray(frames[energy, int(position)], np.float64)) for position in few])
 
 
 def _halves(positions: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.bool_]]:

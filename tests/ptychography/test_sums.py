@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stxmdist.ptychography import kernels, operators
-from stxmdist.ptychography.directions import joint_steps, probe_direction
+from stxmdist.ptychography.directions import SAMPLE, joint_steps, probe_direction
 from stxmdist.ptychography.fourier import inside, padded_copy
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.state import State
@@ -272,10 +272,10 @@ def test_gathering_the_probe_is_the_adjoint_of_beginning(modes: int, whole: bool
 
 @pytest.mark.parametrize("modes", [1, 2])
 def test_joint_steps_minimise_the_quadratic(modes: int) -> None:
-    # Every position is asked for the coupling where there are few: four times the scan has each of them once.
+    # One position of SAMPLE is asked for the coupling: a scan repeated as often has each of them asked once.
     small = Small(modes, whole=True, plain=True)
     state = small.state
-    index = np.repeat(np.arange(COUNT, dtype=np.int64), 4)
+    index = np.repeat(np.arange(COUNT, dtype=np.int64), SAMPLE)
     sums = small.sweep.gradients(state, index)
     object_ = small.sweep.object_direction(sums, 0.1)
     probe = probe_direction(sums, 0.1)
