@@ -76,7 +76,9 @@ class Options:
     halo_um: float = 0.5
     """How far tiles reach into each other on every side: about a beam's width"""
     seed_positions: int = 300
-    """Positions in the middle of one tile from which the beam is found that all tiles of a scan begin with"""
+    """Positions in the middle of one tile from which the beam is found that all tiles of a scan begin with; a scan of
+    one tile too, if it has more than twice as many
+    """
 
     def __post_init__(self) -> None:
         refuse_unless(
@@ -94,6 +96,13 @@ class Options:
         # All modes are there already; the object, which is not, has the first word.
         schedule = self.next_energy if origin == NEIGHBOUR else self.schedule
         return Recipe(schedule, replace(self.model, modes_from=0.0), self.positions)
+
+    def seeded(self, positions: int, n_tiles: int) -> bool:
+        """Whether a tile begins with a beam found from a few frames: if it has neighbours, or so many that this pays.
+
+        From a bad beam a wide field needs several times the iterations for what is widest in it to settle.
+        """
+        return n_tiles > 1 or positions > 2 * self.seed_positions
 
     @property
     def iterations(self) -> int:
@@ -180,15 +189,14 @@ def _estimate(
     frames = len(windows[0].tile.positions)
     qy, qx = recording.frame_shape
     iterations = recipe.iterations + (len(energies) - 1) * options.recipe(NEIGHBOUR).iterations
-    seeding = min(options.seed_positions, frames) * recipe.iterations if tiles.n_tiles > 1 else 0
+    seeding = options.seeded(frames, tiles.n_tiles) * min(options.seed_positions, frames) * recipe.iterations
     largest = max((window.shape for window in windows), key=lambda shape: shape[0] * shape[1])
     return Estimate(
         bytes_out=len(energies) * sum(plan.layout().shard_bytes for plan in arrays),
         # The whole's result stays while each half, which has half the frames, is reconstructed: 48 bytes a pixel.
         peak_bytes=peak_bytes(recipe, frames, recording.frame_shape, largest, recording.frame_dtype.itemsize)
         + 48 * largest[0] * largest[1],
-        core_seconds=len(energies)
-        + (2.0 * frames * iterations + seeding) * options.model.n_modes * qy * qx * 1.3e-8,
+        core_seconds=len(energies) + (2.0 * frames * iterations + seeding) * options.model.n_modes * qy * qx * 1.3e-8,
     )
 
 
@@ -235,7 +243,7 @@ def work(unit: Unit) -> Outcome:
         energy = energies[place]
         tile = _Tile(unit, ingest, tiles.windows[energy][number], energy, float(energy_ev[energy]), None)
         carried = found.get(energies[neighbour]) if neighbour is not None else None
-        if carried is None and tiles.n_tiles > 1:
+        if carried is None and options.seeded(len(tile.window.tile.positions), tiles.n_tiles):
             carried = _seed(tile, tiles)
         measures[energy], result = _reconstructed(replace(tile, carried=carried), tiles, write)
         if result is not None:
@@ -271,7 +279,7 @@ class _Tile:
 
 
 def _seed(tile: _Tile, tiles: Tiling) -> Carried | None:
-    """The beam that all tiles begin with, found once more by each: in the middle of the tile that shows most.
+    """The beam that all tiles begin with, in the middle of the tile that shows most; found by each of them once more.
 
     Begun each for itself, neighbours could end with an object and its conjugate twin, and meet in a seam.
     """
