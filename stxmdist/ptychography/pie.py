@@ -1,4 +1,4 @@
-"""The PIE family: object and probe corrected pattern after pattern, in an order shuffled anew for each iteration."""
+"""The PIE family: object and probe corrected pattern after pattern, or batch after batch, shuffled each iteration."""
 
 from dataclasses import dataclass
 

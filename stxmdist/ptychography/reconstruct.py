@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stxmdist.arrays import namespace_of, numpy_of
 from stxmdist.errors import InputError
@@ -14,6 +15,7 @@ from stxmdist.ptychography.engines import ENGINES, OPTIONS
 from stxmdist.ptychography.fourier import inside, padded_copy
 from stxmdist.ptychography.probe import add_modes, mode_power, orthogonalise, scaled_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction, check
+from stxmdist.ptychography.raster import pattern_of, steps_of
 from stxmdist.ptychography.refinement import PositionOptions, Refinement
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
 from stxmdist.ptychography.sweep import Sweep, margins
@@ -124,6 +126,7 @@ def reconstruct(
     roomy = with_margin(problem, margin)
     state = _start(roomy, recipe)
     power = float((np.abs(state.probe) ** 2).sum())
+    steps = steps_of(state.positions_px) if model.raster_filter else None
     refinement = Refinement(state, model, recipe.positions, rng)
     errors: list[float] = []
     done, iteration, stopped = 0, 0, "finished"
@@ -167,7 +170,9 @@ def reconstruct(
             if stopped != "finished":
                 break
             if engine.comparable and iteration < recipe.iterations and refinement.due(iteration, progress):
-                refinement.apply(sweep, state)
+                refinement.apply(sweep, state, progress)
+            if steps is not None and not model.freeze_object and not model.freeze_probe:
+                _hand_over_pattern(state, steps)
             if model.keep_power and not model.freeze_object and not model.freeze_probe:
                 _keep_power(state, power)
             if model.amplitude_limit and not model.freeze_object:
@@ -236,15 +241,30 @@ def _clip(state: State, limit: float) -> None:
         state.object_ = operators.clipped(state.object_, limit)
 
 
+def _hand_over_pattern(state: State, steps: NDArray[np.float64]) -> None:
+    xp = namespace_of(state.object_)
+    light = _illumination(state, inside(numpy_of(state.probe)))
+    pattern = pattern_of(numpy_of(state.object_), steps, light)
+    state.object_ /= xp.asarray(pattern.on(np.zeros(2), light.shape))
+    here = xp.asarray(pattern.on(state.positions_px[0], inside(state.probe).shape[1:]))
+    inside(state.probe)[...] *= here
+    inside(state.variations)[...] *= here
+
+
+def _illumination(state: State, probe: NDArray[np.complex64]) -> NDArray[np.float32]:
+    illumination = np.zeros(state.object_.shape, np.float32)
+    nearest = np.round(state.positions_px).astype(np.int32)
+    kernels.add_illumination((np.abs(probe) ** 2).sum(axis=0), nearest, illumination)
+    return illumination
+
+
 def _result(
     problem: Problem, margin: int, state: State, sweep: Sweep, refinement: Refinement, errors: list[float], stopped: str
 ) -> Reconstruction:
     residual = float(np.sqrt(sweep.misfit(state) / sweep.counts))
     sweep.release(state)
     probe = orthogonalise(inside(state.probe))
-    illumination = np.zeros(state.object_.shape, np.float32)
-    nearest = np.round(state.positions_px).astype(np.int32)
-    kernels.add_illumination((np.abs(probe) ** 2).sum(axis=0), nearest, illumination)
+    illumination = _illumination(state, probe)
     inner = (slice(margin, margin + problem.object_shape[0]), slice(margin, margin + problem.object_shape[1]))
     return Reconstruction(
         object_=np.ascontiguousarray(state.object_[inner]),

@@ -50,6 +50,11 @@ class PositionOptions:
     where particles stand apart, is not
     """
 
+    jitter_px: float = 0.0
+    """Rms by which positions are moved at random before the first iteration, against patterns that a raster favours;
+    refinement brings them back
+    """
+
     def __post_init__(self) -> None:
         refuse_unless(
             self,
@@ -60,6 +65,10 @@ class PositionOptions:
             linear=(self.linear in ("remove", "keep"), "remove or keep"),
             trusted_px=(self.trusted_px >= 0.0, "0 or more"),
             momentum=(0.0 <= self.momentum < 1.0, "0 or more, below 1"),
+            jitter_px=(
+                self.jitter_px == 0.0 or (self.refine and 0.0 < self.jitter_px <= self.limit_px / 4.0),
+                "0, or with refinement at most a quarter of limit_px",
+            ),
         )
 
     @property
@@ -79,6 +88,9 @@ class Refinement:
         self._best: tuple[Floats, float] = (self.start_px, np.inf)
         self.gave_up = False
         self._sketch = rng.normal(size=(len(self.start_px), model.n_variations)).astype(np.float32)
+        if positions.jitter_px:
+            jitter = rng.normal(0.0, positions.jitter_px / np.sqrt(2.0), self.start_px.shape)
+            state.place(self.start_px + limited(jitter, positions.limit_px))
 
     def due(self, iteration: int, progress: float) -> bool:
         """Whether anything is to be found after this iteration (counted from 0), at this share of them all."""

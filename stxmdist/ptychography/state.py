@@ -45,6 +45,10 @@ class ModelOptions:
     """Leave the object as it starts"""
     freeze_probe: bool = False
     """Leave the probe as it starts"""
+    raster_filter: bool = False
+    """Where positions lie on a raster, hand what repeats with its steps from the object to the probe after each
+    iteration: frames cannot tell whose it is
+    """
     divergence: float = 1.5
     """Stop when the error exceeds its smallest value by this factor, and keep the best state"""
 
