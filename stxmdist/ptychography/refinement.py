@@ -22,6 +22,9 @@ SIGNIFICANCE = 10.0
 WORSE = 1.1
 """Error over the least so far from which positions are taken back to where they were then."""
 
+COARSE = 0.3
+"""Share of the refinement that is by correlation, where it is asked for"""
+
 SHARED_MOMENTUM = 0.8
 """Of the linear map that all corrections share."""
 
@@ -32,6 +35,10 @@ class PositionOptions:
 
     refine: bool = True
     """Whether they are"""
+    method: Literal["gradient", "correlation"] = "gradient"
+    """By slopes; or first by correlation, which sees errors wider than the object's detail, and then by slopes, the
+    finer
+    """
     start: float = 0.2
     """Share of all iterations before which they are left alone"""
     every: int = 2
@@ -58,6 +65,7 @@ class PositionOptions:
     def __post_init__(self) -> None:
         refuse_unless(
             self,
+            method=(self.method in ("gradient", "correlation"), "gradient or correlation"),
             start=(0.0 <= self.start < 1.0, "0 or more, below 1"),
             every=(self.every >= 1, "at least 1"),
             step_limit_px=(self.step_limit_px > 0.0, "above 0"),
@@ -132,11 +140,13 @@ class Refinement:
         if self.model.n_variations and not self.model.freeze_probe:
             self._vary(state, seen)
         if self.positions.refine and not self.gave_up:
-            self._move(sweep, state, seen)
+            options = self.positions
+            coarse = options.method == "correlation" and progress < options.start + COARSE * (1.0 - options.start)
+            step = sweep.correlate(state, options.limit_px) if coarse else shifts(seen.normal, sweep.good.size)
+            self._move(state, step)
 
-    def _move(self, sweep: Sweep, state: State, seen: Observations) -> None:
+    def _move(self, state: State, step: Floats) -> None:
         options = self.positions
-        step = shifts(seen.normal, sweep.good.size)
         # A scale, rotation or shear that all have in common shows a little of itself at a time: it gathers way.
         places = self.start_px - self.start_px.mean(axis=0)
         common = places @ linear_part(self.start_px, step)[1].T

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.arrays import namespace_of
-from stxmdist.ptychography import kernels, kernels_sums
-from stxmdist.ptychography.fourier import PAD, PAD_ROWS, Transform, transform
+from stxmdist.ptychography import kernels, kernels_sums, operators
+from stxmdist.ptychography.correlation import shifts_by_correlation
+from stxmdist.ptychography.fourier import PAD, PAD_ROWS, Transform, aligned_zeros, inside, transform
 from stxmdist.ptychography.problem import Complex, Problem
 from stxmdist.ptychography.state import State
 
@@ -320,6 +321,29 @@ class Sweep:
             brightness=_added(lane.brightness for lane in self._lanes) / np.float32(count),
             misfit=sum(misfits),
         )
+
+    def correlate(self, state: State, reach_px: float) -> NDArray[np.float64]:
+        """Shifts (POSITION, 2) by which windows should move, by correlation, see ``shifts_by_correlation``."""
+        view, shape = _view(state), self.good.shape
+        found = np.zeros((len(self.frames), 2))
+
+        def walk(lane: _Lane, part: NDArray[np.int64]) -> None:
+            for where in lane.groups(part):
+                self._begin(lane, view, where)
+                lane.fourier.forward()
+                self._modulus(lane, view, where)
+                lane.fourier.backward()
+                index = where.positions[where.start : where.start + where.n]
+                stack = (where.n, self.modes, *shape)
+                waves = lane.fourier.buffer[: where.n * self.modes].reshape(stack)
+                moved = inside(lane.shifted.view(np.complex64))[: where.n * self.modes].reshape(stack)
+                light = np.where(view.fractional[index, None, None, None], moved, inside(state.probe))
+                windows = operators.windows(state.object_, view.corners[index], shape)
+                asked, power = (light.conj() * waves).sum(axis=1), (np.abs(light) ** 2).sum(axis=1)
+                found[index] = shifts_by_correlation(windows, asked, power, reach_px)
+
+        self._side_by_side(walk, self.everything)
+        return found
 
     def search(
         self, state: State, object_change: Complex, probe_change: Complex, *, poisson: bool = False

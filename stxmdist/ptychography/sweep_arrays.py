@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from stxmdist.arrays import numpy_of
 from stxmdist.errors import InputError
 from stxmdist.ptychography import operators
+from stxmdist.ptychography.correlation import shifts_by_correlation
 from stxmdist.ptychography.fourier import inside, padded_copy
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.state import State
@@ -194,6 +195,16 @@ class ArraySweep:
             brightness=numpy_of(brightness / count),
             misfit=float(misfit),
         )
+
+    def correlate(self, state: State, reach_px: float) -> NDArray[np.float64]:
+        """Shifts (POSITION, 2) by which windows should move, by correlation; looked for in numpy, which is seldom."""
+        found = np.zeros((len(self.frames), 2))
+        for seen in self._all_seen(state, self.everything):
+            wave = operators.propagate_adjoint(self._revised(state, operators.propagate(seen.wave), seen)[0])
+            asked = (self.namespace.conj(seen.light) * wave).sum(axis=1)
+            power = numpy_of(_power(seen.light).sum(axis=1))
+            found[seen.which] = shifts_by_correlation(numpy_of(seen.window), numpy_of(asked), power, reach_px)
+        return found
 
     def search(
         self, state: State, object_change: Array, probe_change: Array, *, poisson: bool = False

@@ -1,0 +1,86 @@
+"""How far windows lie from where their frames were taken, by correlation: sees errors wider than the object is smooth.
+
+Source: Zhang et al., Opt. Express 21, 13592 (2013), with the correlation taken between the object and what one frame
+asks of it, both under the same light.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Complex = NDArray[np.complex64]
+
+SIGNIFICANCE = 10.0
+"""How many times more than chance a shift must explain before it counts, as for shifts by slopes"""
+
+
+def shifts_by_correlation(
+    windows: Complex, asked: Complex, light: NDArray[np.float32], reach_px: float, significance: float = SIGNIFICANCE
+) -> Floats:
+    """Shifts (POSITION, 2) in pixels by which windows should move, shrunk by how far chance could explain them.
+
+    Parameters
+    ----------
+    windows
+        (POSITION, QY, QX) of the object
+    asked
+        (POSITION, QY, QX) sum over modes of conj(P) psi, psi the exit waves with the measured modulus
+    light
+        (POSITION, QY, QX) sum over modes of |P|^2
+    reach_px
+        farthest shift that is looked for, along each axis
+
+    What is even under the light correlates with itself best where it is: the mean is taken off both. The light's own
+    outline still holds shifts back, by a share that further corrections make up for.
+    """
+    total = light.sum(axis=(1, 2), dtype=np.float64)[:, None, None]
+    mean = (light * windows).sum(axis=(1, 2), dtype=np.complex128)[:, None, None] / total
+    wanted = asked - light * (asked.sum(axis=(1, 2), dtype=np.complex128)[:, None, None] / total)
+    here = light * (windows - mean)
+    spectrum = np.fft.fft2(wanted) * np.conj(np.fft.fft2(here))
+    size = np.sqrt((np.abs(wanted) ** 2).sum(axis=(1, 2)) * (np.abs(here) ** 2).sum(axis=(1, 2)))
+    likeness = np.abs(np.fft.ifft2(spectrum)) / np.maximum(size, 1e-30)[:, None, None]
+    count, rows, columns = likeness.shape
+    allowed = _near(rows, reach_px)[:, None] & _near(columns, reach_px)[None, :]
+    best = np.argmax(np.where(allowed, likeness, -1.0).reshape(count, -1), axis=1)
+    places = np.stack(np.unravel_index(best, (rows, columns)), axis=1)
+    peak = likeness[np.arange(count), places[:, 0], places[:, 1]]
+    found = np.stack([_vertex(likeness, places, axis) for axis in (0, 1)], axis=1)
+    sides = np.array([rows, columns])
+    found += places - sides * (places > sides // 2)
+    # Of as many independent numbers as pixels have light.
+    n = total[:, 0, 0] ** 2 / np.maximum((light.astype(np.float64) ** 2).sum(axis=(1, 2)), 1e-30)
+    first = likeness[:, 0, 0]
+    gain = np.maximum(peak**2 - first**2, 0.0) + _curve(likeness, places) * (found**2).sum(axis=1) * (best == 0)
+    share = np.maximum(0.0, 1.0 - significance * (1.0 - peak**2) / np.maximum(n * gain, 1e-30))
+    # A pattern that looks like its neighbour moved down lies, itself, too far up: windows go the other way.
+    return np.asarray(-found * share[:, None])
+
+
+def _near(side: int, reach_px: float) -> NDArray[np.bool_]:
+    away = np.minimum(np.arange(side), side - np.arange(side))
+    return np.asarray(away <= min(reach_px, side // 2 - 1))
+
+
+def _around(likeness: Floats, places: NDArray[np.intp], axis: int) -> tuple[Floats, Floats, Floats]:
+    which = np.arange(len(likeness))
+    step = np.eye(2, dtype=np.intp)[axis]
+    shape = likeness.shape[1:]
+    below, at, above = (
+        likeness[which, (places[:, 0] + k * step[0]) % shape[0], (places[:, 1] + k * step[1]) % shape[1]]
+        for k in (-1, 0, 1)
+    )
+    return below, at, above
+
+
+def _vertex(likeness: Floats, places: NDArray[np.intp], axis: int) -> Floats:
+    """Top of the parabola through the peak and its two neighbours, from -0.5 to 0.5 of a pixel."""
+    below, at, above = _around(likeness, places, axis)
+    bend = below - 2.0 * at + above
+    return np.clip(0.5 * (below - above) / np.where(bend < 0.0, bend, -np.inf), -0.5, 0.5)
+
+
+def _curve(likeness: Floats, places: NDArray[np.intp]) -> Floats:
+    """How fast the square of the likeness falls beside the peak: half its bend, the mean of both axes."""
+    bends = [2.0 * at - below - above for below, at, above in (_around(likeness, places, axis) for axis in (0, 1))]
+    return np.asarray(0.5 * (bends[0] + bends[1]) * likeness[np.arange(len(likeness)), places[:, 0], places[:, 1]])
