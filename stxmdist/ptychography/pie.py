@@ -29,6 +29,10 @@ class PieOptions:
     """The same of the probe's step"""
     momentum: float = 0.0
     """Share of an iteration's change of the object that the next begins with"""
+    batch: int = 1
+    """Positions that are looked at together before object and probe step: 1 goes farthest in an iteration; some tens
+    use several cores, or a GPU
+    """
 
     def __post_init__(self) -> None:
         alpha = 1.0 if self.object_alpha is None else self.object_alpha
@@ -40,6 +44,7 @@ class PieOptions:
             object_alpha=(0.0 < alpha <= 1.0, "above 0, at most 1"),
             probe_alpha=(0.0 < self.probe_alpha <= 1.0, "above 0, at most 1"),
             momentum=(0.0 <= self.momentum < 1.0, "0 or more, below 1"),
+            batch=(self.batch >= 1, "at least 1"),
         )
 
 
@@ -70,9 +75,25 @@ class Epie:
             calm * options.probe_step * probe_moves,
             options.probe_alpha,
         )
-        misfit = self.sweep.one_by_one(state, rng.permutation(len(self.sweep.frames)), steps)
+        order = rng.permutation(len(self.sweep.frames))
+        misfit = self.sweep.one_by_one(state, order, steps) if options.batch == 1 else self._in_batches(order, steps)
         if before is not None:
             self._change = state.object_ - before
+        return misfit
+
+    def _in_batches(self, order: NDArray[np.int64], steps: tuple[float, float, float, float]) -> float:
+        # The same with sums over a batch in numerators and denominators: n / ((1 - a) w + a max w).
+        object_step, object_alpha, probe_step, probe_alpha = steps
+        object_share, probe_share = min(object_alpha, _ALL), min(probe_alpha, _ALL)
+        state = self.state
+        step = namespace_of(state.object_).zeros_like(state.object_)
+        misfit = 0.0
+        for batch in np.array_split(order, max(1, round(len(order) / self.options.batch))):
+            sums = self.sweep.gradients(state, batch)
+            misfit += sums.misfit
+            ahead = self.sweep.object_direction(sums, object_share / (1.0 - object_share))
+            self.sweep.move_object(state, step, ahead, 0.0, object_step / (1.0 - object_share))
+            state.probe += probe_step / (1.0 - probe_share) * probe_direction(sums, probe_share / (1.0 - probe_share))
         return misfit
 
 

@@ -58,14 +58,12 @@ class ArraySweep:
     ----------
     namespace
         numpy, cupy, or any array library of that kind with Fourier transforms
-    batch
-        positions that :meth:`one_by_one` corrects at once
     budget
         bytes that the waves of one launch may fill
     """
 
-    def __init__(self, problem: Problem, modes: int, namespace: Any, *, batch: int = 1, budget: int = BUDGET) -> None:
-        self.modes, self.namespace, self.batch, self.budget = modes, namespace, batch, budget
+    def __init__(self, problem: Problem, modes: int, namespace: Any, *, budget: int = BUDGET) -> None:
+        self.modes, self.namespace, self.budget = modes, namespace, budget
         self.object_shape = problem.object_shape
         frames, self.good, self.counts = laid_out(problem)
         self.frames, self._use = namespace.asarray(frames), namespace.asarray(self.good)
@@ -243,20 +241,17 @@ class ArraySweep:
     def one_by_one(self, state: State, order: Index, steps: tuple[float, float, float, float]) -> float:
         """Object and probe corrected pattern after pattern (PIE), in place; returns the misfit, each taken just before.
 
-        A batch of several is corrected at once: the object by the mean, weighted by the light, of what they ask of each
-        pixel, the probe by the plain mean.
-
         Parameters
         ----------
         steps
             object step, object alpha, probe step, probe alpha
         """
         object_step, object_alpha, probe_step, probe_alpha = steps
-        xp, shape = self.namespace, self.good.shape
+        xp = self.namespace
         floor = object_alpha * float(_power(state.probe).sum(axis=0).max())
         misfit = 0.0
-        for start in range(0, len(order), self.batch):
-            seen = self._seen(state, order[start : start + self.batch])
+        for start in range(len(order)):
+            seen = self._seen(state, order[start : start + 1])
             field, more = self._revised(state, operators.propagate(seen.wave), seen)
             misfit += more
             change = operators.propagate_adjoint(field) - seen.wave

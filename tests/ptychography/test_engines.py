@@ -83,6 +83,16 @@ def test_noiseless_frames_give_the_object_back(name: str, measurement: Callable[
     assert measured.object_error(found) < EXACT
 
 
+@pytest.mark.parametrize("name", ["epie", "rpie"])
+def test_batches_give_the_object_back_too(name: str, measurement: Callable[..., Any]) -> None:
+    measured = measurement(defocus_error=0.1)
+    step = EXACTLY[name]
+    found = run(measured.problem, Step(name, 3 * step.iterations, {**step.options, "batch": 9}))
+    assert measured.object_error(found) < EXACT
+    one, two = (run(measured.problem, Step(name, 5, {"batch": 20}), threads=threads) for threads in (1, 2))
+    assert_same_bits(one, two)
+
+
 def test_positions_between_pixels_are_meant(measurement: Callable[..., Any]) -> None:
     measured = measurement(whole=False, **LARGER)
     step = Step("rpie", 200, {"final_step": 1.0, "object_alpha": 0.1})

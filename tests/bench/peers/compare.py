@@ -35,6 +35,8 @@ LENGTHS = (3, 5, 8, 12, 20, 30, 45, 70)
 OURS = {
     "epie": lambda n: (Step("epie", n),),
     "rpie": lambda n: (Step("rpie", n),),
+    "rpie, batch 25": lambda n: (Step("rpie", n, {"batch": 25}),),
+    "rpie, batch 50": lambda n: (Step("rpie", n, {"batch": 50}),),
     "dm": lambda n: (Step("dm", n),),
     "raar": lambda n: (Step("raar", n),),
     "lsqml": lambda n: (Step("lsqml", n),),
