@@ -25,6 +25,7 @@ from stxmdist.arrays import namespace_of
 PAD = 8
 """Pixels of zeros before and after each row of a buffer: rows a power of two long share cache lines and cost a third
 more, and a sub-pixel shift reads beyond the window."""
+_CACHE_LINE = 64
 PAD_ROWS = 3
 """Rows of zeros above and below, for the same shift."""
 
@@ -69,9 +70,19 @@ def inside(padded: NDArray[np.complex64]) -> NDArray[np.complex64]:
     return padded[:, PAD_ROWS:-PAD_ROWS, PAD:-PAD]
 
 
+def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Zeros in numpy's memory that begin with a cache line: vectors then lie in one each, not across two."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + _CACHE_LINE, np.uint8)
+    first = -raw.ctypes.data % _CACHE_LINE
+    return raw[first : first + size].view(dtype).reshape(shape)
+
+
 def padded_copy(values: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """(MODE, QY, QX) of any array library with margins of zeros around."""
-    padded: NDArray[np.complex64] = namespace_of(values).zeros(_padded(values.shape), dtype=values.dtype)
+    xp = namespace_of(values)
+    zeros = aligned_zeros if xp is np else xp.zeros
+    padded: NDArray[np.complex64] = zeros(_padded(values.shape), dtype=values.dtype)
     inside(padded)[...] = values
     return padded
 

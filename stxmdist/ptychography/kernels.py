@@ -80,7 +80,7 @@ def shift_probe(probe: Floats, wy: Floats, wx: Floats, between: Floats, shifted:
 
     Parameters
     ----------
-    probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (2 or more, ...) scratch
+    probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (2, ...) scratch
     wy, wx : (TAPS,)
     """
     modes, rows, _ = probe.shape
@@ -130,7 +130,7 @@ def exit_waves(
     object_ : (Y, 2 X)
     probe, shifted, psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)); shifted and psi are written
     wy, wx : (TAPS,) interpolation weights, see ``operators.shift_weights``; not used unless ``fractional``
-    between : (QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) scratch
+    between : (2, 2 (QX + 2 PAD)) scratch
     lines : (4, 2 QX) scratch; afterwards lines[3, 0] is the largest |O|^2 of the window
     """
     modes, rows, padded = psi.shape
@@ -245,7 +245,8 @@ def modulus(
     ----------
     psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far fields, zero frequency at [0, 0]
     frames : (POSITION, QY, QX) counts in the same order; those of ``index[start : start + count]`` are meant
-    good : (QY, QX) 1 or 0; background : (QY, QX) counts
+    good : (QY, QX) 1 or 0; background : (QY, QX) counts; each may be a single row (1, QX) if all are like it, which
+        spares memory traffic
     gain : (POSITION,) one over the intensity of the light relative to its mean; counts and background are brought to it
     poisson : follow the Poisson likelihood instead of amplitudes
     lines : (4, 2 QX) scratch
@@ -259,7 +260,8 @@ def modulus(
         level = gain[position]
         one = 0.0
         for row in range(_ROWS, rows - _ROWS):
-            counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
+            y = row - _ROWS
+            counts, use, back = frames[position, y], good[y % good.shape[0]], background[y % background.shape[0]]
             if modes == 1 and not poisson:
                 wave = psi[item, row, _EDGE : _EDGE + width]
                 one += float(_modulus_row(wave, counts, use, back, level, pixels))
@@ -293,17 +295,19 @@ def _update_row(object_: Floats, probe: Floats, psi: Floats, steps: Floats, floo
 
 
 @compiled
-def _update_row_moved(object_: Floats, probe: Floats, psi: Floats, steps: Floats, floor: float) -> None:
-    # One mode, the probe moved by a fraction: what the moved probe should change by is left in psi.
+def _update_row_moved(object_: Floats, probe: Floats, psi: Floats, steps: Floats, floor: float, even: bool) -> None:
+    # One mode, the probe moved by a fraction: what the moved probe should change by is left in psi. ``even``: the probe
+    # steps alike everywhere (alpha 1); said in so many words, it spares a division in each pixel.
     step, slope, floor_p = steps[0], _ONE - steps[1], steps[1] * steps[2]
     probe_step, probe_slope = steps[3], _ONE - steps[4]
+    alike = probe_step / np.float32(floor)
     for k in range(object_.shape[0] // 2):
         a, b = object_[2 * k], object_[2 * k + 1]
         p, q = probe[2 * k], probe[2 * k + 1]
         u = psi[2 * k] - (a * p - b * q)
         v = psi[2 * k + 1] - (a * q + b * p)
         weight = step / (slope * (p * p + q * q) + floor_p)
-        probe_weight = probe_step / (probe_slope * (a * a + b * b) + floor)
+        probe_weight = alike if even else probe_step / (probe_slope * (a * a + b * b) + floor)
         object_[2 * k] = a + weight * (p * u + q * v)
         object_[2 * k + 1] = b + weight * (p * v - q * u)
         psi[2 * k] = probe_weight * (a * u + b * v)
@@ -384,9 +388,11 @@ def update(
         if whole:
             _update_row(window, probe[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor)
         elif modes == 1:
-            _update_row_moved(
-                window, shifted[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor
-            )
+            light, wave = shifted[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width]
+            if steps[4] == _ONE:
+                _update_row_moved(window, light, wave, steps, floor, True)
+            else:
+                _update_row_moved(window, light, wave, steps, floor, False)
         else:
             _update_row_of_modes(window, source, psi, row, steps, floor, lines)
     if whole or steps[3] == _ZERO:

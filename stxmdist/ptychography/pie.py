@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stxmdist.arrays import namespace_of
+from stxmdist.ptychography.directions import probe_direction
 from stxmdist.ptychography.state import State, refuse_unless
 from stxmdist.ptychography.sweep import Sweep
+
+_ALL = 1.0 - 1e-6
+"""Stands for an alpha of 1, by which 1 - alpha is not to be divided; single precision does not see the difference"""
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,8 @@ def reconstruct(
             iteration += 1
             # The error is that of the state before the step.
             if not engine.comparable or (np.isfinite(state.error) and state.error <= best.error):
-                best = replace(before, error=state.error if engine.comparable else np.inf)
+                best = before
+                best.error = state.error if engine.comparable else np.inf
             if engine.comparable:
                 refinement.review(state)
             stopped = _verdict(state, best.error if engine.comparable else np.inf, model)

@@ -127,8 +127,8 @@ class Refinement:
         """Errors from here on are not to be compared with those before: the model is another."""
         self._best = (self._best[0], np.inf)
 
-    def apply(self, sweep: Sweep, state: State) -> None:
-        """Look at all frames once and correct what is to be found."""
+    def apply(self, sweep: Sweep, state: State, progress: float) -> None:
+        """Look at all frames and correct what is to be found, at this share of all iterations."""
         seen = sweep.observe(state, state.shares if state.shares.any() else self._sketch)
         if self.model.intensities:
             ratio = seen.measured_counts / np.maximum(seen.expected_counts, 1e-9)

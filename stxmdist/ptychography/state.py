@@ -1,5 +1,6 @@
 """What a reconstruction changes from iteration to iteration, and what it may hold fixed."""
 
+from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -139,18 +140,11 @@ class State:
         self.placed = Placed(corners, fractions, operators.shift_weights(fractions), np.asarray(moved, np.bool_))
 
     def copy(self) -> "State":
-        """A state that shares nothing with this one."""
-        return State(
-            self.object_.copy(),
-            self.probe.copy(),
-            self.positions_px.copy(),
-            self.intensity.copy(),
-            self.background.copy(),
-            self.variations.copy(),
-            self.shares.copy(),
-            self.error,
-            self.sub_pixel,
-        )
+        """A state that shares nothing with this one, but for where positions are placed, which nobody changes."""
+        other = copy(self)
+        for entry in ("object_", "probe", "positions_px", "intensity", "background", "variations", "shares"):
+            setattr(other, entry, getattr(self, entry).copy())
+        return other
 
     @property
     def finite(self) -> bool:

@@ -106,12 +106,12 @@ class _Lane:
         self.psi = fourier.padded.view(np.float32)
         stack, rows, padded = self.psi.shape
         self._group = stack // modes
-        self.shifted = np.zeros_like(self.psi)
-        self.between = np.zeros((rows, padded), np.float32)
-        self.lines = np.zeros((4, padded), np.float32)
-        self.combined = np.zeros((modes, rows, padded), np.float32)
-        self.probe = np.zeros((modes, rows, padded), np.float32)
-        self.brightness = np.zeros(fourier.buffer.shape[1:], np.float32)
+        self.shifted = aligned_zeros(self.psi.shape, np.float32)
+        self.between = aligned_zeros((2, padded), np.float32)
+        self.lines = aligned_zeros((4, padded), np.float32)
+        self.combined = aligned_zeros((modes, rows, padded), np.float32)
+        self.probe = aligned_zeros((modes, rows, padded), np.float32)
+        self.brightness = aligned_zeros(fourier.buffer.shape[1:], np.float32)
 
     def groups(self, index: NDArray[np.int64]) -> Iterator[_Where]:
         for start in range(0, len(index), self._group):
@@ -415,13 +415,14 @@ class Sweep:
             view.object_, view.probe, view.vary, view.shares, lane.combined, lane.shifted, lane.psi, view.corners,
             view.weights, view.fractional, lane.between, lane.lines, numbers,
         )  # fmt: skip
-        psi, modes, frames, good, lines = lane.psi, self.modes, self.frames, self.good, lane.lines
+        psi, modes, frames, lines = lane.psi, self.modes, self.frames, lane.lines
+        good, background = _one_row(self.good), _one_row(view.background)
         misfit = 0.0
         done = -1
         for at, position in enumerate(order.tolist()):
             advance(*exits, done, position)
             forward()
-            misfit += modulus(psi, modes, frames, order, at, 1, good, view.background, view.gain, False, lines)
+            misfit += modulus(psi, modes, frames, order, at, 1, good, background, view.gain, False, lines)
             backward()
             done = position
         advance(*exits, done, -1)
@@ -500,6 +501,11 @@ def _view(state: State) -> _View:
         weights=state.placed.weights,
         fractional=state.placed.fractional,
     )
+
+
+def _one_row(values: Floats) -> Floats:
+    # Where all rows are the same one is enough, and stays in the first-level cache.
+    return values[:1] if np.array_equal(values, np.broadcast_to(values[:1], values.shape)) else values
 
 
 def _added(parts: Iterable[Floats]) -> Floats:

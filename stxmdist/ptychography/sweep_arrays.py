@@ -256,17 +256,13 @@ class ArraySweep:
             misfit += more
             change = operators.propagate_adjoint(field) - seen.wave
             weight = (1.0 - object_alpha) * _power(seen.light).sum(axis=1) + floor
-            if len(seen.which) > 1:
-                shared = xp.zeros(self.object_shape, dtype=xp.float32)
-                operators.add_windows(shared, weight, seen.corners)
-                weight = operators.windows(shared, seen.corners, shape)
             ahead = object_step * (xp.conj(seen.light) * change).sum(axis=1) / weight
             operators.add_windows(state.object_, ahead, seen.corners)
             light = _power(seen.window)
-            least = xp.maximum(probe_alpha * light.max(axis=(1, 2)), 1e-12)[:, None, None]
+            least = max(probe_alpha * float(light.max()), 1e-12)
             ahead = xp.conj(seen.window) / ((1.0 - probe_alpha) * light + least)
             asked = _moved_back(ahead[:, None] * change, seen).sum(axis=0)
-            state.probe += padded_copy(probe_step / len(seen.which) * asked)
+            state.probe += padded_copy(probe_step * asked)
         return float(misfit)
 
     def waves(self, state: State) -> Array:
