@@ -10,6 +10,7 @@ import numpy as np
 from storage.layout import ArrayPlan
 from storage.output import Output
 from stxmdist.arrays import MaskClass
+from stxmdist.campaign.schema import GPU
 from stxmdist.errors import InputError
 from stxmdist.ptychography.chain import NEIGHBOUR, Carried, chain_order
 from stxmdist.ptychography.checkpoint import Checkpoint
@@ -23,6 +24,7 @@ from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
 from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, middle, turned
 from stxmdist.ptychography.state import ModelOptions, refuse_unless
+from stxmdist.ptychography.sweep_arrays import found_cupy
 from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
@@ -31,7 +33,7 @@ from stxmdist.stages.tiling import TileWindow, Tiling, tiling_of
 from stxmdist.stages.writing import ShardWriter
 
 NAME = "reconstruct"
-VERSION = 4
+VERSION = 5
 
 LEAST_FRAMES = 4
 """Fewer usable frames than this do not hold a reconstruction."""
@@ -79,6 +81,8 @@ class Options:
     """Positions in the middle of one tile from which the beam is found that all tiles of a scan begin with; a scan of
     one tile too, if it has more than twice as many
     """
+    device: Literal["cpu", "gpu"] = "cpu"
+    """Where engines run; without cupy or a GPU they run on the CPU, and the quality figures say why"""
 
     def __post_init__(self) -> None:
         refuse_unless(
@@ -170,6 +174,7 @@ def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
             arrays=arrays,
             index={"energies": list(energies), "tile": tile, "seed": survey.campaign.seed},
             estimate=_estimate(recording, tiles, options, arrays, tile, energies),
+            resources={GPU: 1.0} if options.device == "gpu" else {},
         )
         for energies in groups
         for tile in range(tiles.n_tiles)
@@ -235,13 +240,14 @@ def work(unit: Unit) -> Outcome:
     )
     energies, number = unit.index["energies"], unit.index["tile"]
     write = ShardWriter(unit)
+    device = _device(options)
     # The same order for all tiles, whose seams would otherwise tell which energy each began with.
     counts = np.array([_few_counts(ingest, energy, np.arange(ingest.layout("frames").shape[1])) for energy in energies])
     found: dict[int, Carried] = {}
     measures: dict[int, dict[str, Any]] = {}
     for place, neighbour in chain_order(energy_ev[energies], counts.mean(axis=1)):
         energy = energies[place]
-        tile = _Tile(unit, ingest, tiles.windows[energy][number], energy, float(energy_ev[energy]), None)
+        tile = _Tile(unit, ingest, tiles.windows[energy][number], energy, float(energy_ev[energy]), device, None)
         carried = found.get(energies[neighbour]) if neighbour is not None else None
         if carried is None and options.seeded(len(tile.window.tile.positions), tiles.n_tiles):
             carried = _seed(tile, tiles)
@@ -255,6 +261,20 @@ def work(unit: Unit) -> Outcome:
 
 
 @dataclass(frozen=True)
+class _Device:
+    # Where engines run: the array library, None for the loops on the CPU, and in words.
+    namespace: Any
+    words: str
+
+
+def _device(options: Options) -> _Device:
+    if options.device == "cpu":
+        return _Device(None, "cpu")
+    cupy, reason = found_cupy()
+    return _Device(cupy, "gpu" if cupy is not None else f"cpu ({reason})")
+
+
+@dataclass(frozen=True)
 class _Tile:
     # One tile at one energy, and where it may begin.
     unit: Unit
@@ -262,6 +282,7 @@ class _Tile:
     window: TileWindow
     energy: int
     energy_ev: float
+    device: _Device
     carried: Carried | None
 
     @property
@@ -300,7 +321,9 @@ def _seed(tile: _Tile, tiles: Tiling) -> Carried | None:
         return None
     rng = np.random.default_rng([*tile.key, number, 4])
     sample = middle(problem, tile.options.seed_positions)
-    result = reconstruct(sample, tile.options.recipe(None), rng, threads=threads_lent())
+    result = reconstruct(
+        sample, tile.options.recipe(None), rng, threads=threads_lent(), namespace=tile.device.namespace
+    )
     if result.stopped != "finished":
         return None
     unmoved = np.zeros((len(tile.window.tile.positions), 2))
@@ -324,16 +347,15 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
     recipe = options.recipe(None if tile.carried is None else tile.carried.origin)
     key = [*tile.key, number]
     checkpoint = Checkpoint(write.scratch(f"{unit.name}-{tile.energy:04d}.npz"))
-    whole = reconstruct(
-        problem, recipe, np.random.default_rng([*key, 0]), threads=threads_lent(), checkpoint=checkpoint
-    )
+    how = {"threads": threads_lent(), "namespace": tile.device.namespace}
+    whole = reconstruct(problem, recipe, np.random.default_rng([*key, 0]), checkpoint=checkpoint, **how)
     odd = _halves(window.tile.positions[usable], np.random.default_rng([*key, 3]))
     halves = [
         reconstruct(
             problem.subset(np.flatnonzero(odd == which)),
             recipe,
             np.random.default_rng([*key, 1 + which]),
-            threads=threads_lent(),
+            **how,
         )
         for which in (False, True)
     ]
@@ -362,6 +384,7 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
         "pixel_nm": list(placement.pixel_nm),
         "half_bit_half_period_px": frc.half_bit_half_period_px,
         "one_bit_half_period_px": frc.one_bit_half_period_px,
+        "device": tile.device.words,
         "counts_per_frame": counts,
         "photons_per_um2": photons_per_um2(whole.illumination, placement.pixel_nm),
         "moved_px": float(np.sqrt((moves**2).sum(axis=1).mean())),
@@ -382,6 +405,7 @@ def _measures(tile: _Tile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dic
         (
             "residual", "shot_noise_residual", "overlap", "half_bit_half_period_px", "one_bit_half_period_px",
             "counts_per_frame", "photons_per_um2", "moved_px", "affine", "clipped_share", "mode_power", "pixel_nm",
+            "device",
         )
     )  # fmt: skip
     return nothing | {
