@@ -19,7 +19,14 @@ from stxmdist.ptychography.geometry import overlap, probe_diameter_px
 from stxmdist.ptychography.memory import peak_bytes
 from stxmdist.ptychography.probe import clipped_share, probe_from_mean_pattern, propagate, zone_plate_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction
-from stxmdist.ptychography.quality import VERDICTS, Verdict, photons_per_um2, shot_noise_residual, verdict
+from stxmdist.ptychography.quality import (
+    VERDICTS,
+    Verdict,
+    absorbed_dose_mgy,
+    photons_per_um2,
+    shot_noise_residual,
+    verdict,
+)
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
 from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, middle, turned
@@ -28,6 +35,7 @@ from stxmdist.ptychography.sweep_arrays import found_cupy
 from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
+from stxmdist.stages.spectral_model import strongest_mass_absorption
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.tiling import TileWindow, Tiling, tiling_of
 from stxmdist.stages.writing import ShardWriter
@@ -548,18 +556,33 @@ def _padded(values: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[
 
 def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
     """Quality figures of each scan: those of its tiles side by side, at one energy after the other."""
-    return {scan_id: _quality(units) for scan_id, units in receipts.items()}
+    found = {}
+    for scan_id, units in receipts.items():
+        energy_ev = survey.ptychography(scan_id).energy_ev
+        # Here and not in the units: the chemistry of a scan is no reason to reconstruct it again.
+        found[scan_id] = _quality(units, energy_ev, strongest_mass_absorption(survey, scan_id, energy_ev))
+    return found
 
 
-def _quality(units: Sequence[Receipt]) -> dict[str, Any]:
+def _quality(
+    units: Sequence[Receipt], energy_ev: np.ndarray[Any, Any], mass_absorption_cm2_g: np.ndarray[Any, Any]
+) -> dict[str, Any]:
     rows = []
     for unit in units:
         measures = unit.measures
         names = [name for name in measures if name not in ("tile", "energies")]
         for place, energy in enumerate(measures["energies"]):
-            rows.append({name: measures[name][place] for name in names} | {"at": (energy, measures["tile"])})
+            row = {name: measures[name][place] for name in names} | {"at": (energy, measures["tile"])}
+            row["dose_mgy"] = _dose(row["photons_per_um2"], energy_ev[energy], mass_absorption_cm2_g[energy])
+            rows.append(row)
     rows.sort(key=lambda row: row["at"])
     known = next((row["pixel_nm"] for row in rows if row["pixel_nm"] is not None), None)
     return {"tiles": 1 + max(unit.measures["tile"] for unit in units), "pixel_nm": known} | {
         name: [row[name] for row in rows] for name in rows[0] if name not in ("at", "pixel_nm")
     }
+
+
+def _dose(photons: float | None, energy_ev: float, mass_absorption_cm2_g: float) -> float | None:
+    if photons is None or not np.isfinite(mass_absorption_cm2_g):
+        return None
+    return absorbed_dose_mgy(photons, float(energy_ev), float(mass_absorption_cm2_g))

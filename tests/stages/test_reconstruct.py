@@ -1,6 +1,7 @@
-"""Reconstruct on a GPU: where there is none the CPU does it and says so; any array library comes to the same."""
+"""Reconstruct: what it says of the dose, and of the device it ran on; without a GPU the CPU does it and says so."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from storage.store import Store
 from stxmdist.campaign.schema import GPU
+from stxmdist.ptychography.quality import absorbed_dose_mgy
+from stxmdist.spectra.references import lithium_iron_phosphate
 from stxmdist.stages import reconstruct
-from stxmdist.stages.execute import Request, opened
+from stxmdist.stages.execute import CampaignRun, Request, opened
 from stxmdist.stages.survey import survey_of
 from tests.ptychography.foreign import FOREIGN
 from tests.stages import tiny, variants
@@ -52,6 +55,39 @@ def on_cpu(folder: Path) -> tuple[dict[str, Any], Any]:
 def test_the_cpu_is_named_where_nothing_else_is_asked_for(on_cpu: tuple[dict[str, Any], Any]) -> None:
     quality, _ = on_cpu
     assert quality["device"] == ["cpu"] * len(tiny.TINY.ptychography.energy_ev)
+
+
+def test_the_dose_is_what_the_fluence_brings_into_the_chemistry(on_cpu: tuple[dict[str, Any], Any]) -> None:
+    quality, output = on_cpu
+    energy_ev = output.read("energy_ev")
+    absorption = lithium_iron_phosphate().mass_absorption(energy_ev)
+    assert absorption is not None
+    assert len(quality["dose_mgy"]) == len(energy_ev)
+    for energy, dose_mgy in enumerate(quality["dose_mgy"]):
+        fluence = quality["photons_per_um2"][energy]
+        wanted = absorbed_dose_mgy(fluence, energy_ev[energy], absorption[:, energy].max())
+        assert dose_mgy == pytest.approx(wanted)
+
+
+def test_another_chemistry_is_another_dose_and_nothing_is_computed_again(
+    folder: Path, on_cpu: tuple[dict[str, Any], Any]
+) -> None:
+    campaign = folder / "campaign-cpu.yaml"
+    before = campaign.read_text()
+    energy_ev = np.arange(690.0, 740.0)
+    for name, centre in (("discharged", 708.2), ("charged", 710.2)):
+        absorbed = 0.2 + np.exp(-((energy_ev - centre) ** 2))
+        np.savetxt(folder / f"{name}.txt", np.stack([energy_ev, absorbed], axis=1))
+    files = {"discharged": "discharged.txt", "charged": "charged.txt"}
+    campaign.write_text(json.dumps(json.loads(before) | {"references": files}))
+    with CampaignRun(Request(str(campaign), stages=("reconstruct",), scans=(SCAN,), cluster="inline")) as run:
+        report = run.stage("reconstruct")
+        assert (report.units_run, report.units_skipped) == (0, report.units_total)
+        publication = Store(run.campaign.store).publication("reconstruct")
+    campaign.write_text(before)
+    assert publication is not None
+    # Files say what a sample absorbs, not what it weighs.
+    assert publication.scans[SCAN].quality["dose_mgy"] == [None] * len(tiny.TINY.ptychography.energy_ev)
 
 
 def test_without_cupy_the_cpu_does_it_and_says_why(
