@@ -228,7 +228,13 @@ def _arrays(recording: PtychographyRecording, tiles: Tiling, options: Options) -
         "error": (options.iterations,),
         "frc": (min(tiles.largest) // 2,),
     }
-    return tuple(ArrayPlan(name, (*front, *shape), (1, 1, *shape), None, energy) for name, shape in shapes.items())
+    # With these, and the positions of the file, anybody finds out which position each row of a tile belongs to.
+    cut = {"positions_per_tile": options.positions_per_tile, "halo_um": options.halo_um}
+    attrs = {"tile_start_positions_px": cut, "tile_positions_px": cut}
+    return tuple(
+        ArrayPlan(name, (*front, *shape), (1, 1, *shape), None, energy, attrs.get(name, {}))
+        for name, shape in shapes.items()
+    )
 
 
 def work(unit: Unit) -> Outcome:
