@@ -1,11 +1,12 @@
 """Where the work runs: processes of this machine, or a Dask scheduler that is already there."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from stxmdist.campaign.manifest import ClusterSpec
+from stxmdist.campaign.schema import GPU
 from stxmdist.errors import InputError
 
 _ABOUT_SEMAPHORES = "ignore:resource_tracker:UserWarning"
@@ -68,6 +69,38 @@ def cluster_of(spec: ClusterSpec) -> Iterator[Cluster]:
         cluster.close()
 
 
+def devices(count: int) -> tuple[str, ...]:
+    """The first GPUs of this machine, as CUDA names them: 0, 1 ..., or those that this process may see.
+
+    Raises
+    ------
+    InputError
+        when it may see fewer than ``count``.
+    """
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = tuple(map(str, range(count))) if seen is None else tuple(part for part in seen.split(",") if part)
+    if len(names) < count:
+        raise InputError(
+            where="cluster.gpus",
+            problem="there are fewer GPUs than are asked for",
+            got=f"CUDA_VISIBLE_DEVICES={seen}",
+            wanted=f"{count} GPUs",
+            mend="Ask for fewer, or make more of them visible",
+        )
+    return names[:count]
+
+
+def _worker_per_gpu(names: tuple[str, ...]) -> Callable[..., Any]:
+    """What starts a worker: the first ones have one of these GPUs each, and no other; the rest have none to offer."""
+    from distributed import Nanny
+
+    def start(scheduler: str, *, name: int, **options: Any) -> Any:
+        own = {"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": names[name]}} if name < len(names) else {}
+        return Nanny(scheduler, name=name, **options | own)
+
+    return start
+
+
 def _local_cluster(spec: ClusterSpec) -> Any:
     import logging
 
@@ -110,4 +143,5 @@ def _local_cluster(spec: ClusterSpec) -> Any:
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
         silence_logs=40,
+        worker_class=_worker_per_gpu(devices(spec.gpus)) if spec.gpus else None,
     )

@@ -7,8 +7,8 @@ from urllib.parse import urlparse
 import psutil
 import pytest
 
-from stxmdist.campaign.schema import ClusterSpec
-from stxmdist.cluster import Cluster, cluster_of
+from stxmdist.campaign.schema import GPU, ClusterSpec
+from stxmdist.cluster import Cluster, cluster_of, devices
 from stxmdist.errors import InputError
 
 SPEC = ClusterSpec(workers=2, threads=1, memory_limit=700_000_000)
@@ -42,6 +42,11 @@ def test_workers_are_as_asked(cluster: Cluster) -> None:
 def test_libraries_start_no_threads_of_their_own(cluster: Cluster) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         assert set(cluster.client().run(os.getenv, name).values()) == {"1"}
+
+
+def test_nobody_offers_a_gpu_that_was_not_asked_for(cluster: Cluster) -> None:
+    workers = cluster.client().scheduler_info(n_workers=-1)["workers"].values()
+    assert [worker["resources"] for worker in workers] == [{}, {}]
 
 
 def test_everything_listens_on_the_loopback_only(cluster: Cluster) -> None:
@@ -83,6 +88,27 @@ def test_a_scheduler_that_does_not_answer_is_named() -> None:
         pytest.raises(InputError, match=rf"no Dask scheduler answers; got {address}"),
     ):
         Cluster(ClusterSpec(workers=1, address=address)).client()
+
+
+def test_a_worker_for_each_gpu_sees_that_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with cluster_of(ClusterSpec(workers=3, memory_limit=500_000_000, gpus=2)) as started:
+        workers = started.client().scheduler_info(n_workers=-1)["workers"]
+        offered = {address: worker["resources"] for address, worker in workers.items()}
+        seen = started.client().run(os.getenv, "CUDA_VISIBLE_DEVICES")
+        assert {worker["memory_limit"] for worker in workers.values()} == {500_000_000}
+    pairs = sorted(((seen[address] or "none", offered[address]) for address in workers), key=str)
+    assert pairs == [("0", {GPU: 1}), ("1", {GPU: 1}), ("none", {})]
+
+
+def test_gpus_are_those_that_this_process_may_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert devices(1) == ("3",)
+    assert devices(2) == ("3", "5")
+    with pytest.raises(InputError, match=r"fewer GPUs than are asked for; got CUDA_VISIBLE_DEVICES=3,5, wanted 3"):
+        devices(3)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert devices(3) == ("0", "1", "2")
 
 
 def test_the_end_of_the_block_is_the_end_of_the_workers() -> None:

@@ -250,6 +250,7 @@ cluster:
   # workers: 2                  # the cores of this machine unless said
   threads: 1
   memory_limit: 1GB
+  # gpus: 0                     # so many of the workers have a GPU each; `stages: reconstruct: device: gpu` uses it
 
 # Every random number follows from it.
 seed: 0

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from stxmdist.campaign.problems import Problem, did_you_mean, one_of
 from stxmdist.campaign.scan import CHEMISTRIES
@@ -38,6 +38,9 @@ BYTE_UNITS = {
 }
 LEAST_MEMORY_BYTES = 100 * 10**6
 """A worker's interpreter and libraries alone need more than this: a smaller limit is a slip of the unit."""
+
+GPU = "GPU"
+"""What Dask calls the resource of a worker that has a GPU to itself: a unit that asks for 1 of it runs there."""
 
 
 def parse_bytes(value: object) -> int:
@@ -84,6 +87,15 @@ class ClusterSpec(_Strict):
     """Bytes per worker; written as ``1GB``, ``512MB``, ``2GiB``."""
     address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://[^\s/]+:\d+$")] | None = None
     """A running scheduler, ``tcp://host:port``; then the numbers above describe its workers."""
+    gpus: int = Field(default=0, ge=0, le=1024)
+    """How many of the workers have a GPU of this machine to themselves, and offer it as a resource."""
+
+    @field_validator("gpus")
+    @classmethod
+    def _a_worker_for_each(cls, gpus: int, info: ValidationInfo) -> int:
+        if gpus > info.data.get("workers", gpus):
+            raise ValueError(f"at most one for each of the {info.data['workers']} workers")
+        return gpus
 
 
 class References(_Strict):

@@ -4,6 +4,10 @@ Rows of every image grow with +y and columns with +x, which the basis vectors sa
 image upside down, since the format's own default runs along -y and -x. ``translation`` is the motion of the sample,
 minus the position of the beam on it. There is no ``data_1/data``: programs take that for diffraction frames.
 
+The format has one place for positions, and it holds what was measured: ``sample_1/geometry_1/translation``, which
+programs read to begin with. What the reconstruction made of them is a result, as its probe is: the group ``result_4``,
+whose data have the same rows, columns, unit and sign. NaN stands there where a frame took no part.
+
 Source: CXI file format 1.6, cxidb.org, sections Image, Source, Geometry, Result and Process.
 """
 
@@ -18,8 +22,11 @@ from numpy.typing import NDArray
 
 from storage.atomic import plain_json
 from stxmdist import __version__
+from stxmdist.arrays import MaskClass
 from stxmdist.export.pieces import Lack, Offer, Piece
 from stxmdist.export.source import Floats, Source
+from stxmdist.ptychography.geometry import merged
+from stxmdist.stages.tiling import Tiling, tiling_of
 from stxmdist.units import joule_from_ev, wavelength_nm
 
 CXI_VERSION = 160
@@ -55,6 +62,9 @@ def _of_scan(source: Source, scan_id: str) -> Offer:
     energies = [energy for energy in range(len(energy_ev)) if energy not in absent]
     if not energies:
         return Offer(lacks=lacks)
+    if not _says_how_it_was_cut(source, scan_id):
+        why = "an older version made the reconstruction, and did not say how it cut the scan; run the campaign"
+        lacks += (Lack(scan_id, "refined positions", why),)
     piece = Piece(scan_id, f"{scan_id}.cxi", partial(_write, source, scan_id, energies))
     return Offer((piece,), lacks, source.notes(scan_id, STAGES_NEEDED))
 
@@ -64,6 +74,7 @@ def _write(source: Source, scan_id: str, energies: list[int], target: Path) -> N
     y_um, x_um = source.axes("stitch", scan_id)
     objects = source.image("stitch", scan_id, "object")
     provenance = source.provenance(scan_id, ("stitch",))
+    tiles = _tiling(source, scan_id) if _says_how_it_was_cut(source, scan_id) else None
     with h5py.File(target, "w") as file:
         file["cxi_version"] = CXI_VERSION
         file["number_of_entries"] = len(energies)
@@ -77,6 +88,8 @@ def _write(source: Source, scan_id: str, energies: list[int], target: Path) -> N
             image = _write_image(entry, objects[energy], y_um, x_um)
             _write_process(image, source, provenance | {"energy_ev": float(energy_ev[energy])})
             _write_results(entry, source, scan_id, energy)
+            if tiles is not None:
+                _write_refined(entry, refined_um(source, scan_id, tiles, energy))
 
 
 def _write_geometry(entry: h5py.Group, source: Source, scan_id: str, energy: int, energy_ev: float) -> None:
@@ -98,8 +111,7 @@ def _write_geometry(entry: h5py.Group, source: Source, scan_id: str, energy: int
     detector["mask"] = np.where(ingest.read("detector_mask") == 0, 0, INVALID).astype(np.uint32)
     entry["sample_1/name"] = source.campaign.scan(scan_id).electrode_id
     beam_um = ingest.read("positions_um", (energy, slice(None), slice(None)))
-    translation = np.zeros((len(beam_um), 3))
-    translation[:, :2] = -beam_um[:, ::-1] * 1e-6
+    translation = _translation_m(beam_um)
     _put(entry, "sample_1/geometry_1/translation", translation, "m").attrs["axes"] = "translation:coordinate"
     entry["data_1/translation"] = h5py.SoftLink(f"{entry.name}/sample_1/geometry_1/translation")
 
@@ -153,6 +165,58 @@ def _write_results(entry: h5py.Group, source: Source, scan_id: str, energy: int)
         data = _put(result, "data", reconstruct.read(name, (energy,)), unit)
         data.attrs["axes"] = axes
         data.attrs["name"] = name
+
+
+def _write_refined(entry: h5py.Group, beam_um: Floats) -> None:
+    """Where the sample was, as the reconstruction found it."""
+    result = entry.create_group("result_4")
+    result["title"] = "translation of the sample after refinement; NaN where the frame took no part"
+    data = _put(result, "data", _translation_m(beam_um), "m")
+    data.attrs["axes"] = "translation:coordinate"
+    data.attrs["name"] = "translation"
+
+
+def _says_how_it_was_cut(source: Source, scan_id: str) -> bool:
+    return "positions_per_tile" in source.output("reconstruct", scan_id).attrs("tile_positions_px")
+
+
+def _tiling(source: Source, scan_id: str) -> Tiling:
+    ingest = source.output("ingest", scan_id)
+    about, cut = ingest.attrs("frames"), source.output("reconstruct", scan_id).attrs("tile_positions_px")
+    return tiling_of(
+        ingest.read("energy_ev"),
+        ingest.read("positions_um"),
+        about["distance_m"],
+        tuple(about["detector_pixel_um"]),
+        ingest.layout("frames").shape[2:],
+        most_positions=cut["positions_per_tile"],
+        halo_um=cut["halo_um"],
+    )
+
+
+def refined_um(source: Source, scan_id: str, tiles: Tiling, energy: int) -> Floats:
+    """Where the beam met the sample by the reconstruction, (POSITION, 2) (y, x), of each position by its own tile."""
+    ingest, reconstruct = source.output("ingest", scan_id), source.output("reconstruct", scan_id)
+    positions_um = ingest.read("positions_um")
+    usable = ingest.read("frame_class", (energy, slice(None))) == MaskClass.valid
+    pixel_um = np.array(tiles.placements[energy].pixel_nm) * 1e-3
+    start, end = (reconstruct.read(name, (energy,)) for name in ("tile_start_positions_px", "tile_positions_px"))
+    moves_um = []
+    for number, window in enumerate(tiles.windows[energy]):
+        took_part = usable[window.tile.positions]
+        moves = np.full((len(took_part), 2), np.nan)
+        count = int(took_part.sum())
+        moves[took_part] = (end - start)[number, :count] * pixel_um
+        moves_um.append(moves)
+    # Tiles are those of the first energy.
+    return np.asarray(positions_um[energy] + merged([w.tile for w in tiles.windows[energy]], positions_um[0], moves_um))
+
+
+def _translation_m(beam_um: Floats) -> Floats:
+    """(POSITION, 3) (x, y, z): the sample's motion, minus that of the beam (POSITION, 2) (y, x) on it."""
+    translation = np.zeros((len(beam_um), 3))
+    translation[:, :2] = -beam_um[:, ::-1] * 1e-6
+    return translation
 
 
 def best_tile(error: NDArray[Any]) -> int:

@@ -1,5 +1,6 @@
 """Where things lie: the object's pixel, positions in pixels, overlap of neighbours, and the scan cut into tiles."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -222,6 +223,29 @@ def _cut(
         box = (float(y0), float(y1), float(x0), float(x1))
         tiles.append(Tile(len(tiles), np.flatnonzero(inside), box))
     return tiles
+
+
+def merged(
+    tiles: Sequence[Tile], positions_um: NDArray[np.float64], values: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Values (n, AXIS) of every tile's positions as one array (POSITION, AXIS), NaN where no tile knows any.
+
+    Of several tiles that know a position's, that one counts in whose core the position lies; of several or of none,
+    the one whose core's centre is nearest.
+    """
+    found = np.full((len(positions_um), values[0].shape[1]), np.nan)
+    least = np.full(len(positions_um), np.inf)
+    # More than any distance: whoever has the position in its core comes before all others.
+    outside_um = float(np.ptp(positions_um, axis=0).sum()) + 1.0
+    for tile, own in zip(tiles, values, strict=True):
+        known = np.isfinite(own).all(axis=1)
+        which = tile.positions[known]
+        here, (low, high) = positions_um[which], np.array(tile.core_um).reshape(2, 2).T
+        rank = np.hypot(*(here - 0.5 * (low + high)).T) + outside_um * ((here < low) | (here > high)).any(axis=1)
+        better = rank < least[which]
+        least[which[better]] = rank[better]
+        found[which[better]] = own[known][better]
+    return found
 
 
 def tile_window(

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stxmdist.units import joule_from_ev
+
 VERDICTS = ("good", "poor", "failed")
 
 POOR_RESIDUAL = 0.2
@@ -36,9 +38,26 @@ def shot_noise_residual(frames: NDArray[Any], good: NDArray[np.bool_]) -> float:
 
 
 def photons_per_um2(illumination: NDArray[np.float32], pixel_nm: tuple[float, float]) -> float:
-    """Counts that fell on a square micrometre of the lit field: the median over pixels (Y, X) that are not dim."""
+    """Counts that fell on a square micrometre of the lit field: the median over pixels (Y, X) that are not dim.
+
+    Each count is taken for a photon. A detector that misses some, or counts in other units, has its own factor.
+    """
     lit = illumination[illumination > 0.1 * illumination.max()]
     return float(np.median(lit)) / (pixel_nm[0] * pixel_nm[1] * 1e-6)
+
+
+def absorbed_dose_mgy(photons_per_um2: float, energy_ev: float, mass_absorption_cm2_g: float) -> float:
+    """Dose D = F E mu/rho in megagray, where the beam enters the sample: deeper in it is as much less as the light.
+
+    Parameters
+    ----------
+    photons_per_um2
+        fluence F of one energy, as :func:`photons_per_um2` says it: it takes counts for photons, and so does the dose
+    mass_absorption_cm2_g
+        mu/rho of the sample at that energy
+    """
+    joule_per_cm2 = photons_per_um2 * 1e8 * joule_from_ev(energy_ev)
+    return joule_per_cm2 * mass_absorption_cm2_g * 1e-3  # a joule per gram is a kilogray
 
 
 def verdict(*, residual: float, noise: float, half_period_px: float, stopped: str) -> Verdict:

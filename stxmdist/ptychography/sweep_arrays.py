@@ -391,12 +391,18 @@ def sweep_on(namespace: Any, problem: Problem, threads: int = 1, library: str | 
 
 def cupy_or_none() -> Any:
     """cupy where it can be imported and finds a GPU; else None, after a warning that says why."""
+    cupy, reason = found_cupy()
+    if cupy is None:
+        warnings.warn(f"cupy cannot use a GPU here ({reason}): reconstructing on the CPU instead", stacklevel=4)
+    return cupy
+
+
+def found_cupy() -> tuple[Any, str]:
+    """cupy where it can be imported and finds a GPU; else None, and why: for those who keep the reason."""
     try:
         cupy = importlib.import_module("cupy")
         if cupy.cuda.runtime.getDeviceCount() > 0:
-            return cupy
-        reason = "it finds none"
+            return cupy, ""
+        return None, "it finds none"
     except (ImportError, RuntimeError) as error:  # RuntimeError: what cupy says where there is no driver
-        reason = str(error)
-    warnings.warn(f"cupy cannot use a GPU here ({reason}): reconstructing on the CPU instead", stacklevel=4)
-    return None
+        return None, str(error)

@@ -3,7 +3,7 @@
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,7 +22,9 @@ RETRIES = 2
 """How often Dask tries a unit again that broke off without an explanation, e.g. because its worker died."""
 
 IN_FLIGHT_PER_THREAD = 4
-"""Units submitted ahead of each thread: enough to hide the scheduler, few enough that a crash loses little."""
+"""Units submitted ahead of each thread that may run them: enough to hide the scheduler, few enough that a crash loses
+little.
+"""
 
 
 class Stage(Protocol):
@@ -194,25 +196,28 @@ def _compute(todo: Sequence[Unit], client: Callable[[], Any] | None) -> Iterable
 def _compute_on_dask(todo: Sequence[Unit], client: Any) -> Iterable[tuple[Unit, Receipt | Refusal]]:
     from distributed import as_completed
 
-    threads = max(1, sum(client.nthreads().values()))
+    workers = list(client.scheduler_info(n_workers=-1)["workers"].values())
+    threads = max(1, sum(worker["nthreads"] for worker in workers))
+    lanes = _lanes(todo, workers)
     # Cores that would have nothing to do are lent to the units that there are.
-    lent = max(1, threads // max(1, len(todo)))
-    waiting = iter(todo)
-    running: dict[Any, Unit] = {}
+    lent = max(1, threads // max(1, sum(min(lane.places, lane.units) for lane in lanes)))
+    running: dict[Any, tuple[Unit, _Lane]] = {}
 
-    def submit_next() -> Any | None:
-        unit = next(waiting, None)
+    def submit_next(lane: _Lane) -> Any | None:
+        unit = next(lane.waiting, None)
         if unit is None:
             return None
         # Nothing is ever shared through Dask's cache: the key only has to be new, also after a retry in one session.
-        future = client.submit(perform, replace(unit, arrays=()), lent, pure=False, retries=RETRIES)
-        running[future] = unit
+        future = client.submit(
+            perform, replace(unit, arrays=()), lent, pure=False, retries=RETRIES, resources=lane.resources
+        )
+        running[future] = unit, lane
         return future
 
-    first = [f for f in (submit_next() for _ in range(IN_FLIGHT_PER_THREAD * threads)) if f is not None]
+    first = [submit_next(lane) for lane in lanes for _ in range(min(lane.units, IN_FLIGHT_PER_THREAD * lane.places))]
     completed = as_completed(first, loop=client.loop)
     for future in completed:
-        unit = running.pop(future)
+        unit, lane = running.pop(future)
         if future.status == "finished":
             yield unit, future.result()
         elif future.status == "error":
@@ -222,9 +227,35 @@ def _compute_on_dask(todo: Sequence[Unit], client: Any) -> Iterable[tuple[Unit, 
         else:
             yield unit, refusal_of(unit, RuntimeError(f"Dask reported the unit as {future.status}"))
         future.release()
-        following = submit_next()
+        following = submit_next(lane)
         if following is not None:
             completed.add(following)
+
+
+@dataclass(frozen=True)
+class _Lane:
+    # Units that need the same of a worker.
+    resources: Mapping[str, float] | None
+    places: int  # how many can run at once
+    units: int
+    waiting: Iterator[Unit]
+
+
+def _lanes(todo: Sequence[Unit], workers: Sequence[Mapping[str, Any]]) -> list[_Lane]:
+    """The units by what they need; what no worker offers is not asked for, or they would wait for ever."""
+    needs = {frozenset(unit.resources.items()) for unit in todo}
+    places = {need: sum(_places(worker, dict(need)) for worker in workers) for need in needs | {frozenset()}}
+    by_need: dict[frozenset[tuple[str, float]], list[Unit]] = defaultdict(list)
+    for unit in todo:
+        need = frozenset(unit.resources.items())
+        by_need[need if places[need] else frozenset()].append(unit)
+    return [_Lane(dict(need) or None, max(1, places[need]), len(us), iter(us)) for need, us in by_need.items()]
+
+
+def _places(worker: Mapping[str, Any], need: Mapping[str, float]) -> int:
+    """How many units with this need a worker can run at once."""
+    offered = worker["resources"]
+    return min([worker["nthreads"], *(int(offered.get(name, 0) // amount) for name, amount in need.items())])
 
 
 def _publish(

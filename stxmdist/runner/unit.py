@@ -51,6 +51,8 @@ class Unit:
     """What the output holds; declared once by the runner, not sent to workers."""
     index: Mapping[str, Any] = field(default_factory=dict)
     """Which part of the scan: rows, tile, energy, file ..."""
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """What a worker should offer, by Dask's name for it; where none does, the unit runs on any and makes do."""
 
     def output(self) -> Output:
         """The folder that this unit writes into."""

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from stxmdist.errors import InputError
 from stxmdist.registry import Table
-from stxmdist.spectra.edge_model import AVOGADRO_PER_MOL, Edge, EdgeShape, Peak, linear_absorption, molar_mass
+from stxmdist.spectra.edge_model import (
+    AVOGADRO_PER_MOL,
+    NM_PER_CM,
+    Edge,
+    EdgeShape,
+    Peak,
+    linear_absorption,
+    molar_mass,
+)
 from stxmdist.spectra.spectrum_file import read_spectrum
 
 Floats = NDArray[np.float64]
@@ -42,6 +50,8 @@ class EndMembers:
     """(COMPONENT, ENERGY) float64 standard deviation of ``mu_per_nm`` where it is known"""
     flags: tuple[str, ...] = field(default=())
     """What a reader of results should know, e.g. that spectra look normalised"""
+    density_g_cm3: tuple[float, float] | None = None
+    """Grams of each state in the volume that ``mu_per_nm`` counts, which holds the same metal; None where not known"""
 
     def at(self, energy_ev: Floats, shift_ev: float = 0.0) -> Floats:
         """Absorption (COMPONENT, ENERGY) float64 at the energies of a scan whose scale is off by ``shift_ev``.
@@ -67,6 +77,19 @@ class EndMembers:
         within = np.clip(wanted, self.energy_ev[0], self.energy_ev[-1])
         return np.asarray(self._interpolant(within), dtype=np.float64)
 
+    def mass_absorption(self, energy_ev: Floats) -> Floats | None:
+        """mu/rho (COMPONENT, ENERGY) float64 in cm2/g; None where nobody knows what the references weigh.
+
+        Raises
+        ------
+        InputError
+            where the energies leave the range of the end-members
+        """
+        if self.density_g_cm3 is None:
+            return None
+        density = np.array(self.density_g_cm3)[:, None]
+        return np.asarray(self.at(energy_ev) * NM_PER_CM / density, dtype=np.float64)
+
     @cached_property
     def _interpolant(self) -> Callable[[Floats], Floats]:
         from scipy.interpolate import PchipInterpolator
@@ -84,11 +107,18 @@ def _modelled(
     edge: Edge, discharged: EdgeShape, charged: EdgeShape, density_g_cm3: float, names: tuple[str, str], source: str
 ) -> EndMembers:
     energy = np.arange(edge.l3_ev - 28.0, edge.l2_ev + 62.0, MODEL_STEP_EV)
-    units = density_g_cm3 / molar_mass(discharged.formula) * AVOGADRO_PER_MOL
+    per_mole = [molar_mass(shape.formula) for shape in (discharged, charged)]
+    units = density_g_cm3 / per_mole[0] * AVOGADRO_PER_MOL
     mu = np.stack([linear_absorption(edge, shape, units, energy) for shape in (discharged, charged)])
     mu.flags.writeable = False
     energy.flags.writeable = False
-    return EndMembers(energy_ev=energy, mu_per_nm=mu, names=names, source=source)
+    return EndMembers(
+        energy_ev=energy,
+        mu_per_nm=mu,
+        names=names,
+        source=source,
+        density_g_cm3=(density_g_cm3, density_g_cm3 * per_mole[1] / per_mole[0]),
+    )
 
 
 def _peaks(*triples: tuple[float, float, float]) -> tuple[Peak, ...]:

@@ -197,7 +197,10 @@ def cluster_spec(campaign: Campaign, override: str | None) -> ClusterSpec:
     """
     if override is None or override == "inline":
         return campaign.cluster
-    named = {"workers": int(override), "address": None} if override.isdecimal() else {"address": override}
+    named: dict[str, Any] = {"address": override}
+    if override.isdecimal():
+        workers = int(override)
+        named = {"workers": workers, "address": None, "gpus": min(campaign.cluster.gpus, workers)}
     try:
         return ClusterSpec.model_validate(campaign.cluster.model_dump() | named)
     except ValidationError as error:

@@ -10,6 +10,7 @@ import numpy as np
 from storage.layout import ArrayPlan
 from storage.output import Output
 from stxmdist.arrays import MaskClass
+from stxmdist.campaign.schema import GPU
 from stxmdist.errors import InputError
 from stxmdist.ptychography.chain import NEIGHBOUR, Carried, chain_order
 from stxmdist.ptychography.checkpoint import Checkpoint
@@ -18,20 +19,29 @@ from stxmdist.ptychography.geometry import overlap, probe_diameter_px
 from stxmdist.ptychography.memory import peak_bytes
 from stxmdist.ptychography.probe import clipped_share, probe_from_mean_pattern, propagate, zone_plate_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction
-from stxmdist.ptychography.quality import VERDICTS, Verdict, photons_per_um2, shot_noise_residual, verdict
+from stxmdist.ptychography.quality import (
+    VERDICTS,
+    Verdict,
+    absorbed_dose_mgy,
+    photons_per_um2,
+    shot_noise_residual,
+    verdict,
+)
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
 from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, middle, turned
 from stxmdist.ptychography.state import ModelOptions, refuse_unless
+from stxmdist.ptychography.sweep_arrays import found_cupy
 from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
+from stxmdist.stages.spectral_model import strongest_mass_absorption
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.tiling import TileWindow, Tiling, tiling_of
 from stxmdist.stages.writing import ShardWriter
 
 NAME = "reconstruct"
-VERSION = 4
+VERSION = 5
 
 LEAST_FRAMES = 4
 """Fewer usable frames than this do not hold a reconstruction."""
@@ -79,6 +89,8 @@ class Options:
     """Positions in the middle of one tile from which the beam is found that all tiles of a scan begin with; a scan of
     one tile too, if it has more than twice as many
     """
+    device: Literal["cpu", "gpu"] = "cpu"
+    """Where engines run; without cupy or a GPU they run on the CPU, and the quality figures say why"""
 
     def __post_init__(self) -> None:
         refuse_unless(
@@ -170,6 +182,7 @@ def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
             arrays=arrays,
             index={"energies": list(energies), "tile": tile, "seed": survey.campaign.seed},
             estimate=_estimate(recording, tiles, options, arrays, tile, energies),
+            resources={GPU: 1.0} if options.device == "gpu" else {},
         )
         for energies in groups
         for tile in range(tiles.n_tiles)
@@ -215,7 +228,13 @@ def _arrays(recording: PtychographyRecording, tiles: Tiling, options: Options) -
         "error": (options.iterations,),
         "frc": (min(tiles.largest) // 2,),
     }
-    return tuple(ArrayPlan(name, (*front, *shape), (1, 1, *shape), None, energy) for name, shape in shapes.items())
+    # With these, and the positions of the file, anybody finds out which position each row of a tile belongs to.
+    cut = {"positions_per_tile": options.positions_per_tile, "halo_um": options.halo_um}
+    attrs = {"tile_start_positions_px": cut, "tile_positions_px": cut}
+    return tuple(
+        ArrayPlan(name, (*front, *shape), (1, 1, *shape), None, energy, attrs.get(name, {}))
+        for name, shape in shapes.items()
+    )
 
 
 def work(unit: Unit) -> Outcome:
@@ -235,13 +254,14 @@ def work(unit: Unit) -> Outcome:
     )
     energies, number = unit.index["energies"], unit.index["tile"]
     write = ShardWriter(unit)
+    device = _device(options)
     # The same order for all tiles, whose seams would otherwise tell which energy each began with.
     counts = np.array([_few_counts(ingest, energy, np.arange(ingest.layout("frames").shape[1])) for energy in energies])
     found: dict[int, Carried] = {}
     measures: dict[int, dict[str, Any]] = {}
     for place, neighbour in chain_order(energy_ev[energies], counts.mean(axis=1)):
         energy = energies[place]
-        tile = _Tile(unit, ingest, tiles.windows[energy][number], energy, float(energy_ev[energy]), None)
+        tile = _Tile(unit, ingest, tiles.windows[energy][number], energy, float(energy_ev[energy]), device, None)
         carried = found.get(energies[neighbour]) if neighbour is not None else None
         if carried is None and options.seeded(len(tile.window.tile.positions), tiles.n_tiles):
             carried = _seed(tile, tiles)
@@ -255,6 +275,20 @@ def work(unit: Unit) -> Outcome:
 
 
 @dataclass(frozen=True)
+class _Device:
+    # Where engines run: the array library, None for the loops on the CPU, and in words.
+    namespace: Any
+    words: str
+
+
+def _device(options: Options) -> _Device:
+    if options.device == "cpu":
+        return _Device(None, "cpu")
+    cupy, reason = found_cupy()
+    return _Device(cupy, "gpu" if cupy is not None else f"cpu ({reason})")
+
+
+@dataclass(frozen=True)
 class _Tile:
     # One tile at one energy, and where it may begin.
     unit: Unit
@@ -262,6 +296,7 @@ class _Tile:
     window: TileWindow
     energy: int
     energy_ev: float
+    device: _Device
     carried: Carried | None
 
     @property
@@ -300,7 +335,9 @@ def _seed(tile: _Tile, tiles: Tiling) -> Carried | None:
         return None
     rng = np.random.default_rng([*tile.key, number, 4])
     sample = middle(problem, tile.options.seed_positions)
-    result = reconstruct(sample, tile.options.recipe(None), rng, threads=threads_lent())
+    result = reconstruct(
+        sample, tile.options.recipe(None), rng, threads=threads_lent(), namespace=tile.device.namespace
+    )
     if result.stopped != "finished":
         return None
     unmoved = np.zeros((len(tile.window.tile.positions), 2))
@@ -324,16 +361,15 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
     recipe = options.recipe(None if tile.carried is None else tile.carried.origin)
     key = [*tile.key, number]
     checkpoint = Checkpoint(write.scratch(f"{unit.name}-{tile.energy:04d}.npz"))
-    whole = reconstruct(
-        problem, recipe, np.random.default_rng([*key, 0]), threads=threads_lent(), checkpoint=checkpoint
-    )
+    how = {"threads": threads_lent(), "namespace": tile.device.namespace}
+    whole = reconstruct(problem, recipe, np.random.default_rng([*key, 0]), checkpoint=checkpoint, **how)
     odd = _halves(window.tile.positions[usable], np.random.default_rng([*key, 3]))
     halves = [
         reconstruct(
             problem.subset(np.flatnonzero(odd == which)),
             recipe,
             np.random.default_rng([*key, 1 + which]),
-            threads=threads_lent(),
+            **how,
         )
         for which in (False, True)
     ]
@@ -362,6 +398,7 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
         "pixel_nm": list(placement.pixel_nm),
         "half_bit_half_period_px": frc.half_bit_half_period_px,
         "one_bit_half_period_px": frc.one_bit_half_period_px,
+        "device": tile.device.words,
         "counts_per_frame": counts,
         "photons_per_um2": photons_per_um2(whole.illumination, placement.pixel_nm),
         "moved_px": float(np.sqrt((moves**2).sum(axis=1).mean())),
@@ -382,6 +419,7 @@ def _measures(tile: _Tile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dic
         (
             "residual", "shot_noise_residual", "overlap", "half_bit_half_period_px", "one_bit_half_period_px",
             "counts_per_frame", "photons_per_um2", "moved_px", "affine", "clipped_share", "mode_power", "pixel_nm",
+            "device",
         )
     )  # fmt: skip
     return nothing | {
@@ -524,18 +562,33 @@ def _padded(values: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[
 
 def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
     """Quality figures of each scan: those of its tiles side by side, at one energy after the other."""
-    return {scan_id: _quality(units) for scan_id, units in receipts.items()}
+    found = {}
+    for scan_id, units in receipts.items():
+        energy_ev = survey.ptychography(scan_id).energy_ev
+        # Here and not in the units: the chemistry of a scan is no reason to reconstruct it again.
+        found[scan_id] = _quality(units, energy_ev, strongest_mass_absorption(survey, scan_id, energy_ev))
+    return found
 
 
-def _quality(units: Sequence[Receipt]) -> dict[str, Any]:
+def _quality(
+    units: Sequence[Receipt], energy_ev: np.ndarray[Any, Any], mass_absorption_cm2_g: np.ndarray[Any, Any]
+) -> dict[str, Any]:
     rows = []
     for unit in units:
         measures = unit.measures
         names = [name for name in measures if name not in ("tile", "energies")]
         for place, energy in enumerate(measures["energies"]):
-            rows.append({name: measures[name][place] for name in names} | {"at": (energy, measures["tile"])})
+            row = {name: measures[name][place] for name in names} | {"at": (energy, measures["tile"])}
+            row["dose_mgy"] = _dose(row["photons_per_um2"], energy_ev[energy], mass_absorption_cm2_g[energy])
+            rows.append(row)
     rows.sort(key=lambda row: row["at"])
     known = next((row["pixel_nm"] for row in rows if row["pixel_nm"] is not None), None)
     return {"tiles": 1 + max(unit.measures["tile"] for unit in units), "pixel_nm": known} | {
         name: [row[name] for row in rows] for name in rows[0] if name not in ("at", "pixel_nm")
     }
+
+
+def _dose(photons: float | None, energy_ev: float, mass_absorption_cm2_g: float) -> float | None:
+    if photons is None or not np.isfinite(mass_absorption_cm2_g):
+        return None
+    return absorbed_dose_mgy(photons, float(energy_ev), float(mass_absorption_cm2_g))

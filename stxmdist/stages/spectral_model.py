@@ -78,6 +78,22 @@ def end_members_of(references: dict[str, Any]) -> EndMembers:
     return CHEMISTRIES[references["chemistry"]]()  # type: ignore[no-any-return]
 
 
+def strongest_mass_absorption(survey: Survey, scan_id: str, energy_ev: Floats) -> Floats:
+    """mu/rho (ENERGY,) in cm2/g of the state of charge that absorbs more; NaN where it is not known.
+
+    Files say what a reference sample absorbs, not what it weighs: with them it never is.
+    """
+    largest = np.full(len(energy_ev), np.nan)
+    references = references_of(survey, scan_id)
+    if "discharged" not in references:
+        members = end_members_of(references)
+        spanned = members.spans(energy_ev)
+        both = members.mass_absorption(energy_ev[spanned])
+        if both is not None:
+            largest[spanned] = both.max(axis=0)
+    return largest
+
+
 def spectral_model(
     unit: Unit,
     *,

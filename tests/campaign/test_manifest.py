@@ -199,6 +199,15 @@ def test_a_limit_without_unit_is_too_small_to_be_meant(write_campaign: WriteCamp
     assert "100MB" in problems_of(write_campaign(MANIFEST.replace("512MB", "4")))["cluster.memory_limit"].wanted
 
 
+def test_no_more_gpus_than_workers(write_campaign: WriteCampaign) -> None:
+    with_gpus = MANIFEST.replace("workers: 2\n", "workers: 2\n  gpus: {}\n")
+    assert load(write_campaign(MANIFEST)).cluster.gpus == 0
+    assert load(write_campaign(with_gpus.format(2))).cluster.gpus == 2
+    problem = problems_of(write_campaign(with_gpus.format(3)))["cluster.gpus"]
+    assert (problem.line, problem.got) == (10, "3")
+    assert "one for each of the 2 workers" in problem.wanted
+
+
 def test_a_store_that_is_a_file_is_refused(write_campaign: WriteCampaign) -> None:
     assert "store" in problems_of(write_campaign(MANIFEST.replace("store: store", "store: data/a.hdr")))
 

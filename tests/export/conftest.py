@@ -19,10 +19,15 @@ from storage.tables import write_data_dictionary, write_table
 from stxmdist.arrays import MaskClass
 from stxmdist.export.campaign import Exported, export
 from stxmdist.stages import CAMPAIGN
+from stxmdist.stages.tiling import Tiling, tiling_of
 
 N_ENERGY, NY, NX = 3, 13, 17
 """Primes: no pyramid level and no block divides an axis."""
-N_TILE, N_MODE, NQ, N_POSITION, N_ITERATION = 2, 2, 7, 11, 5
+N_TILE, N_MODE, NQ, N_POSITION, N_ITERATION = 2, 2, 7, 67, 5
+CUT = {"positions_per_tile": 45, "halo_um": 0.3}
+"""Cuts the positions into two tiles, with some in both."""
+UNUSABLE = (1, 13)
+"""Energy and position of a frame that is damaged."""
 ENERGY_EV = np.array([703.0, 708.2, 710.2])
 WIDE, DOWNWARD, FINE = "wide-1", "wide-2", "fine-1"
 PIXEL_UM = {WIDE: (0.05, 0.04), DOWNWARD: (0.05, 0.05), FINE: (0.0122, 0.0122)}
@@ -53,6 +58,35 @@ def axes(scan_id: str) -> dict[str, Any]:
     return {"y": (y[::-1] if scan_id == DOWNWARD else y, "um"), "x": (x, "um")}
 
 
+def tiling() -> Tiling:
+    """How the made-up ptychography scan is cut."""
+    about = about_of("ingest", FINE, "frames")
+    positions_um = arrays_of("ingest", FINE)["positions_um"]
+    geometry = (about["distance_m"], tuple(about["detector_pixel_um"]), (NQ, NQ))
+    most, halo = CUT["positions_per_tile"], CUT["halo_um"]
+    return tiling_of(ENERGY_EV, positions_um, *geometry, most_positions=int(most), halo_um=halo)
+
+
+def moves_px() -> np.ndarray:
+    """How far refinement moved each position (ENERGY, TILE, POSITION, 2) (row, column), as each tile has it."""
+    return np.random.default_rng(8).uniform(-3.0, 3.0, (N_ENERGY, N_TILE, N_POSITION, 2))
+
+
+def positions_of_tiles() -> dict[str, np.ndarray]:
+    """Positions before and after; of usable frames alone, as reconstruct leaves them."""
+    cut = tiling()
+    assert cut.n_tiles == N_TILE
+    start = np.full((N_ENERGY, N_TILE, cut.most_positions, 2), np.nan)
+    end = start.copy()
+    for energy in range(N_ENERGY):
+        for number, window in enumerate(cut.windows[energy]):
+            used = np.array([(energy, int(position)) != UNUSABLE for position in window.tile.positions])
+            start[energy, number, : used.sum()] = window.positions_px[used]
+            moves = moves_px()[energy, number, window.tile.positions[used]]
+            end[energy, number, : used.sum()] = window.positions_px[used] + moves
+    return {"tile_start_positions_px": start, "tile_positions_px": end}
+
+
 def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
     """Invented arrays of one output."""
     rng = np.random.default_rng([len(stage), len(scan_id)])
@@ -73,13 +107,17 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
         return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
 
     if stage == "ingest" and scan_id == FINE:
+        frame_class = np.full((N_ENERGY, N_POSITION), MaskClass.valid, np.uint8)
+        frame_class[UNUSABLE] = MaskClass.saturated
         return {
             "frames": rng.poisson(3, (N_ENERGY, N_POSITION, NQ, NQ)).astype(np.uint16),
-            "positions_um": rng.uniform(-1, 1, (N_ENERGY, N_POSITION, 2)),
+            "positions_um": rng.uniform(-1, 1, (1, N_POSITION, 2)) + rng.normal(0, 0.01, (N_ENERGY, N_POSITION, 2)),
             "detector_mask": np.eye(NQ, dtype=np.uint8),
+            "frame_class": frame_class,
         }
     lit = waves(*stack)
     lit[:, 0] = np.nan
+    positions = positions_of_tiles() if stage == "reconstruct" else {}
     error = np.geomspace(0.1, 0.02, N_ITERATION, dtype=np.float32) * np.array([1.0, 0.5], np.float32)[:, None]
     return {
         "ingest": {"counts": rng.poisson(900, stack).astype(np.float32), "dwell_ms": np.full(N_ENERGY, 2.0)},
@@ -87,6 +125,7 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
             "probe": waves(*tiles, N_MODE, NQ, NQ),
             "error": np.broadcast_to(error, (N_ENERGY, *error.shape)).copy(),
             "frc": np.ones((*tiles, 6), np.float32),
+            **positions,
         },
         "stitch": {"object": lit},
         "absorbance": {"optical_density": -np.log(np.abs(transmission))},
@@ -112,6 +151,8 @@ def upright(scan_id: str, values: np.ndarray) -> np.ndarray:
 
 
 def about_of(stage: str, scan_id: str, name: str) -> dict[str, Any]:
+    if stage == "reconstruct" and name == "tile_positions_px":
+        return CUT
     if stage != "ingest" or name not in ("counts", "frames"):
         return {}
     if scan_id == FINE:
@@ -121,7 +162,7 @@ def about_of(stage: str, scan_id: str, name: str) -> dict[str, Any]:
 
 def coordinates(stage: str, scan_id: str, name: str) -> dict[str, Any]:
     one_axis = ("dwell_ms", "effective_counts", "energy_used")
-    if name in one_axis or (stage == "reconstruct") or name in ("frames", "positions_um"):
+    if name in one_axis or (stage == "reconstruct") or name in ("frames", "positions_um", "frame_class"):
         return {"energy": (ENERGY_EV, "eV")}
     if name == "detector_mask":
         return {}
@@ -254,5 +295,6 @@ def bench() -> SimpleNamespace:
     """What was invented, for comparison."""
     return SimpleNamespace(
         arrays_of=arrays_of, upright=upright, digest_of=digest_of, ENERGY_EV=ENERGY_EV, PIXEL_UM=PIXEL_UM,
-        FIRST_UM=FIRST_UM, NY=NY, NX=NX, WIDE=WIDE, DOWNWARD=DOWNWARD, FINE=FINE,
+        tiling=tiling, moves_px=moves_px, UNUSABLE=UNUSABLE, FIRST_UM=FIRST_UM, NY=NY, NX=NX, WIDE=WIDE,
+        DOWNWARD=DOWNWARD, FINE=FINE,
     )  # fmt: skip

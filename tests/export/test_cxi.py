@@ -78,6 +78,49 @@ def test_geometry_is_in_metres_and_the_sample_moves_against_the_beam(path: Path,
             assert entry["instrument_1/source_1/energy"].attrs["units"] == "J"
 
 
+def test_refined_positions_are_where_the_sample_was_in_metres(path: Path, bench: SimpleNamespace) -> None:
+    beam_um, tiles = bench.arrays_of("ingest", bench.FINE)["positions_um"], bench.tiling()
+    planted = 0
+    for energy in range(3):
+        pixel_m = np.array(tiles.placements[energy].pixel_nm) * 1e-9
+        with h5py.File(path) as file:
+            measured = file[f"entry_{energy + 1}/sample_1/geometry_1/translation"][()]
+            refined = file[f"entry_{energy + 1}/result_4/data"]
+            assert refined.attrs["units"] == "m"
+            assert refined.attrs["axes"] == "translation:coordinate"
+            values = refined[()]
+        assert values.shape == measured.shape
+        for position, place in enumerate(beam_um[0]):
+            if (energy, position) == bench.UNUSABLE:
+                assert np.isnan(values[position, :2]).all()
+                continue
+            cores = [
+                number
+                for number, window in enumerate(tiles.windows[energy])
+                for y0, y1, x0, x1 in [window.tile.core_um]
+                if y0 <= place[0] <= y1 and x0 <= place[1] <= x1
+            ]
+            assert len(cores) == 1
+            planted += sum(position in window.tile.positions for window in tiles.windows[energy]) > 1
+            # The beam moved by so much along (y, x); the sample by as much the other way along (x, y).
+            beam_m = bench.moves_px()[energy, cores[0], position] * pixel_m
+            np.testing.assert_allclose(values[position, :2] - measured[position, :2], -beam_m[::-1], atol=1e-15)
+            assert values[position, 2] == 0
+    assert planted, "no position was in two tiles"
+
+
+def test_what_an_older_version_reconstructed_lacks_refined_positions(torn: Any, tmp_path: Path) -> None:
+    (metadata,) = (torn.folder / "store/stages/reconstruct").rglob("tile_positions_px/zarr.json")
+    written = json.loads(metadata.read_text())
+    del written["attributes"]["positions_per_tile"]
+    metadata.write_text(json.dumps(written))
+    done = torn.export("cxi", tmp_path)
+    assert "refined positions" in [lack.what for lack in done.lacks]
+    with h5py.File(tmp_path / "fine-1.cxi") as file:
+        assert "result_3" in file["entry_1"]
+        assert "result_4" not in file["entry_1"]
+
+
 def test_basis_vectors_say_the_orientation_that_our_reader_calls_upright(path: Path) -> None:
     with h5py.File(path) as file:
         for name in ("instrument_1/detector_1", "image_1"):

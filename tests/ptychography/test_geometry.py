@@ -114,3 +114,34 @@ def test_a_tile_is_a_slice_of_the_scans_object() -> None:
         assert positions.min() >= 0.0
         assert (np.ceil(positions).max(axis=0) + 32 <= shape).all()
         assert (np.array(corner) + shape <= placed.object_shape).all()
+
+
+def test_of_several_tiles_that_one_counts_in_whose_core_a_position_lies() -> None:
+    positions = raster(20, 30, 0.1)
+    tiles = geometry.split_tiles(positions, most_positions=200, halo_um=0.25)
+    assert len(tiles) > 3
+    # Each tile says its number, twice.
+    said = [np.full((len(tile.positions), 2), float(tile.index)) for tile in tiles]
+    found = geometry.merged(tiles, positions, said)
+    for tile in tiles:
+        y0, y1, x0, x1 = tile.core_um
+        own = ((positions >= [y0, x0]) & (positions <= [y1, x1])).all(axis=1)
+        assert own.any()
+        assert (found[own] == tile.index).all()
+
+
+def test_where_the_own_tile_knows_nothing_the_nearest_other_counts_and_nan_where_none_does() -> None:
+    positions = np.stack([np.zeros(7), np.arange(7.0)], axis=1)
+    core = (0.0, 0.0)
+    tiles = [
+        geometry.Tile(0, np.array([0, 1, 2, 3, 4]), (*core, 0.0, 2.0)),
+        geometry.Tile(1, np.array([1, 2, 3, 4, 5, 6]), (*core, 3.0, 4.0)),
+        geometry.Tile(2, np.array([3, 4, 5, 6]), (*core, 5.0, 6.0)),
+    ]
+    said = [np.full((len(tile.positions), 2), float(tile.index)) for tile in tiles]
+    assert geometry.merged(tiles, positions, said)[:, 0].tolist() == [0, 0, 0, 1, 1, 2, 2]
+    said[1][:] = np.nan
+    # The middles of the others are at 1 and at 5.5: 3 is nearer to the first, 4 to the last.
+    assert geometry.merged(tiles, positions, said)[:, 0].tolist() == [0, 0, 0, 0, 2, 2, 2]
+    said[2][1:] = np.nan
+    np.testing.assert_array_equal(geometry.merged(tiles, positions, said)[:, 1], [0, 0, 0, 0, 0, np.nan, np.nan])

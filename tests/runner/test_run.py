@@ -1,5 +1,6 @@
 """The runner: what is done stays done, what fails is set aside and named, what is published is whole."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,10 +14,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from storage.store import Store
 from storage.verify import verify
-from stxmdist.campaign.schema import ClusterSpec
+from stxmdist.campaign.schema import GPU, ClusterSpec
 from stxmdist.cluster import cluster_of
 from stxmdist.errors import StoreError
-from stxmdist.runner.run import Circumstances, Progress, run_stage
+from stxmdist.runner.run import IN_FLIGHT_PER_THREAD, Circumstances, Progress, run_stage
 from stxmdist.runner.unit import Plan, Unit
 from tests.runner import toy_stage
 
@@ -24,9 +25,9 @@ ROWS = {"a": 7, "b": 3}
 CIRCUMSTANCES = Circumstances(seed=1, software={"python": "3"})
 
 
-def run(survey, client=None, **how):
+def run(survey, client=None, stage=toy_stage, **how):
     store = Store(survey.root).create()
-    return run_stage(toy_stage, survey, None, store, CIRCUMSTANCES, client=client, **how)
+    return run_stage(stage, survey, None, store, CIRCUMSTANCES, client=client, **how)
 
 
 def attempts(survey) -> Counter:
@@ -181,3 +182,86 @@ def test_a_plan_in_which_a_shard_has_not_one_owner_is_refused(tmp_path: Path, ch
     with pytest.raises(StoreError, match=problem):
         run_stage(planned_otherwise(change), survey, None, Store(survey.root).create(), CIRCUMSTANCES, client=None)
     assert not survey.log.exists()
+
+
+GPUS = 1
+"""Of two workers. No GPU is needed: the resource is a word between the unit and the scheduler."""
+SLOW = {(scan_id, row): "slow" for scan_id, rows in ROWS.items() for row in range(rows)}
+"""So slow that both workers have their share of units that either may run."""
+
+
+@pytest.fixture(scope="module")
+def with_gpu():
+    with cluster_of(ClusterSpec(workers=2, memory_limit=10**9, gpus=GPUS)) as started:
+        yield started.client
+
+
+def asking(*scans: str) -> Any:
+    """The toy stage whose units of some scans ask for a GPU."""
+
+    def change(units: tuple[Unit, ...]) -> tuple[Unit, ...]:
+        return tuple(replace(unit, resources={GPU: 1.0}) if unit.scan_id in scans else unit for unit in units)
+
+    return planned_otherwise(change)
+
+
+def processes(survey, scan_id: str) -> set[int]:
+    return {int(path.name.split("-")[-1]) for path in survey.log.glob(f"{scan_id}-*")}
+
+
+def process_with_gpu(client) -> int:
+    workers = client().scheduler_info(n_workers=-1)["workers"]
+    (pid,) = (pid for at, pid in client().run(os.getpid).items() if workers[at]["resources"].get(GPU))
+    return pid
+
+
+def test_units_that_ask_for_a_gpu_run_where_there_is_one(tmp_path: Path, with_gpu) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, SLOW)
+    report = run(survey, with_gpu, asking("a", "b"))
+    assert report.complete
+    assert report.units_run == 10
+    for scan_id in ROWS:
+        assert processes(survey, scan_id) == {process_with_gpu(with_gpu)}
+
+
+def test_units_that_do_not_ask_run_anywhere(tmp_path: Path, with_gpu) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, SLOW)
+    assert run(survey, with_gpu).complete
+    assert len(processes(survey, "a") | processes(survey, "b")) == 2
+
+
+def test_both_kinds_run_side_by_side(tmp_path: Path, with_gpu) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, SLOW)
+    assert run(survey, with_gpu, asking("b")).complete
+    assert processes(survey, "b") == {process_with_gpu(with_gpu)}
+    assert processes(survey, "a") - processes(survey, "b"), "the other worker had nothing to do"
+
+
+def test_units_that_ask_for_what_nobody_offers_run_anyway(tmp_path: Path, cluster) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, SLOW)
+    report = run(survey, cluster, asking("a", "b"))
+    assert (report.complete, report.units_run) == (True, 10)
+    assert len(processes(survey, "a") | processes(survey, "b")) == 2
+
+
+def test_no_more_wait_at_a_gpu_than_at_a_thread(tmp_path: Path, with_gpu) -> None:
+    rows = 3 * IN_FLIGHT_PER_THREAD
+    survey = toy_stage.ToySurvey(tmp_path / "store", {"a": rows}, {("a", row): "slow" for row in range(rows)})
+    waiting: list[int] = []
+
+    def watch(progress: Progress) -> None:
+        waiting.append(len(with_gpu().futures))
+
+    assert run(survey, with_gpu, asking("a"), watch=watch).complete
+    assert max(waiting) == IN_FLIGHT_PER_THREAD * GPUS
+
+
+@pytest.mark.parametrize("fault", ["breaks once", "dies once"])
+def test_passing_trouble_at_a_gpu_is_survived(tmp_path: Path, with_gpu, fault: str) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, SLOW | {("b", 1): fault})
+    report = run(survey, with_gpu, asking("a", "b"))
+    assert report.complete
+    assert attempts(survey)["b", "1"] == 2
+    # A worker that died came back with its GPU.
+    assert processes(survey, "b") | processes(survey, "a") >= {process_with_gpu(with_gpu)}
+    assert len(processes(survey, "b") | processes(survey, "a")) == (2 if fault == "dies once" else 1)

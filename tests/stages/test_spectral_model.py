@@ -17,6 +17,7 @@ from stxmdist.stages.spectral_model import (
     end_members_of,
     pre_edge,
     references_of,
+    strongest_mass_absorption,
     without_pre_edge,
 )
 from stxmdist.stages.survey import Survey
@@ -51,6 +52,16 @@ def test_references_stand_for_scans_of_the_campaigns_chemistry_and_custom(
     assert ("discharged" in found) == from_file
     assert found["chemistry"] == scan
     assert references_of(survey(campaign, scan, None), "one") == {"chemistry": scan}
+
+
+def test_the_state_that_absorbs_more_is_taken_for_the_dose() -> None:
+    energy_ev = np.array([500.0, 708.2, 710.2])
+    found = strongest_mass_absorption(survey("LFP", "LFP", None), "one", energy_ev)
+    both = CHEMISTRIES["LFP"]().mass_absorption(energy_ev[1:])
+    assert both is not None
+    # Discharged at its own peak, charged at the other; outside the end-members nothing is known.
+    np.testing.assert_allclose(found, [np.nan, both[0, 0], both[1, 1]])
+    assert np.isnan(strongest_mass_absorption(survey("LFP", "LFP", FILES), "one", energy_ev)).all()
 
 
 @pytest.fixture

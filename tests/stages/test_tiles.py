@@ -95,6 +95,24 @@ def lit(store: Store) -> Image:
     return light > 0.3 * np.nanmedian(light, axis=(1, 2), keepdims=True)
 
 
+def test_an_output_says_which_positions_the_rows_of_its_tiles_belong_to(pair: tuple[Store, Store, list[Tile]]) -> None:
+    _, cut, tiles = pair
+    output, publication = cut.published_output("reconstruct", SCAN), cut.publication("reconstruct")
+    assert output is not None
+    assert publication is not None
+    said = output.attrs("tile_positions_px")
+    positions_um = read(cut, "ingest", "positions_um")[0]
+    again = split_tiles(positions_um, most_positions=said["positions_per_tile"], halo_um=said["halo_um"])
+    assert [tile.core_um for tile in again] == [tile.core_um for tile in tiles]
+    pixel_um = np.array(publication.scans[SCAN].quality["pixel_nm"]) * 1e-3
+    start = read(cut, "reconstruct", "tile_start_positions_px")[0]
+    for tile in again:
+        rows = start[tile.index, : len(tile.positions)]
+        places = positions_um[tile.positions]
+        np.testing.assert_allclose((rows - rows[0]) * pixel_um, places - places[0], atol=1e-9)
+        assert np.isnan(start[tile.index, len(tile.positions) :]).all()
+
+
 def test_states_of_charge_agree_within_their_errors(pair: tuple[Store, Store, list[Tile]]) -> None:
     whole, cut, _ = pair
     outputs = [store.published_output("segment", SCAN) for store in (whole, cut)]
