@@ -27,6 +27,7 @@ from stxmdist.ptychography.quality import (
     shot_noise_residual,
     verdict,
 )
+from stxmdist.ptychography.raster import steps_of
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
 from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, middle, turned
@@ -395,6 +396,7 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
         "stopped": whole.stopped,
         "mode_power": whole.mode_power,
         "overlap": overlapped,
+        "raster_px": steps_of(of_file),
         "pixel_nm": list(placement.pixel_nm),
         "half_bit_half_period_px": frc.half_bit_half_period_px,
         "one_bit_half_period_px": frc.one_bit_half_period_px,
@@ -418,7 +420,8 @@ def _measures(tile: _Tile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dic
     nothing = dict.fromkeys(
         (
             "residual", "shot_noise_residual", "overlap", "half_bit_half_period_px", "one_bit_half_period_px",
-            "counts_per_frame", "photons_per_um2", "moved_px", "affine", "clipped_share", "mode_power", "pixel_nm",
+            "counts_per_frame", "photons_per_um2", "moved_px", "raster_px", "affine", "clipped_share", "mode_power",
+            "pixel_nm",
             "device",
         )
     )  # fmt: skip

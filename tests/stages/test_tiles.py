@@ -74,6 +74,22 @@ def read(store: Store, stage: str, name: str) -> Image:
     return output.read(name)
 
 
+@pytest.mark.parametrize("n_tiles", TILES)
+def test_all_tiles_begin_with_the_same_beam(processed: Callable[[int], Store], n_tiles: int) -> None:
+    publication = processed(TILES[n_tiles]).publication("reconstruct")
+    assert publication is not None
+    # At one energy after the other, tile by tile.
+    starts = publication.scans[SCAN].quality["start"]
+    assert len(starts) == n_tiles * len(ENERGY_EV)
+    seeded = [start for start in starts if start != "neighbour"]
+    assert len(seeded) == n_tiles
+    assert len(set(seeded)) == 1
+    assert seeded[0].startswith("seed of tile")
+    whole = processed(WHOLE).publication("reconstruct")
+    assert whole is not None
+    assert not any(start.startswith("seed") for start in whole.scans[SCAN].quality["start"])
+
+
 def tiles_of(store: Store, positions: int) -> list[Tile]:
     return split_tiles(read(store, "ingest", "positions_um")[0], most_positions=positions, halo_um=HALO_UM)
 
