@@ -130,7 +130,7 @@ _ARRAYS = (
         ("energy", "position", "qy", "qx"),
         "uint16|uint32|float32",
         "count",
-        "far-field diffraction frames, zero frequency at index n // 2; floats where the file's are not whole counts",
+        "far-field diffraction frames, zero frequency in pixel n // 2; floats where the file's are not whole counts",
         whole=("qy", "qx"),
     ),
     ArraySpec(

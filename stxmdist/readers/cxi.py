@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
 from stxmdist.readers.centring import centred
+from stxmdist.readers.cxi_dark import mean_dark, without_dark
 from stxmdist.readers.cxi_entry import (
     FRAMES,
     Exposure,
@@ -109,6 +110,8 @@ class _Frames:
     """One per energy"""
     centres: tuple[tuple[int, int], ...]
     """Pixel (row, column) of the zero frequency in the file, one per energy"""
+    darks: tuple[str | None, ...]
+    """Where the dark frames are, one per energy"""
     orientation: Orientation
 
 
@@ -116,7 +119,9 @@ def _recording(tree: Tree, exposures: list[Exposure], notes: tuple[str, ...]) ->
     first = exposures[0]
     way = first.orientation
     good = np.logical_and.reduce([centred(item.good, item.centre) for item in exposures])
-    datasets, centres = (tuple(getattr(item, name) for item in exposures) for name in ("dataset", "centre"))
+    datasets, centres, darks = (
+        tuple(getattr(item, name) for item in exposures) for name in ("dataset", "centre", "dark")
+    )
     lit = [item for item in exposures if item.illumination is not None]
     if lit and len(exposures) > 1:
         notes += (f"the illumination is that of {lit[0].energy_ev:g} eV",)
@@ -128,12 +133,12 @@ def _recording(tree: Tree, exposures: list[Exposure], notes: tuple[str, ...]) ->
         energy_ev=np.array([item.energy_ev for item in exposures]),
         positions_um=np.stack([item.positions_um for item in exposures]),
         frame_shape=way.shape(first.frame_shape),
-        frame_dtype=first.dtype,
+        frame_dtype=first.dtype if not any(darks) else np.dtype(np.float32),
         good=way.canonical(good).astype(bool),
         distance_m=first.distance_m,
         detector_pixel_um=pixel_um,
         illumination=None if illumination is None else way.canonical(illumination).astype(np.complex64),
-        read=partial(_read, _Frames(tree.path, datasets, centres, way)),
+        read=partial(_read, _Frames(tree.path, datasets, centres, darks, way)),
         files=tree.files,
         dwell_ms=first.dwell_ms,
         orientation=way.words,
@@ -144,7 +149,10 @@ def _recording(tree: Tree, exposures: list[Exposure], notes: tuple[str, ...]) ->
 
 
 def _read(frames: _Frames, energy: int, positions: slice) -> NDArray[Any]:
-    """Frames (POSITION, QY, QX) of one energy, rows along +y, columns along +x, in the file's type."""
+    """Frames (POSITION, QY, QX) of one energy, rows along +y, columns along +x.
+
+    In the file's type; in float32 where the dark is taken off.
+    """
     with hdf5.opened(frames.path) as tree:
         dataset = tree.dataset(frames.datasets[energy])
         start, stop, step = positions.indices(int(np.prod(dataset.shape[:-2])))
@@ -152,7 +160,13 @@ def _read(frames: _Frames, energy: int, positions: slice) -> NDArray[Any]:
             raise ValueError(f"positions are read in ascending order, got {positions}")
         tree.check_size(dataset, (max(0, stop - start), *dataset.shape[-2:]))
         raw = frames_of(dataset, start, stop)[::step]
-    raw = centred(raw.astype(raw.dtype.newbyteorder("="), copy=False), frames.centres[energy])
+    raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)
+    dark = frames.darks[energy]
+    if dark is not None:
+        raw = without_dark(raw, mean_dark(frames.path, dark))
+    elif any(frames.darks):
+        raw = raw.astype(np.float32)
+    raw = centred(raw, frames.centres[energy])
     canonical: NDArray[Any] = frames.orientation.canonical(raw)
     return canonical
 

@@ -17,8 +17,6 @@ POLARITY = "0 where a pixel is good, any bit where it is bad"
 PIXEL_TOLERANCE = 0.01
 # Of what NXcxi_ptycho allows for, what reading the frames does not apply.
 NOT_APPLIED = {
-    "data_dark": "dark frames are in the file and are not subtracted",
-    "darkfield": "a dark field is in the file and is not subtracted",
     "flatfield": "a flat field is in the file and is not divided by",
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.errors import InputError
-from stxmdist.readers import cxi_detector, hdf5
+from stxmdist.readers import cxi_dark, cxi_detector, hdf5
 from stxmdist.readers.cxi_positions import beam_positions_um
 from stxmdist.readers.geometry import LEAST_EV, MOST_EV, lacking, photon_energy_ev
 from stxmdist.readers.hdf5 import Tree
@@ -59,6 +59,8 @@ class Exposure:
     """Pixel (row, column) of the zero frequency"""
     illumination: NDArray[np.complex64] | None
     """(MODE, rows, columns)"""
+    dark: str | None
+    """Path of the dark frames, None where there are none to be subtracted"""
     dwell_ms: float
     title: str
     lacks: tuple[str, ...]
@@ -104,18 +106,22 @@ def exposure(tree: Tree, name: str) -> Exposure:
             wanted="(POSITION, rows, columns) of numbers, or (scan rows, scan columns, rows, columns) of a raster",
             mend="Write the frames one after the other, with one translation each",
         )
-    detector = _first(tree.group(part, entry) for part in DETECTORS)
+    part = _first(part for part in DETECTORS if tree.group(part, entry) is not None)
+    detector = None if part is None else tree.group(part, entry)
     shape = (int(frames.shape[-2]), int(frames.shape[-1]))
     scan = tuple(int(length) for length in frames.shape[:-2])
     energy_ev, energy_lacks = _energy(tree, entry, where, is_nexus(tree, name))
     pixel_um, orientation, geometry_lacks = cxi_detector.pixel_and_orientation(tree, detector, where)
+    dark, dark_notes = (None, ()) if part is None else cxi_dark.dark_place(tree, f"/{name}/{part}", shape)
     good, mask_lacks, mask_notes = cxi_detector.good_pixels(tree, detector, shape, where)
     if np.count_nonzero(~good) > MOSTLY_BAD * good.size:
         chosen = np.unique(np.linspace(0, np.prod(scan) - 1, FRAMES_LOOKED_AT).astype(int))
         seen = np.concatenate([frames_of(frames, int(at), int(at) + 1) for at in chosen])
+        if dark is not None:
+            seen = cxi_dark.without_dark(seen, cxi_dark.mean_dark(tree.path, dark))
         refuse_inverted(good, seen, f"{where}/instrument_1/detector_1/mask", cxi_detector.POLARITY)
     illumination, illumination_notes = cxi_detector.illumination(tree, entry, shape)
-    notes = mask_notes + illumination_notes + cxi_detector.not_applied(tree, detector)
+    notes = mask_notes + illumination_notes + dark_notes + cxi_detector.not_applied(tree, detector)
     middle = (shape[0] // 2, shape[1] // 2)
     centre = cxi_detector.centre(tree, detector, shape, pixel_um, where) if is_nexus(tree, name) else None
     if centre not in (None, middle):
@@ -140,6 +146,7 @@ def exposure(tree: Tree, name: str) -> Exposure:
         orientation=orientation,
         centre=centre or middle,
         illumination=illumination,
+        dark=dark,
         dwell_ms=cxi_detector.dwell_ms(tree, detector, where),
         title=tree.text("title", entry),
         lacks=energy_lacks + geometry_lacks + mask_lacks,

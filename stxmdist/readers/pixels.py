@@ -26,6 +26,7 @@ MOSTLY_BAD = 0.8
 MOSTLY_LIGHT = 0.9
 # Enough to tell a hot pixel from a bright speckle, few enough to be read at once.
 FRAMES_LOOKED_AT = 32
+KINDS = ("hot", "saturated", "dead")
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class PixelFaults:
     @property
     def words(self) -> str:
         """How many of each."""
-        kinds = (("hot", self.hot), ("saturated", self.saturated), ("dead", self.dead))
-        return ", ".join(f"{np.count_nonzero(found)} {name}" for name, found in kinds if found.any())
+        counts = {name: np.count_nonzero(getattr(self, name)) for name in KINDS}
+        return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
 def pixel_faults(frames: NDArray[Any], good: ArrayLike | None = None, *, ceiling: float | None = None) -> PixelFaults:
@@ -72,18 +73,30 @@ def pixel_faults(frames: NDArray[Any], good: ArrayLike | None = None, *, ceiling
 
 
 def faults_masked(
-    recording: PtychographyRecording, *, ceiling: float | None = None, n_frames: int = FRAMES_LOOKED_AT
-) -> PtychographyRecording:
-    """The recording with hot, saturated and dead pixels among those that are not good; its notes say how many.
+    recording: PtychographyRecording, frames: NDArray[Any], *, ceiling: float | None = None
+) -> tuple[PtychographyRecording, PixelFaults]:
+    """The recording with hot, saturated and dead pixels among those that are not good, and which these are.
 
-    Frames are looked at across all positions and energies; ``ceiling`` as for `pixel_faults`.
+    Its notes say how many. ``ceiling`` as for `pixel_faults`.
+
+    Parameters
+    ----------
+    frames
+        (FRAME, QY, QX) some of its frames that can be used, such as `sampled_frames` across positions and energies
     """
-    frames = sampled_frames(recording, n_frames)
     faults = pixel_faults(frames, recording.good, ceiling=ceiling)
     if not faults.bad.any():
-        return recording
+        return recording, faults
+    if not (recording.good & ~faults.bad).any():
+        raise InputError(
+            where=recording.source,
+            problem="no detector pixel can be trusted",
+            got=f"{faults.words} of {recording.good.size} pixels",
+            wanted="at least one pixel that is neither",
+            mend="Look at the frames; mask_faults: false of ingest leaves them as they are",
+        )
     note = f"pixels masked by a look at {len(frames)} frames: {faults.words}"
-    return replace(recording, good=recording.good & ~faults.bad, notes=(*recording.notes, note))
+    return replace(recording, good=recording.good & ~faults.bad, notes=(*recording.notes, note)), faults
 
 
 def sampled_frames(recording: PtychographyRecording, n_frames: int) -> NDArray[Any]:

@@ -13,15 +13,29 @@ from storage.layout import ArrayPlan
 from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
+from stxmdist.ptychography.state import refuse_unless
+from stxmdist.readers.beamstop import beamstop_masked, shadow_note, shadow_radius_px
+from stxmdist.readers.pixels import FRAMES_LOOKED_AT, KINDS, faults_masked, sampled_frames
 from stxmdist.readers.quality import frame_classes
-from stxmdist.readers.recording import PtychographyRecording, StxmRecording
+from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
+from stxmdist.readers.windowing import (
+    LEAST_PX,
+    PIECE_BYTES,
+    binned,
+    cropped,
+    frame_bytes,
+    pieces,
+    run_of,
+    summed,
+    zero_frequency_px,
+)
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "ingest"
-VERSION = 1
+VERSION = 2
 
 SHARD_BYTES = 64_000_000
 """Frames are read and written in pieces of about this size, so that a scan of any length fits a small worker."""
@@ -32,10 +46,28 @@ FRAMES_PER_CHUNK = 16
 
 @dataclass(frozen=True)
 class Options:
-    """Which frames are trusted."""
+    """Which frames and which pixels of the detector are trusted, and how many of them are kept."""
 
     saturated_fraction: float = 0.01
     """A frame with more than this share of its pixels at the detector's ceiling is set aside."""
+    mask_faults: bool = True
+    """Ptychography: mask hot, saturated and dead detector pixels, found by a look at some frames"""
+    beamstop_px: float = 0.0
+    """Ptychography: mask the file's detector pixels that lie nearer than this to the zero frequency"""
+    crop_px: int = 0
+    """Ptychography: keep so many of the file's detector pixels on a side, around the zero frequency; 0 keeps all"""
+    bin_px: int = 1
+    """Ptychography: sum so many detector pixels on a side to one, after the crop; the beam must fit a window smaller by
+    as much
+    """
+
+    def __post_init__(self) -> None:
+        refuse_unless(
+            self,
+            beamstop_px=(self.beamstop_px >= 0, "0 or a radius in pixels"),
+            crop_px=(self.crop_px == 0 or self.crop_px >= LEAST_PX, f"0 or at least {LEAST_PX}"),
+            bin_px=(self.bin_px >= 1, "at least 1"),
+        )
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
@@ -53,17 +85,31 @@ def identity(survey: Survey, scan_id: str) -> Any:
     return [fingerprint_of_file(path) for path in survey.recordings[scan_id].files]
 
 
+def as_kept(recording: Recording, options: Options) -> Recording:
+    """What ingest leaves of a scan, as far as its header says: a wide-field scan whole, frames cut and summed."""
+    if isinstance(recording, StxmRecording):
+        return recording
+    return binned(_cut(recording, options), options.bin_px)
+
+
+def _cut(recording: PtychographyRecording, options: Options) -> PtychographyRecording:
+    # With the file's own pixels: frames and pixels are judged before any are summed.
+    return beamstop_masked(cropped(recording, options.crop_px), options.beamstop_px)
+
+
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit for each scan."""
-    return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans))
+    return Plan(tuple(_unit(survey, scan_id, options) for scan_id in survey.scans))
 
 
-def _unit(survey: Survey, scan_id: str) -> Unit:
+def _unit(survey: Survey, scan_id: str, options: Options) -> Unit:
     recording = survey.recordings[scan_id]
     if isinstance(recording, StxmRecording):
         arrays = _stxm_arrays(recording)
+        peak_bytes = 3 * min(SHARD_BYTES, bytes_of(arrays))
     else:
-        arrays = _ptychography_arrays(recording)
+        arrays = _ptychography_arrays(recording, options)
+        peak_bytes = _peak_bytes(recording, options, bytes_of(arrays))
     total = bytes_of(arrays)
     return survey.unit(
         NAME,
@@ -76,7 +122,7 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
             "planned": identity(survey, scan_id),
             "file_bytes": sum(path.stat().st_size for path in recording.files),
         },
-        estimate=Estimate(total, peak_bytes=3 * min(SHARD_BYTES, total), core_seconds=0.2 + total / 100e6),
+        estimate=Estimate(total, peak_bytes=peak_bytes, core_seconds=0.2 + total / 100e6),
     )
 
 
@@ -99,7 +145,17 @@ def _stxm_arrays(recording: StxmRecording) -> tuple[ArrayPlan, ...]:
     )
 
 
-def _ptychography_arrays(recording: PtychographyRecording) -> tuple[ArrayPlan, ...]:
+def _peak_bytes(recording: PtychographyRecording, options: Options, total: int) -> int:
+    # A shard while a piece of the file is summed into it, or before that the frames that are looked at for faults:
+    # as read, without those that cannot be used, and as truth values.
+    n_energy, n_position = recording.positions_um.shape[:2]
+    of_file = options.bin_px**2 * frame_bytes(recording)
+    looked_at = min(FRAMES_LOOKED_AT, n_energy * n_position) * of_file
+    piece = max(of_file, min(PIECE_BYTES, n_position * of_file))
+    return max(3 * min(SHARD_BYTES, total) + 2 * piece, 5 * looked_at)
+
+
+def _ptychography_arrays(recording: PtychographyRecording, options: Options) -> tuple[ArrayPlan, ...]:
     n_energy, n_position = recording.positions_um.shape[:2]
     qy, qx = recording.frame_shape
     energy = {"energy": (recording.energy_ev, "eV")}
@@ -117,6 +173,11 @@ def _ptychography_arrays(recording: PtychographyRecording) -> tuple[ArrayPlan, .
         "detector_pixel_um": list(recording.detector_pixel_um),
         "dwell_ms": recording.dwell_ms,
         "dtype": recording.frame_dtype.name,
+        "crop_px": options.crop_px,
+        "bin_px": options.bin_px,
+        "beamstop_px": options.beamstop_px,
+        "mask_faults": options.mask_faults,
+        "zero_frequency_px": list(zero_frequency_px(recording.frame_shape, options.bin_px)),
     }
     plans = [
         ArrayPlan(
@@ -152,7 +213,6 @@ def work(unit: Unit) -> Outcome:
         measures = _ingest_stxm(recording, write, unit)
     else:
         measures = _ingest_ptychography(recording, write, unit)
-    measures["notes"] = list(recording.notes)
     measures["sha256"] = {path.name: sha256_of_file(path) for path in recording.files}
     _refuse_if_changed(unit)
     return write.outcome(measures)
@@ -189,38 +249,70 @@ def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: Unit) -> di
     write("frame_class", (0,), classes)
     write("dwell_ms", (0,), recording.dwell_ms)
     write("ring_current_ma", (0,), recording.ring_current_ma)
-    return {"frames": n_energy} | count_classes(classes)
+    return {"frames": n_energy, "notes": list(recording.notes)} | count_classes(classes)
 
 
 def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, unit: Unit) -> dict[str, Any]:
-    plan = next(plan for plan in _ptychography_arrays(recording) if plan.name == "frames")
+    options: Options = unit.options
+    of_file, found = _looked_through(_cut(recording, options), options)
+    kept = binned(of_file, options.bin_px)
+    plan = next(plan for plan in _ptychography_arrays(kept, options) if plan.name == "frames")
     assert plan.shards is not None
-    n_energy, n_position = recording.positions_um.shape[:2]
+    n_energy, n_position = kept.positions_um.shape[:2]
     per_shard = plan.shards[1]
     classes = np.zeros((n_energy, n_position), np.uint8)
     photons = np.zeros(n_energy)
     for energy in range(n_energy):
         for shard, start in enumerate(range(0, n_position, per_shard)):
-            part = slice(start, min(start + per_shard, n_position))
-            frames = recording.read(energy, part)
-            classes[energy, part] = frame_classes(
-                frames, recording.good, saturated_fraction=unit.options.saturated_fraction
-            )
-            # A pixel without a number would spread over the whole object: its frame was not measured.
-            whole_frames = np.isfinite(frames[:, recording.good]).all(axis=1)
-            classes[energy, part] = np.where(whole_frames, classes[energy, part], MaskClass.missing)
-            photons[energy] += float(np.nansum(frames[:, recording.good], dtype=np.float64))
-            write("frames", (energy, shard, 0, 0), frames[None].astype(plan.layout().dtype, copy=False))
-    _refuse_if_nothing_left(classes, recording.source, "frames")
-    write("positions_um", (0, 0, 0), recording.positions_um)
+            part = range(start, min(start + per_shard, n_position))
+            shard_frames = np.empty((1, len(part), *kept.frame_shape), plan.layout().dtype)
+            for piece in pieces(part, frame_bytes(of_file)):
+                here = run_of(piece)
+                read = of_file.read(energy, here)
+                # Judged as they are in the file: a sum shows no ceiling.
+                classes[energy, here] = frame_classes(read, of_file.good, saturated_fraction=options.saturated_fraction)
+                frames = summed(read, options.bin_px)
+                # A pixel without a number would spread over the whole object: its frame was not measured.
+                whole_frames = np.isfinite(frames[:, kept.good]).all(axis=1)
+                classes[energy, here] = np.where(whole_frames, classes[energy, here], MaskClass.missing)
+                photons[energy] += float(np.nansum(frames[:, kept.good], dtype=np.float64))
+                shard_frames[0, here.start - start : here.stop - start] = frames
+            write("frames", (energy, shard, 0, 0), shard_frames)
+    _refuse_if_nothing_left(classes, kept.source, "frames")
+    write("positions_um", (0, 0, 0), kept.positions_um)
     write("frame_class", (0, 0), classes)
-    write("detector_mask", (0, 0), (~recording.good).astype(np.uint8))
-    if recording.illumination is not None:
-        write("illumination", (0, 0, 0), recording.illumination)
-    return {
-        "frames": n_energy * n_position,
-        "counts_per_frame": [float(total / n_position) for total in photons],
-    } | count_classes(classes)
+    write("detector_mask", (0, 0), (~kept.good).astype(np.uint8))
+    if kept.illumination is not None:
+        write("illumination", (0, 0, 0), kept.illumination)
+    return (
+        {
+            "frames": n_energy * n_position,
+            "counts_per_frame": [float(total / n_position) for total in photons],
+            "notes": [*kept.notes, *found.pop("notes")],
+            "pixels": kept.good.size,
+            "pixels_masked": int(np.count_nonzero(~kept.good)),
+        }
+        | found
+        | count_classes(classes)
+    )
+
+
+def _looked_through(recording: PtychographyRecording, options: Options) -> tuple[PtychographyRecording, dict[str, Any]]:
+    """The recording without the pixels that a look at some frames shows to be faulty, and what else that shows."""
+    frames = sampled_frames(recording, FRAMES_LOOKED_AT)
+    classes = frame_classes(frames, recording.good, saturated_fraction=options.saturated_fraction)
+    frames = frames[classes == MaskClass.valid]
+    shadow = shadow_radius_px(frames, recording.good)
+    found: dict[str, Any] = {
+        "crop_px": options.crop_px,
+        "bin_px": options.bin_px,
+        "beamstop_px": options.beamstop_px,
+        "notes": [] if shadow is None else [shadow_note(shadow)],
+    }
+    if options.mask_faults:
+        recording, faults = faults_masked(recording, frames)
+        found |= {f"pixels_{name}": int(np.count_nonzero(getattr(faults, name))) for name in KINDS}
+    return recording, found
 
 
 def _refuse_if_nothing_left(classes: np.ndarray[Any, np.dtype[np.uint8]], source: Any, what: str) -> None:

@@ -24,7 +24,7 @@ class Survey:
     campaign: Campaign
     options: Mapping[str, Any]
     recordings: Mapping[str, Recording]
-    """Scan to what its file's header says; only scans whose file can be read."""
+    """Scan to what its file's header says, frames as ingest leaves them; only scans whose file can be read."""
     refusals: tuple[Refusal, ...]
     foretell: bool = False
     """Plan as if every earlier stage had succeeded, for `stxmdist plan`."""
@@ -149,7 +149,7 @@ def survey_of(
         if only is not None and scan.scan_id not in only:
             continue
         try:
-            recordings[scan.scan_id] = _header(scan)
+            recordings[scan.scan_id] = STAGES["ingest"].as_kept(_header(scan), options["ingest"])
         except InputError as error:
             refusals.append(Refusal(scan.scan_id, "header", **error.as_dict()))
     for row, problem in campaign.rejected:

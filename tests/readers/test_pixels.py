@@ -11,7 +11,7 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import PtychographyRecording
-from stxmdist.readers.pixels import faults_masked, pixel_faults, refuse_inverted
+from stxmdist.readers.pixels import faults_masked, pixel_faults, refuse_inverted, sampled_frames
 from stxmdist.readers.quality import frame_classes
 
 
@@ -95,16 +95,26 @@ def test_recording_is_masked_when_asked(
     real[5] = np.nan
     (recording,) = readers.read(write_cxi(tmp_path / "a.cxi", frames=real))
     assert isinstance(recording, PtychographyRecording)
-    masked = faults_masked(recording)
+    masked, faults = faults_masked(recording, sampled_frames(recording, 32))
     wanted = np.ones((48, 40), bool)
     wanted[10, 30] = wanted[20] = False
     assert recording.good.all()
     np.testing.assert_array_equal(masked.good, wanted)
     assert masked.notes[-1].endswith("1 hot, 40 dead")
+    np.testing.assert_array_equal(faults.bad, ~wanted)
     classes = frame_classes(masked.read(0, slice(None)), masked.good)
     assert classes.nonzero()[0].tolist() == [5]
     assert classes[5] == MaskClass.missing
-    assert faults_masked(masked) is masked
+    assert faults_masked(masked, sampled_frames(masked, 32))[0] is masked
+
+
+def test_a_detector_without_a_pixel_to_trust_is_refused(write_cxi: Callable[..., Path], tmp_path: Path) -> None:
+    frames = np.full((13, 16, 16), 65535, np.uint16)
+    (recording,) = readers.read(write_cxi(tmp_path / "a.cxi", frames=frames))
+    assert isinstance(recording, PtychographyRecording)
+    with pytest.raises(InputError, match="no detector pixel can be trusted") as caught:
+        faults_masked(recording, frames)
+    assert "256 saturated" in str(caught.value.got)
 
 
 def test_mask_of_the_opposite_polarity(frames: np.ndarray) -> None:

@@ -13,6 +13,8 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import PtychographyRecording, StxmRecording
+from stxmdist.readers.beamstop import beamstop_masked
+from stxmdist.readers.windowing import binned, cropped, middle_of, summed
 
 MakeFile = Callable[[str, Path], Path]
 
@@ -95,6 +97,27 @@ class TestEveryReader:
             again = [recording.read(index) for index in reversed(range(len(recording.energy_ev)))][::-1]
             for index, counts in enumerate(again):
                 np.testing.assert_array_equal(recording.read(index), counts)
+
+    def test_fewer_pixels_are_read_as_more_are(self, name: str, make: MakeFile, tmp_path: Path) -> None:
+        (whole,) = readers.read(make(name, tmp_path))
+        if isinstance(whole, StxmRecording):
+            return
+        for small, expected in (
+            (cropped(whole, 11), lambda frames: middle_of(frames, (11, 11))),
+            (binned(whole, 2), lambda frames: summed(frames, 2)),
+            (beamstop_masked(whole, 2.0), lambda frames: frames),
+        ):
+            for energy in range(len(whole.energy_ev)):
+                frames = small.read(energy, slice(3, 9))
+                assert frames.shape == (6, *small.frame_shape)
+                assert frames.dtype == small.frame_dtype
+                np.testing.assert_array_equal(frames, expected(whole.read(energy, slice(3, 9))))
+            assert small.good.shape == small.frame_shape
+            assert small.notes[:-1] == whole.notes
+            assert (small.files, small.format, small.lacks) == (whole.files, whole.format, whole.lacks)
+            # The detector stays where it is: as many pixels are wider as fewer are left.
+            ratio = 2 if small.frame_shape == (8, 8) else 1
+            assert small.detector_pixel_um == pytest.approx([ratio * pixel for pixel in whole.detector_pixel_um])
 
     def test_recording_travels_to_another_process(self, name: str, make: MakeFile, tmp_path: Path) -> None:
         (recording,) = readers.read(make(name, tmp_path))

@@ -52,6 +52,7 @@ def test_nothing_written_gives_the_defaults(folder: Path) -> None:
     ("stage", "written", "path", "value"),
     [
         ("ingest", "{saturated_fraction: 0.05}", "saturated_fraction", 0.05),
+        ("ingest", "{crop_px: 128, bin_px: 2, beamstop_px: 4}", "beamstop_px", 4.0),
         (
             "reconstruct",
             "{schedule: [{engine: rpie, iterations: 7, options: {object_alpha: 0.2}}]}",
@@ -99,6 +100,9 @@ def test_what_is_written_is_taken_and_the_rest_stays(
             4,
             ["makes no sense", "at least 1"],
         ),
+        ("  ingest:\n    crop_px: 7\n", 2, ["makes no sense", "0 or at least 8"]),
+        ("  ingest:\n    crop_px: 64\n    bin_px: 0\n", 3, ["makes no sense", "at least 1"]),
+        ("  ingest:\n    beamstop_px: -2\n", 2, ["makes no sense", "a radius"]),
         ("  reconstruct:\n    schedule: [raar]\n", 2, ["cannot be used", "{engine: ...}"]),
         ("  reconstruct:\n    schedule: []\n", 2, ["makes no sense", "at least one engine"]),
         ("  ingest: {}\n  fit:\n    fitter: simplex\n", 3, ["'simplex'", "'poisson', 'nnls' or 'least_squares'"]),
