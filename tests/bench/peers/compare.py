@@ -227,13 +227,16 @@ def ratios(rows: list[dict[str, Any]], speeds: dict[tuple[str, str], tuple[float
 def page(found: dict[str, Any]) -> str:
     """The figures, drawn and in tables."""
     figure, axes = plt.subplots(1, 2, figsize=(13, 5), sharey=True)
+    names = list(dict.fromkeys(row["name"] for row in found["rows"]))
+    colours = dict(zip(names, plt.colormaps["tab20"](np.linspace(0.0, 1.0, len(names))), strict=True))
     for axis, kind in zip(axes, ("sub-pixel", "whole"), strict=True):
         for row in found["rows"]:
             if row["data"] != kind:
                 continue
             points = np.array([point for point in row["curve"] if point[1] > 0])
             style = {"stxmdist": "-", "pty-chi": "--", "numpy": ":"}[row["who"]]
-            axis.plot(points[:, 1], points[:, 2], style, marker=".", label=row["name"])
+            colour = colours[row["name"]]
+            axis.plot(points[:, 1], points[:, 2], style, marker=".", color=colour, label=row["name"])
         axis.set(xscale="log", yscale="log", xlabel="wall time / s", title=f"{kind} positions")
         axis.grid(alpha=0.3, which="both")
     axes[0].set_ylabel("amplitude residual")
