@@ -1,14 +1,12 @@
 """Reconstruct: the diffraction frames of a tile become its complex transmission and the beam, at each energy."""
 
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from storage.layout import ArrayPlan
-from storage.output import Output
 from stxmdist.arrays import MaskClass
 from stxmdist.campaign.schema import GPU
 from stxmdist.errors import InputError
@@ -17,8 +15,8 @@ from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
 from stxmdist.ptychography.geometry import overlap, probe_diameter_px
 from stxmdist.ptychography.memory import peak_bytes
-from stxmdist.ptychography.probe import clipped_share, probe_from_mean_pattern, propagate, zone_plate_probe
-from stxmdist.ptychography.problem import Problem, Reconstruction
+from stxmdist.ptychography.probe import clipped_share
+from stxmdist.ptychography.problem import Reconstruction
 from stxmdist.ptychography.quality import (
     VERDICTS,
     Verdict,
@@ -28,99 +26,20 @@ from stxmdist.ptychography.quality import (
     verdict,
 )
 from stxmdist.ptychography.raster import steps_of
-from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
-from stxmdist.ptychography.refinement import PositionOptions
-from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, middle, turned
-from stxmdist.ptychography.state import ModelOptions, refuse_unless
-from stxmdist.ptychography.sweep_arrays import found_cupy
+from stxmdist.ptychography.reconstruct import reconstruct
+from stxmdist.ptychography.start import ORIENTATIONS
 from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
+from stxmdist.stages.reconstruct_options import Options
 from stxmdist.stages.spectral_model import strongest_mass_absorption
 from stxmdist.stages.survey import Survey
-from stxmdist.stages.tiling import TileWindow, Tiling, tiling_of
+from stxmdist.stages.tile_start import FrameTile, device_of, few_counts, problem_of, seed_of
+from stxmdist.stages.tiling import Tiling, tiling_of
 from stxmdist.stages.writing import ShardWriter
 
 NAME = "reconstruct"
 VERSION = 5
-
-LEAST_FRAMES = 4
-"""Fewer usable frames than this do not hold a reconstruction."""
-
-
-@dataclass(frozen=True)
-class ProbeOptions:
-    """Where the illumination starts when the file does not bring one."""
-
-    outer_zone_nm: float | None = None
-    """Outermost zone of the zone plate; without it the start is the root of the mean frame"""
-    central_stop_fraction: float = 0.0
-    """Diameter of the central stop, as a share of the zone plate's"""
-    defocus_um: float | None = None
-    """Distance from the focus to the sample; unknown: short trials on both sides of the focus find it"""
-    use_file: bool = True
-    """Prefer the illumination that the file holds"""
-    orientation: Literal["as read", "find"] = "as read"
-    """Whether trials of all eight orientations of the detector are to say how its frames must be turned"""
-
-
-@dataclass(frozen=True)
-class Options:
-    """Which engines, from which start, in which tiles."""
-
-    schedule: tuple[Step, ...] = Recipe().schedule
-    """Engines in a row, each with its number of iterations"""
-    next_energy: tuple[Step, ...] = (Step("lsqml", 20),)
-    """The same for an energy that begins with what its neighbour found"""
-    chain: bool = True
-    """Begin each energy with the probe and the positions of its neighbour, from the brightest one outward"""
-    model: ModelOptions = field(default_factory=ModelOptions)
-    """What is unknown beside the object"""
-    positions: PositionOptions = field(default_factory=PositionOptions)
-    """How positions are corrected"""
-    probe: ProbeOptions = field(default_factory=ProbeOptions)
-    """Where the illumination starts"""
-    trials: TrialOptions = field(default_factory=TrialOptions)
-    """How an unknown defocus is found"""
-    positions_per_tile: int = 1500
-    """More positions than this are cut into tiles"""
-    halo_um: float = 0.5
-    """How far tiles reach into each other on every side: about a beam's width"""
-    seed_positions: int = 300
-    """Positions in the middle of one tile from which the beam is found that all tiles of a scan begin with; a scan of
-    one tile too, if it has more than twice as many
-    """
-    device: Literal["cpu", "gpu"] = "cpu"
-    """Where engines run; without cupy or a GPU they run on the CPU, and the quality figures say why"""
-
-    def __post_init__(self) -> None:
-        refuse_unless(
-            self,
-            schedule=(len(self.schedule) > 0, "at least one engine"),
-            next_energy=(len(self.next_energy) > 0, "at least one engine"),
-            positions_per_tile=(self.positions_per_tile >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
-            seed_positions=(self.seed_positions >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
-        )
-
-    def recipe(self, origin: str | None) -> Recipe:
-        """What is chosen of a reconstruction that begins with what a neighbour in energy, a seed, or nobody found."""
-        if origin is None:
-            return Recipe(self.schedule, self.model, self.positions)
-        # All modes are there already; the object, which is not, has the first word.
-        schedule = self.next_energy if origin == NEIGHBOUR else self.schedule
-        return Recipe(schedule, replace(self.model, modes_from=0.0), self.positions)
-
-    def seeded(self, positions: int, n_tiles: int) -> bool:
-        """Whether a tile begins with a beam found from a few frames: if it has neighbours, or so many that this pays.
-
-        From a bad beam a wide field needs several times the iterations for what is widest in it to settle.
-        """
-        return n_tiles > 1 or positions > 2 * self.seed_positions
-
-    @property
-    def iterations(self) -> int:
-        """The most that any energy takes."""
-        return max(self.recipe(origin).iterations for origin in (None, NEIGHBOUR))
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
@@ -255,17 +174,17 @@ def work(unit: Unit) -> Outcome:
     )
     energies, number = unit.index["energies"], unit.index["tile"]
     write = ShardWriter(unit)
-    device = _device(options)
+    device = device_of(options)
     # The same order for all tiles, whose seams would otherwise tell which energy each began with.
-    counts = np.array([_few_counts(ingest, energy, np.arange(ingest.layout("frames").shape[1])) for energy in energies])
+    counts = np.array([few_counts(ingest, energy, np.arange(ingest.layout("frames").shape[1])) for energy in energies])
     found: dict[int, Carried] = {}
     measures: dict[int, dict[str, Any]] = {}
     for place, neighbour in chain_order(energy_ev[energies], counts.mean(axis=1)):
         energy = energies[place]
-        tile = _Tile(unit, ingest, tiles.windows[energy][number], energy, float(energy_ev[energy]), device, None)
+        tile = FrameTile(unit, ingest, tiles.windows[energy][number], energy, float(energy_ev[energy]), device, None)
         carried = found.get(energies[neighbour]) if neighbour is not None else None
         if carried is None and options.seeded(len(tile.window.tile.positions), tiles.n_tiles):
-            carried = _seed(tile, tiles)
+            carried = seed_of(tile, tiles)
         measures[energy], result = _reconstructed(replace(tile, carried=carried), tiles, write)
         if result is not None:
             found[energy] = result
@@ -275,83 +194,13 @@ def work(unit: Unit) -> Outcome:
     )
 
 
-@dataclass(frozen=True)
-class _Device:
-    # Where engines run: the array library, None for the loops on the CPU, and in words.
-    namespace: Any
-    words: str
-
-
-def _device(options: Options) -> _Device:
-    if options.device == "cpu":
-        return _Device(None, "cpu")
-    cupy, reason = found_cupy()
-    return _Device(cupy, "gpu" if cupy is not None else f"cpu ({reason})")
-
-
-@dataclass(frozen=True)
-class _Tile:
-    # One tile at one energy, and where it may begin.
-    unit: Unit
-    ingest: Output
-    window: TileWindow
-    energy: int
-    energy_ev: float
-    device: _Device
-    carried: Carried | None
-
-    @property
-    def options(self) -> Options:
-        options: Options = self.unit.options
-        return options
-
-    @property
-    def key(self) -> list[int]:
-        return [self.unit.index["seed"], zlib.crc32(self.unit.scan_id.encode()), self.energy]
-
-    @property
-    def where(self) -> str:
-        return f"reconstruct of {self.unit.scan_id}, {self.unit.name} at {self.energy_ev:g} eV"
-
-
-def _seed(tile: _Tile, tiles: Tiling) -> Carried | None:
-    """The beam that all tiles begin with, in the middle of the tile that shows most; found by each of them once more.
-
-    Begun each for itself, neighbours could end with an object and its conjugate twin, and meet in a seam.
-    """
-    windows = tiles.windows[tile.energy]
-    valid = tile.ingest.read("frame_class", (tile.energy, slice(None))) == MaskClass.valid
-    usable = [int(valid[window.tile.positions].sum()) for window in windows]
-    contrast = np.zeros(len(windows))
-    for number, window in enumerate(windows):
-        if 2 * usable[number] > max(usable):
-            counts = _few_counts(tile.ingest, tile.energy, window.tile.positions[valid[window.tile.positions]])
-            contrast[number] = counts.std() / max(counts.mean(), 1.0)
-    number = int(np.argmax(contrast))
-    seed = replace(tile, window=windows[number])
-    try:
-        here = valid[seed.window.tile.positions]
-        problem, origin, orientation = _problem(seed, here, tiles.placements[tile.energy].pixel_nm)
-    except InputError:
-        return None
-    rng = np.random.default_rng([*tile.key, number, 4])
-    sample = middle(problem, tile.options.seed_positions)
-    result = reconstruct(
-        sample, tile.options.recipe(None), rng, threads=threads_lent(), namespace=tile.device.namespace
-    )
-    if result.stopped != "finished":
-        return None
-    unmoved = np.zeros((len(tile.window.tile.positions), 2))
-    return Carried(result.probe, orientation, unmoved, f"seed of tile {number}, {origin}")
-
-
-def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict[str, Any], Carried | None]:
+def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> tuple[dict[str, Any], Carried | None]:
     unit, window, options = tile.unit, tile.window, tile.options
     placement = tiles.placements[tile.energy]
     number = unit.index["tile"]
     usable = tile.ingest.read("frame_class", (tile.energy, slice(None)))[window.tile.positions] == MaskClass.valid
     try:
-        problem, origin, orientation = _problem(tile, usable, placement.pixel_nm)
+        problem, origin, orientation = problem_of(tile, usable, placement.pixel_nm)
         overlapped = overlap(problem.positions_px, probe_diameter_px(problem.probe))
     except InputError as error:
         if tiles.n_tiles == 1:
@@ -416,7 +265,7 @@ def _reconstructed(tile: _Tile, tiles: Tiling, write: ShardWriter) -> tuple[dict
     return measures, Carried(whole.probe, orientation, moves_um) if judged.word == "good" else None
 
 
-def _measures(tile: _Tile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dict[str, Any]:
+def _measures(tile: FrameTile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dict[str, Any]:
     nothing = dict.fromkeys(
         (
             "residual", "shot_noise_residual", "overlap", "half_bit_half_period_px", "one_bit_half_period_px",
@@ -435,61 +284,6 @@ def _measures(tile: _Tile, judged: Verdict, usable: np.ndarray[Any, Any]) -> dic
         "frames": int(usable.sum()),
         "frames_left_out": int((~usable).sum()),
     }
-
-
-def _problem(
-    tile: _Tile, usable: np.ndarray[Any, np.dtype[np.bool_]], pixel_nm: tuple[float, float]
-) -> tuple[Problem, str, int]:
-    """What is to be reconstructed, in words where it begins, and by which orientation its frames are turned."""
-    if usable.sum() < LEAST_FRAMES:
-        raise InputError(
-            where=tile.where,
-            problem="too few frames of the tile can be used",
-            got=f"{int(usable.sum())} of {len(usable)}",
-            wanted=f"at least {LEAST_FRAMES} frames with counts below the detector's ceiling",
-            mend="Look at the scan with `stxmdist inspect`; exclude it if the beam was lost",
-        )
-    window, options = tile.window, tile.options.probe
-    frames = _frames(tile.ingest, tile.energy, window.tile.positions[usable])
-    good = tile.ingest.read("detector_mask") == 0
-    positions = window.positions_px[usable]
-    if tile.carried is not None:
-        moved = positions + tile.carried.moves_um[usable] / (np.array(pixel_nm) * 1e-3)
-        room = np.array(window.shape) - np.array(frames.shape[1:]) - 1
-        orientation = tile.carried.orientation
-        frames, good = turned(frames, orientation), turned(good, orientation)
-        problem = Problem(frames, good, np.clip(moved, 0.0, room), tile.carried.probe, window.shape)
-        return problem, tile.carried.origin, orientation
-    empty = np.zeros((1, *frames.shape[1:]), np.complex64)
-    problem, orientation = Problem(frames, good, positions, empty, window.shape), 0
-    if options.orientation == "find":
-        orientation = find_orientation(problem, pixel_nm, tile.energy_ev, tile.options.trials).orientation
-        problem = replace(problem, frames=turned(frames, orientation), good=turned(good, orientation))
-    return *_started(tile, problem, pixel_nm), orientation
-
-
-def _started(tile: _Tile, problem: Problem, pixel_nm: tuple[float, float]) -> tuple[Problem, str]:
-    options = tile.options.probe
-    shape = (problem.frames.shape[1], problem.frames.shape[2])
-    if options.use_file and "illumination" in tile.ingest.arrays():
-        return replace(problem, probe=tile.ingest.read("illumination")), "file"
-    if options.outer_zone_nm is not None:
-        focused = zone_plate_probe(
-            shape,
-            pixel_nm,
-            tile.energy_ev,
-            outer_zone_nm=options.outer_zone_nm,
-            central_stop_fraction=options.central_stop_fraction,
-        )
-        origin = "zone plate"
-    else:
-        focused = probe_from_mean_pattern(problem.frames.mean(axis=0, dtype=np.float64) * problem.good)
-        origin = "mean frame"
-    if options.defocus_um is None:
-        scan = find_defocus(problem, focused, pixel_nm, tile.energy_ev, tile.options.trials)
-        return replace(problem, probe=scan.probe), f"{origin}, defocus {scan.defocus_um:.4g} um by trials"
-    probe = propagate(focused, pixel_nm, tile.energy_ev, options.defocus_um)[None]
-    return replace(problem, probe=probe), f"{origin}, defocus {options.defocus_um:.4g} um"
 
 
 def _write(
@@ -526,13 +320,6 @@ def write_nothing(write: ShardWriter, energy: int, number: int) -> None:
             write(name, shard, np.full((1, 1, *layout.shape[2:]), nothing, layout.dtype))
 
 
-def _few_counts(ingest: Output, energy: int, positions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Counts of some frames, a few that lie apart."""
-    frames = ingest.array("frames")
-    few = positions[:: max(1, len(positions) // 16)]
-    return np.array([np.nansum(np.asarray(frames[energy, int(position)], np.float64)) for position in few])
-
-
 def _halves(positions: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which of two halves each position goes to: of every two in a row one, drawn, so that both cover the field alike.
 
@@ -540,21 +327,6 @@ def _halves(positions: np.ndarray[Any, Any], rng: np.random.Generator) -> np.nda
     """
     drawn = rng.integers(0, 2, int(positions.max()) // 2 + 1).astype(bool)
     return (positions % 2).astype(bool) ^ drawn[positions // 2]
-
-
-def _frames(ingest: Output, energy: int, positions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Frames of a tile, read in runs so that no more than a shard is held beside them."""
-    array = ingest.array("frames")
-    run = 256
-    frames = np.empty((len(positions), *array.shape[2:]), array.dtype)
-    filled = 0
-    for start in range(0, array.shape[1], run):
-        wanted = positions[(positions >= start) & (positions < start + run)]
-        if len(wanted):
-            first, last = int(wanted[0]), int(wanted[-1]) + 1
-            frames[filled : filled + len(wanted)] = np.asarray(array[energy, first:last])[wanted - first]
-            filled += len(wanted)
-    return frames
 
 
 def _padded(values: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

@@ -13,7 +13,7 @@ from storage.store import Store
 from stxmdist.campaign.schema import GPU
 from stxmdist.ptychography.quality import absorbed_dose_mgy
 from stxmdist.spectra.references import lithium_iron_phosphate
-from stxmdist.stages import reconstruct
+from stxmdist.stages import reconstruct, tile_start
 from stxmdist.stages.execute import CampaignRun, Request, opened
 from stxmdist.stages.survey import survey_of
 from tests.ptychography.foreign import FOREIGN
@@ -110,7 +110,7 @@ def test_workers_without_a_gpu_run_the_units_and_say_why(folder: Path) -> None:
 def test_the_whole_and_the_halves_run_in_the_array_library(
     folder: Path, on_cpu: tuple[dict[str, Any], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconstruct, "found_cupy", lambda: (FOREIGN, ""))
+    monkeypatch.setattr(tile_start, "found_cupy", lambda: (FOREIGN, ""))
     ran: list[Any] = []
     original = reconstruct.reconstruct
 
