@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from stxmdist.ptychography.problem import Complex
 
 NEIGHBOUR = "neighbour"
+"""Where an energy comes from that begins with what the one beside it found"""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 With O also O g explains the frames, and with P also P / g, for any g that has the steps of the scan as its periods. A
 start that breaks the order, or what hands such a pattern from the object to the beam, decides.
 
-Source: Thibault et al., Ultramicroscopy 109, 338 (2009), section 3.3.
+Source: Thibault et al., Ultramicroscopy 109, 338 (2009).
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,12 @@ REGULAR = 0.02
 
 _FEWEST = 9
 """Positions below which any lie on some raster"""
+
+_ASIDE = 0.3
+"""Distance from the line of the first step, as share of its length, from which a way is another"""
+
+_MOST = 400
+"""Harmonics that a pattern has at most, the widest first: where steps are wider than 20 pixels the finest are left"""
 
 _LEAST = 0.2
 """Smallest modulus of a pattern by which an object is divided"""
@@ -57,9 +63,9 @@ def steps_of(positions_px: Floats) -> Floats | None:
     first = _typical(apart, length)
     if first is None:
         return None
-    # Of what is left, what goes across the first step by more than half of it.
+    # Of the others, those that lead aside.
     across = np.abs(apart[:, 0] * first[1] - apart[:, 1] * first[0]) / np.hypot(*first)
-    aside = across > 0.3 * np.hypot(*first)
+    aside = across > _ASIDE * np.hypot(*first)
     second = _typical(apart[aside], length[aside]) if aside.any() else None
     if second is None:
         return None
@@ -104,6 +110,7 @@ def pattern_of(object_: NDArray[np.complex64], steps_px: Floats, light: NDArray[
     orders = np.indices(2 * most + 1).reshape(2, -1).T - most
     frequency = orders @ reciprocal
     frequency = frequency[(np.abs(frequency) < 0.5).all(axis=1) & orders.any(axis=1)]
+    frequency = frequency[np.argsort(np.hypot(*frequency.T), kind="stable")[:_MOST]]
     rows, columns = (
         np.exp(-2j * np.pi * np.arange(side)[:, None] * along)
         for side, along in zip(object_.shape, frequency.T, strict=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +126,7 @@ def reconstruct(
     roomy = with_margin(problem, margin)
     state = _start(roomy, recipe)
     power = float((np.abs(state.probe) ** 2).sum())
-    steps = steps_of(state.positions_px) if model.raster_filter else None
+    raster = _raster_of(state) if model.raster_to_probe else None
     refinement = Refinement(state, model, recipe.positions, rng)
     errors: list[float] = []
     done, iteration, stopped = 0, 0, "finished"
@@ -172,8 +172,8 @@ def reconstruct(
                 break
             if engine.comparable and iteration < recipe.iterations and refinement.due(iteration, progress):
                 refinement.apply(sweep, state, progress)
-            if steps is not None and not model.freeze_object and not model.freeze_probe:
-                _hand_over_pattern(state, steps)
+            if raster is not None and not model.freeze_object and not model.freeze_probe:
+                _hand_over_pattern(state, raster)
             if model.keep_power and not model.freeze_object and not model.freeze_probe:
                 _keep_power(state, power)
             if model.amplitude_limit and not model.freeze_object:
@@ -242,12 +242,24 @@ def _clip(state: State, limit: float) -> None:
         state.object_ = operators.clipped(state.object_, limit)
 
 
-def _hand_over_pattern(state: State, steps: NDArray[np.float64]) -> None:
+class _Raster(NamedTuple):
+    steps_px: NDArray[np.float64]
+    knot_px: NDArray[np.float64]  # one of its positions; refinement and jitter move those of the state
+    light: NDArray[np.float32]  # (Y, X) that fell on the object
+
+
+def _raster_of(state: State) -> _Raster | None:
+    steps = steps_of(state.positions_px)
+    if steps is None:
+        return None
+    return _Raster(steps, state.positions_px[0].copy(), _illumination(state, inside(state.probe)))
+
+
+def _hand_over_pattern(state: State, raster: _Raster) -> None:
     xp = namespace_of(state.object_)
-    light = _illumination(state, inside(numpy_of(state.probe)))
-    pattern = pattern_of(numpy_of(state.object_), steps, light)
-    state.object_ /= xp.asarray(pattern.on(np.zeros(2), light.shape))
-    here = xp.asarray(pattern.on(state.positions_px[0], inside(state.probe).shape[1:]))
+    pattern = pattern_of(numpy_of(state.object_), raster.steps_px, raster.light)
+    state.object_ /= xp.asarray(pattern.on(np.zeros(2), raster.light.shape))
+    here = xp.asarray(pattern.on(raster.knot_px, inside(state.probe).shape[1:]))
     inside(state.probe)[...] *= here
     inside(state.variations)[...] *= here
 

@@ -46,7 +46,7 @@ class ModelOptions:
     """Leave the object as it starts"""
     freeze_probe: bool = False
     """Leave the probe as it starts"""
-    raster_filter: bool = False
+    raster_to_probe: bool = False
     """Where positions lie on a raster, hand what repeats with its steps from the object to the probe after each
     iteration: frames cannot tell whose it is
     """

@@ -65,6 +65,13 @@ def test_a_planted_pattern_is_found_and_nothing_else() -> None:
     assert np.sqrt(np.mean(np.abs(none - 1.0) ** 2)) < OWN
 
 
+def test_wide_steps_keep_to_the_widest_harmonics() -> None:
+    object_ = structured_object((128, 121)).astype(np.complex64)
+    pattern = pattern_of(object_, 40.0 * np.eye(2), np.ones(object_.shape, np.float32))
+    assert len(pattern.frequency) == 400
+    assert np.hypot(*pattern.frequency.T).max() < 0.3
+
+
 def test_handing_a_pattern_over_changes_no_exit_wave() -> None:
     pattern = pattern_of(structured_object((90, 97)).astype(np.complex64), STEPS, np.ones((90, 97), np.float32))
     first, *others = knots(STEPS, 4, 5)
@@ -97,7 +104,7 @@ def strength(measured: Measurement, found: Any) -> float:
 def test_handing_over_and_jitter_lessen_what_a_raster_leaves(on_raster: Measurement) -> None:
     schedule = (Step("raar", 10), Step("lsqml", 60))
     plain = run(on_raster.problem, *schedule)
-    handed = run(on_raster.problem, *schedule, raster_filter=True)
+    handed = run(on_raster.problem, *schedule, raster_to_probe=True)
     jittered = run(on_raster.problem, *schedule, positions=PositionOptions(jitter_px=0.7))
     for name, one in (("plain", plain), ("handed over", handed), ("jittered", jittered)):
         error = on_raster.object_error(one)
@@ -106,3 +113,5 @@ def test_handing_over_and_jitter_lessen_what_a_raster_leaves(on_raster: Measurem
     assert on_raster.object_error(handed) < 0.5 * on_raster.object_error(plain)
     assert handed.residual < 1.05 * plain.residual
     assert strength(on_raster, jittered) < 0.8 * strength(on_raster, plain)
+    both = run(on_raster.problem, *schedule, raster_to_probe=True, positions=PositionOptions(jitter_px=0.7))
+    assert strength(on_raster, both) < 0.3 * strength(on_raster, plain)
