@@ -11,7 +11,9 @@ Floats = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
 SIGNIFICANCE = 10.0
-"""How many times more than chance a shift must explain before it counts, as for shifts by slopes"""
+"""How many times more than chance a shift must explain before it counts: of two unknowns, one in a hundred exceeds it
+(chi square 9.2).
+"""
 
 
 def shifts_by_correlation(
@@ -53,7 +55,7 @@ def shifts_by_correlation(
     first = likeness[:, 0, 0]
     gain = np.maximum(peak**2 - first**2, 0.0) + _curve(likeness, places) * (found**2).sum(axis=1) * (best == 0)
     share = np.maximum(0.0, 1.0 - significance * (1.0 - peak**2) / np.maximum(n * gain, 1e-30))
-    # A pattern that looks like its neighbour moved down lies, itself, too far up: windows go the other way.
+    # What a frame asks for lies in its window ahead of where the window has it: the window moves the other way.
     return np.asarray(-found * share[:, None])
 
 

@@ -8,16 +8,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from stxmdist.arrays import namespace_of, numpy_of
+from stxmdist.ptychography.correlation import SIGNIFICANCE
 from stxmdist.ptychography.fourier import inside
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
 from stxmdist.ptychography.sweep import Observations, Sweep
 
 Floats = NDArray[np.float64]
-
-SIGNIFICANCE = 10.0
-"""How many times more than chance a shift must explain before it counts: of two unknowns, one in a hundred exceeds it
-(chi square 9.2).
-"""
 
 WORSE = 1.1
 """Error over the least so far from which positions are taken back to where they were then."""
@@ -56,7 +52,6 @@ class PositionOptions:
     are drawn back. What frames say is stronger; what no frame holds, such as object and positions drifting together
     where particles stand apart, is not
     """
-
     jitter_px: float = 0.0
     """Rms by which positions are moved at random before the first iteration, against patterns that a raster favours;
     refinement brings them back
