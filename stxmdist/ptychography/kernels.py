@@ -245,8 +245,7 @@ def modulus(
     ----------
     psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far fields, zero frequency at [0, 0]
     frames : (POSITION, QY, QX) counts in the same order; those of ``index[start : start + count]`` are meant
-    good : (QY, QX) 1 or 0; background : (QY, QX) counts; each may be a single row (1, QX) if all are like it, which
-        spares memory traffic
+    good : (QY, QX) 1 or 0; background : (QY, QX) counts
     gain : (POSITION,) one over the intensity of the light relative to its mean; counts and background are brought to it
     poisson : follow the Poisson likelihood instead of amplitudes
     lines : (4, 2 QX) scratch
@@ -260,8 +259,7 @@ def modulus(
         level = gain[position]
         one = 0.0
         for row in range(_ROWS, rows - _ROWS):
-            y = row - _ROWS
-            counts, use, back = frames[position, y], good[y % good.shape[0]], background[y % background.shape[0]]
+            counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
             if modes == 1 and not poisson:
                 wave = psi[item, row, _EDGE : _EDGE + width]
                 one += float(_modulus_row(wave, counts, use, back, level, pixels))

@@ -415,14 +415,13 @@ class Sweep:
             view.object_, view.probe, view.vary, view.shares, lane.combined, lane.shifted, lane.psi, view.corners,
             view.weights, view.fractional, lane.between, lane.lines, numbers,
         )  # fmt: skip
-        psi, modes, frames, lines = lane.psi, self.modes, self.frames, lane.lines
-        good, background = _one_row(self.good), _one_row(view.background)
+        psi, modes, frames, good, lines = lane.psi, self.modes, self.frames, self.good, lane.lines
         misfit = 0.0
         done = -1
         for at, position in enumerate(order.tolist()):
             advance(*exits, done, position)
             forward()
-            misfit += modulus(psi, modes, frames, order, at, 1, good, background, view.gain, False, lines)
+            misfit += modulus(psi, modes, frames, order, at, 1, good, view.background, view.gain, False, lines)
             backward()
             done = position
         advance(*exits, done, -1)
@@ -501,11 +500,6 @@ def _view(state: State) -> _View:
         weights=state.placed.weights,
         fractional=state.placed.fractional,
     )
-
-
-def _one_row(values: Floats) -> Floats:
-    # Where all rows are the same one is enough, and stays in the first-level cache.
-    return values[:1] if np.array_equal(values, np.broadcast_to(values[:1], values.shape)) else values
 
 
 def _added(parts: Iterable[Floats]) -> Floats:
