@@ -19,6 +19,7 @@ from stxmdist.ptychography.engines import ENGINES
 from stxmdist.ptychography.fourier import fftw_available
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.runner.run import Circumstances, run_stage
+from stxmdist.runner.unit import StageReport
 from stxmdist.spectra.bench import fit_timings
 from stxmdist.spectra.fit import design_matrix
 from stxmdist.spectra.references import CHEMISTRIES
@@ -33,7 +34,9 @@ SCIPY_PIXELS = 20_000
 
 
 def run_bench(what: str, *, workers: int = 2) -> list[Row]:
-    """Rows of name, figure, unit, limit and remark; ``what`` is all, ptychography, fit or stage.
+    """Rows of name, figure, unit, limit and remark; ``what`` is all, or one of ptychography, fit, stage and large.
+
+    ``large``, ten million spectra, takes minutes and 8 GB of disk: it runs only where asked for by name.
 
     Raises
     ------
@@ -44,6 +47,7 @@ def run_bench(what: str, *, workers: int = 2) -> list[Row]:
         "ptychography": bench_ptychography,
         "fit": bench_fit,
         "stage": lambda: bench_fit_stage(workers=workers),
+        "large": lambda: bench_large(workers=workers),
     }
     if what != "all" and what not in parts:
         raise InputError(
@@ -53,8 +57,8 @@ def run_bench(what: str, *, workers: int = 2) -> list[Row]:
             wanted="one of all, " + ", ".join(parts),
             mend="Choose one of those",
         )
-    chosen = parts if what == "all" else {what: parts[what]}
-    return [row for part in chosen.values() for row in part()]
+    chosen = [name for name in parts if name != "large"] if what == "all" else [what]
+    return [row for name in chosen for row in parts[name]()]
 
 
 LOOP_LIMITS = {"epie": 2.0, "rpie": 2.0, "raar": 2.5, "dm": 2.5, "lsqml": 4.0}
@@ -99,16 +103,7 @@ def bench_fit() -> list[Row]:
 
 def bench_fit_stage(*, workers: int = 2, n_energy: int = 100, side_px: int = 512) -> list[Row]:
     """The fit stage from store to store, its workers warm, beside scipy's nnls in a loop over as many pixels."""
-    with tempfile.TemporaryDirectory() as folder, cluster_of(ClusterSpec(workers=workers)) as cluster:
-        # Many small units, so that every worker has loaded its code before the clock starts.
-        warm = _survey(Path(folder) / "warm", n_energy, 64, rows_per_unit=64 // (4 * workers))
-        _fit(warm, cluster.client)
-        survey = _survey(Path(folder) / "timed", n_energy, side_px)
-        began = time.perf_counter()
-        report = _fit(survey, cluster.client)
-        seconds = time.perf_counter() - began
-    if report.refusals:
-        raise RuntimeError(report.refusals[0].sentence)
+    report, seconds = _timed_fit(workers, n_energy, (side_px, side_px))
     loop = fit_timings(np.random.default_rng(0), n_energy, side_px, SCIPY_PIXELS)[-1]
     name = f"fit stage, store to store, {n_energy} x {side_px} x {side_px}, {workers} workers"
     remark = f"{report.units_run} units, {side_px**2 / seconds:.3g} spectra/s, {loop.seconds / seconds:.0f} x the loop"
@@ -124,7 +119,40 @@ def bench_fit_stage(*, workers: int = 2, n_energy: int = 100, side_px: int = 512
     ]
 
 
-def _fit(survey: Survey, client: Callable[[], Any]) -> Any:
+LARGE_PX = (3200, 3125)
+"""Ten million pixels."""
+LARGE_SECONDS = 60.0
+LARGE_WORKER_MB = 1000.0
+
+
+def bench_large(*, workers: int = 2, n_energy: int = 100, shape: tuple[int, int] = LARGE_PX) -> list[Row]:
+    """The fit stage from store to store over ten million spectra: seconds, and the largest worker's resident memory."""
+    report, seconds = _timed_fit(workers, n_energy, shape)
+    pixels = shape[0] * shape[1]
+    name = f"fit stage, store to store, {n_energy} x {shape[0]} x {shape[1]}, {workers} workers"
+    remark = f"{report.units_run} units, {pixels / seconds:.3g} spectra/s"
+    limits = (LARGE_SECONDS, LARGE_WORKER_MB) if (n_energy, shape) == (100, LARGE_PX) else (None, None)
+    return [
+        _row(name, seconds, "s", limits[0], remark),
+        _row("largest worker of these", report.peak_rss_bytes / 1e6, "MB", limits[1], "resident, with all its code"),
+    ]
+
+
+def _timed_fit(workers: int, n_energy: int, shape: tuple[int, int]) -> tuple[StageReport, float]:
+    with tempfile.TemporaryDirectory() as folder, cluster_of(ClusterSpec(workers=workers)) as cluster:
+        # Many small units, so that every worker has loaded its code before the clock starts.
+        warm = _survey(Path(folder) / "warm", n_energy, (64, 64), rows_per_unit=64 // (4 * workers))
+        _fit(warm, cluster.client)
+        survey = _survey(Path(folder) / "timed", n_energy, shape)
+        began = time.perf_counter()
+        report = _fit(survey, cluster.client)
+        seconds = time.perf_counter() - began
+    if report.refusals:
+        raise RuntimeError(report.refusals[0].sentence)
+    return report, seconds
+
+
+def _fit(survey: Survey, client: Callable[[], Any]) -> StageReport:
     return run_stage(STAGES["fit"], survey, survey.options["fit"], survey.store, Circumstances(0, {}), client=client)
 
 
@@ -132,10 +160,10 @@ def _row(name: str, figure: float, unit: str, limit: float | None, remark: str) 
     return {"benchmark": name, "figure": round(figure, 3), "unit": unit, "limit": limit, "remark": remark}
 
 
-def _survey(folder: Path, n_energy: int, side_px: int, rows_per_unit: int = 0) -> Survey:
+def _survey(folder: Path, n_energy: int, shape: tuple[int, int], rows_per_unit: int = 0) -> Survey:
     """A campaign of one made-up scan whose aligned stack is published."""
     energy_ev = np.linspace(700.0, 730.0, n_energy)
-    axis_um = np.arange(side_px) * 0.05
+    y_um, x_um = (np.arange(side_px) * 0.05 for side_px in shape)
     scan = Scan(scan_id="bench", file=folder / "none", modality="stxm", electrode_id="none")
     campaign = Campaign(folder, "bench", folder / "store", folder / "none", "LFP", (scan,))
     options = {name: stage.Options() for name, stage in STAGES.items()}
@@ -145,8 +173,8 @@ def _survey(folder: Path, n_energy: int, side_px: int, rows_per_unit: int = 0) -
         format="made up",
         region="",
         energy_ev=energy_ev,
-        y_um=axis_um,
-        x_um=axis_um,
+        y_um=y_um,
+        x_um=x_um,
         dwell_ms=np.ones(n_energy),
         ring_current_ma=np.full(n_energy, np.nan),
         frame_class=np.zeros(n_energy, np.uint8),
@@ -154,7 +182,7 @@ def _survey(folder: Path, n_energy: int, side_px: int, rows_per_unit: int = 0) -
         files=(),
     )
     survey = replace(Survey(campaign, options, {"bench": recording}, ()), foretell=True)
-    _write_aligned(survey, Grid(energy_ev, axis_um, axis_um))
+    _write_aligned(survey, Grid(energy_ev, y_um, x_um))
     return survey
 
 
@@ -162,41 +190,58 @@ def _no_frame(index: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     raise RuntimeError("the made-up scan has no file")
 
 
+COUNTS = 1000.0
+"""Photons of the made-up stack in an empty pixel."""
+
+
 def _write_aligned(survey: Survey, grid: Grid) -> None:
+    """Publish a stack of which half is particles, made and written shard by shard."""
     rng = np.random.default_rng(1)
     n, ny, nx = len(grid.energy_ev), grid.ny, grid.nx
-    counts = 1000.0
     design = design_matrix(CHEMISTRIES["LFP"](), grid.energy_ev).astype(np.float32)
-    total = np.where(rng.random((ny, nx)) < 0.5, 0.0, rng.uniform(50.0, 200.0, (ny, nx)))
-    soc = rng.random((ny, nx))
-    stack = np.empty((n, ny, nx), np.float32)
-    for energy, (discharged, charged) in enumerate(design):
-        mean = counts * np.exp(-total * ((1 - soc) * discharged + soc * charged))
-        stack[energy] = rng.normal(mean, np.sqrt(mean)) / counts
-    inside = total > 0
-    with np.errstate(invalid="ignore"):
-        mean_od = -np.log(np.maximum(stack[:, inside], 1e-3)).mean(axis=1)
-    values: dict[str, Any] = {
-        "transmission": stack,
-        "effective_counts": np.full(n, counts),
-        "shift_px": np.zeros((n, 2)),
-        "shift_quality": np.ones(n),
-        "mean_od": mean_od.astype(np.float64),
-        "mean_od_variance": np.full(n, 1e-6),
-        "energy_used": np.ones(n, np.uint8),
-        "aligned_class": np.full((ny, nx), MaskClass.valid, np.uint8),
-    }
     store = survey.store.create()
     output = survey.output("align", "bench")
     arrays = align.arrays_of(grid)
     output.declare(arrays)
-    for plan in arrays:
-        layout = plan.layout()
+
+    def write(name: str, shard: tuple[int, ...], data: np.ndarray[Any, Any]) -> None:
+        output.write("scan", {name: (shard,)}, name, shard, np.ascontiguousarray(data))
+
+    stack, *others = (plan.layout() for plan in arrays)
+    mean_od = np.empty((0, n))
+    for shard in stack.indices():
+        rows = stack.region(shard)[1]
+        transmission, inside = _transmission(rng, design, (len(range(*rows.indices(ny))), nx))
+        write("transmission", shard, transmission)
+        with np.errstate(invalid="ignore"):
+            mean_od = np.vstack([mean_od, -np.log(np.maximum(transmission[:, inside], 1e-3)).mean(axis=1)])
+    values: dict[str, Any] = {
+        "effective_counts": np.full(n, COUNTS),
+        "shift_px": np.zeros((n, 2)),
+        "shift_quality": np.ones(n),
+        "mean_od": mean_od.mean(axis=0),
+        "mean_od_variance": np.full(n, 1e-6),
+        "energy_used": np.ones(n, np.uint8),
+        "aligned_class": np.full((ny, nx), MaskClass.valid, np.uint8),
+    }
+    for plan, layout in zip(arrays[1:], others, strict=True):
         for shard in layout.indices():
-            data = np.ascontiguousarray(values[plan.name][layout.region(shard)])
-            output.write("scan", {plan.name: (shard,)}, plan.name, shard, data)
+            write(plan.name, shard, values[plan.name][layout.region(shard)])
     published = PublishedScan(digest=survey.digest("align", "bench"), state="done")
     store.publish(Publication("align", align.VERSION, {}, 0, "", {}, {"bench": published}))
 
 
-__all__ = ["bench_fit", "bench_fit_stage", "bench_ptychography", "run_bench"]
+def _transmission(
+    rng: np.random.Generator, design: np.ndarray[Any, Any], shape: tuple[int, int]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Counted transmission (ENERGY, Y, X) float32, and where particles are."""
+    total = np.where(rng.random(shape) < 0.5, 0.0, rng.uniform(50.0, 200.0, shape)).astype(np.float32)
+    soc = rng.random(shape, np.float32)
+    transmission = np.empty((len(design), *shape), np.float32)
+    for energy, (discharged, charged) in enumerate(design):
+        mean = np.exp(-total * ((1 - soc) * discharged + soc * charged))
+        transmission[energy] = mean + np.sqrt(mean / np.float32(COUNTS)) * rng.standard_normal(shape, np.float32)
+    return transmission, total > 0
+
+
+__all__ = ["bench_fit", "bench_fit_stage", "bench_large", "bench_ptychography", "run_bench"]
