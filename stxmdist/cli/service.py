@@ -64,7 +64,7 @@ def demo(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="all, ptychography, fit, stage, or large: ten million spectra, 8 GB of disk.")] = "all",
+    what: Annotated[str, typer.Argument(help="all, ptychography, fit, stage, or large (8 GB of disk).")] = "all",
     as_json: Json = False,
 ) -> None:
     """Measure this machine's speed on the hot kernels, beside their limits."""

@@ -44,6 +44,7 @@ EMPTY_PX = 0.3
 def test_power_of_two_modes(step: Step, measurement: Callable[..., Any]) -> None:
     measured = measurement(modes=2, second_power=0.2)
     found = run(measured.problem, step, n_modes=2, probe_from=0.025, modes_from=0.0)
+    print(f"{step.engine}: power of two modes {found.mode_power}, planted .8 and .2")
     np.testing.assert_allclose(found.mode_power, [0.8, 0.2], atol=POWER)
     one = run(measured.problem, step, probe_from=0.025)
     assert found.residual < 0.1 * one.residual
@@ -70,7 +71,9 @@ def test_a_probe_that_drifts_is_followed(measurement: Callable[..., Any]) -> Non
     drifting = measured.again(probes=planted[:, None])
     found = run(drifting.problem, Step("lsqml", 200), positions=OFTEN, n_variations=1)
     fixed = run(drifting.problem, Step("lsqml", 200), positions=OFTEN)
-    assert abs(np.corrcoef(found.shares[:, 0], share)[0, 1]) > LIKENESS
+    likeness = abs(np.corrcoef(found.shares[:, 0], share)[0, 1])
+    print(f"drift of the probe: correlation with the planted one {likeness:.4f}")
+    assert likeness > LIKENESS
     assert found.residual < 0.6 * fixed.residual
     seen, true = probes_of(found).reshape(count, -1), planted.reshape(count, -1)
     factor = np.vdot(seen.mean(axis=0), true.mean(axis=0)) / np.vdot(seen.mean(axis=0), seen.mean(axis=0))
@@ -95,6 +98,7 @@ def test_background_and_intensities_are_found(measurement: Callable[..., Any]) -
     intensity /= intensity.mean()
     planted = measured.again(intensity=intensity, background=background)
     found = run(planted.problem, positions=OFTEN, background=True, intensities=True)
+    print(f"background: {found.background.sum() / background.sum():.3f} of the planted sum")
     assert found.background.sum() == pytest.approx(background.sum(), rel=BACKGROUND)
     assert np.sqrt(np.mean((found.intensity / intensity - 1.0) ** 2)) < INTENSITY
     blind = run(planted.problem, positions=OFTEN)

@@ -8,6 +8,7 @@ from stxmdist.stages.bench import LARGE_PX, LARGE_WORKER_MB, bench_large
 @pytest.mark.slow
 def test_ten_million_spectra_fit_small_workers(capsys: pytest.CaptureFixture[str]) -> None:
     seconds, memory = bench_large()
+    pixels = LARGE_PX[0] * LARGE_PX[1]
     with capsys.disabled():
-        print(f"\n  {LARGE_PX[0] * LARGE_PX[1]:,} spectra in {seconds['figure']} s, largest worker {memory['figure']} MB")
+        print(f"\n  {pixels:,} spectra in {seconds['figure']} s, largest worker {memory['figure']} MB")
     assert memory["figure"] < LARGE_WORKER_MB
