@@ -19,12 +19,11 @@ from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.nxstxm_entry import Channel, Entry, entries_of, kind_of
 from stxmdist.readers.pystxmcontrol_scan import camera_of
+from stxmdist.readers.quality import refuse_unless_counts
 from stxmdist.readers.recording import Description, Floats, StxmRecording
 
 # Rows of the ring current per frame that are looked at: it hardly changes within one.
 RING_ROWS = 32
-# More photons than all the pixels of a lifetime; a damaged file may hold any number.
-MOST_COUNTS = 1e30
 READ = {"image": 2, "image stack": 2, "line scan": 1, "point spectrum": 0}
 """Kind to how many axes of the sample it is scanned along"""
 
@@ -290,14 +289,7 @@ def _read(layout: _Layout, index: int) -> NDArray[np.float32]:
     if layout.transposed:
         counts = counts.T
     counts = counts[:: -1 if layout.flip_y else 1, :: -1 if layout.flip_x else 1]
-    if (np.abs(counts) > MOST_COUNTS).any():
-        raise InputError(
-            where=f"{layout.path}:{layout.data}",
-            problem="a frame holds something else than counts",
-            got=f"{np.nanmax(np.abs(counts)):g} in the frame of energy {index}",
-            wanted="counts",
-            mend="Copy the file again from the beamline",
-        )
+    refuse_unless_counts(counts, f"{layout.path}:{layout.data}, frame {index}")
     return np.ascontiguousarray(counts, np.float32)
 
 

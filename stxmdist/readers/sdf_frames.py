@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.errors import InputError
+from stxmdist.readers.faults import unreadable
 
 ENERGY_DIGITS = 3
 
@@ -135,17 +136,6 @@ def _numbers(file: Path, rows: list[list[bytes]]) -> NDArray[np.float64]:
     if np.isinf(numbers).any():
         raise _garbage(file, "an infinite number")
     return numbers
-
-
-def unreadable(file: Path, error: OSError) -> InputError:
-    """The error for a file that the system does not give."""
-    return InputError(
-        where=file,
-        problem="the file cannot be read",
-        got=error.strerror or str(error),
-        wanted="a readable file",
-        mend="Bring it back, or correct its permissions",
-    )
 
 
 def _garbage(file: Path, got: str) -> InputError:

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
+from stxmdist.readers.faults import unreadable
 from stxmdist.readers.recording import Floats
-from stxmdist.readers.sdf_frames import Frames, unreadable
+from stxmdist.readers.sdf_frames import Frames
 from stxmdist.readers.sdf_grammar import parse
 
 MOST_HEADER_BYTES = 64 << 20
 IMAGE_FLAGS = ("Image", "Image Stack")
-# The requested energy and the monochromator's reading differ by up to a few hundredths of an eV.
-ENERGY_TOLERANCE_EV = 0.5
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def energies(
         if isinstance(entry.get("Energy"), int | float) and index < listed.size
     }
     away = max((abs(energy - listed[index]) for index, energy in recorded.items()), default=0.0)
-    if away > ENERGY_TOLERANCE_EV:
+    if away > axes.ENERGY_TOLERANCE_EV:
         notes += (f"the monochromator's reading differs from the requested energy by up to {away:.2f} eV",)
     return listed, notes, lacks
 
