@@ -159,6 +159,8 @@ def _use_of(described: "Description", path: Path) -> tuple[str, str]:
         return modality, said.partition("; got ")[0] or f"a {described.kind} is not processed"
     if modality == "stxm" and kind == "image":
         return modality, "one energy only: a state of charge needs a stack"
+    if kind.endswith(("line scan", "point spectrum")):
+        return modality, f"a {described.kind} shows no whole particles"
     return modality, ""
 
 

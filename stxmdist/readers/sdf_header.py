@@ -208,9 +208,9 @@ def dwell_ms_of(header: Header, n_energies: int) -> Floats:
     dwell: list[float] = []
     for region in header.energy_regions:
         time, points = region.get("DwellTime"), region.get("Points")
-        if isinstance(time, int | float) and isinstance(points, int) and 0 < points < 100_000:
-            dwell += [float(time)] * points
-    if len(dwell) != n_energies or min(dwell) <= 0:
+        if isinstance(points, int) and 0 < points < 100_000:
+            dwell += [float(time) if isinstance(time, int | float) else np.nan] * points
+    if len(dwell) != n_energies or not np.nanmin([*dwell, np.inf]) > 0 or np.isnan(dwell).all():
         common = header.definition.get("Dwell")
         dwell = [float(common) if isinstance(common, int | float) and common > 0 else np.nan] * n_energies
     return np.array(dwell)

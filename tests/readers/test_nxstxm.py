@@ -12,7 +12,7 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.recording import StxmRecording
-from stxmdist.simulation.files import nxstxm as writer
+from stxmdist.writers import nxstxm as writer
 
 Write = Callable[..., Path]
 
