@@ -27,8 +27,8 @@ EDGES = (
     ("NMC", "Ni L", 852.0, 858.0),
 )
 
-IGNORED_NAMES = re.compile(r"^\.|\.(xim|csv|yaml|yml|md|pdf|png|jpg|parquet|py|log|txt)$", re.IGNORECASE)
-"""Frames of an SDF scan belong to their header, and the rest is no beamline's."""
+IGNORED_NAMES = re.compile(r"^\.|\.(xim|xsp|ncb|csv|yaml|yml|md|pdf|png|jpg|parquet|py|log|txt)$", re.IGNORECASE)
+"""Numbers of an SDF scan or of aXis2000 belong to their header, and the rest is no beamline's."""
 
 
 MOST_NAMED = 10
@@ -113,7 +113,7 @@ def init(folder: str | Path, describe: Describe | None = None) -> Started:
             where=folder,
             problem="no beamline file was found",
             got=f"{len(unknown)} files that no reader knows" if unknown else "no files",
-            wanted="SDF (.hdr), NXstxm, CXI or .ptyd files, here or in folders below",
+            wanted="SDF (.hdr), NXstxm, CXI, .ptyd, TIFF, .stk or .ncb files, here or in folders below",
             mend="Look at one of them with `stxmdist inspect FILE`",
         )
     chemistry, why = _chemistry(entries)
@@ -159,6 +159,8 @@ def _use_of(described: "Description", path: Path) -> tuple[str, str]:
         return modality, said.partition("; got ")[0] or f"a {described.kind} is not processed"
     if modality == "stxm" and kind == "image":
         return modality, "one energy only: a state of charge needs a stack"
+    if kind.endswith(("line scan", "point spectrum")):
+        return modality, f"a {described.kind} shows no whole particles"
     return modality, ""
 
 

@@ -21,11 +21,16 @@ TABLE = Table(
         "cxi": "stxmdist.readers.cxi",
         "pystxmcontrol": "stxmdist.readers.pystxmcontrol",
         "ptyd": "stxmdist.readers.ptyd",
+        "tiff": "stxmdist.readers.tiff",
+        "ncb": "stxmdist.readers.ncb",
+        # Without a signature, and therefore last.
+        "stk": "stxmdist.readers.stk",
     },
 )
 
 KNOWN_FORMATS = (
-    "an SDF header (.hdr with its .xim), NXstxm or pystxmcontrol HDF5, or ptychography as CXI, NXcxi_ptycho or .ptyd"
+    "an SDF header (.hdr with its .xim or .xsp), NXstxm or pystxmcontrol HDF5, a stack as TIFF, .stk or .ncb with its "
+    ".dat, or ptychography as CXI, NXcxi_ptycho or .ptyd"
 )
 
 

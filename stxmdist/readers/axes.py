@@ -29,6 +29,10 @@ EV_PER_UNIT = {"ev": 1.0, "kev": 1e3}
 MS_PER_UNIT = {"s": 1e3, "sec": 1e3, "second": 1e3, "seconds": 1e3, "ms": 1.0, "us": 1e-3}
 # Beamlines round coordinates to about a hundredth of a step.
 UNEVEN = 0.1
+# The requested energy and the monochromator's reading differ by up to a few hundredths of an eV.
+ENERGY_TOLERANCE_EV = 0.5
+# No microscope works below or above; a damaged file, or one in other units, may hold any number.
+LEAST_ENERGY_EV, MOST_ENERGY_EV = 1.0, 1e6
 
 
 def factor_of(unit: str, factors: dict[str, float], where: object) -> float | None:
@@ -88,14 +92,15 @@ def energy_order(energy_ev: NDArray[np.float64], where: Path) -> tuple[NDArray[n
     Raises
     ------
     InputError
-        for energies that are not positive numbers.
+        for energies that no microscope has.
     """
-    if energy_ev.ndim != 1 or not energy_ev.size or not np.isfinite(energy_ev).all() or energy_ev.min() <= 0:
+    usable = energy_ev.ndim == 1 and energy_ev.size > 0 and bool(np.isfinite(energy_ev).all())
+    if not usable or energy_ev.min() < LEAST_ENERGY_EV or energy_ev.max() > MOST_ENERGY_EV:
         raise InputError(
             where=where,
             problem="the photon energies cannot be used",
             got=f"shape {energy_ev.shape}, {_few(energy_ev)}",
-            wanted="a list of positive numbers in eV",
+            wanted=f"a list of numbers from {LEAST_ENERGY_EV:g} to {MOST_ENERGY_EV:g} eV",
             mend="Correct them in the file or its header",
         )
     order = np.argsort(energy_ev, kind="stable")

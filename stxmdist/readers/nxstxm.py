@@ -19,12 +19,13 @@ from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.nxstxm_entry import Channel, Entry, entries_of, kind_of
 from stxmdist.readers.pystxmcontrol_scan import camera_of
+from stxmdist.readers.quality import refuse_unless_counts
 from stxmdist.readers.recording import Description, Floats, StxmRecording
 
 # Rows of the ring current per frame that are looked at: it hardly changes within one.
 RING_ROWS = 32
-# More photons than all the pixels of a lifetime; a damaged file may hold any number.
-MOST_COUNTS = 1e30
+READ = {"image": 2, "image stack": 2, "line scan": 1, "point spectrum": 0}
+"""Kind to how many axes of the sample it is scanned along"""
 
 
 def detects(path: Path, head: bytes) -> bool:
@@ -62,33 +63,46 @@ def describe(path: Path) -> Description:
 
 
 def open(path: Path) -> tuple[StxmRecording, ...]:
-    """The images and image stacks of a file, one per entry.
+    """The images, image stacks, line scans and point spectra of a file, one per entry.
 
     Raises
     ------
     InputError
         for a damaged file, or axes that do not fit the data.
     UnsupportedError
-        where no entry is an image or an image stack.
+        where no entry is one of these.
     """
     with hdf5.opened(path) as tree:
         entries = entries_of(tree)
         kinds = [kind_of(entry) for entry in entries]
-        images = [entry for entry, kind in zip(entries, kinds, strict=True) if kind in ("image", "image stack")]
-        if not images:
+        readable = [entry for entry, kind in zip(entries, kinds, strict=True) if _is_readable(entry, kind)]
+        if not readable:
             raise UnsupportedError(
                 where=path,
                 problem=f"a {' and '.join(dict.fromkeys(kinds))} is not processed",
                 got=", ".join(f"{entry.name}: {kind}" for entry, kind in zip(entries, kinds, strict=True)),
-                wanted="an image or an image stack",
+                wanted="an image, an image stack, a line scan or a point spectrum",
                 mend="Leave it out of the sample sheet (exclude)",
             )
         left_out = tuple(
             f"{entry.name} is a {kind}: not read"
             for entry, kind in zip(entries, kinds, strict=True)
-            if entry not in images
+            if entry not in readable
         )
-        return tuple(_recording(tree, entry, entry.name if len(images) > 1 else "", left_out) for entry in images)
+        return tuple(_recording(tree, entry, entry.name if len(readable) > 1 else "", left_out) for entry in readable)
+
+
+def _is_readable(entry: Entry, kind: str) -> bool:
+    """Whether the data are laid out as the kind of scan says; a raster called a line is neither."""
+    if kind not in READ:
+        return False
+    channel = entry.channels[0]
+    lengths = [
+        length
+        for length, role in zip(channel.data.shape, channel.roles, strict=True)
+        if role != "energy" and length > 1
+    ]
+    return READ[kind] == 2 or len(lengths) <= READ[kind]
 
 
 @dataclass(frozen=True)
@@ -121,14 +135,15 @@ def _recording(tree: Tree, entry: Entry, region: str, left_out: tuple[str, ...])
     order, order_notes = axes.energy_order(energy_ev, path)
     coordinates: dict[str, Floats] = {}
     flips: dict[str, bool] = {}
-    for letter in "yx":
-        name = f"sample_{letter}"
+    for letter, (values, name) in (_raster(channel) or _line(channel)).items():
         unit = channel.units.get(name, "")
         factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{path}:{channel.path}/{name}")
         if factor is None:
             factor, lacks = 1.0, (*lacks, f"unit of {name} (taken as um)")
-        coordinates[letter], flips[letter], more = axes.ascending(channel.axes[name] * factor, name, path)
+        coordinates[letter], flips[letter], more = axes.ascending(values * factor, name, path)
         notes += more
+    if _raster(channel) is None:
+        notes += ("x is the distance along the line from its first point, there is one row",)
     layout = _layout(path, entry, channel, order, coordinates, flips)
     frame_class = _frame_classes(tree, layout)
     if (frame_class == MaskClass.missing).any():
@@ -156,6 +171,24 @@ def _recording(tree: Tree, entry: Entry, region: str, left_out: tuple[str, ...])
         lacks=lacks + dwell_lacks,
         notes=notes + order_notes + left_out,
     )
+
+
+def _raster(channel: Channel) -> dict[str, tuple[Floats, str]] | None:
+    """Coordinates of rows and columns with their names in the file; None for a line or a point."""
+    if "point" not in channel.roles and not {"sample_y", "sample_x"} <= set(channel.roles):
+        return None
+    return {letter: (channel.axes[f"sample_{letter}"], f"sample_{letter}") for letter in "yx"}
+
+
+def _line(channel: Channel) -> dict[str, tuple[Floats, str]]:
+    """A line as one row: y where it begins, x the distance from there; a point is a line of one."""
+    at = [channel.axes.get(f"sample_{letter}", np.empty(0)) for letter in "yx"]
+    n_points = next((channel.data.shape[axis] for axis, role in enumerate(channel.roles) if role != "energy"), 1)
+    if all(values.size == n_points for values in at):
+        along, name = np.hypot(*(values - values[:1] for values in at)), "sample_x"
+    else:
+        along, name = channel.axes.get("line_position", np.zeros(n_points)), "line_position"
+    return {"y": (at[0][:1] if at[0].size else np.zeros(1), "sample_y"), "x": (along, name)}
 
 
 def _energies(tree: Tree, channel: Channel) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
@@ -195,10 +228,12 @@ def _layout(
     roles = channel.roles
     energy_axis = roles.index("energy") if "energy" in roles else None
     plane = [length for axis, length in enumerate(channel.data.shape) if axis != energy_axis]
-    flat = "point" in roles
+    flat = not {"sample_y", "sample_x"} <= set(roles)
     transposed = not flat and roles.index("sample_x") < roles.index("sample_y")
     shape = (coordinates["y"].size, coordinates["x"].size)
     wanted = [shape[0] * shape[1]] if flat else list(shape[::-1] if transposed else shape)
+    if flat and not plane:
+        wanted = []  # a point
     if plane != wanted:
         raise InputError(
             where=f"{path}:{channel.path}",
@@ -254,14 +289,7 @@ def _read(layout: _Layout, index: int) -> NDArray[np.float32]:
     if layout.transposed:
         counts = counts.T
     counts = counts[:: -1 if layout.flip_y else 1, :: -1 if layout.flip_x else 1]
-    if (np.abs(counts) > MOST_COUNTS).any():
-        raise InputError(
-            where=f"{layout.path}:{layout.data}",
-            problem="a frame holds something else than counts",
-            got=f"{np.nanmax(np.abs(counts)):g} in the frame of energy {index}",
-            wanted="counts",
-            mend="Copy the file again from the beamline",
-        )
+    refuse_unless_counts(counts, f"{layout.path}:{layout.data}, frame {index}")
     return np.ascontiguousarray(counts, np.float32)
 
 
@@ -270,7 +298,7 @@ def _plane(tree: Tree, layout: _Layout, index: int, rows: slice) -> NDArray[np.f
     dataset = tree.dataset(layout.data)
     frame = layout.order[index]
     n_axes = dataset.ndim - (layout.energy_axis is not None)
-    selection: list[Any] = [rows] + [slice(None)] * (n_axes - 1)
+    selection: list[Any] = [rows, *[slice(None)] * (n_axes - 1)] if n_axes else []
     lengths = [length for axis, length in enumerate(dataset.shape) if axis != layout.energy_axis]
     if frame >= layout.n_planes:
         missing: NDArray[np.float64] = np.full(lengths, np.nan)[tuple(selection)]
@@ -287,7 +315,8 @@ def _plane(tree: Tree, layout: _Layout, index: int, rows: slice) -> NDArray[np.f
         present = present.take(frame // chunks.pop(layout.energy_axis), axis=layout.energy_axis)
     for axis, (chunk, length) in enumerate(zip(chunks, lengths, strict=True)):
         present = present.repeat(chunk, axis=axis).take(range(length), axis=axis)
-    masked: NDArray[np.float64] = np.where(present[(rows, *[slice(None)] * (n_axes - 1))], counts, np.nan)
+    here = (rows, *[slice(None)] * (n_axes - 1)) if n_axes else ()
+    masked: NDArray[np.float64] = np.where(present[here], counts, np.nan)
     return masked
 
 
@@ -332,7 +361,7 @@ def _ring_current(tree: Tree, entry: Entry, channel: Channel, layout: _Layout) -
             if frame >= layout.n_planes:
                 continue
             lengths = [length for number, length in enumerate(dataset.shape) if number != axis]
-            selection: list[Any] = [slice(None, None, max(1, lengths[0] // RING_ROWS))]
+            selection: list[Any] = [slice(None, None, max(1, length // RING_ROWS)) for length in lengths[:1]]
             selection += [slice(None)] * (len(lengths) - 1)
             if axis is not None:
                 selection.insert(axis, frame)

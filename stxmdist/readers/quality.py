@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stxmdist.arrays import MaskClass
+from stxmdist.errors import InputError
 
 # A detector at its ceiling clips a patch, noise does not: so many good pixels at one maximum are no coincidence.
 SATURATED_FRACTION = 0.01
@@ -13,6 +14,27 @@ SATURATED_FRACTION = 0.01
 # two pixels of a frame at its highest value, so more than eight are clipped.
 LEAST_REPEATS = 8
 LEAST_CEILING = 16
+# More photons than all the pixels of a lifetime, and fewer than any: a damaged file may hold any number.
+MOST_COUNTS, LEAST_COUNTS = 1e30, 1e-30
+
+
+def refuse_unless_counts(counts: NDArray[np.float64], where: object) -> None:
+    """Refuse an image (Y, X) whose largest number is no count; NaN stands for what was not measured.
+
+    Raises
+    ------
+    InputError
+        for numbers that float32 would make infinite or zero.
+    """
+    largest = float(np.nanmax(np.abs(counts), initial=0.0))
+    if largest > MOST_COUNTS or 0 < largest < LEAST_COUNTS:
+        raise InputError(
+            where=where,
+            problem="a frame holds something else than counts",
+            got=f"{largest:g}",
+            wanted="counts",
+            mend="Copy the file again from the beamline",
+        )
 
 
 def frame_classes(

@@ -1,10 +1,12 @@
-"""SDF: a text header ``.hdr`` with one text file ``.xim`` per frame (ALS, CLS, MAX IV, BESSY).
+"""SDF: a text header ``.hdr`` with text files of numbers beside it (ALS, CLS, MAX IV, BESSY).
 
-The frame ``base_a000.xim`` is channel a, energy 0; its rows are QAxis (y), its columns PAxis (x). Numbers may be counts
-or reals (aligned or normalised frames, units of Hz), so all are read as reals.
+In a frame ``.xim`` rows are QAxis (y) and columns PAxis (x); in a line scan one of the two is the photon energy. A
+spectrum ``.xsp`` has two columns. Numbers may be counts or reals (aligned or normalised frames, units of Hz): all are
+read as reals.
 """
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,21 +19,25 @@ from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.recording import Description, StxmRecording
+from stxmdist.readers.sdf_frames import Frames, find_frames, read_xim, read_xsp
 from stxmdist.readers.sdf_header import (
     Geometry,
+    Header,
     dwell_ms_of,
     energies,
     energies_said,
     kind_of,
+    line_axes,
     plane,
     points_of,
     read_header,
     ring_current_of,
-    unreadable,
 )
 
 # The definition is what a header begins with.
 LEAD_BYTES = 4096
+SEVERAL = "multi-region "
+READ = ("image", "image stack", "line scan", "point spectrum")
 
 
 def detects(path: Path, head: bytes) -> bool:
@@ -59,82 +65,120 @@ def describe(path: Path) -> Description:
 
 
 def open(path: Path) -> tuple[StxmRecording, ...]:
-    """The image or image stack that a header defines.
+    """The images, image stacks, line scans or spectra that a header defines, one for each region.
 
     Raises
     ------
     InputError
         for a header that cannot be understood, or without frames.
     UnsupportedError
-        for line, point, focus and multi-region scans.
+        for focus scans and the like.
     """
     header = read_header(path)
     kind = kind_of(header)
-    if kind not in ("image", "image stack"):
-        raise UnsupportedError(
+    one = kind.removeprefix(SEVERAL)
+    if one not in READ:
+        raise _unsupported(path, header, kind)
+    several = kind != one
+    frames, notes = find_frames(path, one, several)
+    beyond = max(frames) >= len(header.regions)
+    if beyond:
+        raise InputError(
             where=path,
-            problem=f"a {kind} is not processed",
-            got=f"Type {header.definition.get('Type')!r}, Flags {header.definition.get('Flags')!r}, "
-            f"{len(header.regions)} region(s)",
-            wanted="an image or an image stack of one region",
-            mend="Leave it out of the sample sheet (exclude)",
+            problem="there are frames of more regions than the header defines",
+            got=f"{next(iter(frames[max(frames)].values())).name}, {len(header.regions)} region(s)",
+            wanted=f"regions numbered 0 to {len(header.regions) - 1}",
+            mend="Bring header and frames of the same scan together",
         )
-    frames, notes = _find_frames(path, kind)
-    energy_ev, energy_notes, lacks = energies(path, header, frames)
-    x_um, y_um, geometry, axis_notes, axis_lacks = plane(path, header.regions[0])
+    empty = [f"region{number}" for number in range(len(header.regions)) if number not in frames]
+    if empty:
+        notes += (f"no frames of {', '.join(empty)} (aborted scan): not read",)
+    make = {"line scan": _line, "point spectrum": _point}.get(one, _image)
+    recordings = []
+    for number in sorted(frames):
+        recording = make(path, header, number, frames[number])
+        recordings.append(
+            replace(
+                recording,
+                region=f"region{number}" if several and len(frames) > 1 else "",
+                lacks=recording.lacks + _not_said(recording),
+                notes=notes + _rates(header) + recording.notes,
+            )
+        )
+    return tuple(recordings)
+
+
+def _image(path: Path, header: Header, region: int, frames: Frames) -> StxmRecording:
+    energy_ev, energy_notes, lacks = energies(path, header, frames, region)
+    x_um, y_um, geometry, axis_notes, axis_lacks = plane(path, header.regions[region])
     order, order_notes = axes.energy_order(energy_ev, path)
-    dwell_ms = dwell_ms_of(header, len(energy_ev))
-    ring_ma = ring_current_of(header, len(energy_ev))
     measured = np.array([int(index) in frames for index in order])
+    notes: tuple[str, ...] = ()
     if not measured.all():
-        notes += (f"{np.count_nonzero(~measured)} of {len(order)} frames are missing (aborted scan): masked",)
-    lacks += axis_lacks
-    if np.isnan(ring_ma).all():
-        lacks += ("ring current",)
-    if np.isnan(dwell_ms).all():
-        lacks += ("dwell time",)
-    return (
-        StxmRecording(
-            source=path,
-            format="sdf",
-            region="",
-            energy_ev=energy_ev[order],
-            y_um=y_um,
-            x_um=x_um,
-            dwell_ms=dwell_ms[order],
-            ring_current_ma=ring_ma[order],
-            frame_class=np.where(measured, MaskClass.valid, MaskClass.missing).astype(np.uint8),
-            read=partial(_read, tuple(frames.get(int(index)) for index in order), geometry),
-            files=(path, *(frames[index] for index in sorted(frames))),
-            start_time=header.start_time,
-            lacks=lacks,
-            notes=notes + energy_notes + axis_notes + order_notes,
-        ),
+        notes = (f"{np.count_nonzero(~measured)} of {len(order)} frames are missing (aborted scan): masked",)
+    return StxmRecording(
+        source=path,
+        format="sdf",
+        region="",
+        energy_ev=energy_ev[order],
+        y_um=y_um,
+        x_um=x_um,
+        dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
+        ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
+        frame_class=np.where(measured, MaskClass.valid, MaskClass.missing).astype(np.uint8),
+        read=partial(_read, tuple(frames.get(int(index)) for index in order), geometry),
+        files=(path, *(frames[index] for index in sorted(frames))),
+        start_time=header.start_time,
+        lacks=lacks + axis_lacks,
+        notes=notes + energy_notes + axis_notes + order_notes,
     )
 
 
-def _find_frames(path: Path, kind: str) -> tuple[dict[int, Path], tuple[str, ...]]:
-    """Energy index to .xim file of the first channel that has any, by the names beside the header."""
-    pattern = re.compile(rf"{re.escape(path.stem)}_([a-z])(\d*)\.xim", re.IGNORECASE)
-    channels: dict[str, dict[int, Path]] = {}
-    for file in path.parent.iterdir():
-        match = pattern.fullmatch(file.name)
-        if match:
-            frames = channels.setdefault(match[1].lower(), {})
-            # A scan of one energy may go without a number; where both are there, the numbered one belongs to it.
-            if match[2] or 0 not in frames:
-                frames[int(match[2] or 0)] = file
-    if not channels:
-        raise InputError(
-            where=path,
-            problem="there are no frames beside the header",
-            got=f"no file {path.stem}_a*.xim in the folder",
-            wanted=f"{path.stem}_a{'' if kind == 'image' else '000'}.xim ...",
-            mend="Copy the .xim files too, and rename none of them",
-        )
-    first, *others = sorted(channels)
-    notes = (f"channel {first} is read, not {', '.join(others)}",) if others else ()
-    return channels[first], notes
+def _line(path: Path, header: Header, region: int, frames: Frames) -> StxmRecording:
+    """One row of points for each photon energy, out of the one image of energy against position."""
+    found = line_axes(path, header.regions[region])
+    if found is None:
+        raise _unsupported(path, header, "line scan without an axis of energy")
+    energy_ev, x_um, geometry, name, axis_notes, lacks = found
+    order, order_notes = axes.energy_order(energy_ev, path)
+    return StxmRecording(
+        source=path,
+        format="sdf",
+        region="",
+        energy_ev=energy_ev[order],
+        y_um=np.zeros(1),
+        x_um=x_um,
+        dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
+        ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
+        frame_class=np.full(len(order), MaskClass.valid, np.uint8),
+        read=partial(_read_line, frames[0], geometry, tuple(int(index) for index in order)),
+        files=(path, frames[0]),
+        start_time=header.start_time,
+        lacks=(*lacks, "position across the line (taken as 0)"),
+        notes=(*axis_notes, f"line scan: x is {name} along the line, there is one row", *order_notes),
+    )
+
+
+def _point(path: Path, header: Header, region: int, frames: Frames) -> StxmRecording:
+    """One pixel for each photon energy."""
+    energy_ev, _ = read_xsp(frames[0])
+    order, order_notes = axes.energy_order(energy_ev, frames[0])
+    return StxmRecording(
+        source=path,
+        format="sdf",
+        region="",
+        energy_ev=energy_ev[order],
+        y_um=np.zeros(1),
+        x_um=np.zeros(1),
+        dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
+        ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
+        frame_class=np.full(len(order), MaskClass.valid, np.uint8),
+        read=partial(_read_point, frames[0], tuple(int(index) for index in order)),
+        files=(path, frames[0]),
+        start_time=header.start_time,
+        lacks=("position of the point (taken as 0)",),
+        notes=order_notes,
+    )
 
 
 def _read(frames: tuple[Path | None, ...], geometry: Geometry, index: int) -> NDArray[np.float32]:
@@ -143,41 +187,37 @@ def _read(frames: tuple[Path | None, ...], geometry: Geometry, index: int) -> ND
     if file is None:
         shape = geometry.shape[::-1] if geometry.transposed else geometry.shape
         return np.full(shape, np.nan, np.float32)
-    counts = _read_xim(file, geometry.shape)
-    counts = counts.T if geometry.transposed else counts
-    counts = counts[:: -1 if geometry.flip_y else 1, :: -1 if geometry.flip_x else 1]
-    return np.ascontiguousarray(counts, np.float32)
+    return geometry.upright(read_xim(file, geometry.shape))
 
 
-def _read_xim(file: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
-    try:
-        lines = [line.split() for line in file.read_bytes().splitlines()]
-    except OSError as error:
-        raise unreadable(file, error) from error
-    lines = [line for line in lines if line]
-    widths = sorted({len(line) for line in lines})
-    if (len(lines), widths) != (shape[0], [shape[1]]):
-        raise InputError(
-            where=file,
-            problem="the frame does not have the size that its header says",
-            got=f"{len(lines)} rows of {' or '.join(map(str, widths[:4])) or 'no'} numbers",
-            wanted=f"{shape[0]} rows of {shape[1]} numbers",
-            mend="Copy it again; if the scan was aborted here, remove the file, and the frame is masked as missing",
-        )
-    try:
-        counts = np.array(lines).astype(np.float64)
-    except ValueError as error:
-        raise _garbage(file, str(error)) from error
-    if np.isinf(counts).any():
-        raise _garbage(file, "an infinite number")
-    return counts
+def _read_line(file: Path, geometry: Geometry, order: tuple[int, ...], index: int) -> NDArray[np.float32]:
+    """Counts (1, X) of one energy; rows of the upright image are energies in the file's order."""
+    return geometry.upright(read_xim(file, geometry.shape))[[order[index]]]
 
 
-def _garbage(file: Path, got: str) -> InputError:
-    return InputError(
-        where=file,
-        problem="the frame holds something else than counts",
-        got=got,
-        wanted="numbers with blanks or tabs between",
-        mend="Copy it again from the beamline",
+def _read_point(file: Path, order: tuple[int, ...], index: int) -> NDArray[np.float32]:
+    """Counts (1, 1) of one energy."""
+    return read_xsp(file)[1][[[order[index]]]].astype(np.float32)
+
+
+def _not_said(recording: StxmRecording) -> tuple[str, ...]:
+    said = (("ring current", recording.ring_current_ma), ("dwell time", recording.dwell_ms))
+    return tuple(name for name, values in said if np.isnan(values).all())
+
+
+def _rates(header: Header) -> tuple[str, ...]:
+    channels = header.definition.get("Channels")
+    first = channels[0] if isinstance(channels, list) and channels else {}
+    hertz = isinstance(first, dict) and str(first.get("Unit", "")).lower() == "hz"
+    return ("the channel's unit is Hz: these are rates, not counts",) if hertz else ()
+
+
+def _unsupported(path: Path, header: Header, kind: str) -> UnsupportedError:
+    return UnsupportedError(
+        where=path,
+        problem=f"a {kind} is not processed",
+        got=f"Type {header.definition.get('Type')!r}, Flags {header.definition.get('Flags')!r}, "
+        f"{len(header.regions)} region(s)",
+        wanted="images, image stacks, line scans over energy, or point spectra",
+        mend="Leave it out of the sample sheet (exclude)",
     )

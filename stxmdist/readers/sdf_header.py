@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
+from stxmdist.readers.faults import unreadable
 from stxmdist.readers.recording import Floats
+from stxmdist.readers.sdf_frames import Frames
 from stxmdist.readers.sdf_grammar import parse
 
 MOST_HEADER_BYTES = 64 << 20
 IMAGE_FLAGS = ("Image", "Image Stack")
-# The requested energy and the monochromator's reading differ by up to a few hundredths of an eV.
-ENERGY_TOLERANCE_EV = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Geometry:
     transposed: bool
     flip_y: bool
     flip_x: bool
+
+    def upright(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Counts (Y, X) out of the rows and columns of a .xim."""
+        counts = numbers.T if self.transposed else numbers
+        return np.ascontiguousarray(counts[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1], np.float32)
 
 
 def read_header(path: Path) -> Header:
@@ -121,13 +127,18 @@ def energies_said(header: Header) -> list[float]:
     return []
 
 
-def energies(path: Path, header: Header, frames: dict[int, Path]) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
+def energies(
+    path: Path, header: Header, frames: Frames, region: int = 0
+) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
     """Photon energy (ENERGY,) in eV by frame number, notes, and what is lacking."""
     notes: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
     listed = points_of(header.definition.get("StackAxis"))
     if listed.size == 0:
-        listed, lacks = _energy_elsewhere(path, header), ("StackAxis (the energy is the monochromator's reading)",)
+        listed, lacks = (
+            _energy_elsewhere(path, header, region),
+            ("StackAxis (the energy is the monochromator's reading)",),
+        )
     if max(frames) >= listed.size:
         # A header cut down to the frames that were kept still says in EnergyRegions what was asked for.
         planned = _planned(header)
@@ -144,17 +155,17 @@ def energies(path: Path, header: Header, frames: dict[int, Path]) -> tuple[Float
         listed = planned
     recorded = {
         index: float(entry["Energy"])
-        for index, entry in _frame_entries(header).items()
+        for index, entry in _frame_entries(header, region).items()
         if isinstance(entry.get("Energy"), int | float) and index < listed.size
     }
     away = max((abs(energy - listed[index]) for index, energy in recorded.items()), default=0.0)
-    if away > ENERGY_TOLERANCE_EV:
+    if away > axes.ENERGY_TOLERANCE_EV:
         notes += (f"the monochromator's reading differs from the requested energy by up to {away:.2f} eV",)
     return listed, notes, lacks
 
 
-def _energy_elsewhere(path: Path, header: Header) -> Floats:
-    entries = _frame_entries(header)
+def _energy_elsewhere(path: Path, header: Header, region: int) -> Floats:
+    entries = _frame_entries(header, region)
     for found in (
         entries.get(0, {}).get("Energy"),
         header.energy_regions[0].get("StartEnergy") if header.energy_regions else None,
@@ -178,15 +189,15 @@ def _planned(header: Header) -> Floats:
     return np.array(energies)
 
 
-def _frame_entries(header: Header) -> dict[int, dict[str, Any]]:
-    """Frame number to what the header says of that frame: ``Image003_0`` counts from 0, ``Image3`` from 1."""
+def _frame_entries(header: Header, region: int) -> dict[int, dict[str, Any]]:
+    """Frame number to what the header says of that frame: ``Image003_0`` (region 0) from 0, ``Image3`` from 1."""
     found: dict[int, dict[str, Any]] = {}
     from_zero = False
     for name, entry in header.content.items():
-        match = re.fullmatch(r"Image(\d+)(_0)?", name)
-        if match and isinstance(entry, dict):
+        match = re.fullmatch(r"Image(\d+)(?:_(\d+))?", name)
+        if match and isinstance(entry, dict) and int(match[2] or region) == region:
             found[int(match[1])] = entry
-            from_zero |= bool(match[2])
+            from_zero |= match[2] is not None
     if from_zero or 0 in found:
         return found
     return {number - 1: entry for number, entry in found.items()}
@@ -197,18 +208,18 @@ def dwell_ms_of(header: Header, n_energies: int) -> Floats:
     dwell: list[float] = []
     for region in header.energy_regions:
         time, points = region.get("DwellTime"), region.get("Points")
-        if isinstance(time, int | float) and isinstance(points, int) and 0 < points < 100_000:
-            dwell += [float(time)] * points
-    if len(dwell) != n_energies or min(dwell) <= 0:
+        if isinstance(points, int) and 0 < points < 100_000:
+            dwell += [float(time) if isinstance(time, int | float) else np.nan] * points
+    if len(dwell) != n_energies or not np.nanmin([*dwell, np.inf]) > 0 or np.isnan(dwell).all():
         common = header.definition.get("Dwell")
         dwell = [float(common) if isinstance(common, int | float) and common > 0 else np.nan] * n_energies
     return np.array(dwell)
 
 
-def ring_current_of(header: Header, n_energies: int) -> Floats:
+def ring_current_of(header: Header, n_energies: int, region: int = 0) -> Floats:
     """Ring current (ENERGY,) in mA; NaN where it is not said, and where it is said to be zero."""
     current = np.full(n_energies, np.nan)
-    for index, entry in _frame_entries(header).items():
+    for index, entry in _frame_entries(header, region).items():
         value = entry.get("StorageRingCurrent")
         if isinstance(value, int | float) and value > 0 and 0 <= index < n_energies:
             current[index] = value
@@ -244,14 +255,34 @@ def plane(path: Path, region: dict[str, Any]) -> tuple[Floats, Floats, Geometry,
     return coordinates["x"], coordinates["y"], Geometry(shape, transposed, flips["y"], flips["x"]), notes, lacks
 
 
-def unreadable(file: Path, error: OSError) -> InputError:
-    return InputError(
-        where=file,
-        problem="the file cannot be read",
-        got=error.strerror or str(error),
-        wanted="a readable file",
-        mend="Bring it back, or correct its permissions",
-    )
+def line_axes(
+    path: Path, region: dict[str, Any]
+) -> tuple[Floats, Floats, Geometry, str, tuple[str, ...], tuple[str, ...]] | None:
+    """Photon energy (ENERGY,) in eV in the file's order, position (X,) in um, how the .xim maps onto (ENERGY, X), the
+    name of the axis of position, notes and what is lacking; None where neither axis is the energy."""
+    names = {
+        axis: str(region[axis].get("Name", "")) for axis in ("PAxis", "QAxis") if isinstance(region.get(axis), dict)
+    }
+    along_energy = [axis for axis, name in names.items() if name.strip().lower() == "energy"]
+    if len(names) != 2 or len(along_energy) != 1:
+        return None
+    (energy_axis,) = along_energy
+    position_axis = "QAxis" if energy_axis == "PAxis" else "PAxis"
+    energy, position = (points_of(region[axis]) for axis in (energy_axis, position_axis))
+    for axis, points in ((energy_axis, energy), (position_axis, position)):
+        if points.size == 0:
+            raise _lacking(path, f"ScanDefinition.Regions.{axis}.Points")
+    lacks: tuple[str, ...] = ()
+    to_ev = axes.factor_of(str(region[energy_axis].get("Unit", "")), axes.EV_PER_UNIT, f"{path}: {energy_axis}")
+    to_um = axes.factor_of(str(region[position_axis].get("Unit", "")), axes.UM_PER_UNIT, f"{path}: {position_axis}")
+    if to_ev is None:
+        lacks += (f"unit of {energy_axis} (taken as eV)",)
+    if to_um is None:
+        lacks += (f"unit of {position_axis} (taken as um)",)
+    x_um, flip_x, notes = axes.ascending(position * (to_um or 1.0), f"{position_axis} (along the line)", path)
+    sizes = {energy_axis: energy.size, position_axis: position.size}
+    geometry = Geometry((sizes["QAxis"], sizes["PAxis"]), energy_axis == "PAxis", False, flip_x)
+    return energy * (to_ev or 1.0), x_um, geometry, names[position_axis], notes, lacks
 
 
 def _lacking(path: Path, what: str) -> InputError:

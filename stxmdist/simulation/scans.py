@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from storage.digests import digest_of
 from stxmdist.simulation import ptychography, stxm
 from stxmdist.simulation.design import Place, choose_field, field_centre_um, generator, region_phantom
-from stxmdist.simulation.files import cxi, nxstxm, sdf
+from stxmdist.simulation.files import cxi
 from stxmdist.simulation.optics import gaussian_sigma_nm
 from stxmdist.simulation.sizes import CampaignSize
 from stxmdist.simulation.truth import PARTICLE_COLUMNS, particle_rows, truth_maps, write_maps
+from stxmdist.writers import nxstxm, sdf
 
 VERSION = 1
 """Of what a size and a seed give; raise it with every change of numbers."""
@@ -140,12 +141,12 @@ def _stxm(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
     current = 500.0 + 2.0 * np.sin(np.arange(energy.size))
     path = task.folder / task.file
     if path.suffix == ".hdr":
-        files: tuple[Path, ...] = sdf.write_stack(
-            path, frame_of, energy, y_um, x_um, setup.dwell_ms, current, start_time=task.start_time
-        )
+        # As the ALS rounds what it says.
+        axes, current = (np.round(y_um, 4), np.round(x_um, 4)), np.round(current, 2)
+        files = sdf.write_stack(path, frame_of, energy, *axes, setup.dwell_ms, current, start_time=task.start_time)
     else:
-        files = (
-            nxstxm.write_stack(path, frame_of, energy, y_um, x_um, setup.dwell_ms, current, start_time=task.start_time),
+        files = nxstxm.write_stack(
+            path, frame_of, energy, y_um, x_um, setup.dwell_ms, current, start_time=task.start_time
         )
     return files, {
         "modality": "stxm",

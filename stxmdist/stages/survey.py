@@ -11,7 +11,7 @@ from storage.publication import Publication
 from storage.store import Store
 from stxmdist import readers
 from stxmdist.campaign.manifest import Campaign, Scan
-from stxmdist.errors import InputError
+from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 from stxmdist.runner.unit import Refusal, Source, Unit
 from stxmdist.stages import CAMPAIGN, STAGES
@@ -186,6 +186,14 @@ def _header(scan: Scan) -> Recording:
             got="a ptychography scan" if isinstance(regions[0], PtychographyRecording) else "a wide-field scan",
             wanted=scan.modality,
             mend="Correct the column modality",
+        )
+    if isinstance(regions[0], StxmRecording) and len(regions[0].y_um) == len(regions[0].x_um) == 1:
+        raise UnsupportedError(
+            where=scan.file,
+            problem="a point spectrum is no image and is not processed",
+            got="one pixel",
+            wanted="an image stack or a line scan",
+            mend="Exclude it; its numbers, as a text file of two columns, can be a spectrum under references",
         )
     return regions[0]
 

@@ -107,7 +107,7 @@ def test_real_files_of_two_beamlines(shared_data: Path, tmp_path: Path) -> None:
     reasons = {entry.file.name: entry.reason for entry in started.entries}
     processed = {name for name, reason in reasons.items() if not reason}
     assert processed == {"stxm-scan.hdr", "Sample_Stack_2021-03-16_128.hdf5"}
-    assert reasons["Sample_Line_2021-03-16_096.hdf5"] == "a line scan is not processed"
+    assert reasons["Sample_Line_2021-03-16_096.hdf5"] == "a line scan shows no whole particles"
     assert "no frames" in reasons["NS_181111148.hdr"]
     assert "reconstruction" in reasons["ptycho-scan-856eV.cxi"]
     # Ni L edge: the only scan of an edge that a cathode chemistry has.

@@ -110,6 +110,52 @@ def write_nxstxm() -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def write_stk() -> Callable[..., Path]:
+    def write(path: Path, *, counts: np.ndarray | None = None, y: np.ndarray = Y_UM, x: np.ndarray = X_UM) -> Path:
+        counts = planted_counts() if counts is None else counts
+        sizes = np.array([len(x), len(y), len(counts)], ">i4").tobytes()
+        dwell = np.full(len(counts), 2.5)
+        numbers = [np.asarray(part, ">f4").tobytes() for part in (x, y, ENERGY_EV[: len(counts)], dwell, counts)]
+        path.write_bytes(sizes + b"".join(numbers))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_ncb() -> Callable[..., Path]:
+    def write(path: Path, *, counts: np.ndarray | None = None, scale: float = 2.0, turned: bool = False) -> Path:
+        """The .dat and its .ncb; the path of the .dat."""
+        counts = planted_counts() if counts is None else counts
+        y, x = (Y_UM[[-1, 0]], X_UM[[-1, 0]]) if turned else (Y_UM[[0, -1]], X_UM[[0, -1]])
+        lines = [f"  {NX}  {NY}  {scale:.5f}", f"{x[0]} {x[1]}", f"{y[0]} {y[1]}", f" {len(counts)}"]
+        lines += [f"{energy:.3f}" for energy in ENERGY_EV[: len(counts)]]
+        lines += [f"image {n:03d} of an iron stack   {ENERGY_EV[n]:.2f}   1.50" for n in range(len(counts))]
+        path.with_suffix(".dat").write_text("".join(line + "\r\n" for line in lines), newline="")
+        numbers = np.asarray(counts, "<f4") if scale < 0 else np.round(counts * scale).astype("<i2")
+        path.with_suffix(".ncb").write_bytes(numbers.tobytes())
+        return path.with_suffix(".dat")
+
+    return write
+
+
+@pytest.fixture
+def write_tiff() -> Callable[..., Path]:
+    def write(path: Path, *, counts: np.ndarray | None = None, labelled: bool = True, **how: Any) -> Path:
+        import tifffile
+
+        counts = planted_counts().astype(np.float32) if counts is None else counts
+        metadata: dict[str, Any] = {"axes": "ZYX", "unit": "um"}
+        if labelled:
+            metadata["Labels"] = [f"{energy:.2f} eV" for energy in ENERGY_EV[: len(counts)]]
+        how = {"imagej": True, "resolution": (5.0, 10.0), "metadata": metadata} | how
+        tifffile.imwrite(path, counts, **how)
+        return path
+
+    return write
+
+
 def scan_positions_um(n: int = 13) -> np.ndarray:
     """Positions (POSITION, 2) of the beam, (y, x) in um, on a spiral in no symmetric place."""
     angle = 2.4 * np.arange(n)

@@ -12,7 +12,7 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.recording import StxmRecording
-from stxmdist.simulation.files import nxstxm as writer
+from stxmdist.writers import nxstxm as writer
 
 Write = Callable[..., Path]
 
@@ -229,6 +229,43 @@ def test_other_scans_are_described_and_refused_by_name(
     assert not description.usable
     with pytest.raises(UnsupportedError, match=named):
         readers.read(path)
+
+
+def line_of(path: Path, roles: tuple[str, ...], counts: np.ndarray, scan_type: str) -> Path:
+    """The file with other data: a line or a point, its axes by the names in ``roles``."""
+    with h5py.File(path, "a") as file:
+        group = file["entry1/counter0"]
+        del file["entry1/control"], group["data"], group["sample_x"], group["sample_y"], group["stxm_scan_type"]
+        group["data"] = counts
+        group["stxm_scan_type"] = np.array([scan_type.encode()])
+        group.attrs["axes"] = [np.bytes_(role) for role in roles]
+        # From (y, x) = (2, 10) um in steps of 0.5 um, three parts down and four to the right.
+        group["sample_y"], group["sample_x"] = 2 + 0.3 * np.arange(7.0), 10 + 0.4 * np.arange(7.0)
+        for name in ("sample_y", "sample_x"):
+            group[name].attrs["units"] = np.bytes_("um")
+    return path
+
+
+@pytest.mark.parametrize("roles", [("energy", "line_position"), ("line_position", "energy")])
+def test_line_scan_is_one_row(roles: tuple[str, ...], write_nxstxm: Write, planted: np.ndarray, tmp_path: Path) -> None:
+    counts = planted[:, :, 4]
+    in_file = counts if roles[0] == "energy" else counts.T
+    path = line_of(write_nxstxm(tmp_path / "scan.hdf5"), roles, in_file, "sample line spectrum")
+    assert readers.describe(path).kind == "line scan"
+    recording = read(path)
+    assert recording.y_um.tolist() == [2.0]
+    np.testing.assert_allclose(recording.x_um, 0.5 * np.arange(7))
+    for index in range(5):
+        np.testing.assert_array_equal(recording.read(index), counts[index][None])
+
+
+def test_point_spectrum_is_one_pixel(write_nxstxm: Write, planted: np.ndarray, tmp_path: Path) -> None:
+    counts = planted[:, 3, 4]
+    path = line_of(write_nxstxm(tmp_path / "scan.hdf5"), ("energy",), counts, "sample point spectrum")
+    description = readers.describe(path)
+    assert (description.kind, description.usable) == ("point spectrum", True)
+    recording = read(path)
+    assert [recording.read(index).tolist() for index in range(5)] == [[[value]] for value in counts]
 
 
 def test_axes_that_do_not_fit(write_nxstxm: Write, tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ def make(
     write_cxi: Callable[..., Path],
     write_pystxmcontrol: Callable[..., Path],
     write_ptyd: Callable[..., Path],
+    write_stk: Callable[..., Path],
+    write_ncb: Callable[..., Path],
+    write_tiff: Callable[..., Path],
     diffraction: np.ndarray,
 ) -> MakeFile:
     def make(name: str, folder: Path) -> Path:
@@ -40,6 +43,12 @@ def make(
             return write_pystxmcontrol(folder / "scan.stxm", exposures=diffraction[:, None])
         if name == "ptyd":
             return write_ptyd(folder / "scan.ptyd", frames=diffraction)
+        if name == "stk":
+            return write_stk(folder / "scan.stk")
+        if name == "ncb":
+            return write_ncb(folder / "scan")
+        if name == "tiff":
+            return write_tiff(folder / "scan.tif")
         pytest.fail(f"the reader {name} has no file to be tested with: make one here")
 
     return make

@@ -153,9 +153,9 @@ def test_single_image(write_sdf: Write, tmp_path: Path, planted: np.ndarray) -> 
     ("changes", "named"),
     [
         ({"scan_type": "NEXAFS Line Scan", "flags": "Image"}, "line scan"),
-        ({"scan_type": "NEXAFS Point Scan", "flags": "Spectra"}, "point spectrum"),
         ({"scan_type": "Focus Scan", "flags": "Image"}, "focus scan"),
-        ({"flags": "Multi-Region Image Stack", "regions": 2}, "multi-region image stack"),
+        ({"scan_type": "OSA Scan", "flags": "Image"}, "order-selecting aperture scan"),
+        ({"scan_type": "Focus Scan", "flags": "Multi-Region Image", "regions": 2}, "multi-region focus scan"),
     ],
 )
 def test_other_scans_are_described_and_refused_by_name(

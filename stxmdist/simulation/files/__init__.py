@@ -1,1 +1,1 @@
-"""Writers of beamline files, as the beamlines write them."""
+"""Ptychography files as a beamline writes them; wide-field ones are written by stxmdist.writers."""

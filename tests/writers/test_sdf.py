@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
-from stxmdist.simulation.files import sdf
+from stxmdist.writers import sdf
 
 START = datetime(2026, 3, 4, 23, 59, 39)
 ENERGY_EV = np.array([700.0, 701.0, 702.0, 706.5, 706.75, 707.0, 707.25, 712.0, 714.0])

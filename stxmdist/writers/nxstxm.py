@@ -7,7 +7,6 @@
 Source: NXstxm application definition 1.1, manual.nexusformat.org; files of the beamlines.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,10 +18,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stxmdist.errors import InputError
+from stxmdist.writers.whole import whole
 
 Floats = NDArray[np.float64]
 Frame = Callable[[int], NDArray[Any]]
 
+ENDING = ".hdf5"
 _AXES = ("energy", "sample_y", "sample_x")
 _MICROMETRE = "µm".encode()
 _TURN_S = 0.15
@@ -39,9 +40,11 @@ class _Scan:
     x_um: Floats
     dwell_ms: Floats
     ring_current_ma: Floats
-    start: datetime
+    start: datetime | None
     measured: tuple[int, ...]
     dtype: np.dtype[Any]
+    exact: bool
+    """Whether counts that the type does not hold are refused; else they are rounded."""
     where: str
 
     @property
@@ -49,8 +52,10 @@ class _Scan:
         return (self.energy_ev.size, self.y_um.size, self.x_um.size)
 
     @property
-    def end(self) -> datetime:
-        lines = self.x_um.size * self.dwell_ms[list(self.measured)] * 1e-3 + _TURN_S
+    def end(self) -> datetime | None:
+        if self.start is None:
+            return None
+        lines = self.x_um.size * np.nan_to_num(self.dwell_ms[list(self.measured)]) * 1e-3 + _TURN_S
         return self.start + timedelta(seconds=float(self.y_um.size * lines.sum()))
 
 
@@ -73,11 +78,11 @@ def write_stack(
     dwell_ms: ArrayLike,
     ring_current_ma: ArrayLike,
     *,
-    start_time: datetime,
+    start_time: datetime | None = None,
     dialect: str = "pollux",
     frames: Iterable[int] | None = None,
     dtype: Any = None,
-) -> Path:
+) -> tuple[Path, ...]:
     """Write an image stack, one frame in memory at a time; the file appears whole or not at all.
 
     Parameters
@@ -85,23 +90,30 @@ def write_stack(
     frame_of
         energy index to counts (Y, X)
     energy_ev
-        (ENERGY,) ascending
+        (ENERGY,)
     y_um, x_um
-        (Y,), (X,) pixel centres, ascending
+        (Y,), (X,) pixel centres, ascending or descending
     dwell_ms, ring_current_ma
-        (ENERGY,) or one number
+        (ENERGY,) or one number, NaN where it is not known
+    start_time
+        None leaves all times out
     dialect
         one of ``DIALECTS``
     frames
         energy indices that were measured before the scan was aborted; the others are NaN, or 0 in pystxmcontrol's
         files, as those programs leave them. None: all
     dtype
-        of the counts; None: the dialect's own
+        of the counts; None: the dialect's own, or that of the frames where it would lose of them
+
+    Returns
+    -------
+    the one file
 
     Raises
     ------
     InputError
-        for a dialect that is not known, frames that do not fit the axes, integers asked to hold missing frames.
+        for a dialect that is not known, frames that do not fit the axes or the type, integers asked to hold missing
+        frames.
     """
     path = Path(path)
     if dialect not in DIALECTS:
@@ -115,8 +127,9 @@ def write_stack(
     manner = DIALECTS[dialect]
     energy, y, x = (np.asarray(axis, dtype=np.float64) for axis in (energy_ev, y_um, x_um))
     measured = tuple(range(energy.size)) if frames is None else tuple(sorted(set(frames)))
+    first = np.asarray(frame_of(measured[0])) if measured else np.zeros((y.size, x.size), manner.counts)
     scan = _Scan(
-        frame_of=frame_of,
+        frame_of=lambda index: first if index == measured[0] else frame_of(index),
         energy_ev=energy,
         y_um=y,
         x_um=x,
@@ -124,22 +137,19 @@ def write_stack(
         ring_current_ma=np.broadcast_to(np.asarray(ring_current_ma, dtype=np.float64), energy.shape),
         start=start_time,
         measured=measured,
-        dtype=_counts_type(manner, dtype, len(measured) < energy.size, path),
+        dtype=_counts_type(manner, dtype, first.dtype, len(measured) < energy.size, path),
+        exact=dtype is None,
         where=str(path),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with h5py.File(partial, "w") as file:
-            manner.write(file, scan)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    with whole(path) as partial, h5py.File(partial, "w") as file:
+        manner.write(file, scan)
+    return (path,)
 
 
-def _counts_type(manner: _Dialect, asked: Any, incomplete: bool, path: Path) -> np.dtype[Any]:
-    wanted = np.dtype(manner.counts if asked is None else asked)
+def _counts_type(manner: _Dialect, asked: Any, of_frames: np.dtype[Any], incomplete: bool, path: Path) -> np.dtype[Any]:
+    wanted: np.dtype[Any] = np.dtype(manner.counts if asked is None else asked)
+    if asked is None and of_frames.kind == "f" and not np.can_cast(of_frames, wanted):
+        return of_frames
     if not incomplete or not np.isnan(manner.fill) or np.issubdtype(wanted, np.floating):
         return wanted
     if asked is None:
@@ -165,6 +175,14 @@ def _write_frames(scan: _Scan, image: h5py.Dataset, flat: h5py.Dataset | None = 
                 got=f"shape {counts.shape}",
                 wanted=f"{scan.shape[1:]}",
                 mend="Give frames of the shape that y_um and x_um say",
+            )
+        if scan.exact and not np.array_equal(counts.astype(image.dtype), counts, equal_nan=counts.dtype.kind == "f"):
+            raise InputError(
+                where=f"{scan.where}, frame {index}",
+                problem="the counts do not fit the type in which they are kept",
+                got=f"{counts.min()} to {counts.max()}",
+                wanted=f"numbers that {image.dtype} holds",
+                mend="Give another dtype",
             )
         image[index] = counts
         if flat is not None and flat.ndim == 1:
@@ -224,23 +242,30 @@ def _root(file: h5py.File, scan: _Scan) -> None:
     file.attrs["NeXus_version"] = np.bytes_("4.4.3")
     file.attrs["HDF5_Version"] = np.bytes_(h5py.version.hdf5_version)
     file.attrs["file_name"] = np.bytes_(Path(scan.where).name)
-    file.attrs["file_time"] = np.bytes_(scan.start.isoformat(timespec="seconds"))
+    if scan.start is not None:
+        file.attrs["file_time"] = np.bytes_(scan.start.isoformat(timespec="seconds"))
     file.attrs["default"] = np.bytes_("entry1")
+
+
+def _times(entry: h5py.Group, scan: _Scan) -> None:
+    for name, moment in (("start_time", scan.start), ("end_time", scan.end)):
+        if moment is not None:
+            _put(entry, name, moment.isoformat(timespec="seconds"))
 
 
 def _entry(file: h5py.File, scan: _Scan, source: str) -> tuple[h5py.Group, h5py.Group]:
     """entry1 with what the definition requires of it, and its instrument."""
     entry = _group(file, "entry1", "NXentry")
     _put(entry, "title", "Sample")
-    _put(entry, "start_time", scan.start.isoformat(timespec="seconds"))
-    _put(entry, "end_time", scan.end.isoformat(timespec="seconds"))
+    _times(entry, scan)
     _put(entry, "definition", "NXstxm", version=np.bytes_("1.3"))
     instrument = _group(entry, "instrument", "NXinstrument")
     described = _group(instrument, "source", "NXsource")
     _put(described, "name", source)
     _put(described, "type", "Synchrotron X-ray Source")
     _put(described, "probe", "x-ray")
-    _put(described, "current", float(scan.ring_current_ma[0]), "mA")
+    if np.isfinite(scan.ring_current_ma[0]):
+        _put(described, "current", float(scan.ring_current_ma[0]), "mA")
     _put(_group(instrument, "monochromator", "NXmonochromator"), "energy", scan.energy_ev, "eV")
     _put(_group(entry, "sample", "NXsample"), "rotation_angle", 0.0, "deg")
     return entry, instrument
@@ -315,8 +340,7 @@ def _write_diamond(file: h5py.File, scan: _Scan) -> None:
     file.attrs["NX_class"] = np.bytes_("NXroot")
     entry = _group(file, "entry1", "NXentry")
     _put(entry, "definition", "NXstxm")
-    _put(entry, "start_time", scan.start.isoformat(timespec="seconds"))
-    _put(entry, "end_time", scan.end.isoformat(timespec="seconds"))
+    _times(entry, scan)
     channel = _group(entry, "Counter1", "NXdata")
     _put(channel, "photon_energy", scan.energy_ev, "eV", axis=np.int32(1))
     _put(channel, "sample_y", scan.y_um, "um", axis=np.int32(2))
@@ -330,7 +354,7 @@ def _write_hermes(file: h5py.File, scan: _Scan) -> None:
     """No NeXus classes, no description of the axes; only the beamline's name tells whose it is."""
     entry = file.create_group("entry1")
     _put(entry, "definition", "NXstxm")
-    _put(entry, "start_time", scan.start.isoformat(timespec="seconds"))
+    _times(entry, scan)
     _put(entry.create_group("collection"), "beamline", "Hermes")
     channel = entry.create_group("Counter0")
     _put(channel, "energy", scan.energy_ev)
@@ -345,8 +369,9 @@ def _write_pystxmcontrol(file: h5py.File, scan: _Scan) -> None:
     """Version 3: groups named after the counter, dwell in ms, no units, nothing compressed, zeros until measured."""
     energies, rows, columns = scan.shape
     entry = _group(file, "entry0", "NXentry")
-    entry["start_time"] = str(scan.start).encode()
-    entry["end_time"] = str(scan.end).encode()
+    if scan.start is not None:
+        entry["start_time"] = str(scan.start).encode()
+        entry["end_time"] = str(scan.end).encode()
     entry["title"] = b"ALS"
     entry["version"] = 3.0
     entry["definition"] = [b"NXstxm"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
-from stxmdist.simulation.files import nxstxm
+from stxmdist.writers import nxstxm
 
 START = datetime(2026, 3, 4, 23, 58, 9)
 ENERGY_EV = np.array([700.0, 706.5, 708.2, 710.2])
@@ -24,10 +24,11 @@ def counts(index: int) -> np.ndarray:
 
 
 def write(folder: Path, dialect: str, frame_of=counts, **options) -> Path:
-    return nxstxm.write_stack(
+    (path,) = nxstxm.write_stack(
         folder / f"{dialect}.hdf5", frame_of, ENERGY_EV, Y_UM, X_UM, DWELL_MS, CURRENT_MA, start_time=START,
         dialect=dialect, **options,
     )  # fmt: skip
+    return path
 
 
 def channel_of(file: h5py.File) -> h5py.Group:

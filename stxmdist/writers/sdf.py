@@ -1,6 +1,8 @@
-"""Self-describing files of the ALS microscopes: a ``.hdr`` of nested structs and one ``.xim`` of numbers per frame."""
+"""Self-describing files of the ALS microscopes: a ``.hdr`` of nested structs and one ``.xim`` of numbers per frame.
 
-import os
+Numbers have the few decimals of real files where these say them exactly, else as many digits as it takes.
+"""
+
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,10 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stxmdist.errors import InputError
+from stxmdist.writers.whole import whole
 
 Floats = NDArray[np.float64]
 Frame = Callable[[int], NDArray[Any]]
 
+ENDING = ".hdr"
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
            "November", "December")  # fmt: skip
 _LINE_OVERHEAD_S = 0.15
@@ -31,7 +35,7 @@ def write_stack(
     dwell_ms: ArrayLike,
     ring_current_ma: ArrayLike,
     *,
-    start_time: datetime,
+    start_time: datetime | None = None,
     frames: Iterable[int] | None = None,
     channel: str = "counter0",
 ) -> tuple[Path, ...]:
@@ -44,13 +48,16 @@ def write_stack(
     header_path
         ends in ``.hdr``
     frame_of
-        energy index to counts (Y, X); integers are written as integers, floats with six decimals
+        energy index to counts (Y, X); integers are written as integers, floats with six decimals or more; a frame of
+        nothing but NaN is left out as one that was never measured
     energy_ev
-        (ENERGY,) ascending
+        (ENERGY,)
     y_um, x_um
-        (Y,), (X,) pixel centres, ascending
+        (Y,), (X,) pixel centres, ascending or descending
     dwell_ms, ring_current_ma
-        (ENERGY,) or one number
+        (ENERGY,) or one number; NaN is left out
+    start_time
+        None leaves all times out
     frames
         energy indices that were measured before the scan was aborted; the header announces all of them all the same,
         as beamlines' do. None: all
@@ -64,14 +71,17 @@ def write_stack(
     dwell = np.broadcast_to(np.asarray(dwell_ms, dtype=np.float64), energy.shape)
     current = np.broadcast_to(np.asarray(ring_current_ma, dtype=np.float64), energy.shape)
     measured = list(range(energy.size)) if frames is None else sorted(set(frames))
-    header_path.parent.mkdir(parents=True, exist_ok=True)
-    written = []
+    written = {}
     for index in measured:
         path = header_path.with_name(f"{header_path.stem}_a{index:03d}.xim")
-        _write(path, frame_text(frame_of(index), (y.size, x.size), str(path)))
-        written.append(path)
-    _write(header_path, header_text(header_path.name, energy, y, x, dwell, current, start_time, measured, channel))
-    return (header_path, *written)
+        counts = frame_of(index)
+        if not np.isnan(counts).all():
+            _write(path, frame_text(counts, (y.size, x.size), str(path)))
+            written[index] = path
+    _write(
+        header_path, header_text(header_path.name, energy, y, x, dwell, current, start_time, tuple(written), channel)
+    )
+    return (header_path, *written.values())
 
 
 def frame_text(counts: NDArray[Any], shape: tuple[int, int], where: str) -> str:
@@ -86,8 +96,13 @@ def frame_text(counts: NDArray[Any], shape: tuple[int, int], where: str) -> str:
         )
     if np.issubdtype(counts.dtype, np.integer):
         return "".join("\t".join(map(str, row)) + "\t\n" for row in counts.tolist())
-    line = "%.6f\t" * shape[1] + "\n"
-    return "".join(line % tuple(row) for row in counts.tolist())
+    text = np.char.mod("%.6f", counts)
+    longer = (text.astype(np.float64).astype(counts.dtype) != counts) & ~np.isnan(counts)
+    if longer.any():
+        text = text.astype(object)
+        # Enough digits for any number of the type.
+        text[longer] = np.char.mod("%.17g" if counts.dtype == np.float64 else "%.9g", counts[longer])
+    return "".join("\t".join(row) + "\t\n" for row in text.tolist())
 
 
 def header_text(
@@ -97,7 +112,7 @@ def header_text(
     x_um: Floats,
     dwell_ms: Floats,
     ring_current_ma: Floats,
-    start_time: datetime,
+    start_time: datetime | None,
     frames: Sequence[int],
     channel: str = "counter0",
 ) -> str:
@@ -105,7 +120,7 @@ def header_text(
     parts = [
         (
             f'ScanDefinition = {{ Label = "{label}"; Type = "NEXAFS Image Scan"; Flags = "Image Stack"; '
-            f"Dwell = {_short(float(np.median(dwell_ms)))};\n\tRegions = (1,\n{{\n"
+            f"{_member('Dwell', float(np.median(dwell_ms)), 0)}\n\tRegions = (1,\n{{\n"
         ),
         _axis("PAxis", "Sample X", "um", x_um, 3),
         "\n",
@@ -113,14 +128,14 @@ def header_text(
         "});\n\n",
         _axis("StackAxis", "Energy", "eV", energy_ev, 1, past_the_end=False),
         f'\n\tChannels = (1,\n{{ Name = "{channel}"; Unit = "counts";}});\n}};\n',
-        f' Time = "{_long_time(start_time)}"; BeamFeedback = false; ShutterAutomatic = true;\n',
+        f" {_time(start_time)}BeamFeedback = false; ShutterAutomatic = true;\n",
         (
             f'Channels = (1,\n{{ ID = 4; Type = 0; Name = "{channel}"; Controller = 0; DeviceNumber = 0; '
             'UnitName = "counts"; LinearCoefficient = 1; ConstantCoefficient = 0; ProcessString = "I";});\n\n'
         ),
         *_motors(energy_ev, y_um, x_um),
         (
-            f" StorageRingCurrent = {ring_current_ma[0]:.2f}; EPUPhase = 0; Polarization = 0; "
+            f" {_member('StorageRingCurrent', ring_current_ma[0], 2)} EPUPhase = 0; Polarization = 0; "
             "PMT_CounterDivider = 10; Ao = 1906.5;\n"
         ),
         _image_scan(energy_ev, y_um, x_um, dwell_ms),
@@ -133,11 +148,12 @@ def _axis(struct: str, name: str, unit: str, points: Floats, tabs: int, *, past_
     # The real headers' Max of a scan axis is one step beyond the last point.
     step = (points[-1] - points[0]) / (points.size - 1) if points.size > 1 else 0.0
     largest = points[-1] + (step if past_the_end else 0.0)
-    numbers = ", ".join([str(points.size), *(f"{value:.4f}" for value in points)])
+    numbers = ", ".join([str(points.size), *(_exact(value, 4) for value in points)])
     indent = "\t" * tabs
+    direction = -1 if step < 0 else 1
     return (
         f'{indent}{struct} = {{ Name = "{name}"; Unit = "{unit}"; Min = {_short(points[0])}; Max = {_short(largest)}; '
-        f"Dir = 1;\n{indent}\tPoints = ({numbers});\n}};\n"
+        f"Dir = {direction};\n{indent}\tPoints = ({numbers});\n}};\n"
     )
 
 
@@ -161,7 +177,7 @@ def _image_scan(energy_ev: Floats, y_um: Floats, x_um: Floats, dwell_ms: Floats)
     regions = energy_regions(energy_ev, dwell_ms)
     structs = ",\n".join(
         f"{{ StartEnergy = {_short(start)}; EndEnergy = {_short(stop)}; Range = {_short(stop - start)}; "
-        f"Step = {_short(step)}; Points = {count}; DwellTime = {_short(dwell)};}}"
+        f"Step = {_short(step)}; Points = {count}; {_member('DwellTime', dwell, 0)}}}"
         for start, stop, step, count, dwell in regions
     )
     steps = [(axis[-1] - axis[0]) / max(axis.size - 1, 1) for axis in (x_um, y_um)]
@@ -202,19 +218,35 @@ def _images(
     columns: int,
     dwell_ms: Floats,
     ring_current_ma: Floats,
-    start_time: datetime,
+    start_time: datetime | None,
     frames: Sequence[int],
 ) -> list[str]:
-    seconds = np.cumsum(rows * (columns * dwell_ms * 1e-3 + _LINE_OVERHEAD_S) + _ENERGY_OVERHEAD_S)
+    seconds = np.cumsum(rows * (columns * np.nan_to_num(dwell_ms) * 1e-3 + _LINE_OVERHEAD_S) + _ENERGY_OVERHEAD_S)
     structs = []
     for index in frames:
-        moment = start_time + timedelta(seconds=float(seconds[index]))
+        moment = None if start_time is None else start_time + timedelta(seconds=float(seconds[index]))
+        time = "" if moment is None else f'Time = "{_short_time(moment)}"; '
         structs.append(
-            f"Image{index:03d}_0 = {{StorageRingCurrent = {ring_current_ma[index]:.2f}; "
+            f"Image{index:03d}_0 = {{{_member('StorageRingCurrent', ring_current_ma[index], 2)} "
             f"Energy = {energy_ev[index]:.2f}; "
-            f'Time = "{_short_time(moment)}"; ZP_dest= {-11.614 * energy_ev[index]:.2f}; ZP_error = 0.00;}};\n'
+            f"{time}ZP_dest= {-11.614 * energy_ev[index]:.2f}; ZP_error = 0.00;}};\n"
         )
     return structs
+
+
+def _member(name: str, value: float, decimals: int) -> str:
+    """A number with its name, nothing where it is not known."""
+    return "" if np.isnan(value) else f"{name} = {_exact(value, decimals)};"
+
+
+def _exact(value: float, decimals: int) -> str:
+    """So many decimals where these say the number exactly, else as many as it takes."""
+    text = f"{value:.{decimals}f}"
+    return text if float(text) == value else repr(float(value))
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else f'Time = "{_long_time(moment)}"; '
 
 
 def _short(value: float) -> str:
@@ -232,10 +264,5 @@ def _short_time(moment: datetime) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("w", encoding="ascii", newline="\r\n") as file:
-            file.write(text)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\r\n")

@@ -1,0 +1,16 @@
+"""Faults that files of every kind have."""
+
+from pathlib import Path
+
+from stxmdist.errors import InputError
+
+
+def unreadable(file: Path, error: OSError) -> InputError:
+    """The error for a file that the system does not give."""
+    return InputError(
+        where=file,
+        problem="the file cannot be read",
+        got=error.strerror or str(error),
+        wanted="a readable file",
+        mend="Bring it back, or correct its permissions",
+    )
