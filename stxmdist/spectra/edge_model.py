@@ -1,25 +1,28 @@
-"""L-edge absorption of a cathode that nobody measured: tabulated continuum, arctangent steps, Gaussian white lines.
+"""Absorption of a cathode at an edge that nobody measured: tabulated continuum, arctangent steps, Gaussian lines.
 
 The tables know no resonances, and just above an L3 edge they disagree with one another by up to a factor of 2.6.
 They are therefore used only well below the edge and far above it; everything between is modelled.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stxmdist.errors import InputError
 
 Floats = NDArray[np.float64]
 
 AVOGADRO_PER_MOL = 6.02214076e23
 NM_PER_CM = 1e7
 _STEP_CHECK_EV = (25.0, 80.0)
-"""Where above L2 the continuum is again what the tables say, eV"""
+"""Where above the last step the continuum is again what the tables say, eV"""
 
 
 @dataclass(frozen=True)
 class Peak:
-    """A Gaussian white line; its height is in units of the L-edge jump."""
+    """A Gaussian white line; its height is in units of the jump of the edge."""
 
     energy_ev: float
     sigma_ev: float
@@ -27,25 +30,25 @@ class Peak:
 
 
 @dataclass(frozen=True)
-class EdgeShape:
-    """The L2,3 absorption of one metal in one state of charge."""
+class Step:
+    """An arctangent step; its share is that of the whole jump of the edge."""
 
-    formula: dict[str, float]
-    """Atoms per formula unit"""
-    peaks: tuple[Peak, ...]
+    energy_ev: float
+    width_ev: float
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A metal's L2,3 edge: positions and widths of its two arctangent steps, in eV."""
+    """An absorption edge of one element: its steps, L3 and L2 or K alone."""
 
-    metal: str
-    l3_ev: float
-    l2_ev: float
-    l3_width_ev: float
-    l2_width_ev: float
+    name: str
+    """As scientists say it, e.g. ``Fe L`` or ``O K``"""
+    element: str
+    steps: tuple[Step, ...]
+    """Ascending in energy"""
     onset_ev: float
-    """Where the tables place L3; they are not believed from 10 eV below it"""
+    """Where the tables place the edge; they are not believed from 17 eV below it"""
 
 
 def mass_absorption(element: str, energy_ev: Floats) -> Floats:
@@ -55,57 +58,97 @@ def mass_absorption(element: str, energy_ev: Floats) -> Floats:
     return np.asarray(xraydb.mu_chantler(element, np.atleast_1d(energy_ev)), dtype=np.float64)
 
 
-def molar_mass(formula: dict[str, float]) -> float:
+def atoms_of(formula: str) -> dict[str, float]:
+    """Atoms per formula unit, by element, of a formula such as ``LiNi0.8Mn0.1Co0.1O2``.
+
+    Raises
+    ------
+    InputError
+        for what is not a chemical formula
+    """
+    import xraydb
+
+    try:
+        atoms = {element: float(number) for element, number in xraydb.chemparse(formula).items()}
+    except ValueError:
+        atoms = {}
+    if not atoms or not all(number > 0.0 for number in atoms.values()):
+        raise InputError(
+            where="chemical formula",
+            problem="this is not a chemical formula",
+            got=repr(formula),
+            wanted="elements and numbers, such as LiFePO4 or LiNi0.8Mn0.1Co0.1O2",
+            mend="Correct the formula",
+        )
+    return atoms
+
+
+def molar_mass(atoms: Mapping[str, float]) -> float:
     """Grams per mole of a formula unit."""
     import xraydb
 
-    return float(sum(number * xraydb.atomic_mass(element) for element, number in formula.items()))
+    return float(sum(number * xraydb.atomic_mass(element) for element, number in atoms.items()))
 
 
-def metal_absorption(edge: Edge, peaks: tuple[Peak, ...], energy_ev: Floats) -> Floats:
-    """Mass absorption (ENERGY,) float64 in cm2/g of the metal across its L2,3 edge.
+@dataclass(frozen=True, eq=False)
+class EdgeParts:
+    """Linear absorption of a compound across an edge of one of its elements, in parts that add up to it; 1/nm."""
 
-    mu(E) = pre(E) + J { 2/3 S(E; L3) + 1/3 S(E; L2) + sum_i a_i exp(-(E - c_i)^2 / 2 w_i^2) } with
+    continuum: Floats
+    """(ENERGY,) all that the edge does not change: other elements, and this one's before its edge"""
+    steps: Floats
+    """(ENERGY,) the jump"""
+    lines: Floats
+    """(LINE, ENERGY) each white line"""
+
+    @property
+    def total(self) -> Floats:
+        """(ENERGY,) float64"""
+        return np.asarray(self.continuum + self.steps + self.lines.sum(axis=0), dtype=np.float64)
+
+
+def edge_parts(
+    edge: Edge, atoms: Mapping[str, float], lines: tuple[Peak, ...], formula_units_per_cm3: float, energy_ev: Floats
+) -> EdgeParts:
+    """Absorption per nm of a compound with the given number density of formula units, in its parts.
+
+    Of the edge's element, mu(E) = pre(E) + J { sum_k s_k S(E; E_k) + sum_i a_i exp(-(E - c_i)^2 / 2 w_i^2) } with
     S(E; E0) = 1/2 + atan((E - E0) / (w/2)) / pi, pre(E) a power law through the tables below the edge, and the jump J
-    read where the tables are smooth again.
-    """
-    below = np.linspace(edge.onset_ev - 110.0, edge.onset_ev - 17.0, 40)
-    slope, offset = np.polyfit(np.log(below), np.log(mass_absorption(edge.metal, below)), 1)
-
-    def pre_edge(energy: Floats) -> Floats:
-        return np.asarray(np.exp(slope * np.log(energy) + offset), dtype=np.float64)
-
-    above = edge.l2_ev + np.linspace(*_STEP_CHECK_EV, 40)
-    jump = mass_absorption(edge.metal, above) - pre_edge(above)
-    decay, jump_offset = np.polyfit(np.log(above / above[0]), np.log(jump), 1)
-    # Between the edges the jump is held constant: its decay, extrapolated, would raise the white lines by a tenth.
-    jump_here = np.exp(jump_offset) * np.maximum(energy_ev / above[0], 1.0) ** decay
-    shape = (
-        2.0 / 3.0 * _step(energy_ev, edge.l3_ev, edge.l3_width_ev)
-        + _step(energy_ev, edge.l2_ev, edge.l2_width_ev) / 3.0
-    )
-    for peak in peaks:
-        shape = shape + peak.height * np.exp(-((energy_ev - peak.energy_ev) ** 2) / (2.0 * peak.sigma_ev**2))
-    return np.asarray(pre_edge(energy_ev) + jump_here * shape, dtype=np.float64)
-
-
-def linear_absorption(edge: Edge, shape: EdgeShape, formula_units_per_cm3: float, energy_ev: Floats) -> Floats:
-    """Absorption (ENERGY,) float64 per nm of a compound with the given number density of formula units.
+    read where the tables are smooth again; of other elements the tables.
 
     Giving the discharged phase's number density for both states conserves the metal: a thickness then means how
     thick the same metal would be as the discharged phase, whatever the volume change.
     """
     import xraydb
 
-    grams_per_unit = {element: number * xraydb.atomic_mass(element) for element, number in shape.formula.items()}
-    per_unit = np.zeros_like(energy_ev)
-    for element, grams in grams_per_unit.items():
-        if element == edge.metal:
-            per_unit += grams * metal_absorption(edge, shape.peaks, energy_ev)
-        else:
-            per_unit += grams * mass_absorption(element, energy_ev)
-    return per_unit * formula_units_per_cm3 / AVOGADRO_PER_MOL / NM_PER_CM
+    units = formula_units_per_cm3 / AVOGADRO_PER_MOL / NM_PER_CM
+    grams = {element: number * xraydb.atomic_mass(element) for element, number in atoms.items()}
+    own = grams.pop(edge.element) * units
+    pre_edge, jump = _continuum(edge, energy_ev)
+    others = [weight * units * mass_absorption(element, energy_ev) for element, weight in grams.items()]
+    return EdgeParts(
+        continuum=own * pre_edge + sum(others),
+        steps=own * jump * sum(step.share * _arctangent(step, energy_ev) for step in edge.steps),
+        lines=own * jump * np.stack([_gaussian(line, energy_ev) for line in lines]),
+    )
 
 
-def _step(energy_ev: Floats, centre_ev: float, width_ev: float) -> Floats:
-    return np.asarray(0.5 + np.arctan((energy_ev - centre_ev) / (width_ev / 2.0)) / np.pi, dtype=np.float64)
+def _continuum(edge: Edge, energy_ev: Floats) -> tuple[Floats, Floats]:
+    """Mass absorption of the element extrapolated from below its edge, and the jump there, both (ENERGY,) in cm2/g."""
+    below = np.linspace(edge.onset_ev - 110.0, edge.onset_ev - 17.0, 40)
+    slope, offset = np.polyfit(np.log(below), np.log(mass_absorption(edge.element, below)), 1)
+    above = edge.steps[-1].energy_ev + np.linspace(*_STEP_CHECK_EV, 40)
+    jump = mass_absorption(edge.element, above) - np.exp(slope * np.log(above) + offset)
+    decay, jump_offset = np.polyfit(np.log(above / above[0]), np.log(jump), 1)
+    # Up to there the jump is held constant: its decay, extrapolated, would raise the white lines by a tenth.
+    jump_here = np.exp(jump_offset) * np.maximum(energy_ev / above[0], 1.0) ** decay
+    return np.exp(slope * np.log(energy_ev) + offset), jump_here
+
+
+def _arctangent(step: Step, energy_ev: Floats) -> Floats:
+    return np.asarray(0.5 + np.arctan((energy_ev - step.energy_ev) / (step.width_ev / 2.0)) / np.pi, dtype=np.float64)
+
+
+def _gaussian(line: Peak, energy_ev: Floats) -> Floats:
+    inside = -((energy_ev - line.energy_ev) ** 2) / (2.0 * line.sigma_ev**2)
+    return np.asarray(line.height * np.exp(inside), dtype=np.float64)

@@ -1,8 +1,8 @@
-"""End-member spectra: what discharged and charged cathodes absorb, built in for five chemistries or from files."""
+"""End-member spectra: what discharged and charged cathodes absorb, from the library or from files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -11,20 +11,12 @@ from numpy.typing import NDArray
 
 from stxmdist.errors import InputError
 from stxmdist.registry import Table
-from stxmdist.spectra.edge_model import (
-    AVOGADRO_PER_MOL,
-    NM_PER_CM,
-    Edge,
-    EdgeShape,
-    Peak,
-    linear_absorption,
-    molar_mass,
-)
+from stxmdist.spectra.edge_model import NM_PER_CM
+from stxmdist.spectra.reference_errors import ReferenceErrors
 from stxmdist.spectra.spectrum_file import read_spectrum
 
 Floats = NDArray[np.float64]
 
-MODEL_STEP_EV = 0.05
 _COUNTS_NOT_OD = 10.0
 """No reference has an optical density above this: such values are counts, or an absorption coefficient"""
 _MOST_PER_NM = 0.15
@@ -46,8 +38,10 @@ class EndMembers:
     """Where the numbers come from; ``modelled`` is said where nobody measured them"""
     thickness_unit: Literal["nm", "reference"] = "nm"
     """``nm``: of the same metal as discharged phase; ``reference``: 1.0 is as thick as the reference sample"""
-    mu_sd_per_nm: Floats | None = None
-    """(COMPONENT, ENERGY) float64 standard deviation of ``mu_per_nm`` where it is known"""
+    errors: ReferenceErrors | None = None
+    """How wrong ``mu_per_nm`` may be; None where nobody knows"""
+    control: str = ""
+    """What the edge should say everywhere, where it does not follow the charge; empty where it does"""
     flags: tuple[str, ...] = field(default=())
     """What a reader of results should know, e.g. that spectra look normalised"""
     density_g_cm3: tuple[float, float] | None = None
@@ -90,6 +84,11 @@ class EndMembers:
         density = np.array(self.density_g_cm3)[:, None]
         return np.asarray(self.at(energy_ev) * NM_PER_CM / density, dtype=np.float64)
 
+    @property
+    def mu_sd_per_nm(self) -> Floats | None:
+        """Standard deviation (COMPONENT, ENERGY) float64 of ``mu_per_nm``; None where nobody knows."""
+        return None if self.errors is None else self.errors.sd
+
     @cached_property
     def _interpolant(self) -> Callable[[Floats], Floats]:
         from scipy.interpolate import PchipInterpolator
@@ -103,125 +102,17 @@ class EndMembers:
         return np.asarray((energy >= low) & (energy <= high), dtype=np.bool_)
 
 
-def _modelled(
-    edge: Edge, discharged: EdgeShape, charged: EdgeShape, density_g_cm3: float, names: tuple[str, str], source: str
-) -> EndMembers:
-    energy = np.arange(edge.l3_ev - 28.0, edge.l2_ev + 62.0, MODEL_STEP_EV)
-    per_mole = [molar_mass(shape.formula) for shape in (discharged, charged)]
-    units = density_g_cm3 / per_mole[0] * AVOGADRO_PER_MOL
-    mu = np.stack([linear_absorption(edge, shape, units, energy) for shape in (discharged, charged)])
-    mu.flags.writeable = False
-    energy.flags.writeable = False
-    return EndMembers(
-        energy_ev=energy,
-        mu_per_nm=mu,
-        names=names,
-        source=source,
-        density_g_cm3=(density_g_cm3, density_g_cm3 * per_mole[1] / per_mole[0]),
-    )
-
-
-def _peaks(*triples: tuple[float, float, float]) -> tuple[Peak, ...]:
-    return tuple(Peak(*triple) for triple in triples)
-
-
-@lru_cache(maxsize=1)
-def lithium_iron_phosphate() -> EndMembers:
-    """LiFePO4 and FePO4 at the Fe L2,3 edge, per nm of LiFePO4 of density 3.6 g/cm3.
-
-    Modelled. Two peak heights are set so that the polar angle atan(OD(710.2 eV)/OD(708.2 eV)) is 27.48 degrees at
-    Li0.93FePO4 and 65.00 degrees at Li0.02FePO4, as measured by Yu et al., Nat. Commun. 9, 921 (2018), figure 2. Shapes
-    and the absolute height of the white lines are plausible, not measured.
-    """
-    edge = Edge("Fe", l3_ev=708.5, l2_ev=721.5, l3_width_ev=1.2, l2_width_ev=1.5, onset_ev=706.8)
-    discharged = _peaks(
-        (706.6, 0.50, 0.70),
-        (708.2, 0.75, 4.40),
-        (709.8, 0.90, 0.7313466),
-        (711.5, 1.00, 0.35),
-        (720.6, 1.00, 1.00),
-        (722.6, 1.10, 0.90),
-    )
-    charged = _peaks(
-        (708.5, 0.60, 1.6428158),
-        (710.2, 0.75, 4.60),
-        (711.6, 0.80, 1.20),
-        (713.2, 1.00, 0.40),
-        (721.8, 1.10, 0.90),
-        (723.6, 1.10, 1.20),
-    )
-    return _modelled(
-        edge,
-        EdgeShape({"Li": 1, "Fe": 1, "P": 1, "O": 4}, discharged),
-        EdgeShape({"Fe": 1, "P": 1, "O": 4}, charged),
-        3.6,
-        ("LiFePO4", "FePO4"),
-        "modelled after the two-energy ratios of Yu et al. 2018; continuum Chantler (xraydb)",
-    )
-
-
-def _nickel(formula: dict[str, float], density_g_cm3: float, names: tuple[str, str]) -> EndMembers:
-    edge = Edge("Ni", l3_ev=854.0, l2_ev=871.3, l3_width_ev=1.4, l2_width_ev=1.8, onset_ev=852.7)
-    discharged = _peaks((853.1, 0.65, 3.40), (855.1, 0.85, 1.50), (870.4, 1.10, 0.90), (872.2, 1.20, 0.70))
-    charged = _peaks((853.3, 0.65, 1.20), (855.2, 0.90, 3.70), (870.6, 1.10, 0.50), (872.6, 1.30, 1.20))
-    delithiated = {element: number for element, number in formula.items() if element != "Li"}
-    source = "modelled: Gaussians at the usual Ni2+ and Ni4+ positions, not measured; continuum Chantler (xraydb)"
-    return _modelled(
-        edge, EdgeShape(formula, discharged), EdgeShape(delithiated, charged), density_g_cm3, names, source
-    )
-
-
-@lru_cache(maxsize=1)
-def nickel_manganese_cobalt() -> EndMembers:
-    """LiNi0.8Mn0.1Co0.1O2 and its delithiated form at the Ni L2,3 edge, per nm at 4.78 g/cm3; modelled."""
-    formula = {"Li": 1.0, "Ni": 0.8, "Mn": 0.1, "Co": 0.1, "O": 2.0}
-    return _nickel(formula, 4.78, ("LiNi0.8Mn0.1Co0.1O2", "Ni0.8Mn0.1Co0.1O2"))
-
-
-@lru_cache(maxsize=1)
-def nickel_cobalt_aluminium() -> EndMembers:
-    """LiNi0.8Co0.15Al0.05O2 and its delithiated form at the Ni L2,3 edge, per nm at 4.75 g/cm3; modelled."""
-    formula = {"Li": 1.0, "Ni": 0.8, "Co": 0.15, "Al": 0.05, "O": 2.0}
-    return _nickel(formula, 4.75, ("LiNi0.8Co0.15Al0.05O2", "Ni0.8Co0.15Al0.05O2"))
-
-
-@lru_cache(maxsize=1)
-def lithium_cobalt_oxide() -> EndMembers:
-    """LiCoO2 and CoO2 at the Co L2,3 edge, per nm at 5.06 g/cm3; modelled."""
-    edge = Edge("Co", l3_ev=780.2, l2_ev=795.2, l3_width_ev=1.3, l2_width_ev=1.7, onset_ev=778.1)
-    discharged = _peaks((780.5, 0.75, 4.20), (782.4, 1.00, 0.80), (794.8, 1.10, 1.60))
-    charged = _peaks((780.5, 0.75, 1.50), (781.5, 0.90, 3.30), (783.4, 1.10, 0.90), (795.7, 1.30, 1.60))
-    source = "modelled: Gaussians at the usual Co3+ and Co4+ positions, not measured; continuum Chantler (xraydb)"
-    shapes = (EdgeShape({"Li": 1, "Co": 1, "O": 2}, discharged), EdgeShape({"Co": 1, "O": 2}, charged))
-    return _modelled(edge, *shapes, 5.06, ("LiCoO2", "CoO2"), source)
-
-
-@lru_cache(maxsize=1)
-def lithium_manganese_oxide() -> EndMembers:
-    """LiMn2O4 and Mn2O4 at the Mn L2,3 edge, per nm at 4.28 g/cm3; modelled."""
-    edge = Edge("Mn", l3_ev=641.5, l2_ev=652.7, l3_width_ev=1.2, l2_width_ev=1.6, onset_ev=638.7)
-    discharged = _peaks(
-        (640.6, 0.60, 0.90), (641.8, 0.80, 2.60), (643.2, 0.80, 1.90), (652.8, 1.20, 1.00), (654.2, 1.1, 0.7)
-    )
-    charged = _peaks(
-        (641.0, 0.60, 1.60), (643.2, 0.85, 3.80), (644.6, 1.00, 0.70), (653.2, 1.20, 0.80), (654.6, 1.1, 1.1)
-    )
-    source = "modelled: Gaussians at the usual Mn3+ and Mn4+ positions, not measured; continuum Chantler (xraydb)"
-    shapes = (EdgeShape({"Li": 1, "Mn": 2, "O": 4}, discharged), EdgeShape({"Mn": 2, "O": 4}, charged))
-    return _modelled(edge, *shapes, 4.28, ("LiMn2O4", "Mn2O4"), source)
-
-
 CHEMISTRIES = Table(
     "chemistry",
     {
-        "LFP": f"{__name__}:lithium_iron_phosphate",
-        "NMC": f"{__name__}:nickel_manganese_cobalt",
-        "NCA": f"{__name__}:nickel_cobalt_aluminium",
-        "LCO": f"{__name__}:lithium_cobalt_oxide",
-        "LMO": f"{__name__}:lithium_manganese_oxide",
+        "LFP": "stxmdist.spectra.library:lithium_iron_phosphate",
+        "NMC": "stxmdist.spectra.library:nickel_manganese_cobalt",
+        "NCA": "stxmdist.spectra.library:nickel_cobalt_aluminium",
+        "LCO": "stxmdist.spectra.library:lithium_cobalt_oxide",
+        "LMO": "stxmdist.spectra.library:lithium_manganese_oxide",
     },
 )
-"""Name of a chemistry to a function () -> EndMembers"""
+"""Name of a chemistry to its ``library.Chemistry``: called, it gives the end-members of one of its edges"""
 
 
 def from_files(
@@ -338,10 +229,5 @@ __all__ = [
     "CHEMISTRIES",
     "EndMembers",
     "from_files",
-    "lithium_cobalt_oxide",
-    "lithium_iron_phosphate",
-    "lithium_manganese_oxide",
-    "nickel_cobalt_aluminium",
-    "nickel_manganese_cobalt",
     "read_spectrum",
 ]

@@ -15,6 +15,9 @@ from stxmdist.spectra.references import EndMembers
 
 Floats = NDArray[np.float64]
 
+END_MEMBERS_UNKNOWN_SD = 0.005
+"""What end-members add to the error of a state of charge where nobody says how wrong they are: the least that unlike
+samples do"""
 _DIFFERENCE_EV = 0.01
 
 
@@ -30,6 +33,11 @@ class SocSensitivity:
     """Bias per unit of relative error of the incident beam, the same at all energies"""
     i0_scatter: Floats
     """Standard deviation caused by the given error of the incident beam, independent between energies"""
+    response: Floats
+    """(PARTICLE, ENERGY) change with a unit of optical density at each energy"""
+    end_members: Floats
+    """Standard deviation caused by what the end-members say of their own error, ``END_MEMBERS_UNKNOWN_SD`` at least
+    where they say nothing"""
 
 
 def soc_sensitivity(
@@ -77,16 +85,29 @@ def soc_sensitivity(
     scatter = np.zeros(particles.shape[1])
     if i0_relative_variance is not None:
         scatter = np.sqrt((response**2 * np.nan_to_num(i0_relative_variance)).sum(axis=1))
-    return SocSensitivity(energy_bias, leak, response.sum(axis=1), scatter)
+    errors = end_members.errors
+    unlike = np.full(particles.shape[1], END_MEMBERS_UNKNOWN_SD)
+    if errors is not None:
+        unlike = errors.soc_sd(response, particles, energy + shift_ev)
+    return SocSensitivity(energy_bias, leak, response.sum(axis=1), scatter, response, unlike)
 
 
 def systematic_soc_error(
-    sensitivity: SocSensitivity, *, shift_se_ev: float, leak_sd: float = 0.0, i0_relative_sd: float = 0.0
+    sensitivity: SocSensitivity,
+    *,
+    shift_se_ev: float,
+    leak_sd: float = 0.0,
+    i0_relative_sd: float = 0.0,
+    end_member_sd: float | Floats = 0.0,
 ) -> Floats:
-    """Systematic standard error (PARTICLE,) of the state of charge: independent causes added in squares."""
+    """Systematic standard error (PARTICLE,) of the state of charge: independent causes added in squares.
+
+    ``end_member_sd`` is that of the state of charge: ``sensitivity.end_members``, or what is known better.
+    """
     return np.sqrt(
         (sensitivity.energy_per_ev * shift_se_ev) ** 2
         + (sensitivity.leak * leak_sd) ** 2
         + (sensitivity.i0 * i0_relative_sd) ** 2
         + sensitivity.i0_scatter**2
+        + np.square(end_member_sd)
     )

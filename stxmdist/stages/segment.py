@@ -27,7 +27,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "segment"
-VERSION = 11
+VERSION = 12
 
 RINGS_NM = 500.0
 """How far out the rings of a zone plate's point spread function are followed."""
@@ -43,8 +43,9 @@ class Options:
     """Limits of phases and of activity."""
     leak_sd: float = 0.002
     """How well the leak fraction of wide-field scans is known."""
-    end_member_sd: float = 0.005
-    """What unlike end-members add to the error of every state of charge."""
+    end_member_sd: float | None = None
+    """What unlike end-members add to the error of every state of charge; None: what their own uncertainty makes of it.
+    """
     outer_zone_nm: float = 60.0
     """Outermost zone of the zone plate of wide-field scans: sets their point spread function."""
     central_stop_fraction: float = 0.3
@@ -230,12 +231,12 @@ def _systematic(
         background=unit.index["fit"]["background"],
         i0_relative_variance=relative,
     )
-    shared = systematic_soc_error(
+    return systematic_soc_error(
         sensitivity,
         shift_se_ev=model.shift.se_ev,
         leak_sd=options.leak_sd if unit.index["modality"] == "stxm" else 0.0,
+        end_member_sd=sensitivity.end_members if options.end_member_sd is None else options.end_member_sd,
     )
-    return np.hypot(shared, options.end_member_sd)
 
 
 def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:

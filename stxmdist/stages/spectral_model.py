@@ -12,6 +12,7 @@ from stxmdist.errors import InputError
 from stxmdist.runner.unit import Unit
 from stxmdist.spectra.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.fit import design_matrix
+from stxmdist.spectra.library import Chemistry
 from stxmdist.spectra.references import CHEMISTRIES, EndMembers, from_files
 from stxmdist.stages.survey import Survey
 
@@ -43,7 +44,8 @@ def references_of(survey: Survey, scan_id: str) -> dict[str, Any]:
     """Where a scan's end-members come from, as a unit carries it.
 
     The references of the campaign file stand for scans of the campaign's own chemistry and of ``custom``; a scan that
-    the sample sheet says is of another chemistry has the built-in ones of that chemistry.
+    the sample sheet says is of another chemistry has the library's of that chemistry. Of several edges the scan's
+    energies say which; it is named where it is not the first.
     """
     references = survey.campaign.references
     chemistry = survey.scans[scan_id].chemistry
@@ -55,7 +57,13 @@ def references_of(survey: Survey, scan_id: str) -> dict[str, Any]:
             "charged": str(references.charged),
             "thickness_unit": references.thickness_unit,
         }
-    return {"chemistry": chemistry}
+    recording = survey.recordings.get(scan_id)
+    if chemistry not in CHEMISTRIES or recording is None:
+        return {"chemistry": chemistry}
+    library: Chemistry = CHEMISTRIES[chemistry]
+    edge = library.edge_at(recording.energy_ev)
+    first = library.entries[0].edge.name
+    return {"chemistry": chemistry} | ({"edge": edge} if edge not in (None, first) else {})
 
 
 def identity_of_references(survey: Survey, scan_id: str) -> dict[str, Any]:
@@ -68,14 +76,21 @@ def identity_of_references(survey: Survey, scan_id: str) -> dict[str, Any]:
 
 
 def end_members_of(references: dict[str, Any]) -> EndMembers:
-    """End-members from files where the campaign names them, else the built-in ones of the chemistry."""
+    """End-members from files where the campaign names them, else the library's of the chemistry."""
     if "discharged" in references:
         return from_files(
             Path(references["discharged"]),
             Path(references["charged"]),
             thickness_unit=references["thickness_unit"],
         )
-    return CHEMISTRIES[references["chemistry"]]()  # type: ignore[no-any-return]
+    return CHEMISTRIES[references["chemistry"]](references.get("edge"))  # type: ignore[no-any-return]
+
+
+def _library_holds(references: dict[str, Any]) -> str:
+    if "discharged" in references:
+        return ""
+    chemistry = references["chemistry"]
+    return f"; of {chemistry} the library holds {CHEMISTRIES[chemistry].holds}"
 
 
 def strongest_mass_absorption(survey: Survey, scan_id: str, energy_ev: Floats) -> Floats:
@@ -115,7 +130,16 @@ def spectral_model(
     """
     align = unit.source("align")
     energy_ev = align.read("energy_ev")
-    members = end_members_of(dict(unit.index["references"]))
+    references = dict(unit.index["references"])
+    members = end_members_of(references)
+    if members.control:
+        raise InputError(
+            where=f"fit of {unit.scan_id}",
+            problem="this edge does not tell the state of charge",
+            got=f"energies of {references['edge']}: {members.control}",
+            wanted="an edge that follows the charge",
+            mend="Exclude the scan, or give references of your own for it in a campaign of its own",
+        )
     measured = (align.read("energy_used") == 1) & np.isfinite(align.read("effective_counts"))
     spanned = members.spans(energy_ev, largest_shift_ev if fit_shift else 0.0)
     used = measured & spanned
@@ -127,7 +151,8 @@ def spectral_model(
             problem="too few energies lie inside the references",
             got=f"{int(spanned.sum())} of {len(energy_ev)} ({energy_ev.min():.1f} to {energy_ev.max():.1f} eV)",
             wanted=f"at least {least} between {low:.1f} and {high:.1f} eV ({members.source})",
-            mend="Give the references of this edge in campaign.yaml (chemistry, references), or exclude the scan",
+            mend="Give the references of this edge in campaign.yaml (chemistry, references), or exclude the scan"
+            + _library_holds(references),
         )
     shift = energy_shift(
         align.read("mean_od"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stxmdist.ptychography.quality import absorbed_dose_mgy, photons_per_um2
-from stxmdist.spectra.references import lithium_iron_phosphate
+from stxmdist.spectra.library import lithium_iron_phosphate
 
 PEAK_EV = 708.2
 """Of the L3 edge of LiFePO4"""

@@ -63,6 +63,45 @@ def test_mass_absorption_is_that_of_the_elements_by_weight(chemistry: str) -> No
         assert value == pytest.approx(tables / sum(grams.values()), rel=POWER_LAW)
 
 
+EVERY_EDGE = [(name, entry.edge.name) for name, chemistry in CHEMISTRIES.items() for entry in chemistry.entries]
+
+
+@pytest.mark.parametrize(("chemistry", "edge"), EVERY_EDGE)
+def test_every_edge_of_the_library(chemistry: str, edge: str) -> None:
+    import xraydb
+
+    members = CHEMISTRIES[chemistry](edge)
+    entry = CHEMISTRIES[chemistry].entry(edge)
+    assert members.source.startswith("modelled")
+    assert np.isfinite(members.mu_per_nm).all()
+    assert (members.mu_per_nm > 0).all()
+    # Well above the edge it is the tables' again, and no other edge of the compound lies in between.
+    formula = xraydb.chemparse(entry.discharged.formula)
+    grams = {element: number * xraydb.atomic_mass(element) for element, number in formula.items()}
+    last = entry.edge.steps[-1].energy_ev
+    energy = np.linspace(last + 25.0, members.energy_ev[-1], 11)
+    tables = sum(part * xraydb.mu_chantler(element, energy) for element, part in grams.items()) / sum(grams.values())
+    np.testing.assert_allclose(members.mass_absorption(energy)[0], tables, rtol=POWER_LAW + 0.01)
+    # The two states differ where a scan would look.
+    assert np.linalg.cond(members.at(np.linspace(*entry.lines_ev, 23)).T) < 60.0
+    # Uncertainty: of the order of the stated share of a line, less where the continuum is most; and never none.
+    sd, strongest = members.mu_sd_per_nm, members.mu_per_nm.argmax(axis=1)
+    assert sd is not None
+    assert (sd > 0.0).all()
+    for component, peak in enumerate(strongest):
+        assert 0.02 < sd[component, peak] / members.mu_per_nm[component, peak] < 0.2
+    assert len(members.errors.causes) == len(members.errors.shapes)
+    # A scan of this edge alone is known by its energies.
+    assert CHEMISTRIES[chemistry].edge_at(np.linspace(*entry.lines_ev, 7)) == edge
+    assert ("should be" in members.control) == (edge in ("Co L", "Mn L") and chemistry in ("NMC", "NCA"))
+
+
+def test_an_edge_that_the_library_lacks_is_refused_with_what_it_has() -> None:
+    with pytest.raises(InputError, match=r"'Fe L', wanted Ni L \(849 to 881 eV\), O K .*, Co L .*, Mn L"):
+        CHEMISTRIES["NMC"]("Fe L")
+    assert CHEMISTRIES["NMC"].edge_at(np.array([280.0, 700.0])) is None
+
+
 def test_shift_reads_the_spectrum_further_up(lfp: EndMembers) -> None:
     energy = np.array([705.3, 708.17, 713.9])
     np.testing.assert_allclose(lfp.at(energy, 0.35), lfp.at(energy + 0.35), rtol=1e-12)

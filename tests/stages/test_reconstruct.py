@@ -12,7 +12,7 @@ import pytest
 from storage.store import Store
 from stxmdist.campaign.schema import GPU
 from stxmdist.ptychography.quality import absorbed_dose_mgy
-from stxmdist.spectra.references import lithium_iron_phosphate
+from stxmdist.spectra.library import lithium_iron_phosphate
 from stxmdist.stages import reconstruct, tile_start
 from stxmdist.stages.execute import CampaignRun, Request, opened
 from stxmdist.stages.survey import survey_of

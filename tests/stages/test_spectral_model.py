@@ -25,12 +25,18 @@ from stxmdist.stages.survey import Survey
 FILES = References(discharged=Path("a.txt"), charged=Path("b.txt"))
 
 
-def survey(campaign_chemistry: str, scan_chemistry: str, references: References | None) -> Survey:
+def survey(
+    campaign_chemistry: str,
+    scan_chemistry: str,
+    references: References | None,
+    energy_ev: np.ndarray[Any, Any] | None = None,
+) -> Survey:
     return cast(
         Survey,
         SimpleNamespace(
             campaign=SimpleNamespace(references=references, chemistry=campaign_chemistry),
             scans={"one": SimpleNamespace(chemistry=scan_chemistry)},
+            recordings={} if energy_ev is None else {"one": SimpleNamespace(energy_ev=energy_ev)},
         ),
     )
 
@@ -52,6 +58,26 @@ def test_references_stand_for_scans_of_the_campaigns_chemistry_and_custom(
     assert ("discharged" in found) == from_file
     assert found["chemistry"] == scan
     assert references_of(survey(campaign, scan, None), "one") == {"chemistry": scan}
+
+
+@pytest.mark.parametrize(
+    ("chemistry", "energy_ev", "edge"),
+    [
+        ("NMC", [853.0, 857.75], None),
+        ("NMC", [525.0, 529.0, 545.0], "O K"),
+        ("NMC", [775.0, 780.5, 785.0, 790.0], "Co L"),
+        ("NCA", [635.0, 641.0, 643.0], None),
+        ("LFP", [520.0, 530.0], None),
+        ("LCO", [770.0, 780.5], None),
+        # Wide scans: the edge that tells most, not the first in energy.
+        ("NMC", [530.0, 531.0, 641.0, 643.0, 853.0, 855.0], None),
+    ],
+)
+def test_the_energies_of_a_scan_say_which_edge_it_is(chemistry: str, energy_ev: list[float], edge: str | None) -> None:
+    found = references_of(survey(chemistry, chemistry, None, np.array(energy_ev)), "one")
+    assert found == {"chemistry": chemistry} | ({"edge": edge} if edge else {})
+    expected = CHEMISTRIES[chemistry](edge)
+    assert end_members_of(found) is expected
 
 
 def test_the_state_that_absorbs_more_is_taken_for_the_dose() -> None:
