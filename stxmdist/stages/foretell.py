@@ -15,6 +15,7 @@ WORKER_BYTES = {
     "stitch": 520_000_000,
     "absorbance": 540_000_000,
     "align": 560_000_000,
+    "explore": 620_000_000,
     "fit": 680_000_000,
     "segment": 700_000_000,
     "register": 700_000_000,
