@@ -211,7 +211,7 @@ _ARRAYS = (
     ArraySpec("nmf_spectra", ("nmf", "energy"), "float64", "1", "optical density of non-negative factors at amount 1"),
     ArraySpec("nmf_maps", ("nmf", "y", "x"), "float32", "1", "amounts of non-negative factors, 1 where typical"),
     ArraySpec("cluster_spectra", ("cluster", "energy"), "float64", "1", "mean optical density in each cluster"),
-    ArraySpec("cluster_labels", _YX, "uint8", "", "cluster of each pixel from 1 on, 0 where not known", 0, "small"),
+    ArraySpec("cluster_labels", _YX, "int8", "", "cluster of each pixel from 1 on, -1 not known", -1, "small"),
     ArraySpec("target_spectra", ("target", "energy"), "float64", "1", "what the components make of target spectra"),
     ArraySpec("target_maps", ("target", "y", "x"), "float32", "1", "amounts of target spectra, negative ones kept"),
     # fit

@@ -13,7 +13,7 @@ from stxmdist.spectra.principal import Principal
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
-Labels = NDArray[np.uint8]
+Labels = NDArray[np.int8]
 
 SAMPLE_PIXELS = 65536
 """Clusters are found on so many pixels, drawn once; then every pixel is assigned to one."""
@@ -92,16 +92,16 @@ class Clusters:
     converged: bool
 
     def labels(self, principal: Principal, block: Block) -> Labels:
-        """The cluster of every pixel (PIXEL,) uint8 from 1 on; 0 where not known."""
+        """The cluster of every pixel (PIXEL,) int8 from 1 on; -1 where not known."""
         return assigned(self.mixture, principal, block, self.components)
 
 
 def assigned(mixture: Mixture, principal: Principal, block: Block, components: int) -> Labels:
-    """The most probable cluster of every pixel (PIXEL,) uint8 from 1 on; 0 where not known."""
+    """The most probable cluster of every pixel (PIXEL,) int8 from 1 on; -1 where not known."""
     scores = principal.scores(block, components).astype(np.float64)
     scores[:, ~block.known] = 0.0
     label = 1 + np.argmax(mixture.log_joint(scores), axis=0)
-    return np.where(block.known, label, 0).astype(np.uint8)
+    return np.where(block.known, label, -1).astype(np.int8)
 
 
 def find_clusters(

@@ -59,8 +59,8 @@ class Exploration:
     spectra: Floats
     """(PART, ENERGY) float64 optical density"""
     maps: Callable[[Block], NDArray[Any]]
-    """A block to its maps (LAYER, PIXEL): float32, one for each part and NaN where not known; or one uint8 map that
-    names the part from 1 on, 0 where not known
+    """A block to its maps (LAYER, PIXEL): float32, one for each part and NaN where not known; or one int8 map that
+    names the part from 1 on, -1 where not known
     """
     measures: Mapping[str, Any]
     """Quality figures, JSON-able"""

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from storage.layout import ArrayPlan
+from storage.layout import ArrayPlan, Layout
 from storage.output import Output
+from storage.schema import array_spec
 from stxmdist.errors import InputError
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
@@ -219,7 +220,7 @@ def stack_of(align: Output, used: np.ndarray[Any, np.dtype[np.bool_]], threads: 
         slab = align.read("transmission", (slice(None), rows, slice(None)))
         return slab if used.all() else slab[used]
 
-    return PixelStack((ny, nx), align.read("effective_counts")[used], read_rows, threads)
+    return PixelStack((ny, nx), align.read("effective_counts")[used], read_rows, threads, SLAB_BYTES)
 
 
 def _targets(unit: Unit, energy_ev: np.ndarray[Any, Any]) -> tuple[tuple[str, ...], np.ndarray[Any, Any]] | None:
@@ -276,9 +277,7 @@ class _Band:
             self.end()
             self.number = first // self.rows
             shape = (*self.layout.shape[:-2], *(s.stop - s.start for s in self.layout.region(self._index())[-2:]))
-            # Unwritten means the same in memory as in the store.
-            fill = np.nan if self.layout.dtype.kind == "f" else 0
-            self.values = np.full(shape, fill, self.layout.dtype)
+            self.values = _unknown(self.layout, shape)
         if maps is not None:
             start = first % self.rows
             target = self.values[..., start : start + rows, :]
@@ -304,8 +303,13 @@ def _nothing(write: ShardWriter, why: str) -> Outcome:
         layout = write.output.layout(name)
         for shard in layout.indices():
             shape = [part.stop - part.start for part in layout.region(shard)]
-            write(name, shard, np.full(shape, np.nan if layout.dtype.kind == "f" else 0, layout.dtype))
+            write(name, shard, _unknown(layout, shape))
     return write.outcome({"note": why})
+
+
+def _unknown(layout: Layout, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+    """What a reader gets where nothing is known."""
+    return np.full(shape, array_spec(layout.name).fill_for(layout.dtype), layout.dtype)
 
 
 def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:

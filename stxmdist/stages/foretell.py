@@ -32,6 +32,7 @@ PACKED = {
     "particle_free": 0.04,
     "transmission": 0.80,
     "aligned_class": 0.03,
+    "cluster_labels": 0.05,
     "thickness_covariance": 0.72,
     "background": 0.01,
     "soc": 0.27,
