@@ -204,6 +204,16 @@ _ARRAYS = (
     ArraySpec("mean_od_variance", _E, "float64", "1", "its variance"),
     ArraySpec("energy_used", _E, "uint8", "", "1 where the energy takes part in the fit", 0, "small"),
     ArraySpec("aligned_class", _YX, "uint8", "", "mask class of each pixel after alignment", MISSING, "small"),
+    # explore
+    ArraySpec("pca_spectra", ("pca", "energy"), "float64", "1", "spectra of principal components, of length 1"),
+    ArraySpec("pca_maps", ("pca", "y", "x"), "float32", "1", "scores: optical density is their sum over spectra"),
+    ArraySpec("pca_eigenvalues", ("rank",), "float64", "1", "mean squares of components, in those of counting noise"),
+    ArraySpec("nmf_spectra", ("nmf", "energy"), "float64", "1", "optical density of non-negative factors at amount 1"),
+    ArraySpec("nmf_maps", ("nmf", "y", "x"), "float32", "1", "amounts of non-negative factors, 1 where typical"),
+    ArraySpec("cluster_spectra", ("cluster", "energy"), "float64", "1", "mean optical density in each cluster"),
+    ArraySpec("cluster_labels", _YX, "int8", "", "cluster of each pixel from 1 on, -1 not known", -1, "small"),
+    ArraySpec("target_spectra", ("target", "energy"), "float64", "1", "what the components make of target spectra"),
+    ArraySpec("target_maps", ("target", "y", "x"), "float32", "1", "amounts of target spectra, negative ones kept"),
     # fit
     ArraySpec("thickness_nm", ("component", "y", "x"), "float32", "nm", "thickness of (discharged, charged) material"),
     ArraySpec(

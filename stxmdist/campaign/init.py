@@ -243,6 +243,8 @@ chemistry: {chemistry}
 #   charged: spectra/charged.txt
 #   i0: spectra/i0.txt          # taken with `stages: absorbance: i0: file`
 #   thickness_unit: reference   # or nm, if the end-members are absorption per nm
+# Instead of a file, a spectrum that the exploration of a scan finds:  discharged: explore:SCAN:cluster-2
+# with `stages: explore: methods: [pca, clusters]` (or nmf: explore:SCAN:nmf-1).
 
 # Options of the stages; what is not written has its default.
 stages: {{}}

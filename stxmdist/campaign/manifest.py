@@ -183,14 +183,16 @@ def _references_of(path: Path, text: Text) -> References | None:
     except ValidationError:
         return None
     files = {name: getattr(references, name) for name in ("discharged", "charged", "i0")}
-    return references.model_copy(update={name: path.parent / file for name, file in files.items() if file is not None})
+    return references.model_copy(
+        update={name: path.parent / file for name, file in files.items() if isinstance(file, Path)}
+    )
 
 
 def _reference_problems(path: Path, lines: dict[str, int], references: References) -> Iterable[Problem]:
     """Spectra that are not there, and one end-member without the other."""
     for name in ("discharged", "charged", "i0"):
         file = getattr(references, name)
-        if file is None or file.is_file():
+        if not isinstance(file, Path) or file.is_file():
             continue
         near = nearest(file.name, [f.name for f in sorted(file.parent.iterdir())]) if file.parent.is_dir() else None
         mend = f"Did you mean {near!r}" if near else "Correct the path, which is relative to the campaign file"

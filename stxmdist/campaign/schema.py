@@ -3,10 +3,11 @@
 import math
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
 
 from stxmdist.campaign.problems import Problem, did_you_mean, one_of
 from stxmdist.campaign.scan import CHEMISTRIES
@@ -18,6 +19,7 @@ STAGE_NAMES = (
     "stitch",
     "absorbance",
     "align",
+    "explore",
     "fit",
     "segment",
     "register",
@@ -38,6 +40,9 @@ BYTE_UNITS = {
 }
 LEAST_MEMORY_BYTES = 100 * 10**6
 """A worker's interpreter and libraries alone need more than this: a smaller limit is a slip of the unit."""
+
+EXPLORE = "explore"
+"""What a reference begins with that is no file: ``explore:SCAN:cluster-1``."""
 
 GPU = "GPU"
 """What Dask calls the resource of a worker that has a GPU to itself: a unit that asks for 1 of it runs there."""
@@ -98,11 +103,40 @@ class ClusterSpec(_Strict):
         return gpus
 
 
-class References(_Strict):
-    """Measured spectra, two columns of text: photon energy in eV and value."""
+@dataclass(frozen=True)
+class ExploredSpectrum:
+    """A spectrum that the exploration of a scan finds, written as ``explore:SCAN:NAME``."""
 
-    discharged: Path | None = Field(default=None, strict=False)
-    charged: Path | None = Field(default=None, strict=False)
+    scan_id: str
+    name: str
+    """Such as ``cluster-1`` or ``nmf-2``"""
+
+    def __str__(self) -> str:
+        return f"{EXPLORE}:{self.scan_id}:{self.name}"
+
+
+def parse_end_member(value: object) -> Path | ExploredSpectrum | None:
+    """A file, or what an exploration finds."""
+    if value is None or isinstance(value, Path | ExploredSpectrum):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a path, or explore:SCAN:NAME")
+    first, *rest = value.split(":")
+    if first != EXPLORE:
+        return Path(value)
+    if len(rest) != 2 or not all(rest):
+        raise ValueError("a scan and one of its spectra, such as explore:SCAN:cluster-1")
+    return ExploredSpectrum(*rest)
+
+
+EndMember = Annotated[Path | ExploredSpectrum | None, PlainValidator(parse_end_member)]
+
+
+class References(_Strict):
+    """Measured spectra, two columns of text: photon energy in eV and value; or spectra that an exploration finds."""
+
+    discharged: EndMember = None
+    charged: EndMember = None
     i0: Path | None = Field(default=None, strict=False)
     """Incident spectrum, where the scans have no particle-free pixels."""
     thickness_unit: Literal["nm", "reference"] = "reference"

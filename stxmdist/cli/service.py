@@ -47,7 +47,7 @@ def demo(
         screen.note(f"1/3 simulate a small campaign in {folder}")
         made = simulate_campaign(folder, "small", seed, workers=2, report=screen.note)
         screen.note(f"    {made.n_scans} scans, {made.bytes / 1e6:.0f} MB, {made.seconds:.1f} s")
-    screen.note("2/3 run it: ten stages through Prefect on Dask")
+    screen.note("2/3 run it: eleven stages through Prefect on Dask")
     outcome = run_campaign(screen, str(campaign))
     screen.note("3/3 compare with the truth of the simulation")
     score = score_against_truth(load(campaign, lenient=True).store, folder / "truth")

@@ -13,6 +13,7 @@ STAGES = Table(
         "stitch": "stxmdist.stages.stitch",
         "absorbance": "stxmdist.stages.absorbance",
         "align": "stxmdist.stages.align",
+        "explore": "stxmdist.stages.explore",
         "fit": "stxmdist.stages.fit",
         "segment": "stxmdist.stages.segment",
         "register": "stxmdist.stages.register",

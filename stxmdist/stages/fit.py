@@ -19,6 +19,7 @@ from stxmdist.stages.spectral_model import (
     identity_of_references,
     references_of,
     spectral_model,
+    upstream_of_references,
     without_pre_edge,
 )
 from stxmdist.stages.survey import Survey
@@ -60,8 +61,8 @@ class Options:
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
-    """Fit reads the aligned stack."""
-    return (("align", scan_id),)
+    """Fit reads the aligned stack, and where its end-members are found by exploring, what was found."""
+    return (("align", scan_id), *upstream_of_references(survey, scan_id))
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:

@@ -17,6 +17,8 @@ from stxmdist.heterogeneity.variance import partition
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
 from stxmdist.stages import CAMPAIGN, STAGES
+from stxmdist.stages.explored import FOLDER as EXPLORED_FOLDER
+from stxmdist.stages.explored import names_found
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter
 
@@ -37,10 +39,13 @@ class Options:
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
-    """The particles of every scan that has them, the pairs of every registered pair."""
+    """The particles of every scan that has them, the pairs of every registered pair, and spectra found by exploring."""
     particles = [("segment", name) for name in survey.scans if survey.published("segment", name)]
     pairs = [("register", name) for name in survey.pairs if survey.published("register", name)]
-    return tuple(particles + pairs)
+    explored: list[tuple[str, str]] = []
+    if names_found(survey.options["explore"]):
+        explored = [("explore", name) for name in survey.scans if survey.published("explore", name)]
+    return tuple(particles + pairs + explored)
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
@@ -57,7 +62,7 @@ def plan(survey: Survey, options: Options) -> Plan:
     """One unit."""
     found = upstream(survey, CAMPAIGN)
     before = survey.store.publication(NAME)
-    if not found and before is not None and not survey.foretell:
+    if not any(stage == "segment" for stage, _ in found) and before is not None and not survey.foretell:
         return Plan((), (_nothing_to_infer(before.time),))
     unit = survey.unit(
         NAME,
@@ -142,6 +147,12 @@ def work(unit: Unit) -> Outcome:
         for path in write_table(table, folder / f"{name}.parquet", name):
             write.keep(path)
     write.keep(write_data_dictionary(folder))
+    for source in unit.sources:
+        if source.stage == "explore":
+            found = sorted((unit.source("explore", source.scan_id).path / EXPLORED_FOLDER).glob("*.csv"))
+            for file in found:
+                name = f"tables/{EXPLORED_FOLDER}/{file.name}"
+                write.keep(write.output.path / write.output.put(name, file.read_bytes()))
     return write.outcome({name: len(table) for name, table in tables.items()})
 
 

@@ -12,6 +12,7 @@ from stxmdist.campaign.problems import did_you_mean, one_of
 from stxmdist.campaign.yamltext import read_yaml
 from stxmdist.errors import InputError
 from stxmdist.stages import STAGES
+from stxmdist.stages.explored import EXPLORED, named_by, names_found
 
 
 def parse_options(campaign: Campaign) -> tuple[dict[str, Any], list[Problem]]:
@@ -49,6 +50,7 @@ def _by_line(problems: Iterable[Problem]) -> list[Problem]:
 def _at_odds(campaign: Campaign, options: Mapping[str, Any]) -> Iterator[Problem]:
     """Where an option and the rest of the campaign file do not go together."""
     references = campaign.references
+    yield from _unknown_spectra(campaign, options["explore"])
     if options["absorbance"].i0 == "file" and (references is None or references.i0 is None):
         yield campaign.problem_at(
             "stages.absorbance.i0",
@@ -65,6 +67,47 @@ def _at_odds(campaign: Campaign, options: Mapping[str, Any]) -> Iterator[Problem
             "stages: absorbance: i0: file",
             "Add that, or take the spectrum out to have the incident beam from particle-free pixels",
         )
+
+
+def _unknown_spectra(campaign: Campaign, options: Any) -> Iterator[Problem]:
+    """References that name what no exploration with these options finds."""
+    scans = [scan.scan_id for scan in campaign.scans]
+    known = names_found(options)
+    named = named_by(campaign.references)
+    for key in ("discharged", "charged"):
+        spectrum = getattr(campaign.references, key, None)
+        if spectrum not in named:
+            continue
+        where = f"references.{key}"
+        if spectrum.scan_id not in scans:
+            mend = did_you_mean(spectrum.scan_id, scans, "Name a scan of the sample sheet that is not excluded")
+            problem = "there is no scan of this name to explore"
+            yield campaign.problem_at(where, problem, spectrum.scan_id, one_of(scans[:10]), mend)
+        if spectrum.name not in known:
+            methods = " or ".join(EXPLORED)
+            wanted = one_of(known) if known else f"a spectrum of {methods}"
+            otherwise = f"Add {methods} to stages: explore: methods, or raise how many are looked for"
+            mend = did_you_mean(spectrum.name, known, otherwise) if _same_kind(spectrum.name, known) else otherwise
+            problem = "the exploration would find no spectrum of this name"
+            yield campaign.problem_at(where, problem, spectrum.name, wanted, mend)
+    if named and campaign.references is not None and campaign.references.thickness_unit == "nm":
+        yield campaign.problem_at(
+            "references.thickness_unit",
+            "spectra that an exploration finds are not per nm: nobody knows how thick their pixels are",
+            "nm",
+            "reference",
+            "Write reference, or take the line out",
+        )
+    if len(set(named)) < len(named):
+        yield campaign.problem_at(
+            "references", "discharged and charged are the same spectrum", str(named[0]), "two spectra", "Name another"
+        )
+
+
+def _same_kind(name: str, known: Sequence[str]) -> bool:
+    """Whether any spectrum of the kind that a name begins with is looked for."""
+    kind = name.partition("-")[0]
+    return kind not in EXPLORED.values() or any(found.startswith(kind) for found in known)
 
 
 def _read(kind: Any, written: Mapping[str, Any], key: str, campaign: Campaign) -> tuple[Any, list[Problem]]:

@@ -22,7 +22,13 @@ from stxmdist.spectra.systematics import soc_sensitivity, systematic_soc_error
 from stxmdist.stages.align import measures_of
 from stxmdist.stages.conditions import conditions_of
 from stxmdist.stages.grid import grid_of
-from stxmdist.stages.spectral_model import SpectralModel, identity_of_references, references_of, spectral_model
+from stxmdist.stages.spectral_model import (
+    SpectralModel,
+    identity_of_references,
+    references_of,
+    spectral_model,
+    upstream_of_references,
+)
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
@@ -60,7 +66,7 @@ class Options:
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     """Segment reads the maps of the fit, and what their errors rest on."""
-    return (("fit", scan_id), ("align", scan_id), ("absorbance", scan_id))
+    return (("fit", scan_id), ("align", scan_id), ("absorbance", scan_id), *upstream_of_references(survey, scan_id))
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:

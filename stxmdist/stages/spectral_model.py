@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.digests import fingerprint_of_file
+from stxmdist.campaign.schema import ExploredSpectrum
 from stxmdist.errors import InputError
 from stxmdist.runner.unit import Unit
 from stxmdist.spectra.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.fit import design_matrix
 from stxmdist.spectra.library import Chemistry
 from stxmdist.spectra.references import CHEMISTRIES, EndMembers, from_files
+from stxmdist.stages.explored import file_of, named_by, require_spectrum
 from stxmdist.stages.survey import Survey
 
 Floats = NDArray[np.float64]
@@ -51,12 +53,14 @@ def references_of(survey: Survey, scan_id: str) -> dict[str, Any]:
     chemistry = survey.scans[scan_id].chemistry
     meant = chemistry in (survey.campaign.chemistry, "custom")
     if meant and references is not None and references.discharged is not None and references.charged is not None:
-        return {
+        found = {
             "chemistry": chemistry,
-            "discharged": str(references.discharged),
-            "charged": str(references.charged),
+            "discharged": _path_of(survey, references.discharged),
+            "charged": _path_of(survey, references.charged),
             "thickness_unit": references.thickness_unit,
         }
+        explored = named_by(references)
+        return found | ({"explored": [str(spectrum) for spectrum in explored]} if explored else {})
     recording = survey.recordings.get(scan_id)
     if chemistry not in CHEMISTRIES or recording is None:
         return {"chemistry": chemistry}
@@ -66,23 +70,46 @@ def references_of(survey: Survey, scan_id: str) -> dict[str, Any]:
     return {"chemistry": chemistry} | ({"edge": edge} if edge not in (None, first) else {})
 
 
+def _path_of(survey: Survey, reference: Path | ExploredSpectrum) -> str:
+    """The file of a reference; the name of a spectrum whose scan cannot be read."""
+    if isinstance(reference, Path):
+        return str(reference)
+    if reference.scan_id not in survey.scans:
+        return str(reference)
+    return str(survey.output("explore", reference.scan_id).path / file_of(reference.scan_id, reference.name))
+
+
+def upstream_of_references(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+    """The explorations in which a scan's end-members are found, where they are."""
+    if "explored" not in references_of(survey, scan_id):
+        return ()
+    named = {spectrum.scan_id: None for spectrum in named_by(survey.campaign.references)}
+    return tuple(("explore", name) for name in named if name in survey.scans)
+
+
 def identity_of_references(survey: Survey, scan_id: str) -> dict[str, Any]:
-    """The same for a digest: files by name, size and time."""
+    """The same for a digest: files by name, size and time; what explorations find by name, as their digests are among
+    those of the sources.
+    """
     found = references_of(survey, scan_id)
+    of_files = survey.campaign.references
     return {
-        name: fingerprint_of_file(Path(value)) if name in ("discharged", "charged") else value
+        name: _fingerprint(getattr(of_files, name)) if name in ("discharged", "charged") else value
         for name, value in found.items()
     }
+
+
+def _fingerprint(reference: Path | ExploredSpectrum) -> Any:
+    return fingerprint_of_file(reference) if isinstance(reference, Path) else str(reference)
 
 
 def end_members_of(references: dict[str, Any]) -> EndMembers:
     """End-members from files where the campaign names them, else the library's of the chemistry."""
     if "discharged" in references:
-        return from_files(
-            Path(references["discharged"]),
-            Path(references["charged"]),
-            thickness_unit=references["thickness_unit"],
-        )
+        files = [Path(references[name]) for name in ("discharged", "charged")]
+        for path in files if "explored" in references else ():
+            require_spectrum(path)
+        return from_files(*files, thickness_unit=references["thickness_unit"])
     return CHEMISTRIES[references["chemistry"]](references.get("edge"))  # type: ignore[no-any-return]
 
 

@@ -30,7 +30,19 @@ SLOW_ITERATIONS = 150
 SLOW_COPIES = 10
 """Of a ptychography scan, so that a run of seconds' length cannot end before it is interrupted."""
 
-STAGES = ["ingest", "reconstruct", "stitch", "absorbance", "align", "fit", "segment", "register", "infer", "report"]
+STAGES = [
+    "ingest",
+    "reconstruct",
+    "stitch",
+    "absorbance",
+    "align",
+    "explore",
+    "fit",
+    "segment",
+    "register",
+    "infer",
+    "report",
+]
 
 
 def simulate_tiny(folder: Path) -> Path:

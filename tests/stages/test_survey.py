@@ -65,6 +65,7 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "stitch": {"blend_illumination": 0.11},
     "absorbance": {"leak_fraction": 0.011},
     "align": {"register": False},
+    "explore": {"principal": {"components": 5}},
     "fit": {"fitter": "nnls"},
     "segment": {"leak_sd": 0.003},
     "register": {"register": {"search_um": 1.5}},
