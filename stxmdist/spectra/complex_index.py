@@ -41,8 +41,8 @@ def fit(
         raise InputError(
             where="complex fit",
             problem="the stack has no phase",
-            got="transmission alone, as wide-field STXM measures it",
-            wanted="a ptychographic stack with its phase, and the phase of the end-members",
+            got="transmission alone",
+            wanted="a ptychographic stack whose alignment kept the phase, and the phase of the end-members",
             mend="Choose another fitter (poisson) for scans without phase",
         )
     return fit_linear(

@@ -45,6 +45,16 @@ FITTERS = Table(
 beside) -> Fit
 """
 
+MAPS = {
+    "polar_angle": ("polar_angle_deg", "polar_angle_se_deg"),
+    "fill_factor": ("fill_factor", "fill_factor_se"),
+    "poisson_shift": ("energy_shift_ev", "energy_shift_se_ev"),
+}
+"""What fitters find beside coefficients, ``Fit.maps``, by fitter"""
+
+FROM_LOGARITHMS = ("nnls", "least_squares", "sum_to_one", "complex")
+"""Fitters that leave energies out at which a pixel counted nothing, as they have no optical density there"""
+
 
 @dataclass(frozen=True)
 class FitOptions:
