@@ -223,6 +223,12 @@ _ARRAYS = (
     ArraySpec("soc", _YX, "float32", "1", "state of charge, 0 discharged to 1 charged, not clipped"),
     ArraySpec("soc_se", _YX, "float32", "1", "standard error of the state of charge"),
     ArraySpec("chi2_reduced", _YX, "float32", "1", "chi-square per degree of freedom"),
+    ArraySpec("polar_angle_deg", _YX, "float32", "deg", "angle of the optical densities at two energies"),
+    ArraySpec("polar_angle_se_deg", _YX, "float32", "deg", "standard error of the angle"),
+    ArraySpec("fill_factor", _YX, "float32", "1", "share of the pixel that the particle covers"),
+    ArraySpec("fill_factor_se", _YX, "float32", "1", "standard error of the share"),
+    ArraySpec("energy_shift_ev", _YX, "float32", "eV", "the pixel's own energy shift, beside the stack's"),
+    ArraySpec("energy_shift_se_ev", _YX, "float32", "eV", "standard error of the pixel's own energy shift"),
     ArraySpec("mask_class", _YX, "uint8", "", "why a pixel carries no number", MISSING, "small"),
     # segment, register
     ArraySpec("labels", _YX, "int32", "", "particle number, 0 between particles, -1 not known", -1, "small"),

@@ -5,7 +5,8 @@ and a power law. Coefficients are never clipped unless the fitter's name says so
 charge.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -27,13 +28,32 @@ FITTERS = Table(
     "fitter",
     {
         "poisson": "stxmdist.spectra.poisson:fit",
+        "poisson_non_negative": "stxmdist.spectra.poisson_non_negative:fit",
         "nnls": "stxmdist.spectra.nnls:fit",
         "least_squares": "stxmdist.spectra.least_squares:fit",
+        "sum_to_one": "stxmdist.spectra.sum_to_one:fit",
+        "two_energy": "stxmdist.spectra.two_energy:fit",
+        "polar_angle": "stxmdist.spectra.polar_angle:fit",
+        "white_line": "stxmdist.spectra.white_line:fit",
+        "l3_l2": "stxmdist.spectra.l3_l2:fit",
+        "complex": "stxmdist.spectra.complex_index:fit",
+        "fill_factor": "stxmdist.spectra.fill_factor:fit",
+        "poisson_shift": "stxmdist.spectra.poisson_shift:fit",
     },
 )
-"""Name to fit(transmission (ENERGY, PIXEL) float32, effective_counts (ENERGY,), design (ENERGY, TERM), options) ->
-Fit
+"""Name to fit(transmission (ENERGY, PIXEL) float32, effective_counts (ENERGY,), design (ENERGY, TERM), options,
+beside) -> Fit
 """
+
+MAPS = {
+    "polar_angle": ("polar_angle_deg", "polar_angle_se_deg"),
+    "fill_factor": ("fill_factor", "fill_factor_se"),
+    "poisson_shift": ("energy_shift_ev", "energy_shift_se_ev"),
+}
+"""What fitters find beside coefficients, ``Fit.maps``, by fitter"""
+
+FROM_LOGARITHMS = ("nnls", "least_squares", "sum_to_one", "complex")
+"""Fitters that leave energies out at which a pixel counted nothing, as they have no optical density there"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +68,30 @@ class FitOptions:
     """Poisson likelihood: subtract the first-order bias of the maximum, which averages over pixels do not shed"""
     weighted: bool = True
     """Least squares and NNLS: weight optical density by counts; False: all energies alike, as most programs do"""
+    energies_ev: tuple[float, float] | None = None
+    """Two-energy and polar-angle fits: the measured energies nearest to these, the one at which the discharged state
+    absorbs more first (LFP: 708.2, 710.2); None: where the end-members differ most
+    """
+    total_thickness: float | None = None
+    """Sum to one: both thicknesses together, in the unit of thickness; None: from the pixel's own edge jump"""
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What some fitters need beside transmission, counts and design; the others look at threads alone."""
+
+    energy_ev: Floats | None = None
+    """(ENERGY,) photon energies"""
+    mean_od: Floats | None = None
+    """(ENERGY,) optical density of the stack's particles, in which peaks are found; None: in that of the end-members"""
+    slope: Floats | None = None
+    """(ENERGY, TERM) derivative of the design by energy, per eV"""
+    phase: Pixels | None = None
+    """(ENERGY, PIXEL) phase of the complex transmission in radians, 0 in vacuum"""
+    phase_design: Floats | None = None
+    """(ENERGY, TERM) phase in radians per unit of each coefficient"""
+    threads: int = 1
+    """On how many threads blocks of pixels are shared; the numbers do not depend on it"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +106,17 @@ class Fit:
     """(TERM, TERM, PIXEL) float32, of the unconstrained estimate, from counting statistics alone"""
     chi2_reduced: Pixels
     """(PIXEL,) float32: Pearson's chi-square per degree of freedom; NaN where energies do not outnumber terms"""
+    maps: Mapping[str, Pixels] = field(default_factory=dict)
+    """What a fitter finds beside, (PIXEL,) float32, by the name it is published under"""
+
+    @classmethod
+    def empty(cls, n_terms: int, n_pixels: int) -> "Fit":
+        """Memory for a kernel to write to."""
+        return cls(
+            coefficients=np.empty((n_terms, n_pixels), np.float32),
+            covariance=np.empty((n_terms, n_terms, n_pixels), np.float32),
+            chi2_reduced=np.empty(n_pixels, np.float32),
+        )
 
 
 def design_matrix(
@@ -82,6 +137,21 @@ def design_matrix(
     design = np.concatenate([end_members.at(energy, shift_ev).T, background_columns(energy, background)], axis=1)
     check_design(design, where=f"fit with {end_members.names[0]} and {end_members.names[1]}")
     return design
+
+
+def design_slope(
+    end_members: EndMembers, energy_ev: Floats, shift_ev: float = 0.0, background: Background = "none"
+) -> Floats:
+    """Derivative of ``design_matrix`` by the energy of the end-members, (ENERGY, TERM) float64 per eV.
+
+    A symmetric difference over 0.05 eV, one-sided at the ends of the references; 0 for background terms.
+    """
+    low, high = end_members.energy_ev[[0, -1]]
+    at = np.clip(np.asarray(energy_ev, dtype=np.float64) + shift_ev, low, high)
+    below, above = np.clip(at - 0.025, low, high), np.clip(at + 0.025, low, high)
+    slope = ((end_members.at(above) - end_members.at(below)) / (above - below)).T
+    flat = np.zeros_like(background_columns(np.asarray(energy_ev, dtype=np.float64), background))
+    return np.concatenate([slope, flat], axis=1)
 
 
 def background_columns(energy_ev: Floats, background: Background) -> Floats:

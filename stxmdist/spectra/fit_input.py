@@ -21,19 +21,27 @@ class FitInput:
     """(ENERGY, PIXEL) float32, contiguous: a kernel is compiled for one layout only"""
     energies: NDArray[np.int64]
     """(USED,) which energies are fitted"""
+    phase: Pixels
+    """(ENERGY, PIXEL) float32 in radians, or no rows"""
     counts: Pixels
     """(USED,) float32 effective counts at T = 1"""
     white: Pixels
-    """(USED, TERM) float32 design with orthogonal columns"""
+    """(ROW, TERM) float32 design with orthogonal columns; ROW: those of USED, and again for twice the phase"""
     pairs: Pixels
-    """(USED, PAIR) float32 products of its columns"""
+    """(ROW, PAIR) float32 products of its columns"""
     triangle: Floats
     """(TERM, TERM) with design = white @ triangle"""
     inverse_triangle: Floats
     """(TERM, TERM): coefficients = inverse_triangle @ coefficients of ``white``"""
 
 
-def fit_input(transmission: Pixels, effective_counts: Floats, design: Floats) -> FitInput:
+def fit_input(
+    transmission: Pixels,
+    effective_counts: Floats,
+    design: Floats,
+    phase: Pixels | None = None,
+    phase_design: Floats | None = None,
+) -> FitInput:
     """Check shapes and design, leave out energies without effective counts, and orthogonalise.
 
     Raises
@@ -43,7 +51,15 @@ def fit_input(transmission: Pixels, effective_counts: Floats, design: Floats) ->
     """
     counts = np.asarray(effective_counts, dtype=np.float64)
     design = np.asarray(design, dtype=np.float64)
-    if transmission.ndim != 2 or design.ndim != 2 or not transmission.shape[0] == counts.size == design.shape[0]:
+    together = [design] if phase_design is None else [design, np.asarray(phase_design, dtype=np.float64)]
+    images = [transmission] if phase is None else [transmission, phase]
+    if (
+        transmission.ndim != 2
+        or any(terms.ndim != 2 or terms.shape != design.shape for terms in together)
+        or any(image.shape != transmission.shape for image in images)
+        or len(images) != len(together)
+        or not transmission.shape[0] == counts.size == design.shape[0]
+    ):
         raise InputError(
             where="fit",
             problem="the stack, its effective counts and the design do not match",
@@ -53,10 +69,14 @@ def fit_input(transmission: Pixels, effective_counts: Floats, design: Floats) ->
         )
     energies = np.flatnonzero(np.isfinite(counts) & (counts > 0.0))
     check_design(design[energies])
-    white, triangle = whitened(design[energies], counts[energies])
+    used = design[energies]
+    if phase_design is not None:
+        used = np.concatenate([used, 2.0 * together[1][energies]])
+    white, triangle = whitened(used, np.tile(counts[energies], len(together)))
     return FitInput(
         transmission=np.ascontiguousarray(transmission, dtype=np.float32),
         energies=energies.astype(np.int64),
+        phase=np.ascontiguousarray(transmission[:0] if phase is None else phase, dtype=np.float32),
         counts=counts[energies].astype(np.float32),
         white=np.ascontiguousarray(white, dtype=np.float32),
         pairs=np.ascontiguousarray(pair_products(white).T),

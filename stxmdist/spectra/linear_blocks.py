@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.arrays import compiled
+from stxmdist.spectra.non_negative import best_support, in_own_units
 from stxmdist.spectra.pixel_blocks import (
     LANES,
     ZERO,
@@ -38,9 +39,10 @@ def _normal_equations(
     spread: Pixels,
     lane: Pixels,
 ) -> None:
-    """Turn block from T into optical density; sum g = Q'W OD, h = Q'WQ and, unless weighted, spread = Q' diag(1/N T) Q.
+    """Sum g = Q'W OD, h = Q'WQ and, unless weighted, spread = Q' diag(1/N T) Q.
 
-    Energies without counts have no optical density: their weight is 0.
+    Energies without counts have no optical density: their weight is 0. Where ``block`` has further rows they are
+    the phase.
     """
     clear(g)
     clear(h)
@@ -64,24 +66,38 @@ def _normal_equations(
             for p in range(LANES):
                 product[p] = weight[p] / (n * max(row[p], _LEAST_TRANSMISSION))
             add_terms(product, pairs[k], spread)
+        if block.shape[0] > counts.size:
+            phase = block[counts.size + k]
+            if not weighted:
+                add_terms(product, pairs[counts.size + k], spread)
+            for p in range(LANES):
+                product[p] = weight[p] * _f(2.0) * phase[p]
+            add_terms(product, white[counts.size + k], g)
+            add_terms(weight, pairs[counts.size + k], h)
 
 
 @compiled
 def _chi2(
     block: Pixels, counts: Pixels, white: Pixels, phi: Pixels, chi2: Pixels, seen: Pixels, residual: Pixels
 ) -> None:
-    """Sum of N T (OD - fit)^2 over energies that counted anything, and how many those are."""
+    """Sum of N T (OD - fit)^2 over energies that counted anything, and how many those are; the phase counts too."""
     for p in range(LANES):
         chi2[p] = _f(0.0)
     for p in range(LANES):
         seen[p] = _f(0.0)
-    for k in range(counts.size):
+    for r in range(block.shape[0]):
+        k = r % counts.size
         row = block[k]
         n = counts[k]
-        for p in range(LANES):
-            residual[p] = -logarithm(max(row[p], _LEAST_TRANSMISSION))
+        if r == k:
+            for p in range(LANES):
+                residual[p] = -logarithm(max(row[p], _LEAST_TRANSMISSION))
+        else:
+            phase = block[r]
+            for p in range(LANES):
+                residual[p] = _f(2.0) * phase[p]
         for t in range(white.shape[1]):
-            c = white[k, t]
+            c = white[r, t]
             for p in range(LANES):
                 residual[p] -= c * phi[t, p]
         for p in range(LANES):
@@ -126,54 +142,6 @@ def _sandwich(
 
 
 @compiled
-def _best_support(hessian: Floats, gradient: Floats, solution: Floats, trial: Floats, lower: Floats) -> None:
-    """Exact non-negative least squares of one pixel: the best of the solutions on every support that are non-negative.
-
-    ``hessian`` (TERM, TERM) and ``gradient`` (TERM,) in the coefficients' own units; ``solution`` is overwritten.
-    """
-    n = gradient.size
-    best = 0.0
-    solution[:] = 0.0
-    chosen = np.empty(n, np.int64)
-    for support in range(1, 1 << n):
-        m = 0
-        for t in range(n):
-            if support >> t & 1:
-                chosen[m] = t
-                m += 1
-        feasible = True
-        for i in range(m):
-            for j in range(i + 1):
-                total = hessian[chosen[i], chosen[j]]
-                for k in range(j):
-                    total -= lower[i, k] * lower[j, k]
-                if i == j:
-                    feasible = feasible and total > 0.0
-                    lower[i, i] = np.sqrt(total) if total > 0.0 else 1.0
-                else:
-                    lower[i, j] = total / lower[j, j]
-        for i in range(m):
-            total = gradient[chosen[i]]
-            for k in range(i):
-                total -= lower[i, k] * trial[k]
-            trial[i] = total / lower[i, i]
-        gain = 0.0
-        for i in range(m):
-            gain += trial[i] * trial[i]
-        for i in range(m - 1, -1, -1):
-            total = trial[i]
-            for k in range(i + 1, m):
-                total -= lower[k, i] * trial[k]
-            trial[i] = total / lower[i, i]
-            feasible = feasible and trial[i] >= 0.0
-        if feasible and gain > best:
-            best = gain
-            solution[:] = 0.0
-            for i in range(m):
-                solution[chosen[i]] = trial[i]
-
-
-@compiled
 def _constrain(
     phi: Floats,
     h: Floats,
@@ -203,19 +171,8 @@ def _constrain(
             negative = negative or total < 0.0
         if not (negative and known[p]):
             continue
-        for s in range(n_terms):
-            total = 0.0
-            for i in range(n_terms):
-                total += triangle[i, s] * g[i, p]
-            gradient[s] = total
-            for t in range(n_terms):
-                total = 0.0
-                for i in range(n_terms):
-                    for j in range(n_terms):
-                        ij = i * (i + 1) // 2 + j if j <= i else j * (j + 1) // 2 + i
-                        total += triangle[i, s] * h[ij, p] * triangle[j, t]
-                hessian[s, t] = total
-        _best_support(hessian, gradient, coefficients, trial, lower)
+        in_own_units(h, g, p, triangle, hessian, gradient)
+        best_support(hessian, gradient, coefficients, trial, lower)
         for i in range(n_terms):
             total = 0.0
             for t in range(n_terms):
@@ -227,7 +184,10 @@ def _constrain(
 
 @compiled
 def solve_linear(
+    begin: int,
+    end: int,
     transmission: Pixels,
+    phase: Pixels,
     energies: NDArray[np.int64],
     counts: Pixels,
     white: Pixels,
@@ -240,14 +200,14 @@ def solve_linear(
     covariance: Pixels,
     chi2_reduced: Pixels,
 ) -> None:
-    """Fit every pixel of transmission (ENERGY, PIXEL); write coefficients, covariance of the free fit, and
-    chi-square.
+    """Fit pixels begin to end of transmission (ENERGY, PIXEL) and, if it has rows, of phase; write coefficients,
+    covariance of the free fit, and chi-square.
     """
-    n_pixels = transmission.shape[1]
     n_energies = energies.size
     n_terms = white.shape[1]
     n_pairs = pairs.shape[1]
-    block = np.empty((n_energies, LANES), np.float32)
+    with_phase = phase.shape[0] > 0
+    block = np.empty((2 * n_energies if with_phase else n_energies, LANES), np.float32)
     lane = np.empty((2, LANES), np.float32)
     g32 = np.empty((n_terms, LANES), np.float32)
     h32 = np.empty((n_pairs, LANES), np.float32)
@@ -262,9 +222,14 @@ def solve_linear(
     work = np.empty((2 * n_terms, LANES), np.float64)
     columns = np.empty((n_terms, n_terms, LANES), np.float64)
     known = np.empty(LANES, np.bool_)
-    for first in range(0, n_pixels, LANES):
-        n = min(LANES, n_pixels - first)
-        gather(transmission, energies, first, block, known)
+    phase_known = np.empty(LANES, np.bool_)
+    for first in range(begin, end, LANES):
+        n = min(LANES, end - first)
+        gather(transmission, energies, first, block[:n_energies], known)
+        if with_phase:
+            gather(phase, energies, first, block[n_energies:], phase_known)
+            for p in range(LANES):
+                known[p] = known[p] & phase_known[p]
         _normal_equations(block, counts, white, pairs, weighted, g32, h32, spread32, lane)
         copy_rows(g32, g)
         copy_rows(h32, h)

@@ -3,16 +3,25 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stxmdist.spectra.fit import Fit, FitOptions
+from stxmdist.spectra.fit import Beside, Fit, FitOptions
 from stxmdist.spectra.fit_input import fit_input
 from stxmdist.spectra.linear_blocks import solve_linear
+from stxmdist.spectra.pixel_blocks import in_threads
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
 
 def fit_linear(
-    transmission: Pixels, effective_counts: Floats, design: Floats, options: FitOptions | None, *, non_negative: bool
+    transmission: Pixels,
+    effective_counts: Floats,
+    design: Floats,
+    options: FitOptions | None = None,
+    beside: Beside | None = None,
+    *,
+    non_negative: bool = False,
+    phase: Pixels | None = None,
+    phase_design: Floats | None = None,
 ) -> Fit:
     """Minimise ||W^(1/2) (OD - A theta)|| in every pixel, with or without theta >= 0.
 
@@ -21,21 +30,23 @@ def fit_linear(
     energies at which nothing was counted have no optical density and no weight. A pixel is NaN where any used energy
     is.
 
+    With ``phase`` (ENERGY, PIXEL) in radians and ``phase_design`` (ENERGY, TERM) it is fitted together with the optical
+    density, doubled: Var(2 phase) = 1 / (N T) too, so that both have the same weight.
+
     Raises
     ------
     InputError
         for shapes that do not match, or a design that cannot be solved
     """
-    options = options or FitOptions()
-    given = fit_input(transmission, effective_counts, design)
-    n_pixels, n_terms = transmission.shape[1], design.shape[1]
-    result = Fit(
-        coefficients=np.empty((n_terms, n_pixels), np.float32),
-        covariance=np.empty((n_terms, n_terms, n_pixels), np.float32),
-        chi2_reduced=np.empty(n_pixels, np.float32),
-    )
-    solve_linear(
+    options, beside = options or FitOptions(), beside or Beside()
+    given = fit_input(transmission, effective_counts, design, phase, phase_design)
+    result = Fit.empty(design.shape[1], transmission.shape[1])
+    in_threads(
+        solve_linear,
+        transmission.shape[1],
+        beside.threads,
         given.transmission,
+        given.phase,
         given.energies,
         given.counts,
         given.white,

@@ -3,14 +3,20 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stxmdist.spectra.fit import Fit, FitOptions
+from stxmdist.spectra.fit import Beside, Fit, FitOptions
 from stxmdist.spectra.linear_fit import fit_linear
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
 
-def fit(transmission: Pixels, effective_counts: Floats, design: Floats, options: FitOptions | None = None) -> Fit:
+def fit(
+    transmission: Pixels,
+    effective_counts: Floats,
+    design: Floats,
+    options: FitOptions | None = None,
+    beside: Beside | None = None,
+) -> Fit:
     """Minimise ||W^(1/2) (OD - A theta)|| subject to theta >= 0 in every pixel, exactly.
 
     Arguments as in ``linear_fit.fit_linear``.
@@ -24,4 +30,4 @@ def fit(transmission: Pixels, effective_counts: Floats, design: Floats, options:
     InputError
         for shapes that do not match, or a design that cannot be solved
     """
-    return fit_linear(transmission, effective_counts, design, options, non_negative=True)
+    return fit_linear(transmission, effective_counts, design, options, beside, non_negative=True)

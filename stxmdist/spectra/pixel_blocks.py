@@ -3,10 +3,16 @@
 Layout: a stack lies as (ENERGY, PIXEL), so one pixel's spectrum is spread over memory in strides of a whole image. A
 block of LANES neighbouring pixels is copied into a small scratch (ENERGY, LANES) and everything runs over its last
 axis, which the compiler turns into SIMD. The last block is padded, never shortened: every pixel meets the same
-instructions wherever it stands, so results do not depend on how an image was cut into blocks.
+instructions wherever it stands, so results depend neither on how an image was cut into blocks nor on how many threads
+share them.
 
 The design is orthogonalised beforehand (``whitened``), which keeps float32 sums of squares well conditioned.
 """
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +49,23 @@ def pair_products(white: Floats) -> Lanes:
     n_terms = white.shape[1]
     pairs = [white[:, i] * white[:, j] for i in range(n_terms) for j in range(i + 1)]
     return np.ascontiguousarray(np.stack(pairs), dtype=np.float32)
+
+
+def in_threads(kernel: Callable[..., None], n_pixels: int, threads: int, *arguments: Any) -> None:
+    """Run kernel(begin, end, *arguments) over all pixels, dealt in whole blocks to ``threads`` threads.
+
+    Kernels are compiled without Python's global lock and write to pixels begin to end alone.
+    """
+    blocks = -(-n_pixels // LANES)
+    parts = max(1, min(threads, blocks))
+    cuts = [min(n_pixels, LANES * (blocks * part // parts)) for part in range(parts + 1)]
+    if parts == 1:
+        kernel(0, n_pixels, *arguments)
+        return
+    with ThreadPoolExecutor(parts) as pool:
+        running = [pool.submit(kernel, begin, end, *arguments) for begin, end in pairwise(cuts)]
+        for one in running:
+            one.result()
 
 
 @compiled

@@ -9,10 +9,23 @@ import numpy as np
 
 from storage.layout import ArrayPlan
 from stxmdist.arrays import MaskClass
-from stxmdist.runner.perform import Outcome
+from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
 from stxmdist.spectra.classes import ClassOptions, classify, od_range
-from stxmdist.spectra.fit import FITTERS, Fit, FitOptions, mean_residual, r_factor, state_of_charge
+from stxmdist.spectra.dispersion import phase_per_nm
+from stxmdist.spectra.fill_factor import as_if_covered
+from stxmdist.spectra.fit import (
+    FITTERS,
+    FROM_LOGARITHMS,
+    MAPS,
+    Beside,
+    Fit,
+    FitOptions,
+    design_slope,
+    mean_residual,
+    r_factor,
+    state_of_charge,
+)
 from stxmdist.stages.grid import Grid, grid_of
 from stxmdist.stages.spectral_model import (
     SpectralModel,
@@ -26,9 +39,28 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, bytes_of
 
 NAME = "fit"
-VERSION = 2
+VERSION = 3
 
 Maps = np.ndarray[Any, np.dtype[np.float32]]
+
+Fitter = Literal[
+    "poisson",
+    "poisson_non_negative",
+    "nnls",
+    "least_squares",
+    "sum_to_one",
+    "two_energy",
+    "polar_angle",
+    "white_line",
+    "l3_l2",
+    "complex",
+    "fill_factor",
+    "poisson_shift",
+]
+"""Names of ``stxmdist.spectra.fit.FITTERS``."""
+
+LEAST_COUNTS = -5.0
+"""Fewer counts than this in any image are no noise about zero: the dark level was taken off twice, or wrong"""
 
 PIXELS_PER_UNIT = 65536
 """A block of this many pixels takes a second or less, and its 100 energies fit into 30 MB."""
@@ -38,8 +70,14 @@ PIXELS_PER_UNIT = 65536
 class Options:
     """How pixels are fitted."""
 
-    fitter: Literal["poisson", "nnls", "least_squares"] = "poisson"
-    """Maximum likelihood of counted photons; least squares of optical density with or without negative thicknesses"""
+    fitter: Fitter = "poisson"
+    """Maximum likelihood of counted photons (``poisson``; with thicknesses not below zero, ``poisson_non_negative``;
+    with an energy shift or a covered share of every pixel's own, ``poisson_shift`` and ``fill_factor``); least squares
+    of optical density (``least_squares``, ``nnls``, ``sum_to_one``, with the phase ``complex``); two energies
+    (``two_energy``, ``polar_angle``); peaks (``white_line``, ``l3_l2``)
+    """
+    fitter_ptychography: Fitter | None = None
+    """Another one for ptychography scans, such as ``complex``; None: the same"""
     background: Literal["none", "constant", "power_law"] = "none"
     """What absorbs beside the end-members, by its shape over energy"""
     fit: FitOptions = field(default_factory=FitOptions)
@@ -89,11 +127,18 @@ def rows_per_unit(grid: Grid, options: Options) -> int:
     return min(grid.ny, options.rows_per_unit or max(1, PIXELS_PER_UNIT // grid.nx))
 
 
+def fitter_of(modality: str, options: Options) -> str:
+    """Name of the fitter for scans of a modality."""
+    other = options.fitter_ptychography if modality == "ptychography" else None
+    return other or options.fitter
+
+
 def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
     grid = grid_of(survey, scan_id)
     rows = rows_per_unit(grid, options)
     references = references_of(survey, scan_id)
-    arrays = _arrays(grid, rows, references.get("thickness_unit", "nm"))
+    fitter = fitter_of(survey.scans[scan_id].modality, options)
+    arrays = _arrays(grid, rows, references.get("thickness_unit", "nm"), MAPS.get(fitter, ()))
     n_energy = len(grid.energy_ev)
     units = []
     for block in range(ceil(grid.ny / rows)):
@@ -106,7 +151,7 @@ def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
                 f"rows-{part.start:05d}-{part.stop:05d}",
                 owns={plan.name: ((*([0] * (len(plan.shape) - 2)), block, 0),) for plan in arrays},
                 arrays=arrays,
-                index={"rows": (part.start, part.stop), "block": block, "references": references},
+                index={"rows": (part.start, part.stop), "block": block, "references": references, "fitter": fitter},
                 estimate=Estimate(
                     bytes_out=bytes_of(arrays) * (part.stop - part.start) // grid.ny,
                     peak_bytes=pixels * (3 * n_energy + 60) * 4,
@@ -124,7 +169,7 @@ IN_REFERENCES = {
 """What arrays mean whose name speaks of nm, where the end-members are not per nm."""
 
 
-def _arrays(grid: Grid, rows: int, thickness_unit: str = "nm") -> tuple[ArrayPlan, ...]:
+def _arrays(grid: Grid, rows: int, thickness_unit: str = "nm", more: tuple[str, ...] = ()) -> tuple[ArrayPlan, ...]:
     image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
     components = image | {"component": (["discharged", "charged"], "")}
 
@@ -137,7 +182,7 @@ def _arrays(grid: Grid, rows: int, thickness_unit: str = "nm") -> tuple[ArrayPla
         return ArrayPlan(name, shape, shard, None, coords, about)
 
     names = ("background", "soc", "soc_se", "chi2_reduced", "mask_class")
-    return (maps("thickness_nm", 2), maps("thickness_covariance", 3), *(maps(name) for name in names))
+    return (maps("thickness_nm", 2), maps("thickness_covariance", 3), *(maps(name) for name in (*names, *more)))
 
 
 def work(unit: Unit) -> Outcome:
@@ -159,7 +204,9 @@ def work(unit: Unit) -> Outcome:
     if not model.used.all():
         transmission = transmission[model.used]
     transmission, level = without_pre_edge(transmission, model.before_edge)
-    fitted = FITTERS[options.fitter](transmission, model.effective_counts, model.design, options.fit)
+    fitter = unit.index["fitter"]
+    beside = _beside(unit, model, options, rows)
+    fitted = FITTERS[fitter](transmission, model.effective_counts, model.design, options.fit, beside)
     thickness = fitted.coefficients[:2]
     # The fitter knows one number of photons for each energy; a pixel has fewer by its level before the edge.
     covariance = np.stack([fitted.covariance[0, 0], fitted.covariance[0, 1], fitted.covariance[1, 1]]) / level
@@ -168,6 +215,10 @@ def work(unit: Unit) -> Outcome:
     soc_se = np.sqrt(variance)
     parts = (thickness.reshape(2, *shape), soc_se.reshape(shape), level.reshape(shape))
     classes = _classes(unit, model, *parts, fitted, rows).ravel()
+    dark = (transmission < (LEAST_COUNTS / model.effective_counts[:, None]).astype(np.float32)).any(axis=0)
+    if fitter in FROM_LOGARITHMS:
+        dark |= transmission.min(axis=0) <= 0.0
+    classes[dark & np.isin(classes, (MaskClass.valid, MaskClass.poor_fit, MaskClass.thick))] = MaskClass.low_count
     # Where there is no particle the ratio of two noises is not a state of charge: it stays unknown, not zero.
     unknown = np.isin(classes, (MaskClass.background, MaskClass.missing, MaskClass.outside))
     soc[unknown] = np.nan
@@ -183,10 +234,13 @@ def work(unit: Unit) -> Outcome:
         ("soc", soc),
         ("soc_se", soc_se),
         ("chi2_reduced", fitted.chi2_reduced),
+        *fitted.maps.items(),
         ("mask_class", classes.astype(np.uint8)),
     ):
         write(name, (block, 0), np.ascontiguousarray(values.reshape(shape)))
     good = classes == MaskClass.valid
+    if "fill_factor" in fitted.maps:
+        transmission = as_if_covered(transmission, fitted.maps["fill_factor"])
     residual, residual_se = mean_residual(transmission, fitted.coefficients, model.design, good)
     shares = r_factor(transmission[:, good], fitted.coefficients[:, good], model.design)
     return write.outcome(
@@ -206,6 +260,24 @@ def work(unit: Unit) -> Outcome:
             "residual_se": residual_se,
         }
     )
+
+
+def _beside(unit: Unit, model: SpectralModel, options: Options, rows: slice) -> Beside:
+    """What fitters want beside the stack, of a block of rows; the phase only for the one that looks at it."""
+    align = unit.source("align")
+    terms = model.design.shape[1]
+    slope = design_slope(model.end_members, model.energy_ev, model.shift_ev, options.background)
+    mean_od = align.read("mean_od")[model.used]
+    if model.before_edge is not None:
+        slope[:, :2] -= slope[model.before_edge, :2].mean(axis=0)
+        mean_od = mean_od - mean_od[model.before_edge].mean()
+    phase = phase_design = None
+    if unit.index["fitter"] == "complex" and "phase" in align.arrays():
+        stack = align.read("phase", (slice(None), rows, slice(None)))[model.used]
+        phase = stack.reshape(len(stack), -1)
+        phase_design = np.zeros((len(stack), terms))
+        phase_design[:, :2] = phase_per_nm(model.end_members, model.energy_ev, model.shift_ev).T
+    return Beside(model.energy_ev, mean_od, slope, phase, phase_design, threads=threads_lent())
 
 
 def _classes(

@@ -20,6 +20,9 @@ from stxmdist.stages.survey import Survey
 
 Floats = NDArray[np.float64]
 
+_LEAST_MEAN_OD = -0.05
+"""Noise alone, in a field without particles, leaves less"""
+
 
 @dataclass(frozen=True)
 class SpectralModel:
@@ -181,6 +184,7 @@ def spectral_model(
             mend="Give the references of this edge in campaign.yaml (chemistry, references), or exclude the scan"
             + _library_holds(references),
         )
+    _refuse_bright(unit.scan_id, align.read("mean_od")[used])
     shift = energy_shift(
         align.read("mean_od"),
         align.read("mean_od_variance"),
@@ -205,6 +209,19 @@ def spectral_model(
         shift=shift,
         before_edge=before,
     )
+
+
+def _refuse_bright(scan_id: str, mean_od: Floats) -> None:
+    """An incident beam that is weaker than what comes through the sample is not the incident beam."""
+    known = mean_od[np.isfinite(mean_od)]
+    if known.size and known.max() < _LEAST_MEAN_OD:
+        raise InputError(
+            where=f"fit of {scan_id}",
+            problem="the incident beam is weaker than what came through the sample",
+            got=f"mean optical density of the particles {known.min():.2f} to {known.max():.2f}",
+            wanted="optical densities above 0",
+            mend="Correct the spectrum of the incident beam (stages: absorbance: i0, references: i0)",
+        )
 
 
 def pre_edge(scan_id: str, energy_ev: Floats, below_ev: float | None) -> NDArray[np.bool_] | None:

@@ -7,7 +7,9 @@ from stxmdist.spectra.fit import FITTERS
 
 
 def test_timings_of_a_small_stack() -> None:
-    timings = {one.name: one for one in fit_timings(np.random.default_rng(0), 40, 96, loop_pixels=300)}
+    found = fit_timings(np.random.default_rng(0), 40, 96, loop_pixels=300, threads=(1, 2))
+    assert sorted(one.threads for one in found) == [1] * (len(FITTERS) + 1) + [2] * len(FITTERS)
+    timings = {one.name: one for one in found if one.threads == 1}
     assert set(timings) == {*FITTERS, "scipy nnls, loop"}
     loop = timings["scipy nnls, loop"]
     assert loop.largest_difference < 1e-5

@@ -105,7 +105,7 @@ def test_what_is_written_is_taken_and_the_rest_stays(
         ("  ingest:\n    beamstop_px: -2\n", 2, ["makes no sense", "a radius"]),
         ("  reconstruct:\n    schedule: [raar]\n", 2, ["cannot be used", "{engine: ...}"]),
         ("  reconstruct:\n    schedule: []\n", 2, ["makes no sense", "at least one engine"]),
-        ("  ingest: {}\n  fit:\n    fitter: simplex\n", 3, ["'simplex'", "'poisson', 'nnls' or 'least_squares'"]),
+        ("  ingest: {}\n  fit:\n    fitter: simplex\n", 3, ["'simplex'", "'poisson', 'poisson_non_negative', 'nnls'"]),
         ("  align:\n    register: perhaps\n", 2, ["cannot be used", "'perhaps'", "valid boolean"]),
         ("  reconstruct:\n    model: 3\n", 2, ["cannot be used", "got 3"]),
         ("  reconstruct:\n    model:\n      n_modes: 0\n", 3, ["makes no sense", "1 to 16"]),
