@@ -119,6 +119,27 @@ _PARTICLES = TableSpec(
         ColumnSpec("soc_se_stat", "float64", "1", "statistical part of soc_se", required=False),
         ColumnSpec("soc_se_sys", "float64", "1", "systematic part of soc_se", required=False),
         ColumnSpec(
+            "soc_per_ev",
+            "float64",
+            "1/eV",
+            "change of soc_mean per eV by which its scan's energies are too high",
+            required=False,
+        ),
+        ColumnSpec(
+            "soc_per_leak",
+            "float64",
+            "1",
+            "change of soc_mean per unit of its scan's unsuspected leak fraction",
+            required=False,
+        ),
+        ColumnSpec(
+            "soc_per_i0",
+            "float64",
+            "1",
+            "change of soc_mean per relative error of its scan's incident beam",
+            required=False,
+        ),
+        ColumnSpec(
             "soc_median", "float64", "1", "median state of charge of the pixels away from edges", required=False
         ),
         ColumnSpec(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from storage.tables import write_table
@@ -18,7 +19,7 @@ from stxmdist.particles.table import particle_table
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
 from stxmdist.spectra.classes import ClassOptions, edge_zone
-from stxmdist.spectra.systematics import soc_sensitivity, systematic_soc_error
+from stxmdist.spectra.systematics import SocSensitivity, soc_sensitivity, systematic_soc_error
 from stxmdist.stages.align import measures_of
 from stxmdist.stages.conditions import conditions_of
 from stxmdist.stages.grid import grid_of
@@ -34,6 +35,8 @@ from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "segment"
 VERSION = 12
+
+Floats = NDArray[np.floating]
 
 RINGS_NM = 500.0
 """How far out the rings of a zone plate's point spread function are followed."""
@@ -115,13 +118,7 @@ def plan(survey: Survey, options: Options) -> Plan:
 def work(unit: Unit) -> Outcome:
     """Find the particles of one scan and describe them."""
     options: Options = unit.options
-    fit = unit.source("fit")
-    y_um, x_um = fit.read("y_um"), fit.read("x_um")
-    pixel_nm = float(np.mean([np.ptp(axis) / max(1, len(axis) - 1) for axis in (y_um, x_um)])) * 1e3
-    thickness, covariance = fit.read("thickness_nm"), fit.read("thickness_covariance")
-    soc, soc_se, classes = fit.read("soc"), fit.read("soc_se"), fit.read("mask_class")
-    known = ~np.isin(classes, (MaskClass.missing, MaskClass.outside)) & np.isfinite(thickness).all(axis=0)
-    psf_nm, psf = _point_spread(options, unit.index["modality"], pixel_nm)
+    fit, absorbance = unit.source("fit"), unit.source("absorbance")
     model = spectral_model(
         unit,
         background=unit.index["fit"]["background"],
@@ -130,15 +127,98 @@ def work(unit: Unit) -> Outcome:
         prior_sd_ev=unit.index["fit"]["energy_shift_sd_ev"],
         pre_edge_below_ev=unit.index["fit"]["pre_edge_below_ev"],
     )
-    nominal = nominal_nm(model, ClassOptions(**unit.index["fit"]["classes"]))
-    thickness_nm = thickness * np.float32(nominal)
+    scan = FittedScan(
+        **{name: fit.read(name) for name in FIT_ARRAYS},
+        noise_correlation_px2=float(measures_of(unit, "align")["noise_correlation_px2"]),
+        i0_relative_variance=(absorbance.read("i0_variance") / absorbance.read("i0_counts") ** 2)[model.used],
+        modality=unit.index["modality"],
+    )
+    found = described(
+        scan, model, options, unit.index["fit"]["background"], ClassOptions(**unit.index["fit"]["classes"])
+    )
+    table = found.table
+    for column, value in reversed(unit.index["conditions"].items()):
+        table.insert(0, column, value)
+    table["modality"] = unit.index["modality"]
+
+    write = ShardWriter(unit)
+    write("labels", (0, 0), found.labels)
+    write("mask_class", (0, 0), found.mask_class)
+    for path in write_table(table, write.output.path / "particles.parquet", "particles"):
+        write.keep(path)
+    return write.outcome(
+        {
+            "particles": len(table),
+            "particles_at_border": int(table["touches_border"].sum()),
+            "cover": float((found.labels > 0).mean()),
+            "psf_sigma_nm": found.psf_sigma_nm,
+            "soc_mean": float(table["soc_mean"].mean()) if len(table) else None,
+            "thickness_unit": model.end_members.thickness_unit,
+        }
+    )
+
+
+FIT_ARRAYS = ("y_um", "x_um", "thickness_nm", "thickness_covariance", "soc", "soc_se", "mask_class")
+
+
+@dataclass(frozen=True, eq=False)
+class FittedScan:
+    """The maps of one scan as the fit leaves them, and what their errors rest on."""
+
+    y_um: Floats
+    """(Y,)"""
+    x_um: Floats
+    """(X,)"""
+    thickness_nm: Floats
+    """(COMPONENT, Y, X) in the end-members' unit"""
+    thickness_covariance: Floats
+    """(3, Y, X): 00, 01, 11"""
+    soc: Floats
+    """(Y, X)"""
+    soc_se: Floats
+    """(Y, X)"""
+    mask_class: NDArray[np.uint8]
+    """(Y, X), edges not yet"""
+    noise_correlation_px2: float
+    i0_relative_variance: Floats
+    """(ENERGY used,) Var(I0)/I0^2"""
+    modality: str
+
+    @property
+    def pixel_nm(self) -> float:
+        """Pitch of the pixels, the mean of both axes."""
+        return float(np.mean([np.ptp(axis) / max(1, len(axis) - 1) for axis in (self.y_um, self.x_um)])) * 1e3
+
+
+@dataclass(frozen=True, eq=False)
+class DescribedScan:
+    """The particles of one scan."""
+
+    table: Any
+    """One row per PARTICLE, without the scan's conditions"""
+    labels: NDArray[np.int32]
+    """(Y, X), -1 where nothing is known"""
+    mask_class: NDArray[np.uint8]
+    """(Y, X) with edges"""
+    psf_sigma_nm: float
+
+
+def described(
+    scan: FittedScan, model: SpectralModel, options: Options, background: str, classes: ClassOptions
+) -> DescribedScan:
+    """From maps to rows of the particle table; ``background`` and ``classes`` are those of the fit."""
+    fitted, pixel_nm = scan.mask_class, scan.pixel_nm
+    known = ~np.isin(fitted, (MaskClass.missing, MaskClass.outside)) & np.isfinite(scan.thickness_nm).all(axis=0)
+    psf_nm, psf = _point_spread(options, scan.modality, pixel_nm)
+    nominal = nominal_nm(model, classes)
+    thickness_nm = scan.thickness_nm * np.float32(nominal)
     labels = segment(np.where(known, thickness_nm.sum(axis=0), np.nan), known, pixel_nm, options.segment)
     at_edge = edge_zone(labels > 0, pixel_nm, options.edge_sigmas * psf_nm)
-    classes = np.where(at_edge & (classes == MaskClass.valid), np.uint8(MaskClass.edge), classes)
-    systematic = _systematic(unit, labels, thickness, model)
+    mask = np.where(at_edge & (fitted == MaskClass.valid), np.uint8(MaskClass.edge), fitted)
+    sensitivity = _sensitivity(scan, labels, model, background)
     reach = reach_of(labels, psf_nm / pixel_nm)
     imaging = PointSpread(psf_nm / pixel_nm)
-    if options.correct_psf_bias and labels.any():
+    if options.correct_psf_bias and (labels > 0).any():
         per_nm = model.design.copy()
         per_nm[:, :2] /= nominal
         bias = psf_bias(
@@ -149,21 +229,27 @@ def work(unit: Unit) -> Outcome:
             weights=model.effective_counts,
             known=known,
             reach=reach,
-            interior=classes == MaskClass.valid,
+            interior=mask == MaskClass.valid,
         )
         imaging = replace(imaging, soc_bias=bias.soc, variance=bias.variance)
     maps = ChemicalMaps(
         thickness_nm,
-        covariance * np.float32(nominal**2),
-        soc,
-        soc_se,
-        classes,
-        float(measures_of(unit, "align")["noise_correlation_px2"]),
+        scan.thickness_covariance * np.float32(nominal**2),
+        scan.soc,
+        scan.soc_se,
+        mask,
+        scan.noise_correlation_px2,
+    )
+    systematic = systematic_soc_error(
+        sensitivity,
+        shift_se_ev=model.shift.se_ev,
+        leak_sd=options.leak_sd if scan.modality == "stxm" else 0.0,
+        end_member_sd=sensitivity.end_members if options.end_member_sd is None else options.end_member_sd,
     )
     table = particle_table(
         labels,
-        y_um,
-        x_um,
+        scan.y_um,
+        scan.x_um,
         maps,
         known=known,
         reach=reach,
@@ -171,28 +257,13 @@ def work(unit: Unit) -> Outcome:
         psf=imaging,
         options=options.chemistry,
     )
+    table["soc_per_ev"] = sensitivity.energy_per_ev
+    table["soc_per_leak"] = sensitivity.leak
+    table["soc_per_i0"] = sensitivity.i0
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal
         table["thickness_nm"] = np.nan
-    for column, value in reversed(unit.index["conditions"].items()):
-        table.insert(0, column, value)
-    table["modality"] = unit.index["modality"]
-
-    write = ShardWriter(unit)
-    write("labels", (0, 0), np.where(known, labels, np.int32(-1)))
-    write("mask_class", (0, 0), classes)
-    for path in write_table(table, write.output.path / "particles.parquet", "particles"):
-        write.keep(path)
-    return write.outcome(
-        {
-            "particles": len(table),
-            "particles_at_border": int(table["touches_border"].sum()),
-            "cover": float((labels > 0).mean()),
-            "psf_sigma_nm": psf_nm,
-            "soc_mean": float(table["soc_mean"].mean()) if len(table) else None,
-            "thickness_unit": model.end_members.thickness_unit,
-        }
-    )
+    return DescribedScan(table, np.where(known, labels, np.int32(-1)), mask, psf_nm)
 
 
 def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
@@ -217,31 +288,20 @@ def _point_spread(options: Options, modality: str, pixel_nm: float) -> tuple[flo
     return sigma, gaussian_kernel(pixel_nm, sigma)
 
 
-def _systematic(
-    unit: Unit, labels: np.ndarray[Any, Any], thickness: np.ndarray[Any, Any], model: SpectralModel
-) -> np.ndarray[Any, Any]:
-    """Standard error (PARTICLE,) that all pixels of a particle share."""
-    options: Options = unit.options
+def _sensitivity(scan: FittedScan, labels: NDArray[np.int32], model: SpectralModel, background: str) -> SocSensitivity:
+    """What each shared error does to each particle, at its mean thicknesses."""
     ids = np.unique(labels[labels > 0])
-    if not ids.size:
-        return np.zeros(0)
-    means = np.stack([ndimage.mean(np.nan_to_num(component), labels, ids) for component in thickness])
-    absorbance = unit.source("absorbance")
-    relative = (absorbance.read("i0_variance") / absorbance.read("i0_counts") ** 2)[model.used]
-    sensitivity = soc_sensitivity(
+    means = np.empty((2, 0))
+    if ids.size:
+        means = np.stack([ndimage.mean(np.nan_to_num(part), labels, ids) for part in scan.thickness_nm])
+    return soc_sensitivity(
         means,
         model.end_members,
         model.energy_ev,
         model.effective_counts,
         shift_ev=model.shift_ev,
-        background=unit.index["fit"]["background"],
-        i0_relative_variance=relative,
-    )
-    return systematic_soc_error(
-        sensitivity,
-        shift_se_ev=model.shift.se_ev,
-        leak_sd=options.leak_sd if unit.index["modality"] == "stxm" else 0.0,
-        end_member_sd=sensitivity.end_members if options.end_member_sd is None else options.end_member_sd,
+        background=background,  # type: ignore[arg-type]
+        i0_relative_variance=scan.i0_relative_variance,
     )
 
 

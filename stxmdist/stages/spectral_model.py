@@ -45,6 +45,24 @@ class SpectralModel:
     """(ENERGY used,) energies whose mean is taken off every pixel; None: nothing is"""
 
 
+STACK_SUMMARY = ("energy_ev", "mean_od", "mean_od_variance", "effective_counts", "energy_used")
+"""Arrays of align that a model rests on"""
+
+
+@dataclass(frozen=True, eq=False)
+class StackSummary:
+    """What align says of a stack as a whole, all (ENERGY,)."""
+
+    energy_ev: Floats
+    mean_od: Floats
+    """Of the inside of particles"""
+    mean_od_variance: Floats
+    effective_counts: Floats
+    """Photons per pixel at full transmission"""
+    energy_used: NDArray[np.generic]
+    """1 where it was measured"""
+
+
 def references_of(survey: Survey, scan_id: str) -> dict[str, Any]:
     """Where a scan's end-members come from, as a unit carries it.
 
@@ -148,18 +166,14 @@ def spectral_model(
     prior_sd_ev: float,
     pre_edge_below_ev: float | None = None,
 ) -> SpectralModel:
-    """The model of a stack, the same for every block of it.
-
-    Energies that the end-members do not span (with room for the shift) are left out. Where the pre-edge is taken off
-    the pixels (``without_pre_edge``) it is taken off the end-members too.
+    """The model of a unit's stack, the same for every block of it.
 
     Raises
     ------
     InputError
-        when too few energies are left, or none of them lies before the edge.
+        when too few energies are left, none of them lies before the edge, or the edge does not follow the charge.
     """
     align = unit.source("align")
-    energy_ev = align.read("energy_ev")
     references = dict(unit.index["references"])
     members = end_members_of(references)
     if members.control:
@@ -170,24 +184,60 @@ def spectral_model(
             wanted="an edge that follows the charge",
             mend="Exclude the scan, or give references of your own for it in a campaign of its own",
         )
-    measured = (align.read("energy_used") == 1) & np.isfinite(align.read("effective_counts"))
+    return model_of_stack(
+        unit.scan_id,
+        StackSummary(*(align.read(name) for name in STACK_SUMMARY)),
+        members,
+        background=background,
+        fit_shift=fit_shift,
+        largest_shift_ev=largest_shift_ev,
+        prior_sd_ev=prior_sd_ev,
+        pre_edge_below_ev=pre_edge_below_ev,
+        also_there=_library_holds(references),
+    )
+
+
+def model_of_stack(
+    scan_id: str,
+    stack: StackSummary,
+    members: EndMembers,
+    *,
+    background: str,
+    fit_shift: bool,
+    largest_shift_ev: float,
+    prior_sd_ev: float,
+    pre_edge_below_ev: float | None = None,
+    also_there: str = "",
+) -> SpectralModel:
+    """The model of a stack with its end-members; ``also_there`` ends the advice where they do not span its energies.
+
+    Energies that the end-members do not span (with room for the shift) are left out. Where the pre-edge is taken off
+    the pixels (``without_pre_edge``) it is taken off the end-members too.
+
+    Raises
+    ------
+    InputError
+        when too few energies are left, or none of them lies before the edge.
+    """
+    energy_ev = stack.energy_ev
+    measured = (stack.energy_used == 1) & np.isfinite(stack.effective_counts)
     spanned = members.spans(energy_ev, largest_shift_ev if fit_shift else 0.0)
     used = measured & spanned
     least = 2 if background == "none" else 3 if background == "constant" else 4
     if used.sum() < least:
         low, high = members.energy_ev[[0, -1]]
         raise InputError(
-            where=f"fit of {unit.scan_id}",
+            where=f"fit of {scan_id}",
             problem="too few energies lie inside the references",
             got=f"{int(spanned.sum())} of {len(energy_ev)} ({energy_ev.min():.1f} to {energy_ev.max():.1f} eV)",
             wanted=f"at least {least} between {low:.1f} and {high:.1f} eV ({members.source})",
             mend="Give the references of this edge in campaign.yaml (chemistry, references), or exclude the scan"
-            + _library_holds(references),
+            + also_there,
         )
-    _refuse_bright(unit.scan_id, align.read("mean_od")[used])
+    _refuse_bright(scan_id, stack.mean_od[used])
     shift = energy_shift(
-        align.read("mean_od"),
-        align.read("mean_od_variance"),
+        stack.mean_od,
+        stack.mean_od_variance,
         energy_ev,
         members,
         used,
@@ -196,14 +246,14 @@ def spectral_model(
     )
     found = shift.shift_ev if fit_shift else 0.0
     design = design_matrix(members, energy_ev[used], found, background)  # type: ignore[arg-type]
-    before = pre_edge(unit.scan_id, energy_ev[used], pre_edge_below_ev)
+    before = pre_edge(scan_id, energy_ev[used], pre_edge_below_ev)
     if before is not None:
         design[:, :2] -= design[before, :2].mean(axis=0)
     return SpectralModel(
         end_members=members,
         used=used,
         energy_ev=energy_ev[used],
-        effective_counts=align.read("effective_counts")[used],
+        effective_counts=stack.effective_counts[used],
         design=design,
         shift_ev=found,
         shift=shift,

@@ -30,10 +30,12 @@ def _mean_spectrum(
 
 @pytest.mark.parametrize("grid", list(GRIDS))
 @pytest.mark.parametrize("shift", [0.0, 0.2, -0.37])
-def test_planted_shift_returns(lfp: EndMembers, grid: str, shift: float) -> None:
+def test_planted_shift_returns(lfp: EndMembers, grid: str, shift: float, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(1)
     found = [energy_shift(*_mean_spectrum(rng, lfp, GRIDS[grid], shift)[:2], GRIDS[grid], lfp) for _ in range(8)]
     errors = np.array([one.shift_ev - shift for one in found])
+    with capsys.disabled():
+        print(f"\n  {grid} energies, {shift:+.2f} eV: found within {1e3 * np.abs(errors).max():.1f} meV of it, 8 times")
     # Five energies leave one degree of freedom: they are allowed their own error bar.
     limit = ACCURACY_EV if grid in ("dense", "24") else 3.0 * np.median([one.se_ev for one in found])
     assert np.abs(errors).max() < max(limit, ACCURACY_EV)
@@ -41,7 +43,7 @@ def test_planted_shift_returns(lfp: EndMembers, grid: str, shift: float) -> None
     assert all(one.determined and not one.at_bound for one in found)
 
 
-def test_soc_is_unbiased_after_correction(lfp: EndMembers) -> None:
+def test_soc_is_unbiased_after_correction(lfp: EndMembers, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(2)
     energy = GRIDS["dense"]
     mean, variance, transmission, truth = _mean_spectrum(rng, lfp, energy, 0.2)
@@ -51,6 +53,8 @@ def test_soc_is_unbiased_after_correction(lfp: EndMembers) -> None:
         design = design_matrix(lfp, energy, shift)
         fit = FITTERS["poisson"](transmission.astype(np.float32), np.full(energy.size, COUNTS), design)
         bias[name] = float(np.mean(state_of_charge(fit.coefficients, fit.covariance)[0] - soc))
+    with capsys.disabled():
+        print(f"\n  soc bias of .2 eV: {bias['ignored']:+.4f} ignored, {bias['corrected']:+.4f} corrected")
     assert abs(bias["corrected"]) < SOC_BIAS
     assert abs(bias["ignored"]) > 5.0 * SOC_BIAS
 
