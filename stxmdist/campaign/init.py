@@ -241,6 +241,8 @@ chemistry: {chemistry}
 #   charged: spectra/charged.txt
 #   i0: spectra/i0.txt          # taken with `stages: absorbance: i0: file`
 #   thickness_unit: reference   # or nm, if the end-members are absorption per nm
+#   formulas: [LiFePO4, FePO4]  # with the density: scale the spectra to tables, so that thickness is in nm
+#   density_g_cm3: 3.6          # of the discharged compound
 
 # Options of the stages; what is not written has its default.
 stages: {{}}

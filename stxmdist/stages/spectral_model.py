@@ -13,7 +13,7 @@ from stxmdist.runner.unit import Unit
 from stxmdist.spectra.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.fit import design_matrix
 from stxmdist.spectra.library import Chemistry
-from stxmdist.spectra.references import CHEMISTRIES, EndMembers, from_files
+from stxmdist.spectra.references import CHEMISTRIES, Compounds, EndMembers, from_files
 from stxmdist.stages.survey import Survey
 
 Floats = NDArray[np.float64]
@@ -51,12 +51,16 @@ def references_of(survey: Survey, scan_id: str) -> dict[str, Any]:
     chemistry = survey.scans[scan_id].chemistry
     meant = chemistry in (survey.campaign.chemistry, "custom")
     if meant and references is not None and references.discharged is not None and references.charged is not None:
-        return {
+        found = {
             "chemistry": chemistry,
             "discharged": str(references.discharged),
             "charged": str(references.charged),
             "thickness_unit": references.thickness_unit,
         }
+        if references.formulas is not None and references.density_g_cm3 is not None:
+            scaled = {"formulas": list(references.formulas), "density_g_cm3": references.density_g_cm3}
+            return found | {"thickness_unit": "nm"} | scaled
+        return found
     recording = survey.recordings.get(scan_id)
     if chemistry not in CHEMISTRIES or recording is None:
         return {"chemistry": chemistry}
@@ -78,10 +82,12 @@ def identity_of_references(survey: Survey, scan_id: str) -> dict[str, Any]:
 def end_members_of(references: dict[str, Any]) -> EndMembers:
     """End-members from files where the campaign names them, else the library's of the chemistry."""
     if "discharged" in references:
+        formulas = references.get("formulas")
         return from_files(
             Path(references["discharged"]),
             Path(references["charged"]),
             thickness_unit=references["thickness_unit"],
+            compounds=None if formulas is None else Compounds(tuple(formulas), references["density_g_cm3"]),
         )
     return CHEMISTRIES[references["chemistry"]](references.get("edge"))  # type: ignore[no-any-return]
 
@@ -96,11 +102,11 @@ def _library_holds(references: dict[str, Any]) -> str:
 def strongest_mass_absorption(survey: Survey, scan_id: str, energy_ev: Floats) -> Floats:
     """mu/rho (ENERGY,) in cm2/g of the state of charge that absorbs more; NaN where it is not known.
 
-    Files say what a reference sample absorbs, not what it weighs: with them it never is.
+    Files say what a reference sample absorbs, not what it weighs, unless they are scaled to tables.
     """
     largest = np.full(len(energy_ev), np.nan)
     references = references_of(survey, scan_id)
-    if "discharged" not in references:
+    if "discharged" not in references or "formulas" in references:
         members = end_members_of(references)
         spanned = members.spans(energy_ev)
         both = members.mass_absorption(energy_ev[spanned])

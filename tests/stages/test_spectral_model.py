@@ -170,3 +170,21 @@ def test_nothing_comes_off_unless_asked_and_an_edge_without_energies_before_it_i
     dark, level = without_pre_edge(np.zeros((3, 2), np.float32), np.array([True, False, False]))
     assert np.isnan(dark).all()
     assert np.isnan(level).all()
+
+
+def test_files_with_formulas_are_scaled_and_then_their_dose_is_known(written: dict[str, Any]) -> None:
+    for name, thick in (("discharged", 80.0), ("charged", 130.0)):
+        energy_ev, mu = np.loadtxt(written[name]).T
+        np.savetxt(written[name], np.column_stack([energy_ev, thick * mu]))
+    files = References(
+        discharged=Path(written["discharged"]),
+        charged=Path(written["charged"]),
+        formulas=("LiFePO4", "FePO4"),
+        density_g_cm3=3.6,
+    )
+    scan = survey("custom", "custom", files)
+    found, built_in = end_members_of(references_of(scan, "one")), CHEMISTRIES["LFP"]()
+    energy_ev = np.linspace(700.0, 730.0, 41)
+    # The model's arctangents have not quite reached what the tables say.
+    np.testing.assert_allclose(found.at(energy_ev), built_in.at(energy_ev), rtol=0.05)
+    assert np.isfinite(strongest_mass_absorption(scan, "one", energy_ev)).all()
