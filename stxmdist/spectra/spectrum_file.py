@@ -11,6 +11,8 @@ from stxmdist.errors import InputError
 Floats = NDArray[np.float64]
 
 _COMMENT = ("*", "#", "%", ";", "!")
+_MOST_SD = 0.25
+"""Share of a spectrum's height that a standard deviation may be: with more, it is none, or there is no spectrum"""
 _SEPARATOR = re.compile(r"[,;\s]+")
 
 
@@ -39,19 +41,20 @@ def read_spectrum_with_error(path: str | Path) -> tuple[Floats, Floats, Floats |
     Raises
     ------
     InputError
-        as ``read_spectrum``, and for a third column on some lines only, or with an error that is negative
+        as ``read_spectrum``, and for a third column on some lines only, or that is no standard deviation
     """
     path = Path(path)
     energy, inverse, table = _table_of(path, most_columns=3)
     repeats = np.bincount(inverse)
     value = np.bincount(inverse, weights=table[:, 1]) / repeats
     if table.shape[1] == 3:
-        if (table[:, 2] < 0.0).any():
+        # A second spectrum or an incident beam stands in third columns, too.
+        if (table[:, 2] < 0.0).any() or np.median(table[:, 2]) > _MOST_SD * np.ptp(value):
             raise InputError(
                 where=path,
-                problem="the third column is not a standard deviation",
-                got=f"values down to {table[:, 2].min():g}",
-                wanted="no negative values",
+                problem="the third column is not a standard deviation of the second",
+                got=f"values from {table[:, 2].min():g} to {table[:, 2].max():g}",
+                wanted=f"no negative values, most of them below {_MOST_SD * np.ptp(value):.3g}",
                 mend="Delete the column, or give the standard deviation of the second one",
             )
         return energy, value, np.sqrt(np.bincount(inverse, weights=table[:, 2] ** 2)) / repeats

@@ -58,7 +58,7 @@ def test_missing_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sd"),
     [
-        ("700 1 .1\n700 3 .3\n701 2 .2\n", [np.hypot(0.1, 0.3) / 2, 0.2]),
+        ("700 1 .1\n700 3 .3\n701 2 .2\n702 9 .1\n", [np.hypot(0.1, 0.3) / 2, 0.2, 0.1]),
         ("700 1\n700 3\n701 2\n701 2\n702 5\n", np.array([1, 1, np.sqrt(2)]) / np.sqrt(2)),
         ("700 1\n701 2\n", None),
     ],
@@ -74,7 +74,9 @@ def test_errors_from_a_third_column_or_from_repeats(tmp_path: Path, content: str
         np.testing.assert_allclose(found, sd)
 
 
-@pytest.mark.parametrize("content", ["700 1 .1\n701 2\n", "700 1\n701 2 .1\n", "700 1 .1\n701 2 -.1\n"])
+@pytest.mark.parametrize(
+    "content", ["700 1 .1\n701 2\n", "700 1\n701 2 .1\n", "700 1 .1\n701 2 -.1\n", "700 1 1\n701 2 3\n"]
+)
 def test_an_error_column_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.txt").write_text(content)
     with pytest.raises(InputError, match=r"a\.txt"):
