@@ -58,7 +58,7 @@ def end_members(evidence: Evidence) -> Picture | Absent:
         "F2-end-members",
         title,
         "What the fit decides between: dashed the discharged, solid the charged state. Ticks at the bottom are the "
-        "energies that were measured; shaded is one standard deviation of the end-members themselves, where it is known. "
+        "energies that were measured; shaded is one standard deviation of the end-members, where it is known. "
         + " ".join(dict.fromkeys(flag for members, _ in found for flag in members.flags)),
         f"Absorption spectra of {len(found)} pair(s) of end-members over photon energy.",
         "svg",
