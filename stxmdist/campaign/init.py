@@ -243,6 +243,8 @@ chemistry: {chemistry}
 #   charged: spectra/charged.txt
 #   i0: spectra/i0.txt          # taken with `stages: absorbance: i0: file`
 #   thickness_unit: reference   # or nm, if the end-members are absorption per nm
+#   formulas: [LiFePO4, FePO4]  # with the density: scale the spectra to tables, so that thickness is in nm
+#   density_g_cm3: 3.6          # of the discharged compound
 # Instead of a file, a spectrum that the exploration of a scan finds:  discharged: explore:SCAN:cluster-2
 # with `stages: explore: methods: [pca, clusters]` (or nmf: explore:SCAN:nmf-1).
 

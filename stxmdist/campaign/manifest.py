@@ -189,7 +189,7 @@ def _references_of(path: Path, text: Text) -> References | None:
 
 
 def _reference_problems(path: Path, lines: dict[str, int], references: References) -> Iterable[Problem]:
-    """Spectra that are not there, and one end-member without the other."""
+    """Spectra that are not there, one end-member without the other, and half of what scales them."""
     for name in ("discharged", "charged", "i0"):
         file = getattr(references, name)
         if not isinstance(file, Path) or file.is_file():
@@ -216,6 +216,18 @@ def _reference_problems(path: Path, lines: dict[str, int], references: Reference
             lone,
             "discharged and charged",
             f"Add {other!r}, or remove {lone!r} to use the built-in pair",
+        )
+    scaled = {"formulas": references.formulas, "density_g_cm3": references.density_g_cm3}
+    given = [name for name, value in scaled.items() if value is not None]
+    if len(given) == 1 or (given and references.discharged is None):
+        yield Problem(
+            path,
+            lines.get(f"references.{given[0]}"),
+            f"references.{given[0]}",
+            "spectra are scaled to tables by formulas and a density",
+            ", ".join(given) + ("" if references.discharged is None else " alone"),
+            "discharged, charged, formulas and density_g_cm3",
+            "Add what is missing, for example formulas: [LiFePO4, FePO4] and density_g_cm3: 3.6",
         )
 
 

@@ -141,6 +141,10 @@ class References(_Strict):
     """Incident spectrum, where the scans have no particle-free pixels."""
     thickness_unit: Literal["nm", "reference"] = "reference"
     """What the end-members are per: nm, or the thickness of the reference sample where that is not known."""
+    formulas: tuple[str, str] | None = Field(default=None, strict=False)
+    """Of discharged and charged: with them and the density, the spectra are scaled to tabulated absorption per nm."""
+    density_g_cm3: float | None = Field(default=None, gt=0.0, lt=25.0)
+    """Of the discharged compound."""
 
 
 class Manifest(_Strict):
@@ -170,7 +174,12 @@ _WANTED = {
     "path_type": "a path",
     "greater_than_equal": "at least {ge}",
     "less_than_equal": "at most {le}",
+    "greater_than": "more than {gt}",
     "less_than": "less than {lt}",
+    "float_type": "a number",
+    "tuple_type": "a list of two, [discharged, charged]",
+    "too_short": "two of them, [discharged, charged]",
+    "too_long": "two of them, [discharged, charged]",
     "string_pattern_mismatch": "an address such as tcp://host:8786",
     "literal_error": "one of {expected}",
 }

@@ -45,6 +45,11 @@ def end_members(evidence: Evidence) -> Picture | Absent:
         scale = 1e3 if members.thickness_unit == "nm" else 1.0
         for mu, name, colour, dash in zip(members.mu_per_nm, members.names, COLOURS, ("--", "-"), strict=False):
             axes.plot(members.energy_ev[inside], scale * mu[inside], dash, color=colour, label=name)
+        for mu, sd, colour in zip(
+            members.mu_per_nm, () if members.mu_sd_per_nm is None else members.mu_sd_per_nm, COLOURS, strict=False
+        ):
+            band = (scale * (mu - sd)[inside], scale * (mu + sd)[inside])
+            axes.fill_between(members.energy_ev[inside], *band, color=colour, alpha=0.15, lw=0)
         axes.vlines(energies, 0, 0.045, transform=axes.get_xaxis_transform(), color=INK, lw=0.6)
         unit = "absorption (1/µm)" if members.thickness_unit == "nm" else "optical density of the reference"
         axes.set(xlabel="photon energy (eV)", ylabel=unit)
@@ -53,7 +58,7 @@ def end_members(evidence: Evidence) -> Picture | Absent:
         "F2-end-members",
         title,
         "What the fit decides between: dashed the discharged, solid the charged state. Ticks at the bottom are the "
-        "energies that were measured. "
+        "energies that were measured; shaded is one standard deviation of the end-members, where it is known. "
         + " ".join(dict.fromkeys(flag for members, _ in found for flag in members.flags)),
         f"Absorption spectra of {len(found)} pair(s) of end-members over photon energy.",
         "svg",

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from stxmdist.errors import InputError
 from stxmdist.registry import Table
-from stxmdist.spectra.edge_model import NM_PER_CM
-from stxmdist.spectra.reference_errors import ReferenceErrors
-from stxmdist.spectra.spectrum_file import read_spectrum
+from stxmdist.spectra.edge_model import NM_PER_CM, atoms_of, molar_mass
+from stxmdist.spectra.mass_scale import TABLES_SD, scale_to_mass
+from stxmdist.spectra.reference_errors import ReferenceErrors, apart
+from stxmdist.spectra.spectrum_file import read_spectrum_with_error
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +22,11 @@ _COUNTS_NOT_OD = 10.0
 """No reference has an optical density above this: such values are counts, or an absorption coefficient"""
 _MOST_PER_NM = 0.15
 """No solid absorbs more per nm, white lines included: such values are optical densities of a sample"""
+_RISEN = 0.05
+"""Share of its height by which a spectrum has risen where its edge begins"""
+_LEAST_BEFORE = 5
+_SAME_INSTRUMENT_SD_EV = 0.05
+"""How well two references of one beamtime keep the energy scale; what is common to both is the stack's shift"""
 _SOFT_X_RAYS_EV = (40.0, 20000.0)
 
 
@@ -115,57 +121,157 @@ CHEMISTRIES = Table(
 """Name of a chemistry to its ``library.Chemistry``: called, it gives the end-members of one of its edges"""
 
 
+@dataclass(frozen=True)
+class Compounds:
+    """What two reference samples are made of, by which their spectra are scaled to absorption per nm."""
+
+    formulas: tuple[str, str]
+    """(discharged, charged), e.g. LiFePO4 and FePO4"""
+    density_g_cm3: float
+    """Of the discharged compound"""
+
+
 def from_files(
     discharged: str | Path,
     charged: str | Path,
     names: tuple[str, str] = ("discharged", "charged"),
     thickness_unit: Literal["nm", "reference"] = "reference",
+    compounds: Compounds | None = None,
 ) -> EndMembers:
     """End-members from two files of optical density against photon energy in eV, as measured on reference samples.
 
     Thickness then counts reference samples: 1.0 absorbs what the reference does. With ``thickness_unit="nm"`` the files
-    are absorption per nm instead. The files need not share their energies; what counts is the range they share.
+    are absorption per nm instead. With ``compounds`` each file is scaled to tabulated mass absorption outside its edge
+    (``mass_scale``), so that thickness is in nm of the discharged compound that holds as much metal. The files need not
+    share their energies; what counts is the range they share. A third column is the standard deviation of the second;
+    without it, repeated energies or the scatter before the edge say it.
 
     Raises
     ------
     InputError
         for files that cannot be read, energies in other units than eV, values that are counts, transmissions or
         absorption coefficients, optical densities that are said to be per nm, ranges without overlap, or two files that
-        say the same
+        say the same; for spectra that cannot be scaled to tables
     """
     from scipy.interpolate import PchipInterpolator
 
     spectra = [_checked_reference(Path(path)) for path in (discharged, charged)]
-    if thickness_unit == "nm":
-        _refuse_more_than_per_nm(max(float(value.max()) for _, value in spectra), f"{discharged} and {charged}")
-    low = max(energy[0] for energy, _ in spectra)
-    high = min(energy[-1] for energy, _ in spectra)
+    density = None
+    flags: tuple[str, ...] = ()
+    if compounds is not None:
+        spectra, density, flags = _scaled(spectra, compounds, (str(discharged), str(charged)))
+        thickness_unit = "nm"
+    elif thickness_unit == "nm":
+        _refuse_more_than_per_nm(max(float(each.mu.max()) for each in spectra), f"{discharged} and {charged}")
+    low = max(each.energy_ev[0] for each in spectra)
+    high = min(each.energy_ev[-1] for each in spectra)
     if not low < high:
         raise InputError(
             where=f"{discharged} and {charged}",
             problem="the two references share no energies",
-            got=" and ".join(f"{energy[0]:.2f} to {energy[-1]:.2f} eV" for energy, _ in spectra),
+            got=" and ".join(f"{each.energy_ev[0]:.2f} to {each.energy_ev[-1]:.2f} eV" for each in spectra),
             wanted="ranges that overlap",
             mend="Give references of the same edge",
         )
-    union = np.unique(np.concatenate([energy for energy, _ in spectra]))
+    union = np.unique(np.concatenate([each.energy_ev for each in spectra]))
     energy_ev = union[(union >= low) & (union <= high)]
-    mu = np.stack([PchipInterpolator(energy, value)(energy_ev) for energy, value in spectra])
+    mu = np.stack([PchipInterpolator(each.energy_ev, each.mu)(energy_ev) for each in spectra])
     _refuse_collinear(mu, f"{discharged} and {charged}")
-    normalised = thickness_unit == "reference" and _looks_normalised(mu)
-    flags = ("references are normalised: thickness has no unit",) if normalised else ()
+    if thickness_unit == "reference" and _looks_normalised(mu):
+        flags = ("references are normalised: thickness has no unit",)
     return EndMembers(
         energy_ev=energy_ev,
         mu_per_nm=mu,
         names=names,
         source=f"files {Path(discharged).name}, {Path(charged).name}",
         thickness_unit=thickness_unit,
+        errors=_errors_of(spectra, energy_ev, mu),
         flags=flags,
+        density_g_cm3=density,
     )
 
 
-def _checked_reference(path: Path) -> tuple[Floats, Floats]:
-    energy, value = read_spectrum(path)
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """One end-member as its file has it."""
+
+    energy_ev: Floats
+    mu: Floats
+    sd: Floats | None
+    strength_sd: float = 0.0
+    """Of the whole spectrum, as a share"""
+
+
+def _scaled(
+    spectra: list[_Measured], compounds: Compounds, where: tuple[str, str]
+) -> tuple[list[_Measured], tuple[float, float], tuple[str, ...]]:
+    """The two spectra per nm of the discharged compound, the density of each state in that volume, and flags."""
+    scales = [
+        scale_to_mass(each.energy_ev, each.mu, formula, path)
+        for each, formula, path in zip(spectra, compounds.formulas, where, strict=True)
+    ]
+    per_metal = [
+        molar_mass(atoms_of(formula)) / atoms_of(formula)[scale.metal]
+        for formula, scale in zip(compounds.formulas, scales, strict=True)
+    ]
+    density = (compounds.density_g_cm3, compounds.density_g_cm3 * per_metal[1] / per_metal[0])
+    per_nm = [rho / NM_PER_CM for rho in density]
+    scaled = [
+        _Measured(
+            each.energy_ev,
+            scale.mass_absorption_cm2_g * factor,
+            None if each.sd is None else each.sd / scale.areal_density_g_cm2 * factor,
+            scale.relative_sd,
+        )
+        for each, scale, factor in zip(spectra, scales, per_nm, strict=True)
+    ]
+    sure = 100.0 * np.hypot(TABLES_SD, max(scale.relative_sd for scale in scales))
+    flag = f"references end where tables are not yet sure: thickness is known to {sure:.0f} %"
+    return scaled, density, (flag,) if any(scale.near for scale in scales) else ()
+
+
+def _errors_of(spectra: list[_Measured], energy_ev: Floats, mu: Floats) -> ReferenceErrors | None:
+    """What measured end-members say of their own error; None where a file does not."""
+    noise = []
+    for each in spectra:
+        if each.sd is None:
+            return None
+        # More nodes than were measured would average noise that is the same.
+        inside = (each.energy_ev >= energy_ev[0]) & (each.energy_ev <= energy_ev[-1])
+        denser = np.sqrt(max(1.0, energy_ev.size / max(1, int(inside.sum()))))
+        noise.append(np.interp(energy_ev, each.energy_ev, each.sd) * denser)
+    shapes, causes = [apart(energy_ev, mu, _SAME_INSTRUMENT_SD_EV)], ["position of one state against the other"]
+    for component, each in enumerate(spectra):
+        if each.strength_sd:
+            strength = np.zeros_like(mu)
+            strength[component] = each.strength_sd * mu[component]
+            shapes.append(strength)
+            causes.append(f"strength of the {'charged' if component else 'discharged'} reference")
+    return ReferenceErrors(energy_ev, np.stack(shapes), tuple(causes), np.stack(noise))
+
+
+def _noise_before_edge(energy_ev: Floats, value: Floats) -> Floats | None:
+    """Standard deviation (ENERGY,) from the scatter before the edge; None for fewer than five energies there.
+
+    Counted light scatters more the less of it is left: exp(OD/2) times as much.
+    """
+    from scipy.ndimage import median_filter
+
+    start = float(np.median(value[: max(3, value.size // 20)]))
+    # A single energy that errs upward is no edge.
+    risen = np.flatnonzero(median_filter(value, 5, mode="nearest") > start + _RISEN * (value.max() - start))
+    before = int(risen[0]) if risen.size else value.size
+    if before < _LEAST_BEFORE:
+        return None
+    line = np.polyfit(energy_ev[:before] - energy_ev[0], value[:before], 1)
+    scatter = value[:before] - np.polyval(line, energy_ev[:before] - energy_ev[0])
+    # About a line, not between neighbours: programs smooth their spectra, and neighbours then err alike.
+    sd = np.sqrt(np.sum(scatter**2) / (before - 2))
+    return np.asarray(sd * np.exp(0.5 * (value - start)), dtype=np.float64)
+
+
+def _checked_reference(path: Path) -> _Measured:
+    energy, value, sd = read_spectrum_with_error(path)
     if energy[0] < _SOFT_X_RAYS_EV[0] or energy[-1] > _SOFT_X_RAYS_EV[1]:
         raise InputError(
             where=path,
@@ -192,7 +298,7 @@ def _checked_reference(path: Path) -> tuple[Floats, Floats]:
             wanted="optical density, which rises through the edge",
             mend="Give ln(I0/I) instead of I or I/I0",
         )
-    return energy, value
+    return _Measured(energy, value, _noise_before_edge(energy, value) if sd is None else sd)
 
 
 def _refuse_more_than_per_nm(largest: float, where: str) -> None:
@@ -227,7 +333,7 @@ def _looks_normalised(mu: Floats) -> bool:
 
 __all__ = [
     "CHEMISTRIES",
+    "Compounds",
     "EndMembers",
     "from_files",
-    "read_spectrum",
 ]

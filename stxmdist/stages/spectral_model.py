@@ -14,7 +14,7 @@ from stxmdist.runner.unit import Unit
 from stxmdist.spectra.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.fit import design_matrix
 from stxmdist.spectra.library import Chemistry
-from stxmdist.spectra.references import CHEMISTRIES, EndMembers, from_files
+from stxmdist.spectra.references import CHEMISTRIES, Compounds, EndMembers, from_files
 from stxmdist.stages.explored import file_of, named_by, require_spectrum
 from stxmdist.stages.survey import Survey
 
@@ -80,8 +80,12 @@ def references_of(survey: Survey, scan_id: str) -> dict[str, Any]:
             "charged": _path_of(survey, references.charged),
             "thickness_unit": references.thickness_unit,
         }
-        explored = named_by(references)
-        return found | ({"explored": [str(spectrum) for spectrum in explored]} if explored else {})
+        if explored := named_by(references):
+            found["explored"] = [str(spectrum) for spectrum in explored]
+        if references.formulas is not None and references.density_g_cm3 is not None:
+            scaled = {"formulas": list(references.formulas), "density_g_cm3": references.density_g_cm3}
+            found |= {"thickness_unit": "nm"} | scaled
+        return found
     recording = survey.recordings.get(scan_id)
     if chemistry not in CHEMISTRIES or recording is None:
         return {"chemistry": chemistry}
@@ -130,7 +134,9 @@ def end_members_of(references: dict[str, Any]) -> EndMembers:
         files = [Path(references[name]) for name in ("discharged", "charged")]
         for path in files if "explored" in references else ():
             require_spectrum(path)
-        return from_files(*files, thickness_unit=references["thickness_unit"])
+        formulas = references.get("formulas")
+        compounds = None if formulas is None else Compounds(tuple(formulas), references["density_g_cm3"])
+        return from_files(*files, thickness_unit=references["thickness_unit"], compounds=compounds)
     return CHEMISTRIES[references["chemistry"]](references.get("edge"))  # type: ignore[no-any-return]
 
 
@@ -144,11 +150,11 @@ def _library_holds(references: dict[str, Any]) -> str:
 def strongest_mass_absorption(survey: Survey, scan_id: str, energy_ev: Floats) -> Floats:
     """mu/rho (ENERGY,) in cm2/g of the state of charge that absorbs more; NaN where it is not known.
 
-    Files say what a reference sample absorbs, not what it weighs: with them it never is.
+    Files say what a reference sample absorbs, not what it weighs, unless they are scaled to tables.
     """
     largest = np.full(len(energy_ev), np.nan)
     references = references_of(survey, scan_id)
-    if "discharged" not in references:
+    if "discharged" not in references or "formulas" in references:
         members = end_members_of(references)
         spanned = members.spans(energy_ev)
         both = members.mass_absorption(energy_ev[spanned])

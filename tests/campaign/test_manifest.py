@@ -250,3 +250,12 @@ def test_asking_for_a_scan(write_campaign: WriteCampaign) -> None:
         campaign.scan("b-stxm")
     with pytest.raises(CampaignError, match="burnt"):
         campaign.scan("Z")
+
+
+@pytest.mark.parametrize(
+    "keys", ["formulas: [LiFePO4, FePO4]", "density_g_cm3: 3.6", "formulas: [LiFePO4, FePO4], density_g_cm3: 3.6"]
+)
+def test_scaling_of_references_needs_formulas_density_and_spectra(write_campaign: WriteCampaign, keys: str) -> None:
+    found = problems_of(write_campaign(MANIFEST + f"references: {{{keys}}}\n"))
+    problem = found["references." + keys.split(":")[0]]
+    assert "scaled to tables" in problem.problem

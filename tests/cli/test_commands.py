@@ -17,7 +17,7 @@ from tests.flows.campaigns import STAGES, simulate_tiny
 
 COMMANDS = [
     "simulate", "inspect", "init", "validate", "plan", "run", "status", "retry", "verify", "gc", "report", "score",
-    "bench", "serve", "demo",
+    "bench", "serve", "demo", "energies",
 ]  # fmt: skip
 
 Command = Callable[..., tuple[int, str, str]]
@@ -210,3 +210,19 @@ def test_bench_is_one_document(document: Callable[..., tuple[int, Any]], monkeyp
     monkeypatch.setattr(bench, "run_bench", lambda what: [{"name": what, "figure": float("nan")}])
     status, found = document("bench", "fit")
     assert (status, found["rows"]) == (DONE, [{"name": "fit", "figure": None}])
+
+
+def test_energies(document: Callable[..., tuple[int, Any]], command: Command) -> None:
+    status, found = document("energies", "NMC", "--n", 3, "--edge", "O K", "--dose-mgy", 5)
+    assert (status, found["edge"], len(found["energies"])) == (DONE, "O K", 3)
+    assert found["dose_mgy"] == pytest.approx(5.0)
+    assert sum(row["share"] for row in found["energies"]) == pytest.approx(1.0)
+    assert all(0.0 < row["particle_sigma"] < row["pixel_sigma"] for row in found["expected"])
+    assert any("No background" in sentence for sentence in found["unseen"])
+    status, out, _ = command("energies", "LFP", "--n", 2)
+    assert status == DONE
+    assert "No third component" in out
+    for wrong in (["LFB"], ["LFP", "--edge", "O K"], ["LFP", "--n", 1], ["LFP", "--photons", 1, "--dose-mgy", 1]):
+        status, found = document("energies", *wrong)
+        assert status == WRONG_INPUT
+        assert found["error"]["mend"]

@@ -10,7 +10,9 @@ from stxmdist.spectra.absorbance import contrast_map, incident_counts, optical_d
 from stxmdist.spectra.align import estimate_shifts
 from stxmdist.spectra.energy_shift import energy_shift
 from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix, mean_residual, r_factor, state_of_charge
-from stxmdist.spectra.references import EndMembers, from_files, read_spectrum
+from stxmdist.spectra.mass_scale import scale_to_mass
+from stxmdist.spectra.references import Compounds, EndMembers, from_files
+from stxmdist.spectra.spectrum_file import read_spectrum
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +100,30 @@ def test_raw_counts_as_references_are_refused(folder) -> None:
 
     with pytest.raises(InputError, match="other units"):
         from_files(folder / "reduced.t", folder / "i0.xsp")
+
+
+def test_end_members_weighed_by_their_own_spectra(folder, authors, capsys) -> None:
+    found = {name: scale_to_mass(*read_spectrum(folder / f"{name}.t"), "Fe") for name in ("reduced", "oxidized")}
+    members = from_files(folder / "reduced.t", folder / "oxidized.t", compounds=Compounds(("FeS", "FeOOH"), 4.8))
+    with capsys.disabled():
+        for name, one in found.items():
+            print(
+                f"\n  {name}: {one.areal_density_g_cm2 * 1e6:.1f} ug/cm2 of iron +- {100 * one.relative_sd:.0f} %, "
+                f"white line {one.mass_absorption_cm2_g.max():.3g} cm2/g of iron",
+                end="",
+            )
+        print(f"\n  {members.flags[0]}")
+    for one in found.values():
+        # Fe L3 white lines are usually said to be 6 to 8e4 cm2/g of iron.
+        assert 5.5e4 < one.mass_absorption_cm2_g.max() < 9.0e4
+        assert one.near
+    assert members.thickness_unit == "nm"
+    assert "not yet sure" in members.flags[0]
+    # The files end at 730 eV: the scale is the same whatever else the compound holds.
+    weighed = scale_to_mass(*read_spectrum(folder / "reduced.t"), "FeS")
+    iron = 55.845 / (55.845 + 32.06)
+    assert weighed.areal_density_g_cm2 * iron == pytest.approx(found["reduced"].areal_density_g_cm2, rel=0.02)
+    # The scatter before the edge is what their authors' own noise is: a hundredth.
+    assert authors.errors is not None
+    assert (authors.errors.noise_sd[:, 0] < 0.02).all()
+    assert (authors.errors.noise_sd[:, 0] > 0.004).all()

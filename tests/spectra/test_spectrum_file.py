@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
-from stxmdist.spectra.spectrum_file import read_spectrum
+from stxmdist.spectra.spectrum_file import read_spectrum, read_spectrum_with_error
 
 EXPECTED = ([700.0, 700.5, 701.25], [0.125, -0.5, 3e-4])
 
@@ -53,3 +53,31 @@ def test_what_cannot_be_read_says_where(tmp_path: Path, content: bytes, message:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be opened"):
         read_spectrum(tmp_path / "nowhere.t")
+
+
+@pytest.mark.parametrize(
+    ("content", "sd"),
+    [
+        ("700 1 .1\n700 3 .3\n701 2 .2\n702 9 .1\n", [np.hypot(0.1, 0.3) / 2, 0.2, 0.1]),
+        ("700 1\n700 3\n701 2\n701 2\n702 5\n", np.array([1, 1, np.sqrt(2)]) / np.sqrt(2)),
+        ("700 1\n701 2\n", None),
+    ],
+)
+def test_errors_from_a_third_column_or_from_repeats(tmp_path: Path, content: str, sd: list[float] | None) -> None:
+    (tmp_path / "a.txt").write_text(content)
+    energy, value, found = read_spectrum_with_error(tmp_path / "a.txt")
+    assert value[:2].tolist() == ([1.0, 2.0] if sd is None else [2.0, 2.0])
+    assert energy[0] == 700.0
+    if sd is None:
+        assert found is None
+    else:
+        np.testing.assert_allclose(found, sd)
+
+
+@pytest.mark.parametrize(
+    "content", ["700 1 .1\n701 2\n", "700 1\n701 2 .1\n", "700 1 .1\n701 2 -.1\n", "700 1 1\n701 2 3\n"]
+)
+def test_an_error_column_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.txt").write_text(content)
+    with pytest.raises(InputError, match=r"a\.txt"):
+        read_spectrum_with_error(tmp_path / "a.txt")

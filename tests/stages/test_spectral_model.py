@@ -17,6 +17,7 @@ from stxmdist.stages.spectral_model import (
     end_members_of,
     pre_edge,
     references_of,
+    spectral_model,
     strongest_mass_absorption,
     without_pre_edge,
 )
@@ -170,3 +171,47 @@ def test_nothing_comes_off_unless_asked_and_an_edge_without_energies_before_it_i
     dark, level = without_pre_edge(np.zeros((3, 2), np.float32), np.array([True, False, False]))
     assert np.isnan(dark).all()
     assert np.isnan(level).all()
+
+
+def test_files_with_formulas_are_scaled_and_then_their_dose_is_known(written: dict[str, Any]) -> None:
+    for name, thick in (("discharged", 80.0), ("charged", 130.0)):
+        energy_ev, mu = np.loadtxt(written[name]).T
+        np.savetxt(written[name], np.column_stack([energy_ev, thick * mu]))
+    files = References(
+        discharged=Path(written["discharged"]),
+        charged=Path(written["charged"]),
+        formulas=("LiFePO4", "FePO4"),
+        density_g_cm3=3.6,
+    )
+    scan = survey("custom", "custom", files)
+    found, built_in = end_members_of(references_of(scan, "one")), CHEMISTRIES["LFP"]()
+    energy_ev = np.linspace(700.0, 730.0, 41)
+    # The model's arctangents have not quite reached what the tables say.
+    np.testing.assert_allclose(found.at(energy_ev), built_in.at(energy_ev), rtol=0.05)
+    assert np.isfinite(strongest_mass_absorption(scan, "one", energy_ev)).all()
+
+
+@pytest.mark.parametrize(
+    ("references", "energy_ev", "message"),
+    [
+        (
+            {"chemistry": "NMC", "edge": "Co L"},
+            [775.0, 780.5, 781.5, 785.0],
+            "does not tell the state of charge.*stays 3",
+        ),
+        ({"chemistry": "NMC"}, [280.0, 285.0, 290.0], r"got 0 of 3 .*library holds Ni L \(849 to 881 eV\), O K"),
+    ],
+)
+def test_a_scan_of_an_edge_that_says_nothing_is_refused(
+    references: dict[str, Any], energy_ev: list[float], message: str
+) -> None:
+    arrays = {
+        "energy_ev": np.array(energy_ev),
+        "energy_used": np.ones(len(energy_ev), np.uint8),
+        "effective_counts": np.full(len(energy_ev), 1e3),
+    }
+    unit = SimpleNamespace(
+        scan_id="one", index={"references": references}, source=lambda stage: SimpleNamespace(read=arrays.__getitem__)
+    )
+    with pytest.raises(InputError, match=message):
+        spectral_model(cast(Any, unit), background="none", fit_shift=True, largest_shift_ev=0.6, prior_sd_ev=0.2)
