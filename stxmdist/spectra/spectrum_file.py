@@ -12,38 +12,61 @@ Floats = NDArray[np.float64]
 
 _COMMENT = ("*", "#", "%", ";", "!")
 _SEPARATOR = re.compile(r"[,;\s]+")
+_ENERGY_NAMES = ("e", "energy", "energy_ev", "ev")
+VALUE_NAMES = ("xmu", "norm", "mu", "od", "flat")
+"""Columns that may be the spectrum where a file has several, the first of these that it has: Athena's names."""
 
 
 def read_spectrum(path: str | Path) -> tuple[Floats, Floats]:
-    """Photon energy and value, both (ENERGY,) float64, from a file of two columns.
+    """Photon energy and value, both (ENERGY,) float64, from a file of two columns, or of several with their names.
 
     Energies ascend and repeated ones are averaged. Reads ``.xas`` and Mantis' ``.csv`` (comments start with ``*``),
     ``.xsp``, ``.t``, ``.txt`` and the like: comments and headings are passed over, columns are parted by blanks, tabs,
-    commas or semicolons.
+    commas or semicolons. Of Athena's ``.nor`` and ``.xmu`` one column is taken, `read_column` says which.
 
     Raises
     ------
     InputError
         for a file that is missing, empty, not text, or has a line that is not two numbers; the line is named
     """
+    energy, value, _ = read_column(path)
+    return energy, value
+
+
+def read_column(path: str | Path) -> tuple[Floats, Floats, str]:
+    """The same with the name of the column that was taken, empty for a file of two columns without names.
+
+    Of more than two columns the first of `VALUE_NAMES` is taken; the names stand in the last line before the numbers,
+    the first of them is the energy's.
+
+    Raises
+    ------
+    InputError
+        as :func:`read_spectrum`, and for several columns without names
+    """
     path = Path(path)
     rows: list[tuple[float, float]] = []
+    heading: list[str] = []
+    columns, place = 2, 1
     for number, line in enumerate(_text_of(path).splitlines(), start=1):
         stripped = line.strip()
-        if not stripped or stripped.startswith(_COMMENT):
-            continue
         values = _numbers(stripped)
-        if values is None and not rows:
-            continue  # a heading
-        if values is None or len(values) != 2 or not np.isfinite(values).all():
+        if not stripped or stripped.startswith(_COMMENT) or (values is None and not rows):
+            heading = _words(stripped) or heading
+            continue
+        if values is not None and not rows and len(values) > 2:
+            columns, place = len(values), _place(heading, len(values))
+        if values is None or len(values) != columns or not np.isfinite(values).all() or not place:
             raise InputError(
                 where=f"{path}, line {number}",
                 problem="this line of the spectrum cannot be read",
                 got=repr(stripped[:80]),
-                wanted="two finite numbers: photon energy in eV and a value",
+                wanted="two finite numbers: photon energy in eV and a value"
+                if columns == 2
+                else f"{columns} finite numbers under a line of their names, energy first, one of {VALUE_NAMES}",
                 mend="Correct or delete the line, or keep only two columns",
             )
-        rows.append((values[0], values[1]))
+        rows.append((values[0], values[place]))
     if len(rows) < 2:
         raise InputError(
             where=path,
@@ -63,7 +86,18 @@ def read_spectrum(path: str | Path) -> tuple[Floats, Floats]:
             wanted="at least two energies",
             mend="Check that the first column is the photon energy",
         )
-    return energy, np.asarray(value, dtype=np.float64)
+    return energy, np.asarray(value, dtype=np.float64), heading[place] if len(heading) == columns else ""
+
+
+def _words(line: str) -> list[str]:
+    return [word.lower() for word in _SEPARATOR.split(line.lstrip("".join(_COMMENT))) if word]
+
+
+def _place(names: list[str], columns: int) -> int:
+    """Which of several columns is the spectrum, 0 where their names do not say it."""
+    if len(names) != columns or names[0] not in _ENERGY_NAMES:
+        return 0
+    return next((names.index(name) for name in VALUE_NAMES if name in names), 0)
 
 
 def _text_of(path: Path) -> str:
@@ -89,6 +123,9 @@ def _text_of(path: Path) -> str:
 
 
 def _numbers(line: str) -> list[float] | None:
+    # float() would take digits with underscores, which no program writes.
+    if "_" in line:
+        return None
     try:
         return [float(word) for word in _SEPARATOR.split(line) if word]
     except ValueError:
