@@ -51,7 +51,7 @@ def read_column(path: str | Path) -> tuple[Floats, Floats, str]:
     for number, line in enumerate(_text_of(path).splitlines(), start=1):
         stripped = line.strip()
         values = _numbers(stripped)
-        if not stripped or stripped.startswith(_COMMENT) or (values is None and not rows):
+        if not stripped or stripped.startswith(_COMMENT) or (not rows and _is_heading(stripped)):
             heading = _words(stripped) or heading
             continue
         if values is not None and not rows and len(values) > 2:
@@ -91,6 +91,12 @@ def read_column(path: str | Path) -> tuple[Floats, Floats, str]:
 
 def _words(line: str) -> list[str]:
     return [word.lower() for word in _SEPARATOR.split(line.lstrip("".join(_COMMENT))) if word]
+
+
+def _is_heading(line: str) -> bool:
+    """Whether words stand before the numbers; two words of which one is a number are a damaged line."""
+    words = _words(line)
+    return _numbers(line) is None and not (len(words) == 2 and any(_numbers(word) for word in words))
 
 
 def _place(names: list[str], columns: int) -> int:
