@@ -113,4 +113,6 @@ def binary_rows(
             wanted=f"{dtype.itemsize * n_rows * nx} bytes",
             mend="Copy it again",
         )
-    return np.frombuffer(content, dtype).astype(np.float64).reshape(n_rows, nx)
+    # Not every pattern of bits is a NaN that the processor likes.
+    with np.errstate(invalid="ignore"):
+        return np.frombuffer(content, dtype).astype(np.float64).reshape(n_rows, nx)

@@ -1,6 +1,7 @@
-"""Spectra in text files of two columns, as every program of the field writes them, or of three with an error."""
+"""Spectra in text files of two columns, as every program of the field writes them."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,78 +15,120 @@ _COMMENT = ("*", "#", "%", ";", "!")
 _MOST_SD = 0.25
 """Share of a spectrum's height that a standard deviation may be: with more, it is none, or there is no spectrum"""
 _SEPARATOR = re.compile(r"[,;\s]+")
+_ENERGY_NAMES = ("e", "energy", "energy_ev", "ev")
+VALUE_NAMES = ("xmu", "norm", "mu", "od", "flat")
+"""Columns that may be the spectrum where a file has several, the first of these that it has: Athena's names."""
 
 
 def read_spectrum(path: str | Path) -> tuple[Floats, Floats]:
-    """Photon energy and value, both (ENERGY,) float64, from a file of two columns.
+    """Photon energy and value, both (ENERGY,) float64, from a file of two columns, or of several with their names.
 
     Energies ascend and repeated ones are averaged. Reads ``.xas`` and Mantis' ``.csv`` (comments start with ``*``),
     ``.xsp``, ``.t``, ``.txt`` and the like: comments and headings are passed over, columns are parted by blanks, tabs,
-    commas or semicolons.
+    commas or semicolons. Of Athena's ``.nor`` and ``.xmu`` one column is taken, `read_column` says which.
 
     Raises
     ------
     InputError
         for a file that is missing, empty, not text, or has a line that is not two numbers; the line is named
     """
-    energy, inverse, table = _table_of(Path(path), most_columns=2)
-    return energy, np.asarray(np.bincount(inverse, weights=table[:, 1]) / np.bincount(inverse), dtype=np.float64)
+    energy, value, _ = read_column(path)
+    return energy, value
+
+
+def read_column(path: str | Path) -> tuple[Floats, Floats, str]:
+    """The same with the name of the column that was taken, empty for a file of two columns without names.
+
+    Of more than two columns the first of `VALUE_NAMES` is taken; the names stand in the last line before the numbers,
+    the first of them is the energy's.
+
+    Raises
+    ------
+    InputError
+        as :func:`read_spectrum`, and for several columns without names
+    """
+    table = _table_of(Path(path), with_error=False)
+    return table.energy_ev, table.mean, table.name
 
 
 def read_spectrum_with_error(path: str | Path) -> tuple[Floats, Floats, Floats | None]:
     """The same with the standard deviation of each value, (ENERGY,) float64; None where the file does not tell it.
 
-    It is the third column where there is one, else what repeated energies differ by, pooled over the spectrum. Means
-    of repeated energies have that much smaller errors.
+    It is the third of three columns without names, else what repeated energies differ by, pooled over the spectrum.
+    Means of repeated energies have that much smaller errors.
 
     Raises
     ------
     InputError
         as ``read_spectrum``, and for a third column on some lines only, or that is no standard deviation
     """
-    path = Path(path)
-    energy, inverse, table = _table_of(path, most_columns=3)
-    repeats = np.bincount(inverse)
-    value = np.bincount(inverse, weights=table[:, 1]) / repeats
-    if table.shape[1] == 3:
+    table = _table_of(Path(path), with_error=True)
+    if table.sd is not None:
         # A second spectrum or an incident beam stands in third columns, too.
-        if (table[:, 2] < 0.0).any() or np.median(table[:, 2]) > _MOST_SD * np.ptp(value):
+        if (table.sd < 0.0).any() or np.median(table.sd) > _MOST_SD * np.ptp(table.mean):
             raise InputError(
                 where=path,
                 problem="the third column is not a standard deviation of the second",
-                got=f"values from {table[:, 2].min():g} to {table[:, 2].max():g}",
-                wanted=f"no negative values, most of them below {_MOST_SD * np.ptp(value):.3g}",
+                got=f"values from {table.sd.min():g} to {table.sd.max():g}",
+                wanted=f"no negative values, most of them below {_MOST_SD * np.ptp(table.mean):.3g}",
                 mend="Delete the column, or give the standard deviation of the second one",
             )
-        return energy, value, np.sqrt(np.bincount(inverse, weights=table[:, 2] ** 2)) / repeats
-    freedom = int((repeats - 1).sum())
+        of_means = np.sqrt(np.bincount(table.place, weights=table.sd**2)) / table.repeats
+        return table.energy_ev, table.mean, of_means
+    freedom = int((table.repeats - 1).sum())
     if not freedom:
-        return energy, value, None
-    pooled = np.sqrt(np.sum((table[:, 1] - value[inverse]) ** 2) / freedom)
-    return energy, value, np.asarray(pooled / np.sqrt(repeats), dtype=np.float64)
+        return table.energy_ev, table.mean, None
+    pooled = np.sqrt(np.sum((table.value - table.mean[table.place]) ** 2) / freedom)
+    return table.energy_ev, table.mean, np.asarray(pooled / np.sqrt(table.repeats), dtype=np.float64)
 
 
-def _table_of(path: Path, most_columns: int) -> tuple[Floats, NDArray[np.intp], Floats]:
-    """Ascending energies, which of them each line has, and the lines (LINE, COLUMN)."""
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """The lines of a file, and the energies that they are of."""
+
+    energy_ev: Floats
+    """(ENERGY,) ascending, each once"""
+    place: NDArray[np.intp]
+    """(LINE,) which of the energies a line is of"""
+    value: Floats
+    """(LINE,)"""
+    sd: Floats | None
+    """(LINE,)"""
+    name: str
+    """Of the column of values, where columns have names"""
+
+    @property
+    def repeats(self) -> NDArray[np.intp]:
+        """(ENERGY,) lines of each energy."""
+        return np.bincount(self.place)
+
+    @property
+    def mean(self) -> Floats:
+        """(ENERGY,) mean value of each energy."""
+        return np.asarray(np.bincount(self.place, weights=self.value) / self.repeats, dtype=np.float64)
+
+
+def _table_of(path: Path, *, with_error: bool) -> _Table:
+    """The lines of a file; ``with_error`` lets a third column without a name be the standard deviation."""
     rows: list[list[float]] = []
-    columns = 2
+    heading: list[str] = []
+    columns, value_at, sd_at = 2, 1, 0
     for number, line in enumerate(_text_of(path).splitlines(), start=1):
         stripped = line.strip()
-        if not stripped or stripped.startswith(_COMMENT):
-            continue
         values = _numbers(stripped)
-        if values is None and not rows:
-            continue  # a heading
-        if values is not None and not rows:
-            columns = min(max(len(values), 2), most_columns)
-        if values is None or len(values) != columns or not np.isfinite(values).all():
+        if not stripped or stripped.startswith(_COMMENT) or (not rows and _is_heading(stripped)):
+            heading = _words(stripped) or heading
+            continue
+        if values is not None and not rows and len(values) > 2:
+            columns, value_at = len(values), _place(heading, len(values))
+            if with_error and columns == 3 and not value_at:
+                value_at, sd_at = 1, 2
+        if values is None or len(values) != columns or not np.isfinite(values).all() or not value_at:
             raise InputError(
                 where=f"{path}, line {number}",
                 problem="this line of the spectrum cannot be read",
                 got=repr(stripped[:80]),
-                wanted=("two" if columns == 2 else "three")
-                + " finite numbers: photon energy in eV and a value"
-                + ("" if columns == 2 else ", and its standard deviation"),
+                wanted=_wanted(columns, with_sd=bool(sd_at)),
                 mend="Correct or delete the line, or keep only two columns",
             )
         rows.append(values)
@@ -98,7 +141,7 @@ def _table_of(path: Path, most_columns: int) -> tuple[Floats, NDArray[np.intp], 
             mend="Give a text file of two columns",
         )
     table = np.array(rows, dtype=np.float64)
-    energy, inverse = np.unique(table[:, 0], return_inverse=True)
+    energy, place = np.unique(table[:, 0], return_inverse=True)
     if energy.size < 2:
         raise InputError(
             where=path,
@@ -107,7 +150,33 @@ def _table_of(path: Path, most_columns: int) -> tuple[Floats, NDArray[np.intp], 
             wanted="at least two energies",
             mend="Check that the first column is the photon energy",
         )
-    return energy, inverse, table
+    name = heading[value_at] if len(heading) == columns else ""
+    return _Table(energy, place, table[:, value_at], table[:, sd_at] if sd_at else None, name)
+
+
+def _wanted(columns: int, *, with_sd: bool) -> str:
+    if columns == 2:
+        return "two finite numbers: photon energy in eV and a value"
+    if with_sd:
+        return "three finite numbers: photon energy in eV, a value, and its standard deviation"
+    return f"{columns} finite numbers under a line of their names, energy first, one of {VALUE_NAMES}"
+
+
+def _words(line: str) -> list[str]:
+    return [word.lower() for word in _SEPARATOR.split(line.lstrip("".join(_COMMENT))) if word]
+
+
+def _is_heading(line: str) -> bool:
+    """Whether words stand before the numbers; two words of which one is a number are a damaged line."""
+    words = _words(line)
+    return _numbers(line) is None and not (len(words) == 2 and any(_numbers(word) for word in words))
+
+
+def _place(names: list[str], columns: int) -> int:
+    """Which of several columns is the spectrum, 0 where their names do not say it."""
+    if len(names) != columns or names[0] not in _ENERGY_NAMES:
+        return 0
+    return next((names.index(name) for name in VALUE_NAMES if name in names), 0)
 
 
 def _text_of(path: Path) -> str:
@@ -133,6 +202,9 @@ def _text_of(path: Path) -> str:
 
 
 def _numbers(line: str) -> list[float] | None:
+    # float() would take digits with underscores, which no program writes.
+    if "_" in line:
+        return None
     try:
         return [float(word) for word in _SEPARATOR.split(line) if word]
     except ValueError:

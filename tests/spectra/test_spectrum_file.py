@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
-from stxmdist.spectra.spectrum_file import read_spectrum, read_spectrum_with_error
+from stxmdist.spectra.spectrum_file import read_column, read_spectrum, read_spectrum_with_error
 
 EXPECTED = ([700.0, 700.5, 701.25], [0.125, -0.5, 3e-4])
 
@@ -29,6 +29,35 @@ def test_dialects(tmp_path: Path, name: str, content: str) -> None:
     np.testing.assert_allclose(value, EXPECTED[1])
 
 
+ATHENA = (
+    "# Athena data file -- Athena version 0.9.26\n# Element=Fe   Edge=L3\n# E0=706.0 eV, 3 points\n"
+    "#------------------------\n#  {names}\n"
+    "  700.0  9  0.125  8\n  700.5  9  -0.5  8\n  701.25  9  3e-4  8\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [("e  nbkg  norm  fbkg", "norm"), ("energy  bkg  xmu  norm", "xmu"), ("energy_eV other flat nder", "flat")],
+)
+def test_athena_and_which_column_is_taken(tmp_path: Path, names: str, taken: str) -> None:
+    path = tmp_path / "a.nor"
+    path.write_text(ATHENA.format(names=names))
+    energy, value, column = read_column(path)
+    np.testing.assert_allclose(energy, EXPECTED[0])
+    np.testing.assert_allclose(value, EXPECTED[1])
+    assert column == taken
+    np.testing.assert_array_equal(read_spectrum(path)[1], value)
+
+
+@pytest.mark.parametrize("names", ["e a b c", "chi a norm b", "e norm b", "e norm a b c", ""])
+def test_several_columns_without_their_names_are_refused(tmp_path: Path, names: str) -> None:
+    path = tmp_path / "a.nor"
+    path.write_text(ATHENA.format(names=names))
+    with pytest.raises(InputError, match="line 6"):
+        read_spectrum(path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -37,6 +66,8 @@ def test_dialects(tmp_path: Path, name: str, content: str) -> None:
         (b"700 1\n", "no spectrum"),
         (b"700 1\n701 2\n702 oops\n", "line 3"),
         (b"700 1\n701 nan\n", "line 2"),
+        (b"700 1\n7_01 2\n", "line 2"),
+        (b"# e norm\n700 1\n701 2 3\n", "line 3"),
         (b"700 1 5\n701 2 6\n", "line 1"),
         (b"700 1\n700 2\n", "one energy only"),
         (b"\x89HDF\r\n\x1a\n\x00\x00\x00", "not a text file"),

@@ -1,0 +1,146 @@
+"""Five hundred damaged copies of every real file and of every format: refused by name, right, or said to be unknown."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stxmdist import readers, writers
+from stxmdist.spectra.spectrum_file import read_spectrum
+from tests.readers.mutants import Reading, outcomes, read_scan, said
+
+COPIES = 500
+FRONT_BYTES = 20_000
+"""Where HDF5 files begin with their superblock and first objects."""
+ALS, COSMIC, POLLUX, PTYCHO = "als-11.0.2-fe-stack", "cosmic-ni", "pollux-nxstxm", "ptychography"
+ALS_FILES = ("71214078.hdr", "71214078_a000.xim", "71214078_a061.xim", "71214078_a122.xim")
+COSMIC_FILES = ("stxm-scan.hdr", "stxm-scan_a003.xim", "stxm-scan_a019.xim")
+REAL = [
+    (ALS, ALS_FILES, "71214078.hdr"),
+    (ALS, ALS_FILES, "71214078_a061.xim"),
+    (COSMIC, COSMIC_FILES, "stxm-scan.hdr"),
+    (COSMIC, COSMIC_FILES, "stxm-scan_a003.xim"),
+    (COSMIC, COSMIC_FILES, "stxm-scan_a019.xim"),
+    *((folder, (name,), name) for folder, name in [
+        (COSMIC, "NS_181111148.hdr"), (COSMIC, "ptycho-scan-856eV.cxi"),
+        (POLLUX, "Focus_2021-03-16_051.hdf5"), (POLLUX, "Sample_Image_2021-03-16_095.hdf5"),
+        (POLLUX, "Sample_Line_2021-03-16_096.hdf5"), (POLLUX, "Sample_Stack_2021-03-16_128.hdf5"),
+        (PTYCHO, "PETRAIII_P25_Near_Field_Ptycho.cxi"), (PTYCHO, "aps-siemens-star.cxi"),
+    ]),
+]  # fmt: skip
+SPECTRA = ("i0.xsp", "oxidized.r", "oxidized.t", "reduced.r", "reduced.t")
+TEXT = (".hdr", ".xim", ".xsp", ".dat", ".r", ".t")
+WRITTEN = [
+    "sdf", "sdf frame", "nxstxm", "nxstxm softimax", "nxstxm cls", "nxstxm diamond", "nxstxm hermes",
+    "nxstxm pystxmcontrol", "ncb", "ncb header", "stk", "tiff", "cxi", "pystxmcontrol", "ptyd",
+]  # fmt: skip
+
+
+def numbers_by_hand(path: Path, reading: Reading, damaged: Path) -> None:
+    """One of the frames is what numpy reads in the damaged file."""
+    by_hand = np.loadtxt(damaged).astype(np.float32)
+    assert any(np.array_equal(frame, by_hand, equal_nan=True) for frame in reading.frames)
+
+
+def spectrum_by_hand(path: Path, reading: Reading) -> None:
+    """Every number is one that numpy reads in the damaged file."""
+    energy, value = np.loadtxt(path).T
+    assert set(reading.numbers["energy"]) == set(energy)
+    assert np.isin(reading.frames[0], value).sum() >= len(reading.frames[0]) - 2  # a repeated energy is averaged
+
+
+def read_as_spectrum(path: Path) -> Reading:
+    energy, value = read_spectrum(path)
+    return Reading({"energy": energy}, [value])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("folder", "files", "damaged"), REAL, ids=[damaged for _, _, damaged in REAL])
+def test_damaged_copies_of_real_files(
+    folder: str, files: tuple[str, ...], damaged: str, shared_data: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for name in files:
+        shutil.copyfile(shared_data / folder / name, tmp_path / name)
+    target = tmp_path / damaged
+    by_hand: Callable[[Path, Reading], None] | None = None
+    if target.suffix == ".xim":
+        by_hand = lambda path, reading: numbers_by_hand(path, reading, target)  # noqa: E731
+    found = outcomes(
+        tmp_path / files[0], target, COPIES, seed=1, text=target.suffix in TEXT, front=FRONT_BYTES, by_hand=by_hand
+    )
+    with capsys.disabled():
+        print(f"\n{said(damaged, found)}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SPECTRA)
+def test_damaged_copies_of_real_spectra(
+    name: str, shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    shutil.copyfile(shared_data / ALS / name, path)
+    found = outcomes(
+        path, path, COPIES, seed=2, text=True, front=FRONT_BYTES, read=read_as_spectrum, by_hand=spectrum_by_hand
+    )
+    with capsys.disabled():
+        print(f"\n{said(name, found)}")
+
+
+@pytest.fixture
+def make(
+    write_cxi: Callable[..., Path], write_pystxmcontrol: Callable[..., Path], write_ptyd: Callable[..., Path],
+    write_stk: Callable[..., Path], write_tiff: Callable[..., Path], diffraction: np.ndarray, planted: np.ndarray,
+) -> Callable[[str, Path], tuple[Path, Path]]:  # fmt: skip
+    def make(what: str, folder: Path) -> tuple[Path, Path]:
+        """The file to read and the one to damage."""
+        name, _, more = what.partition(" ")
+        if name in writers.TABLE:
+            writer = writers.TABLE[name]
+            how = {"dialect": more} if name == "nxstxm" and more else {}
+            axes = (np.arange(700.0, 705.0), 0.1 * np.arange(7), 0.2 * np.arange(11))
+            counts = planted.astype(np.float32) + np.float32(0.1)
+            path, *others = writer.write_stack(
+                folder / f"scan{writer.ENDING}", counts.__getitem__, *axes, 2.5, 399.0, **how
+            )
+            return path, others[0] if more in ("frame", "header") else path
+        made = {
+            "stk": lambda: write_stk(folder / "scan.stk"),
+            "tiff": lambda: write_tiff(folder / "scan.tif"),
+            "cxi": lambda: write_cxi(folder / "scan.cxi", frames=diffraction[:5], energies_ev=(707.0, 710.0)),
+            "pystxmcontrol": lambda: write_pystxmcontrol(folder / "scan.stxm", exposures=diffraction[:5, None]),
+            "ptyd": lambda: write_ptyd(folder / "scan.ptyd", frames=diffraction[:5], splits=(3,)),
+        }[name]()
+        return made, made
+
+    return make
+
+
+def damage(what: str, copies: int, folder: Path, make: Callable[[str, Path], tuple[Path, Path]]) -> str:
+    path, damaged = make(what, folder)
+    by_hand: Callable[[Path, Reading], None] | None = None
+    if damaged.suffix == ".xim":
+        by_hand = lambda path, reading: numbers_by_hand(path, reading, damaged)  # noqa: E731
+    text = damaged.suffix in TEXT
+    return said(what, outcomes(path, damaged, copies, seed=3, text=text, front=4000, read=read_scan, by_hand=by_hand))
+
+
+def test_every_reader_is_damaged() -> None:
+    assert set(readers.TABLE) == {what.split()[0] for what in WRITTEN}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", WRITTEN)
+def test_damaged_copies_of_every_format(
+    what: str, make: Callable[[str, Path], tuple[Path, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = damage(what, COPIES, tmp_path, make)
+    with capsys.disabled():
+        print(f"\n{line}")
+
+
+@pytest.mark.parametrize("what", ["sdf frame", "nxstxm", "ncb", "ncb header", "stk", "tiff"])
+def test_a_few_damaged_copies(what: str, make: Callable[[str, Path], tuple[Path, Path]], tmp_path: Path) -> None:
+    damage(what, 20, tmp_path, make)
