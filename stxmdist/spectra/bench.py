@@ -88,7 +88,7 @@ class MadeUp:
     beside: Beside
 
 
-def made_up(rng: np.random.Generator, n_energies: int, n_pixels: int) -> MadeUp:
+def made_up(rng: np.random.Generator, n_energies: int, n_pixels: int, counts: float = COUNTS) -> MadeUp:
     """Counted transmission and phase of LFP of which half is background, as on a sparsely loaded grid."""
     end_members = CHEMISTRIES["LFP"]()
     energy = np.linspace(700.0, 735.0, n_energies)
@@ -100,11 +100,11 @@ def made_up(rng: np.random.Generator, n_energies: int, n_pixels: int) -> MadeUp:
     phase = np.empty_like(transmission)
     for k, row in enumerate(design.astype(np.float32)):
         mean = np.exp(-row @ thickness)
-        transmission[k] = rng.poisson(COUNTS * mean) / COUNTS
+        transmission[k] = rng.poisson(counts * mean) / counts
         phase[k] = phase_design[k].astype(np.float32) @ thickness
-        phase[k] += rng.standard_normal(n_pixels, np.float32) / np.sqrt(4.0 * COUNTS * mean)
+        phase[k] += rng.standard_normal(n_pixels, np.float32) / np.sqrt(4.0 * counts * mean)
     beside = Beside(energy, None, design_slope(end_members, energy), phase, phase_design)
-    return MadeUp(transmission, np.full(n_energies, COUNTS), design, beside)
+    return MadeUp(transmission, np.full(n_energies, counts), design, beside)
 
 
 def _scipy_loop(transmission: Pixels, design: NDArray[np.float64], exact: Pixels, loop_pixels: int | None) -> FitTiming:

@@ -62,6 +62,9 @@ Fitter = Literal[
 LEAST_COUNTS = -5.0
 """Fewer counts than this in any image are no noise about zero: the dark level was taken off twice, or wrong"""
 
+LEAST_COUNTED = 0.5
+"""Fewer counts than this are none, for fitters that take logarithms"""
+
 PIXELS_PER_UNIT = 65536
 """A block of this many pixels takes a second or less, and its 100 energies fit into 30 MB."""
 
@@ -217,7 +220,7 @@ def work(unit: Unit) -> Outcome:
     classes = _classes(unit, model, *parts, fitted, rows).ravel()
     dark = (transmission < (LEAST_COUNTS / model.effective_counts[:, None]).astype(np.float32)).any(axis=0)
     if fitter in FROM_LOGARITHMS:
-        dark |= transmission.min(axis=0) <= 0.0
+        dark |= (transmission < (LEAST_COUNTED / model.effective_counts[:, None]).astype(np.float32)).any(axis=0)
     classes[dark & np.isin(classes, (MaskClass.valid, MaskClass.poor_fit, MaskClass.thick))] = MaskClass.low_count
     # Where there is no particle the ratio of two noises is not a state of charge: it stays unknown, not zero.
     unknown = np.isin(classes, (MaskClass.background, MaskClass.missing, MaskClass.outside))

@@ -19,6 +19,8 @@ from storage.verify import verify
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import StoreError
 from stxmdist.runner.unit import Refusal
+from stxmdist.spectra.fit import FITTERS, FROM_LOGARITHMS, MAPS
+from stxmdist.spectra.references import CHEMISTRIES
 from stxmdist.stages.execute import CampaignRun, Request
 from tests.stages import full_disk
 from tests.stages.beamtime import CXI, ENERGY_EV, NEXUS, SDF, Beamtime, replace, simulated
@@ -394,8 +396,6 @@ def _columns(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> str:
 
 @pytest.mark.parametrize("fault", SPECTRA)
 def test_references_in_other_units_are_refused_and_the_tables_stay(again: Beamtime, fault: str) -> None:
-    from stxmdist.spectra.references import CHEMISTRIES
-
     members = CHEMISTRIES["LFP"]()
     spectrum, words = SPECTRA[fault]
     texts = [spectrum(members.energy_ev, mu) for mu in members.mu_per_nm]
@@ -412,6 +412,81 @@ def test_references_in_other_units_are_refused_and_the_tables_stay(again: Beamti
     assert published(again) == before
     assert len(table(again, "particles")) > 0
     assert verify(Store(again.store)) == []
+
+
+def _collinear(b: Beamtime) -> None:
+    members = CHEMISTRIES["LFP"]()
+    other = members.mu_per_nm[0] * (1.0 + 1e-4 * np.linspace(-1.0, 1.0, members.energy_ev.size))
+    for name, mu in (("discharged", members.mu_per_nm[0]), ("charged", other)):
+        (b.folder / f"{name}.txt").write_text(_columns(members.energy_ev, 100 * mu))
+    b.set_key("references", "{discharged: discharged.txt, charged: charged.txt}")
+
+
+def _dim(b: Beamtime) -> None:
+    energy = np.array(ENERGY_EV)
+    (b.folder / "i0.txt").write_text(_columns(energy, np.full(energy.size, 40.0)))
+    b.set_key("references", "{i0: i0.txt}")
+    b.set("absorbance i0: file")
+
+
+UNFIT: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
+    # What is done to the campaign, and words that the message must hold.
+    "no-phase": (lambda b: b.set("fit fitter: complex"), ("the stack has no phase", "Choose another fitter")),
+    "no-l2": (lambda b: b.set("fit fitter: l3_l2"), ("do not reach the L2 line", "white_line")),
+    "two-and-background": (
+        lambda b: b.set("fit fitter: two_energy", "fit background: constant"),
+        ("fewer energies than unknowns", "2 energies for 3 terms", "background: none"),
+    ),
+    "one-energy-twice": (
+        lambda b: b.set("fit fitter: two_energy", "fit fit: {energies_ev: [708.0, 708.1]}"),
+        ("both energies are the same", "Ask for energies_ev that were measured"),
+    ),
+    "collinear": (_collinear, ("the two references say the same", "condition number", "Give two different spectra")),
+    "dim-i0": (_dim, ("the incident beam is weaker than what came through", "references: i0")),
+}
+
+
+@pytest.mark.parametrize("fault", UNFIT)
+def test_what_cannot_be_fitted_is_named_and_what_was_published_stays(again: Beamtime, fault: str) -> None:
+    spoil, words = UNFIT[fault]
+    before = published(again)["fit.json"]
+    spoil(again)
+    refusals = run(again, stages=("ingest", "absorbance", "align", "fit"))
+    assert {SDF, NEXUS} == {refusal.scan_id for refusal in refusals}
+    for refusal in refusals:
+        assert all(word in refusal.sentence for word in words), refusal.sentence
+        assert not refusal.traceback
+    assert published(again)["fit.json"] == before
+
+
+@pytest.mark.parametrize(
+    "fitter",
+    ["two_energy", "fill_factor", "nnls"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in FITTERS if name not in ("complex", "l3_l2")],
+)
+def test_no_fitter_leaves_a_number_without_a_class_or_zeros_for_what_is_unknown(again: Beamtime, fitter: str) -> None:
+    frames = again.frames(NEXUS).astype(np.float64)
+    # No light in one corner, too much taken off in another, and one dark energy; the rest is as it was.
+    dark, negative, dark_once = np.s_[30:38, 30:38], np.s_[16:24, 40:48], np.s_[40:48, 16:24]
+    frames[:, *dark] = 0.0
+    frames[FRAME, *negative] = -60.0
+    frames[FRAME, *dark_once] = 0.0
+    again.add("spotted", again.write_nexus("spotted", frames), like=NEXUS)
+    again.keep(SDF, "spotted")
+    again.set(f"fit fitter: {fitter}")
+    assert run(again, stages=("ingest", "absorbance", "align", "fit")) == ()
+    for scan_id in (SDF, "spotted"):
+        fit = output(again, "fit", scan_id)
+        soc, error, classes = fit.read("soc"), fit.read("soc_se"), fit.read("mask_class")
+        believed = (classes == MaskClass.valid) | (classes == MaskClass.edge) | (classes == MaskClass.poor_fit)
+        assert (classes == MaskClass.valid).sum() > 100
+        assert np.isfinite(soc[believed]).all()
+        assert np.isfinite(error[believed]).all()
+        for name in MAPS.get(fitter, ()):
+            assert np.isfinite(fit.read(name)[believed]).all()
+    # The stack was registered: spots moved by less than three pixels.
+    for spot in (dark, negative, *([dark_once] if fitter in FROM_LOGARITHMS else ())):
+        assert not believed[tuple(slice(part.start + 3, part.stop - 3) for part in spot)].any()
 
 
 @pytest.mark.parametrize("region", ["[500, 600, 0, 64]", "[0, 65, 0, 64]"])
