@@ -7,7 +7,18 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from stxmdist.report import agreement, design, distributions, gallery, quality, sizes, spectra, tables, variance
+from stxmdist.report import (
+    agreement,
+    design,
+    distributions,
+    exploration,
+    gallery,
+    quality,
+    sizes,
+    spectra,
+    tables,
+    variance,
+)
 from stxmdist.report.canvas import Absent, Picture, drawing
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.headline import headline
@@ -49,6 +60,7 @@ def sections(evidence: Evidence, most_regions: int, most_previews: int, picture_
         ),
         ("variance", "Heterogeneity", (lambda: variance.variance(evidence),)),
         ("spectra", "Spectra", (lambda: spectra.end_members(evidence), lambda: spectra.spectra(evidence))),
+        ("exploration", "Exploration", (lambda: exploration.exploration(evidence, picture_px),)),
         (
             "quality",
             "Quality",

@@ -30,8 +30,10 @@ class FactorOptions:
     """At most so many passes over the whole stack"""
     sample_passes: int = 1000
     """At most so many over the random pixels before"""
-    tolerance: float = 1e-6
-    """It is over when a pass lowers the cost by less than this share of the noise's"""
+    tolerance: float = 1e-4
+    """It is over when a pass lowers the cost by less than this share of the noise's. What comes after that is slow, and
+    bends the spectra away from one another to fit the noise of empty pixels, which has no negative amounts
+    """
 
     def __post_init__(self) -> None:
         if not 1 <= self.components <= MOST_UNKNOWNS:

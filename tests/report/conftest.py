@@ -80,6 +80,11 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
             "shift_px": rng.normal(size=(N_ENERGY, 2)),
             "energy_used": np.ones(N_ENERGY, np.uint8),
         },
+        "explore": {
+            "pca_eigenvalues": np.array([500.0, 20.0, 1.1, 1.0, 0.9]),
+            "pca_spectra": np.linalg.qr(rng.normal(size=(N_ENERGY, 2)))[0].T.copy(),
+            "pca_maps": rng.normal(size=(2, *plane)).astype(np.float32),
+        },
         "fit": {
             "soc": np.where(classes == MaskClass.background, np.nan, rng.uniform(-0.1, 1.1, plane)).astype(np.float32),
             "mask_class": classes,
@@ -97,6 +102,18 @@ QUALITY: dict[str, dict[str, Any]] = {
     },
     "absorbance": {"i0_relative_se": 0.002},
     "align": {"largest_shift_px": 1.25},
+    "explore": {
+        "energies": N_ENERGY,
+        "pca": {
+            "components_suggested": 2,
+            "components_above_noise": 3,
+            "components_that_are_images": 2,
+            "components_by_indicator": 2,
+            "explained_share": [0.95, 0.99],
+            "noise_edge": 1.05,
+            "autocorrelation": [0.9, 0.7, 0.01, 0.0, 0.0],
+        },
+    },
     "fit": {
         "energy_ev": ENERGY_EV.tolist(),
         "residual": [0.001, -0.002, 0.003, -0.001, 0.0],
@@ -117,8 +134,8 @@ QUALITY: dict[str, dict[str, Any]] = {
     },
 }
 STAGES_OF = {
-    True: ("ingest", "absorbance", "align", "fit", "segment"),
-    False: ("ingest", "reconstruct", "stitch", "absorbance", "align", "fit", "segment", "register"),
+    True: ("ingest", "absorbance", "align", "explore", "fit", "segment"),
+    False: ("ingest", "reconstruct", "stitch", "absorbance", "align", "explore", "fit", "segment", "register"),
 }
 
 
@@ -244,7 +261,7 @@ def fill(store: Store, stage: str, scan_id: str, change: Callable[[str, np.ndarr
 
 def _coordinates(stage: str, scan_id: str, ndim: int) -> dict[str, Any]:
     energy = {"energy": (ENERGY_EV, "eV")}
-    if stage in ("fit", "segment", "register"):
+    if stage in ("fit", "segment", "register") or (stage == "explore" and ndim == 3):
         return axes(scan_id)
     if ndim == 3 and stage in ("ingest", "absorbance", "stitch"):
         return energy | axes(scan_id)

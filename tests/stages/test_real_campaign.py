@@ -150,6 +150,7 @@ def test_what_cannot_be_done_is_named_and_the_rest_is_published(ran: Result, sto
         "reconstruct": {STAR},
         "stitch": {STAR},
         "align": {FE, STAR, COSMIC, POLLUX_STACK, POLLUX_IMAGE},
+        "explore": {FE, STAR, COSMIC, POLLUX_STACK, POLLUX_IMAGE},
         "fit": {FE},
         "segment": {FE},
         "infer": {"campaign"},

@@ -1,0 +1,46 @@
+"""Components, factors and clusters of explored scans as figures; scans of two energies have none."""
+
+from pathlib import Path
+
+import numpy as np
+
+from stxmdist.report.canvas import Absent, drawing
+from stxmdist.report.evidence import Evidence
+from stxmdist.report.exploration import exploration
+from stxmdist.runner.run import Circumstances, run_stage
+from stxmdist.spectra.clusters import ClusterOptions
+from stxmdist.spectra.factorise import FactorOptions
+from stxmdist.stages import STAGES
+from stxmdist.stages.explore import Options
+from tests.stages.aligned import aligned_survey, planted_rows
+
+ROW = {"scan_id": "made", "modality": "stxm", "electrode_id": "E01", "cycle": 1, "region_id": "r1"}
+
+
+def evidence_of(folder: Path, energy_ev: np.ndarray, options: Options) -> Evidence:
+    shape = (41, 53)
+    rows = planted_rows(energy_ev, shape, 2)
+    survey = aligned_survey(folder, energy_ev, shape, rows, options={"explore": options})
+    report = run_stage(STAGES["explore"], survey, options, survey.store, Circumstances(0, {}), client=None)
+    assert report.refusals == ()
+    return Evidence(survey.store, "made up", (ROW,), (), (), {("explore", "made"): survey.digest("explore", "made")})
+
+
+def test_a_scan_has_one_figure_of_all_that_was_found(tmp_path: Path) -> None:
+    options = Options(("pca", "nmf", "clusters"), nmf=FactorOptions(2), clusters=ClusterOptions(3))
+    evidence = evidence_of(tmp_path, np.linspace(702.0, 728.0, 11), options)
+    with drawing():
+        found = exploration(evidence, longest=23)
+    assert isinstance(found, list)
+    (picture,) = found
+    assert picture.file == "figures/exploration-made.png"
+    assert "2 component(s) are suggested" in picture.caption
+    assert "numbered from the least" in picture.caption
+    assert picture.alt.endswith("pca, nmf, clusters.")
+    assert picture.content.startswith(b"\x89PNG")
+
+
+def test_two_energies_are_no_figure(tmp_path: Path) -> None:
+    found = exploration(evidence_of(tmp_path, np.array([708.2, 710.2]), Options()))
+    assert isinstance(found, Absent)
+    assert "three energies" in found.why
