@@ -224,7 +224,7 @@ def described(
             reach=reach,
             interior=mask == MaskClass.valid,
         )
-        imaging = replace(imaging, soc_bias=bias.soc, variance=bias.variance)
+        imaging = replace(imaging, soc_bias=bias.soc, gain=bias.gain, variance=bias.variance)
     maps = ChemicalMaps(
         thickness_nm,
         scan.thickness_covariance * np.float32(nominal**2),
