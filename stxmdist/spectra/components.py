@@ -96,7 +96,8 @@ def whitened_residuals(
     what the terms take up.
 
     ``transmission`` (ENERGY, PIXEL) with Var(T) = T / N, ``coefficients`` (TERM, PIXEL) at or near the optimum,
-    ``counts`` (ENERGY,) or (ENERGY, PIXEL) N, ``design`` (ENERGY, TERM). Near is enough: one scoring step is made. NaN pixels stay NaN.
+    ``counts`` (ENERGY,) or (ENERGY, PIXEL) N, ``design`` (ENERGY, TERM). Near is enough: one scoring step is made. NaN
+    pixels stay NaN.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         fitted = np.exp(-(design @ np.asarray(coefficients, dtype=np.float64))).T
