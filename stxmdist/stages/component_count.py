@@ -28,7 +28,7 @@ class CountOptions:
 
     most_p: float = 0.001
     """Chance gives as much less often, in a whole scan: the p of a particle is multiplied by their number"""
-    least_share: float = 0.02
+    least_share: float = 0.025
     """A smaller share of the optical density is noted in the table, and not flagged: references and beam err by as much
     """
     moran_draws: int = 99
