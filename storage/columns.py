@@ -139,6 +139,17 @@ _PARTICLES = TableSpec(
             "change of soc_mean per relative error of its scan's incident beam",
             required=False,
         ),
+        *_columns(
+            "float64",
+            (
+                ("chi2_pooled", "1", "reduced chi-square of all pixels away from edges together"),
+                ("p_missing_component", "1", "how often noise alone leaves as much beside the end-members"),
+                ("missing_share", "1", "share of the optical density that the end-members leave over, noise taken off"),
+                ("components", "1", "spectra that the particle needs: 2, or 3 where one is missing"),
+                ("residual_moran_p", "1", "how often noise alone clusters misfit as much (Moran's I)"),
+            ),
+            required=False,
+        ),
         ColumnSpec(
             "soc_median", "float64", "1", "median state of charge of the pixels away from edges", required=False
         ),

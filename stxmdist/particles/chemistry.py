@@ -51,6 +51,8 @@ class PointSpread:
     """Gaussian-equivalent sigma on the maps: how wide a sharp phase boundary looks"""
     soc_bias: Floats | float = 0.0
     """(PARTICLE,) bias of soc_mean at edges (``particles.psf_bias``): subtracted; NaN: not known"""
+    gain: Floats | float = 1.0
+    """(PARTICLE,) by how much errors grow when the bias is taken off: it depends on soc; NaN: not known"""
     variance: Floats | float = 0.0
     """(PARTICLE,) what is added to the variance of soc inside (it is negative): subtracted, and the systematic standard
     error of soc_mean grows with it; NaN: not known
@@ -105,9 +107,9 @@ def chemistry_table(
     _check(labels, maps)
     labels = np.maximum(labels, 0)
     ids = np.unique(labels[labels > 0])
-    systematic, bias, levelled = (
+    systematic, bias, gain, levelled = (
         np.broadcast_to(np.asarray(values, dtype=np.float64), ids.shape)
-        for values in (soc_se_sys, psf.soc_bias, psf.variance)
+        for values in (soc_se_sys, psf.soc_bias, psf.gain, psf.variance)
     )
     summed = labels if reach is None else reach
     boxes = ndimage.find_objects(summed)
@@ -116,7 +118,7 @@ def chemistry_table(
     for index, label in enumerate(ids.tolist()):
         box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in boxes[label - 1])
         here = Pixels.of(maps, labels[box] == label, summed[box] == label, box)
-        added = PointSpread(psf.sigma_px, float(bias[index]), float(levelled[index]))
+        added = PointSpread(psf.sigma_px, float(bias[index]), float(gain[index]), float(levelled[index]))
         chemistry = _chemistry(here, correlation, float(systematic[index]), added, options)
         rows.append({"particle_id": label, **chemistry})
     return pd.DataFrame(rows, columns=list(CHEMISTRY_COLUMNS)).astype(_DTYPES)
@@ -164,11 +166,12 @@ def _chemistry(
     if np.isnan(bias):
         flags.append("psf bias unknown")
         bias = 0.0
-    se_stat = float(np.sqrt(correlation * here.residual_variance(raw)[here.counted].sum()) / mass)
+    gain = float(psf.gain) if np.isfinite(psf.gain) and psf.gain > 0 else 1.0
+    se_stat = gain * float(np.sqrt(correlation * here.residual_variance(raw)[here.counted].sum()) / mass)
     levelled = max(0.0, -float(np.nan_to_num(psf.variance)))
     # Pixels that fit poorly are left out, but they are of the particle: what they would change is not known better.
     left_out = here.mean_soc(here.counted | here.doubtful) - raw
-    se_sys = float(np.sqrt(systematic**2 + options.psf_doubt**2 * levelled + left_out**2))
+    se_sys = float(np.sqrt((gain * systematic) ** 2 + options.psf_doubt**2 * levelled + left_out**2))
     looked = here.interior
     if looked.sum() < options.minimum_pixels:
         flags.append("edge only" if not looked.any() else "few interior pixels")

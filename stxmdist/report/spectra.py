@@ -1,6 +1,6 @@
 """F2: end-members, mean spectra of particles with what the fit makes of them, and the residual that is left."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,11 @@ from stxmdist.errors import Explained
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank
 from stxmdist.report.evidence import Evidence, label_of, number, numbers
 from stxmdist.spectra.fit import design_matrix
+from stxmdist.spectra.residual_shapes import in_words, residual_shape
 from stxmdist.stages.spectral_model import end_members_of
 
 MOST_SCANS = 12
+MOST_DISCUSSED = 3
 COLUMNS = 3
 
 
@@ -96,12 +98,42 @@ def spectra(evidence: Evidence) -> Picture | Absent:
         "Above: mean optical density inside particles (points; bars are two standard errors, mostly smaller than the "
         "points) and the sum of the two end-members that comes closest (line). Below: the mean over trusted pixels of "
         "measured minus fitted optical density, with two standard errors shaded. Structure in the residual is what the "
-        "end-members do not explain." + more,
+        "end-members do not explain." + more + _discussed(evidence, rows),
         f"Mean spectra of {len(shown)} scans with their fits, and the residual of each fit.",
         "svg",
         as_svg(figure),
         ("scans",),
     )
+
+
+def _discussed(evidence: Evidence, rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the residuals look like, in words, of the scans whose fits leave most over."""
+    worst = sorted(
+        rows, key=lambda row: -np.nan_to_num(number(evidence.quality("fit", row["scan_id"]).get("r_factor")))
+    )
+    said = []
+    for row in worst[:MOST_DISCUSSED]:
+        quality = evidence.quality("fit", row["scan_id"])
+        at, residual = numbers(quality.get("energy_ev")), numbers(quality.get("residual"))
+        model = _model(evidence, row)
+        words = []
+        if model is not None and residual.size == at.size == len(model[1]):
+            words.append(in_words(residual_shape(residual, model[1], at, model[2])))
+        counted = evidence.quality("segment", row["scan_id"]).get("missing_component")
+        if counted:
+            words.append(f"Counted over particles: {counted}.")
+        if words:
+            said.append(f" {label_of(row)}: {' '.join(words)}")
+    return "".join(said)
+
+
+def _model(evidence: Evidence, row: Mapping[str, Any]) -> tuple[Any, Any, Any] | None:
+    """Energies, fitted mean optical density and terms of a scan at all energies that its fit used."""
+    align = evidence.output("align", row["scan_id"])
+    assert align is not None
+    energy, mean, variance = (align.read(name) for name in ("energy_ev", "mean_od", "mean_od_variance"))
+    known = np.isfinite(mean) & np.isfinite(variance)
+    return _fitted(evidence, row, energy[known], mean[known], 2 * np.sqrt(variance[known]))
 
 
 def _panel(part: SubFigure, evidence: Evidence, row: Mapping[str, Any]) -> None:
@@ -116,7 +148,7 @@ def _panel(part: SubFigure, evidence: Evidence, row: Mapping[str, Any]) -> None:
     upper.errorbar(energy[known], mean[known], error, fmt=marker, ms=3, lw=0.7, color=INK)
     fitted = _fitted(evidence, row, energy[known], mean[known], error)
     if fitted is not None:
-        upper.plot(*fitted, "-", color=COLOURS[1], lw=1.1)
+        upper.plot(*fitted[:2], "-", color=COLOURS[1], lw=1.1)
     upper.set(ylabel="optical density")
     shift, se = number(quality.get("energy_shift_ev")), number(quality.get("energy_shift_se_ev"))
     said = [f"R {number(quality.get('r_factor')):.2g}" if quality.get("r_factor") is not None else ""]
@@ -141,8 +173,10 @@ def _panel(part: SubFigure, evidence: Evidence, row: Mapping[str, Any]) -> None:
     lower.locator_params(axis="x", nbins=5)
 
 
-def _fitted(evidence: Evidence, row: Mapping[str, Any], energy: Any, mean: Any, error: Any) -> tuple[Any, Any] | None:
-    """The sum of the scan's end-members nearest to its mean spectrum, at its energy shift."""
+def _fitted(
+    evidence: Evidence, row: Mapping[str, Any], energy: Any, mean: Any, error: Any
+) -> tuple[Any, Any, Any] | None:
+    """The sum of the scan's end-members nearest to its mean spectrum, at its energy shift: energies, sum and terms."""
     references = evidence.references.get(row["scan_id"])
     used = numbers(evidence.quality("fit", row["scan_id"]).get("energy_ev"))
     chosen = np.isin(np.round(energy, 6), np.round(used, 6))
@@ -166,4 +200,4 @@ def _fitted(evidence: Evidence, row: Mapping[str, Any], energy: Any, mean: Any, 
     # A background may be negative: its columns stand twice, with both signs.
     both = np.concatenate([matrix, -matrix[:, 2:]], axis=1)
     thickness, _ = nnls(both * weight[:, None], (mean[chosen] - level) * weight)
-    return energy[chosen], level + both @ thickness
+    return energy[chosen], level + both @ thickness, matrix

@@ -58,11 +58,7 @@ def soc_sensitivity(
     """
     energy = np.asarray(energy_ev, dtype=np.float64)
     design = design_matrix(end_members, energy, shift_ev, background)
-    inside = end_members.spans(energy + shift_ev, _DIFFERENCE_EV)
-    slope = np.zeros((2, energy.size))
-    up = end_members.at(energy[inside], shift_ev + _DIFFERENCE_EV)
-    down = end_members.at(energy[inside], shift_ev - _DIFFERENCE_EV)
-    slope[:, inside] = (up - down) / (2.0 * _DIFFERENCE_EV)
+    slope = _slope(end_members, energy, shift_ev)
     particles = np.asarray(thickness, dtype=np.float64)
     od = particles.T @ design[:, :2].T  # (PARTICLE, ENERGY)
     weight = np.asarray(effective_counts, dtype=np.float64) * np.exp(-od)
@@ -90,6 +86,34 @@ def soc_sensitivity(
     if errors is not None:
         unlike = errors.soc_sd(response, particles, energy + shift_ev)
     return SocSensitivity(energy_bias, leak, response.sum(axis=1), scatter, response, unlike)
+
+
+def shared_od_variance(
+    thickness: Floats,
+    end_members: EndMembers,
+    energy_ev: Floats,
+    *,
+    shift_ev: float,
+    shift_se_ev: float,
+    i0_relative_variance: Floats,
+) -> Floats:
+    """Variance (ENERGY,) of optical density that all pixels share: that of the incident beam and of the energy scale.
+
+    ``thickness`` (COMPONENT,) of a typical pixel in the end-members' unit, ``i0_relative_variance`` (ENERGY,)
+    Var(I0)/I0^2.
+    """
+    slope = thickness @ _slope(end_members, np.asarray(energy_ev, dtype=np.float64), shift_ev)
+    return np.asarray(np.nan_to_num(i0_relative_variance) + (slope * shift_se_ev) ** 2, dtype=np.float64)
+
+
+def _slope(end_members: EndMembers, energy: Floats, shift_ev: float) -> Floats:
+    """Derivative (COMPONENT, ENERGY) of the end-members' absorption by energy; 0 beyond them."""
+    inside = end_members.spans(energy + shift_ev, _DIFFERENCE_EV)
+    slope = np.zeros((2, energy.size))
+    up = end_members.at(energy[inside], shift_ev + _DIFFERENCE_EV)
+    down = end_members.at(energy[inside], shift_ev - _DIFFERENCE_EV)
+    slope[:, inside] = (up - down) / (2.0 * _DIFFERENCE_EV)
+    return slope
 
 
 def systematic_soc_error(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
 from stxmdist.spectra.classes import ClassOptions, edge_zone
 from stxmdist.spectra.systematics import SocSensitivity, soc_sensitivity, systematic_soc_error
 from stxmdist.stages.align import measures_of
+from stxmdist.stages.component_count import FLAG, CountOptions, component_columns
 from stxmdist.stages.conditions import conditions_of
 from stxmdist.stages.grid import grid_of
 from stxmdist.stages.spectral_model import (
@@ -61,6 +62,11 @@ class Options:
     """Diameter of its central stop, as a share of the zone plate's."""
     psf_sigma_ptychography_nm: float = 6.0
     """The same of reconstructed images: about half of their half-period resolution."""
+    components: CountOptions = field(default_factory=CountOptions)
+    """When particles are said to hold more than the end-members."""
+    edge_policy: Literal["mask", "shrink"] = "mask"
+    """``mask``: pixels at edges stay in their particle's mean and are left out of all that looks inside; ``shrink``:
+    the outlines themselves are drawn in by as much, and what lies outside is no particle any more (sizes shrink too)"""
     edge_sigmas: float = 2.0
     """Pixels within so many PSF sigmas of an outline are classed as edge: their spectra are mixtures."""
     correct_psf_bias: bool = True
@@ -137,6 +143,21 @@ def work(unit: Unit) -> Outcome:
         scan, model, options, unit.index["fit"]["background"], ClassOptions(**unit.index["fit"]["classes"])
     )
     table = found.table
+    counted, said = component_columns(
+        unit,
+        model,
+        found.labels,
+        found.mask_class,
+        scan.noise_correlation_px2,
+        scan.i0_relative_variance,
+        options.components,
+    )
+    table = table.assign(**counted)
+    lacking = (table["components"] > 2).to_numpy(dtype=bool)
+    table["flags"] = [
+        ";".join(word for word in (flags, FLAG if lacks else "") if word)
+        for flags, lacks in zip(table["flags"], lacking, strict=True)
+    ]
     for column, value in reversed(unit.index["conditions"].items()):
         table.insert(0, column, value)
     table["modality"] = unit.index["modality"]
@@ -154,6 +175,7 @@ def work(unit: Unit) -> Outcome:
             "psf_sigma_nm": found.psf_sigma_nm,
             "soc_mean": float(table["soc_mean"].mean()) if len(table) else None,
             "thickness_unit": model.end_members.thickness_unit,
+            **said,
         }
     )
 
@@ -215,10 +237,14 @@ def described(
     labels = segment(np.where(known, thickness_nm.sum(axis=0), np.nan), known, pixel_nm, options.segment)
     at_edge = edge_zone(labels > 0, pixel_nm, options.edge_sigmas * psf_nm)
     mask = np.where(at_edge & (fitted == MaskClass.valid), np.uint8(MaskClass.edge), fitted)
+    shrunk = options.edge_policy == "shrink"
+    if shrunk:
+        labels = without_gaps(np.where(at_edge, 0, labels))
     sensitivity = _sensitivity(scan, labels, model, background)
-    reach = reach_of(labels, psf_nm / pixel_nm)
+    # Drawn-in outlines lie where nothing is lost over them: no skirt is to be added, and no rim to be modelled.
+    reach = labels if shrunk else reach_of(labels, psf_nm / pixel_nm)
     imaging = PointSpread(psf_nm / pixel_nm)
-    if options.correct_psf_bias and (labels > 0).any():
+    if options.correct_psf_bias and not shrunk and (labels > 0).any():
         per_nm = model.design.copy()
         per_nm[:, :2] /= nominal
         bias = psf_bias(
@@ -231,7 +257,7 @@ def described(
             reach=reach,
             interior=mask == MaskClass.valid,
         )
-        imaging = replace(imaging, soc_bias=bias.soc, variance=bias.variance)
+        imaging = replace(imaging, soc_bias=bias.soc, gain=bias.gain, variance=bias.variance)
     maps = ChemicalMaps(
         thickness_nm,
         scan.thickness_covariance * np.float32(nominal**2),
@@ -264,6 +290,12 @@ def described(
         table["thickness_reference"] = table["thickness_nm"] / nominal
         table["thickness_nm"] = np.nan
     return DescribedScan(table, np.where(known, labels, np.int32(-1)), mask, psf_nm)
+
+
+def without_gaps(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Labels (Y, X) numbered 1, 2, ... again, in the same order; what is below 1 stays."""
+    present = np.unique(labels[labels > 0])
+    return np.where(labels > 0, np.searchsorted(present, labels) + 1, labels).astype(np.int32)
 
 
 def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:

@@ -6,13 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stxmdist.spectra.absorbance import contrast_map, incident_counts, optical_density, particle_free
+from stxmdist.spectra.absorbance import contrast_map, incident_counts, noise_factor, optical_density, particle_free
 from stxmdist.spectra.align import estimate_shifts
+from stxmdist.spectra.components import missing_spectrum, residual_sums
 from stxmdist.spectra.energy_shift import energy_shift
 from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix, mean_residual, r_factor, state_of_charge
 from stxmdist.spectra.mass_scale import scale_to_mass
+from stxmdist.spectra.mean_spectrum import mean_spectrum
 from stxmdist.spectra.references import Compounds, EndMembers, from_files
+from stxmdist.spectra.residual_shapes import in_words, residual_shape
 from stxmdist.spectra.spectrum_file import read_spectrum
+from stxmdist.stages.component_count import CountOptions
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,41 @@ def test_fit_with_the_authors_end_members(folder, stack, authors, capsys) -> Non
     assert np.max(np.abs(spectrum) / error) > 10.0
 
 
+def test_components_and_what_the_residual_looks_like(folder, stack, authors, lfp, capsys) -> None:
+    """Two minerals of other beamtimes do not explain a hydrothermal plume: that is found, sized and located."""
+    energy, counts = stack
+    i0, variance = incident_counts(counts, particle_free(contrast_map(counts)))
+    transmission = (counts / i0[:, None, None].astype(np.float32)).reshape(energy.size, -1)
+    light = i0 / noise_factor(counts, particle_free(contrast_map(counts)))
+    mean = np.log(i0[:, None] / counts.reshape(energy.size, -1))
+    thick = mean.mean(axis=0) > np.percentile(mean.mean(axis=0), 90.0)
+    spectrum, spectrum_variance = mean_spectrum(
+        transmission.reshape(counts.shape), thick.reshape(counts.shape[1:]), light, variance / i0**2
+    )
+    shares = {}
+    for name, members, limit in (("authors", authors, 0.0), ("library", lfp, 0.6)):
+        shift = energy_shift(spectrum, spectrum_variance, energy, members, bound_ev=0.6) if limit else None
+        used = members.spans(energy, limit)
+        shift_ev = shift.shift_ev if shift is not None else 0.0
+        design = design_matrix(members, energy[used], shift_ev, "constant")
+        fit = FITTERS["poisson"](transmission[used][:, thick], light[used], design)
+        group = np.zeros(int(thick.sum()), int)
+        sums = residual_sums(transmission[used][:, thick], fit.coefficients, light[used], design, group, 1)
+        found = missing_spectrum(sums, 3, shared_variance=(variance / i0**2)[used])
+        residual, _ = mean_residual(transmission[used][:, thick], fit.coefficients, design)
+        shape = residual_shape(residual, spectrum[used] - residual, energy[used], design)
+        shares[name] = float(found.share[0])
+        with capsys.disabled():
+            moved = f", shift {1e3 * shift.shift_ev:+.0f} +- {1e3 * shift.se_ev:.0f} meV" if shift is not None else ""
+            print(f"\n  {name}{moved}: p of no missing component {found.p[0]:.1e}, missing {found.share[0]:.1%} of OD")
+            print(f"  {in_words(shape)}", end="")
+        assert found.p[0] < 1e-6
+        assert found.share[0] > CountOptions().least_share
+        assert sum(shape.shares.values()) + shape.unnamed == pytest.approx(1.0)
+    # The minerals were measured where the stack was; the library's phosphates are modelled.
+    assert shares["authors"] < shares["library"]
+
+
 def test_incident_beam_from_the_field_is_the_file_up_to_the_film(folder, stack) -> None:
     _, counts = stack
     free = particle_free(contrast_map(counts))
@@ -85,9 +124,12 @@ def test_the_authors_had_aligned_it(stack) -> None:
     assert np.abs(shifts.shift_px).max() < 0.3
 
 
-def test_energy_scales_of_library_and_files_differ_by_a_few_tenths(stack, authors, lfp) -> None:
+def test_energy_scales_of_library_and_files_differ_by_a_few_tenths(stack, authors, lfp, capsys) -> None:
     energy, _ = stack
     found = [energy_shift(mu, np.full(energy.size, 0.02**2), energy, lfp) for mu in authors.mu_per_nm]
+    with capsys.disabled():
+        for name, one in zip(("reduced.t", "oxidized.t"), found, strict=True):
+            print(f"\n  {name} lies {1e3 * one.shift_ev:+.0f} +- {1e3 * one.se_ev:.0f} meV from the library", end="")
     # Minerals are no phosphates: the fits are poor, the error bars say so, and both files agree within them.
     assert all(one.chi2_reduced > 3.0 for one in found)
     assert all(0.2 < one.shift_ev < 0.6 for one in found)
