@@ -14,7 +14,7 @@ from stxmdist.runner.unit import Unit
 from stxmdist.spectra.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.fit import design_matrix
 from stxmdist.spectra.references import CHEMISTRIES, EndMembers, from_files
-from stxmdist.stages.explored import file_of, named_by, require_spectrum
+from stxmdist.stages.explored import file_of, named_by, refuse_alike, require_spectrum
 from stxmdist.stages.survey import Survey
 
 Floats = NDArray[np.float64]
@@ -101,7 +101,10 @@ def end_members_of(references: dict[str, Any]) -> EndMembers:
         files = [Path(references[name]) for name in ("discharged", "charged")]
         for path in files if "explored" in references else ():
             require_spectrum(path)
-        return from_files(*files, thickness_unit=references["thickness_unit"])
+        members = from_files(*files, thickness_unit=references["thickness_unit"])
+        if "explored" in references:
+            refuse_alike(members)
+        return members
     return CHEMISTRIES[references["chemistry"]]()  # type: ignore[no-any-return]
 
 
