@@ -6,9 +6,16 @@ from typing import Any
 from stxmdist.campaign.problems import did_you_mean
 from stxmdist.campaign.schema import ExploredSpectrum, References
 from stxmdist.errors import InputError
+from stxmdist.spectra.fit import condition_number
+from stxmdist.spectra.references import EndMembers
 
 EXPLORED = {"clusters": "cluster", "nmf": "nmf"}
 """Method to the kind of spectra it finds that may stand for a substance"""
+
+MOST_ALIKE = 20.0
+"""Condition number of a pair of explored spectra. Noise in a state of charge grows with it: clusters may part thin from
+thick instead of one phase from another, and a fit with them would say nothing.
+"""
 
 FOLDER = "spectra"
 """Inside an output: a file of two columns for each of them"""
@@ -32,6 +39,25 @@ def names_found(options: Any) -> list[str]:
     numbers = {"clusters": options.clusters.number, "nmf": options.nmf.components}
     methods = [method for method in EXPLORED if method in options.methods]
     return [f"{EXPLORED[method]}-{i + 1}" for method in methods for i in range(numbers[method])]
+
+
+def refuse_alike(members: EndMembers) -> None:
+    """Refuse two explored spectra that are hardly more than thin and thick of the same.
+
+    Raises
+    ------
+    InputError
+        with what else to name
+    """
+    condition = condition_number(members.mu_per_nm.T)
+    if condition > MOST_ALIKE:
+        raise InputError(
+            where=f"references ({members.source})",
+            problem="the two spectra found by exploring differ by little but thickness",
+            got=f"condition number {condition:.3g}",
+            wanted=f"at most {MOST_ALIKE:g}; pure LiFePO4 and FePO4 have 5",
+            mend="Name clusters whose spectra differ in shape, look for more of them, or name factors (nmf)",
+        )
 
 
 def require_spectrum(path: Path) -> None:

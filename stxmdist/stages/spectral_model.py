@@ -15,7 +15,7 @@ from stxmdist.spectra.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.fit import design_matrix
 from stxmdist.spectra.library import Chemistry
 from stxmdist.spectra.references import CHEMISTRIES, Compounds, EndMembers, from_files
-from stxmdist.stages.explored import file_of, named_by, require_spectrum
+from stxmdist.stages.explored import file_of, named_by, refuse_alike, require_spectrum
 from stxmdist.stages.survey import Survey
 
 Floats = NDArray[np.float64]
@@ -136,7 +136,10 @@ def end_members_of(references: dict[str, Any]) -> EndMembers:
             require_spectrum(path)
         formulas = references.get("formulas")
         compounds = None if formulas is None else Compounds(tuple(formulas), references["density_g_cm3"])
-        return from_files(*files, thickness_unit=references["thickness_unit"], compounds=compounds)
+        members = from_files(*files, thickness_unit=references["thickness_unit"], compounds=compounds)
+        if "explored" in references:
+            refuse_alike(members)
+        return members
     return CHEMISTRIES[references["chemistry"]](references.get("edge"))  # type: ignore[no-any-return]
 
 

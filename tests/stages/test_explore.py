@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from storage.output import Output
@@ -114,10 +115,13 @@ def test_two_energies_are_no_failure_and_say_so(tmp_path: Path) -> None:
 
 
 REFERENCES = """references:
-  discharged: explore:{scan}:cluster-2
-  charged: explore:{scan}:cluster-3
+  discharged: explore:{scan}:nmf-2
+  charged: explore:{scan}:nmf-1
 """
-EXPLORE = {"explore": {"methods": ["pca", "clusters"], "clusters": {"number": 3}}, "fit": {"rows_per_unit": 60}}
+EXPLORE = {
+    "explore": {"methods": ["nmf", "clusters"], "nmf": {"components": 2}, "clusters": {"number": 3}},
+    "fit": {"rows_per_unit": 60, "fit_energy_shift": False},
+}
 
 
 @pytest.fixture
@@ -128,8 +132,8 @@ def campaign(simulated: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_spectra_of_clusters_are_end_members_of_a_fit_by_their_names(campaign: Path) -> None:
-    stages = ("ingest", "absorbance", "align", "explore", "fit")
+def test_spectra_of_factors_are_end_members_of_a_fit_by_their_names(campaign: Path) -> None:
+    stages = ("ingest", "absorbance", "align", "explore", "fit", "segment", "infer")
     with CampaignRun(Request(str(campaign), stages, scans=STXM, cluster="inline")) as run:
         for stage in run.stages:
             run.stage(stage)
@@ -140,9 +144,8 @@ def test_spectra_of_clusters_are_end_members_of_a_fit_by_their_names(campaign: P
     store = Store(campaign.parent / "store")
     output = store.published_output("explore", STXM[0])
     assert output is not None
-    files = [output.path / "spectra" / f"{STXM[0]}-cluster-{n}.csv" for n in (2, 3)]
-    spectra = output.read("cluster_spectra")
-    for file, spectrum in zip(files, spectra[1:], strict=True):
+    files = [output.path / "spectra" / f"{STXM[0]}-nmf-{n}.csv" for n in (1, 2)]
+    for file, spectrum in zip(files, output.read("nmf_spectra"), strict=True):
         energy, value = read_spectrum(file)
         np.testing.assert_allclose(energy, output.read("energy_ev"), atol=1e-6)
         np.testing.assert_allclose(value, spectrum, rtol=1e-8)
@@ -151,6 +154,12 @@ def test_spectra_of_clusters_are_end_members_of_a_fit_by_their_names(campaign: P
         assert published.inputs[f"explore/{STXM[0]}"] == output.digest
         assert published.quality["thickness_unit"] == "reference"
         assert all(file.name in published.quality["end_members"] for file in files)
+    shown = store.tables_path / "spectra"
+    assert sorted(file.name for file in shown.iterdir()) == sorted(
+        f"{scan_id}-{name}.csv" for scan_id in STXM for name in ("nmf-1", "nmf-2", *(f"cluster-{n}" for n in (1, 2, 3)))
+    )
+    assert (shown / files[0].name).read_bytes() == files[0].read_bytes()
+    assert len(pd.read_parquet(store.tables_path / "particles.parquet")) > 0
     # Other clusters are another fit; other options of the fit are no other exploration.
     before = {stage: survey.digest(stage, STXM[1]) for stage in ("explore", "fit")}
     with_options(campaign, {"explore": {"clusters": {"number": 4}}})
@@ -161,11 +170,11 @@ def test_spectra_of_clusters_are_end_members_of_a_fit_by_their_names(campaign: P
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        (("cluster-2", "cluster-9"), "Did you mean 'cluster-"),
-        (("cluster-2", "nmf-1"), "Add clusters or nmf"),
-        ((f"{STXM[0]}:cluster-2", "stxm-E01-c001-r7:cluster-2"), f"Did you mean '{STXM[0]}'"),
-        (("explore:" + STXM[0] + ":cluster-2", "explore:cluster-2"), "such as explore:SCAN:cluster-1"),
-        (("cluster-2", "cluster-3"), "the same spectrum"),
+        (("nmf-2", "nmf-9"), "Did you mean 'nmf-"),
+        (("- nmf\n", "- pca\n"), "Add clusters or nmf"),
+        ((f"{STXM[0]}:nmf-2", "stxm-E01-c001-r7:nmf-2"), f"Did you mean '{STXM[0]}'"),
+        (("explore:" + STXM[0] + ":nmf-2", "explore:nmf-2"), "such as explore:SCAN:cluster-1"),
+        (("nmf-2", "nmf-1"), "the same spectrum"),
         (("references:", "references:\n  thickness_unit: nm"), "not per nm"),
     ],
 )
@@ -185,6 +194,18 @@ def test_a_spectrum_that_was_not_left_is_refused_by_the_fit(tmp_path: Path) -> N
     references = {"chemistry": "LFP", **paths, "thickness_unit": "reference", "explored": ["a", "b"]}
     with pytest.raises(InputError, match="Did you mean 'one-cluster-1'"):
         end_members_of(references)
+
+
+def test_thin_and_thick_of_the_same_are_no_end_members(tmp_path: Path) -> None:
+    energy_ev = np.linspace(700.0, 720.0, 21)
+    thin = 0.1 + 0.5 * np.exp(-(((energy_ev - 709.0) / 2.0) ** 2))
+    for name, spectrum in (("discharged", thin), ("charged", 3.0 * thin + 0.01 * (energy_ev > 710.0))):
+        np.savetxt(tmp_path / name, np.column_stack([energy_ev, spectrum]))
+    paths = {name: str(tmp_path / name) for name in ("discharged", "charged")}
+    references = {"chemistry": "LFP", **paths, "thickness_unit": "reference"}
+    assert end_members_of(references).thickness_unit == "reference"
+    with pytest.raises(InputError, match="differ by little but thickness"):
+        end_members_of(references | {"explored": ["explore:a:cluster-1", "explore:a:cluster-2"]})
 
 
 @pytest.mark.slow

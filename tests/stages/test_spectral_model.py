@@ -209,6 +209,8 @@ def test_a_scan_of_an_edge_that_says_nothing_is_refused(
         "energy_ev": np.array(energy_ev),
         "energy_used": np.ones(len(energy_ev), np.uint8),
         "effective_counts": np.full(len(energy_ev), 1e3),
+        "mean_od": np.full(len(energy_ev), 0.5),
+        "mean_od_variance": np.full(len(energy_ev), 1e-6),
     }
     unit = SimpleNamespace(
         scan_id="one", index={"references": references}, source=lambda stage: SimpleNamespace(read=arrays.__getitem__)
