@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.errors import InputError
-from stxmdist.spectra.nonnegative import MOST_UNKNOWNS, nonnegative_solutions
 from stxmdist.spectra.pixel_stack import Block, PixelStack, sample_of
 from stxmdist.spectra.principal import Principal
+from stxmdist.spectra.shared_products import MOST_UNKNOWNS, nonnegative_solutions
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]

@@ -13,10 +13,10 @@ from stxmdist.errors import InputError
 from stxmdist.spectra.clusters import ClusterOptions, find_clusters
 from stxmdist.spectra.explore import EXPLORERS, Exploring, require_energies
 from stxmdist.spectra.factorise import FactorOptions, amounts_of, factorise, purest_spectra
-from stxmdist.spectra.nonnegative import MOST_UNKNOWNS, nonnegative_solutions
 from stxmdist.spectra.pixel_stack import LEAST_COUNT, PixelStack, sample_of
 from stxmdist.spectra.principal import PrincipalOptions, indicator_function, principal_components
 from stxmdist.spectra.references import EndMembers
+from stxmdist.spectra.shared_products import MOST_UNKNOWNS, nonnegative_solutions
 from stxmdist.spectra.target_maps import least_squares_maps, target_transform
 
 SHAPE = (61, 83)
