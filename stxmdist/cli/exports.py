@@ -12,7 +12,9 @@ from stxmdist.cli.screen import Screen
 @app.command()
 def export(
     campaign: CampaignFile,
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="ome-zarr, nexus, cxi, csv or tiff.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="ome-zarr, nexus, cxi, csv, tiff, sdf, nxstxm or ncb.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where to write; export/FORMAT beside the campaign if not given."),

@@ -6,7 +6,7 @@ stxmdist among them, find the right optical density. Source: NeXus application d
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from storage.atomic import plain_json
 from stxmdist import __version__
 from stxmdist.arrays import MaskClass
 from stxmdist.export.pieces import Lack, Offer, Piece
-from stxmdist.export.source import Floats, Source, Stack
+from stxmdist.export.source import Floats, Source, Stack, moment_of
 
 PlaneOf = Callable[[int], NDArray[np.float32]]
 """Energy index to an image (Y, X)."""
@@ -28,8 +28,6 @@ ENTRY = "entry1"
 COMPONENTS = ("discharged", "charged")
 TIMES = ("start_time", "end_time")
 CONDITION_UNITS = {"cycle": "", "c_rate": "1/h", "soc_nominal": "", "soc_coulometric": ""}
-DATES = ("%Y %B %d %H:%M:%S", "%Y %b %d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
-"""As SDF headers and others write them; ISO 8601 is tried first."""
 
 
 def offer(source: Source) -> Offer:
@@ -250,7 +248,7 @@ def _times(source: Source, scan_id: str) -> tuple[str | None, str | None]:
     Recordings without a time zone are in local time, as ISO 8601 has it; none is made up.
     """
     said = str(_recorded(source, scan_id).get("start_time", ""))
-    start = _parsed(said)
+    start = moment_of(said)
     if start is None:
         return None, None
     dwell_s = _dwell_s(source, scan_id)
@@ -259,19 +257,6 @@ def _times(source: Source, scan_id: str) -> tuple[str | None, str | None]:
         return start.isoformat(), None
     rows, columns = ingest.array("counts").shape[1:]
     return start.isoformat(), (start + timedelta(seconds=float(np.nansum(dwell_s)) * rows * columns)).isoformat()
-
-
-def _parsed(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    for pattern in DATES:
-        try:
-            return datetime.strptime(text, pattern)
-        except ValueError:
-            continue
-    return None
 
 
 def _dwell_s(source: Source, scan_id: str) -> Floats | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,8 @@ from stxmdist.campaign.scan import Scan
 from stxmdist.stages import STAGES
 
 Floats = NDArray[np.float64]
+DATES = ("%Y %B %d %H:%M:%S", "%Y %b %d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
+"""As SDF headers and others write them; ISO 8601 is tried first."""
 
 
 @dataclass(frozen=True)
@@ -196,3 +199,17 @@ def _inputs(scan: PublishedScan) -> list[tuple[str, str, str]]:
     """(stage, scan, digest) of the outputs from which an output was made; files are not among them."""
     keys = [(key.partition("/"), digest) for key, digest in scan.inputs.items() if isinstance(digest, str)]
     return [(stage, of_scan, digest) for (stage, _, of_scan), digest in keys if stage in STAGES]
+
+
+def moment_of(text: str) -> datetime | None:
+    """A time as beamlines write it, None for other words."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    for pattern in DATES:
+        try:
+            return datetime.strptime(text, pattern)
+        except ValueError:
+            continue
+    return None

@@ -1,5 +1,6 @@
 """Real measurements: what is known of them comes out."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import PtychographyRecording, StxmRecording
+from stxmdist.spectra.spectrum_file import read_spectrum
 from stxmdist.units import wavelength_nm
 
 # Amplitude residual of the first 200 positions of the Siemens star after three passes of ePIE: 0.156 as read, 0.251
@@ -48,6 +50,81 @@ def test_als_iron_stack(shared_data: Path) -> None:
     # Mean of all values, taken from the files with numpy.loadtxt.
     assert frames.mean(dtype=np.float64) == pytest.approx(337.506, abs=0.001)
     assert (frames % 1 != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("folder", "header"), [("als-11.0.2-fe-stack", "71214078.hdr"), ("cosmic-ni", "stxm-scan.hdr")]
+)
+def test_sdf_is_what_numpy_reads(
+    folder: str, header: str, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = stxm(shared_data / folder / header)
+    frames = [path for path in recording.files if path.suffix == ".xim"]
+    present = np.flatnonzero(recording.frame_class == MaskClass.valid)
+    for path, index in zip(frames, present, strict=True):
+        counts = recording.read(int(index))
+        by_hand = np.array(path.read_bytes().split(), float).reshape(counts.shape)
+        np.testing.assert_array_equal(counts, by_hand.astype(np.float32))
+    text = recording.source.read_text()
+    for axis, values in (("PAxis", recording.x_um), ("QAxis", recording.y_um)):
+        listed = re.search(rf"{axis} = .*?Points = \(([^)]*)\)", text, re.DOTALL)
+        assert listed is not None
+        by_hand = np.array(listed[1].split(","), float)[1:]
+        np.testing.assert_array_equal(values, np.sort(by_hand))
+    with capsys.disabled():
+        print(f"\n{header}: {len(frames)} of {len(frames)} frames as numpy reads them")
+
+
+@pytest.mark.parametrize("name", ["Sample_Stack_2021-03-16_128", "Sample_Image_2021-03-16_095"])
+def test_pollux_is_what_h5py_reads(name: str, shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = stxm(shared_data / "pollux-nxstxm" / f"{name}.hdf5")
+    n_energies = len(recording.energy_ev)
+    with h5py.File(recording.source) as file:
+        channel = file["entry1/counter0"]
+        by_hand = channel["data"][()].reshape(n_energies, len(recording.y_um), len(recording.x_um))
+        for values, axis in (
+            (recording.energy_ev, "energy"),
+            (recording.y_um, "sample_y"),
+            (recording.x_um, "sample_x"),
+        ):
+            np.testing.assert_array_equal(values, np.sort(channel[axis][()]))
+        turn = [-1 if np.any(np.diff(channel[axis][()]) < 0) else 1 for axis in ("sample_y", "sample_x")]
+        np.testing.assert_allclose(recording.dwell_ms, channel["count_time"][()] * 1e3)
+    for index in range(n_energies):
+        np.testing.assert_array_equal(recording.read(index), by_hand[index, :: turn[0], :: turn[1]])
+    with capsys.disabled():
+        print(f"\n{name}: {n_energies} of {n_energies} frames as h5py reads them")
+
+
+def test_siemens_star_is_what_h5py_reads(shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (recording,) = readers.read(shared_data / "ptychography" / "aps-siemens-star.cxi")
+    assert isinstance(recording, PtychographyRecording)
+    with h5py.File(recording.source) as file:
+        entry = file["entry_1"]
+        data = entry["data_1/data"]
+        translation_um = entry["sample_1/geometry_1/translation"][()] * 1e6
+        assert len(data) == recording.positions_um.shape[1]
+        for start in (0, 257, 513):
+            ours = recording.read(0, slice(start, start + 3))
+            by_hand = data[start : start + 3]
+            for frame, raw in zip(ours, by_hand, strict=True):
+                # Turned into the one orientation: the same numbers, none lost.
+                assert np.array_equal(np.sort(frame, axis=None), np.sort(raw, axis=None))
+                assert frame.any()
+        spans = np.ptp(translation_um[:, :2], axis=0)
+        np.testing.assert_allclose(sorted(np.ptp(recording.positions_um[0], axis=0)), sorted(spans), rtol=1e-6)
+    with capsys.disabled():
+        print("\naps-siemens-star.cxi: 9 of 9 frames hold the numbers that h5py reads")
+
+
+@pytest.mark.parametrize("name", ["i0.xsp", "oxidized.r", "oxidized.t", "reduced.r", "reduced.t"])
+def test_spectra_are_what_numpy_reads(name: str, shared_data: Path) -> None:
+    path = shared_data / "als-11.0.2-fe-stack" / name
+    energy, value = read_spectrum(path)
+    by_hand = np.loadtxt(path)
+    order = np.argsort(by_hand[:, 0], kind="stable")
+    np.testing.assert_array_equal(energy, by_hand[order, 0])
+    np.testing.assert_array_equal(value, by_hand[order, 1])
 
 
 def test_cosmic_aborted_stack(shared_data: Path) -> None:
