@@ -1,12 +1,14 @@
 """Edge pixels: light passes beside a particle too, and transmissions are averaged, not optical densities."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.spectra.fit import Beside, Fit, FitOptions
 from stxmdist.spectra.fit_input import fit_input
 from stxmdist.spectra.nuisance_blocks import Nuisance, fit_nuisance
-from stxmdist.spectra.poisson_fit import fit_poisson
+from stxmdist.spectra.poisson import fit as fit_poisson
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -24,7 +26,7 @@ def fit(
 ) -> Fit:
     """Poisson likelihood of T = 1 - f + f exp(-A theta), f in (0, 1] the share of the pixel that is covered.
 
-    Arguments as in ``poisson_fit.fit_poisson``. Coefficients are means over the whole pixel, f theta, so that they
+    Arguments as in ``poisson.fit``. Coefficients are means over the whole pixel, f theta, so that they
     add up to a particle's mass and stay finite where the sample is so thin that f cannot be known (there a prior of
     1 +- 1 on f decides). Maps: ``fill_factor`` and ``fill_factor_se``. Fitted without f, a pixel half filled with
     200 nm of the charged state is taken for a quarter discharged; what f costs is a longer error bar wherever the
@@ -37,7 +39,7 @@ def fit(
         for shapes that do not match, or a design that cannot be solved
     """
     options, beside = options or FitOptions(), beside or Beside()
-    start = fit_poisson(transmission, effective_counts, design, options, beside, non_negative=False)
+    start = fit_poisson(transmission, effective_counts, design, replace(options, bias_removed=False), beside)
     given = fit_input(transmission, effective_counts, design)
     slope = np.zeros_like(given.white, dtype=np.float64)
     found, covariance, chi2 = fit_nuisance(given, slope, start.coefficients, _WITHIN, options, beside)

@@ -4,7 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.spectra.fit import Beside, Fit, FitOptions
-from stxmdist.spectra.poisson_fit import fit_poisson
+from stxmdist.spectra.fit_input import fit_input
+from stxmdist.spectra.pixel_blocks import in_threads
+from stxmdist.spectra.poisson_blocks import maximise
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -19,7 +21,9 @@ def fit(
 ) -> Fit:
     """Maximise the Poisson likelihood of every pixel's counts, and take off the estimate's bias to first order.
 
-    Arguments as in ``poisson_fit.fit_poisson``.
+    ``transmission`` (ENERGY, PIXEL) float32 with Var(T) = T / effective_counts, ``effective_counts`` (ENERGY,),
+    ``design`` (ENERGY, TERM) optical density per unit of coefficient. Energies whose effective counts are not
+    positive are not used. A pixel is NaN where any used energy is, or where the likelihood has no maximum (no counts).
 
     The maximum itself is biased by H^-1 A' l / 2, with l the leverages (Cordeiro and McCullagh, J. R. Stat. Soc. B 53,
     629 (1991)): little in a pixel, but the same in every pixel, so that a particle's mean does not shed it: .002 in
@@ -30,4 +34,24 @@ def fit(
     InputError
         for shapes that do not match, or a design that cannot be solved
     """
-    return fit_poisson(transmission, effective_counts, design, options, beside, non_negative=False)
+    options, beside = options or FitOptions(), beside or Beside()
+    given = fit_input(transmission, effective_counts, design)
+    result = Fit.empty(design.shape[1], transmission.shape[1])
+    in_threads(
+        maximise,
+        transmission.shape[1],
+        beside.threads,
+        given.transmission,
+        given.energies,
+        given.counts,
+        given.white,
+        given.pairs,
+        given.inverse_triangle,
+        options.iterations,
+        options.tolerance_sd,
+        options.bias_removed,
+        result.coefficients,
+        result.covariance,
+        result.chi2_reduced,
+    )
+    return result

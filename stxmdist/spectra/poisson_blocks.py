@@ -1,4 +1,4 @@
-"""Poisson maximum likelihood over blocks of pixels, free or non-negative.
+"""Poisson maximum likelihood over blocks of pixels.
 
 Counts N T with T = exp(-A theta) are a generalised linear model with its canonical link, so Fisher scoring is
 Newton's method: g = A'(m - N T), H = A' diag(m) A with m = N exp(-A theta), covariance H^-1. Zero counts are data
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stxmdist.arrays import compiled
-from stxmdist.spectra.non_negative import best_support, in_own_units
 from stxmdist.spectra.pixel_blocks import (
     LANES,
     SMALLEST_COUNT,
@@ -30,7 +29,7 @@ _f = np.float32
 
 _STARTING_COUNTS = _f(0.1)
 """Added to every count for the starting point only, so that pixels with zero counts have one"""
-_LONGEST_STEP_OD = 2.0
+LONGEST_STEP_OD = 2.0
 _LARGEST_BIAS_SD = 0.3
 
 
@@ -61,7 +60,7 @@ def _score(
     expected = lane[0]
     excess = lane[1]
     for k in range(counts.size):
-        _expected_counts(white[k], counts[k], phi, expected)
+        expected_counts(white[k], counts[k], phi, expected)
         row = block[k]
         n = counts[k]
         for p in range(LANES):
@@ -71,7 +70,7 @@ def _score(
 
 
 @compiled
-def _expected_counts(terms: Pixels, n: np.float32, phi: Pixels, expected: Pixels) -> None:
+def expected_counts(terms: Pixels, n: np.float32, phi: Pixels, expected: Pixels) -> None:
     first = terms[0]
     for p in range(LANES):
         expected[p] = -first * phi[0, p]
@@ -93,7 +92,7 @@ def _information_and_chi2(
         chi2[p] = _f(0.0)
     expected = lane[0]
     for k in range(counts.size):
-        _expected_counts(white[k], counts[k], phi, expected)
+        expected_counts(white[k], counts[k], phi, expected)
         row = block[k]
         n = counts[k]
         for p in range(LANES):
@@ -182,7 +181,7 @@ def _advance(
             decrement += step[t, p] * g[t, p]
             length2 += step[t, p] * step[t, p]
         change_od = longest_row * np.sqrt(length2)
-        scale = min(1.0, _LONGEST_STEP_OD / change_od) if change_od > 0.0 else 1.0
+        scale = min(1.0, LONGEST_STEP_OD / change_od) if change_od > 0.0 else 1.0
         for t in range(phi.shape[0]):
             phi[t, p] += scale * step[t, p]
         # Newton's error after a step is at most half the step times the relative change of its weights.
@@ -190,82 +189,6 @@ def _advance(
             active[p] = False
         else:
             remaining += 1
-    return remaining
-
-
-@compiled
-def _first_below_zero(
-    phi: Floats, inverse_triangle: Floats, known: NDArray[np.bool_], theta: Floats, held: NDArray[np.bool_]
-) -> int:
-    """Coefficients theta (TERM, LANES) of the free maximum, and which lanes hold a negative one; returns how many."""
-    n_terms = phi.shape[0]
-    below = 0
-    for p in range(LANES):
-        held[p] = False
-        for t in range(n_terms):
-            total = 0.0
-            for i in range(n_terms):
-                total += inverse_triangle[t, i] * phi[i, p]
-            theta[t, p] = total
-            held[p] = held[p] or (known[p] and total < 0.0)
-        below += 1 if held[p] else 0
-    return below
-
-
-@compiled
-def _advance_non_negative(
-    phi: Floats,
-    theta: Floats,
-    h: Floats,
-    g: Floats,
-    triangle: Floats,
-    longest_row: float,
-    tolerance_sd: float,
-    full: bool,
-    active: NDArray[np.bool_],
-    small: Floats,
-    square: Floats,
-) -> int:
-    """Move every active lane towards the non-negative maximum of the likelihood's quadratic model, found exactly.
-
-    Where such a step is zero the Karush-Kuhn-Tucker conditions hold: the maximum is the constrained one. ``full`` steps
-    leave the free maximum, which is not allowed, for the allowed region. Returns how many lanes remain.
-    """
-    n_terms = theta.shape[0]
-    gradient = small[0]
-    wanted = small[1]
-    trial = small[2]
-    move = small[3]
-    hessian = square[0]
-    lower = square[1]
-    remaining = 0
-    for p in range(LANES):
-        if not active[p]:
-            continue
-        in_own_units(h, g, p, triangle, hessian, gradient)
-        for s in range(n_terms):
-            for t in range(n_terms):
-                gradient[s] += hessian[s, t] * theta[t, p]
-        best_support(hessian, gradient, wanted, trial, lower)
-        decrement = 0.0
-        length2 = 0.0
-        for s in range(n_terms):
-            for t in range(n_terms):
-                decrement += (wanted[s] - theta[s, p]) * hessian[s, t] * (wanted[t] - theta[t, p])
-            total = 0.0
-            for t in range(n_terms):
-                total += triangle[s, t] * (wanted[t] - theta[t, p])
-            move[s] = total
-            length2 += total * total
-        change_od = longest_row * np.sqrt(length2)
-        scale = min(1.0, _LONGEST_STEP_OD / change_od) if change_od > 0.0 and not full else 1.0
-        for t in range(n_terms):
-            # Not theta + step: a coefficient that is to be zero must be exactly that.
-            theta[t, p] = wanted[t] if scale == 1.0 else theta[t, p] + scale * (wanted[t] - theta[t, p])
-            phi[t, p] += scale * move[t]
-        done = scale == 1.0 and 0.5 * np.sqrt(max(decrement, 0.0)) * change_od < tolerance_sd
-        active[p] = not (done and not full)
-        remaining += 1 if active[p] else 0
     return remaining
 
 
@@ -278,19 +201,15 @@ def maximise(
     counts: Pixels,
     white: Pixels,
     pairs: Pixels,
-    triangle: Floats,
     inverse_triangle: Floats,
     iterations: int,
     tolerance_sd: float,
     bias_removed: bool,
-    non_negative: bool,
     coefficients: Pixels,
     covariance: Pixels,
     chi2_reduced: Pixels,
 ) -> None:
-    """Fit pixels begin to end of transmission (ENERGY, PIXEL); write coefficients, covariance of the free maximum, and
-    chi-square.
-    """
+    """Fit pixels begin to end of transmission (ENERGY, PIXEL); write coefficients, covariance and chi-square."""
     n_energies = energies.size
     n_terms = white.shape[1]
     n_pairs = pairs.shape[1]
@@ -308,11 +227,6 @@ def maximise(
     step = np.empty((n_terms, LANES), np.float64)
     phi = np.empty((n_terms, LANES), np.float64)
     work = np.empty((2 * n_terms, LANES), np.float64)
-    information = np.empty((n_pairs, LANES), np.float64)
-    theta = np.empty((n_terms, LANES), np.float64)
-    held = np.empty(LANES, np.bool_)
-    small = np.empty((4, n_terms), np.float64)
-    square = np.empty((2, n_terms, n_terms), np.float64)
     known = np.empty(LANES, np.bool_)
     active = np.empty(LANES, np.bool_)
     longest_row = 0.0
@@ -340,39 +254,12 @@ def maximise(
                 break
         for p in range(LANES):
             known[p] = known[p] & (not active[p])
-        if non_negative:
-            below = _first_below_zero(phi, inverse_triangle, known, theta, held)
-            # The first pass is at the free maximum: it gives the covariance, to constrained lanes too.
-            for iteration in range(iterations + 1):
-                copy_rows(phi, phi32)
-                _score(block, counts, white, pairs, phi32, g32, h32, lane)
-                copy_rows(g32, g)
-                copy_rows(h32, h)
-                if iteration == 0:
-                    copy_rows(h32, information)
-                for p in range(LANES):
-                    active[p] = held[p] & (iteration == 0 or active[p])
-                if below == 0:
-                    break
-                full = iteration == 0
-                below = _advance_non_negative(
-                    phi, theta, h, g, triangle, longest_row, tolerance_sd, full, active, small, square
-                )
-            for p in range(LANES):
-                known[p] = known[p] & (not active[p])
         copy_rows(phi, phi32)
         _information_and_chi2(block, counts, white, pairs, phi32, chi2, h32, lane)
         copy_rows(h32, h)
-        if non_negative:
-            copy_rows(information, h)
-        elif bias_removed:
+        if bias_removed:
             _remove_bias(block, white, pairs, inverse, h, lower, known, phi, g32, g, step, lane)
         scatter_covariance(h, lower, inverse_triangle, known, first, n, covariance, work)
         scatter_coefficients(phi, inverse_triangle, known, first, n, coefficients)
-        if non_negative:
-            for p in range(n):
-                if held[p] and known[p]:
-                    for t in range(n_terms):
-                        coefficients[t, first + p] = _f(theta[t, p])
         for p in range(n):
             chi2_reduced[first + p] = chi2[p] / _f(freedom) if known[p] and freedom > 0 else _f(np.nan)

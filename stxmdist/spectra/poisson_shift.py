@@ -1,5 +1,7 @@
 """An energy shift for every pixel, where the monochromator or the zone plate drifted within a frame."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,7 @@ from stxmdist.errors import InputError
 from stxmdist.spectra.fit import Beside, Fit, FitOptions
 from stxmdist.spectra.fit_input import fit_input
 from stxmdist.spectra.nuisance_blocks import Nuisance, fit_nuisance
-from stxmdist.spectra.poisson_fit import fit_poisson
+from stxmdist.spectra.poisson import fit as fit_poisson
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -27,7 +29,7 @@ def fit(
 ) -> Fit:
     """Poisson likelihood of T = exp(-(A + d S) theta), d the pixel's energy shift in eV, S the slope of A.
 
-    Arguments as in ``poisson_fit.fit_poisson``, with ``beside.slope`` (ENERGY, TERM) per eV. What comes on top of the
+    Arguments as in ``poisson.fit``, with ``beside.slope`` (ENERGY, TERM) per eV. What comes on top of the
     stack's shift, which moves A itself: one column more, S theta, which is the pixel's own (Gauss-Newton). Where
     there is no sample there is nothing to shift, and a prior of 0 +- 0.2 eV decides. Maps: ``energy_shift_ev`` and
     ``energy_shift_se_ev``. The likelihood's own bias is left in.
@@ -47,7 +49,7 @@ def fit(
             wanted="Beside(slope=...), the derivative of the design by energy",
             mend="Give it (fit.design_slope), or choose another fitter",
         )
-    start = fit_poisson(transmission, effective_counts, design, options, beside, non_negative=False)
+    start = fit_poisson(transmission, effective_counts, design, replace(options, bias_removed=False), beside)
     slope = np.asarray(beside.slope, dtype=np.float64)[given.energies]
     shift = Nuisance(False, start=0.0, prior=0.0, prior_sd=_PRIOR_SD_EV, low=-_LARGEST_EV, high=_LARGEST_EV)
     found, covariance, chi2 = fit_nuisance(given, slope, start.coefficients, shift, options, beside)
