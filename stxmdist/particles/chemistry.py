@@ -71,9 +71,9 @@ def chemistry_table(
     """Mass-weighted state of charge of each particle, its standard error, its spread inside and its phases.
 
     ``soc_mean = sum(charged) / sum(discharged + charged)`` over all trusted pixels of the particle's reach, edges and
-    the blurred skirt outside the outline included: a charged shell would lose what the PSF throws over the outline. Its
-    variance is the sum of the pixels' variances of ``charged - soc_mean * total``, times the noise correlation area,
-    over the squared mass. Everything that looks inside (spread, phases, core and shell) uses pixels away from edges
+    the blurred skirt outside the outline included: a charged shell would lose what the PSF throws over the outline. The
+    bias of a ratio of noisy sums is taken off. Its variance is the sum of the pixels' variances of
+    ``charged - soc_mean * total``, times the noise correlation area, over the squared mass. Everything that looks inside (spread, phases, core and shell) uses pixels away from edges
     where there are enough of them. A number that cannot be given is NaN and the particle's flags say why.
 
     Parameters
@@ -170,7 +170,7 @@ def _chemistry(
     se_stat = gain * float(np.sqrt(correlation * here.residual_variance(raw)[here.counted].sum()) / mass)
     levelled = max(0.0, -float(np.nan_to_num(psf.variance)))
     # Pixels that fit poorly are left out, but they are of the particle: what they would change is not known better.
-    left_out = here.mean_soc(here.counted | here.doubtful) - raw
+    left_out = here.mean_soc(here.counted | here.doubtful) - here.mean_soc(here.counted)
     se_sys = float(np.sqrt((gain * systematic) ** 2 + options.psf_doubt**2 * levelled + left_out**2))
     looked = here.interior
     if looked.sum() < options.minimum_pixels:
@@ -192,7 +192,7 @@ def _chemistry(
         flags.append("no core")
     if overlapping(here, options):
         flags.append("overlap suspected")
-    mean = raw - bias
+    mean = raw - here.ratio_bias(here.counted, raw, correlation) - bias
     phase = phase_class(here, looked, mean, variance, fractions, psf.sigma_px, options)
     se = float(np.hypot(se_stat, se_sys))
     return {

@@ -31,7 +31,7 @@ class ChemistryOptions:
     """A particle beyond this and below ``active_high``, by two standard errors, takes part."""
     active_high: float = 0.9
     """See ``active_low``."""
-    psf_doubt: float = 0.04
+    psf_doubt: float = 0.025
     """Standard error of the correction for the PSF, as a share of the standard deviation of soc that the PSF levels out
     inside: the correction itself may vanish where its errors do not, at opposite rims (closure on simulated fields)."""
     minimum_pixels: int = 12
@@ -106,6 +106,14 @@ class Pixels:
     def mean_soc(self, pixels: NDArray[np.bool_]) -> float:
         """Mass-weighted state of charge of some of the pixels."""
         return float(self.charged[pixels].sum() / self.total[pixels].sum())
+
+    def ratio_bias(self, pixels: NDArray[np.bool_], mean: float, correlation: float) -> float:
+        """What noise adds to ``mean_soc``, a ratio of sums, to first order: (mean Var(total) - Cov(charged, total)) /
+        total^2 (Cochran, Sampling Techniques (1977), 6.8).
+        """
+        v00, v01, v11 = (float(part[pixels].sum()) for part in self.covariance)
+        mass = float(self.total[pixels].sum())
+        return correlation * (mean * (v00 + 2.0 * v01 + v11) - (v01 + v11)) / mass**2
 
     def residual_variance(self, mean: float) -> NDArray[np.float64]:
         """(Y, X) variance in nm^2 of ``charged - mean * total`` from the covariance of the fit."""

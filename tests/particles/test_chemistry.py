@@ -266,3 +266,19 @@ def test_maps_of_other_shapes_are_refused() -> None:
     maps = fitted(labels, field_of("middle"), np.full(labels.shape, 120.0))
     with pytest.raises(InputError, match="soc_se"):
         chemistry_table(labels, replace(maps, soc_se=np.zeros((3, 3))))
+
+
+def test_a_ratio_of_few_noisy_sums_is_freed_of_its_bias_and_errors_grow_with_the_gain() -> None:
+    n, noise, soc, pixels = 300, 35.0, 0.9, 9
+    labels = squares(n, side=3)
+    maps = fitted(labels, np.full(labels.shape, soc), np.full(labels.shape, 100.0), noise, seed=11)
+    parts = maps.thickness_nm[:, labels > 0].reshape(2, 3, n, 3).sum(axis=(1, 3))
+    taken_off = parts[1] / parts.sum(axis=0) - chemistry_table(labels, maps)["soc_mean"]
+    # soc Var(total) - Cov(charged, total) over total^2, of independent errors of both thicknesses.
+    expected = (2.0 * soc - 1.0) * pixels * noise**2 / (100.0 * pixels) ** 2
+    assert taken_off.mean() == pytest.approx(expected, rel=0.1)
+    middle = fitted(squares(), field_of("middle"), np.full(squares().shape, 90.0), 5.0)
+    one = only(squares(), middle)
+    wider = only(squares(), middle, psf=PointSpread(gain=np.array([1.2])), soc_se_sys=0.01)
+    assert wider["soc_se_stat"] == pytest.approx(1.2 * one["soc_se_stat"])
+    assert wider["soc_se_sys"] == pytest.approx(0.012)
