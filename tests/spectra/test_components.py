@@ -13,7 +13,7 @@ from stxmdist.spectra.components import (
     residual_sums,
     whitened_residuals,
 )
-from stxmdist.spectra.edge_model import Edge, EdgeShape, Peak, linear_absorption
+from stxmdist.spectra.edge_model import Edge, Peak, Step, edge_parts
 from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix
 from stxmdist.spectra.pulls import morans_i, morans_test, pull_summary, pulls
 from stxmdist.spectra.references import EndMembers
@@ -32,10 +32,9 @@ FALSE_WITHIN = 0.053
 
 def third() -> np.ndarray:
     """A third component (ENERGY,) per nm: iron as in the others, its white line sharper and between theirs."""
-    edge = Edge("Fe", l3_ev=708.5, l2_ev=721.5, l3_width_ev=1.2, l2_width_ev=1.5, onset_ev=706.8)
+    edge = Edge("Fe L", "Fe", (Step(708.5, 1.2, 2 / 3), Step(721.5, 1.5, 1 / 3)), onset_ev=706.8)
     lines = (Peak(709.3, 0.5, 6.7), Peak(711.2, 0.9, 1.0), Peak(721.2, 1.0, 1.0), Peak(723.1, 1.1, 1.0))
-    shape = EdgeShape({"Fe": 1, "P": 1, "O": 4}, lines)
-    return linear_absorption(edge, shape, 1.37e22, ENERGY)
+    return edge_parts(edge, {"Fe": 1, "P": 1, "O": 4}, lines, 1.37e22, ENERGY).total
 
 
 def sums(lfp: EndMembers, counts: float, share: float, n_particles: int, n_pixels: int, seed: int = 1) -> ResidualSums:
