@@ -73,8 +73,9 @@ def chemistry_table(
     ``soc_mean = sum(charged) / sum(discharged + charged)`` over all trusted pixels of the particle's reach, edges and
     the blurred skirt outside the outline included: a charged shell would lose what the PSF throws over the outline. The
     bias of a ratio of noisy sums is taken off. Its variance is the sum of the pixels' variances of
-    ``charged - soc_mean * total``, times the noise correlation area, over the squared mass. Everything that looks inside (spread, phases, core and shell) uses pixels away from edges
-    where there are enough of them. A number that cannot be given is NaN and the particle's flags say why.
+    ``charged - soc_mean * total``, times the noise correlation area, over the squared mass. Everything that looks
+    inside (spread, phases, core and shell) uses pixels away from edges where there are enough of them. A number that
+    cannot be given is NaN and the particle's flags say why.
 
     Parameters
     ----------

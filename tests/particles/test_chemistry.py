@@ -269,7 +269,7 @@ def test_maps_of_other_shapes_are_refused() -> None:
 
 
 def test_a_ratio_of_few_noisy_sums_is_freed_of_its_bias_and_errors_grow_with_the_gain() -> None:
-    n, noise, soc, pixels = 300, 35.0, 0.9, 9
+    n, noise, soc, pixels = 300, 15.0, 0.9, 9
     labels = squares(n, side=3)
     maps = fitted(labels, np.full(labels.shape, soc), np.full(labels.shape, 100.0), noise, seed=11)
     parts = maps.thickness_nm[:, labels > 0].reshape(2, 3, n, 3).sum(axis=(1, 3))
