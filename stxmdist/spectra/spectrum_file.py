@@ -14,7 +14,8 @@ Floats = NDArray[np.float64]
 _COMMENT = ("*", "#", "%", ";", "!")
 _MOST_SD = 0.25
 """Share of a spectrum's height that a standard deviation may be: with more, it is none, or there is no spectrum"""
-_SEPARATOR = re.compile(r"[,;\s]+")
+# A mark with a blank before it and none behind stands where a digit was: a field is empty then.
+_SEPARATOR = re.compile(r"\s*[,;]\s+|[,;]|\s+")
 _ENERGY_NAMES = ("e", "energy", "energy_ev", "ev")
 VALUE_NAMES = ("xmu", "norm", "mu", "od", "flat")
 """Columns that may be the spectrum where a file has several, the first of these that it has: Athena's names."""
@@ -206,6 +207,6 @@ def _numbers(line: str) -> list[float] | None:
     if "_" in line:
         return None
     try:
-        return [float(word) for word in _SEPARATOR.split(line) if word]
+        return [float(word) for word in _SEPARATOR.split(line.strip().rstrip(",;"))]
     except ValueError:
         return None

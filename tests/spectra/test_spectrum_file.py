@@ -67,6 +67,8 @@ def test_several_columns_without_their_names_are_refused(tmp_path: Path, names: 
         (b"700 1\n701 2\n702 oops\n", "line 3"),
         (b"700 1\n701 nan\n", "line 2"),
         (b"700 1\n7_01 2\n", "line 2"),
+        (b"700 1\n701  ;.36E+2\n", "line 2"),
+        (b"700, 1\n701,, 2\n", "line 2"),
         (b"# e norm\n700 1\n701 2 3\n", "line 3"),
         (b"700 1 5\n701 2 6\n", "line 1"),
         (b"700 1\n700 2\n", "one energy only"),
