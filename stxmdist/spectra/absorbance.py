@@ -1,5 +1,6 @@
 """From counts to optical density: where the field holds no particle, what beam came in there, and its error."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,31 +28,24 @@ class AbsorbanceOptions:
     """The field is searched in the mean of so many energies at which its contrast is highest"""
 
 
-def contrast_map(counts: Pixels, n_energies: int = 8) -> Pixels:
+def contrast_map(counts: Sequence[Pixels] | Pixels, n_energies: int = 8) -> Pixels:
     """Mean of -ln(counts), up to a constant, over the energies at which it varies most; (Y, X) float32.
 
-    ``counts`` (ENERGY, Y, X) are raw, of any scale and drift; frames without a finite pixel are passed over. The sign
-    is that of an optical density: particles are bright.
+    ``counts`` (ENERGY, Y, X) are raw, of any scale and drift, and read one frame at a time; frames without a finite
+    pixel are passed over. The sign is that of an optical density: particles are bright.
 
     Raises
     ------
     InputError
         if no frame holds anything but NaN and zeros
     """
-    maps, contrasts = [], []
-    for frame in counts:
-        frame = np.asarray(frame, dtype=np.float32)
-        known = np.isfinite(frame)
-        if not known.any() or not (frame[known] > 0.0).any():
-            continue
-        # Smoothed before the logarithm, which few counts would bias.
-        mean = _smoothed(frame, known, sigma_px=1.0)
-        scale = np.nanpercentile(mean, 95.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            absorbing = -np.log(np.maximum(mean / scale, 1e-4))
-        maps.append(absorbing.astype(np.float32))
-        contrasts.append(np.nanpercentile(absorbing, 99.0) - np.nanpercentile(absorbing, 5.0))
-    if not maps:
+    contrasts = np.full(len(counts), np.nan)
+    for k in range(len(counts)):
+        absorbing = _absorbing(counts[k])
+        if absorbing is not None:
+            contrasts[k] = np.nanpercentile(absorbing, 99.0) - np.nanpercentile(absorbing, 5.0)
+    frames = np.flatnonzero(np.isfinite(contrasts))
+    if not frames.size:
         raise InputError(
             where="absorbance",
             problem="no frame holds any counts",
@@ -59,13 +53,29 @@ def contrast_map(counts: Pixels, n_energies: int = 8) -> Pixels:
             wanted="at least one frame with counts",
             mend="Exclude the scan in the sample sheet, or check the detector channel",
         )
-    best = np.argsort(contrasts)[::-1][:n_energies]
-    stack = np.stack([maps[k] for k in best])
-    known_everywhere = np.isfinite(stack)
-    total = np.where(known_everywhere, stack, 0.0).sum(axis=0)
-    return np.where(known_everywhere.any(axis=0), total / np.maximum(known_everywhere.sum(axis=0), 1), np.nan).astype(
-        np.float32
-    )
+    best = frames[np.argsort(contrasts[frames])[::-1][:n_energies]]
+    total = np.zeros(np.shape(counts[0]), np.float32)
+    number = np.zeros(total.shape, np.int64)
+    for k in best:
+        absorbing = _absorbing(counts[int(k)])
+        assert absorbing is not None
+        known = np.isfinite(absorbing)
+        total += np.where(known, absorbing, np.float32(0.0))
+        number += known
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan).astype(np.float32)
+
+
+def _absorbing(counts: Pixels) -> Pixels | None:
+    """-ln of a smoothed frame over its bright end; None for a frame without counts."""
+    frame = np.asarray(counts, dtype=np.float32)
+    known = np.isfinite(frame)
+    if not known.any() or not (frame[known] > 0.0).any():
+        return None
+    # Smoothed before the logarithm, which few counts would bias.
+    mean = _smoothed(frame, known, sigma_px=1.0)
+    scale = np.nanpercentile(mean, 95.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(-np.log(np.maximum(mean / scale, 1e-4)), dtype=np.float32)
 
 
 def particle_free(contrast: NDArray[np.floating], options: AbsorbanceOptions | None = None) -> Mask:
@@ -107,7 +117,7 @@ def particle_free(contrast: NDArray[np.floating], options: AbsorbanceOptions | N
     return free
 
 
-def incident_counts(counts: Pixels, free: Mask) -> tuple[Floats, Floats]:
+def incident_counts(counts: Sequence[Pixels] | Pixels, free: Mask) -> tuple[Floats, Floats]:
     """Incident counts per pixel and their variance, both (ENERGY,) float64, from particle-free pixels.
 
     A mean clipped at four robust standard deviations, so that dust and glitches do not count; the variance is what the
@@ -128,8 +138,8 @@ def incident_counts(counts: Pixels, free: Mask) -> tuple[Floats, Floats]:
         )
     i0 = np.full(len(counts), np.nan)
     variance = np.full(len(counts), np.nan)
-    for k, frame in enumerate(counts):
-        values = np.asarray(frame, dtype=np.float64)[free]
+    for k in range(len(counts)):
+        values = np.asarray(counts[k][free], dtype=np.float64)
         values = values[np.isfinite(values)]
         if values.size == 0 or not (values > 0.0).any():
             continue
@@ -142,9 +152,12 @@ def incident_counts(counts: Pixels, free: Mask) -> tuple[Floats, Floats]:
     return i0, variance
 
 
-def optical_density(counts: Pixels, i0: Floats, i0_variance: Floats) -> tuple[Pixels, Pixels]:
-    """Natural-log optical density (ENERGY, Y, X) float32 and its variance, 1/N + Var(I0)/I0^2.
+def optical_density(
+    counts: Pixels, i0: Floats, i0_variance: Floats, counts_variance: Pixels | None = None
+) -> tuple[Pixels, Pixels]:
+    """Natural-log optical density (ENERGY, Y, X) float32 and its variance, Var(N)/N^2 + Var(I0)/I0^2.
 
+    Without ``counts_variance`` (ENERGY, Y, X) counts are Poisson's: Var(N) = N.
     NaN where nothing was counted, or where the incident beam is not known. The share of the incident beam in the
     variance is common to all pixels of an energy: it does not average down.
     """
@@ -154,7 +167,8 @@ def optical_density(counts: Pixels, i0: Floats, i0_variance: Floats) -> tuple[Pi
     seen = np.asarray(counts, dtype=np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
         seen = np.where(seen > 0.0, seen, np.float32(np.nan))
-        return np.log(incident / seen), np.float32(1.0) / seen + relative
+        own = np.float32(1.0) / seen if counts_variance is None else counts_variance / seen**2
+        return np.log(incident / seen), np.asarray(own + relative, dtype=np.float32)
 
 
 def remove_leak(transmission: Pixels, fraction: float) -> Pixels:
@@ -190,7 +204,7 @@ def effective_counts_from_halves(half_a: Pixels, half_b: Pixels, inside: Mask | 
     return result
 
 
-def noise_factor(counts: Pixels, free: Mask) -> Floats:
+def noise_factor(counts: Sequence[Pixels] | Pixels, free: Mask) -> Floats:
     """Variance over mean of counts in free pixels, (ENERGY,) float64: 1 for single photons, the gain for scaled counts.
 
     Taken from differences of horizontal neighbours, so that slow unevenness of the field does not enter. Frames that
@@ -199,11 +213,12 @@ def noise_factor(counts: Pixels, free: Mask) -> Floats:
     """
     pair = free[:, 1:] & free[:, :-1]
     result = np.full(len(counts), np.nan)
-    for k, frame in enumerate(counts):
-        values = np.asarray(frame, dtype=np.float64)
-        difference = (values[:, 1:] - values[:, :-1])[pair]
+    for k in range(len(counts)):
+        values = counts[k]
+        difference = np.asarray(values[:, 1:][pair], dtype=np.float64) - values[:, :-1][pair]
         difference = difference[np.isfinite(difference)]
-        mean = float(np.nanmean(values[free])) if np.isfinite(values[free]).any() else 0.0
+        open_beam = np.asarray(values[free], dtype=np.float64)
+        mean = float(np.nanmean(open_beam)) if np.isfinite(open_beam).any() else 0.0
         if difference.size > 10 and mean > 0.0:
             limit = 4.0 * max(1.4826 * float(np.median(np.abs(difference))), 1e-12)
             result[k] = float(np.mean(difference[np.abs(difference) <= limit] ** 2)) / (2.0 * mean)

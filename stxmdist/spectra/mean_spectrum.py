@@ -1,5 +1,7 @@
 """The mean spectrum of all that is not background: bright enough to say how far a stack's energies are off."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -11,17 +13,16 @@ Mask = NDArray[np.bool_]
 LEAST_SAMPLE_PX = 10
 
 
-def sample_pixels(transmission: Pixels, known: Mask, level: float = 0.5) -> Mask:
+def sample_pixels(mean_od: NDArray[np.floating], known: Mask, level: float = 0.5) -> Mask:
     """Pixels (Y, X) in the inside of particles: the deeper half of those whose mean optical density is beyond ``level``
     of the way from the median to the thick ones (the 98th percentile).
 
     At edges transmissions are averaged, not optical densities: strong absorption comes out too weak there, which a fit
     takes for a shift of energy. How far edges reach depends on the instrument; the deeper half, by distance to where
-    the level is not reached, leaves them out without knowing. ``transmission`` is (ENERGY, Y, X); where fewer than ten
-    pixels stand out, every known one is taken.
+    the level is not reached, leaves them out without knowing. ``mean_od`` (Y, X) may be off by a constant; where fewer
+    than ten pixels stand out, every known one is taken.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = -np.log(np.maximum(np.mean(transmission, axis=0, dtype=np.float64), 1e-4))
+    mean = np.asarray(mean_od, dtype=np.float64)
     inside = known & np.isfinite(mean)
     if not inside.any():
         return inside
@@ -33,8 +34,16 @@ def sample_pixels(transmission: Pixels, known: Mask, level: float = 0.5) -> Mask
     return next((chosen for chosen in (deep, thick) if int(chosen.sum()) >= LEAST_SAMPLE_PX), inside)
 
 
+def mean_absorption(transmission: Iterable[Pixels]) -> Floats:
+    """-ln of the mean transmission over energies (Y, X) float64, from frames (Y, X) one at a time; NaN if any is."""
+    total, n = np.zeros(1), 0
+    for plane in transmission:
+        total, n = total + plane.astype(np.float64), n + 1
+    return np.asarray(-np.log(np.maximum(total / max(n, 1), 1e-4)), dtype=np.float64)
+
+
 def mean_spectrum(
-    transmission: Pixels, chosen: Mask, effective_counts: Floats, i0_relative_variance: Floats
+    transmission: Sequence[Pixels] | Pixels, chosen: Mask, effective_counts: Floats, i0_relative_variance: Floats
 ) -> tuple[Floats, Floats]:
     """Mean optical density of chosen pixels and its variance, both (ENERGY,) float64.
 
@@ -46,12 +55,24 @@ def mean_spectrum(
     """
     mean = np.full(len(transmission), np.nan)
     variance = np.full(len(transmission), np.nan)
-    for energy, plane in enumerate(transmission):
+    for energy, counts in enumerate(effective_counts):
+        plane = transmission[energy]
         values = plane[chosen].astype(np.float64)
         values = values[np.isfinite(values) & (values > 0.0)]
-        counts = effective_counts[energy]
         if values.size == 0 or not counts > 0.0:
             continue
         mean[energy] = float((-np.log(values) - 0.5 / (counts * values)).mean())
         variance[energy] = float((1.0 / (counts * values)).sum()) / values.size**2 + i0_relative_variance[energy]
     return mean, variance
+
+
+def soc_of(mean_od: Floats, mu_per_nm: Floats) -> float:
+    """State of charge of a mean spectrum (ENERGY,) by least squares with end-members (2, ENERGY); NaN if there are too
+    few energies.
+    """
+    used = np.isfinite(mean_od) & np.isfinite(mu_per_nm).all(axis=0)
+    if int(used.sum()) < 2:
+        return float("nan")
+    discharged, charged = np.linalg.lstsq(mu_per_nm[:, used].T, mean_od[used], rcond=None)[0]
+    total = discharged + charged
+    return float(charged / total) if total else float("nan")

@@ -9,6 +9,7 @@ import numpy as np
 
 from storage.digests import fingerprint_of_file
 from storage.layout import ArrayPlan
+from storage.output import Output
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
 from stxmdist.ptychography.gauge import fix_gauge
@@ -23,17 +24,23 @@ from stxmdist.spectra.absorbance import (
     particle_free,
     remove_leak,
 )
+from stxmdist.spectra.detector import DetectorOptions
 from stxmdist.spectra.halves import split_noise
+from stxmdist.spectra.mean_spectrum import sample_pixels, soc_of
 from stxmdist.spectra.spectrum_file import read_spectrum
+from stxmdist.stages.corrected import CorrectedFrame, CorrectedFrames, Mask
 from stxmdist.stages.grid import grid_of
+from stxmdist.stages.spectral_model import end_members_of, identity_of_references, references_of
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "absorbance"
-VERSION = 3
+VERSION = 4
 
 SHARD_BYTES = 64_000_000
 
+MOST_TRANSMISSION = 1.05
+"""An incident beam from elsewhere may be off by a little; more is another beam"""
 SLOW_NM = 150.0
 """Differences of half reconstructions over longer distances than this act on a particle as a whole."""
 
@@ -46,8 +53,13 @@ class Options:
     """How particle-free pixels are told"""
     leak_fraction: float = 0.0
     """Light of other orders behind a thick absorber, as a fraction of the incident beam; wide-field scans only."""
-    i0: Literal["field", "file"] = "field"
-    """``field``: particle-free pixels; ``file``: the spectrum named under references: i0 in the campaign file."""
+    i0: Literal["field", "file", "scan"] = "field"
+    """``field``: particle-free pixels; ``file``: the spectrum named under references: i0 in the campaign file;
+    ``scan``: another row of the sample sheet, see ``i0_scan``."""
+    i0_scan: str = ""
+    """The scan_id of an empty field that the incident beam is taken from; wide-field scans only"""
+    detector: DetectorOptions = field(default_factory=DetectorOptions)
+    """What is undone in counts; wide-field scans only"""
     shared_od_error: float = 0.002
     """Standard error of a reconstruction's optical densities that both of its halves share, at each energy: what is
     wide settles last (closure on simulated scans)"""
@@ -86,8 +98,17 @@ def _holds_pixels(region: list[int]) -> bool:
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
-    """Counts of a wide-field scan, the stitched image of a ptychography scan."""
-    return (("ingest" if survey.scans[scan_id].modality == "stxm" else "stitch", scan_id),)
+    """Counts of a wide-field scan, and of the one that its incident beam is from; a ptychography scan's image."""
+    if survey.scans[scan_id].modality != "stxm":
+        return (("stitch", scan_id),)
+    other = i0_scan(survey, scan_id)
+    return (("ingest", scan_id),) if other is None else (("ingest", scan_id), ("ingest", other))
+
+
+def i0_scan(survey: Survey, scan_id: str) -> str | None:
+    """The scan that the incident beam of another is from; the empty field itself has its own."""
+    options: Options = survey.options[NAME]
+    return options.i0_scan if options.i0 == "scan" and options.i0_scan != scan_id else None
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
@@ -96,9 +117,12 @@ def concerns(survey: Survey, scan_id: str) -> bool:
 
 
 def identity(survey: Survey, scan_id: str) -> Any:
-    """The incident spectrum's file, if one is named."""
+    """The incident spectrum's file, if one is named, and the end-members that effects on soc are told with."""
+    if survey.scans[scan_id].modality != "stxm":
+        return None
     path = _i0_file(survey, scan_id)
-    return None if path is None else fingerprint_of_file(path)
+    i0 = None if path is None else fingerprint_of_file(path)
+    return {"i0": i0, "references": identity_of_references(survey, scan_id)}
 
 
 def _i0_file(survey: Survey, scan_id: str) -> Path | None:
@@ -136,6 +160,9 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
     i0_file = _i0_file(survey, scan_id)
     pixels = shape[0] * shape[1]
     held = min(per_shard, n) * pixels * 4
+    # Wide field: some frames and what is made of them, one shard each of density and variance, and a copy to encode.
+    # Ptychography: three complex stacks and what is made of them.
+    peak = pixels * 90 + 3 * held if wide_field else n * pixels * 56 + 6 * held
     return survey.unit(
         NAME,
         scan_id,
@@ -145,12 +172,13 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
         index={
             "modality": survey.scans[scan_id].modality,
             "i0_file": None if i0_file is None else str(i0_file),
+            "i0_scan": i0_scan(survey, scan_id) if wide_field else None,
+            "references": references_of(survey, scan_id) if wide_field else None,
             "pixel_nm": grid.pixel_nm,
         },
         estimate=Estimate(
             bytes_of(arrays),
-            # Wide field: contrast maps of all energies. Ptychography: three complex stacks and what is made of them.
-            peak_bytes=n * pixels * 4 * (2 if wide_field else 14) + 6 * held,
+            peak_bytes=peak,
             core_seconds=0.3 + n * pixels * (3e-7 if wide_field else 1e-6),
         ),
     )
@@ -169,29 +197,45 @@ def work(unit: Unit) -> Outcome:
 def _stxm(unit: Unit) -> Outcome:
     options: Options = unit.options
     ingest = unit.source("ingest")
-    counts = ingest.read("counts")
-    good = ingest.read("frame_class") == MaskClass.valid
+    good = np.flatnonzero(ingest.read("frame_class") == MaskClass.valid)
     ring = ingest.read("ring_current_ma")
-    free = _free(counts[good], options, unit)
+    outside = unit.index["i0_file"] is not None or unit.index["i0_scan"] is not None
+    free, contrast = _free(CorrectedFrames(ingest, options.detector, ring=outside, energies=good), options, unit)
+    frames = CorrectedFrames(ingest, options.detector, ring=outside, free=free if free.any() else None)
     if unit.index["i0_file"] is not None:
         i0, variance = _i0_from_file(Path(unit.index["i0_file"]), ingest.read("energy_ev"))
-        gain = np.ones(len(i0))
+    elif unit.index["i0_scan"] is not None:
+        i0, variance = _i0_from_scan(unit, ingest)
     else:
-        i0, variance = incident_counts(counts, free)
-        # Counts scaled or resampled by others are not single photons: what their noise says goes into the weights.
-        gain = noise_factor(counts, free)
+        i0, variance = incident_counts(frames, free)
+    # Counts scaled or resampled by others are not single photons: what their noise says goes into the weights.
+    gain = np.ones(len(i0)) if unit.index["i0_file"] is not None else noise_factor(frames, free)
+    if outside:
+        gain = np.where(np.isfinite(gain), gain, 1.0)
+        _refuse_faint(unit, frames, good, i0)
+    sample = sample_pixels(contrast, np.isfinite(contrast) & ~free) if contrast is not None else ~free
     write = ShardWriter(unit)
-    per_shard = frames_per_shard(len(counts), (counts.shape[1], counts.shape[2]))
-    for shard, start in enumerate(range(0, len(counts), per_shard)):
-        part = slice(start, start + per_shard)
-        transmission = counts[part] / i0[part, None, None].astype(np.float32)
-        if options.leak_fraction:
-            transmission = remove_leak(transmission, options.leak_fraction)
-        od, od_variance = optical_density(
-            transmission * i0[part, None, None].astype(np.float32), i0[part], variance[part]
-        )
-        write("optical_density", (shard, 0, 0), od.astype(np.float32))
-        write("od_variance", (shard, 0, 0), od_variance.astype(np.float32))
+    seen = _Seen(frames, free, sample, None if outside else "field", options.leak_fraction)
+    per_shard = frames_per_shard(len(frames), free.shape)
+    for shard, start in enumerate(range(0, len(frames), per_shard)):
+        part = range(start, min(start + per_shard, len(frames)))
+        block = np.empty((2, len(part), *free.shape), np.float32)
+        for place, energy in enumerate(part):
+            frame = frames.frame(energy)
+            seen.add(energy, frame, float(i0[energy]))
+            incident, leak = np.float32(i0[energy]), np.float32(options.leak_fraction)
+            counts = (
+                frame.counts if not leak else remove_leak(frame.counts / incident, options.leak_fraction) * incident
+            )
+            one = slice(energy, energy + 1)
+            block[:, place] = [
+                values[0]
+                for values in optical_density(
+                    counts[None], i0[one], variance[one], frame.variance[None] * (np.float32(1.0) + leak) ** 2
+                )
+            ]
+        write("optical_density", (shard, 0, 0), block[0])
+        write("od_variance", (shard, 0, 0), block[1])
     write("i0_counts", (0,), i0)
     write("i0_variance", (0,), variance)
     write("particle_free", (0, 0), free.astype(np.uint8))
@@ -203,14 +247,124 @@ def _stxm(unit: Unit) -> Outcome:
             "noise_factor": gain,
             "noise_correlation_px2": 1.0,
             "free_share": float(free.mean()),
-            "energies_measured": int(good.sum()),
+            "energies_measured": int(good.size),
             "ring_current_known": bool(np.isfinite(ring).any() and (ring > 0).any()),
+            "spikes": seen.spikes,
+            "lines_scaled": seen.lines_scaled,
+            "lines_masked": seen.lines_masked,
+            "pixels_without_counts": seen.empty / max(1, good.size * free.size),
+            "soc_effect": seen.soc_effect(unit, ingest.read("energy_ev")),
         }
     )
 
 
-def _free(stack: np.ndarray[Any, Any], options: Options, unit: Unit) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    shape = stack.shape[1:]
+class _Seen:
+    """What corrections did to a scan, gathered frame by frame, and what that does to the state of charge."""
+
+    def __init__(self, frames: CorrectedFrames, free: Mask, sample: Mask, field: str | None, leak: float) -> None:
+        self.frames, self.free, self.sample, self.field, self.leak = frames, free, sample, field, leak
+        self.spikes = self.lines_scaled = self.lines_masked = self.empty = 0
+        self.mean_od = np.full(len(frames), np.nan)
+        self.without: dict[str, np.ndarray[Any, Any]] = {}
+
+    def add(self, energy: int, frame: CorrectedFrame, i0: float) -> None:
+        self.spikes += frame.spikes
+        self.lines_scaled += frame.lines_scaled
+        self.lines_masked += frame.lines_masked
+        self.empty += int((frame.counts <= 0.0).sum())
+        if not i0 > 0.0 or not self.sample.any():
+            return
+        self.mean_od[energy] = self._mean_od(frame.counts, i0, self.leak)
+        for name, counts in self.frames.switched_off(energy, frame).items():
+            beam = float(np.nanmean(counts[self.free])) if self.field and self.free.any() else i0
+            self._off(name)[energy] = self._mean_od(counts, beam, self.leak)
+        if self.leak:
+            self._off("leak_fraction")[energy] = self._mean_od(frame.counts, i0, 0.0)
+
+    def _off(self, name: str) -> np.ndarray[Any, Any]:
+        return self.without.setdefault(name, np.full(len(self.frames), np.nan))
+
+    def _mean_od(self, counts: np.ndarray[Any, Any], i0: float, leak: float) -> float:
+        values = counts[self.sample]
+        values = values[np.isfinite(values)]
+        transmission = (float(values.mean(dtype=np.float64)) / i0 if values.size else 0.0) * (1.0 + leak) - leak
+        return -np.log(transmission) if transmission > 0.0 else float("nan")
+
+    def soc_effect(self, unit: Unit, energy_ev: np.ndarray[Any, Any]) -> dict[str, float | None]:
+        """By how much each correction changes the state of charge of the particles' mean spectrum."""
+        if not self.without:
+            return {}
+        members = end_members_of(unit.index["references"])
+        mu = np.full((2, len(energy_ev)), np.nan)
+        spanned = members.spans(energy_ev)
+        mu[:, spanned] = members.at(energy_ev[spanned])
+        corrected = soc_of(self.mean_od, mu)
+        effects = {}
+        for name, values in self.without.items():
+            spectrum = np.where(np.isfinite(values), values, self.mean_od)
+            change = abs(soc_of(spectrum, mu) - corrected)
+            effects[name] = float(change) if np.isfinite(change) else None
+        return effects
+
+
+def _refuse_faint(
+    unit: Unit, frames: CorrectedFrames, good: np.ndarray[Any, Any], i0: np.ndarray[Any, np.dtype[np.float64]]
+) -> None:
+    """No sample gives light: where half of a field is brighter than the incident beam, the beam is another one's."""
+    ratio = np.array([float(np.nanmedian(frames.frame(int(k)).counts)) / i0[k] for k in good])
+    if np.median(ratio) > MOST_TRANSMISSION:
+        raise InputError(
+            where=f"absorbance of {unit.scan_id}, option i0",
+            problem="the incident beam is fainter than what came through the sample",
+            got=f"{np.median(ratio):.2f} times the incident beam behind half of the field",
+            wanted="less than the incident beam",
+            mend="Give the incident beam of this scan's dwell time and slits, or take it from the field (i0: field)",
+        )
+
+
+def _i0_from_scan(unit: Unit, ingest: Output) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Incident counts and variance (ENERGY,) from a scan of an empty field, at this scan's energies, dwell and ring."""
+    other = unit.source("ingest", unit.index["i0_scan"])
+    frames = CorrectedFrames(other, unit.options.detector, ring=True)
+    counts, variance = incident_counts(frames, np.ones(other.array("counts").shape[1:], dtype=np.bool_))
+    known = np.isfinite(counts)
+    energy_ev, there_ev = ingest.read("energy_ev"), other.read("energy_ev")[known]
+    if not known.any() or energy_ev.min() < there_ev.min() - 0.05 or energy_ev.max() > there_ev.max() + 0.05:
+        raise InputError(
+            where=f"absorbance of {unit.scan_id}, option i0_scan",
+            problem="the scan of the incident beam does not span this scan",
+            got=f"{there_ev.min():.2f} to {there_ev.max():.2f} eV" if known.any() else "no frame with counts",
+            wanted=f"{energy_ev.min():.2f} to {energy_ev.max():.2f} eV",
+            mend="Name an empty field that was scanned over the same energies, or take the beam from the field",
+        )
+    scale = _relative_exposure(ingest, other, unit.options.detector)
+    per_dwell = np.interp(energy_ev, there_ev, (counts / frames.dwell_ms if scale.dwell else counts)[known])
+    error = np.interp(energy_ev, there_ev, (variance / frames.dwell_ms**2 if scale.dwell else variance)[known])
+    dwell = ingest.read("dwell_ms") if scale.dwell else np.ones(len(energy_ev))
+    return per_dwell * dwell * scale.ring, error * (dwell * scale.ring) ** 2
+
+
+@dataclass(frozen=True)
+class _Exposure:
+    dwell: bool
+    """Whether both scans say how long a pixel was exposed"""
+    ring: float
+    """Ring current of one scan over the other's, 1 where either is not known"""
+
+
+def _relative_exposure(one: Output, other: Output, options: DetectorOptions) -> _Exposure:
+    dwell = all((source.read("dwell_ms") > 0.0).all() for source in (one, other))
+    current = [source.read("ring_current_ma") for source in (one, other)]
+    known = [values[np.isfinite(values) & (values > 0.0)] for values in current]
+    both = options.ring_current and all(values.size for values in known)
+    return _Exposure(dwell, float(np.median(known[0]) / np.median(known[1])) if both else 1.0)
+
+
+def _free(
+    stack: Sequence[np.ndarray[Any, np.dtype[np.float32]]], options: Options, unit: Unit
+) -> tuple[Mask, np.ndarray[Any, np.dtype[np.float32]] | None]:
+    """Particle-free pixels (Y, X), and the map they were told by."""
+    shape = np.shape(stack[0])
     if options.region is not None:
         top, bottom, left, right = options.region
         if bottom > shape[0] or right > shape[1]:
@@ -223,13 +377,15 @@ def _free(stack: np.ndarray[Any, Any], options: Options, unit: Unit) -> np.ndarr
             )
         free = np.zeros(shape, dtype=bool)
         free[top:bottom, left:right] = True
-        return free
+        return free, contrast_map(stack, options.absorbance.contrast_energies)
+    contrast = None
     try:
-        return particle_free(contrast_map(stack, options.absorbance.contrast_energies), options.absorbance)
+        contrast = contrast_map(stack, options.absorbance.contrast_energies)
+        return particle_free(contrast, options.absorbance), contrast
     except InputError as error:
-        if unit.index["i0_file"] is not None:
+        if unit.index["i0_file"] is not None or unit.index["i0_scan"] is not None:
             # The field is not needed for the incident beam; nothing of it is known to be free.
-            return np.zeros(shape, dtype=bool)
+            return np.zeros(shape, dtype=bool), contrast
         parts = error.as_dict() | {"where": f"absorbance of {unit.scan_id}"}
         raise InputError(**parts) from error
 
@@ -261,7 +417,7 @@ def _ptychography(unit: Unit) -> Outcome:
     with np.errstate(divide="ignore", invalid="ignore"):
         intensity = np.where(lit, np.abs(objects["object"]) ** 2, np.nan).astype(np.float32)
     margin = max(2, round(50.0 / unit.index["pixel_nm"]))
-    free = _free(np.where(inside, intensity, np.nan), _wider(options, margin), unit) & inside
+    free = _free(list(np.where(inside, intensity, np.nan)), _wider(options, margin), unit)[0] & inside
     fixed = {name: np.stack([fix_gauge(plane, free)[0] for plane in stack]) for name, stack in objects.items()}
     transmission = {name: np.where(lit, np.abs(stack) ** 2, np.nan).astype(np.float32) for name, stack in fixed.items()}
     noise = split_noise(transmission["object_a"], transmission["object_b"], inside, SLOW_NM / unit.index["pixel_nm"])

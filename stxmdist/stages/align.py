@@ -8,19 +8,24 @@ from typing import Any
 import numpy as np
 
 from storage.layout import ArrayPlan
+from storage.output import Output
 from stxmdist.arrays import MaskClass
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
 from stxmdist.spectra.absorbance import remove_leak
 from stxmdist.spectra.align import AlignOptions, Shifts, estimate_shifts
-from stxmdist.spectra.mean_spectrum import mean_spectrum, sample_pixels
+from stxmdist.spectra.frame_spectra import SPECTRA_BYTES
+from stxmdist.spectra.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
 from stxmdist.spectra.resample import noise_correlation_px2, resample, variance_factor
+from stxmdist.stages.absorbance import i0_scan
+from stxmdist.stages.corrected import CorrectedFrames
+from stxmdist.stages.frames import Changed, ScratchStack, StoredFrames
 from stxmdist.stages.grid import Grid, grid_of
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "align"
-VERSION = 3
+VERSION = 4
 
 SHARD_BYTES = 128_000_000
 PIXELS_PER_CHUNK = 8192
@@ -73,9 +78,14 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
         index={
             "modality": survey.scans[scan_id].modality,
             "leak_fraction": survey.options["absorbance"].leak_fraction,
+            "detector": survey.options["absorbance"].detector,
+            "ring": survey.options["absorbance"].i0 == "file" or i0_scan(survey, scan_id) is not None,
         },
         estimate=Estimate(
-            bytes_of(arrays), peak_bytes=n * pixels * 24 + pixels * 100, core_seconds=0.3 + n * pixels * 1.5e-6
+            bytes_of(arrays),
+            # Spectra of all frames to register, then one shard of rows and a copy to encode, beside some frames.
+            peak_bytes=max(min(n * pixels * 4, 2 * SPECTRA_BYTES), 2 * min(n * pixels * 4, SHARD_BYTES)) + pixels * 60,
+            core_seconds=0.5 + n * pixels * 3e-6,
         ),
     )
 
@@ -104,7 +114,7 @@ def work(unit: Unit) -> Outcome:
     absorbance = unit.source("absorbance")
     i0, i0_variance = absorbance.read("i0_counts"), absorbance.read("i0_variance")
     before = measures_of(unit, "absorbance")
-    od = absorbance.read("optical_density")
+    od = StoredFrames(absorbance, "optical_density")
     measured = np.isfinite(i0) & (i0 > 0)
     if unit.index["modality"] == "stxm":
         measured &= unit.source("ingest").read("frame_class") == MaskClass.valid
@@ -113,20 +123,22 @@ def work(unit: Unit) -> Outcome:
     factors = np.array([variance_factor(shift) for shift in shifts.shift_px])
     effective = np.where(measured, i0 / np.asarray(before["noise_factor"], dtype=float) / factors, np.nan)
 
-    n, ny, nx = od.shape
-    del od
-    aligned = np.full((n, ny, nx), np.nan, np.float32)
-    for energy in np.flatnonzero(measured):
-        aligned[energy] = resample(_transmission(unit, absorbance, energy, i0[energy]), shifts.shift_px[energy])
-    known = np.isfinite(aligned[measured]).all(axis=0)
-    classes = np.where(known, MaskClass.valid, MaskClass.outside).astype(np.uint8)
-    chosen = sample_pixels(aligned[measured], known)
-    mean_od, mean_variance = mean_spectrum(aligned, chosen, effective, i0_variance / i0**2)
-
     write = ShardWriter(unit)
     layout = next(plan for plan in arrays_of(_grid(absorbance)) if plan.name == "transmission").layout()
-    for shard in layout.indices():
-        write("transmission", shard, np.ascontiguousarray(aligned[layout.region(shard)]))
+    with ScratchStack(write.scratch("aligned"), layout.shape) as aligned:
+        frames = _transmissions(unit, absorbance, i0)
+        known = np.ones(layout.shape[1:], dtype=np.bool_)
+        for energy in range(len(od)):
+            plane = np.full(known.shape, np.nan, np.float32)
+            if measured[energy]:
+                plane = resample(frames[energy], shifts.shift_px[energy])
+                known &= np.isfinite(plane)
+            aligned[energy] = plane
+        classes = np.where(known, MaskClass.valid, MaskClass.outside).astype(np.uint8)
+        chosen = sample_pixels(mean_absorption(aligned[k] for k in np.flatnonzero(measured)), known)
+        mean_od, mean_variance = mean_spectrum(aligned, chosen, effective, i0_variance / i0**2)
+        for shard in layout.indices():
+            write("transmission", shard, aligned.rows(layout.region(shard)[1]))
     correlation = before["noise_correlation_px2"] * float(
         np.mean([noise_correlation_px2(shift) for shift in shifts.shift_px[measured]])
     )
@@ -167,12 +179,21 @@ def _unmoved(n: int) -> Shifts:
     return Shifts(np.zeros((n, 2)), np.full(n, np.nan), np.zeros(n, dtype=bool), 0)
 
 
-def _transmission(unit: Unit, absorbance: Any, energy: int, i0: float) -> np.ndarray[Any, Any]:
-    if unit.index["modality"] == "stxm":
-        counts = unit.source("ingest").read("counts", (int(energy), slice(None), slice(None)))
-        transmission = counts / np.float32(i0)
-        return remove_leak(transmission, unit.index["leak_fraction"]) if unit.index["leak_fraction"] else transmission
-    return np.exp(-absorbance.read("optical_density", (int(energy), slice(None), slice(None))))  # type: ignore[no-any-return]
+def _transmissions(unit: Unit, absorbance: Output, i0: np.ndarray[Any, Any]) -> Sequence[Any]:
+    """Frames to resample: counts over the incident beam where there are any, because zero counts have no logarithm."""
+    if unit.index["modality"] != "stxm":
+        return Changed(StoredFrames(absorbance, "optical_density"), lambda od, energy: np.exp(-od))
+    free = absorbance.read("particle_free").astype(bool)
+    frames = CorrectedFrames(
+        unit.source("ingest"), unit.index["detector"], ring=unit.index["ring"], free=free if free.any() else None
+    )
+    leak = unit.index["leak_fraction"]
+
+    def transmission(counts: np.ndarray[Any, Any], energy: int) -> np.ndarray[Any, Any]:
+        over_beam = counts / np.float32(i0[energy])
+        return remove_leak(over_beam, leak) if leak else over_beam
+
+    return Changed(frames, transmission)
 
 
 def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:

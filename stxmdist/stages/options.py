@@ -59,6 +59,14 @@ def _at_odds(campaign: Campaign, options: Mapping[str, Any]) -> Iterator[Problem
             "references: i0: FILE",
             "Name the file under references, or take the incident beam from the field (i0: field)",
         )
+    if options["absorbance"].i0 == "scan" and options["absorbance"].i0_scan not in {s.scan_id for s in campaign.scans}:
+        yield campaign.problem_at(
+            "stages.absorbance.i0_scan" if options["absorbance"].i0_scan else "stages.absorbance.i0",
+            "the scan of the incident beam is not in the sample sheet",
+            options["absorbance"].i0_scan or "no i0_scan",
+            "the scan_id of a wide-field scan of an empty field",
+            "Correct i0_scan, or add the scan to the sample sheet",
+        )
     if options["absorbance"].i0 == "field" and references is not None and references.i0 is not None:
         yield campaign.problem_at(
             "references.i0",

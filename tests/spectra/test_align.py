@@ -40,6 +40,40 @@ def test_accuracy_at_200_photons_through_an_edge(plant, l3_energies, two_phase, 
     assert min(seconds) < SECONDS_24_FRAMES
 
 
+def _spoil(counts: np.ndarray, rng: np.random.Generator, i0: float) -> dict[str, int]:
+    """Spoil four frames in place, each in its way; which."""
+    bad = dict(
+        zip(("blank", "beam dump", "jump", "glitched lines"), rng.permutation(np.arange(1, 40, 5))[:4], strict=True)
+    )
+    counts[bad["blank"]] = rng.poisson(i0, counts.shape[1:])
+    counts[bad["beam dump"], 34:] = 0.0
+    counts[bad["jump"], 50:] = np.roll(counts[bad["jump"]], (5, -7), (0, 1))[50:]
+    for row in (17, 43, 61):
+        counts[bad["glitched lines"], row] = rng.poisson(i0 * rng.choice([0.2, 3.0]), counts.shape[2])
+    return {name: int(k) for name, k in bad.items()}
+
+
+@pytest.mark.parametrize(
+    ("seed", "two_phase"),
+    [
+        (0, True),
+        *(pytest.param(seed, two, marks=pytest.mark.slow) for seed in range(1, 5) for two in (True, False)),
+    ],
+)
+def test_ten_percent_of_bad_frames_through_an_edge(plant, seed, two_phase, capsys) -> None:
+    rng = np.random.default_rng(seed)
+    energy_ev = np.concatenate([[700.0, 703.0], np.linspace(705.0, 714.0, 33), [716.0, 718.0, 721.0, 723.0, 726.0]])
+    planted = plant(rng, energy_ev, shape=(101, 113), two_phase=two_phase)
+    bad = _spoil(planted.counts, rng, 200.0)
+    shifts = estimate_shifts(_od(planted.counts, 200.0))
+    error = _error(shifts, planted, ~shifts.flagged)
+    rms = float(np.sqrt((error**2).mean()))
+    with capsys.disabled():
+        print(f"\n  alignment, 200 photons, bad frames {bad}: {rms:.3f} px rms, worst frame {error.max():.3f} px")
+    assert np.flatnonzero(shifts.flagged).tolist() == sorted(bad.values())
+    assert rms < ACCURACY_PX
+
+
 def test_bad_frames_are_named_and_interpolated(plant, l3_energies) -> None:
     rng = np.random.default_rng(4)
     planted = plant(rng, l3_energies, shape=(101, 113))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from stxmdist.spectra.mean_spectrum import mean_spectrum, sample_pixels
+from stxmdist.spectra.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
 
 COUNTS = np.array([25.0, 100.0, 4000.0])
 OD = np.array([0.4, 0.9, 0.2])
@@ -63,12 +63,12 @@ def test_the_insides_of_particles_are_chosen() -> None:
     od = np.clip((15.0 - distance) / 6.0, 0.0, 1.0)
     stack = np.exp(-np.array([0.5, 1.2])[:, None, None] * od).astype(np.float32)
     known = np.ones(od.shape, bool)
-    chosen = sample_pixels(stack, known)
+    chosen = sample_pixels(mean_absorption(stack), known)
     # Beyond half way within a radius of 12, the deeper half of that within 12 / sqrt(2).
     assert chosen[distance < 8].all()
     assert not chosen[distance > 9].any()
     known[:, :35] = False
-    assert not sample_pixels(stack, known)[:, :35].any()
+    assert not sample_pixels(mean_absorption(stack), known)[:, :35].any()
 
 
 @pytest.mark.parametrize("sigma_px", [0.6, 1.7])
@@ -78,7 +78,9 @@ def test_edges_do_not_weaken_strong_absorption(sigma_px: float) -> None:
     od = np.array([0.2, 1.4])
     blurred = [ndimage.gaussian_filter(np.exp(-value * plate), sigma_px) for value in od]
     stack = np.array(blurred, np.float32)
-    found, _ = mean_spectrum(stack, sample_pixels(stack, np.ones(plate.shape, bool)), np.full(2, 1e9), np.zeros(2))
+    found, _ = mean_spectrum(
+        stack, sample_pixels(mean_absorption(stack), np.ones(plate.shape, bool)), np.full(2, 1e9), np.zeros(2)
+    )
     assert found[1] / found[0] == pytest.approx(od[1] / od[0], rel=EDGE_SHARE)
     # Over all that is thick it would not be.
     thick = mean_spectrum(stack, stack[1] < np.exp(-0.7), np.full(2, 1e9), np.zeros(2))[0]
@@ -89,5 +91,5 @@ def test_a_field_without_contrast_gives_every_known_pixel() -> None:
     stack = np.ones((2, 5, 7), np.float32)
     known = np.ones((5, 7), bool)
     known[2, 3] = False
-    assert (sample_pixels(stack, known) == known).all()
-    assert not sample_pixels(stack, np.zeros((5, 7), bool)).any()
+    assert (sample_pixels(mean_absorption(stack), known) == known).all()
+    assert not sample_pixels(mean_absorption(stack), np.zeros((5, 7), bool)).any()
