@@ -73,7 +73,7 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
     roi_rule = word("roi_rule", ROI_RULES)
     chemistry = word("chemistry", CHEMISTRIES)
     numbers = {column: _number(cells, column, wrong) for column in NUMBER_RANGES}
-    file = sheet.parent / cells["file"]
+    file, region = file_and_region(sheet.parent, cells["file"])
     _check_file(cells, file, excluded, wrong)
     if problems:
         return None, problems
@@ -91,10 +91,20 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
         roi_rule=roi_rule,  # type: ignore[arg-type]
         exclude=excluded,
         reason=cells["reason"] or None,
+        file_region=region,
         line=row.line,
         **numbers,
     )
     return scan, []
+
+
+def file_and_region(folder: Path, cell: str) -> tuple[Path, str | None]:
+    """The file that a cell names, and the region behind it: ``scan.hdr#region1``; a name may hold the mark itself."""
+    whole = folder / cell
+    name, mark, region = cell.rpartition("#")
+    if not mark or not region or whole.exists():
+        return whole, None
+    return folder / name, region
 
 
 def _exclusion(cells: Mapping[str, str], wrong: Complaint) -> bool:

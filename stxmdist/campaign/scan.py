@@ -56,8 +56,15 @@ class Scan:
     roi_rule: Literal["random", "systematic", "convenience"] | None = None
     exclude: bool = False
     reason: str | None = None
+    file_region: str | None = None
+    """Which region of a file that holds several, named in the cell behind the file: ``scan.hdr#region1``."""
     line: int = 0
     """Line of the sample sheet, counted from 1."""
+
+    @property
+    def cell(self) -> str:
+        """What stands behind the last folder in the cell ``file``."""
+        return f"{self.file.name}#{self.file_region}" if self.file_region else self.file.name
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,29 @@ def read(path: Path | str) -> tuple[Recording, ...]:
     return recordings
 
 
+def read_region(path: Path | str, region: str | None = None) -> Recording:
+    """The acquisition of one region of a file; of a file that holds one, ``region`` may be None.
+
+    Raises
+    ------
+    InputError
+        as `read`, and for a region that the file does not hold, or none named where it holds several.
+    """
+    recordings = read(path)
+    if region is None and len(recordings) == 1:
+        return recordings[0]
+    names = [recording.region or "the whole" for recording in recordings]
+    if region in names:
+        return recordings[names.index(region)]
+    raise InputError(
+        where=path,
+        problem="the file holds several regions" if region is None else "the file holds no region of this name",
+        got=", ".join(names) if region is None else repr(region),
+        wanted="one region for each row of the sample sheet" if region is None else f"one of {', '.join(names)}",
+        mend=f"Name the region behind the file, as in {Path(path).name}#{names[0]}",
+    )
+
+
 def describe(path: Path | str) -> Description:
     """What a file holds, in words and numbers; also for scans that `read` refuses.
 
@@ -144,4 +167,5 @@ __all__ = [
     "describe",
     "detect",
     "read",
+    "read_region",
 ]

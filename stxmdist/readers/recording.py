@@ -85,6 +85,8 @@ class PtychographyRecording:
     read: Callable[[int, slice], NDArray[Any]]
     """Energy index and slice of positions to frames (n, QY, QX) in the file's integer type"""
     files: tuple[Path, ...]
+    region: str = ""
+    """Which region of a file of several, empty if there is one."""
     dwell_ms: float = float("nan")
     orientation: str = ""
     """How rows and columns of the file were mapped onto y and x, in words"""

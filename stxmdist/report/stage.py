@@ -89,7 +89,7 @@ def _about(survey: Survey) -> dict[str, Any]:
 
 
 def _row(scan: Scan) -> dict[str, Any]:
-    return {name: getattr(scan, name) for name in COLUMNS} | {"file": scan.file.name}
+    return {name: getattr(scan, name) for name in COLUMNS} | {"file": scan.cell}
 
 
 def _of_infer(survey: Survey) -> list[dict[str, Any]]:

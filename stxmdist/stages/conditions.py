@@ -14,5 +14,6 @@ def conditions_of(survey: Survey, scan_id: str) -> dict[str, Any]:
     scan = survey.scans[scan_id]
     row = {name: getattr(scan, name) for name in COLUMNS if name not in LEFT_OUT}
     folder = survey.campaign.sheet_path.parent
-    row["file"] = scan.file.relative_to(folder).as_posix() if scan.file.is_relative_to(folder) else scan.file.name
+    cell = scan.file.with_name(scan.cell)
+    row["file"] = cell.relative_to(folder).as_posix() if cell.is_relative_to(folder) else scan.cell
     return row

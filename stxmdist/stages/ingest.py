@@ -81,8 +81,13 @@ def concerns(survey: Survey, scan_id: str) -> bool:
 
 
 def identity(survey: Survey, scan_id: str) -> Any:
-    """Name, size and time of every file of the scan: another file, or a changed one, is another input."""
-    return [fingerprint_of_file(path) for path in survey.recordings[scan_id].files]
+    """Name, size and time of every file of the scan: another file, or a changed one, is another input; its region."""
+    files, region = _fingerprints(survey.recordings[scan_id]), survey.scans[scan_id].file_region
+    return files if region is None else {"files": files, "region": region}
+
+
+def _fingerprints(recording: Recording) -> list[dict[str, Any]]:
+    return [fingerprint_of_file(path) for path in recording.files]
 
 
 def as_kept(recording: Recording, options: Options) -> Recording:
@@ -119,7 +124,8 @@ def _unit(survey: Survey, scan_id: str, options: Options) -> Unit:
         arrays=arrays,
         index={
             "file": str(survey.scans[scan_id].file),
-            "planned": identity(survey, scan_id),
+            "region": survey.scans[scan_id].file_region,
+            "planned": _fingerprints(recording),
             "file_bytes": sum(path.stat().st_size for path in recording.files),
         },
         estimate=Estimate(total, peak_bytes=peak_bytes, core_seconds=0.2 + total / 100e6),
@@ -208,7 +214,7 @@ def stored_type(of_file: np.dtype[Any]) -> np.dtype[Any]:
 def work(unit: Unit) -> Outcome:
     """Read the file piece by piece and write it into shards; classes say which frames can be trusted."""
     write = ShardWriter(unit)
-    (recording,) = readers.read(unit.index["file"])
+    recording = readers.read_region(unit.index["file"], unit.index["region"])
     if isinstance(recording, StxmRecording):
         measures = _ingest_stxm(recording, write, unit)
     else:
@@ -220,7 +226,7 @@ def work(unit: Unit) -> Outcome:
 
 def _refuse_if_changed(unit: Unit) -> None:
     """The output bears the digest of the files as they were planned; those of a scan still running are not these."""
-    (recording,) = readers.read(unit.index["file"])
+    recording = readers.read_region(unit.index["file"], unit.index["region"])
     for planned, path in zip_longest(unit.index["planned"], recording.files):
         found = None if path is None else fingerprint_of_file(path)
         if found != planned:

@@ -169,25 +169,17 @@ def survey_of(
 
 
 def _header(scan: Scan) -> Recording:
-    regions = readers.read(scan.file)
-    if len(regions) != 1:
-        raise InputError(
-            where=scan.file,
-            problem="the file holds several regions",
-            got=f"{len(regions)} regions",
-            wanted="one region for each row of the sample sheet",
-            mend="Export the regions into files of their own",
-        )
+    recording = readers.read_region(scan.file, scan.file_region)
     wanted = PtychographyRecording if scan.modality == "ptychography" else StxmRecording
-    if not isinstance(regions[0], wanted):
+    if not isinstance(recording, wanted):
         raise InputError(
             where=scan.file,
             problem="the file is not of the modality that the sample sheet says",
-            got="a ptychography scan" if isinstance(regions[0], PtychographyRecording) else "a wide-field scan",
+            got="a ptychography scan" if isinstance(recording, PtychographyRecording) else "a wide-field scan",
             wanted=scan.modality,
             mend="Correct the column modality",
         )
-    if isinstance(regions[0], StxmRecording) and len(regions[0].y_um) == len(regions[0].x_um) == 1:
+    if isinstance(recording, StxmRecording) and len(recording.y_um) == len(recording.x_um) == 1:
         raise UnsupportedError(
             where=scan.file,
             problem="a point spectrum is no image and is not processed",
@@ -195,7 +187,7 @@ def _header(scan: Scan) -> Recording:
             wanted="an image stack or a line scan",
             mend="Exclude it; its numbers, as a text file of two columns, can be a spectrum under references",
         )
-    return regions[0]
+    return recording
 
 
 __all__ = ["CAMPAIGN", "Survey", "survey_of"]
