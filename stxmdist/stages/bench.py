@@ -102,7 +102,7 @@ def bench_fit() -> list[Row]:
     rows = []
     for timing in timings:
         of = "" if timing.measured_pixels == timing.pixels else f", scaled up from {timing.measured_pixels} pixels"
-        remark = f"{timing.spectra_per_second:.3g} spectra/s{of}"
+        remark = f"{timing.spectra_per_second:.3g} spectra/s{of}, {timing.core_seconds:.3f} core-seconds"
         on = f"{timing.threads} thread" + ("s" if timing.threads > 1 else "")
         limit = FIT_LIMITS.get(timing.name) if timing.threads > 1 else None
         rows.append(_row(f"fit {timing.name}, 100 x 512 x 512, {on}", timing.seconds, "s", limit, remark))
