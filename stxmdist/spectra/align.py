@@ -24,6 +24,8 @@ LEAST_KNOWN = 0.5
 """A frame of which less is known is not registered"""
 PARTLY_KNOWN = 0.95
 """What is missing of such a frame is taken from its neighbours, lest its end be taken for an edge"""
+LEAST_UNEXPLAINED = 0.05
+"""A frame is sound if the others predict all but so much of its power: many photons show every small thing"""
 ABOVE_NOISE = 1.5
 """A component is one when it is so many times as strong as the median of all: noise alone gives nearly equal ones"""
 
@@ -146,7 +148,7 @@ def _refined(
             gram = inner_products(spectra, shift, band)
             components = min(most, components_above(gram, good, ABOVE_NOISE))
             quality, misfit = left_out(gram, good, components)
-            before, good = good, _sound(misfit, together, options.most_misfit)
+            before, good = good, _sound(misfit, quality, together, options.most_misfit)
             step = mixture_step(gram, good, components)
             step -= np.median(step[good], axis=0)
             shift = shift + np.clip(step, -1.0, 1.0)
@@ -157,14 +159,15 @@ def _refined(
     return shift, quality, good
 
 
-def _sound(misfit: Floats, together: Mask, most_misfit: float) -> Mask:
+def _sound(misfit: Floats, quality: Floats, together: Mask, most_misfit: float) -> Mask:
     """Which frames (FRAME,) are mixtures of the others as much as frames usually are."""
     if int(together.sum()) < 5:
         return together
     missed = np.log(np.maximum(misfit, 1e-30))
     middle = float(np.median(missed[together]))
     spread = max(0.05, 1.4826 * float(np.median(np.abs(missed[together] - middle))))
-    return np.asarray(together & (missed <= middle + most_misfit * spread))
+    usual = missed <= middle + most_misfit * spread
+    return np.asarray(together & (usual | (1.0 - quality**2 <= LEAST_UNEXPLAINED)))
 
 
 __all__ = ["AlignOptions", "Shifts", "estimate_shifts"]

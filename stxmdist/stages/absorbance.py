@@ -56,7 +56,7 @@ class Options:
     i0: Literal["field", "file", "scan"] = "field"
     """``field``: particle-free pixels; ``file``: the spectrum named under references: i0 in the campaign file;
     ``scan``: another row of the sample sheet, see ``i0_scan``."""
-    i0_scan: str = ""
+    i0_scan: str | None = None
     """The scan_id of an empty field that the incident beam is taken from; wide-field scans only"""
     detector: DetectorOptions = field(default_factory=DetectorOptions)
     """What is undone in counts; wide-field scans only"""
