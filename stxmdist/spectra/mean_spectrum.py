@@ -1,6 +1,6 @@
 """The mean spectrum of all that is not background: bright enough to say how far a stack's energies are off."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,3 +76,17 @@ def soc_of(mean_od: Floats, mu_per_nm: Floats) -> float:
     discharged, charged = np.linalg.lstsq(mu_per_nm[:, used].T, mean_od[used], rcond=None)[0]
     total = discharged + charged
     return float(charged / total) if total else float("nan")
+
+
+def soc_effects(mean_od: Floats, without: Mapping[str, Floats], mu_per_nm: Floats) -> dict[str, float | None]:
+    """By how much each correction changes the state of charge of a mean spectrum; None where it cannot be told.
+
+    ``mean_od`` (ENERGY,) with all corrections, ``without`` the same with one of them left out, NaN where that makes no
+    difference; ``mu_per_nm`` (2, ENERGY) as in ``soc_of``.
+    """
+    corrected = soc_of(mean_od, mu_per_nm)
+    changes = {
+        name: abs(soc_of(np.where(np.isfinite(left_out), left_out, mean_od), mu_per_nm) - corrected)
+        for name, left_out in without.items()
+    }
+    return {name: float(change) if np.isfinite(change) else None for name, change in changes.items()}

@@ -26,11 +26,10 @@ from stxmdist.spectra.absorbance import (
 )
 from stxmdist.spectra.detector import DetectorOptions
 from stxmdist.spectra.halves import split_noise
-from stxmdist.spectra.mean_spectrum import sample_pixels, soc_of
+from stxmdist.spectra.mean_spectrum import sample_pixels
 from stxmdist.spectra.spectrum_file import read_spectrum
 from stxmdist.stages.corrected import CorrectedFrame, CorrectedFrames, Mask
 from stxmdist.stages.grid import grid_of
-from stxmdist.stages.spectral_model import end_members_of, identity_of_references, references_of
 from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
@@ -117,12 +116,9 @@ def concerns(survey: Survey, scan_id: str) -> bool:
 
 
 def identity(survey: Survey, scan_id: str) -> Any:
-    """The incident spectrum's file, if one is named, and the end-members that effects on soc are told with."""
-    if survey.scans[scan_id].modality != "stxm":
-        return None
+    """The incident spectrum's file, if one is named."""
     path = _i0_file(survey, scan_id)
-    i0 = None if path is None else fingerprint_of_file(path)
-    return {"i0": i0, "references": identity_of_references(survey, scan_id)}
+    return None if path is None else fingerprint_of_file(path)
 
 
 def _i0_file(survey: Survey, scan_id: str) -> Path | None:
@@ -173,7 +169,6 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
             "modality": survey.scans[scan_id].modality,
             "i0_file": None if i0_file is None else str(i0_file),
             "i0_scan": i0_scan(survey, scan_id) if wide_field else None,
-            "references": references_of(survey, scan_id) if wide_field else None,
             "pixel_nm": grid.pixel_nm,
         },
         estimate=Estimate(
@@ -253,13 +248,14 @@ def _stxm(unit: Unit) -> Outcome:
             "lines_scaled": seen.lines_scaled,
             "lines_masked": seen.lines_masked,
             "pixels_without_counts": seen.empty / max(1, good.size * free.size),
-            "soc_effect": seen.soc_effect(unit, ingest.read("energy_ev")),
+            "mean_od": seen.mean_od,
+            "mean_od_without": seen.without,
         }
     )
 
 
 class _Seen:
-    """What corrections did to a scan, gathered frame by frame, and what that does to the state of charge."""
+    """What corrections did to a scan, gathered frame by frame: how often, and to the particles' mean spectrum."""
 
     def __init__(self, frames: CorrectedFrames, free: Mask, sample: Mask, field: str | None, leak: float) -> None:
         self.frames, self.free, self.sample, self.field, self.leak = frames, free, sample, field, leak
@@ -289,22 +285,6 @@ class _Seen:
         values = values[np.isfinite(values)]
         transmission = (float(values.mean(dtype=np.float64)) / i0 if values.size else 0.0) * (1.0 + leak) - leak
         return -np.log(transmission) if transmission > 0.0 else float("nan")
-
-    def soc_effect(self, unit: Unit, energy_ev: np.ndarray[Any, Any]) -> dict[str, float | None]:
-        """By how much each correction changes the state of charge of the particles' mean spectrum."""
-        if not self.without:
-            return {}
-        members = end_members_of(unit.index["references"])
-        mu = np.full((2, len(energy_ev)), np.nan)
-        spanned = members.spans(energy_ev)
-        mu[:, spanned] = members.at(energy_ev[spanned])
-        corrected = soc_of(self.mean_od, mu)
-        effects = {}
-        for name, values in self.without.items():
-            spectrum = np.where(np.isfinite(values), values, self.mean_od)
-            change = abs(soc_of(spectrum, mu) - corrected)
-            effects[name] = float(change) if np.isfinite(change) else None
-        return effects
 
 
 def _refuse_faint(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.layout import ArrayPlan
+from storage.layout import ArrayPlan, Layout
 from storage.output import Output
 from stxmdist.arrays import MaskClass
 from stxmdist.runner.perform import Outcome
@@ -66,7 +66,8 @@ def plan(survey: Survey, options: Options) -> Plan:
 
 def _unit(survey: Survey, scan_id: str) -> Unit:
     grid = grid_of(survey, scan_id)
-    arrays = arrays_of(grid)
+    with_phase = survey.scans[scan_id].modality == "ptychography"
+    arrays = arrays_of(grid, with_phase=with_phase)
     n = len(grid.energy_ev)
     pixels = grid.ny * grid.nx
     return survey.unit(
@@ -90,15 +91,20 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
     )
 
 
-def arrays_of(grid: Grid) -> tuple[ArrayPlan, ...]:
+def arrays_of(grid: Grid, *, with_phase: bool = False) -> tuple[ArrayPlan, ...]:
     """What align leaves for a stack on this grid."""
     n, ny, nx = len(grid.energy_ev), grid.ny, grid.nx
     energy = {"energy": (grid.energy_ev, "eV")}
     image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
     chunk_rows = max(1, min(ny, PIXELS_PER_CHUNK // nx))
     per_shard = max(1, min(ceil(ny / chunk_rows), SHARD_BYTES // (4 * n * nx * chunk_rows)))
+
+    def stack(name: str) -> ArrayPlan:
+        return ArrayPlan(name, (n, ny, nx), (n, chunk_rows, nx), (n, chunk_rows * per_shard, nx), energy | image)
+
     return (
-        ArrayPlan("transmission", (n, ny, nx), (n, chunk_rows, nx), (n, chunk_rows * per_shard, nx), energy | image),
+        stack("transmission"),
+        *((stack("phase"),) if with_phase else ()),
         whole("effective_counts", (n,), energy),
         whole("shift_px", (n, 2), energy),
         whole("shift_quality", (n,), energy),
@@ -139,6 +145,8 @@ def work(unit: Unit) -> Outcome:
         mean_od, mean_variance = mean_spectrum(aligned, chosen, effective, i0_variance / i0**2)
         for shard in layout.indices():
             write("transmission", shard, aligned.rows(layout.region(shard)[1]))
+    if unit.index["modality"] == "ptychography":
+        _write_phase(write, layout, StoredFrames(absorbance, "phase"), shifts)
     correlation = before["noise_correlation_px2"] * float(
         np.mean([noise_correlation_px2(shift) for shift in shifts.shift_px[measured]])
     )
@@ -162,6 +170,16 @@ def work(unit: Unit) -> Outcome:
             "noise_correlation_px2": correlation,
         }
     )
+
+
+def _write_phase(write: ShardWriter, layout: Layout, phase: StoredFrames, shifts: Shifts) -> None:
+    """The phase moved as the transmission is: resampled as a number on the unit circle, where it may wrap."""
+    with ScratchStack(write.scratch("phase"), layout.shape) as aligned:
+        for energy, shift in enumerate(shifts.shift_px):
+            plane = phase[energy]
+            aligned[energy] = np.arctan2(resample(np.sin(plane), shift), resample(np.cos(plane), shift))
+        for shard in layout.indices():
+            write("phase", shard, aligned.rows(layout.region(shard)[1]))
 
 
 def measures_of(unit: Unit, stage: str) -> Mapping[str, Any]:

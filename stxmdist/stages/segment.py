@@ -19,6 +19,7 @@ from stxmdist.particles.table import particle_table
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
 from stxmdist.spectra.classes import ClassOptions, edge_zone
+from stxmdist.spectra.mean_spectrum import soc_effects
 from stxmdist.spectra.systematics import SocSensitivity, soc_sensitivity, systematic_soc_error
 from stxmdist.stages.align import measures_of
 from stxmdist.stages.component_count import FLAG, CountOptions, component_columns
@@ -175,9 +176,18 @@ def work(unit: Unit) -> Outcome:
             "psf_sigma_nm": found.psf_sigma_nm,
             "soc_mean": float(table["soc_mean"].mean()) if len(table) else None,
             "thickness_unit": model.end_members.thickness_unit,
+            "soc_effect": _soc_effects(measures_of(unit, "absorbance"), model),
             **said,
         }
     )
+
+
+def _soc_effects(before: Mapping[str, Any], model: SpectralModel) -> dict[str, float | None]:
+    """What each correction in counts does to the state of charge of the scan's mean spectrum."""
+    mu = np.full((2, len(model.used)), np.nan)
+    mu[:, model.used] = model.design[:, :2].T
+    without = {name: np.asarray(od, dtype=float) for name, od in before.get("mean_od_without", {}).items()}
+    return soc_effects(np.asarray(before.get("mean_od", []), dtype=float), without, mu) if without else {}
 
 
 FIT_ARRAYS = ("y_um", "x_um", "thickness_nm", "thickness_covariance", "soc", "soc_se", "mask_class")

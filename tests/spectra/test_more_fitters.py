@@ -7,7 +7,6 @@ import pytest
 from scipy.optimize import minimize
 
 from stxmdist.errors import InputError
-from stxmdist.spectra.complex_index import in_vacuum, without_constant
 from stxmdist.spectra.dispersion import EV_NM, phase_per_nm
 from stxmdist.spectra.fill_factor import as_if_covered
 from stxmdist.spectra.fit import FITTERS, Beside, FitOptions, design_matrix, design_slope, state_of_charge
@@ -204,16 +203,7 @@ def test_phase_of_the_end_members_makes_the_state_of_charge_surer(
     assert 1.2 < gain[0] < 1.7
 
 
-def test_what_a_phase_is_counted_from(phase_design: np.ndarray, design: np.ndarray) -> None:
-    rng = np.random.default_rng(35)
-    truth = rng.uniform(0.0, 100.0, (2, 500))
-    truth[:, :100] = 0.0
-    right = phase_design @ truth
-    off = (right + rng.uniform(-1.0, 1.0, (35, 1))).astype(np.float32)
-    np.testing.assert_allclose(in_vacuum(off, np.arange(500) < 100), right, atol=1e-6)
-    np.testing.assert_allclose(without_constant(off, phase_design, truth.astype(np.float32)), right, atol=1e-6)
-    with pytest.raises(InputError, match="no vacuum pixel"):
-        in_vacuum(off, np.zeros(500, dtype=bool))
+def test_a_stack_without_phase_is_refused(design: np.ndarray) -> None:
     with pytest.raises(InputError, match="the stack has no phase"):
         FITTERS["complex"](np.ones((35, 2), np.float32), np.ones(35), design)
 

@@ -86,15 +86,18 @@ def test_what_was_planted_is_taken_out_and_its_effect_on_soc_is_said(
     output = on.published_output("absorbance", SCAN)
     assert output is not None
     measures = output.receipts()["scan"]["measures"]
+    described = on.published_output("segment", SCAN)
+    assert described is not None
+    effects = described.receipts()["scan"]["measures"]["soc_effect"]
     with capsys.disabled():
         print(
             f"\n  soc off by {mean:+.4f} +- {error:.4f}; slope by {steeper:.1f} sigma, {steeper_left:.1f} uncorrected"
         )
-        print(f"  {measures['spikes']} spikes, {measures['lines_scaled']} lines; soc_effect {measures['soc_effect']}")
+        print(f"  {measures['spikes']} spikes, {measures['lines_scaled']} lines; effects on soc {effects}")
     assert abs(mean) < WITHIN_SIGMA * error
     assert abs(steeper) < WITHIN_SIGMA
     assert abs(steeper_left) > FEW_SIGMA
     assert measures["lines_scaled"] == 14
     assert measures["spikes"] > 0.8 * len(TINY.stxm.energy_ev) * SPIKES
-    assert set(measures["soc_effect"]) == {"dark_counts", "dead_time_us", "spikes", "glitches", "leak_fraction"}
-    assert all(0.0 < effect < 0.5 for effect in measures["soc_effect"].values())
+    assert set(effects) == {"dark_counts", "dead_time_us", "spikes", "glitches", "leak_fraction"}
+    assert all(0.0 < effect < 0.5 for effect in effects.values())
