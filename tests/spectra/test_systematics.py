@@ -5,7 +5,7 @@ import pytest
 
 from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix, state_of_charge
 from stxmdist.spectra.references import EndMembers
-from stxmdist.spectra.systematics import soc_sensitivity, systematic_soc_error
+from stxmdist.spectra.systematics import shared_od_variance, soc_sensitivity, systematic_soc_error
 
 THICKNESS = np.array([[150.0, 0.0, 75.0, 30.0], [0.0, 150.0, 75.0, 60.0]])
 ENERGY = np.linspace(700.0, 735.0, 35)
@@ -52,3 +52,12 @@ def test_causes_add_in_squares_and_no_metal_has_no_soc(lfp: EndMembers) -> None:
     expected = np.hypot(np.hypot(found.energy_per_ev[0] * 0.02, found.leak[0] * 0.01), found.i0[0] * 0.003)
     assert error[0] == pytest.approx(expected)
     assert np.isnan(error[1:]).all()
+
+
+def test_optical_density_varies_with_the_energy_scale_as_its_slope_says(lfp: EndMembers) -> None:
+    thickness, se = np.array([80.0, 40.0]), 0.02
+    found = shared_od_variance(
+        thickness, lfp, ENERGY, shift_ev=0.1, shift_se_ev=se, i0_relative_variance=np.full(ENERGY.size, 1e-6)
+    )
+    moved = thickness @ (lfp.at(ENERGY, 0.1 + se) - lfp.at(ENERGY, 0.1 - se)) / 2.0
+    np.testing.assert_allclose(found, moved**2 + 1e-6, rtol=0.02, atol=1e-7)
