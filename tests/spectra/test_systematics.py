@@ -8,7 +8,12 @@ import pytest
 from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix, state_of_charge
 from stxmdist.spectra.reference_errors import ReferenceErrors
 from stxmdist.spectra.references import EndMembers
-from stxmdist.spectra.systematics import END_MEMBERS_UNKNOWN_SD, soc_sensitivity, systematic_soc_error
+from stxmdist.spectra.systematics import (
+    END_MEMBERS_UNKNOWN_SD,
+    shared_od_variance,
+    soc_sensitivity,
+    systematic_soc_error,
+)
 
 THICKNESS = np.array([[150.0, 0.0, 75.0, 30.0], [0.0, 150.0, 75.0, 60.0]])
 ENERGY = np.linspace(700.0, 735.0, 35)
@@ -117,3 +122,12 @@ def test_an_error_common_to_one_spectrum_leaves_pure_states_alone(lfp: EndMember
     soc = THICKNESS[1] / THICKNESS.sum(axis=0)
     # The spectrum is linear between nodes for its error and cubic for the fit.
     np.testing.assert_allclose(found.end_members, wrong * soc * (1.0 - soc), atol=1e-5)
+
+
+def test_optical_density_varies_with_the_energy_scale_as_its_slope_says(lfp: EndMembers) -> None:
+    thickness, se = np.array([80.0, 40.0]), 0.02
+    found = shared_od_variance(
+        thickness, lfp, ENERGY, shift_ev=0.1, shift_se_ev=se, i0_relative_variance=np.full(ENERGY.size, 1e-6)
+    )
+    moved = thickness @ (lfp.at(ENERGY, 0.1 + se) - lfp.at(ENERGY, 0.1 - se)) / 2.0
+    np.testing.assert_allclose(found, moved**2 + 1e-6, rtol=0.02, atol=1e-7)

@@ -69,14 +69,18 @@ def plant_stack(rng: np.random.Generator, options: Options, setup: StxmSetup = S
         x_um,
         np.stack([model.transmission(k) for k in range(n)]),
         nuisance.i0_counts,
-        _wrong_by(CHEMISTRIES["LFP"](), float(rng.normal(0.0, options.end_member_sd))),
+        _wrong(CHEMISTRIES["LFP"](), options.end_member_sd, rng),
     )
 
 
-def _wrong_by(members: EndMembers, soc: float) -> EndMembers:
-    """End-members that are both that much more charged than they are taken for."""
+def _wrong(members: EndMembers, soc_sd: float | None, rng: np.random.Generator) -> EndMembers:
+    """End-members that are wrong by what they say themselves, or both more charged than they are taken for."""
+    if soc_sd is None:
+        assert members.errors is not None
+        causes = rng.normal(size=len(members.errors.causes))
+        return replace(members, mu_per_nm=members.mu_per_nm + np.tensordot(causes, members.errors.shapes, axes=1))
     discharged, charged = members.mu_per_nm
-    step = soc * (charged - discharged)
+    step = float(rng.normal(0.0, soc_sd)) * (charged - discharged)
     return replace(members, mu_per_nm=np.stack([discharged - step, charged - step]))
 
 

@@ -51,7 +51,7 @@ def test_edges_are_the_only_new_class(processed: Path, scan_id: str) -> None:
 
 def test_outlines_are_drawn_in_where_asked() -> None:
     rng = np.random.default_rng(4)
-    stack = plant_stack(rng, Options())
+    stack = plant_stack(rng, Options(end_member_sd=0.005))
     scan, model = fitted(stack, 1000.0, rng, FitOptions())
     masked, shrunk = (
         described(scan, model, replace(Options(), edge_policy=policy), "none", ClassOptions())
