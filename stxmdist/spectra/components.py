@@ -105,10 +105,21 @@ def whitened_residuals(
         residual = root * (np.asarray(transmission, dtype=np.float64).T / fitted - 1.0)
     known = np.isfinite(residual).all(axis=1)
     basis = np.zeros((*residual.shape, design.shape[1]))
-    basis[known] = np.linalg.qr(root[known, :, None] * design[None])[0]
+    basis[known] = _orthonormal(root[known, :, None] * design[None])
     residual[known] -= np.einsum("pet,pt->pe", basis[known], np.einsum("pet,pe->pt", basis[known], residual[known]))
     residual[~known] = np.nan
     return residual, basis
+
+
+def _orthonormal(columns: Floats) -> Floats:
+    """Orthonormal basis (PIXEL, ENERGY, TERM) of columns: Gram and Schmidt twice, over all pixels at once."""
+    basis = columns.copy()
+    for term in range(columns.shape[2]):
+        vector, before = basis[:, :, term], basis[:, :, :term]
+        for _ in range(2):
+            vector = vector - (before @ (before.transpose(0, 2, 1) @ vector[:, :, None]))[:, :, 0]
+        basis[:, :, term] = vector / np.linalg.norm(vector, axis=1, keepdims=True)
+    return basis
 
 
 def residual_sums(

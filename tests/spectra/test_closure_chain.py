@@ -30,7 +30,7 @@ def field() -> Region:
     return Region(tuple(particles))
 
 
-@pytest.mark.parametrize("counts", [100.0, 300.0])
+@pytest.mark.parametrize("counts", [100.0, pytest.param(300.0, marks=pytest.mark.slow)])
 def test_interior_pixels_reach_the_bound(lfp: EndMembers, counts: float, capsys: pytest.CaptureFixture[str]) -> None:
     setup = StxmSetup(n_px=101, counts=counts, oversample=2)
     rng = np.random.default_rng(9)

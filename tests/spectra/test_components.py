@@ -26,8 +26,8 @@ PER_PIXEL = {100.0: 0.11, 300.0: 0.23, 1000.0: 0.62, 3000.0: 0.97}
 POWER_WITHIN = 0.08
 POOLED_PIXELS = 150
 LEAST_POOLED_POWER = 0.9
-# Of 150 particles at .05: three standard deviations are .053.
-FALSE_WITHIN = 0.053
+# Of 100 particles at .05: three standard deviations are .065.
+FALSE_WITHIN = 0.065
 
 
 def third() -> np.ndarray:
@@ -55,14 +55,14 @@ def sums(lfp: EndMembers, counts: float, share: float, n_particles: int, n_pixel
 
 def test_power_of_one_pixel_and_of_a_particle(lfp: EndMembers, capsys: pytest.CaptureFixture[str]) -> None:
     for counts, expected in PER_PIXEL.items():
-        one = more_terms(sums(lfp, counts, 0.1, 2000, 1), 2, 0).p < LEVEL
-        none = more_terms(sums(lfp, counts, 0.0, 2000, 1), 2, 0).p < LEVEL
+        one = more_terms(sums(lfp, counts, 0.1, 1000, 1), 2, 0).p < LEVEL
+        none = more_terms(sums(lfp, counts, 0.0, 1000, 1), 2, 0).p < LEVEL
         with capsys.disabled():
             print(f"\n  {counts:g} photons: a tenth of a third component shows in {one.mean():.2f} of pixels, ", end="")
             print(f"where it is not in {none.mean():.3f}", end="")
         assert none.mean() == pytest.approx(LEVEL, abs=0.02)
         assert one.mean() == pytest.approx(expected, abs=POWER_WITHIN)
-    pooled, false = (sums(lfp, 100.0, share, 150, POOLED_PIXELS) for share in (0.1, 0.0))
+    pooled, false = (sums(lfp, 100.0, share, 100, POOLED_PIXELS) for share in (0.1, 0.0))
     given, given_false = (more_terms(one, 2, 0).p < LEVEL for one in (pooled, false))
     found, found_false = (missing_spectrum(one, 2) for one in (pooled, false))
     with capsys.disabled():
