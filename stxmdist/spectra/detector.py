@@ -1,13 +1,11 @@
 """What a detector and a storage ring do to counts, undone in counts, with the variance that undoing leaves."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.special import lambertw
 
 from stxmdist.errors import InputError
@@ -25,7 +23,6 @@ LEAST_GLITCH = 0.03
 FAINTEST_LINE = 0.2
 """A line with less than this share of the beam is masked: there is little to scale"""
 _AROUND = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
-_RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -119,31 +116,40 @@ def spikes(counts: Pixels, beside: Sequence[Pixels], sigma: float = 8.0) -> Mask
     """Single pixels (Y, X) far above all eight neighbours, and further than they are at neighbouring energies.
 
     ``beside`` are frames of neighbouring energies: a gap between particles is bright in all of them. What noise is,
-    differences from the neighbours' median say, so that scaled counts have their own.
+    differences of horizontal neighbours say, so that scaled counts have their own.
     """
     bright = np.zeros(counts.shape, dtype=np.bool_)
-    known = np.isfinite(counts)
-    if not known.any():
+    if min(counts.shape) < 2 or not np.isfinite(counts).any():
         return bright
-    filled = np.where(known, counts, np.float32(np.median(counts[known])))
-    level = ndimage.median_filter(filled, footprint=_RING, mode="mirror")
-    root = np.sqrt(np.maximum(level, np.float32(1.0)))
-    # Integers with few counts may show no deviation at all; single photons have one of 1.
-    unit = 1.4826 * float(np.median(np.abs(filled - level) / root)) or 1.0
-    highest = ndimage.maximum_filter(np.where(known, counts, np.float32(-np.inf)), footprint=_RING, mode="mirror")
-    limit = np.float32(sigma * unit) * root
-    rows, columns = np.nonzero(known & np.isfinite(highest) & (filled - highest > limit))
-    excess = (filled - highest)[rows, columns]
+    # Nothing known counts as nothing: such a pixel is no neighbour.
+    padded = np.pad(np.where(np.isfinite(counts), counts, np.float32(-np.inf)), 1, mode="reflect")
+    highest = np.full(counts.shape, -np.inf, dtype=np.float32)
+    for dy, dx in _AROUND:
+        np.maximum(highest, padded[1 + dy : 1 + dy + len(counts), 1 + dx : 1 + dx + counts.shape[1]], out=highest)
+    limit = np.float32(sigma * _noise_unit(counts)) * np.sqrt(np.maximum(highest, np.float32(1.0)))
+    with np.errstate(invalid="ignore"):
+        rows, columns = np.nonzero((counts - highest > limit) & np.isfinite(highest))
+    own, level = counts[rows, columns], highest[rows, columns]
     stays = np.ones(rows.size, dtype=np.bool_)
     for frame in beside:
         around = np.stack([_at(frame, rows + dy, columns + dx) for dy, dx in _AROUND])
-        with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            there = _at(frame, rows, columns) - np.nanmax(around, axis=0)
-            there = np.maximum(there * level[rows, columns] / np.nanmedian(around, axis=0), 0.0)
-        stays &= ~(excess - there <= limit[rows, columns])
+        around = np.where(np.isfinite(around), around, -np.inf).max(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            there = np.maximum((_at(frame, rows, columns) - around) * level / around, 0.0)
+        stays &= ~(own - level - there <= limit[rows, columns])
     bright[rows[stays], columns[stays]] = True
     return bright
+
+
+def _noise_unit(counts: Pixels) -> float:
+    """Standard deviation of counts over their square root, from differences of horizontal neighbours."""
+    # So many lines tell it well enough.
+    lines = counts[:: max(1, len(counts) // 256)]
+    with np.errstate(invalid="ignore"):
+        off = np.abs(np.diff(lines, axis=1)) / np.sqrt(np.maximum(lines[:, 1:] + lines[:, :-1], np.float32(1.0)))
+    off = off[np.isfinite(off)]
+    # Integers with few counts may show no difference at all; single photons have one of 1.
+    return (1.4826 * float(np.median(off)) if off.size else 0.0) or 1.0
 
 
 def _at(frame: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:

@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 Spectra = NDArray[np.complex64]
 
-SPECTRA_BYTES = 256_000_000
+SPECTRA_BYTES = 128_000_000
 """Spectra of a whole stack are held at once; a larger stack is registered by coarser features, of which it has more"""
 LEAST_WEIGHT = 0.01
 """Frequencies that the smoothing leaves less than this of are not kept"""

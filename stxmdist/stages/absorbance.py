@@ -158,7 +158,7 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
     held = min(per_shard, n) * pixels * 4
     # Wide field: some frames and what is made of them, one shard each of density and variance, and a copy to encode.
     # Ptychography: three complex stacks and what is made of them.
-    peak = pixels * 90 + 3 * held if wide_field else n * pixels * 56 + 6 * held
+    peak = pixels * 80 + 4 * held if wide_field else n * pixels * 56 + 6 * held
     return survey.unit(
         NAME,
         scan_id,

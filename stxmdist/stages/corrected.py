@@ -104,7 +104,7 @@ class CorrectedFrames(Sequence[Pixels]):
 
     def _read(self, energy: int) -> Pixels:
         if energy not in self._raw:
-            for old in [k for k in self._raw if abs(k - energy) > 2]:
+            for old in [k for k in self._raw if abs(k - energy) > 1]:
                 del self._raw[old]
             self._raw[energy] = self._ingest.read("counts", (energy, slice(None), slice(None)))
         return self._raw[energy]

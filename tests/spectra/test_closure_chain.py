@@ -11,7 +11,7 @@ from stxmdist.spectra.absorbance import contrast_map, incident_counts, optical_d
 from stxmdist.spectra.align import estimate_shifts
 from stxmdist.spectra.energy_shift import energy_shift
 from stxmdist.spectra.fit import FITTERS, design_matrix, state_of_charge
-from stxmdist.spectra.mean_spectrum import mean_spectrum, sample_pixels
+from stxmdist.spectra.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
 from stxmdist.spectra.references import EndMembers
 from stxmdist.spectra.resample import resample, variance_factor
 
@@ -51,7 +51,7 @@ def test_interior_pixels_reach_the_bound(lfp: EndMembers, counts: float, capsys:
     )
     effective = i0 / np.array([variance_factor(shift) for shift in shifts.shift_px])
     known = np.isfinite(aligned).all(axis=0)
-    spectrum = mean_spectrum(aligned, sample_pixels(aligned, known), effective, i0_variance / i0**2)
+    spectrum = mean_spectrum(aligned, sample_pixels(mean_absorption(aligned), known), effective, i0_variance / i0**2)
     shift = energy_shift(*spectrum, energy, lfp, prior_sd_ev=0.2, bound_ev=0.6)
     design = design_matrix(lfp, energy, shift.shift_ev)
     fit = FITTERS["poisson"](aligned.reshape(energy.size, -1), effective, design)

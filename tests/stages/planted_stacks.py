@@ -14,7 +14,7 @@ from stxmdist.simulation.stxm import StxmModel, StxmNuisance, scan_axes
 from stxmdist.spectra.absorbance import contrast_map, incident_counts, particle_free, remove_leak
 from stxmdist.spectra.classes import ClassOptions, classify, od_range
 from stxmdist.spectra.fit import FITTERS, state_of_charge
-from stxmdist.spectra.mean_spectrum import mean_spectrum, sample_pixels
+from stxmdist.spectra.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
 from stxmdist.spectra.references import CHEMISTRIES, EndMembers
 from stxmdist.stages.fit import Options as FitOptions
 from stxmdist.stages.segment import FittedScan, Options, described
@@ -123,7 +123,7 @@ def fitted(
     transmission = remove_leak(seen / i0[:, None, None].astype(np.float32), LEAK)
     relative = variance / i0**2
     everywhere = np.ones(shape, bool)
-    chosen = sample_pixels(transmission, everywhere)
+    chosen = sample_pixels(mean_absorption(transmission), everywhere)
     mean_od, mean_variance = mean_spectrum(transmission, chosen, i0, relative)
     model = model_of_stack(
         "planted",
