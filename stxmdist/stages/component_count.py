@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from stxmdist.arrays import MaskClass
 from stxmdist.runner.unit import Unit
@@ -18,6 +19,10 @@ Floats = NDArray[np.floating]
 
 PIXELS_AT_ONCE = 16384
 """A block of so many pixels and their energies: 100 of them take 80 MB with the residuals' bases"""
+COUNTING_BYTES = PIXELS_AT_ONCE * 80
+"""Of memory for each energy while components are counted"""
+PARTICLES_AT_ONCE = 256
+"""Particles whose residuals' covariances are held together: those of 100 energies take 20 MB"""
 BACKGROUNDS = ("constant", "power_law")
 FLAG = "missing component"
 
@@ -57,41 +62,36 @@ def component_columns(
     which = np.full(int(labels.max()) + 2, -1)
     which[ids] = np.arange(ids.size)
     particle = np.where((labels > 0) & (mask_class == MaskClass.valid), which[labels], -1)
-    candidates = background_columns(model.energy_ev, "power_law")
-    sums, thickness = _sums(unit, model, particle, ids.size, candidates)
+    thickness = unit.source("fit").read("thickness_nm")[:, particle >= 0]
     shared = shared_od_variance(
-        thickness,
+        thickness.mean(axis=1) if thickness.size else np.zeros(2),
         model.end_members,
         model.energy_ev,
         shift_ev=model.shift_ev,
         shift_se_ev=model.shift.se_ev,
         i0_relative_variance=i0_relative_variance,
     )
-    found = missing_spectrum(sums, n_terms, noise_correlation_px2, shared)
-    freedom = sums.pixels * (len(model.design) - n_terms)
-    chi2 = unit.source("fit").read("chi2_reduced")
-    rng = np.random.default_rng(0)
-    sigma_px = np.sqrt(max(0.0, noise_correlation_px2 - 1.0) / (8.0 * np.pi))
-    moran = np.array([_moran(chi2, particle == at, rng, sigma_px, options.moran_draws) for at in range(ids.size)])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        missing = (found.p * ids.size < options.most_p) & (found.share > options.least_share)
-        columns = {
-            "chi2_pooled": np.where(freedom > 0, sums.chi2 / freedom, np.nan),
-            "p_missing_component": found.p,
-            "missing_share": found.share,
-            "components": np.where(np.isnan(found.p), np.nan, 2.0 + missing),
-            "residual_moran_p": moran,
-        }
-    tested = int(np.isfinite(found.p).sum())
-    share = float(np.median(found.share[missing])) if missing.any() else 0.0
-    spectrum = np.average(found.od[missing], axis=0, weights=sums.pixels[missing]) if missing.any() else None
+    batches = []
+    for first in range(0, ids.size, PARTICLES_AT_ONCE):
+        n = min(PARTICLES_AT_ONCE, ids.size - first)
+        mine = np.where((particle >= first) & (particle < first + n), particle - first, -1)
+        batches.append(_batch(_sums(unit, model, mine, n), n_terms, noise_correlation_px2, shared))
+    every = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    p, share = every["p_missing_component"], every["missing_share"]
+    with np.errstate(invalid="ignore"):
+        missing = (p * ids.size < options.most_p) & (share > options.least_share)
+    columns = {name: every[name] for name in ("chi2_pooled", "p_missing_component", "missing_share")} | {
+        "components": np.where(np.isnan(p), np.nan, 2.0 + missing),
+        "residual_moran_p": _moran(unit, particle, ids.size, noise_correlation_px2, options.moran_draws),
+    }
+    spectrum = np.average(every["od"][missing], axis=0, weights=every["pixels"][missing]) if missing.any() else None
     wanting = {
-        f"particles_wanting_{name}": int((more_terms(sums, n_terms, at, noise_correlation_px2).bic_gain > 0).sum())
+        f"particles_wanting_{name}": int((every[name] > 0.0).sum())
         for at, name in enumerate(BACKGROUNDS)
         if at >= n_terms - 2
     }
     return columns, {
-        "missing_component": _sentence(int(missing.sum()), tested, share),
+        "missing_component": _sentence(missing, share),
         "particles_missing_component": int(missing.sum()),
         "missing_spectrum_od": spectrum,
         **wanting,
@@ -101,25 +101,27 @@ def component_columns(
 COLUMNS = ("chi2_pooled", "p_missing_component", "missing_share", "components", "residual_moran_p")
 
 
-def _sums(
-    unit: Unit, model: SpectralModel, particle: NDArray[np.int64], n: int, candidates: Floats
-) -> tuple[ResidualSums, Floats]:
-    """Sums over the pixels of each particle, and the mean thicknesses (COMPONENT,) of all of them."""
+def _batch(sums: ResidualSums, n_terms: int, correlation_px2: float, shared: Floats) -> dict[str, Floats]:
+    """What is kept of the sums of some particles: a number or a spectrum of each."""
+    found = missing_spectrum(sums, n_terms, correlation_px2, shared)
+    freedom = sums.pixels * (sums.od.shape[1] - n_terms)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pooled = np.where(freedom > 0, sums.chi2 / freedom, np.nan)
+    gains = {name: more_terms(sums, n_terms, at, correlation_px2).bic_gain for at, name in enumerate(BACKGROUNDS)}
+    kept = {"chi2_pooled": pooled, "p_missing_component": found.p, "missing_share": found.share}
+    return kept | {"od": found.od, "pixels": sums.pixels} | gains
+
+
+def _sums(unit: Unit, model: SpectralModel, particle: NDArray[np.int64], n: int) -> ResidualSums:
+    """Sums over the pixels of each of ``n`` particles, numbered from 0 in ``particle`` (Y, X)."""
     align, fit = unit.source("align"), unit.source("fit")
     ny, nx = particle.shape
     n_terms = model.design.shape[1]
+    candidates = background_columns(model.energy_ev, "power_law")
     rows = max(1, PIXELS_AT_ONCE // nx)
     # None of them has a pixel: what the blocks are added to.
-    total = residual_sums(
-        np.zeros((len(model.design), 0)),
-        np.zeros((n_terms, 0)),
-        model.effective_counts,
-        model.design,
-        np.zeros(0, int),
-        n,
-        candidates,
-    )
-    mass = np.zeros(2)
+    nothing = np.zeros((len(model.design), 0)), np.zeros((n_terms, 0))
+    total = residual_sums(*nothing, model.effective_counts, model.design, np.zeros(0, int), n, candidates)
     for start in range(0, ny, rows):
         part = slice(start, min(start + rows, ny))
         mine = particle[part].ravel()
@@ -134,24 +136,32 @@ def _sums(
         start_at = np.concatenate([thickness, background[None], np.zeros((1, background.size))])[:n_terms]
         light = model.effective_counts[:, None] * level
         total = total + residual_sums(transmission, start_at, light, model.design, mine[chosen], n, candidates)
-        mass += np.nansum(thickness, axis=1)
-    return total, mass / max(1, int(total.pixels.sum()))
+    return total
 
 
-def _moran(chi2: Floats, inside: NDArray[np.bool_], rng: np.random.Generator, sigma_px: float, draws: int) -> float:
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    if not rows.size:
-        return float("nan")
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return morans_test(chi2[box], inside[box], rng, sigma_px, draws)[1]
+def _moran(unit: Unit, particle: NDArray[np.int64], n: int, correlation_px2: float, draws: int) -> Floats:
+    """(PARTICLE,) how often noise alone clusters chi-square as much."""
+    chi2 = unit.source("fit").read("chi2_reduced")
+    rng = np.random.default_rng(0)
+    # White noise smoothed by sigma has an area of 4 pi sigma^2, and its square half the variance of correlation.
+    sigma_px = np.sqrt(max(0.0, correlation_px2 - 1.0) / (8.0 * np.pi))
+    found = np.full(n, np.nan)
+    for at, box in enumerate(ndimage.find_objects(particle + 1, max_label=n)):
+        if box is not None:
+            found[at] = morans_test(chi2[box], particle[box] == at, rng, sigma_px, draws)[1]
+    return found
 
 
-def _sentence(missing: int, tested: int, share: float) -> str:
-    if not tested:
+def _sentence(missing: NDArray[np.bool_], share: Floats) -> str:
+    tested = np.isfinite(share)
+    if not tested.any():
         return "no particle has enough pixels away from edges to count components"
-    if not missing:
-        return f"two end-members explain all of {tested} particles"
+    if not missing.any():
+        return (
+            f"two end-members explain all of {int(tested.sum())} particles but for at most "
+            f"{float(share[tested].max()):.1%} of their optical density"
+        )
     return (
-        f"two end-members do not explain {missing} of {tested} particles: what is missing is {share:.0%} of their "
-        "optical density"
+        f"two end-members do not explain {int(missing.sum())} of {int(tested.sum())} particles: what is missing is "
+        f"{float(np.median(share[missing])):.0%} of their optical density"
     )

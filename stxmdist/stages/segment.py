@@ -22,7 +22,7 @@ from stxmdist.spectra.classes import ClassOptions, edge_zone
 from stxmdist.spectra.mean_spectrum import soc_effects
 from stxmdist.spectra.systematics import SocSensitivity, soc_sensitivity, systematic_soc_error
 from stxmdist.stages.align import measures_of
-from stxmdist.stages.component_count import FLAG, CountOptions, component_columns
+from stxmdist.stages.component_count import COUNTING_BYTES, FLAG, CountOptions, component_columns
 from stxmdist.stages.conditions import conditions_of
 from stxmdist.stages.grid import grid_of
 from stxmdist.stages.spectral_model import (
@@ -116,7 +116,11 @@ def plan(survey: Survey, options: Options) -> Plan:
                     "conditions": conditions_of(survey, scan_id),
                     "modality": scan.modality,
                 },
-                estimate=Estimate(bytes_of(arrays), peak_bytes=pixels * 300, core_seconds=0.5 + pixels * 1e-5),
+                estimate=Estimate(
+                    bytes_of(arrays),
+                    peak_bytes=pixels * 300 + len(grid.energy_ev) * COUNTING_BYTES,
+                    core_seconds=0.5 + pixels * (1e-5 + len(grid.energy_ev) * 2e-7),
+                ),
             )
         )
     return Plan(tuple(units))

@@ -89,3 +89,6 @@ def test_components_are_counted_where_there_are_pixels_to_do_it(processed: Path,
     # They were made of two end-members.
     assert (table.loc[told, "components"] == 2.0).all()
     assert not table["flags"].str.contains("missing component").any()
+    publication = Store(processed.parent / "store").open().publication("segment")
+    assert publication is not None
+    assert publication.scans[scan_id].quality["missing_component"].startswith("two end-members explain all of")
