@@ -15,7 +15,7 @@ from tests.stages import variants
 from tests.stages.tiny import TINY
 
 SCAN = "stxm-E01-c001-r1"
-STAGES = ("ingest", "absorbance", "align", "fit")
+STAGES = ("ingest", "absorbance", "align", "fit", "segment")
 DARK, BUSY, LEAK, FURTHER_LEAK = 200.0, 0.15, 0.01, 0.12
 """Counts, open-beam photons per dead time, what the simulation plants anyway, and what comes on top"""
 SPIKES = 8
