@@ -36,7 +36,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "segment"
-VERSION = 12
+VERSION = 13
 
 Floats = NDArray[np.floating]
 
