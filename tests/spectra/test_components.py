@@ -21,7 +21,7 @@ from stxmdist.spectra.references import EndMembers
 ENERGY = np.linspace(700.0, 735.0, 35)
 THICKNESS_NM = 150.0
 LEVEL = 0.05
-# Power .11 .23 .62 .97 per pixel at 100 to 3000 photons (science.md 4.5), of a spectrum of other width and height.
+# Power .11 .23 .62 .97 per pixel at 100 to 3000 photons, as derived for a spectrum of other width and height.
 PER_PIXEL = {100.0: 0.11, 300.0: 0.23, 1000.0: 0.62, 3000.0: 0.97}
 POWER_WITHIN = 0.08
 POOLED_PIXELS = 150
