@@ -61,7 +61,7 @@ def psf_bias(
     fills a fraction of each pixel and has a state of charge there. Its transmission, blurred by the PSF and fitted
     again, should give the measured maps back; fractions and states of charge are corrected by the blurred difference
     until it nearly does. The bias is the imaged soc less the model's: rims lose to the surroundings what outlines cut
-    off, and half filled pixels fit as another chemistry (science.md 0.5).
+    off, and half filled pixels fit as another chemistry.
 
     Parameters
     ----------

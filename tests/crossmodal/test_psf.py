@@ -30,7 +30,7 @@ def test_gaussian_equivalent_has_the_full_width_of_the_airy_pattern() -> None:
 
 
 def test_energy_outside_a_radius_is_that_of_the_literature() -> None:
-    # 12 % and 25 % outside 100 nm for 60 nm zones without and with a stop (science.md 3.5), within a box of 6 um.
+    # 12 % and 25 % outside 100 nm for 60 nm zones without and with a stop, within a box of 6 um.
     radius = np.arange(0.5, 3000.0, 1.0)
     for stop, share in ((0.0, 0.12), (0.4, 0.25)):
         ring = zone_plate_intensity(radius, 60.0, stop) * radius

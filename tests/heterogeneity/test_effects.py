@@ -104,7 +104,7 @@ def test_three_electrodes_print_what_they_cannot_reach() -> None:
 
 
 def test_type_one_error_with_four_electrodes_and_random_slopes() -> None:
-    # Wald z of a mixed model rejects 12 % here (science.md 2.4).
+    # Wald z of a mixed model rejects 12 % here.
     runs, rng = 1000, np.random.default_rng(14)
     electrode, cycle, region = (index.ravel() for index in np.indices((4 * runs, 2, 2)))
     level, slope = rng.normal(0, 0.05, 4 * runs), rng.normal(0, 0.05, 4 * runs)

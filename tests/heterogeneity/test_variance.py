@@ -101,7 +101,7 @@ def test_row_order_and_a_second_modality_change_nothing() -> None:
 
 
 def test_noise_correction_restores_the_correlation() -> None:
-    # Noise .07 on a spread of .10 inside particles of spread .20 (science.md 0.8): raw correlation .70, true .80.
+    # Noise .07 on a spread of .10 inside particles of spread .20: raw correlation .70, true .80.
     rng = np.random.default_rng(6)
     pixels = rng.normal(0.5, 0.2, (2000, 1)) + rng.normal(0, 0.1, (2000, 60)) + rng.normal(0, 0.07, (2000, 60))
     intra = pixels.var(axis=1, ddof=1) - 0.07**2

@@ -10,7 +10,7 @@ from stxmdist.particles.chemistry import reach_of
 from stxmdist.particles.psf_bias import psf_bias
 
 DESIGN = np.array([[0.236, 0.251], [0.447, 0.258], [1.086, 0.587], [0.490, 1.296], [0.400, 0.651]]) / 100
-"""Optical density per nm of LiFePO4 and FePO4 at 700, 706.6, 708.2, 710.2 and 712 eV (science.md 3.3)."""
+"""Optical density per nm of LiFePO4 and FePO4 at 700, 706.6, 708.2, 710.2 and 712 eV."""
 STEP, PIXEL_NM = 5, 50.0
 
 
