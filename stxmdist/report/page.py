@@ -12,6 +12,7 @@ from stxmdist.report import (
     design,
     distributions,
     exploration,
+    film,
     gallery,
     quality,
     sizes,
@@ -67,6 +68,7 @@ def sections(evidence: Evidence, most_regions: int, most_previews: int, picture_
             (
                 lambda: tables.quality(evidence),
                 lambda: quality.beam_and_drift(evidence),
+                lambda: film.films(evidence),
                 lambda: quality.convergence(evidence),
                 lambda: agreement.agreement(evidence),
             ),

@@ -18,7 +18,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter
 
 NAME = "report"
-VERSION = 1
+VERSION = 2
 
 FOLDER = "report"
 """Inside the output: what the store's link shows."""
@@ -69,7 +69,7 @@ def plan(survey: Survey, options: Options) -> Plan:
         CAMPAIGN,
         "page",
         index=index,
-        estimate=Estimate(5_000_000, peak_bytes=DRAWING_BYTES + pixels * 24, core_seconds=8.0 + 0.8 * min(n, 100)),
+        estimate=Estimate(5_000_000, peak_bytes=DRAWING_BYTES + pixels * 24, core_seconds=11.0 + 0.8 * min(n, 100)),
     )
     return Plan((unit,))
 

@@ -295,10 +295,10 @@ def _refuse_faint(
     if np.median(ratio) > MOST_TRANSMISSION:
         raise InputError(
             where=f"absorbance of {unit.scan_id}, option i0",
-            problem="the incident beam is fainter than what came through the sample",
+            problem="the incident beam is weaker than what came through the sample",
             got=f"{np.median(ratio):.2f} times the incident beam behind half of the field",
             wanted="less than the incident beam",
-            mend="Give the incident beam of this scan's dwell time and slits, or take it from the field (i0: field)",
+            mend="Give the beam of this scan's dwell time and slits (references: i0, or i0_scan), or take i0: field",
         )
 
 

@@ -25,7 +25,7 @@ from stxmdist.stages.survey import Survey
 from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "align"
-VERSION = 4
+VERSION = 5
 
 SHARD_BYTES = 128_000_000
 PIXELS_PER_CHUNK = 8192
@@ -164,6 +164,7 @@ def work(unit: Unit) -> Outcome:
         {
             "largest_shift_px": float(np.abs(shifts.shift_px[measured]).max()),
             "frames_not_registered": int(shifts.flagged.sum()),
+            "energies_not_registered_ev": absorbance.read("energy_ev")[shifts.flagged],
             "shift_quality": float(np.nanmedian(shifts.quality)) if options.register else None,
             "outside_share": float(1.0 - known.mean()),
             "sample_pixels": int(chosen.sum()),

@@ -75,6 +75,7 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
         "stitch": {"object": np.exp(1j * rng.normal(size=stack)).astype(np.complex64)},
         "absorbance": absorbance,
         "align": {
+            "transmission": np.exp(-rng.normal(0.5, 0.2, stack)).astype(np.float32),
             "mean_od": np.array([0.3, 0.35, 0.9, 0.8, 0.4]),
             "mean_od_variance": np.full(N_ENERGY, 1e-5),
             "shift_px": rng.normal(size=(N_ENERGY, 2)),
@@ -101,7 +102,7 @@ QUALITY: dict[str, dict[str, Any]] = {
         "residual": [0.02] * 2 * N_ENERGY,
     },
     "absorbance": {"i0_relative_se": 0.002},
-    "align": {"largest_shift_px": 1.25},
+    "align": {"largest_shift_px": 1.25, "energies_not_registered_ev": [706.5]},
     "explore": {
         "energies": N_ENERGY,
         "pca": {
@@ -263,7 +264,7 @@ def _coordinates(stage: str, scan_id: str, ndim: int) -> dict[str, Any]:
     energy = {"energy": (ENERGY_EV, "eV")}
     if stage in ("fit", "segment", "register") or (stage == "explore" and ndim == 3):
         return axes(scan_id)
-    if ndim == 3 and stage in ("ingest", "absorbance", "stitch"):
+    if ndim == 3 and stage in ("ingest", "absorbance", "align", "stitch"):
         return energy | axes(scan_id)
     return energy if (stage, ndim) != ("ingest", 2) or scan_id != "fine-1" else {}
 
