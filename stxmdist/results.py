@@ -69,7 +69,7 @@ class ScanResults:
         if name not in found:
             raise InputError(
                 where=self.scan_id,
-                problem=f"stage {WHERE[name]} leaves no {name} for a scan of this modality",
+                problem=f"stage {WHERE[name]} leaves no {name} of this scan, by its modality or its options",
                 got=", ".join(map(str, found)),
                 wanted=name,
                 mend="Ask for one of those",
