@@ -1,6 +1,7 @@
 """Stacks that are larger than memory, one frame or one band of rows at a time."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,6 +57,9 @@ class ScratchStack(Sequence[Pixels]):
     def __exit__(self, *error: object) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)
+        # Others may have something there, or write it now.
+        with suppress(OSError):
+            self._path.parent.rmdir()
 
     def __len__(self) -> int:
         return self.shape[0]
