@@ -74,7 +74,7 @@ def test_what_stands_is_used_quietly_and_arguments_are_passed_on(standing: Path,
 def test_tests_run_in_the_checkout_and_leave_slow_ones_out_unless_asked(standing: Path) -> None:
     _, fast, _ = run(standing, "test", "-k", "a or b")
     _, slow, _ = run(standing, "test", "-k", "a or b", "--slow", "tests")
-    spread = "'-n', 'logical', '--dist', 'loadfile'"
+    spread = "'-n', 'logical', '--dist', 'loadfile', '--no-loadscope-reorder'"
     assert fast == f"pytest [{spread}, '-m', 'not slow', '-k', 'a or b'] {standing}\n"
     assert slow == f"pytest [{spread}, '-k', 'a or b', 'tests'] {standing}\n"
     assert run(standing, "test", "-n", "1")[1] == f"pytest ['-m', 'not slow', '-n', '1'] {standing}\n"

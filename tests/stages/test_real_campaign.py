@@ -21,7 +21,7 @@ from stxmdist.spectra.fit import r_factor, state_of_charge
 from stxmdist.spectra.references import from_files
 
 FE, STAR, COSMIC = "fe-minerals", "siemens-star", "cosmic-aborted"
-POLLUX_STACK, POLLUX_IMAGE = "pollux-stack", "pollux-image"
+POLLUX_STACK, POLLUX_IMAGE, POLLUX_LINE = "pollux-stack", "pollux-image", "pollux-line"
 
 # scan: file, modality, chemistry. The campaign's own chemistry is custom, with the end-members of the Fe stack.
 SCANS = {
@@ -32,7 +32,7 @@ SCANS = {
     "cosmic-image": ("cosmic-ni/ptycho-scan-856eV.cxi", "ptychography", "NCA"),
     POLLUX_STACK: ("pollux-nxstxm/Sample_Stack_2021-03-16_128.hdf5", "stxm", ""),
     POLLUX_IMAGE: ("pollux-nxstxm/Sample_Image_2021-03-16_095.hdf5", "stxm", ""),
-    "pollux-line": ("pollux-nxstxm/Sample_Line_2021-03-16_096.hdf5", "stxm", ""),
+    POLLUX_LINE: ("pollux-nxstxm/Sample_Line_2021-03-16_096.hdf5", "stxm", ""),
     "pollux-focus": ("pollux-nxstxm/Focus_2021-03-16_051.hdf5", "stxm", ""),
     "petra-near-field": ("ptychography/PETRAIII_P25_Near_Field_Ptycho.cxi", "ptychography", ""),
 }
@@ -41,7 +41,7 @@ SCANS = {
 REFUSED = {
     "cosmic-no-frames": "no frames beside the header",
     "cosmic-image": "a reconstruction",
-    "pollux-line": "a line scan is not processed",
+    POLLUX_LINE: "no particle-free pixels",
     "pollux-focus": "a focus scan is not processed",
     "petra-near-field": "near-field ptychography is not processed",
     STAR: "too few energies lie inside the references; got 0 of 1 (8800.0 to 8800.0 eV)",
@@ -49,7 +49,7 @@ REFUSED = {
     POLLUX_STACK: "too few energies lie inside the references; got 0 of 4 (280.0 to 320.0 eV)",
     POLLUX_IMAGE: "too few energies lie inside the references; got 0 of 1 (350.0 to 350.0 eV)",
 }
-NOT_READ = ("cosmic-no-frames", "cosmic-image", "pollux-line", "pollux-focus", "petra-near-field")
+NOT_READ = ("cosmic-no-frames", "cosmic-image", "pollux-focus", "petra-near-field")
 
 LAST_PRE_EDGE_EV = 702.7
 STAGES = {
@@ -146,7 +146,7 @@ def test_what_cannot_be_done_is_named_and_the_rest_is_published(ran: Result, sto
     for scan_id, words in REFUSED.items():
         assert all(words in sentence for sentence in said[scan_id]), said[scan_id]
     for stage, scans in {
-        "ingest": {FE, STAR, COSMIC, POLLUX_STACK, POLLUX_IMAGE},
+        "ingest": {FE, STAR, COSMIC, POLLUX_STACK, POLLUX_IMAGE, POLLUX_LINE},
         "reconstruct": {STAR},
         "stitch": {STAR},
         "align": {FE, STAR, COSMIC, POLLUX_STACK, POLLUX_IMAGE},
@@ -280,7 +280,7 @@ def test_report_shows_everything_with_its_reasons(page: str) -> None:
     for scan_id in (STAR, COSMIC, POLLUX_STACK, POLLUX_IMAGE):
         assert f"preview-{scan_id}" in page
         assert page.count(REFUSED[scan_id].split(";")[0]) >= 1
-    for scan_id in NOT_READ:
+    for scan_id in (*NOT_READ, POLLUX_LINE):
         assert scan_id in page
         assert REFUSED[scan_id] in page
 
@@ -293,7 +293,7 @@ def test_inspect_says_what_each_file_is(scan_id: str, files: Path) -> None:
         COSMIC: "32 of 34 frames are missing (aborted scan)",
         "cosmic-image": "reconstruction, format cxi",
         POLLUX_IMAGE: "image, format nxstxm",
-        "pollux-line": "line scan, format nxstxm",
+        POLLUX_LINE: "line scan, format nxstxm",
         "pollux-focus": "focus scan, format nxstxm",
     }
     result = CliRunner().invoke(app, ["inspect", str(files / SCANS[scan_id][0])])
