@@ -118,7 +118,7 @@ def test_what_nobody_foresaw_is_kept_with_its_traceback(tmp_path: Path, client) 
     assert "toy_stage" in refusal.traceback
 
 
-@pytest.mark.parametrize("fault", ["breaks once", "dies once"])
+@pytest.mark.parametrize("fault", ["breaks once", pytest.param("dies once", marks=pytest.mark.slow)])
 def test_passing_trouble_is_survived_and_nothing_finished_is_computed_again(tmp_path: Path, cluster, fault) -> None:
     faults = {("a", row): "slow" for row in range(7)} | {("b", 1): fault}
     survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, faults)

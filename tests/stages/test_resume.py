@@ -175,7 +175,8 @@ def drawn_moments(seed: int, kills: int, total: int) -> list[Moment]:
     return [Moment(int(n), float(rng.exponential(0.2)), float(rng.uniform(0.0, START_UP_S))) for n in units]
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=(pytest.mark.slow, pytest.mark.timeout(900)))])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.timeout(900))])
 def test_a_run_that_is_killed_goes_on_where_it_was(
     folder: Path, undisturbed: Store, started: list[subprocess.Popen[str]], kills: int
 ) -> None:
