@@ -147,6 +147,20 @@ def clear(rows: Lanes) -> None:
 
 
 @compiled
+def length_of_longest_row(white: Lanes) -> float:
+    """Largest norm over energies of the terms (ENERGY, TERM): what a step of length 1 changes optical density by at
+    most.
+    """
+    longest = 0.0
+    for k in range(white.shape[0]):
+        total = 0.0
+        for t in range(white.shape[1]):
+            total += white[k, t] * white[k, t]
+        longest = max(longest, np.sqrt(total))
+    return longest
+
+
+@compiled
 def copy_rows(source: NDArray[np.floating], target: NDArray[np.floating]) -> None:
     """Copy (ROW, LANES) between precisions."""
     for t in range(source.shape[0]):

@@ -17,6 +17,7 @@ from stxmdist.spectra.pixel_blocks import (
     copy_rows,
     exponential,
     gather,
+    length_of_longest_row,
     logarithm,
     scatter_coefficients,
     scatter_covariance,
@@ -229,12 +230,7 @@ def maximise(
     work = np.empty((2 * n_terms, LANES), np.float64)
     known = np.empty(LANES, np.bool_)
     active = np.empty(LANES, np.bool_)
-    longest_row = 0.0
-    for k in range(n_energies):
-        total = 0.0
-        for t in range(n_terms):
-            total += white[k, t] * white[k, t]
-        longest_row = max(longest_row, np.sqrt(total))
+    longest_row = length_of_longest_row(white)
     for first in range(begin, end, LANES):
         n = min(LANES, end - first)
         gather(transmission, energies, first, block, known)

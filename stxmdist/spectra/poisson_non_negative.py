@@ -9,7 +9,16 @@ from stxmdist.arrays import compiled
 from stxmdist.spectra.fit import Beside, Fit, FitOptions
 from stxmdist.spectra.fit_input import fit_input
 from stxmdist.spectra.non_negative import best_support, in_own_units
-from stxmdist.spectra.pixel_blocks import LANES, SMALLEST_COUNT, add_terms, clear, copy_rows, gather, in_threads
+from stxmdist.spectra.pixel_blocks import (
+    LANES,
+    SMALLEST_COUNT,
+    add_terms,
+    clear,
+    copy_rows,
+    gather,
+    in_threads,
+    length_of_longest_row,
+)
 from stxmdist.spectra.poisson import fit as fit_free
 from stxmdist.spectra.poisson_blocks import LONGEST_STEP_OD, expected_counts
 
@@ -182,12 +191,7 @@ def _hold(
     active = np.empty(LANES, np.bool_)
     small = np.empty((4, n_terms), np.float64)
     square = np.empty((2, n_terms, n_terms), np.float64)
-    longest_row = 0.0
-    for k in range(n_energies):
-        total = 0.0
-        for t in range(n_terms):
-            total += white[k, t] * white[k, t]
-        longest_row = max(longest_row, np.sqrt(total))
+    longest_row = length_of_longest_row(white)
     for first in range(begin, end, LANES):
         n = min(LANES, end - first)
         below = 0
