@@ -12,9 +12,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, State
 
 from flows.environment import CLUSTER_VARIABLE
+from stxmdist.planning.execute import CampaignRun, Request
 from stxmdist.runner.run import Progress, Watcher, nobody_watches
 from stxmdist.runner.unit import StageReport
-from stxmdist.stages.execute import CampaignRun, Request
 
 SECONDS_BETWEEN_ARTIFACTS = 2.0
 """The server stores every update; people do not look more often."""

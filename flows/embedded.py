@@ -7,8 +7,8 @@ from typing import Any
 
 from flows.environment import prepare_environment
 from flows.server import prefect_server
+from stxmdist.planning.execute import CampaignRun
 from stxmdist.runner.run import Watcher
-from stxmdist.stages.execute import CampaignRun
 
 SECONDS_TO_TELL = 5.0
 """How long the server is given to take down the last events of a run."""

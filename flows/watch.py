@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 
 from flows.campaign import campaign
-from stxmdist.stages.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, Request
 
 
 @flow(name="watch", persist_result=False)

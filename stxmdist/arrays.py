@@ -1,13 +1,38 @@
-"""What every wing needs to know of arrays: mask classes, the array library in use, and compilation."""
+"""What every package needs to know of arrays: names of their types, mask classes, the array library, compilation."""
 
 import importlib
 import os
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Array: TypeAlias = NDArray[Any]
+"""An array of any type, or of one that only its user knows."""
+F64: TypeAlias = NDArray[np.float64]
+F32: TypeAlias = NDArray[np.float32]
+Real: TypeAlias = NDArray[np.floating]
+"""Single or double precision."""
+C64: TypeAlias = NDArray[np.complex64]
+C128: TypeAlias = NDArray[np.complex128]
+I8: TypeAlias = NDArray[np.int8]
+I32: TypeAlias = NDArray[np.int32]
+I64: TypeAlias = NDArray[np.int64]
+Index: TypeAlias = NDArray[np.intp]
+"""Places in an array."""
+Integer: TypeAlias = NDArray[np.integer]
+"""Whole numbers of any width."""
+U8: TypeAlias = NDArray[np.uint8]
+"""Codes, such as `MaskClass`."""
+U16: TypeAlias = NDArray[np.uint16]
+U32: TypeAlias = NDArray[np.uint32]
+Mask: TypeAlias = NDArray[np.bool_]
+Text: TypeAlias = NDArray[np.str_]
 
 
 class MaskClass(IntEnum):

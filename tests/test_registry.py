@@ -6,12 +6,12 @@ import sys
 import pytest
 
 from stxmdist.errors import InputError
-from stxmdist.ptychography.engines import ENGINES
+from stxmdist.planning.stages import STAGES
+from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.readers import TABLE as READERS
 from stxmdist.registry import Table
-from stxmdist.spectra.fit import FITTERS
-from stxmdist.spectra.references import CHEMISTRIES
-from stxmdist.stages import STAGES
+from stxmdist.spectra.end_members.references import CHEMISTRIES
+from stxmdist.spectra.fitters.contract import FITTERS
 
 PARTS = Table("part", {"square root": "math:sqrt", "mathematics": "math", "absent": "stxmdist.no_such_module"})
 

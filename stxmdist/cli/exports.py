@@ -26,8 +26,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write what is published for other programs, in standard formats, with units and provenance."""
-    from stxmdist.export.campaign import as_document
-    from stxmdist.export.campaign import export as export_campaign
+    from stxmdist.export.write import as_document
+    from stxmdist.export.write import export as export_campaign
 
     screen = Screen(as_json=as_json)
     done = export_campaign(campaign, to, out=out, scans=scan or (), force=force)

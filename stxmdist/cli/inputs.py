@@ -20,7 +20,7 @@ def simulate(
 ) -> None:
     """Write a simulated campaign: beamline files in their real formats, sample sheet, campaign file and truth."""
     from stxmdist.campaign.schema import usable_cores
-    from stxmdist.simulation.campaign import simulate as simulate_campaign
+    from stxmdist.simulation.folder import simulate as simulate_campaign
 
     screen = Screen(as_json=as_json)
     made = simulate_campaign(folder, size, seed, workers=workers or usable_cores(), report=screen.note)
@@ -93,8 +93,8 @@ def init(
 def validate(campaign: CampaignFile, as_json: Json = False) -> None:
     """Name every mistake of a campaign at once, each with its line and its mend."""
     from stxmdist.campaign.manifest import examine
-    from stxmdist.stages.options import option_problems, parse_options
-    from stxmdist.stages.survey import survey_of
+    from stxmdist.planning.options import option_problems, parse_options
+    from stxmdist.planning.survey import survey_of
 
     screen = Screen(as_json=as_json)
     found, problems = examine(campaign)

@@ -12,7 +12,7 @@ from stxmdist.cli.screen import Screen
 @app.command()
 def status(campaign: CampaignFile, as_json: Json = False) -> None:
     """State of every scan and stage: done, missing, or failed with the reason."""
-    from stxmdist.stages.status import status_of
+    from stxmdist.planning.status import status_of
 
     screen = Screen(as_json=as_json)
     found = status_of(campaign)
@@ -71,7 +71,7 @@ def gc(
 @app.command()
 def report(campaign: CampaignFile, as_json: Json = False) -> None:
     """Draw the HTML page anew from what is published."""
-    from stxmdist.stages.execute import CampaignRun, Request
+    from stxmdist.planning.execute import CampaignRun, Request
 
     screen = Screen(as_json=as_json)
     with CampaignRun(Request(campaign, ("report",), cluster="inline")) as running:
@@ -89,7 +89,7 @@ def report(campaign: CampaignFile, as_json: Json = False) -> None:
 def score(campaign: CampaignFile, as_json: Json = False) -> None:
     """Compare a simulated campaign with its truth."""
     from stxmdist.campaign.manifest import load
-    from stxmdist.simulation.score import score as score_against_truth
+    from stxmdist.scoring.campaign import score as score_against_truth
 
     screen = Screen(as_json=as_json)
     loaded = load(campaign, lenient=True)

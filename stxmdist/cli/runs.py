@@ -20,8 +20,8 @@ NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Pre
 @app.command()
 def plan(campaign: CampaignFile, as_json: Json = False) -> None:
     """Say how many units, bytes, how much memory and time each stage would take; runs nothing."""
-    from stxmdist.stages.execute import opened
-    from stxmdist.stages.foretell import foretell
+    from stxmdist.planning.execute import opened
+    from stxmdist.planning.forecast import foretell
 
     screen = Screen(as_json=as_json)
     forecast = foretell(*opened(campaign))
@@ -95,7 +95,7 @@ def run_campaign(
     """Run a campaign, through Prefect unless that is not wanted; how it ended."""
     import os
 
-    from stxmdist.stages.execute import CampaignRun, Request
+    from stxmdist.planning.execute import CampaignRun, Request
 
     running = CampaignRun(Request(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry))
     bars = ProgressBars()

@@ -37,8 +37,8 @@ def demo(
     from stxmdist.campaign.manifest import load
     from stxmdist.cli.results import print_score
     from stxmdist.cli.runs import run_campaign
-    from stxmdist.simulation.campaign import simulate as simulate_campaign
-    from stxmdist.simulation.score import score as score_against_truth
+    from stxmdist.scoring.campaign import score as score_against_truth
+    from stxmdist.simulation.folder import simulate as simulate_campaign
 
     screen = Screen(as_json=as_json)
     began = time.perf_counter()
@@ -68,7 +68,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure this machine's speed on the hot kernels, beside their limits."""
-    from stxmdist.stages.bench import run_bench
+    from stxmdist.bench.stages import run_bench
 
     screen = Screen(as_json=as_json)
     rows = run_bench(what)

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
-Floats = NDArray[np.floating]
+from stxmdist.arrays import C128, F64, Mask, Real
 
 
 @dataclass(frozen=True)
@@ -21,9 +20,7 @@ class Peak:
     """The best score elsewhere, more than ``apart_px`` away"""
 
 
-def masked_correlation(
-    fixed: Floats, fixed_known: NDArray[np.bool_], moving: Floats, moving_known: NDArray[np.bool_], least_overlap: float
-) -> NDArray[np.float64]:
+def masked_correlation(fixed: Real, fixed_known: Mask, moving: Real, moving_known: Mask, least_overlap: float) -> F64:
     """Pearson correlation of two masked images at every whole-pixel placement, over the pixels known in both.
 
     Parameters
@@ -45,10 +42,10 @@ def masked_correlation(
     shape = tuple(a + b - 1 for a, b in zip(fixed.shape, moving.shape, strict=True))
     padded = [fft.next_fast_len(n, real=True) for n in shape]
 
-    def spectrum(image: Floats) -> NDArray[np.complex128]:
+    def spectrum(image: Real) -> C128:
         return np.asarray(fft.rfft2(image, padded))
 
-    def back(product: NDArray[np.complex128]) -> NDArray[np.float64]:
+    def back(product: C128) -> F64:
         return np.asarray(fft.irfft2(product, padded)[: shape[0], : shape[1]])
 
     # Subtracting the means first changes nothing in the result and keeps the small differences below accurate.
@@ -70,7 +67,7 @@ def masked_correlation(
 
 
 def best_placement(
-    correlation: NDArray[np.float64],
+    correlation: F64,
     moving_shape: tuple[int, int],
     near: tuple[float, float],
     radius_px: float,

@@ -4,20 +4,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
+from stxmdist.arrays import F64, I32, I64, Real
 from stxmdist.crossmodal.register import Axes, Registration, sample
-
-Floats = NDArray[np.floating]
 
 PAIR_COLUMNS = ("particle_id_stxm", "particle_id_ptychography", "iou", "distance_um")
 
 
 def pair_particles(
-    labels_stxm: NDArray[np.int32],
+    labels_stxm: I32,
     axes_stxm: Axes,
-    labels_ptychography: NDArray[np.int32],
+    labels_ptychography: I32,
     axes_ptychography: Axes,
     registration: Registration,
     least_iou: float = 0.3,
@@ -87,8 +85,8 @@ def pair_particles(
 
 
 def onto_fixed(
-    thickness_nm: Floats, moving_axes: Axes, fixed_axes: Axes, registration: Registration, sigma_um: float
-) -> NDArray[np.float64]:
+    thickness_nm: Real, moving_axes: Axes, fixed_axes: Axes, registration: Registration, sigma_um: float
+) -> F64:
     """Maps of the moving image on the fixed grid, blurred by a Gaussian first; NaN beyond the moving image.
 
     Thicknesses are blurred linearly: soc on the fixed grid is the ratio of two maps brought over, not a map of
@@ -114,7 +112,7 @@ def onto_fixed(
     return out.reshape(*maps.shape[:-2], *y.shape)
 
 
-def _blurred(plane: NDArray[np.float64], sigma_px: float) -> NDArray[np.float64]:
+def _blurred(plane: F64, sigma_px: float) -> F64:
     known = np.isfinite(plane)
     weight = ndimage.gaussian_filter(known.astype(np.float64), sigma_px, mode="nearest")
     total = ndimage.gaussian_filter(np.where(known, plane, 0.0), sigma_px, mode="nearest")
@@ -125,6 +123,6 @@ def _pixel_area(axes: Axes) -> float:
     return float(abs((axes[0][1] - axes[0][0]) * (axes[1][1] - axes[1][0])))
 
 
-def _centroids(labels: NDArray[np.int32], ids: NDArray[np.int64], y: Floats, x: Floats) -> NDArray[np.float64]:
+def _centroids(labels: I32, ids: I64, y: Real, x: Real) -> F64:
     """(2, PARTICLE) mean coordinates of the pixels of each label."""
     return np.stack([np.asarray(ndimage.mean(axis, labels, ids), dtype=np.float64) for axis in (y, x)])

@@ -1,15 +1,14 @@
 """The point spread function of a zone plate, and imaging through it: transmission is averaged, not optical density."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage, optimize, special
 
-Floats = NDArray[np.floating]
+from stxmdist.arrays import F64, Real
 
 SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
 
 
-def zone_plate_intensity(radius_nm: Floats, outer_zone_nm: float, central_stop: float = 0.0) -> NDArray[np.float64]:
+def zone_plate_intensity(radius_nm: Real, outer_zone_nm: float, central_stop: float = 0.0) -> F64:
     """Annular Airy pattern of a zone plate, 1 at the centre, in its first order focus.
 
     ``((2 J1(v)/v - c^2 2 J1(c v)/(c v)) / (1 - c^2))^2`` with v = pi r / (outer zone width), the same at all energies.
@@ -30,15 +29,13 @@ def zone_plate_intensity(radius_nm: Floats, outer_zone_nm: float, central_stop: 
     return np.asarray((amplitude / (1.0 - central_stop**2)) ** 2)
 
 
-def _jinc(v: Floats) -> NDArray[np.float64]:
+def _jinc(v: Real) -> F64:
     """2 J1(v) / v, 1 at 0."""
     safe = np.where(np.abs(v) < 1e-9, 1.0, v)
     return np.asarray(np.where(np.abs(v) < 1e-9, 1.0, 2.0 * special.j1(safe) / safe))
 
 
-def zone_plate_kernel(
-    pixel_nm: float, outer_zone_nm: float, central_stop: float = 0.0, half_width_px: int = 12
-) -> NDArray[np.float64]:
+def zone_plate_kernel(pixel_nm: float, outer_zone_nm: float, central_stop: float = 0.0, half_width_px: int = 12) -> F64:
     """The zone plate's pattern on pixels, (K, K) float64 with K = 2 half_width_px + 1, averaged in each pixel, sum 1.
 
     Unlike a Gaussian it has the rings, which throw a tenth of the light and more beyond 100 nm.
@@ -52,7 +49,7 @@ def zone_plate_kernel(
     return np.asarray(kernel / kernel.sum())
 
 
-def gaussian_kernel(pixel_nm: float, sigma_nm: float) -> NDArray[np.float64]:
+def gaussian_kernel(pixel_nm: float, sigma_nm: float) -> F64:
     """A Gaussian PSF on pixels, (K, K) float64 out to four sigmas, averaged in each pixel, sum 1."""
     half = max(1, int(np.ceil(4.0 * sigma_nm / pixel_nm)))
     edges = (np.arange(2 * half + 2) - half - 0.5) * pixel_nm
@@ -72,7 +69,7 @@ def zone_plate_sigma_nm(outer_zone_nm: float, central_stop: float = 0.0) -> floa
     return float(2.0 * half * outer_zone_nm * SIGMA_PER_FWHM)
 
 
-def blur_transmission(transmission: Floats, sigma_px: float) -> NDArray[np.float64]:
+def blur_transmission(transmission: Real, sigma_px: float) -> F64:
     """Image of a transmission through a Gaussian PSF; what is not known (NaN) takes no part and stays NaN.
 
     Parameters
@@ -94,6 +91,6 @@ def blur_transmission(transmission: Floats, sigma_px: float) -> NDArray[np.float
     return np.asarray(np.where(known, total / np.where(weight > 0, weight, 1.0), np.nan))
 
 
-def blur_optical_density(optical_density: Floats, sigma_px: float) -> NDArray[np.float64]:
+def blur_optical_density(optical_density: Real, sigma_px: float) -> F64:
     """Optical density (natural logarithm) as it would be measured through a Gaussian PSF: blurred as transmission."""
     return np.asarray(-np.log(blur_transmission(np.exp(-np.asarray(optical_density, dtype=np.float64)), sigma_px)))

@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from stxmdist.arrays import F64, Mask, Real
 from stxmdist.crossmodal.correlation import Peak, best_placement, masked_correlation
 from stxmdist.crossmodal.psf import blur_optical_density
 from stxmdist.errors import InputError
 
-Floats = NDArray[np.floating]
-Axes = tuple[NDArray[np.float64], NDArray[np.float64]]
+Axes = tuple[F64, F64]
 """(y_um (Y,), x_um (X,)): coordinates of pixel centres, ascending, evenly spaced"""
 
 
@@ -53,7 +52,7 @@ class RegisterOptions:
 class Registration:
     """A similarity transform from the moving image's coordinates to the fixed one's, and whether to believe it."""
 
-    matrix: NDArray[np.float64]
+    matrix: F64
     """(2, 3) float64, um: (y, x) fixed = matrix[:, :2] @ (y, x) moving + matrix[:, 2]"""
     shift_um: tuple[float, float]
     """(y, x) by which the centre of the moving field moves"""
@@ -68,12 +67,12 @@ class Registration:
     reason: str
     """Why it was refused, or ``registered``"""
 
-    def __call__(self, y_um: Floats, x_um: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def __call__(self, y_um: Real, x_um: Real) -> tuple[F64, F64]:
         """Moving coordinates to fixed coordinates, um."""
         a, t = self.matrix[:, :2], self.matrix[:, 2]
         return np.asarray(a[0, 0] * y_um + a[0, 1] * x_um + t[0]), np.asarray(a[1, 0] * y_um + a[1, 1] * x_um + t[1])
 
-    def inverse(self, y_um: Floats, x_um: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def inverse(self, y_um: Real, x_um: Real) -> tuple[F64, F64]:
         """Fixed coordinates to moving coordinates, um."""
         a = np.linalg.inv(self.matrix[:, :2])
         y, x = y_um - self.matrix[0, 2], x_um - self.matrix[1, 2]
@@ -81,9 +80,9 @@ class Registration:
 
 
 def register(
-    fixed: Floats,
+    fixed: Real,
     fixed_axes: Axes,
-    moving: Floats,
+    moving: Real,
     moving_axes: Axes,
     options: RegisterOptions | None = None,
     *,
@@ -143,7 +142,7 @@ def register(
 
 
 def _refusal(
-    parameters: NDArray[np.float64],
+    parameters: F64,
     score: float,
     peak: Peak,
     error_um: float,
@@ -172,10 +171,10 @@ def _refusal(
 
 
 def _search(
-    target: NDArray[np.float64],
+    target: F64,
     fixed_axes: Axes,
     fixed_px: float,
-    blurred: NDArray[np.float64],
+    blurred: F64,
     moving_axes: Axes,
     moving_px: float,
     options: RegisterOptions,
@@ -202,16 +201,14 @@ def _search(
 class _Fit:
     """Least squares of ``fixed = offset + gain * moving(transformed)``: shift y, x (um), rotation (rad), log scale."""
 
-    target: NDArray[np.float64]
+    target: F64
     fixed_axes: Axes
-    moving: NDArray[np.float64]
+    moving: F64
     moving_axes: Axes
-    centre: NDArray[np.float64]
+    centre: F64
     fixed_px: float
 
-    def compared(
-        self, parameters: NDArray[np.float64]
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float64], Floats, Floats]:
+    def compared(self, parameters: F64) -> tuple[Mask, F64, Real, Real]:
         """Which fixed pixels (Y, X) lie in the overlap, moving there, and their centred moving coordinates."""
         y, x = np.meshgrid(*self.fixed_axes, indexing="ij")
         v, u = _unmoved(parameters, self.centre, y, x)
@@ -219,14 +216,12 @@ class _Fit:
         known = np.isfinite(values) & np.isfinite(self.target)
         return known, values, v - self.centre[0], u - self.centre[1]
 
-    def contrast(self, parameters: NDArray[np.float64]) -> float:
+    def contrast(self, parameters: F64) -> float:
         """The smaller of both standard deviations of optical density in the overlap."""
         known, values, _, _ = self.compared(parameters)
         return float(min(self.target[known].std(), values[known].std())) if known.sum() > 1 else 0.0
 
-    def residual(
-        self, parameters: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], float] | None:
+    def residual(self, parameters: F64) -> tuple[F64, F64, Mask, float] | None:
         """(PIXEL,) residual, (PIXEL, 4) Jacobian with gain and offset projected out, overlap, correlation."""
         known, values, v, u = self.compared(parameters)
         if known.sum() < 16 or values[known].std() == 0 or self.target[known].std() == 0:
@@ -258,9 +253,7 @@ class _Fit:
         score = float(flat @ wanted / np.sqrt((flat @ flat) * (wanted @ wanted)))
         return wanted - gain * flat, jacobian, known, score
 
-    def refine(
-        self, start: NDArray[np.float64], options: RegisterOptions
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    def refine(self, start: F64, options: RegisterOptions) -> tuple[F64, F64, float]:
         """Parameters, covariance (4, 4) and correlation after Levenberg-Marquardt steps that never lower the latter."""
         best, state = start, self.residual(start)
         prior = np.array([0.0, 0.0, np.radians(options.rotation_sd_deg) ** -2, options.scale_sd**-2])
@@ -290,7 +283,7 @@ class _Fit:
         information = jacobian.T @ jacobian / variance + np.diag(prior) + 1e-9 * np.eye(4)
         return best, np.asarray(np.linalg.inv(information), dtype=np.float64), score
 
-    def _correlation_area(self, residual: NDArray[np.float64], known: NDArray[np.bool_]) -> float:
+    def _correlation_area(self, residual: F64, known: Mask) -> float:
         """Pixels over which the residual is alike, at least 1: misfit at outlines is no white noise."""
         image = np.zeros(known.shape)
         image[known] = residual
@@ -301,7 +294,7 @@ class _Fit:
             area += 2.0 * float((image * np.roll(image, (row, column), axis=(0, 1))).sum()) / max(power, 1e-300)
         return max(1.0, area)
 
-    def position_error_um(self, covariance: NDArray[np.float64], moving_axes: Axes) -> float:
+    def position_error_um(self, covariance: F64, moving_axes: Axes) -> float:
         """Root mean square position error over the field that the parameters' covariance implies."""
         # Mean squares of the centred coordinates of a full rectangle; the centre itself carries the shift's error.
         spread = sum(float(axis.var()) for axis in moving_axes)
@@ -309,7 +302,7 @@ class _Fit:
         return float(np.hypot(np.sqrt(variance), LEAST_ERROR_PX * self.fixed_px))
 
 
-def sample(values: Floats, axes: Axes, y_um: Floats, x_um: Floats) -> NDArray[np.float64]:
+def sample(values: Real, axes: Axes, y_um: Real, x_um: Real) -> F64:
     """Cubic spline value of an image at coordinates in um; NaN outside its pixel centres or beside unknown pixels."""
     known = np.isfinite(values)
     row = (y_um - axes[0][0]) / (axes[0][1] - axes[0][0])
@@ -325,7 +318,7 @@ def sample(values: Floats, axes: Axes, y_um: Floats, x_um: Floats) -> NDArray[np
     return np.asarray(np.where(inside, out, np.nan))
 
 
-def _matrix(parameters: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
+def _matrix(parameters: F64, centre: F64) -> F64:
     """(2, 3): rotation and scale about the centre of the moving field, then the shift."""
     scale = float(np.exp(parameters[3]))
     cosine, sine = scale * float(np.cos(parameters[2])), scale * float(np.sin(parameters[2]))
@@ -333,9 +326,7 @@ def _matrix(parameters: NDArray[np.float64], centre: NDArray[np.float64]) -> NDA
     return np.column_stack([linear, centre + parameters[:2] - linear @ centre])
 
 
-def _unmoved(
-    parameters: NDArray[np.float64], centre: NDArray[np.float64], y: Floats, x: Floats
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _unmoved(parameters: F64, centre: F64, y: Real, x: Real) -> tuple[F64, F64]:
     """Moving coordinates of fixed ones."""
     shrink = np.exp(-parameters[3])
     cosine, sine = shrink * np.cos(parameters[2]), shrink * np.sin(parameters[2])
@@ -343,7 +334,7 @@ def _unmoved(
     return np.asarray(cosine * dy + sine * dx + centre[0]), np.asarray(-sine * dy + cosine * dx + centre[1])
 
 
-def _refused(centre: NDArray[np.float64], reason: str) -> Registration:
+def _refused(centre: F64, reason: str) -> Registration:
     return Registration(
         matrix=_matrix(np.zeros(4), centre),
         shift_um=(0.0, 0.0),
@@ -356,7 +347,7 @@ def _refused(centre: NDArray[np.float64], reason: str) -> Registration:
     )
 
 
-def _pitch(name: str, image: Floats, axes: Axes) -> float:
+def _pitch(name: str, image: Real, axes: Axes) -> float:
     """The one pixel pitch of an image, um."""
     steps = [np.diff(axis) for axis in axes]
     sizes_fit = image.ndim == 2 and image.shape == (len(axes[0]), len(axes[1])) and min(image.shape, default=0) > 1

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from storage.atomic import read_json, replace_file, replace_json
 from stxmdist.export.pieces import Lack, Offer, Piece
 from stxmdist.export.source import Source
-from stxmdist.stages import CAMPAIGN
+from stxmdist.runner import CAMPAIGN
 
 SCAN_COLUMNS = ("scan_id", "scan_id_stxm", "scan_id_ptychography")
 """Columns that tie a row to a scan."""

@@ -18,15 +18,14 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from storage.atomic import plain_json
 from stxmdist import __version__
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import C64, F64, Array, MaskClass
 from stxmdist.export.pieces import Lack, Offer, Piece
-from stxmdist.export.source import Floats, Source
+from stxmdist.export.source import Source
 from stxmdist.ptychography.geometry import merged
-from stxmdist.stages.tiling import Tiling, tiling_of
+from stxmdist.ptychography.tiling import Tiling, tiling_of
 from stxmdist.units import joule_from_ev, wavelength_nm
 
 CXI_VERSION = 160
@@ -116,7 +115,7 @@ def _write_geometry(entry: h5py.Group, source: Source, scan_id: str, energy: int
     entry["data_1/translation"] = h5py.SoftLink(f"{entry.name}/sample_1/geometry_1/translation")
 
 
-def _write_image(entry: h5py.Group, values: NDArray[np.complex64], y_um: Floats, x_um: Floats) -> h5py.Group:
+def _write_image(entry: h5py.Group, values: C64, y_um: F64, x_um: F64) -> h5py.Group:
     pixel_m = [float(axis[-1] - axis[0]) / (len(axis) - 1) * 1e-6 for axis in (y_um, x_um)]
     image = entry.create_group("image_1")
     image["title"] = "complex transmission of the sample, NaN where it was not lit"
@@ -167,7 +166,7 @@ def _write_results(entry: h5py.Group, source: Source, scan_id: str, energy: int)
         data.attrs["name"] = name
 
 
-def _write_refined(entry: h5py.Group, beam_um: Floats) -> None:
+def _write_refined(entry: h5py.Group, beam_um: F64) -> None:
     """Where the sample was, as the reconstruction found it."""
     result = entry.create_group("result_4")
     result["title"] = "translation of the sample after refinement; NaN where the frame took no part"
@@ -194,7 +193,7 @@ def _tiling(source: Source, scan_id: str) -> Tiling:
     )
 
 
-def refined_um(source: Source, scan_id: str, tiles: Tiling, energy: int) -> Floats:
+def refined_um(source: Source, scan_id: str, tiles: Tiling, energy: int) -> F64:
     """Where the beam met the sample by the reconstruction, (POSITION, 2) (y, x), of each position by its own tile."""
     ingest, reconstruct = source.output("ingest", scan_id), source.output("reconstruct", scan_id)
     positions_um = ingest.read("positions_um")
@@ -212,22 +211,22 @@ def refined_um(source: Source, scan_id: str, tiles: Tiling, energy: int) -> Floa
     return np.asarray(positions_um[energy] + merged([w.tile for w in tiles.windows[energy]], positions_um[0], moves_um))
 
 
-def _translation_m(beam_um: Floats) -> Floats:
+def _translation_m(beam_um: F64) -> F64:
     """(POSITION, 3) (x, y, z): the sample's motion, minus that of the beam (POSITION, 2) (y, x) on it."""
     translation = np.zeros((len(beam_um), 3))
     translation[:, :2] = -beam_um[:, ::-1] * 1e-6
     return translation
 
 
-def best_tile(error: NDArray[Any]) -> int:
+def best_tile(error: Array) -> int:
     """The tile (TILE, ITERATION) that ended with the least residual, the first where none is known."""
     last = [row[np.isfinite(row)][-1] if np.isfinite(row).any() else np.inf for row in error]
     return int(np.argmin(last))
 
 
-def _basis(y_pixel_m: float, x_pixel_m: float) -> Floats:
+def _basis(y_pixel_m: float, x_pixel_m: float) -> F64:
     """(3, 2) in m: the (x, y, z) step from row to row, and from column to column."""
-    basis: Floats = np.array([[0.0, x_pixel_m], [y_pixel_m, 0.0], [0.0, 0.0]])
+    basis: F64 = np.array([[0.0, x_pixel_m], [y_pixel_m, 0.0], [0.0, 0.0]])
     return basis
 
 

@@ -13,15 +13,14 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from storage.atomic import plain_json
 from stxmdist import __version__
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import F32, F64, Array, MaskClass
 from stxmdist.export.pieces import Lack, Offer, Piece
-from stxmdist.export.source import Floats, Source, Stack, moment_of
+from stxmdist.export.source import Source, Stack, moment_of
 
-PlaneOf = Callable[[int], NDArray[np.float32]]
+PlaneOf = Callable[[int], F32]
 """Energy index to an image (Y, X)."""
 
 ENTRY = "entry1"
@@ -148,11 +147,11 @@ def _write_maps(parent: h5py.Group, source: Source, scan_id: str) -> None:
     axes = {"sample_y": (y_um, "um"), "sample_x": (x_um, "um")}
     present = fit.arrays()
 
-    def of(name: str) -> NDArray[Any] | None:
+    def of(name: str) -> Array | None:
         return source.image("fit", scan_id, name) if name in present else None
 
     classes = of("mask_class")
-    maps: list[tuple[str, NDArray[Any] | None, NDArray[Any] | None, str, str]] = [
+    maps: list[tuple[str, Array | None, Array | None, str, str]] = [
         ("state_of_charge", of("soc"), of("soc_se"), "", str(fit.attrs("soc")["long_name"])),
     ]
     thickness, covariance = of("thickness_nm"), of("thickness_covariance")
@@ -182,7 +181,7 @@ def _write_particles(parent: h5py.Group, source: Source, scan_id: str) -> None:
     _put_classes(group, source.image("segment", scan_id, "mask_class"))
 
 
-def _put_classes(group: h5py.Group, classes: NDArray[Any]) -> None:
+def _put_classes(group: h5py.Group, classes: Array) -> None:
     dataset = _put(group, "mask_class", classes)
     dataset.attrs["long_name"] = ", ".join(f"{int(item)} {item.name}" for item in MaskClass)
 
@@ -198,7 +197,7 @@ def _write_provenance(entry: h5py.Group, source: Source, provenance: Mapping[str
     _put(note, "description", "simulated, not measured" if source.simulated else "from a measurement")
 
 
-def _data(parent: h5py.Group, name: str, signal: str, axes: Mapping[str, tuple[Floats, str]]) -> h5py.Group:
+def _data(parent: h5py.Group, name: str, signal: str, axes: Mapping[str, tuple[F64, str]]) -> h5py.Group:
     """An NXdata group with its axes; whose signal is still to be written."""
     group = _group(parent, name, "NXdata")
     group.attrs["signal"] = signal
@@ -259,10 +258,10 @@ def _times(source: Source, scan_id: str) -> tuple[str | None, str | None]:
     return start.isoformat(), (start + timedelta(seconds=float(np.nansum(dwell_s)) * rows * columns)).isoformat()
 
 
-def _dwell_s(source: Source, scan_id: str) -> Floats | None:
+def _dwell_s(source: Source, scan_id: str) -> F64 | None:
     """(ENERGY,) exposure of a pixel in s, or None where it is not known."""
     if source.lack("ingest", scan_id) or "dwell_ms" not in source.output("ingest", scan_id).arrays():
         return None
     output = source.output("ingest", scan_id)
-    dwell_s: Floats = np.asarray(output.read("dwell_ms"), np.float64) * 1e-3
+    dwell_s: F64 = np.asarray(output.read("dwell_ms"), np.float64) * 1e-3
     return dwell_s if np.isfinite(dwell_s).any() else None

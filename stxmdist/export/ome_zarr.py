@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import zarr
-from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from storage.atomic import plain_json
 from storage.ome import VERSION
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import F32, F64, Array, MaskClass
 from stxmdist.export.pieces import Lack, Offer, Piece
-from stxmdist.export.source import Floats, Source, Stack
+from stxmdist.export.source import Source, Stack
 
 TILE_PX = 1024
 """Longest side of a chunk: what a viewer fetches at once."""
@@ -168,11 +167,11 @@ def _axis(name: str) -> dict[str, str]:
     return {"name": name, "type": "space", "unit": "micrometer"}
 
 
-def _pitch(axis: Floats) -> float:
+def _pitch(axis: F64) -> float:
     return float(axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0
 
 
-def _channel(label: str, density: NDArray[np.float32]) -> dict[str, Any]:
+def _channel(label: str, density: F32) -> dict[str, Any]:
     """How a viewer shows one energy: grey, between percentiles."""
     known = density[np.isfinite(density)]
     low, high = np.percentile(known, SHOWN_PERCENTILES) if known.size else (0.0, 1.0)
@@ -181,7 +180,7 @@ def _channel(label: str, density: NDArray[np.float32]) -> dict[str, Any]:
     return {"label": label, "color": "FFFFFF", "active": True, "window": window}
 
 
-def halved_image(values: NDArray[Any]) -> NDArray[Any]:
+def halved_image(values: Array) -> Array:
     """(..., Y, X) at half the pixels, odd ones rounded up: the mean of those of 2 x 2 that are known, NaN of none."""
     blocks = _blocks_of_four(values)
     known = np.isfinite(blocks)
@@ -192,15 +191,15 @@ def halved_image(values: NDArray[Any]) -> NDArray[Any]:
     return mean.astype(values.dtype)
 
 
-def halved_labels(values: NDArray[Any]) -> NDArray[Any]:
+def halved_labels(values: Array) -> Array:
     """(Y, X) at half the pixels, odd ones rounded up: the most frequent of 2 x 2, the first of equals."""
     blocks = _blocks_of_four(values)
     votes = (blocks[:, None] == blocks[None]).sum(axis=1)
-    winner: NDArray[Any] = np.take_along_axis(blocks, votes.argmax(axis=0)[None], axis=0)[0]
+    winner: Array = np.take_along_axis(blocks, votes.argmax(axis=0)[None], axis=0)[0]
     return winner
 
 
-def _blocks_of_four(values: NDArray[Any]) -> NDArray[Any]:
+def _blocks_of_four(values: Array) -> Array:
     """(4, ..., Y', X'): the pixels of each 2 x 2 block; the last row and column are repeated where one is missing."""
     odd = [(0, 0)] * (values.ndim - 2) + [(0, n % 2) for n in values.shape[-2:]]
     even = np.pad(values, odd, mode="edge")

@@ -7,17 +7,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from storage.output import Output
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from stxmdist import __version__
+from stxmdist.arrays import F32, F64, U8, Array
 from stxmdist.campaign.manifest import Campaign
 from stxmdist.campaign.scan import Scan
-from stxmdist.stages import STAGES
+from stxmdist.planning.stages import STAGES
 
-Floats = NDArray[np.float64]
 DATES = ("%Y %B %d %H:%M:%S", "%Y %b %d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 """As SDF headers and others write them; ISO 8601 is tried first."""
 
@@ -26,38 +25,38 @@ DATES = ("%Y %B %d %H:%M:%S", "%Y %b %d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 class Stack:
     """Aligned transmission of one scan; rows grow with y, columns with x."""
 
-    energy_ev: Floats
+    energy_ev: F64
     """(ENERGY,)"""
-    y_um: Floats
+    y_um: F64
     """(Y,) pixel centres, ascending"""
-    x_um: Floats
+    x_um: F64
     """(X,) pixel centres, ascending"""
-    transmission: NDArray[np.float32]
+    transmission: F32
     """(ENERGY, Y, X), NaN where the frame was not measured or has left the field"""
-    effective_counts: Floats
+    effective_counts: F64
     """(ENERGY,) such that Var(T) = T / effective_counts"""
-    energy_used: NDArray[np.uint8]
+    energy_used: U8
     """(ENERGY,) 1 where the energy takes part in the fit"""
 
-    def transmission_se(self, energy: int) -> NDArray[np.float32]:
+    def transmission_se(self, energy: int) -> F32:
         """Standard error (Y, X) of the transmission: sqrt(T / N)."""
         plane = self.transmission[energy]
-        error: NDArray[np.float32] = np.sqrt(np.maximum(plane, 0.0) / self.effective_counts[energy]).astype(np.float32)
+        error: F32 = np.sqrt(np.maximum(plane, 0.0) / self.effective_counts[energy]).astype(np.float32)
         return error
 
-    def optical_density(self, energy: int) -> NDArray[np.float32]:
+    def optical_density(self, energy: int) -> F32:
         """-ln T (Y, X); NaN where the transmission is not positive."""
         plane = self.transmission[energy]
         density = np.full(plane.shape, np.nan, np.float32)
         np.log(plane, out=density, where=plane > 0)
         return -density
 
-    def optical_density_se(self, energy: int) -> NDArray[np.float32]:
+    def optical_density_se(self, energy: int) -> F32:
         """Standard error (Y, X) of the optical density: sqrt(1 / (T N)), by propagation through the logarithm."""
         plane = self.transmission[energy].astype(np.float64)
         variance = np.full(plane.shape, np.nan)
         np.divide(1.0, plane * self.effective_counts[energy], out=variance, where=plane > 0)
-        error: NDArray[np.float32] = np.sqrt(variance).astype(np.float32)
+        error: F32 = np.sqrt(variance).astype(np.float32)
         return error
 
 
@@ -123,17 +122,17 @@ class Source:
             if (scan := self.published(stage, scan_id)) is not None and scan.state == "partial"
         )
 
-    def axes(self, stage: str, scan_id: str) -> tuple[Floats, Floats]:
+    def axes(self, stage: str, scan_id: str) -> tuple[F64, F64]:
         """y (Y,) and x (X,) of an output's images in um, ascending."""
         output = self.output(stage, scan_id)
         y_um, x_um = (np.asarray(output.read(name), np.float64) for name in ("y_um", "x_um"))
         return np.sort(y_um), np.sort(x_um)
 
-    def image(self, stage: str, scan_id: str, name: str) -> NDArray[Any]:
+    def image(self, stage: str, scan_id: str, name: str) -> Array:
         """An array (..., Y, X) with rows along +y and columns along +x."""
         output = self.output(stage, scan_id)
         turned = [-1 if len(axis) > 1 and axis[0] > axis[-1] else 1 for axis in map(output.read, ("y_um", "x_um"))]
-        values: NDArray[Any] = output.read(name)[..., :: turned[0], :: turned[1]]
+        values: Array = output.read(name)[..., :: turned[0], :: turned[1]]
         return values
 
     def stack(self, scan_id: str) -> Stack:

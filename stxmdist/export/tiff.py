@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from storage.atomic import plain_json
+from stxmdist.arrays import F32, F64
 from stxmdist.export.pieces import Lack, Offer, Piece
-from stxmdist.export.source import Floats, Source
+from stxmdist.export.source import Source
 
 MOST_BYTES = 4_000_000_000
 """ImageJ's TIFF counts bytes in 32 bits."""
@@ -77,9 +77,9 @@ def _write_map(source: Source, scan_id: str, name: str, target: Path) -> None:
 
 def _write(
     target: Path,
-    values: NDArray[np.float32],
+    values: F32,
     axes: str,
-    coordinates: tuple[Floats, Floats],
+    coordinates: tuple[F64, F64],
     labels: Sequence[str],
     about: dict[str, Any],
 ) -> None:
@@ -112,5 +112,5 @@ def _write(
     )
 
 
-def _pitch(axis: Floats) -> float:
+def _pitch(axis: F64) -> float:
     return float(axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0

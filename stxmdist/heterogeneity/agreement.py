@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from stxmdist.arrays import F64, Real
 from stxmdist.heterogeneity.intervals import Interval, t_interval
-
-Floats = NDArray[np.floating]
 
 UNKNOWN = float("nan")
 
 
-def _paired(one: Floats, other: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _paired(one: Real, other: Real) -> tuple[F64, F64]:
     first = np.asarray(one, dtype=np.float64)
     second = np.asarray(other, dtype=np.float64)
     known = np.isfinite(first) & np.isfinite(second)
@@ -34,7 +32,7 @@ class Agreement:
     note: str = ""
 
 
-def bland_altman(one: Floats, other: Floats, level: float = 0.95) -> Agreement:
+def bland_altman(one: Real, other: Real, level: float = 0.95) -> Agreement:
     """Differences ``other - one`` of (PAIR,) measurements: bias and limits of agreement.
 
     Source: Bland, Altman, Lancet 327, 307 (1986).
@@ -60,7 +58,7 @@ class Line:
     note: str = ""
 
 
-def deming(x: Floats, y: Floats, variance_ratio: float = 1.0, level: float = 0.95) -> Line:
+def deming(x: Real, y: Real, variance_ratio: float = 1.0, level: float = 0.95) -> Line:
     """Line through (PAIR,) points both of which have errors; ``variance_ratio`` is error variance of y over that of x.
 
     A slope below 1 of STXM over ptychography is dilution by the point spread function.
@@ -81,7 +79,7 @@ def deming(x: Floats, y: Floats, variance_ratio: float = 1.0, level: float = 0.9
     return Line(slope, intercept, n)
 
 
-def _deming(x: NDArray[np.float64], y: NDArray[np.float64], ratio: float) -> tuple[float, float]:
+def _deming(x: F64, y: F64, ratio: float) -> tuple[float, float]:
     sxx, syy = float(x.var()), float(y.var())
     sxy = float(((x - x.mean()) * (y - y.mean())).mean())
     if sxy == 0.0:
@@ -107,7 +105,7 @@ class TwoPhase:
 
 
 def two_phase_regression_estimator(
-    cheap_all: Floats, cheap_paired: Floats, accurate_paired: Floats, level: float = 0.95
+    cheap_all: Real, cheap_paired: Real, accurate_paired: Real, level: float = 0.95
 ) -> TwoPhase:
     """Mean of the accurate measurement over all particles, from its regression on the cheap one.
 

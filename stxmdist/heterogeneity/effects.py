@@ -6,15 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
+from stxmdist.arrays import F64, I64
 from stxmdist.heterogeneity.intervals import t_interval
 from stxmdist.heterogeneity.mixed import mixed_slope
 from stxmdist.heterogeneity.permutation import exact_sign_flip, exact_slope
 from stxmdist.heterogeneity.rows import CONDITION, Rows, codes, numbers, rows, text
-
-Floats = NDArray[np.float64]
 
 EFFECT_COLUMNS = (
     "endpoint",
@@ -60,7 +58,7 @@ class Term:
     """Particles of a region differ in it (size), or share it (cycle)"""
     unit: str
 
-    def of(self, frame: Any) -> Floats:
+    def of(self, frame: Any) -> F64:
         """(ROW,) values; NaN where missing or without logarithm."""
         values = numbers(frame, self.column)
         if not self.logarithm:
@@ -140,7 +138,7 @@ def effects_table(
     return table[list(EFFECT_COLUMNS)]
 
 
-def benjamini_hochberg(p: Floats) -> Floats:
+def benjamini_hochberg(p: F64) -> F64:
     """(TEST,) smallest false discovery rate at which each test would be a discovery; NaN takes no part.
 
     Source: Benjamini, Hochberg 1995.
@@ -188,7 +186,7 @@ def _effect(
     return [{**row, "n_particles": len(x)} for row in found]
 
 
-def _without_rounding(slopes: Floats, y: Floats, x: Floats) -> Floats:
+def _without_rounding(slopes: F64, y: F64, x: F64) -> F64:
     """Slopes that are 0 but for rounding set to 0."""
     spread = float(x.std())
     return np.where(np.abs(slopes) * spread < ROUNDING * float(y.std()), 0.0, slopes) if spread > 0 else slopes
@@ -207,7 +205,7 @@ def _row(endpoint: str, term: Term, method: str, **numbers_: Any) -> dict[str, A
     return {"n_electrodes": 0, "n_particles": 0, **empty, **row, **numbers_}
 
 
-def slope(x: Floats, y: Floats, strata: NDArray[np.int64]) -> float:
+def slope(x: F64, y: F64, strata: I64) -> float:
     """Least squares slope of (ROW,) y over x with an intercept per stratum; NaN where x does not vary within any."""
     if not len(x):
         return UNKNOWN
@@ -219,7 +217,7 @@ def slope(x: Floats, y: Floats, strata: NDArray[np.int64]) -> float:
     return float(dx @ dy) / power if power > 1e-12 * max(1.0, float(x @ x)) else UNKNOWN
 
 
-def between_region_slopes(chosen: Rows, x: Floats, term: Term) -> Floats:
+def between_region_slopes(chosen: Rows, x: F64, term: Term) -> F64:
     """(ELECTRODE,) slopes of region means over what regions share, within strata of the other conditions."""
     first = chosen.region_first
     others = [text(chosen.frame, name)[first] for name in CONDITION if name != term.column]
@@ -230,7 +228,7 @@ def between_region_slopes(chosen: Rows, x: Floats, term: Term) -> Floats:
     return np.array([slope(place[here], mean[here], strata[here]) for here in picked])
 
 
-def _within_region_slopes(chosen: Rows, x: Floats) -> Floats:
+def _within_region_slopes(chosen: Rows, x: F64) -> F64:
     """(ELECTRODE,) slopes over particles with an intercept for each region; NaN under three particles."""
     out = np.full(chosen.n_electrodes, np.nan)
     for electrode in range(chosen.n_electrodes):
@@ -243,7 +241,7 @@ def _within_region_slopes(chosen: Rows, x: Floats) -> Floats:
 
 
 def _slope_rows(
-    endpoint: str, term: Term, slopes: Floats, level: float, rng: np.random.Generator | None
+    endpoint: str, term: Term, slopes: F64, level: float, rng: np.random.Generator | None
 ) -> list[dict[str, Any]]:
     """Student's t and the exact sign flip over (ELECTRODE,) slopes."""
     slopes = slopes[np.isfinite(slopes)]
@@ -285,7 +283,7 @@ def _capability(least: float, note: str, level: float) -> str:
 
 
 def _mean_rows(
-    endpoint: str, term: Term, chosen: Rows, x: Floats, level: float, rng: np.random.Generator | None
+    endpoint: str, term: Term, chosen: Rows, x: F64, level: float, rng: np.random.Generator | None
 ) -> list[dict[str, Any]]:
     """Regression of electrode means on a condition that each electrode has but one of."""
     first = chosen.region_first
@@ -321,7 +319,7 @@ def _mean_rows(
     return [row, permuted]
 
 
-def _mixed_row(endpoint: str, term: Term, chosen: Rows, x: Floats, level: float) -> dict[str, Any]:
+def _mixed_row(endpoint: str, term: Term, chosen: Rows, x: F64, level: float) -> dict[str, Any]:
     """Mixed model on region means by electrode (cycle, rate), or on particles by region (size).
 
     Cycle effects of region means equal those of particles and take a fiftieth of the time; size effects do not.

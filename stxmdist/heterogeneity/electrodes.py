@@ -4,14 +4,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
+from stxmdist.arrays import F64, I64, Text
 from stxmdist.heterogeneity.intervals import Interval, design_effect, wilson
 from stxmdist.heterogeneity.rows import CONDITION, codes, intra_variance, noise_variance, numbers, of_modality, text
 from stxmdist.heterogeneity.variance import icc
-
-Floats = NDArray[np.float64]
 
 ELECTRODE_COLUMNS = (
     "electrode_id",
@@ -129,9 +127,7 @@ def _summary(here: Any, correlation: float, level: float) -> dict[str, Any]:
     }
 
 
-def mass_weighted_mean(
-    soc: Floats, mass: Floats, region: NDArray[np.int64], systematic: Floats, level: float = 0.95
-) -> Interval:
+def mass_weighted_mean(soc: F64, mass: F64, region: I64, systematic: F64, level: float = 0.95) -> Interval:
     """Mass-weighted mean of (PARTICLE,) soc and Student's interval over regions.
 
     The mean is a ratio of sums over regions; its standard error comes from the regions' deviations
@@ -207,7 +203,7 @@ def _size_quantiles(here: Any, notes: list[str]) -> tuple[float, float, float]:
     return float(d10), float(d50), float(d90)
 
 
-def mass_of(particles: Any) -> Floats:
+def mass_of(particles: Any) -> F64:
     """(PARTICLE,) area times thickness, up to a constant: in nm, or in reference samples if no thickness is in nm."""
     thickness = numbers(particles, "thickness_nm")
     if not np.isfinite(thickness).any():
@@ -215,7 +211,7 @@ def mass_of(particles: Any) -> Floats:
     return numbers(particles, "area_um2") * thickness
 
 
-def _regions(here: Any) -> NDArray[np.int64]:
+def _regions(here: Any) -> I64:
     return codes([text(here, "region_id" if "region_id" in here.columns else "scan_id")])
 
 
@@ -223,7 +219,7 @@ def _with_columns(sheet: Any, keys: list[str]) -> Any:
     return sheet.assign(**{key: np.nan for key in keys if key not in sheet.columns})
 
 
-def _keys(sheet: Any, keys: list[str]) -> NDArray[np.str_]:
+def _keys(sheet: Any, keys: list[str]) -> Text:
     """One text per row; numbers written alike whether a column holds integers or floats."""
     columns = [
         [

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
-Floats = NDArray[np.floating]
+from stxmdist.arrays import F64, Real
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Interval:
 UNKNOWN = float("nan")
 
 
-def t_interval(values: Floats, level: float = 0.95) -> Interval:
+def t_interval(values: Real, level: float = 0.95) -> Interval:
     """Mean of (CLUSTER,) values and Student's interval with one degree of freedom less than there are clusters.
 
     This is the interval to ship for few electrodes: percentile bootstraps of clusters cover 73 % at three of them.
@@ -38,7 +37,7 @@ def t_interval(values: Floats, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def design_effect(cluster_sizes: Floats, icc: float) -> float:
+def design_effect(cluster_sizes: Real, icc: float) -> float:
     """By how much clustering inflates the variance of a mean: 1 + (m - 1) ICC, m the size-weighted mean cluster size.
 
     Source: Kish, Survey Sampling (1965), 5.4; unequal sizes: Kerry, Bland, Stat. Med. 20, 377 (2001).
@@ -91,7 +90,7 @@ class LogNormal:
         return float(np.exp(self.mu + self.sigma * stats.norm.ppf(fraction)))
 
 
-def lognormal_sizes(sizes: Floats, seen_above: float = 0.0) -> LogNormal:
+def lognormal_sizes(sizes: Real, seen_above: float = 0.0) -> LogNormal:
     """Maximum likelihood of a log-normal to (PARTICLE,) sizes, of which none below ``seen_above`` could be seen.
 
     Without truncation the estimates are the mean and standard deviation (divisor n) of the logarithms.
@@ -110,7 +109,7 @@ def lognormal_sizes(sizes: Floats, seen_above: float = 0.0) -> LogNormal:
         return LogNormal(mu, sigma, sigma / np.sqrt(n), sigma / np.sqrt(2.0 * n), n)
     limit = np.log(seen_above)
 
-    def negative(parameters: NDArray[np.float64]) -> float:
+    def negative(parameters: F64) -> float:
         spread = np.exp(parameters[1])
         seen = stats.norm.logsf((limit - parameters[0]) / spread)
         return float(n * seen - stats.norm.logpdf(logs, parameters[0], spread).sum())
@@ -125,7 +124,7 @@ def lognormal_sizes(sizes: Floats, seen_above: float = 0.0) -> LogNormal:
     return LogNormal(mu, sigma, float(np.sqrt(covariance[0, 0])), sigma * float(np.sqrt(covariance[1, 1])), n)
 
 
-def _hessian(function: object, at: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+def _hessian(function: object, at: F64, step: float) -> F64:
     """Second derivatives by central differences."""
     assert callable(function)
     size = len(at)

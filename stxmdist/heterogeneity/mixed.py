@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
+from stxmdist.arrays import F64, I64
 
 ANTICONSERVATIVE = "Wald z with few electrodes rejects too often: not for inference"
 """Type-I error at nominal .05 is .10 to .14 with four to eight electrodes; statsmodels has no Satterthwaite."""
@@ -27,9 +26,7 @@ class Slope:
     note: str
 
 
-def mixed_slope(
-    y: Floats, x: Floats, groups: NDArray[np.int64], covariates: Floats | None = None, *, random_slope: bool = False
-) -> Slope:
+def mixed_slope(y: F64, x: F64, groups: I64, covariates: F64 | None = None, *, random_slope: bool = False) -> Slope:
     """Slope of y over x in a linear mixed model with a random intercept (and slope) per group, by REML.
 
     Where the random slope does not converge, the model is fitted without it and the note says so.
@@ -63,9 +60,7 @@ def mixed_slope(
     return Slope(*(float("nan"),) * 3, "; ".join(notes[1:]))
 
 
-def _fit(
-    y: Floats, fixed: Floats, groups: NDArray[np.int64], random: Floats
-) -> tuple[tuple[float, float, float] | None, str]:
+def _fit(y: F64, fixed: F64, groups: I64, random: F64) -> tuple[tuple[float, float, float] | None, str]:
     """Estimate, standard error and p of the second fixed effect, or None; and what the optimisers complained of."""
     from statsmodels.regression.mixed_linear_model import MixedLM
 

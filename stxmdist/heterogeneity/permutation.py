@@ -5,9 +5,8 @@ from itertools import combinations, permutations
 from math import comb, factorial
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.floating]
+from stxmdist.arrays import F64, Real
 
 TIE = 1e-10
 """Arrangements whose statistic differs by less than this fraction of the observed one are ties: sums are not exact."""
@@ -32,13 +31,11 @@ def _nothing(note: str) -> PermutationTest:
     return PermutationTest(float("nan"), float("nan"), float("nan"), 0, note)
 
 
-def _p(null: NDArray[np.float64], observed: float) -> float:
+def _p(null: F64, observed: float) -> float:
     return float((np.abs(null) >= abs(observed) * (1.0 - TIE)).mean())
 
 
-def exact_sign_flip(
-    effects: Floats, rng: np.random.Generator | None = None, n_random: int = 100_000
-) -> PermutationTest:
+def exact_sign_flip(effects: Real, rng: np.random.Generator | None = None, n_random: int = 100_000) -> PermutationTest:
     """Two-sided test that (ELECTRODE,) effects are symmetric about 0: the mean under all changes of sign.
 
     Three electrodes have 8 arrangements and cannot reach a p below 0.25. More than ``EXACT_UP_TO`` arrangements are
@@ -65,7 +62,7 @@ def exact_sign_flip(
 
 
 def exact_two_group(
-    one: Floats, other: Floats, rng: np.random.Generator | None = None, n_random: int = 100_000
+    one: Real, other: Real, rng: np.random.Generator | None = None, n_random: int = 100_000
 ) -> PermutationTest:
     """Two-sided test that two groups of electrodes differ in mean: all ways to share them out.
 
@@ -83,7 +80,7 @@ def exact_two_group(
     count = comb(n, m)
     total = pooled.sum()
 
-    def difference(sum_one: NDArray[np.float64]) -> NDArray[np.float64]:
+    def difference(sum_one: F64) -> F64:
         return np.asarray((total - sum_one) / (n - m) - sum_one / m)
 
     if count <= EXACT_UP_TO:
@@ -98,9 +95,7 @@ def exact_two_group(
     return PermutationTest(observed, (1 + hits) / (1 + n_random), 1.0 / (1 + n_random), n_random, "sampled")
 
 
-def exact_slope(
-    x: Floats, y: Floats, rng: np.random.Generator | None = None, n_random: int = 100_000
-) -> PermutationTest:
+def exact_slope(x: Real, y: Real, rng: np.random.Generator | None = None, n_random: int = 100_000) -> PermutationTest:
     """Two-sided test that (ELECTRODE,) y has no slope over x: every assignment of the x to the electrodes.
 
     Source: Pitman, J. R. Stat. Soc. Suppl. 4, 225 (1937).

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64, I64, Text
 from stxmdist.errors import InputError
 
 CONDITION = ("cycle", "c_rate", "direction")
@@ -21,13 +21,13 @@ class Rows:
     """Particles with a finite endpoint, in clusters; every array is (PARTICLE,) unless it says otherwise."""
 
     frame: Any
-    value: NDArray[np.float64]
-    noise_variance: NDArray[np.float64]
-    electrode: NDArray[np.int64]
+    value: F64
+    noise_variance: F64
+    electrode: I64
     """Codes 0, 1, ... by first appearance in sorted order of electrode_id"""
-    region: NDArray[np.int64]
+    region: I64
     """Codes of regions: the same name on another electrode or in another condition is another region"""
-    region_electrode: NDArray[np.int64]
+    region_electrode: I64
     """(REGION,) electrode of each region"""
     n_dropped: int
     """Rows left out for want of a number or an electrode"""
@@ -40,13 +40,13 @@ class Rows:
     def n_regions(self) -> int:
         return len(self.region_electrode)
 
-    def region_mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def region_mean(self, values: F64) -> F64:
         """(REGION,) means of (PARTICLE,) values."""
         counts = np.bincount(self.region, minlength=self.n_regions)
         return np.asarray(np.bincount(self.region, values, minlength=self.n_regions) / counts)
 
     @property
-    def region_first(self) -> NDArray[np.int64]:
+    def region_first(self) -> I64:
         """(REGION,) index of a particle of each region, to look up what a region's particles share."""
         return np.asarray(np.unique(self.region, return_index=True)[1], dtype=np.int64)
 
@@ -103,7 +103,7 @@ def rows(
     )
 
 
-def numbers(frame: Any, column: str) -> NDArray[np.float64]:
+def numbers(frame: Any, column: str) -> F64:
     """(PARTICLE,) float64 of a column, NaN where it is missing, absent or no number; True counts 1."""
     import pandas as pd
 
@@ -114,14 +114,14 @@ def numbers(frame: Any, column: str) -> NDArray[np.float64]:
     )
 
 
-def text(frame: Any, column: str) -> NDArray[np.str_]:
+def text(frame: Any, column: str) -> Text:
     """(PARTICLE,) text of a column; missing is a value of its own."""
     if column not in frame.columns:
         return np.full(len(frame), "")
     return np.asarray(["" if item is None or item != item else str(item) for item in frame[column]], dtype=np.str_)
 
 
-def codes(columns: Sequence[NDArray[np.str_]]) -> NDArray[np.int64]:
+def codes(columns: Sequence[Text]) -> I64:
     """(PARTICLE,) codes 0, 1, ... of the combinations of text columns, in sorted order."""
     if not len(columns[0]):
         return np.zeros(0, dtype=np.int64)
@@ -131,7 +131,7 @@ def codes(columns: Sequence[NDArray[np.str_]]) -> NDArray[np.int64]:
     return np.asarray(inverse.reshape(-1), dtype=np.int64)
 
 
-def noise_variance(frame: Any, endpoint: str) -> NDArray[np.float64]:
+def noise_variance(frame: Any, endpoint: str) -> F64:
     """(PARTICLE,) squared standard error of the endpoint; 0 where the table does not say."""
     for column in NOISE_COLUMNS.get(endpoint, ()):
         if column in frame.columns:
@@ -139,7 +139,7 @@ def noise_variance(frame: Any, endpoint: str) -> NDArray[np.float64]:
     return np.zeros(len(frame))
 
 
-def intra_variance(frame: Any) -> NDArray[np.float64]:
+def intra_variance(frame: Any) -> F64:
     """(PARTICLE,) noise-corrected variance of soc inside each particle, signed where the table has it so.
 
     The square of a standard deviation that was clipped at 0 would not average to the truth.

@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
+from stxmdist.arrays import F64, Array
 from stxmdist.heterogeneity.intervals import t_interval
 from stxmdist.heterogeneity.rows import CONDITION, Rows, intra_variance, rows, text
-
-Floats = NDArray[np.float64]
 
 COMPONENTS = ("electrode", "region", "particle", "intra", "noise")
 UNKNOWN = float("nan")
@@ -166,7 +164,7 @@ def _nested(chosen: Rows, adjust_for: Sequence[str], level: float) -> tuple[Comp
     squares = (upper, middle, lower)
     degrees = (float(upper.degrees), float(middle.degrees), lower.degrees * _normality(chosen, lower))
     # Each estimate is a linear combination of the three mean squares, less the same combination of the noises.
-    weights: dict[str, Floats | None] = {"particle": None, "region": None, "electrode": None}
+    weights: dict[str, F64 | None] = {"particle": None, "region": None, "electrode": None}
     unit = np.eye(3)
     if lower.degrees > 0:
         weights["particle"] = unit[2]
@@ -206,7 +204,7 @@ def _nested(chosen: Rows, adjust_for: Sequence[str], level: float) -> tuple[Comp
 
 
 def _estimate(
-    weight: Floats, squares: Sequence[_MeanSquare], degrees: Sequence[float], level: float, note: str
+    weight: F64, squares: Sequence[_MeanSquare], degrees: Sequence[float], level: float, note: str
 ) -> Component:
     """A linear combination of mean squares with its modified-large-sample limits, not below 0."""
     raw = float(sum(w * (s.square - s.noise) for w, s in zip(weight, squares, strict=True)))
@@ -235,7 +233,7 @@ def _normality(chosen: Rows, lower: _MeanSquare) -> float:
     return 2.0 / max(kurtosis - 1.0, 0.1)
 
 
-def _mean_over_clusters(values: Floats, chosen: Rows, level: float) -> Component:
+def _mean_over_clusters(values: F64, chosen: Rows, level: float) -> Component:
     """Mean over all particles; limits are Student's over electrodes, or regions or particles where there is but one."""
     finite = np.isfinite(values)
     if not finite.any():
@@ -264,13 +262,13 @@ def icc(inter: float, intra: float) -> float:
     return inter / total if np.isfinite(total) and total > 0 else UNKNOWN
 
 
-def _dummies(levels: NDArray[Any]) -> Floats:
+def _dummies(levels: Array) -> F64:
     """(REGION, LEVEL) indicator columns."""
     present, inverse = np.unique(levels, return_inverse=True)
     return np.eye(len(present))[inverse.reshape(-1)]
 
 
-def _basis(columns: Floats) -> Floats:
+def _basis(columns: F64) -> F64:
     """Orthonormal basis of the span of the columns, collinear ones dropped."""
     u, s, _ = np.linalg.svd(columns, full_matrices=False)
     return np.asarray(u[:, s > 1e-9 * s[0]])

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
+from stxmdist.arrays import I32, Real
 from stxmdist.errors import InputError
 from stxmdist.particles.inside import (
     ChemicalMaps,
@@ -20,8 +20,6 @@ from stxmdist.particles.inside import (
     phase_class,
     phase_fractions,
 )
-
-Floats = NDArray[np.floating]
 
 CHEMISTRY_COLUMNS = (
     "particle_id",
@@ -49,22 +47,22 @@ class PointSpread:
 
     sigma_px: float = 0.6
     """Gaussian-equivalent sigma on the maps: how wide a sharp phase boundary looks"""
-    soc_bias: Floats | float = 0.0
+    soc_bias: Real | float = 0.0
     """(PARTICLE,) bias of soc_mean at edges (``particles.psf_bias``): subtracted; NaN: not known"""
-    gain: Floats | float = 1.0
+    gain: Real | float = 1.0
     """(PARTICLE,) by how much errors grow when the bias is taken off: it depends on soc; NaN: not known"""
-    variance: Floats | float = 0.0
+    variance: Real | float = 0.0
     """(PARTICLE,) what is added to the variance of soc inside (it is negative): subtracted, and the systematic standard
     error of soc_mean grows with it; NaN: not known
     """
 
 
 def chemistry_table(
-    labels: NDArray[np.int32],
+    labels: I32,
     maps: ChemicalMaps,
     *,
-    reach: NDArray[np.int32] | None = None,
-    soc_se_sys: float | Floats = 0.0,
+    reach: I32 | None = None,
+    soc_se_sys: float | Real = 0.0,
     psf: PointSpread | None = None,
     options: ChemistryOptions | None = None,
 ) -> Any:
@@ -125,12 +123,12 @@ def chemistry_table(
     return pd.DataFrame(rows, columns=list(CHEMISTRY_COLUMNS)).astype(_DTYPES)
 
 
-def reach_of(labels: NDArray[np.int32], psf_sigma_px: float) -> NDArray[np.int32]:
+def reach_of(labels: I32, psf_sigma_px: float) -> I32:
     """Labels (Y, X) grown by two sigmas of the PSF, where the mass of a particle is seen; none grows over another."""
     return np.asarray(expand_labels(labels, distance=2.0 * psf_sigma_px + 0.5), dtype=np.int32)
 
 
-def _check(labels: NDArray[np.int32], maps: ChemicalMaps) -> None:
+def _check(labels: I32, maps: ChemicalMaps) -> None:
     for name in ("thickness_nm", "covariance", "soc", "soc_se", "mask_class"):
         shape = getattr(maps, name).shape
         if shape[-2:] != labels.shape:

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from stxmdist.arrays import MaskClass
-
-Floats = NDArray[np.floating]
+from stxmdist.arrays import F64, U8, Mask, MaskClass, Real
 
 COUNTED = (MaskClass.valid, MaskClass.edge, MaskClass.background)
 """Classes of pixels that enter the particle's mean: edges too, for the estimand is the whole particle."""
@@ -48,15 +45,15 @@ class ChemistryOptions:
 class ChemicalMaps:
     """What a fit says of every pixel of one scan."""
 
-    thickness_nm: Floats
+    thickness_nm: Real
     """(2, Y, X) floating, nm of (discharged, charged) end-member; NaN where not fitted"""
-    covariance: Floats
+    covariance: Real
     """(3, Y, X) floating, nm^2: variances and covariance in the order 00, 01, 11"""
-    soc: Floats
+    soc: Real
     """(Y, X) floating, state of charge"""
-    soc_se: Floats
+    soc_se: Real
     """(Y, X) floating, its standard error"""
-    mask_class: NDArray[np.uint8]
+    mask_class: U8
     """(Y, X) uint8, stxmdist.arrays.MaskClass"""
     noise_correlation_px2: float = 1.0
     """Sum of the noise autocorrelation over all lags, px^2: 1 for white noise, 4 pi s^2 for white noise smoothed with
@@ -68,24 +65,22 @@ class ChemicalMaps:
 class Pixels:
     """One particle cut out of the maps, with a rim of one pixel; all (Y, X) of the cut-out."""
 
-    inside: NDArray[np.bool_]
+    inside: Mask
     """Within the outline"""
-    counted: NDArray[np.bool_]
+    counted: Mask
     """Within the reach, and of a class that may be trusted"""
-    doubtful: NDArray[np.bool_]
+    doubtful: Mask
     """Within the outline, and of class poor_fit"""
-    interior: NDArray[np.bool_]
+    interior: Mask
     """Within the outline, and of class valid"""
-    charged: NDArray[np.float64]
-    total: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    soc: NDArray[np.float64]
-    soc_se: NDArray[np.float64]
+    charged: F64
+    total: F64
+    covariance: F64
+    soc: F64
+    soc_se: F64
 
     @classmethod
-    def of(
-        cls, maps: ChemicalMaps, inside: NDArray[np.bool_], reached: NDArray[np.bool_], box: tuple[slice, ...]
-    ) -> "Pixels":
+    def of(cls, maps: ChemicalMaps, inside: Mask, reached: Mask, box: tuple[slice, ...]) -> "Pixels":
         """Cut the maps at the box; the outline and the reach (Y, X) are those of the cut-out."""
         thickness_nm, covariance = maps.thickness_nm[:, *box], maps.covariance[:, *box]
         known = np.isfinite(thickness_nm).all(axis=0) & np.isfinite(covariance).all(axis=0)
@@ -103,11 +98,11 @@ class Pixels:
             soc_se=np.asarray(maps.soc_se[box], dtype=np.float64),
         )
 
-    def mean_soc(self, pixels: NDArray[np.bool_]) -> float:
+    def mean_soc(self, pixels: Mask) -> float:
         """Mass-weighted state of charge of some of the pixels."""
         return float(self.charged[pixels].sum() / self.total[pixels].sum())
 
-    def ratio_bias(self, pixels: NDArray[np.bool_], mean: float, correlation: float) -> float:
+    def ratio_bias(self, pixels: Mask, mean: float, correlation: float) -> float:
         """What noise adds to ``mean_soc``, a ratio of sums, to first order: (mean Var(total) - Cov(charged, total)) /
         total^2 (Cochran, Sampling Techniques (1977), 6.8).
         """
@@ -115,13 +110,13 @@ class Pixels:
         mass = float(self.total[pixels].sum())
         return correlation * (mean * (v00 + 2.0 * v01 + v11) - (v01 + v11)) / mass**2
 
-    def residual_variance(self, mean: float) -> NDArray[np.float64]:
+    def residual_variance(self, mean: float) -> F64:
         """(Y, X) variance in nm^2 of ``charged - mean * total`` from the covariance of the fit."""
         v00, v01, v11 = self.covariance
         return np.asarray((1 - mean) ** 2 * v11 - 2 * mean * (1 - mean) * v01 + mean**2 * v00, dtype=np.float64)
 
 
-def intra_variance(here: Pixels, looked: NDArray[np.bool_], correlation: float) -> float:
+def intra_variance(here: Pixels, looked: Mask, correlation: float) -> float:
     """Mass-weighted variance of soc inside a particle, less what noise adds: unbiased, so it may be negative.
 
     sum((c - m t)^2 / t) / sum(t), with m the mean over the same pixels, less the same sum of noise variances, plus the
@@ -137,7 +132,7 @@ def intra_variance(here: Pixels, looked: NDArray[np.bool_], correlation: float) 
     return float(observed - (noise / total).sum() / mass + correlation * noise.sum() / mass**2)
 
 
-def phase_fractions(here: Pixels, looked: NDArray[np.bool_], options: ChemistryOptions) -> tuple[float, float, float]:
+def phase_fractions(here: Pixels, looked: Mask, options: ChemistryOptions) -> tuple[float, float, float]:
     """Mass fractions of charged, mixed and discharged pixels; NaN where no pixel can be looked at."""
     if not looked.any():
         return (float("nan"),) * 3
@@ -149,7 +144,7 @@ def phase_fractions(here: Pixels, looked: NDArray[np.bool_], options: ChemistryO
 
 def phase_class(
     here: Pixels,
-    looked: NDArray[np.bool_],
+    looked: Mask,
     mean: float,
     variance: float,
     fractions: tuple[float, float, float],
@@ -181,7 +176,7 @@ def phase_class(
     return "solid-solution"
 
 
-def _boundary_length_px(soc: NDArray[np.float64], looked: NDArray[np.bool_]) -> float:
+def _boundary_length_px(soc: F64, looked: Mask) -> float:
     """Length in pixels of the line soc = 0.5 between looked-at pixels (Cauchy-Crofton on the two axes: pi/4)."""
     high = soc > 0.5
     rows = looked[1:] & looked[:-1] & (high[1:] != high[:-1])

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft, ndimage
 from skimage.segmentation import expand_labels
 
-Floats = NDArray[np.floating]
+from stxmdist.arrays import F32, F64, I32, I64, Mask, Real
 
 ITERATIONS = 10
 """Corrections of the model: the first few find what was thrown over outlines, later ones noise."""
@@ -30,29 +29,29 @@ SOC_RANGE = (-0.1, 1.1)
 class PsfBias:
     """What imaging through the PSF adds, per particle in the order of the labels, and the maps that show it."""
 
-    particle_id: NDArray[np.int64]
-    soc: NDArray[np.float64]
+    particle_id: I64
+    soc: F64
     """(PARTICLE,) to be subtracted from soc_mean; NaN where the particle has no mass"""
-    variance: NDArray[np.float64]
+    variance: F64
     """(PARTICLE,) to be subtracted from the variance of soc inside: negative, blur levels differences out"""
-    gain: NDArray[np.float64]
+    gain: F64
     """(PARTICLE,) true over imaged difference of soc: errors of the imaged soc grow by it when the bias is taken off"""
-    sharp_nm: NDArray[np.float32]
+    sharp_nm: F32
     """(2, Y, X) maps with sharp rims that, imaged and fitted, nearly give the measured ones back"""
-    imaged_nm: NDArray[np.float32]
+    imaged_nm: F32
     """(2, Y, X) the sharp maps as a fit would see them"""
 
 
 def psf_bias(
-    labels: NDArray[np.int32],
-    thickness_nm: Floats,
+    labels: I32,
+    thickness_nm: Real,
     *,
-    psf: NDArray[np.float64],
-    design_per_nm: Floats,
-    weights: Floats | None = None,
-    known: NDArray[np.bool_] | None = None,
-    reach: NDArray[np.int32] | None = None,
-    interior: NDArray[np.bool_] | None = None,
+    psf: F64,
+    design_per_nm: Real,
+    weights: Real | None = None,
+    known: Mask | None = None,
+    reach: I32 | None = None,
+    interior: Mask | None = None,
     iterations: int = ITERATIONS,
 ) -> PsfBias:
     """Bias of each particle's mass-weighted soc because transmission, not optical density, is averaged by the PSF.
@@ -117,9 +116,7 @@ def psf_bias(
     return PsfBias(ids, bias, levelled, gain, model.astype(np.float32), imaged.astype(np.float32))
 
 
-def _raised(
-    inside: NDArray[np.int32], measured: NDArray[np.float64], imaged: NDArray[np.float64], sigma_px: float
-) -> NDArray[np.float64]:
+def _raised(inside: I32, measured: F64, imaged: F64, sigma_px: float) -> F64:
     """By what each label's plate is thicker than its trusted inside shows, (label,) from 0 on; 1 for the field."""
     trusted = np.zeros_like(inside)
     for label, box in enumerate(ndimage.find_objects(inside), start=1):
@@ -133,15 +130,13 @@ def _raised(
     return np.asarray(np.clip(ratio, 0.8, 1.25) ** RAISED)
 
 
-def _deep(here: NDArray[np.bool_], sigma_px: float) -> NDArray[np.bool_]:
+def _deep(here: Mask, sigma_px: float) -> Mask:
     """Pixels (Y, X) of an outline two sigmas of the PSF deep; a narrower particle keeps its deepest pixels."""
     depth = ndimage.distance_transform_edt(np.pad(here, 1))[1:-1, 1:-1]
     return np.asarray(here & (depth > min(2.0 * sigma_px, float(depth.max()) - 0.5)))
 
 
-def _plates(
-    inside: NDArray[np.int32], owner: NDArray[np.int32], measured: NDArray[np.float64], sigma_px: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _plates(inside: I32, owner: I32, measured: F64, sigma_px: float) -> tuple[F64, F64]:
     """(Y, X) total thickness and soc that continue each particle's trusted inside to its rim; 0 outside ``owner``."""
     total, soc = np.zeros(inside.shape), np.zeros(inside.shape)
     for label, box in enumerate(ndimage.find_objects(owner), start=1):
@@ -163,9 +158,7 @@ def _plates(
 class _Optics:
     """Imaging of plates: the transmission of each energy blurred, and fitted linearly in optical density."""
 
-    def __init__(
-        self, psf: NDArray[np.float64], shape: tuple[int, ...], design: NDArray[np.float64], weights: Floats | None
-    ) -> None:
+    def __init__(self, psf: F64, shape: tuple[int, ...], design: F64, weights: Real | None) -> None:
         half = psf.shape[0] // 2
         # Of the Gaussian with the same height at the centre.
         self.sigma_px = float(np.sqrt(1.0 / (2.0 * np.pi * psf.max())))
@@ -179,7 +172,7 @@ class _Optics:
         self._design = design
         self._solve = np.linalg.pinv(design * root[:, None]) * root[None, :]
 
-    def blurred(self, image: NDArray[np.float64]) -> NDArray[np.float64]:
+    def blurred(self, image: F64) -> F64:
         """(Y, X) through the PSF; what lies beyond the border is as at the border."""
         rows, columns = self._shape
         before = (self._half, self._half)
@@ -188,9 +181,7 @@ class _Optics:
         out = fft.irfft2(fft.rfft2(padded) * self._transfer, self._padded)
         return np.asarray(out[self._half : self._half + rows, self._half : self._half + columns])
 
-    def imaged(
-        self, fill: NDArray[np.float64], total_nm: NDArray[np.float64], soc: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def imaged(self, fill: F64, total_nm: F64, soc: F64) -> F64:
         """(2, Y, X) thicknesses that a fit would find of plates (Y, X) that fill a fraction of each pixel."""
         out = np.zeros((2, *fill.shape))
         discharged, charged = total_nm * (1.0 - soc), total_nm * soc
@@ -203,9 +194,7 @@ class _Optics:
         return out
 
 
-def _spread(
-    labels: NDArray[np.int32], thickness_nm: NDArray[np.float64], ids: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _spread(labels: I32, thickness_nm: F64, ids: I64) -> F64:
     """(PARTICLE,) mass-weighted variance of soc; NaN without mass."""
     if ids.size == 0:
         return np.zeros(0)
@@ -219,7 +208,7 @@ def _spread(
     return np.asarray(np.where(mass > 0, square / np.where(mass > 0, mass, 1.0), np.nan), dtype=np.float64)
 
 
-def _soc(labels: NDArray[np.int32], thickness_nm: NDArray[np.float64], ids: NDArray[np.int64]) -> NDArray[np.float64]:
+def _soc(labels: I32, thickness_nm: F64, ids: I64) -> F64:
     """(PARTICLE,) mass-weighted soc; NaN without mass."""
     if ids.size == 0:
         return np.zeros(0)

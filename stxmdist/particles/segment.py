@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
+from stxmdist.arrays import F64, I32, Mask, Real
 from stxmdist.errors import InputError
-
-Floats = NDArray[np.floating]
-Labels = NDArray[np.int32]
 
 EDT_STEPS_PER_PX = 100
 """The distance transform is rounded to 1/100 px, because h-maxima of floating point images are not exact."""
@@ -40,9 +37,7 @@ class SegmentOptions:
     """... and only if the neck is narrower than this fraction of the smaller one's inscribed circle."""
 
 
-def segment(
-    thickness_nm: Floats, known: NDArray[np.bool_], pixel_nm: float, options: SegmentOptions | None = None
-) -> Labels:
+def segment(thickness_nm: Real, known: Mask, pixel_nm: float, options: SegmentOptions | None = None) -> I32:
     """Label the particles of a thickness map; 0 is the empty field and what is not known.
 
     Otsu's threshold is taken twice, the second time on thickness clipped at the median plateau of the first, because
@@ -87,7 +82,7 @@ def segment(
     return _renumbered(_without_small_labels(outlined, minimum_px))
 
 
-def smoothed(values: Floats, usable: NDArray[np.bool_], sigma_px: float) -> NDArray[np.float64]:
+def smoothed(values: Real, usable: Mask, sigma_px: float) -> F64:
     """Gaussian smoothing of (Y, X) that ignores what is not usable (normalised convolution); 0 there."""
     if sigma_px <= 0:
         return np.where(usable, values, 0.0).astype(np.float64)
@@ -96,7 +91,7 @@ def smoothed(values: Floats, usable: NDArray[np.bool_], sigma_px: float) -> NDAr
     return np.asarray(np.where(usable, total / np.maximum(weight, 1e-9), 0.0), dtype=np.float64)
 
 
-def particle_threshold(thickness_nm: Floats, minimum_thickness_nm: float) -> float | None:
+def particle_threshold(thickness_nm: Real, minimum_thickness_nm: float) -> float | None:
     """The thickness that separates particle from empty field, or None where there is no contrast to separate.
 
     A field without particles (or one full of a single plate) is cut by Otsu somewhere inside its noise: the two
@@ -130,7 +125,7 @@ def particle_threshold(thickness_nm: Floats, minimum_thickness_nm: float) -> flo
     return max(detection, centre + NOISE_SIGMAS * sigma, 0.5 * minimum_thickness_nm)
 
 
-def split_touching(foreground: NDArray[np.bool_], h_px: float, neck_fraction: float) -> Labels:
+def split_touching(foreground: Mask, h_px: float, neck_fraction: float) -> I32:
     """Cut (Y, X) foreground at its necks: watershed of the distance transform, basins without a true neck rejoined."""
     # The border of the field is no outline: a particle that it cuts is not narrower there.
     distance = ndimage.distance_transform_edt(np.pad(foreground, 1, mode="edge"))[1:-1, 1:-1]
@@ -143,7 +138,7 @@ def split_touching(foreground: NDArray[np.bool_], h_px: float, neck_fraction: fl
     return _rejoined(np.asarray(basins, dtype=np.int32), np.asarray(distance), neck_fraction)
 
 
-def _rejoined(basins: Labels, distance: NDArray[np.float64], neck_fraction: float) -> Labels:
+def _rejoined(basins: I32, distance: F64, neck_fraction: float) -> I32:
     """Join basins whose common border is as wide as the smaller of them: pixelation made them, not two plates."""
     count = int(basins.max())
     peak = np.zeros(count + 1)
@@ -175,7 +170,7 @@ def _rejoined(basins: Labels, distance: NDArray[np.float64], neck_fraction: floa
     return np.asarray([root(label) for label in range(count + 1)], dtype=np.int32)[basins]
 
 
-def _outline(basins: Labels, smooth: NDArray[np.float64], fraction: float) -> Labels:
+def _outline(basins: I32, smooth: F64, fraction: float) -> I32:
     """Trim each basin to what stands above a fraction of its plateau: the largest connected piece, holes filled."""
     out = np.zeros_like(basins)
     for label, box in enumerate(ndimage.find_objects(basins), start=1):
@@ -194,19 +189,19 @@ def _outline(basins: Labels, smooth: NDArray[np.float64], fraction: float) -> La
     return out
 
 
-def _without_small(foreground: NDArray[np.bool_], minimum_px: float) -> NDArray[np.bool_]:
+def _without_small(foreground: Mask, minimum_px: float) -> Mask:
     pieces, _ = ndimage.label(foreground)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     return np.asarray(sizes[pieces] >= max(1.0, minimum_px))
 
 
-def _without_small_labels(labels: Labels, minimum_px: float) -> Labels:
+def _without_small_labels(labels: I32, minimum_px: float) -> I32:
     sizes = np.bincount(labels.ravel())
     return np.where(sizes[labels] >= max(1.0, minimum_px), labels, 0).astype(np.int32)
 
 
-def _renumbered(labels: Labels) -> Labels:
+def _renumbered(labels: I32) -> I32:
     """Number by position alone, so that equal maps get equal numbers whatever order they were cut in."""
     present = np.unique(labels[labels > 0])
     if present.size == 0:
@@ -218,7 +213,7 @@ def _renumbered(labels: Labels) -> Labels:
     return np.asarray(lookup[labels])
 
 
-def _check(thickness_nm: Floats, known: NDArray[np.bool_], pixel_nm: float) -> None:
+def _check(thickness_nm: Real, known: Mask, pixel_nm: float) -> None:
     if thickness_nm.ndim != 2 or thickness_nm.shape != known.shape:
         raise InputError(
             where="particles.segment",

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from skimage.measure import regionprops_table
+
+from stxmdist.arrays import F64, I32, Array, Mask
 
 SHAPE_COLUMNS = (
     "particle_id",
@@ -20,16 +21,16 @@ SHAPE_COLUMNS = (
 )
 
 
-def pitch_um(axis_um: NDArray[np.float64]) -> float:
+def pitch_um(axis_um: F64) -> float:
     """Pixel pitch in um of the coordinates (Y,) or (X,) of pixel centres."""
     return float(abs(axis_um[-1] - axis_um[0]) / (len(axis_um) - 1)) if len(axis_um) > 1 else float("nan")
 
 
 def shape_table(
-    labels: NDArray[np.int32],
-    y_um: NDArray[np.float64],
-    x_um: NDArray[np.float64],
-    known: NDArray[np.bool_] | None = None,
+    labels: I32,
+    y_um: F64,
+    x_um: F64,
+    known: Mask | None = None,
 ) -> Any:
     """Area, equivalent diameter 2 sqrt(A/pi), aspect and solidity of each particle.
 
@@ -89,7 +90,7 @@ def _dtype(name: str) -> str:
     return {"particle_id": "int64", "n_pixels": "int64", "touches_border": "bool"}.get(name, "float64")
 
 
-def _solidity(labels: NDArray[np.int32], properties: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+def _solidity(labels: I32, properties: dict[str, Array]) -> F64:
     """Pixels over the area of the convex hull of their corners: exact for rectangles, defined for one pixel."""
     from scipy.spatial import ConvexHull
 
@@ -103,13 +104,13 @@ def _solidity(labels: NDArray[np.int32], properties: dict[str, NDArray[Any]]) ->
     return solidity
 
 
-def _inner(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _inner(inside: Mask) -> Mask:
     """Pixels whose four neighbours are inside: no corner of the hull."""
     padded = np.pad(inside, 1)
     return np.asarray(padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])
 
 
-def _touching(labels: NDArray[np.int32], known: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+def _touching(labels: I32, known: Mask | None) -> Mask:
     """(label,) bool: reaches the edge of the field, or a pixel that was not measured."""
     padded = np.pad(np.ones(labels.shape, bool) if known is None else known, 1)
     beside_nothing = ~(padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])

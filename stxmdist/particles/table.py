@@ -2,29 +2,26 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64, I32, Mask, Real
 from stxmdist.particles.chemistry import PointSpread, chemistry_table
 from stxmdist.particles.inside import ChemicalMaps, ChemistryOptions
 from stxmdist.particles.shape import shape_table
-
-Floats = NDArray[np.floating]
 
 LEAST_SOLIDITY = 0.85
 """Less convex than this, and the region may be two plates that the watershed did not part."""
 
 
 def particle_table(
-    labels: NDArray[np.int32],
-    y_um: NDArray[np.float64],
-    x_um: NDArray[np.float64],
+    labels: I32,
+    y_um: F64,
+    x_um: F64,
     maps: ChemicalMaps,
     *,
-    known: NDArray[np.bool_] | None = None,
-    reach: NDArray[np.int32] | None = None,
-    soc_se_sys: float | Floats = 0.0,
+    known: Mask | None = None,
+    reach: I32 | None = None,
+    soc_se_sys: float | Real = 0.0,
     psf: PointSpread | None = None,
     options: ChemistryOptions | None = None,
 ) -> Any:

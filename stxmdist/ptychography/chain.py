@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stxmdist.ptychography.problem import Complex
+from stxmdist.arrays import C64, F64
 
 NEIGHBOUR = "neighbour"
 """Where an energy comes from that begins with what the one beside it found"""
@@ -15,17 +14,17 @@ NEIGHBOUR = "neighbour"
 class Carried:
     """What a neighbour in energy, or the tile from which all others start, hands on."""
 
-    probe: Complex
+    probe: C64
     """(MODE, QY, QX): in pixels, which go as the wavelength like the focus of a zone plate, it stays the same"""
     orientation: int
     """by which frames were turned, see ``start.ORIENTATIONS``"""
-    moves_um: NDArray[np.float64]
+    moves_um: F64
     """(POSITION, 2) by which positions were found to differ from the file's"""
     origin: str = NEIGHBOUR
     """where this comes from, in words"""
 
 
-def chain_order(energy_ev: NDArray[np.float64], counts: NDArray[np.float64]) -> list[tuple[int, int | None]]:
+def chain_order(energy_ev: F64, counts: F64) -> list[tuple[int, int | None]]:
     """Which energy (its index) follows which: from the brightest outward, each after its neighbour, the first alone.
 
     Parameters

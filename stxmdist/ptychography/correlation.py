@@ -5,10 +5,8 @@ asks of it, both under the same light.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Complex = NDArray[np.complex64]
+from stxmdist.arrays import C64, F32, F64, Index, Mask
 
 SIGNIFICANCE = 10.0
 """How many times more than chance a shift must explain before it counts: of two unknowns, one in a hundred exceeds it
@@ -17,8 +15,8 @@ SIGNIFICANCE = 10.0
 
 
 def shifts_by_correlation(
-    windows: Complex, asked: Complex, light: NDArray[np.float32], reach_px: float, significance: float = SIGNIFICANCE
-) -> Floats:
+    windows: C64, asked: C64, light: F32, reach_px: float, significance: float = SIGNIFICANCE
+) -> F64:
     """Shifts (POSITION, 2) in pixels by which windows should move, shrunk by how far chance could explain them.
 
     Parameters
@@ -59,12 +57,12 @@ def shifts_by_correlation(
     return np.asarray(-found * share[:, None])
 
 
-def _near(side: int, reach_px: float) -> NDArray[np.bool_]:
+def _near(side: int, reach_px: float) -> Mask:
     away = np.minimum(np.arange(side), side - np.arange(side))
     return np.asarray(away <= min(reach_px, side // 2 - 1))
 
 
-def _around(likeness: Floats, places: NDArray[np.intp], axis: int) -> tuple[Floats, Floats, Floats]:
+def _around(likeness: F64, places: Index, axis: int) -> tuple[F64, F64, F64]:
     which = np.arange(len(likeness))
     step = np.eye(2, dtype=np.intp)[axis]
     shape = likeness.shape[1:]
@@ -75,14 +73,14 @@ def _around(likeness: Floats, places: NDArray[np.intp], axis: int) -> tuple[Floa
     return below, at, above
 
 
-def _vertex(likeness: Floats, places: NDArray[np.intp], axis: int) -> Floats:
+def _vertex(likeness: F64, places: Index, axis: int) -> F64:
     """Top of the parabola through the peak and its two neighbours, from -0.5 to 0.5 of a pixel."""
     below, at, above = _around(likeness, places, axis)
     bend = below - 2.0 * at + above
     return np.clip(0.5 * (below - above) / np.where(bend < 0.0, bend, -np.inf), -0.5, 0.5)
 
 
-def _curve(likeness: Floats, places: NDArray[np.intp]) -> Floats:
+def _curve(likeness: F64, places: Index) -> F64:
     """How fast the square of the likeness falls beside the peak: half its bend, the mean of both axes."""
     bends = [2.0 * at - below - above for below, at, above in (_around(likeness, places, axis) for axis in (0, 1))]
     return np.asarray(0.5 * (bends[0] + bends[1]) * likeness[np.arange(len(likeness)), places[:, 0], places[:, 1]])

@@ -1,17 +1,14 @@
 """Fourier ring correlation: how fine a detail two independent reconstructions of one object have in common."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import distance_transform_edt
 
+from stxmdist.arrays import C128, F64, Array
 from stxmdist.errors import InputError
 from stxmdist.ptychography.gauge import register_pair, remove_ramp, shift_image
-
-Floats = NDArray[np.float64]
 
 _TAPER = 0.15
 """Width of the mask's soft edge, of the smaller side of the area."""
@@ -29,15 +26,15 @@ class RingCorrelation:
     grating.
     """
 
-    frequency_per_px: Floats
+    frequency_per_px: F64
     """(FREQUENCY,) cycles per pixel, up to 0.5"""
-    correlation: Floats
+    correlation: F64
     """(FREQUENCY,) Re sum A B* / sqrt(sum |A|^2 sum |B|^2)"""
-    n: Floats
+    n: F64
     """(FREQUENCY,) independent Fourier pixels in the ring"""
-    half_bit: Floats
+    half_bit: F64
     """(FREQUENCY,) threshold of half a bit of information per pixel"""
-    one_bit: Floats
+    one_bit: F64
     half_bit_half_period_px: float
     """1 where the curve stays above the threshold to the Nyquist frequency, NaN where it never is above"""
     one_bit_half_period_px: float
@@ -57,7 +54,7 @@ class RingCorrelation:
 
 
 def fourier_ring_correlation(
-    a: NDArray[Any], b: NDArray[Any], pixel_nm: float = float("nan"), weight: NDArray[Any] | None = None
+    a: Array, b: Array, pixel_nm: float = float("nan"), weight: Array | None = None
 ) -> RingCorrelation:
     """Compare two reconstructions from independent halves of the frames.
 
@@ -88,7 +85,7 @@ def fourier_ring_correlation(
     shift = np.zeros(2)
     real = np.isrealobj(a) and np.isrealobj(b)
 
-    def brought_over() -> NDArray[np.complex128]:
+    def brought_over() -> C128:
         moved = shift_image(other, shift)
         return np.asarray(moved.real, np.complex128) if real else remove_ramp(moved, one, mask)
 
@@ -116,9 +113,7 @@ def fourier_ring_correlation(
     )
 
 
-def _cut_out(
-    a: NDArray[Any], b: NDArray[Any], weight: NDArray[Any] | None
-) -> tuple[NDArray[np.complex128], NDArray[np.complex128], Floats]:
+def _cut_out(a: Array, b: Array, weight: Array | None) -> tuple[C128, C128, F64]:
     inside = np.isfinite(a) & np.isfinite(b)
     if weight is not None and (weight > 0).any():
         inside &= weight > _COVERED * float(np.median(weight[weight > 0]))
@@ -136,15 +131,13 @@ def _cut_out(
     return pair[0], pair[1], np.asarray(mask, np.float64)
 
 
-def _rings(
-    a: NDArray[np.complex128], b: NDArray[np.complex128], mask: Floats, real: bool
-) -> tuple[Floats, Floats, Floats]:
+def _rings(a: C128, b: C128, mask: F64, real: bool) -> tuple[F64, F64, F64]:
     spectra = [fft.fft2(mask * (values - (mask * values).sum() / mask.sum())) for values in (a, b)]
     count = min(a.shape) // 2
     fy, fx = np.meshgrid(fft.fftfreq(a.shape[0]), fft.fftfreq(a.shape[1]), indexing="ij")
     ring = np.round(np.hypot(fy, fx) * 2 * count).astype(int).ravel()
 
-    def summed(values: Floats) -> Floats:
+    def summed(values: F64) -> F64:
         return np.asarray(np.bincount(ring, weights=values.ravel(), minlength=count + 1)[1 : count + 1])
 
     cross = summed((spectra[0] * np.conj(spectra[1])).real)
@@ -156,7 +149,7 @@ def _rings(
     return np.arange(1, count + 1) / (2.0 * count), np.asarray(correlation, np.float64), n
 
 
-def crossing_half_period_px(frequency: Floats, above: Floats, n: Floats) -> float:
+def crossing_half_period_px(frequency: F64, above: F64, n: F64) -> float:
     """Half-period 1 / (2 f) in pixels at which correlation less threshold (FREQUENCY,) first falls below zero.
 
     Returns 1 where it never does, NaN where it begins below. Rings of fewer than ``_COUNTED`` pixels do not count.

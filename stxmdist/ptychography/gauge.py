@@ -6,15 +6,12 @@ joined or turned into optical density, these must agree.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
+from stxmdist.arrays import C64, C128, F64, Array, Mask
 from stxmdist.errors import InputError
-
-Floats = NDArray[np.float64]
 
 _ENOUGH_PX = 50
 """Pixels under which a ramp over an area is not determined."""
@@ -30,7 +27,7 @@ class Gauge:
     ramp_rad_per_px: tuple[float, float]
     """(y, x)"""
 
-    def factor(self, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> NDArray[np.complex128]:
+    def factor(self, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> C128:
         """The factor on pixels (Y, X) that begin at a corner."""
         rows = np.arange(shape[0]) + corner[0]
         columns = np.arange(shape[1]) + corner[1]
@@ -38,7 +35,7 @@ class Gauge:
         return np.asarray(np.exp(self.log_amplitude + 1j * (self.phase_rad + ramp)), dtype=np.complex128)
 
 
-def fit_gauge(values: NDArray[Any], weight: Floats) -> Gauge:
+def fit_gauge(values: Array, weight: F64) -> Gauge:
     """The gauge that (Y, X) complex values have if they would be 1: weights say where.
 
     The ramp is where the Fourier transform of the weighted values peaks, which no phase wrap disturbs; then offset and
@@ -73,7 +70,7 @@ def fit_gauge(values: NDArray[Any], weight: Floats) -> Gauge:
     )
 
 
-def peak(values: NDArray[Any]) -> Floats:
+def peak(values: Array) -> F64:
     """Where |sum values exp(2 pi i f . r)| is largest: frequencies f (2,) in cycles per pixel, to about 1e-4 / size.
 
     Source: refinement by matrix products, Guizar-Sicairos, Thurman and Fienup, Opt. Lett. 33, 156 (2008).
@@ -95,7 +92,7 @@ def peak(values: NDArray[Any]) -> Floats:
     return frequency
 
 
-def remove_ramp(object_: NDArray[Any], reference: NDArray[Any], weight: Floats) -> NDArray[np.complex128]:
+def remove_ramp(object_: Array, reference: Array, weight: F64) -> C128:
     """An object (Y, X) with the reference's scale, phase offset and ramp, fitted where there is weight."""
     gauge = fit_gauge(np.nan_to_num(object_) * np.conj(np.nan_to_num(reference)), weight * _amplitude2(reference))
     found = fit_gauge(_ratio(object_, reference), weight * _amplitude2(reference))
@@ -103,17 +100,17 @@ def remove_ramp(object_: NDArray[Any], reference: NDArray[Any], weight: Floats) 
     return np.asarray(object_ / whole.factor((object_.shape[0], object_.shape[1])), dtype=np.complex128)
 
 
-def _amplitude2(values: NDArray[Any]) -> Floats:
+def _amplitude2(values: Array) -> F64:
     return np.asarray(np.abs(np.nan_to_num(values)) ** 2, dtype=np.float64)
 
 
-def _ratio(values: NDArray[Any], reference: NDArray[Any]) -> NDArray[np.complex128]:
+def _ratio(values: Array, reference: Array) -> C128:
     # As a weighted mean, |reference|^2 being in the weight: dim pixels would else have the say.
     denominator = np.maximum(_amplitude2(reference), 1e-6)
     return np.asarray(np.nan_to_num(values) * np.conj(np.nan_to_num(reference)) / denominator, dtype=np.complex128)
 
 
-def register_pair(a: NDArray[Any], b: NDArray[Any], weight: Floats) -> Floats:
+def register_pair(a: Array, b: Array, weight: F64) -> F64:
     """Shift (2,) in pixels by which ``b`` must be moved to lie on ``a``; ramps and offsets must agree already.
 
     Means are taken away first: the edge of the weighted area, the same in both, would else hold the images in place.
@@ -125,20 +122,20 @@ def register_pair(a: NDArray[Any], b: NDArray[Any], weight: Floats) -> Floats:
     return np.asarray(peak(centred) * np.array(a.shape), np.float64)
 
 
-def _centred(values: NDArray[Any], weight: Floats) -> NDArray[np.complex128]:
+def _centred(values: Array, weight: F64) -> C128:
     sound = np.where(weight > 0, np.nan_to_num(values), 0.0)
     mean = (weight * sound).sum() / weight.sum()
     return np.asarray(weight * (sound - mean), dtype=np.complex128)
 
 
-def shift_image(values: NDArray[Any], shift_px: Floats) -> NDArray[np.complex128]:
+def shift_image(values: Array, shift_px: F64) -> C128:
     """An image (Y, X) moved by (y, x) pixels by the phase of its spectrum; it wraps round at its edges."""
     fy, fx = fft.fftfreq(values.shape[0])[:, None], fft.fftfreq(values.shape[1])
     ramp = np.exp(-2j * np.pi * (fy * shift_px[0] + fx * shift_px[1]))
     return np.asarray(fft.ifft2(fft.fft2(np.nan_to_num(values)) * ramp), dtype=np.complex128)
 
 
-def fix_gauge(object_: NDArray[Any], free: NDArray[np.bool_]) -> tuple[NDArray[np.complex64], Gauge]:
+def fix_gauge(object_: Array, free: Mask) -> tuple[C64, Gauge]:
     """The object (Y, X) with vacuum at 1: ramp, offset and scale that its particle-free area has are divided out.
 
     Raises

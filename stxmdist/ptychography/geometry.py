@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64, Array, Index
 from stxmdist.errors import InputError
 from stxmdist.units import wavelength_nm
 
@@ -26,7 +25,7 @@ def object_pixel_nm(energy_ev: float, distance_m: float, detector_pixel_um: floa
 class Placement:
     """Scan positions on the grid of an object that holds all their windows."""
 
-    positions_px: NDArray[np.float64]
+    positions_px: F64
     """(POSITION, 2) [row, column] of each window's first pixel"""
     object_shape: tuple[int, int]
     """(Y, X)"""
@@ -36,18 +35,18 @@ class Placement:
     """(y, x)"""
 
     @property
-    def y_um(self) -> NDArray[np.float64]:
+    def y_um(self) -> F64:
         """(Y,) centres of the rows."""
         return np.asarray(self.origin_um[0] + np.arange(self.object_shape[0]) * self.pixel_nm[0] * 1e-3)
 
     @property
-    def x_um(self) -> NDArray[np.float64]:
+    def x_um(self) -> F64:
         """(X,) centres of the columns."""
         return np.asarray(self.origin_um[1] + np.arange(self.object_shape[1]) * self.pixel_nm[1] * 1e-3)
 
 
 def positions_to_px(
-    positions_um: NDArray[np.float64],
+    positions_um: F64,
     pixel_nm: float | tuple[float, float],
     frame_shape: tuple[int, int],
     origin_um: tuple[float, float] | None = None,
@@ -97,7 +96,7 @@ def positions_to_px(
     )
 
 
-def probe_diameter_px(probe: NDArray[Any], share: float = 0.9) -> float:
+def probe_diameter_px(probe: Array, share: float = 0.9) -> float:
     """Diameter, in pixels, of the circle around the beam's centroid that holds ``share`` of its power."""
     power = (np.abs(np.asarray(probe, np.complex128)) ** 2).reshape(-1, *probe.shape[-2:]).sum(axis=0)
     rows, columns = np.indices(power.shape)
@@ -109,7 +108,7 @@ def probe_diameter_px(probe: NDArray[Any], share: float = 0.9) -> float:
     return float(2.0 * radius[order][min(int(np.searchsorted(reached, share)), radius.size - 1)])
 
 
-def overlap(positions_px: NDArray[np.float64], diameter_px: float) -> float:
+def overlap(positions_px: F64, diameter_px: float) -> float:
     """Linear overlap 1 - step / diameter of neighbouring beams, the step being the root of the area per position.
 
     Raises
@@ -143,15 +142,13 @@ class Tile:
     """Positions that are reconstructed together."""
 
     index: int
-    positions: NDArray[np.intp]
+    positions: Index
     """(n,) indices into the scan's positions, ascending: those of the core and of the halo around it"""
     core_um: tuple[float, float, float, float]
     """y0, y1, x0, x1 of the beam positions that are this tile's own"""
 
 
-def split_tiles(
-    positions_um: NDArray[np.float64], *, most_positions: int, halo_um: float, least_positions: int = 16
-) -> list[Tile]:
+def split_tiles(positions_um: F64, *, most_positions: int, halo_um: float, least_positions: int = 16) -> list[Tile]:
     """A scan's positions (POSITION, 2) cut into a grid of tiles that overlap by a halo on every side.
 
     Every position is the own one of exactly one tile. The grid is the coarsest, with cells nearest to squares, whose
@@ -183,7 +180,7 @@ def split_tiles(
     )
 
 
-def _grids(cells: int, extent: NDArray[np.float64]) -> list[tuple[int, int]]:
+def _grids(cells: int, extent: F64) -> list[tuple[int, int]]:
     # Only grids whose cells are no longer than twice their width: slivers are nearly all halo.
     pairs = [(rows, cells // rows) for rows in range(1, cells + 1) if cells % rows == 0]
     sides = {pair: abs(float(np.log((extent[0] / pair[0]) / (extent[1] / pair[1])))) for pair in pairs}
@@ -191,9 +188,9 @@ def _grids(cells: int, extent: NDArray[np.float64]) -> list[tuple[int, int]]:
 
 
 def _cut(
-    positions_um: NDArray[np.float64],
-    low: NDArray[np.float64],
-    extent: NDArray[np.float64],
+    positions_um: F64,
+    low: F64,
+    extent: F64,
     grid: tuple[int, int],
     halo_um: float,
     least: int,
@@ -225,9 +222,7 @@ def _cut(
     return tiles
 
 
-def merged(
-    tiles: Sequence[Tile], positions_um: NDArray[np.float64], values: Sequence[NDArray[np.float64]]
-) -> NDArray[np.float64]:
+def merged(tiles: Sequence[Tile], positions_um: F64, values: Sequence[F64]) -> F64:
     """Values (n, AXIS) of every tile's positions as one array (POSITION, AXIS), NaN where no tile knows any.
 
     Of several tiles that know a position's, that one counts in whose core the position lies; of several or of none,
@@ -250,7 +245,7 @@ def merged(
 
 def tile_window(
     placement: Placement, tile: Tile, frame_shape: tuple[int, int]
-) -> tuple[NDArray[np.float64], tuple[int, int], tuple[int, int]]:
+) -> tuple[F64, tuple[int, int], tuple[int, int]]:
     """A tile on the scan's grid: its positions (n, 2) in its own pixels, its first pixel there, and its shape.
 
     Tiles keep the scan's pixels, so that a tile is a slice of the scan's object and stitching resamples nothing.

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64
 from stxmdist.ptychography.geometry import object_pixel_nm
-
-Floats = NDArray[np.float64]
 
 MARGIN = 0.25
 """Share of the window kept around the outermost positions: beams reach about so far, and beyond is nothing to see."""
@@ -23,19 +21,19 @@ class Grid:
     shape: tuple[int, int]
 
     @property
-    def y_um(self) -> Floats:
+    def y_um(self) -> F64:
         """(Y,) centres of the rows."""
         return np.asarray(self.origin_um[0] + np.arange(self.shape[0]) * self.pixel_nm[0] * 1e-3)
 
     @property
-    def x_um(self) -> Floats:
+    def x_um(self) -> F64:
         """(X,) centres of the columns."""
         return np.asarray(self.origin_um[1] + np.arange(self.shape[1]) * self.pixel_nm[1] * 1e-3)
 
 
 def scan_grid(
-    energy_ev: Floats,
-    positions_um: Floats,
+    energy_ev: F64,
+    positions_um: F64,
     distance_m: float,
     detector_pixel_um: tuple[float, float],
     frame_shape: tuple[int, int],

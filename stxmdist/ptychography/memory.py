@@ -1,8 +1,8 @@
 """What a reconstruction will hold in memory at its peak, from shapes alone."""
 
-from stxmdist.ptychography.engines import ENGINES
+from stxmdist.ptychography.engines.contract import ENGINES
+from stxmdist.ptychography.kernels.sweep import GROUP_BYTES, LANES
 from stxmdist.ptychography.reconstruct import Recipe
-from stxmdist.ptychography.sweep import GROUP_BYTES, LANES
 
 
 def peak_bytes(

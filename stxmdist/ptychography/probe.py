@@ -1,13 +1,11 @@
 """The illumination: models to start from, free-space propagation, and its incoherent modes."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
+from stxmdist.arrays import C64, C128, F64, Array
 from stxmdist.errors import InputError
-from stxmdist.ptychography.problem import Complex, Problem
+from stxmdist.ptychography.problem import Problem
 from stxmdist.units import wavelength_nm
 
 
@@ -19,7 +17,7 @@ def zone_plate_probe(
     outer_zone_nm: float,
     central_stop_fraction: float = 0.0,
     defocus_um: float = 0.0,
-) -> Complex:
+) -> C64:
     """Wave of a zone plate at a sample ``defocus_um`` downstream of its focus, by the angular spectrum.
 
     The annular pupil fills spatial frequencies from ``central_stop_fraction`` to 1 times 1 / (2 outer zone); the
@@ -73,9 +71,7 @@ def zone_plate_probe(
     return np.asarray(wave / np.sqrt((np.abs(wave) ** 2).sum()), dtype=np.complex64)
 
 
-def propagate(
-    wave: NDArray[Any], pixel_nm: float | tuple[float, float], energy_ev: float, distance_um: float
-) -> Complex:
+def propagate(wave: Array, pixel_nm: float | tuple[float, float], energy_ev: float, distance_um: float) -> C64:
     """A wave (..., QY, QX) carried along the beam through free space (angular spectrum, waves exp(+ikz)); power is
     kept.
     """
@@ -87,7 +83,7 @@ def propagate(
     return np.asarray(fft.ifft2(spectrum, axes=(-2, -1)), dtype=np.complex64)
 
 
-def _axial_phase(radius_per_nm: NDArray[np.float64], energy_ev: float, distance_um: float) -> NDArray[np.complex128]:
+def _axial_phase(radius_per_nm: F64, energy_ev: float, distance_um: float) -> C128:
     wavelength = wavelength_nm(energy_ev)
     axial = np.sqrt(np.maximum(1.0 / wavelength**2 - radius_per_nm**2, 0.0)) - 1.0 / wavelength
     return np.asarray(np.exp(2j * np.pi * axial * distance_um * 1e3), dtype=np.complex128)
@@ -97,7 +93,7 @@ def _pair(pixel_nm: float | tuple[float, float]) -> tuple[float, float]:
     return pixel_nm if isinstance(pixel_nm, tuple) else (pixel_nm, pixel_nm)
 
 
-def probe_from_mean_pattern(mean_counts: NDArray[Any]) -> Complex:
+def probe_from_mean_pattern(mean_counts: Array) -> C64:
     """The probe in focus: inverse transform of the root of the mean frame (QY, QX), zero frequency at the centre.
 
     Its phase over the aperture is taken as flat, so it still wants :func:`propagate` by the defocus. Returns (QY, QX)
@@ -107,7 +103,7 @@ def probe_from_mean_pattern(mean_counts: NDArray[Any]) -> Complex:
     return np.asarray(fft.fftshift(fft.ifft2(fft.ifftshift(amplitude), norm="ortho")), dtype=np.complex64)
 
 
-def orthogonalise(probe: NDArray[Any]) -> Complex:
+def orthogonalise(probe: Array) -> C64:
     """Orthogonal modes of the same mixed state, strongest first, by singular values; (MODE, QY, QX) complex64.
 
     The sum over modes of the intensity is unchanged everywhere. Each mode keeps the global phase that has most in
@@ -125,13 +121,13 @@ def orthogonalise(probe: NDArray[Any]) -> Complex:
     return np.asarray((mixing @ flat).reshape(probe.shape), dtype=np.complex64)
 
 
-def mode_power(probe: NDArray[Any]) -> NDArray[np.float64]:
+def mode_power(probe: Array) -> F64:
     """Share of each mode (MODE,) in the probe's power, sum 1."""
     power = (np.abs(np.asarray(probe, np.complex128)) ** 2).sum(axis=(1, 2))
     return np.asarray(power / power.sum(), dtype=np.float64)
 
 
-def add_modes(probe: NDArray[Any], n_modes: int, power: float) -> Complex:
+def add_modes(probe: Array, n_modes: int, power: float) -> C64:
     """The probe with modes added until there are ``n_modes`` (or left off, weakest last), its power unchanged.
 
     A source of finite size blurs the illumination: to first order that adds the derivatives of its strongest mode,
@@ -165,14 +161,14 @@ def vacuum_counts(problem: Problem, share: float = 0.95) -> float:
     return float(np.quantile(sums, share))
 
 
-def scaled_probe(problem: Problem, probe: NDArray[Any]) -> Complex:
+def scaled_probe(problem: Problem, probe: Array) -> C64:
     """The probe with the power that the frames of vacuum show, light on bad pixels counted as the probe has it."""
     field = fft.fftshift(fft.fft2(np.asarray(probe, np.complex128), axes=(-2, -1), norm="ortho"), axes=(-2, -1))
     seen = float((np.abs(field[:, problem.good]) ** 2).sum())
     return np.asarray(probe * np.sqrt(vacuum_counts(problem) / seen), dtype=np.complex64)
 
 
-def clipped_share(probe: NDArray[Any], rim: float = 0.05) -> float:
+def clipped_share(probe: Array, rim: float = 0.05) -> float:
     """Share of the probe's power (MODE, QY, QX) in the outermost ``rim`` of its window on every side.
 
     Evenly spread light would have 0.19 there. A beam that reaches its window's rim is cut off by it: bin the detector

@@ -1,14 +1,11 @@
 """What a reconstruction is given and what it returns: arrays in pixels, nothing of files or physics units."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import C64, F32, F64, Array, Index, Mask
 from stxmdist.errors import InputError
-
-Complex = NDArray[np.complex64]
 
 
 @dataclass(frozen=True)
@@ -19,20 +16,20 @@ class Problem:
     ``sum |P|^2`` is the number of counts of a frame through vacuum.
     """
 
-    frames: NDArray[Any]
+    frames: Array
     """(POSITION, QY, QX) counts, integer or float, zero frequency at the centre (index n // 2)"""
-    good: NDArray[np.bool_]
+    good: Mask
     """(QY, QX) detector pixels that may be used; the others keep what the model says"""
-    positions_px: NDArray[np.float64]
+    positions_px: F64
     """(POSITION, 2) [row, column] of the window's first pixel in the object; fractions are meant"""
-    probe: Complex
+    probe: C64
     """(MODE, QY, QX) complex64 start of the illumination; its power need not be right"""
     object_shape: tuple[int, int]
     """(Y, X) pixels of the object; ``floor(position) + window + 1`` must fit where positions have fractions"""
-    object0: Complex | None = None
+    object0: C64 | None = None
     """(Y, X) complex64 start of the object; vacuum (ones) if absent"""
 
-    def subset(self, index: NDArray[np.intp]) -> "Problem":
+    def subset(self, index: Index) -> "Problem":
         """The same problem with some of its positions, e.g. one half for a Fourier ring correlation."""
         return replace(self, frames=self.frames[index], positions_px=self.positions_px[index])
 
@@ -41,29 +38,29 @@ class Problem:
 class Reconstruction:
     """The best state that an engine reached."""
 
-    object_: Complex
+    object_: C64
     """(Y, X) complex64 transmission function; vacuum has amplitude 1 as well as the frames' power tells"""
-    probe: Complex
+    probe: C64
     """(MODE, QY, QX) complex64, orthogonal modes, strongest first; sum of squares = counts per vacuum frame"""
-    positions_px: NDArray[np.float64]
+    positions_px: F64
     """(POSITION, 2) [row, column] as used at the end"""
-    error: NDArray[np.float32]
+    error: F32
     """(ITERATION,) amplitude residual sqrt(sum (|F| - sqrt I)^2 / sum I), each frame taken just before its update"""
     residual: float
     """The same of the returned state, every frame with one and the same object and probe"""
-    illumination: NDArray[np.float32]
+    illumination: F32
     """(Y, X) counts that fell on each object pixel: sum over POSITION and MODE of |P|^2; 0 where no window came"""
-    mode_power: NDArray[np.float64]
+    mode_power: F64
     """(MODE,) share of each mode in the probe's power, descending, sum 1"""
-    intensity: NDArray[np.float32]
+    intensity: F32
     """(POSITION,) of the light relative to its mean"""
-    background: NDArray[np.float32]
+    background: F32
     """(QY, QX) counts that every frame has beside the object's, zero frequency at the centre"""
-    variations: Complex
+    variations: C64
     """(VARIATION, QY, QX) by which the strongest mode differs from position to position"""
-    shares: NDArray[np.float32]
+    shares: F32
     """(POSITION, VARIATION) how much of each"""
-    affine: NDArray[np.float64]
+    affine: F64
     """(2, 2) linear map by which the refined positions differ from those given, before it was taken off if it was"""
     stopped: str
     """``finished``, ``diverged`` (the best state is returned) or ``not finite`` (the last finite state is returned)"""

@@ -7,12 +7,10 @@ Source: Thibault et al., Ultramicroscopy 109, 338 (2009).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from stxmdist.arrays import C64, C128, F32, F64, Array
 
 REGULAR = 0.02
 """Rms distance from the nearest knot, as share of the step, up to which positions lie on a raster"""
@@ -34,12 +32,12 @@ _LEAST = 0.2
 class Pattern:
     """A function g with the steps of a raster as its periods, mean 1, by its harmonics."""
 
-    frequency: Floats
+    frequency: F64
     """(HARMONIC, 2) cycles per pixel, y and x"""
-    strength: NDArray[np.complex128]
+    strength: C128
     """(HARMONIC,) complex amplitudes relative to the mean"""
 
-    def on(self, first: Floats, shape: tuple[int, int]) -> NDArray[np.complex64]:
+    def on(self, first: F64, shape: tuple[int, int]) -> C64:
         """Its values on a grid (rows, columns) of pixels that begins at ``first`` (2,)."""
         rows, columns = (
             np.exp(2j * np.pi * (start + np.arange(side))[:, None] * along)
@@ -49,7 +47,7 @@ class Pattern:
         return np.asarray(values * np.maximum(1.0, _LEAST / np.maximum(np.abs(values), 1e-12)), np.complex64)
 
 
-def steps_of(positions_px: Floats) -> Floats | None:
+def steps_of(positions_px: F64) -> F64 | None:
     """The two steps (2, 2) in pixels, one in each row, of a raster that all positions (POSITION, 2) lie on; None where
     they lie on none.
     """
@@ -82,7 +80,7 @@ def steps_of(positions_px: Floats) -> Floats | None:
     return steps if off < REGULAR * np.hypot(*steps.T).min() else None
 
 
-def _typical(apart: Floats, length: Floats) -> Floats | None:
+def _typical(apart: F64, length: F64) -> F64 | None:
     """The mean (2,) of the shortest way that many neighbours are apart; opposite ways are one."""
     usable = length > 1e-6
     if not usable.any():
@@ -95,7 +93,7 @@ def _typical(apart: Floats, length: Floats) -> Floats | None:
     return np.asarray(turned[same].mean(axis=0))
 
 
-def pattern_of(object_: NDArray[np.complex64], steps_px: Floats, light: NDArray[np.float32]) -> Pattern:
+def pattern_of(object_: C64, steps_px: F64, light: F32) -> Pattern:
     """What of the object (Y, X), relative to its mean, repeats with both steps (2, 2) where there is light (Y, X).
 
     Divided by it the object loses the pattern; the probe times it at any position of the scan makes up for that: no
@@ -116,7 +114,7 @@ def pattern_of(object_: NDArray[np.complex64], steps_px: Floats, light: NDArray[
         for side, along in zip(object_.shape, frequency.T, strict=True)
     )
 
-    def share(values: NDArray[Any]) -> NDArray[np.complex128]:
+    def share(values: Array) -> C128:
         return np.asarray((rows * (values @ columns)).sum(axis=0) / values.sum())
 
     return Pattern(frequency, share(seen) - share(lit))

@@ -5,21 +5,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stxmdist.arrays import namespace_of, numpy_of
+from stxmdist.arrays import C64, F32, F64, namespace_of, numpy_of
 from stxmdist.errors import InputError
-from stxmdist.ptychography import kernels, operators
 from stxmdist.ptychography.checkpoint import Checkpoint
-from stxmdist.ptychography.engines import ENGINES, OPTIONS
-from stxmdist.ptychography.fourier import inside, padded_copy
+from stxmdist.ptychography.engines.contract import ENGINES, OPTIONS
+from stxmdist.ptychography.kernels import operators
+from stxmdist.ptychography.kernels import pie as kernels
+from stxmdist.ptychography.kernels.fourier import inside, padded_copy
+from stxmdist.ptychography.kernels.sweep import Sweep, margins
+from stxmdist.ptychography.kernels.sweep_arrays import sweep_on
 from stxmdist.ptychography.probe import add_modes, mode_power, orthogonalise, scaled_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction, check
 from stxmdist.ptychography.raster import pattern_of, steps_of
 from stxmdist.ptychography.refinement import PositionOptions, Refinement
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
-from stxmdist.ptychography.sweep import Sweep, margins
-from stxmdist.ptychography.sweep_arrays import sweep_on
 
 
 @dataclass(frozen=True)
@@ -243,9 +243,9 @@ def _clip(state: State, limit: float) -> None:
 
 
 class _Raster(NamedTuple):
-    steps_px: NDArray[np.float64]
-    knot_px: NDArray[np.float64]  # one of its positions; refinement and jitter move those of the state
-    light: NDArray[np.float32]  # (Y, X) that fell on the object
+    steps_px: F64
+    knot_px: F64  # one of its positions; refinement and jitter move those of the state
+    light: F32  # (Y, X) that fell on the object
 
 
 def _raster_of(state: State) -> _Raster | None:
@@ -264,7 +264,7 @@ def _hand_over_pattern(state: State, raster: _Raster) -> None:
     inside(state.variations)[...] *= here
 
 
-def _illumination(state: State, probe: NDArray[np.complex64]) -> NDArray[np.float32]:
+def _illumination(state: State, probe: C64) -> F32:
     illumination = np.zeros(state.object_.shape, np.float32)
     nearest = np.round(state.positions_px).astype(np.int32)
     kernels.add_illumination((np.abs(probe) ** 2).sum(axis=0), nearest, illumination)

@@ -1,19 +1,16 @@
 """What is found between iterations, object and probe held fixed: positions, intensities, background, probe drift."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from stxmdist.arrays import namespace_of, numpy_of
+from stxmdist.arrays import C64, F32, F64, Real, namespace_of, numpy_of
 from stxmdist.ptychography.correlation import SIGNIFICANCE
-from stxmdist.ptychography.fourier import inside
+from stxmdist.ptychography.kernels.fourier import inside
+from stxmdist.ptychography.kernels.sweep import Observations, Sweep
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
-from stxmdist.ptychography.sweep import Observations, Sweep
-
-Floats = NDArray[np.float64]
 
 WORSE = 1.1
 """Error over the least so far from which positions are taken back to where they were then."""
@@ -88,7 +85,7 @@ class Refinement:
         self.start_px = state.positions_px.copy()
         self.affine = np.zeros((2, 2))
         self._run, self._common = np.zeros_like(self.start_px), np.zeros_like(self.start_px)
-        self._best: tuple[Floats, float] = (self.start_px, np.inf)
+        self._best: tuple[F64, float] = (self.start_px, np.inf)
         self.gave_up = False
         self._sketch = rng.normal(size=(len(self.start_px), model.n_variations)).astype(np.float32)
         if positions.jitter_px:
@@ -140,7 +137,7 @@ class Refinement:
             step = sweep.correlate(state, options.limit_px) if coarse else shifts(seen.normal, sweep.good.size)
             self._move(state, step)
 
-    def _move(self, state: State, step: Floats) -> None:
+    def _move(self, state: State, step: F64) -> None:
         options = self.positions
         # A scale, rotation or shear that all have in common shows a little of itself at a time: it gathers way.
         places = self.start_px - self.start_px.mean(axis=0)
@@ -179,7 +176,7 @@ class Refinement:
         state.place(state.positions_px)
 
 
-def shifts(normal: Floats, n_pixels: int, significance: float = SIGNIFICANCE) -> Floats:
+def shifts(normal: F64, n_pixels: int, significance: float = SIGNIFICANCE) -> F64:
     """Shifts (POSITION, 2) in pixels by which windows should move, shrunk by how far chance could explain them.
 
     Parameters
@@ -202,13 +199,13 @@ def shifts(normal: Floats, n_pixels: int, significance: float = SIGNIFICANCE) ->
     return np.asarray(found * share[:, None])
 
 
-def limited(moves: Floats, limit: float) -> Floats:
+def limited(moves: F64, limit: float) -> F64:
     """Moves (POSITION, 2), those longer than the limit shortened to it."""
     length = np.hypot(moves[:, 0], moves[:, 1])[:, None]
     return np.asarray(moves * np.minimum(1.0, limit / np.maximum(length, 1e-12)))
 
 
-def drawn_back(moves: Floats, trusted_px: float) -> float:
+def drawn_back(moves: F64, trusted_px: float) -> float:
     """Share by which moves (POSITION, 2) in pixels are drawn back: 0.1 where they are as large as is trusted, at most
     0.3.
     """
@@ -216,7 +213,7 @@ def drawn_back(moves: Floats, trusted_px: float) -> float:
     return min(0.3, 0.1 * trusted_px**2 / max(square, 1e-12))
 
 
-def smoothed(values: NDArray[np.float32], weight: NDArray[np.float32], width_px: float) -> NDArray[np.float32]:
+def smoothed(values: F32, weight: F32, width_px: float) -> F32:
     """Values (QY, QX), zero frequency at [0, 0], averaged by a Gaussian with the weights that each has."""
     if width_px == 0.0:
         return values
@@ -224,16 +221,14 @@ def smoothed(values: NDArray[np.float32], weight: NDArray[np.float32], width_px:
     return np.asarray(top / np.maximum(bottom, 1e-12), np.float32)
 
 
-def linear_part(places: Floats, moves: Floats) -> tuple[Floats, Floats]:
+def linear_part(places: F64, moves: F64) -> tuple[F64, F64]:
     """Shift (2,) and matrix (2, 2) that moves (POSITION, 2) have in common, about the middle of their places."""
     terms = np.column_stack([np.ones(len(places)), places - places.mean(axis=0)])
     found = np.linalg.lstsq(terms, moves, rcond=None)[0]
     return found[0], found[1:].T
 
 
-def principal(
-    shares: NDArray[np.floating[Any]], variations: NDArray[np.complex64]
-) -> tuple[Floats, NDArray[np.complex64], NDArray[np.complex64]]:
+def principal(shares: Real, variations: C64) -> tuple[F64, C64, C64]:
     """The same variation of the probe by orthogonal patterns, strongest first, and its mean, taken off.
 
     Parameters
@@ -257,5 +252,5 @@ def principal(
     return left * root * used, _complex(rotated, shape), _complex(mean @ flat, shape)
 
 
-def _complex(flat: Floats, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+def _complex(flat: F64, shape: tuple[int, ...]) -> C64:
     return np.ascontiguousarray(flat, np.float32).view(np.complex64).reshape(*flat.shape[:-1], *shape)

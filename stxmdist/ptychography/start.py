@@ -1,19 +1,16 @@
 """Where to begin when the file brings no illumination: short trials find the defocus and the frames' orientation."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import C64, F64, Array
 from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate
-from stxmdist.ptychography.problem import Complex, Problem
+from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
 from stxmdist.ptychography.state import ModelOptions, refuse_unless
 from stxmdist.units import wavelength_nm
-
-Floats = NDArray[np.float64]
 
 ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", "swapped, y flipped",
                 "swapped, x flipped", "swapped, both flipped")  # fmt: skip
@@ -52,16 +49,16 @@ class DefocusScan:
 
     defocus_um: float
     """of the best"""
-    probe: Complex
+    probe: C64
     """(1, QY, QX) with which it began"""
-    tried_um: Floats
+    tried_um: F64
     """(TRIAL,) ascending"""
-    residual: Floats
+    residual: F64
     """(TRIAL,)"""
 
 
 def find_defocus(
-    problem: Problem, focused: Complex, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
+    problem: Problem, focused: C64, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
 ) -> DefocusScan:
     """The defocus, on either side of the focus, with which a short reconstruction explains the frames best.
 
@@ -101,7 +98,7 @@ class OrientationScan:
 
     orientation: int
     """index into ``ORIENTATIONS`` of the one that explains the frames best"""
-    residual: Floats
+    residual: F64
     """(8,)"""
 
 
@@ -125,9 +122,7 @@ def find_orientation(
     return OrientationScan(int(np.flatnonzero(residual <= _TIE * residual.min())[0]), residual)
 
 
-def _steps(
-    focused: Complex, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
-) -> tuple[float, int]:
+def _steps(focused: C64, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions) -> tuple[float, int]:
     """Distance of neighbouring trials in um, and how many there are on each side of the focus."""
     n = min(focused.shape)
     pixel = max(pixel_nm)
@@ -167,7 +162,7 @@ def short_residual(problem: Problem, options: TrialOptions, rng: np.random.Gener
     return reconstruct(problem, recipe, rng).residual
 
 
-def turned(frames: NDArray[Any], orientation: int) -> NDArray[Any]:
+def turned(frames: Array, orientation: int) -> Array:
     """Frames (..., QY, QX), zero frequency at the centre, turned in one of the eight ways of ``ORIENTATIONS``."""
     if orientation & 4:
         frames = np.swapaxes(frames, -1, -2)

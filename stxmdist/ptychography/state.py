@@ -5,12 +5,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stxmdist.arrays import namespace_of
+from stxmdist.arrays import C64, F32, F64, I32, Mask, namespace_of
 from stxmdist.errors import InputError
-from stxmdist.ptychography import operators
-from stxmdist.ptychography.problem import Complex
+from stxmdist.ptychography.kernels import operators
 
 NOISE = ("gaussian", "poisson")
 """Likelihoods: of amplitudes with one error for all, or of counts."""
@@ -92,13 +90,13 @@ def refuse_unless(options: Any, **rules: tuple[bool, str]) -> None:
 class Placed(NamedTuple):
     """Positions as the kernels want them."""
 
-    corners: NDArray[np.int32]
+    corners: I32
     """(POSITION, 2)"""
-    fractions: NDArray[np.float64]
+    fractions: F64
     """(POSITION, 2)"""
-    weights: NDArray[np.float32]
+    weights: F32
     """(POSITION, 2, TAPS)"""
-    fractional: NDArray[np.bool_]
+    fractional: Mask
     """(POSITION,)"""
 
 
@@ -109,19 +107,19 @@ class State:
     Object, probe, background and variations lie where the passes run, see ``Sweep.adopt``; the others are numpy's.
     """
 
-    object_: Complex
+    object_: C64
     """(Y, X)"""
-    probe: Complex
+    probe: C64
     """(MODE, QY + 2 PAD_ROWS, QX + 2 PAD): with the margins of ``fourier``, always zero"""
-    positions_px: NDArray[np.float64]
+    positions_px: F64
     """(POSITION, 2) window's first pixel"""
-    intensity: NDArray[np.float32]
+    intensity: F32
     """(POSITION,) of the light relative to its mean"""
-    background: NDArray[np.float32]
+    background: F32
     """(QY, QX) counts, zero frequency at [0, 0]"""
-    variations: Complex
+    variations: C64
     """(VARIATION, QY + 2 PAD_ROWS, QX + 2 PAD)"""
-    shares: NDArray[np.float32]
+    shares: F32
     """(POSITION, VARIATION) how much of each is added to the strongest mode"""
     error: float = np.inf
     """amplitude residual of the last iteration"""
@@ -131,7 +129,7 @@ class State:
     def __post_init__(self) -> None:
         self.place(self.positions_px)
 
-    def place(self, positions_px: NDArray[np.float64]) -> None:
+    def place(self, positions_px: F64) -> None:
         """Take other positions."""
         self.positions_px = positions_px if self.sub_pixel else np.round(positions_px)
         corners, fractions = operators.split_positions(self.positions_px)

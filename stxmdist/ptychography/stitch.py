@@ -4,17 +4,14 @@ illumination.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, distance_transform_edt, map_coordinates
 from scipy.sparse.csgraph import connected_components
 
+from stxmdist.arrays import C64, C128, F32, F64, Array, Mask
 from stxmdist.ptychography.gauge import Gauge, fit_gauge
 from stxmdist.ptychography.grid import Grid
-
-Floats = NDArray[np.float64]
 
 _ENOUGH_PX = 100
 """Pixels that two tiles must share to be tied together."""
@@ -27,9 +24,9 @@ _SPLINE = 5
 class TileImage:
     """A reconstructed tile on the scan's grid."""
 
-    object_: NDArray[np.complex64]
+    object_: C64
     """(TY, TX)"""
-    weight: NDArray[np.float32]
+    weight: F32
     """(TY, TX) illumination, counts per pixel"""
     corner_px: tuple[int, int]
     """(row, column) of its first pixel in the scan's object"""
@@ -52,12 +49,12 @@ class TileGauge:
 class _Pair:
     i: int
     j: int
-    units: NDArray[np.complex128]
+    units: C128
     """exp(i phase) of tile i less that of tile j"""
     log_amplitude: float
-    weight: Floats
-    y: Floats
-    x: Floats
+    weight: F64
+    y: F64
+    x: F64
 
 
 def solve_gauge(tiles: Sequence[TileImage], least_illumination: float = 0.3) -> list[TileGauge]:
@@ -99,7 +96,7 @@ def solve_gauge(tiles: Sequence[TileImage], least_illumination: float = 0.3) -> 
     ]
 
 
-def _overlaps(tiles: Sequence[TileImage], middle: Floats, least: float) -> list[_Pair]:
+def _overlaps(tiles: Sequence[TileImage], middle: F64, least: float) -> list[_Pair]:
     pairs = []
     floors = [least * float(np.median(tile.weight[tile.weight > 0])) for tile in tiles]
     for i, one in enumerate(tiles):
@@ -132,11 +129,11 @@ def _overlaps(tiles: Sequence[TileImage], middle: Floats, least: float) -> list[
     return pairs
 
 
-def _box(low: NDArray[Any], high: NDArray[Any]) -> tuple[slice, slice]:
+def _box(low: Array, high: Array) -> tuple[slice, slice]:
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
-def _start(pairs: list[_Pair], links: Floats, count: int) -> Floats:
+def _start(pairs: list[_Pair], links: F64, count: int) -> F64:
     unknowns = np.full((count, 4), np.nan)
     found = {}
     for pair in pairs:
@@ -160,12 +157,12 @@ def _start(pairs: list[_Pair], links: Floats, count: int) -> Floats:
     return unknowns
 
 
-def _left(pair: _Pair, unknowns: Floats) -> NDArray[np.complex128]:
+def _left(pair: _Pair, unknowns: F64) -> C128:
     d = unknowns[pair.i] - unknowns[pair.j]
     return np.asarray(pair.units * np.exp(-1j * (d[1] + d[2] * pair.y + d[3] * pair.x)), np.complex128)
 
 
-def _refinement(pairs: list[_Pair], unknowns: Floats, component: NDArray[Any]) -> Floats:
+def _refinement(pairs: list[_Pair], unknowns: F64, component: Array) -> F64:
     count = len(unknowns)
     phase_matrix, phase_side = np.zeros((3 * count, 3 * count)), np.zeros(3 * count)
     scale_matrix, scale_side = np.zeros((count, count)), np.zeros(count)
@@ -192,7 +189,7 @@ def _refinement(pairs: list[_Pair], unknowns: Floats, component: NDArray[Any]) -
     return step
 
 
-def _residuals(pairs: list[_Pair], unknowns: Floats, count: int) -> Floats:
+def _residuals(pairs: list[_Pair], unknowns: F64, count: int) -> F64:
     squares, weights = np.zeros(count), np.zeros(count)
     for pair in pairs:
         square = float((pair.weight * np.angle(_left(pair, unknowns)) ** 2).sum())
@@ -207,7 +204,7 @@ def blend(
     gauges: Sequence[TileGauge],
     object_shape: tuple[int, int],
     least_illumination: float = 0.1,
-) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+) -> tuple[C64, F32]:
     """One object (Y, X) from tiles brought to one gauge, and its illumination; NaN where too little light fell.
 
     A tile counts by its illumination, faded out smoothly where that falls below half of what is usual in it, times the
@@ -240,9 +237,7 @@ def blend(
     return object_, np.where(known, light / safe, 0.0).astype(np.float32)
 
 
-def to_grid(
-    object_: NDArray[Any], pixel_nm: tuple[float, float], origin_um: tuple[float, float], grid: Grid
-) -> NDArray[Any]:
+def to_grid(object_: Array, pixel_nm: tuple[float, float], origin_um: tuple[float, float], grid: Grid) -> Array:
     """An image (Y, X), complex or real, on another grid by a quintic spline; NaN outside and where it touches NaN.
 
     The object's pixel goes as 1/E, so that every energy of a stack must be brought to one grid. Of complex objects
@@ -276,6 +271,6 @@ def to_grid(
     return np.asarray(result, object_.dtype)
 
 
-def _filled(values: NDArray[Any], unknown: NDArray[np.bool_]) -> NDArray[Any]:
+def _filled(values: Array, unknown: Mask) -> Array:
     nearest = distance_transform_edt(unknown, return_distances=False, return_indices=True)
     return np.asarray(values[tuple(nearest)])

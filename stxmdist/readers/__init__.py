@@ -16,10 +16,10 @@ HEAD_BYTES = hdf5.HEAD_BYTES
 TABLE = Table(
     "reader",
     {
-        "sdf": "stxmdist.readers.sdf",
-        "nxstxm": "stxmdist.readers.nxstxm",
-        "cxi": "stxmdist.readers.cxi",
-        "pystxmcontrol": "stxmdist.readers.pystxmcontrol",
+        "sdf": "stxmdist.readers.sdf.reader",
+        "nxstxm": "stxmdist.readers.nxstxm.reader",
+        "cxi": "stxmdist.readers.cxi.reader",
+        "pystxmcontrol": "stxmdist.readers.pystxmcontrol.reader",
         "ptyd": "stxmdist.readers.ptyd",
         "tiff": "stxmdist.readers.tiff",
         "ncb": "stxmdist.readers.ncb",

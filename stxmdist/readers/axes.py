@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64, Index
 from stxmdist.errors import InputError
-from stxmdist.readers.recording import Floats
 
 UM_PER_UNIT = {
     "m": 1e6,
@@ -58,7 +57,7 @@ def factor_of(unit: str, factors: dict[str, float], where: object) -> float | No
     return factors[name]
 
 
-def ascending(values: NDArray[np.float64], name: str, where: Path) -> tuple[Floats, bool, tuple[str, ...]]:
+def ascending(values: F64, name: str, where: Path) -> tuple[F64, bool, tuple[str, ...]]:
     """Coordinates (PIXEL,) in ascending order, whether they had to be reversed, and what is worth noting of them.
 
     Raises
@@ -86,7 +85,7 @@ def ascending(values: NDArray[np.float64], name: str, where: Path) -> tuple[Floa
     return values, flipped, tuple(notes)
 
 
-def energy_order(energy_ev: NDArray[np.float64], where: Path) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+def energy_order(energy_ev: F64, where: Path) -> tuple[Index, tuple[str, ...]]:
     """Order (ENERGY,) in which photon energies ascend, and what is worth noting: unsorted or repeated ones.
 
     Raises
@@ -116,5 +115,5 @@ def energy_order(energy_ev: NDArray[np.float64], where: Path) -> tuple[NDArray[n
     return order, tuple(notes)
 
 
-def _few(values: NDArray[np.float64]) -> str:
+def _few(values: F64) -> str:
     return np.array2string(values.reshape(-1)[:6], precision=4, separator=", ") + (" ..." if values.size > 6 else "")

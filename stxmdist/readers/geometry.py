@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes
-from stxmdist.readers.recording import Floats
 from stxmdist.units import JOULE_PER_EV, wavelength_nm
 
 EV_PER_UNIT = axes.EV_PER_UNIT | dict.fromkeys(("j", "joule", "joules"), 1 / JOULE_PER_EV)
@@ -83,7 +82,7 @@ def checked_pixel_um(pixel_m: tuple[float, float], where: object) -> tuple[float
     )
 
 
-def checked_positions_um(values: NDArray[np.float64], n_frames: int, where: object, unit: str = "metres") -> Floats:
+def checked_positions_um(values: F64, n_frames: int, where: object, unit: str = "metres") -> F64:
     """Positions (POSITION, 2 or 3) in um, whatever their origin and sign, refused where they are not those of a scan.
 
     ``unit`` is the one that the file wants, in words.
@@ -125,7 +124,7 @@ def checked_positions_um(values: NDArray[np.float64], n_frames: int, where: obje
     return np.ascontiguousarray(values, np.float64)
 
 
-def far_field_coverage(positions_um: Floats, window_um: tuple[float, float]) -> float:
+def far_field_coverage(positions_um: F64, window_um: tuple[float, float]) -> float:
     """How often far-field frames can have lit each point of the scanned area, at most.
 
     A frame of pixels p at distance z repeats after the window lambda z / p in the sample's plane; it is sampled twice
@@ -148,7 +147,7 @@ def refuse_near_field(
     energy_ev: float,
     distance_m: float,
     pixel_um: tuple[float, float],
-    positions_um: Floats,
+    positions_um: F64,
 ) -> None:
     """Refuse frames that say they are near-field, or whose positions are too far apart for the far field.
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import Array, Mask
 from stxmdist.errors import InputError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -108,7 +108,7 @@ class Tree:
         self._check_sources(found)
         return found
 
-    def numbers(self, name: str, start: Any = None) -> NDArray[Any] | None:
+    def numbers(self, name: str, start: Any = None) -> Array | None:
         """All values of a numeric dataset, or None where there is none."""
         dataset = self.dataset(name, start)
         if dataset is None or dataset.dtype.kind not in "iufbc":
@@ -222,7 +222,7 @@ def attribute(thing: Any, name: str) -> Any:
     return thing.attrs.get(name)
 
 
-def written(dataset: Any) -> NDArray[np.bool_] | None:
+def written(dataset: Any) -> Mask | None:
     """Which chunks of a dataset exist (one axis per dimension), or None if all do.
 
     What was never written reads as zero; an aborted scan is to come out as missing.

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers.axes import ENERGY_TOLERANCE_EV
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.faults import unreadable
-from stxmdist.readers.raster import Raster, binary_rows, recording_of
-from stxmdist.readers.recording import Description, Floats, StxmRecording
+from stxmdist.readers.image_stack import Raster, binary_rows, recording_of
+from stxmdist.readers.recording import Description, StxmRecording
 from stxmdist.readers.stk import MOST_ENERGIES, MOST_PIXELS
 
 MOST_HEADER_BYTES = 16 << 20
@@ -39,8 +39,8 @@ class _Header:
     scale: float
     y_um: tuple[float, float]
     x_um: tuple[float, float]
-    energy_ev: Floats
-    dwell_ms: Floats
+    energy_ev: F64
+    dwell_ms: F64
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -175,7 +175,7 @@ def _numbers(path: Path, lines: list[str], index: int, wanted: int = 0, line: in
     return numbers
 
 
-def _scaled(rows: Callable[[int, int], NDArray[np.float64]], scale: float, index: int, n_rows: int) -> Any:
+def _scaled(rows: Callable[[int, int], F64], scale: float, index: int, n_rows: int) -> Any:
     return rows(index, n_rows) / scale
 
 

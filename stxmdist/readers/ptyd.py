@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64, Mask
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
-from stxmdist.readers.centring import centred
 from stxmdist.readers.description import described, ptychography_facts
+from stxmdist.readers.frames.centring import centred
+from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, MOSTLY_BAD, refuse_inverted, sampled_frames
 from stxmdist.readers.geometry import (
     checked_distance_m,
     checked_pixel_um,
@@ -27,8 +28,7 @@ from stxmdist.readers.geometry import (
     refuse_near_field,
 )
 from stxmdist.readers.hdf5 import Tree
-from stxmdist.readers.pixels import FRAMES_LOOKED_AT, MOSTLY_BAD, refuse_inverted, sampled_frames
-from stxmdist.readers.recording import Description, Floats, PtychographyRecording
+from stxmdist.readers.recording import Description, PtychographyRecording
 
 WEIGHTS = "above 0 where a pixel is good, 0 where it is bad"
 # Of each piece: a mask hardly ever differs from frame to frame, and is as large as the frames.
@@ -175,7 +175,7 @@ def _wrong_frames(tree: Tree, name: str, data: Any, wanted: str) -> InputError:
     )
 
 
-def _positions(tree: Tree, pieces: tuple[_Piece, ...]) -> Floats:
+def _positions(tree: Tree, pieces: tuple[_Piece, ...]) -> F64:
     """Positions (POSITION, 2) of the beam on the sample in um, (y, x)."""
     listed = [tree.numbers(f"{piece.name}/positions") for piece in pieces]
     n_frames = sum(piece.n_frames for piece in pieces)
@@ -198,10 +198,10 @@ def _positions(tree: Tree, pieces: tuple[_Piece, ...]) -> Floats:
     return checked_positions_um(whole.astype(np.float64) * 1e6, n_frames, f"{tree.path}:info/positions_scan")
 
 
-def _good(tree: Tree, pieces: tuple[_Piece, ...]) -> tuple[NDArray[np.bool_], tuple[str, ...], tuple[str, ...]]:
+def _good(tree: Tree, pieces: tuple[_Piece, ...]) -> tuple[Mask, tuple[str, ...], tuple[str, ...]]:
     """Good pixels (rows, columns) by a look at the weights; what is lacking; notes."""
     shape = pieces[0].frame_shape
-    masks: list[NDArray[np.bool_]] = []
+    masks: list[Mask] = []
     for piece in pieces:
         weights = tree.dataset(f"{piece.name}/weights")
         if weights is None or weights.size == 0:
@@ -219,7 +219,7 @@ def _good(tree: Tree, pieces: tuple[_Piece, ...]) -> tuple[NDArray[np.bool_], tu
         masks += [np.asarray(one) > 0 for one in looked_at]
     if not masks:
         return np.ones(shape, bool), ("weights (all pixels are taken as good)",), ()
-    good: NDArray[np.bool_] = np.logical_and.reduce(masks)
+    good: Mask = np.logical_and.reduce(masks)
     if not good.any():
         raise InputError(
             where=f"{tree.path}:{pieces[0].name}/weights",
@@ -279,7 +279,7 @@ def _read(path: Path, pieces: tuple[_Piece, ...], centre: tuple[int, int], energ
     return centred(np.concatenate(blocks)[::step], centre)
 
 
-def _numbers(tree: Tree, name: str) -> NDArray[np.float64] | None:
+def _numbers(tree: Tree, name: str) -> F64 | None:
     """Numbers of meta, else of info; None where neither says, or says None."""
     for group in ("meta", "info"):
         dataset = tree.dataset(f"{group}/{name}")
@@ -298,7 +298,7 @@ def _text(tree: Tree, name: str) -> str:
     return ""
 
 
-def _said(tree: Tree, name: str, what: str, unit: str) -> NDArray[np.float64]:
+def _said(tree: Tree, name: str, what: str, unit: str) -> F64:
     values = _numbers(tree, name)
     if values is None:
         raise lacking(tree.path, what, f"meta/{name} in {unit}")

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from stxmdist.arrays import C64, F32, F64, U8, Array, Mask
 
 
 @dataclass(frozen=True)
@@ -37,19 +36,19 @@ class StxmRecording:
     format: str
     region: str
     """Which region of a multi-region file, empty if there is one."""
-    energy_ev: Floats
+    energy_ev: F64
     """(ENERGY,) float64"""
-    y_um: Floats
+    y_um: F64
     """(Y,) float64, ascending"""
-    x_um: Floats
+    x_um: F64
     """(X,) float64, ascending"""
-    dwell_ms: Floats
+    dwell_ms: F64
     """(ENERGY,) float64, NaN where the file does not say"""
-    ring_current_ma: Floats
+    ring_current_ma: F64
     """(ENERGY,) float64, NaN where the file does not say"""
-    frame_class: NDArray[np.uint8]
+    frame_class: U8
     """(ENERGY,) stxmdist.arrays.MaskClass: valid, or missing for frames that were never written"""
-    read: Callable[[int], NDArray[np.float32]]
+    read: Callable[[int], F32]
     """Energy index to counts (Y, X) float32; NaN for a missing frame"""
     files: tuple[Path, ...]
     """Every file that belongs to the acquisition"""
@@ -69,20 +68,20 @@ class PtychographyRecording:
 
     source: Path
     format: str
-    energy_ev: Floats
+    energy_ev: F64
     """(ENERGY,) float64, ascending"""
-    positions_um: Floats
+    positions_um: F64
     """(ENERGY, POSITION, 2) float64, (y, x) of the beam on the sample"""
     frame_shape: tuple[int, int]
     frame_dtype: np.dtype[Any]
-    good: NDArray[np.bool_]
+    good: Mask
     """(QY, QX) detector pixels that may be used"""
     distance_m: float
     detector_pixel_um: tuple[float, float]
     """(y, x)"""
-    illumination: NDArray[np.complex64] | None
+    illumination: C64 | None
     """(MODE, QY, QX) start of the probe, if the file has one"""
-    read: Callable[[int, slice], NDArray[Any]]
+    read: Callable[[int, slice], Array]
     """Energy index and slice of positions to frames (n, QY, QX) in the file's integer type"""
     files: tuple[Path, ...]
     region: str = ""

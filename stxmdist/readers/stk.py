@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers.axes import LEAST_ENERGY_EV, MOST_ENERGY_EV
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.faults import unreadable
-from stxmdist.readers.raster import Raster, binary_rows, recording_of
-from stxmdist.readers.recording import Description, Floats, StxmRecording
+from stxmdist.readers.image_stack import Raster, binary_rows, recording_of
+from stxmdist.readers.recording import Description, StxmRecording
 
 _SIZES = struct.Struct(">3i")
 _FLOAT = np.dtype(">f4")
@@ -27,10 +28,10 @@ MOST_PIXELS, MOST_ENERGIES = 1 << 16, 1 << 16
 
 @dataclass(frozen=True)
 class _Header:
-    x_um: Floats
-    y_um: Floats
-    energy_ev: Floats
-    dwell_ms: Floats
+    x_um: F64
+    y_um: F64
+    energy_ev: F64
+    dwell_ms: F64
 
     @property
     def data_offset(self) -> int:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.hdf5 import MOST_ELEMENTS
-from stxmdist.readers.raster import Raster, recording_of
-from stxmdist.readers.recording import Description, Floats, StxmRecording
+from stxmdist.readers.image_stack import Raster, recording_of
+from stxmdist.readers.recording import Description, StxmRecording
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ENERGY_ENDINGS = (".txt", ".csv", ".dat")
@@ -164,7 +164,7 @@ def _labels(tiff: Any, n_images: int) -> tuple[str, ...]:
     return tuple(map(str, labels)) if len(labels) == n_images else ()
 
 
-def _energies(path: Path, stack: _Stack) -> tuple[Floats, tuple[Path, ...]]:
+def _energies(path: Path, stack: _Stack) -> tuple[F64, tuple[Path, ...]]:
     """Photon energies (ENERGY,) in eV in the file's order, and every file that was read."""
     beside = [path.with_suffix(ending) for ending in ENERGY_ENDINGS]
     lists = [file for file in beside if file != path and file.is_file()]
@@ -186,7 +186,7 @@ def _energies(path: Path, stack: _Stack) -> tuple[Floats, tuple[Path, ...]]:
     return energy_ev, (path, *lists[:1])
 
 
-def _listed(path: Path) -> Floats:
+def _listed(path: Path) -> F64:
     """Photon energies (ENERGY,) of a text file, one per line; comments begin with # or *, a heading may stand."""
     try:
         content = path.read_bytes()[:MOST_LIST_BYTES].decode("utf-8-sig")
@@ -212,7 +212,7 @@ def _no_list(path: Path, got: str) -> InputError:
     )
 
 
-def _rows(path: Path, stack: _Stack, index: int, n_rows: int) -> NDArray[np.float64]:
+def _rows(path: Path, stack: _Stack, index: int, n_rows: int) -> F64:
     with _opened(path) as tiff:
         series = tiff.series[0]
         page = series.pages[0 if stack.in_one else index]

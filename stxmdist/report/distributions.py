@@ -4,14 +4,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64, Mask
 from stxmdist.heterogeneity.electrodes import mass_of
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, styles_of
 from stxmdist.report.evidence import Evidence, column, words
 
 MOST_GROUPS = 36
-Floats = NDArray[np.float64]
 
 
 def states_of_charge(evidence: Evidence) -> Picture | Absent:
@@ -75,15 +74,13 @@ def analysed(evidence: Evidence) -> Any:
     return table[kept]
 
 
-def _groups(table: Any) -> list[tuple[str, float, NDArray[np.bool_]]]:
+def _groups(table: Any) -> list[tuple[str, float, Mask]]:
     electrode, cycle = words(table, "electrode_id"), column(table, "cycle")
     keys = sorted({(str(e), float(np.nan_to_num(c, nan=-1.0))) for e, c in zip(electrode, cycle, strict=True)})
     return [(e, c if c >= 0 else np.nan, (electrode == e) & (np.nan_to_num(cycle, nan=-1.0) == c)) for e, c in keys]
 
 
-def _one(
-    axes: Axes, line: int, values: Floats, mass: Floats, colour: str, marker: str, span: tuple[float, float]
-) -> None:
+def _one(axes: Axes, line: int, values: F64, mass: F64, colour: str, marker: str, span: tuple[float, float]) -> None:
     at = np.linspace(*span, 201)
     width = max(0.02, 0.9 * float(values.std()) * max(1, len(values)) ** -0.2)
     weight = mass / mass.sum() if mass.sum() > 0 else np.full(len(values), 1.0 / len(values))
@@ -118,7 +115,7 @@ def _summary(axes: Axes, line: int, electrodes: Any, electrode: str, cycle: floa
             axes.plot(coulometric, line - 0.05, marker="|", ms=15, mew=1.8, color=COLOURS[1], zorder=6)
 
 
-def _same(values: Floats, wanted: float) -> NDArray[np.bool_]:
+def _same(values: F64, wanted: float) -> Mask:
     return values == wanted if np.isfinite(wanted) else ~np.isfinite(values)
 
 

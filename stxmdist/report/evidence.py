@@ -13,8 +13,10 @@ from storage.output import Output
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from storage.tables import read_table
+from stxmdist.arrays import F64, Array
+from stxmdist.planning.stages import STAGES
+from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Unit
-from stxmdist.stages import CAMPAIGN, STAGES
 
 
 @dataclass(frozen=True)
@@ -163,21 +165,21 @@ def text_of(value: Any, unknown: str = "") -> str:
     return unknown if value is None or value != value or value == "" else str(value)
 
 
-def numbers(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+def numbers(values: Any) -> F64:
     """An array of floats of any depth, NaN for what is missing."""
     if values is None:
         return np.zeros(0)
     return np.asarray(np.vectorize(number, otypes=[float])(np.asarray(values, dtype=object)), dtype=float)
 
 
-def column(table: Any, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def column(table: Any, name: str) -> F64:
     """A column of a table as floats; NaN where it is missing or the table lacks it."""
     if name not in table.columns:
         return np.full(len(table), np.nan)
     return np.asarray(pd.to_numeric(table[name], errors="coerce").astype("Float64").to_numpy(float, na_value=np.nan))
 
 
-def words(table: Any, name: str) -> np.ndarray[Any, Any]:
+def words(table: Any, name: str) -> Array:
     """A column of a table as text; empty where it is missing."""
     if name not in table.columns:
         return np.full(len(table), "", dtype=object)

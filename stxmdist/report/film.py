@@ -8,13 +8,12 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from storage.output import Output
+from stxmdist.arrays import U8, Mask, Real
 from stxmdist.report.canvas import Absent, Picture
 from stxmdist.report.evidence import Evidence, label_of, number, numbers
-from stxmdist.report.maps import Floats
 
 MOST_FILMS = 3
 MOST_BYTES = 300_000
@@ -38,15 +37,15 @@ LEAST_WIDTH_PX = 140
 class Film:
     """Part of a stack (FRAME, Y, X) of optical density before and after alignment, the top row first."""
 
-    energy_ev: Floats
+    energy_ev: Real
     """(FRAME,)"""
-    shift_px: Floats
+    shift_px: Real
     """(FRAME, 2) by how much each frame was moved along rows and columns of the measurement"""
-    registered: NDArray[np.bool_]
+    registered: Mask
     """(FRAME,) False where the shift is interpolated between that of other frames"""
-    before: Floats
+    before: Real
     """NaN where nothing is known"""
-    after: Floats
+    after: Real
 
 
 def films(evidence: Evidence, most: int = MOST_FILMS) -> list[Picture] | Absent:
@@ -90,7 +89,7 @@ def _picture(evidence: Evidence, row: Mapping[str, Any], largest_px: float) -> P
     )
 
 
-def _small_enough(absorbance: Output, align: Output, failed_ev: Floats) -> tuple[Film, bytes]:
+def _small_enough(absorbance: Output, align: Output, failed_ev: Real) -> tuple[Film, bytes]:
     for longest, most in SIZES:
         film = film_of(absorbance, align, failed_ev, longest, most)
         content = as_apng(film)
@@ -99,7 +98,7 @@ def _small_enough(absorbance: Output, align: Output, failed_ev: Floats) -> tuple
     return film, content
 
 
-def film_of(absorbance: Output, align: Output, failed_ev: Floats, longest: int, most: int) -> Film:
+def film_of(absorbance: Output, align: Output, failed_ev: Real, longest: int, most: int) -> Film:
     """What a film shows: at most so many energies, evenly taken, and ``longest`` pixels of the field along each axis.
 
     Pixels stay as they are, because shifts are of their size. ``failed_ev``: energies whose frames did not register.
@@ -121,7 +120,7 @@ def film_of(absorbance: Output, align: Output, failed_ev: Floats, longest: int, 
     return Film(energy_ev, shift_px, ~np.isin(energy_ev, failed_ev), before[seen], after[seen])
 
 
-def liveliest(image: Floats, longest: int) -> tuple[slice, slice]:
+def liveliest(image: Real, longest: int) -> tuple[slice, slice]:
     """Rows and columns of the part of an image (Y, X), at most so long, whose pixels differ most among themselves."""
     starts = [np.unique(np.r_[np.arange(0, n - longest, longest // 2), max(0, n - longest)]) for n in image.shape]
     parts = [(slice(y, y + longest), slice(x, x + longest)) for y in map(int, starts[0]) for x in map(int, starts[1])]
@@ -159,7 +158,7 @@ def _frame(film: Film, k: int) -> Image.Image:
     return frame
 
 
-def _greys(image: Floats, low: float, high: float, zoom: int) -> NDArray[np.uint8]:
+def _greys(image: Real, low: float, high: float, zoom: int) -> U8:
     """Grey values of an image, dense is dark, each pixel drawn ``zoom`` times along each axis."""
     share = np.clip((high - image) / max(high - low, 1e-9), 0.0, 1.0)
     levels = np.where(np.isfinite(share), np.round(share * (GREYS - 1)) * (255.0 / (GREYS - 1)), -1.0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stxmdist.report.design import condition_of
+from stxmdist.report.conditions import condition_of
 from stxmdist.report.distributions import analysed
 from stxmdist.report.evidence import Evidence, column, number, words
 from stxmdist.report.tables import figure_of, interval_of, probability_of

@@ -7,13 +7,10 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 
 from storage.output import Output
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import U8, Array, Mask, MaskClass, Real
 from stxmdist.report.canvas import MASKED, PALE
-
-Floats = NDArray[np.floating[Any]]
 
 SOC_MAP = "viridis"
 """One map and one scale for states of charge in the whole report."""
@@ -32,11 +29,11 @@ UNTRUSTED = (
 class Map:
     """One image (Y, X), small enough for a page."""
 
-    values: Floats
+    values: Real
     """NaN where nothing is known"""
-    y_um: Floats
-    x_um: Floats
-    masked: NDArray[np.bool_] | None = None
+    y_um: Real
+    x_um: Real
+    masked: Mask | None = None
     """Where a number may exist that is not to be trusted"""
 
     @property
@@ -52,7 +49,7 @@ class Map:
         return abs(right - left)
 
 
-def _edges(axis: Floats) -> tuple[float, float]:
+def _edges(axis: Real) -> tuple[float, float]:
     half = 0.5 * (axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 0.5
     return float(axis[0] - half), float(axis[-1] + half)
 
@@ -63,7 +60,7 @@ def block_px(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
     return min(step, shape[0]), min(step, shape[1])
 
 
-def coarsened(values: NDArray[Any], longest: int) -> NDArray[Any]:
+def coarsened(values: Array, longest: int) -> Array:
     """Means (NaN left out) of square blocks of pixels of an image (Y, X); what is left over at the ends is cut off."""
     step_y, step_x = block_px(values.shape, longest)
     if step_y == step_x == 1:
@@ -77,13 +74,13 @@ def coarsened(values: NDArray[Any], longest: int) -> NDArray[Any]:
         return np.asarray(np.where(n > 0, total / n, np.nan), dtype=np.float32)
 
 
-def coarse_axis(axis: Floats, step: int) -> Floats:
+def coarse_axis(axis: Real, step: int) -> Real:
     """Centres of blocks of ``step`` pixels of an axis."""
     n = len(axis) // step
     return np.asarray(axis[: n * step].reshape(n, step).mean(axis=1))
 
 
-def map_of(values: NDArray[Any], output: Output, longest: int, classes: NDArray[np.uint8] | None = None) -> Map:
+def map_of(values: Array, output: Output, longest: int, classes: U8 | None = None) -> Map:
     """A map of an array (Y, X) on the axes of its output, made coarse enough for a page.
 
     With ``classes``, pixels of no particle are left empty and those that are not to be trusted are masked.

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from stxmdist.report import (
     agreement,
-    design,
+    conditions,
     distributions,
     exploration,
     film,
@@ -42,7 +42,7 @@ class Section:
 def sections(evidence: Evidence, most_regions: int, most_previews: int, picture_px: int) -> tuple[Section, ...]:
     """Every part of the page; what cannot be shown says why. Pictures are drawn one after another."""
     plan: Sequence[tuple[str, str, Sequence[Callable[[], Any]]]] = (
-        ("design", "What was measured", (lambda: design.design(evidence), lambda: design.flow(evidence))),
+        ("design", "What was measured", (lambda: conditions.design(evidence), lambda: conditions.flow(evidence))),
         ("gallery", "What it looks like", (lambda: gallery.gallery(evidence, most_regions, picture_px),)),
         (
             "soc",

@@ -4,13 +4,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64
 from stxmdist.report.canvas import INK, MARKS_IN_SVG, Absent, Picture, as_svg, blank, styles_of
 from stxmdist.report.distributions import analysed
 from stxmdist.report.evidence import Evidence, column, words
-
-Floats = NDArray[np.float64]
 
 
 def sizes(evidence: Evidence) -> Picture | Absent:
@@ -71,7 +69,7 @@ def sizes(evidence: Evidence) -> Picture | Absent:
     )
 
 
-def _line(d: Floats, y: Floats) -> tuple[Floats, Floats] | None:
+def _line(d: F64, y: F64) -> tuple[F64, F64] | None:
     """Least squares over the logarithm of diameter; None where there is nothing to draw it through."""
     if len(d) < 3 or np.ptp(d) <= 0:
         return None
@@ -80,7 +78,7 @@ def _line(d: Floats, y: Floats) -> tuple[Floats, Floats] | None:
     return ends, intercept + slope * np.log(ends)
 
 
-def _plain_ticks(axes: Axes, d: Floats) -> None:
+def _plain_ticks(axes: Axes, d: F64) -> None:
     ticks = np.array([0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
     inside = ticks[(ticks > 0.8 * d.min()) & (ticks < 1.25 * d.max())]
     if len(inside) >= 2:
@@ -88,7 +86,7 @@ def _plain_ticks(axes: Axes, d: Floats) -> None:
         axes.set_xticks([], minor=True)
 
 
-def _distribution(axes: Axes, d: Floats) -> str:
+def _distribution(axes: Axes, d: F64) -> str:
     """Draw the histogram with its log-normal; returns the latter in words."""
     n_bins = int(np.clip(2 * np.sqrt(len(d)), 6, 40))
     spread = max(1.02, d.max() / d.min())

@@ -10,9 +10,9 @@ from scipy.optimize import nnls
 from stxmdist.errors import Explained
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank
 from stxmdist.report.evidence import Evidence, label_of, number, numbers
-from stxmdist.spectra.fit import design_matrix
-from stxmdist.spectra.residual_shapes import in_words, residual_shape
-from stxmdist.stages.spectral_model import end_members_of
+from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape
+from stxmdist.spectra.fitters.contract import design_matrix
+from stxmdist.stages.inputs.spectral_model import end_members_of
 
 MOST_SCANS = 12
 MOST_DISCUSSED = 3

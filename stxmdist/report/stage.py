@@ -8,14 +8,15 @@ from storage.publication import Publication
 from storage.tables import publish_folder
 from stxmdist import __version__
 from stxmdist.campaign.scan import COLUMNS, Scan
+from stxmdist.planning.grid import grid_of
+from stxmdist.planning.stages import STAGES
+from stxmdist.planning.survey import Survey
+from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
-from stxmdist.stages import CAMPAIGN, STAGES
-from stxmdist.stages.grid import grid_of
+from stxmdist.runner.writing import ShardWriter
 from stxmdist.stages.infer import exclusions
-from stxmdist.stages.spectral_model import references_of
-from stxmdist.stages.survey import Survey
-from stxmdist.stages.writing import ShardWriter
+from stxmdist.stages.inputs.spectral_model import references_of
 
 NAME = "report"
 VERSION = 2
@@ -58,7 +59,7 @@ def identity(survey: Survey, scan_id: str) -> Any:
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit: the page."""
     # Imported here: it knows the cluster, which a worker that draws does not need.
-    from stxmdist.stages.execute import software_versions
+    from stxmdist.planning.execute import software_versions
 
     index = _about(survey) | {"software": software_versions()}
     grids = [grid_of(survey, scan_id) for scan_id in survey.scans]

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from stxmdist.planning.stages import STAGES
 from stxmdist.report.evidence import Evidence, number, numbers, text_of, words
 from stxmdist.report.gallery import half_period_nm
 from stxmdist.report.variance import ENDPOINTS, TERMS
-from stxmdist.stages import CAMPAIGN, STAGES
+from stxmdist.runner import CAMPAIGN
 
 MOST_ROWS = 400
 """Longer tables are cut on the page; the CSV beside has all of it."""

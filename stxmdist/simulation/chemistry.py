@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import C128, F64
 from stxmdist.errors import InputError
 from stxmdist.units import CLASSICAL_ELECTRON_RADIUS_NM, HC_EV_NM, wavenumber_per_nm
-
-Floats = NDArray[np.float64]
 
 AVOGADRO = 6.02214076e23
 VALID_EV = (650.0, 780.0)
@@ -77,7 +75,7 @@ IRON_PRE_EDGE_NM2 = 2112.4 * 55.845 / AVOGADRO * 1e14
 """Cross-section of iron at 700 eV (Chantler), the part of the background that belongs to the metal, nm2."""
 
 
-def absorption_per_nm(member: EndMember, energy_ev: Floats) -> Floats:
+def absorption_per_nm(member: EndMember, energy_ev: F64) -> F64:
     """Linear absorption coefficient mu of an end-member, 1/nm of LiFePO4 with the same iron, natural logarithm.
 
     Background power law plus the Fe L jump times two arctangent steps and Gaussian white lines.
@@ -90,7 +88,7 @@ def absorption_per_nm(member: EndMember, energy_ev: Floats) -> Floats:
     return background + JUMP_PER_NM * _edge(member, energy)
 
 
-def _edge(member: EndMember, energy: Floats) -> Floats:
+def _edge(member: EndMember, energy: F64) -> F64:
     """The Fe L2,3 edge in units of its jump: steps in ratio 2:1 and white lines."""
     shape = 2.0 / 3.0 * _step(energy, 708.5, 1.2) + 1.0 / 3.0 * _step(energy, 721.5, 1.5)
     for centre, sigma, height in member.peaks:
@@ -98,11 +96,11 @@ def _edge(member: EndMember, energy: Floats) -> Floats:
     return shape
 
 
-def _step(energy: Floats, centre: float, width: float) -> Floats:
+def _step(energy: F64, centre: float, width: float) -> F64:
     return 0.5 + np.arctan((energy - centre) / (width / 2.0)) / np.pi
 
 
-def kramers_kronig_f1(energy_ev: Floats, grid_ev: Floats, f2: Floats, atomic_number: float) -> Floats:
+def kramers_kronig_f1(energy_ev: F64, grid_ev: F64, f2: F64, atomic_number: float) -> F64:
     """Real part of the scattering factor from the imaginary one, by exact integration of a piecewise linear f2.
 
     f1(E) = Z* + (2/pi) P int E' f2(E') / (E^2 - E'^2) dE', with Z* = Z - (Z/82.5)^2.37.
@@ -113,7 +111,7 @@ def kramers_kronig_f1(energy_ev: Floats, grid_ev: Floats, f2: Floats, atomic_num
     """
     slope = np.diff(f2) / np.diff(grid_ev)
     level = f2[:-1] - slope * grid_ev[:-1]
-    f1: Floats = np.empty(energy_ev.shape, dtype=np.float64)
+    f1: F64 = np.empty(energy_ev.shape, dtype=np.float64)
     for index, energy in enumerate(energy_ev):
         # A node exactly at the energy would give infinity minus infinity; the limit from either side is the same.
         distance = energy - grid_ev
@@ -126,7 +124,7 @@ def kramers_kronig_f1(energy_ev: Floats, grid_ev: Floats, f2: Floats, atomic_num
     return np.asarray(f1 + atomic_number - (atomic_number / 82.5) ** 2.37, dtype=np.float64)
 
 
-def _iron_f2(member: EndMember) -> tuple[Floats, Floats]:
+def _iron_f2(member: EndMember) -> tuple[F64, F64]:
     """Iron's f2 from 1 eV to 1 MeV: the model of the L edge set into the tabulated free atom."""
     import xraydb
 
@@ -142,7 +140,7 @@ def _iron_f2(member: EndMember) -> tuple[Floats, Floats]:
 
 
 @lru_cache(maxsize=64)
-def _delta_cached(member: EndMember, energies: tuple[float, ...]) -> Floats:
+def _delta_cached(member: EndMember, energies: tuple[float, ...]) -> F64:
     import xraydb
 
     energy = np.asarray(energies, dtype=np.float64)
@@ -156,7 +154,7 @@ def _delta_cached(member: EndMember, energies: tuple[float, ...]) -> Floats:
     return np.asarray(CLASSICAL_ELECTRON_RADIUS_NM * wavelength**2 / (2.0 * np.pi) * IRON_PER_NM3 * f1)
 
 
-def refraction_delta(member: EndMember, energy_ev: Floats) -> Floats:
+def refraction_delta(member: EndMember, energy_ev: F64) -> F64:
     """Refractive decrement delta of n = 1 - delta + i beta of an end-member, by Kramers-Kronig.
 
     Per nanometre of LiFePO4 with the same iron; dense FePO4 holds FEPO4_IRON_PER_NM3 / IRON_PER_NM3 times as much.
@@ -167,7 +165,7 @@ def refraction_delta(member: EndMember, energy_ev: Floats) -> Floats:
     return _delta_cached(member, tuple(float(e) for e in np.asarray(energy_ev))).copy()
 
 
-def absorption(energy_ev: Floats) -> Floats:
+def absorption(energy_ev: F64) -> F64:
     """Linear absorption coefficients (COMPONENT, ENERGY) float64 in 1/nm of (discharged, charged).
 
     Raises
@@ -187,7 +185,7 @@ def absorption(energy_ev: Floats) -> Floats:
     return np.stack([absorption_per_nm(member, energy) for member in COMPONENTS])
 
 
-def optical_constants(energy_ev: Floats) -> tuple[Floats, Floats]:
+def optical_constants(energy_ev: F64) -> tuple[F64, F64]:
     """Absorption and refraction of (discharged, charged) per nanometre that conserves metal.
 
     Parameters: energy_ev (ENERGY,) eV, 650 to 780.
@@ -198,7 +196,7 @@ def optical_constants(energy_ev: Floats) -> tuple[Floats, Floats]:
     return absorption(energy), np.stack([refraction_delta(member, energy) for member in COMPONENTS])
 
 
-def transmission(thickness_nm: Floats, energy_ev: float) -> NDArray[np.complex128]:
+def transmission(thickness_nm: F64, energy_ev: float) -> C128:
     """Complex transmission exp(-mu t / 2 - i k delta t) (...) of thicknesses (COMPONENT, ...) nm at one energy."""
     mu, delta = optical_constants(np.array([energy_ev]))
     exponent = -0.5 * mu[:, 0] - 1j * wavenumber_per_nm(energy_ev) * delta[:, 0]

@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft, integrate
 
+from stxmdist.arrays import C64, C128, F64, I64, Array
 from stxmdist.errors import InputError
 from stxmdist.simulation.optics import ZonePlate, probe
 from stxmdist.units import wavelength_nm
 
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
-Transmission = Callable[[Floats, Floats], Complexes]
+Transmission = Callable[[F64, F64], C128]
 
 BATCH = 4
 """Frames computed together: enough for the FFT to use its vector lanes, few enough to stay in the cache."""
@@ -56,24 +54,24 @@ class Detector:
 class FineObject:
     """A sample's complex transmission on pixels half as wide as those of the reconstruction."""
 
-    values: Complexes
+    values: C128
     """(Y, X) complex128"""
     origin_um: tuple[float, float]
     """(y, x) of the centre of values[0, 0]"""
     pixel_um: float
 
     @property
-    def y_um(self) -> Floats:
+    def y_um(self) -> F64:
         """(Y,) float64, centres of the rows."""
         return self.origin_um[0] + self.pixel_um * np.arange(self.values.shape[0])
 
     @property
-    def x_um(self) -> Floats:
+    def x_um(self) -> F64:
         """(X,) float64, centres of the columns."""
         return self.origin_um[1] + self.pixel_um * np.arange(self.values.shape[1])
 
 
-def fine_axes(positions_um: Floats, detector: Detector, energy_ev: float, margin_px: int = 2) -> tuple[Floats, Floats]:
+def fine_axes(positions_um: F64, detector: Detector, energy_ev: float, margin_px: int = 2) -> tuple[F64, F64]:
     """Pixel centres (Y,), (X,) in um of a fine grid that holds the window of every position (POSITION, 2)."""
     pixel_um = detector.object_pixel_nm(energy_ev) * 0.5e-3
     reach = detector.n + margin_px
@@ -85,7 +83,7 @@ def fine_axes(positions_um: Floats, detector: Detector, energy_ev: float, margin
 
 def sample_object(
     transmission: Transmission,
-    positions_um: Floats,
+    positions_um: F64,
     detector: Detector,
     energy_ev: float,
     *,
@@ -118,13 +116,13 @@ def sample_object(
 
 def intensities(
     fine_object: FineObject,
-    positions_um: Floats,
-    probe_modes: Complexes,
+    positions_um: F64,
+    probe_modes: C128,
     n: int,
     *,
     batch: int = BATCH,
     pixel_integration: bool = True,
-) -> Iterator[Floats]:
+) -> Iterator[F64]:
     """Mean far-field intensity of each frame, as shares of the light in the probe.
 
     I(q) = sum over modes of |F[P_mode(r - r_j) T(r)]|^2 on the central n x n of 2n x 2n frequencies. The probe is
@@ -185,16 +183,16 @@ def intensities(
 
 def diffraction_frames(
     fine_object: FineObject,
-    positions_um: Floats,
-    probe_modes: Complexes,
-    photons_per_frame: float | Floats,
+    positions_um: F64,
+    probe_modes: C128,
+    photons_per_frame: float | F64,
     n: int,
     rng: np.random.Generator,
     batch: int = BATCH,
     *,
     pixel_integration: bool = True,
     dtype: Any = None,
-) -> Iterator[NDArray[Any]]:
+) -> Iterator[Array]:
     """Frames of counted photons: Poisson of the model's intensities.
 
     Parameters
@@ -223,7 +221,7 @@ def diffraction_frames(
         yield np.minimum(counts, np.iinfo(integers).max).astype(integers)
 
 
-def frame_dtype(photons_per_frame: float | Floats, probe_modes: Complexes, n: int) -> np.dtype[Any]:
+def frame_dtype(photons_per_frame: float | F64, probe_modes: C128, n: int) -> np.dtype[Any]:
     """uint16, or uint32 where twice the brightest pixel through vacuum would not fit into sixteen bits."""
     spectrum = np.abs(fft.fft2(probe_modes, norm="ortho")) ** 2
     brightest = float(np.max(photons_per_frame)) * float(spectrum.sum(axis=0).max())
@@ -238,7 +236,7 @@ def nominal_illumination(
     photons_per_frame: float,
     *,
     defocus_error: float = 0.09,
-) -> NDArray[np.complex64]:
+) -> C64:
     """The probe that a beamline writes into its file: the zone plate's design, one mode, and not quite the focus.
 
     Parameters
@@ -256,7 +254,7 @@ def nominal_illumination(
     return np.asarray(wave * np.sqrt(photons_per_frame), dtype=np.complex64)
 
 
-def pixel_response(n: int, guard: int) -> Floats:
+def pixel_response(n: int, guard: int) -> F64:
     """Matrix (n, n + 2 guard) from intensity at the centres of pixels to its average over their areas.
 
     The intensity's Fourier transform is the exit wave's autocorrelation; where that fits the window, sampling at the
@@ -275,7 +273,7 @@ def pixel_response(n: int, guard: int) -> Floats:
     return np.asarray(matrix / (column[0] + 2.0 * column[1:].sum()), dtype=np.float64)
 
 
-def _windows(fine_object: FineObject, positions_um: Floats, size: int) -> tuple[NDArray[np.int64], Floats]:
+def _windows(fine_object: FineObject, positions_um: F64, size: int) -> tuple[I64, F64]:
     """Corner (POSITION, 2) of each window in the fine object, and how far the beam stands from its central pixel."""
     exact = (np.asarray(positions_um, dtype=np.float64) - fine_object.origin_um) / fine_object.pixel_um
     nearest = np.round(exact)
@@ -293,11 +291,11 @@ def _windows(fine_object: FineObject, positions_um: Floats, size: int) -> tuple[
     return corners, exact - nearest
 
 
-Pupil = tuple[Complexes, slice, slice]
+Pupil = tuple[C128, slice, slice]
 """A mode's centred spectrum where it is not zero, and the rows and columns of the frequencies there."""
 
 
-def _pupils(probe_modes: Complexes) -> list[Pupil]:
+def _pupils(probe_modes: C128) -> list[Pupil]:
     """The pupil of each mode (MODE, Y, X)."""
     pupils = []
     for mode in probe_modes:
@@ -309,7 +307,7 @@ def _pupils(probe_modes: Complexes) -> list[Pupil]:
     return pupils
 
 
-def _moved(pupil: Pupil, shifts_px: Floats, size: int) -> Complexes:
+def _moved(pupil: Pupil, shifts_px: F64, size: int) -> C128:
     """The mode (batch, Y, X), moved by (batch, 2) pixels, with the signs (-1)^(y + x) of a centred spectrum."""
     spectrum, rows, columns = pupil
     frequency = fft.fftshift(fft.fftfreq(size))

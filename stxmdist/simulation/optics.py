@@ -3,14 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft, integrate, special
 
+from stxmdist.arrays import C128, F64
 from stxmdist.errors import InputError
 from stxmdist.units import wavelength_nm
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
 
 _RADII_PER_ZONE = 40
 """Steps of the tabulated radial profile per outermost zone width; between them it is straight within 1e-3."""
@@ -48,7 +45,7 @@ class ZonePlate:
         return wavelength_nm(energy_ev) / (2.0 * self.outer_zone_nm)
 
 
-def airy_intensity(radius_nm: Floats, zone_plate: ZonePlate) -> Floats:
+def airy_intensity(radius_nm: F64, zone_plate: ZonePlate) -> F64:
     """Intensity of the focused spot, [2 J1(v)/v - c^2 2 J1(cv)/(cv)]^2 with v = 2 pi NA r / lambda = pi r / dr.
 
     It does not depend on the photon energy, because the aperture of a zone plate grows with the wavelength. Not
@@ -61,7 +58,7 @@ def airy_intensity(radius_nm: Floats, zone_plate: ZonePlate) -> Floats:
     return (_jinc(v) - stop**2 * _jinc(stop * v)) ** 2
 
 
-def _jinc(v: Floats) -> Floats:
+def _jinc(v: F64) -> F64:
     """2 J1(v) / v, which is 1 at 0."""
     safe = np.where(v == 0.0, 1.0, v)
     return np.where(v == 0.0, 1.0, 2.0 * special.j1(safe) / safe)
@@ -76,7 +73,7 @@ def encircled_energy(radius_nm: float, zone_plate: ZonePlate) -> float:
     return float(within / (2.0 * (1.0 - zone_plate.central_stop_fraction**2)))
 
 
-def point_spread(pixel_nm: float, energy_ev: float, zone_plate: ZonePlate, half_width_px: int) -> Floats:
+def point_spread(pixel_nm: float, energy_ev: float, zone_plate: ZonePlate, half_width_px: int) -> F64:
     """Point spread function of a focused STXM, averaged over the area of a pixel.
 
     Parameters
@@ -138,7 +135,7 @@ def probe(
     astigmatism_angle_rad: float = 0.0,
     tilt_mrad: tuple[float, float] = (0.0, 0.0),
     periodic: bool = False,
-) -> Complexes:
+) -> C128:
     """Wave of a zone plate at a sample that lies ``defocus_um`` downstream of the focus, by the angular spectrum.
 
     The annular pupil fills spatial frequencies up to NA / lambda = 1 / (2 dr); propagation multiplies it by
@@ -195,7 +192,7 @@ def probe(
     return np.asarray(wave / np.sqrt(np.sum(np.abs(wave) ** 2)), dtype=np.complex128)
 
 
-def probe_modes(first: Complexes, second_power: float = 0.05, angle_rad: float = 0.0) -> Complexes:
+def probe_modes(first: C128, second_power: float = 0.05, angle_rad: float = 0.0) -> C128:
     """Two mutually incoherent modes of a partly coherent beam: the wave and its derivative along one direction.
 
     A source of finite size moves the spot; to first order that mixes in the wave's derivative incoherently. The

@@ -9,9 +9,8 @@ from functools import cached_property
 from math import gamma, pi
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from stxmdist.arrays import F64, I32
 
 DISCHARGED_LIMIT = 0.07
 """State of charge of the discharged phase where two phases coexist, Li0.93FePO4 (Yu et al. 2018)."""
@@ -56,19 +55,19 @@ class Outline:
         power = 2.0 / self.exponent
         return float(np.hypot(long * np.cos(t) ** power, short * np.sin(t) ** power).max()) + BEVEL_UM
 
-    def axes(self, y_um: Floats, x_um: Floats) -> tuple[Floats, Floats]:
+    def axes(self, y_um: F64, x_um: F64) -> tuple[F64, F64]:
         """Coordinates along the long and the short axis, um, of points in the sample's frame (broadcast)."""
         dy, dx = y_um - self.y_um, x_um - self.x_um
         cos, sin = np.cos(self.angle_rad), np.sin(self.angle_rad)
         return dx * cos + dy * sin, -dx * sin + dy * cos
 
-    def radius(self, u_um: Floats, v_um: Floats) -> Floats:
+    def radius(self, u_um: F64, v_um: F64) -> F64:
         """Superelliptic radius: 0 at the centre, 1 on the outline."""
         long, short = self.semi_axes_um
         n = self.exponent
         return np.asarray((np.abs(u_um / long) ** n + np.abs(v_um / short) ** n) ** (1.0 / n))
 
-    def cover(self, u_um: Floats, v_um: Floats, radius: Floats) -> Floats:
+    def cover(self, u_um: F64, v_um: F64, radius: F64) -> F64:
         """Share of the full thickness, 0 to 1: a linear bevel of BEVEL_UM centred on the outline."""
         long, short = self.semi_axes_um
         n = self.exponent
@@ -98,12 +97,12 @@ class Particle:
     """Core-shell: of the transition, in radii; two-phase: of the boundary, um."""
     direction_rad: float
     """Two-phase: normal of the boundary, from the long axis."""
-    waves: Floats
+    waves: F64
     """(WAVE, 3) float64: rad/um along both axes and phase, of the solid solution's random field"""
     random_effect: float = 0.0
     """What the planted mean has of this particle alone."""
 
-    def sample(self, y_um: Floats, x_um: Floats) -> tuple[Floats, Floats]:
+    def sample(self, y_um: F64, x_um: F64) -> tuple[F64, F64]:
         """Thickness (nm that conserve iron) and state of charge at points (broadcast); soc is defined everywhere."""
         u, v = self.outline.axes(y_um, x_um)
         radius = self.outline.radius(u, v)
@@ -112,21 +111,21 @@ class Particle:
         # Off the plate the shape runs on; what is there has no mass, but must stay a state of charge.
         return thickness, np.clip(self.base + self.amplitude * shape, 0.0, 1.0)
 
-    def shape(self, u_um: Floats, v_um: Floats, radius: Floats) -> Floats:
+    def shape(self, u_um: F64, v_um: F64, radius: F64) -> F64:
         """The pattern without its level and contrast."""
         return pattern_shape(self.pattern, u_um, v_um, radius, self.centre, self.width, self.direction_rad, self.waves)
 
 
 def pattern_shape(
     pattern: str,
-    u_um: Floats,
-    v_um: Floats,
-    radius: Floats,
+    u_um: F64,
+    v_um: F64,
+    radius: F64,
     centre: float,
     width: float,
     direction_rad: float,
-    waves: Floats,
-) -> Floats:
+    waves: F64,
+) -> F64:
     """Shape of a state-of-charge field, order one, at points of the particle's axes."""
     if pattern == "solid_solution":
         total = np.zeros(np.broadcast_shapes(u_um.shape, v_um.shape))
@@ -207,7 +206,7 @@ class Region:
 
     particles: tuple[Particle, ...]
 
-    def thickness_nm(self, y_um: Floats, x_um: Floats) -> Floats:
+    def thickness_nm(self, y_um: F64, x_um: F64) -> F64:
         """Thickness (COMPONENT, Y, X) float64, nm that conserve iron, on ascending axes (Y,) and (X,)."""
         total = np.zeros((2, y_um.size, x_um.size))
         for particle, rows, columns in self._near(y_um, x_um):
@@ -216,7 +215,7 @@ class Region:
             total[1, rows, columns] += thickness * soc
         return total
 
-    def labels(self, y_um: Floats, x_um: Floats) -> NDArray[np.int32]:
+    def labels(self, y_um: F64, x_um: F64) -> I32:
         """particle_id (Y, X) int32 of the plate that is thickest and at least half its full thickness; 0 none."""
         labels = np.zeros((y_um.size, x_um.size), dtype=np.int32)
         thickest = np.zeros(labels.shape)
@@ -227,7 +226,7 @@ class Region:
             thickest[rows, columns][wins] = thickness[wins]
         return labels
 
-    def _near(self, y_um: Floats, x_um: Floats) -> list[tuple[Particle, slice, slice]]:
+    def _near(self, y_um: F64, x_um: F64) -> list[tuple[Particle, slice, slice]]:
         """Particles that reach into the axes, with the rows and columns that they can reach."""
         found = []
         for particle in self.particles:

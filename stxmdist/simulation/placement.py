@@ -4,11 +4,9 @@ from dataclasses import dataclass, replace
 from math import pi
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64
 from stxmdist.simulation.phantom import BEVEL_UM, Outline
-
-Floats = NDArray[np.float64]
 
 _TRIES = 400
 
@@ -36,7 +34,7 @@ class Powder:
     """Least distance between the circles around two plates that do not touch."""
 
 
-def draw_diameters(count: int, powder: Powder, rng: np.random.Generator) -> Floats:
+def draw_diameters(count: int, powder: Powder, rng: np.random.Generator) -> F64:
     """Equivalent diameters (PARTICLE,) um, log-normal, truncated by drawing again."""
     drawn = rng.lognormal(np.log(powder.median_um), powder.sigma_log, count)
     bad = (drawn < powder.smallest_um) | (drawn > powder.largest_um)

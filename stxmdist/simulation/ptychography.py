@@ -4,16 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import C128, F64
 from stxmdist.simulation.chemistry import transmission
 from stxmdist.simulation.diffraction import diffraction_frames, nominal_illumination, sample_object
 from stxmdist.simulation.files.cxi import CxiEntry
 from stxmdist.simulation.optics import probe, probe_modes
 from stxmdist.simulation.phantom import Region
 from stxmdist.simulation.sizes import PtychographySetup
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class PtychographyNuisance:
     defocus_um: float
     blur_angle_rad: float
     """Direction in which the source is extended."""
-    photons: Floats
+    photons: F64
     """(ENERGY,) per frame, through vacuum"""
 
 
@@ -45,7 +43,7 @@ def draw_nuisance(setup: PtychographySetup, rng: np.random.Generator) -> Ptychog
     )
 
 
-def scan_positions(centre_um: tuple[float, float], setup: PtychographySetup, rng: np.random.Generator) -> Floats:
+def scan_positions(centre_um: tuple[float, float], setup: PtychographySetup, rng: np.random.Generator) -> F64:
     """Positions (POSITION, 2) of the beam on the sample, um: a raster, each point off by up to a quarter step."""
     side = round(setup.field_um / setup.step_um) + 1
     offsets = (np.arange(side) - (side - 1) / 2.0) * setup.step_um
@@ -56,7 +54,7 @@ def scan_positions(centre_um: tuple[float, float], setup: PtychographySetup, rng
 
 def entries(
     region: Region,
-    positions_um: Floats,
+    positions_um: F64,
     setup: PtychographySetup,
     nuisance: PtychographyNuisance,
     generators: list[np.random.Generator],
@@ -78,7 +76,7 @@ def entries(
         wobble = rng.normal(0.0, setup.position_error_nm * 1e-3, positions_um.shape)
         true_um = positions_um + wobble
 
-        def specimen(y_um: Floats, x_um: Floats, energy_ev: float = energy) -> NDArray[np.complex128]:
+        def specimen(y_um: F64, x_um: F64, energy_ev: float = energy) -> C128:
             return transmission(region.thickness_nm(y_um.ravel(), x_um.ravel()), energy_ev)
 
         fine = sample_object(specimen, true_um, setup.detector, energy)

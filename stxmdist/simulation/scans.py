@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from storage.digests import digest_of
+from stxmdist.arrays import F64
 from stxmdist.simulation import ptychography, stxm
-from stxmdist.simulation.design import Place, choose_field, field_centre_um, generator, region_phantom
+from stxmdist.simulation.experiment import Place, choose_field, field_centre_um, generator, region_phantom
 from stxmdist.simulation.files import cxi
 from stxmdist.simulation.optics import gaussian_sigma_nm
 from stxmdist.simulation.sizes import CampaignSize
@@ -172,9 +172,7 @@ def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
     positions = ptychography.scan_positions(middle, setup, rng)
     pixel_um = setup.map_pixel_nm * 1e-3
     count = round(setup.field_um / pixel_um)
-    axes: list[NDArray[np.float64]] = [
-        np.asarray(centre + (np.arange(count) - (count - 1) / 2.0) * pixel_um) for centre in middle
-    ]
+    axes: list[F64] = [np.asarray(centre + (np.arange(count) - (count - 1) / 2.0) * pixel_um) for centre in middle]
     maps = truth_maps(region, axes[0], axes[1], 2)
     sigma_um = _PTYCHOGRAPHY_SIGMA_PX * setup.detector.object_pixel_nm(float(np.median(setup.energy_ev))) * 1e-3
     rows = particle_rows(region, maps["labels"], axes[0], axes[1])

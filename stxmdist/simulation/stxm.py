@@ -8,15 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
+from stxmdist.arrays import F64, I64
 from stxmdist.simulation.chemistry import absorption
 from stxmdist.simulation.optics import point_spread
 from stxmdist.simulation.sizes import StxmSetup
 
-Floats = NDArray[np.float64]
-Thickness = Callable[[Floats, Floats], Floats]
+Thickness = Callable[[F64, F64], F64]
 
 PSF_REACH_NM = 700.0
 """Half width of the sampled point spread function."""
@@ -29,9 +28,9 @@ class StxmNuisance:
     energy_offset_ev: float
     """The photons had the file's energy plus this."""
     leak_fraction: float
-    shift_um: Floats
+    shift_um: F64
     """(ENERGY, 2): the image lies this far (y, x) from where the file's coordinates say."""
-    i0_counts: Floats
+    i0_counts: F64
     """(ENERGY,) incident photons per pixel, leak included"""
 
 
@@ -54,13 +53,13 @@ def draw_nuisance(setup: StxmSetup, rng: np.random.Generator) -> StxmNuisance:
     )
 
 
-def scan_axes(centre_um: tuple[float, float], setup: StxmSetup) -> tuple[Floats, Floats]:
+def scan_axes(centre_um: tuple[float, float], setup: StxmSetup) -> tuple[F64, F64]:
     """Pixel centres (Y,) and (X,) in um of a square scan around a point."""
     offsets = (np.arange(setup.n_px) - (setup.n_px - 1) / 2.0) * setup.pixel_nm * 1e-3
     return np.asarray(centre_um[0] + offsets), np.asarray(centre_um[1] + offsets)
 
 
-def fine_axis(axis_um: Floats, oversample: int, margin: int = 0, length: int = 0) -> Floats:
+def fine_axis(axis_um: F64, oversample: int, margin: int = 0, length: int = 0) -> F64:
     """An axis with ``oversample`` points in every pixel and ``margin`` before it, ``length`` in all if given."""
     pitch = (axis_um[-1] - axis_um[0]) / (axis_um.size - 1)
     fine = pitch / oversample
@@ -68,7 +67,7 @@ def fine_axis(axis_um: Floats, oversample: int, margin: int = 0, length: int = 0
     return np.asarray(axis_um[0] - pitch / 2.0 + fine * (np.arange(count) - margin + 0.5))
 
 
-def gather(values: Floats, oversample: int) -> Floats:
+def gather(values: F64, oversample: int) -> F64:
     """Means (..., Y, X) over the points of each pixel of (..., Y * oversample, X * oversample)."""
     *rest, rows, columns = values.shape
     blocks = values.reshape(*rest, rows // oversample, oversample, columns // oversample, oversample)
@@ -78,9 +77,7 @@ def gather(values: Floats, oversample: int) -> Floats:
 class StxmModel:
     """A specimen before the microscope: expected counts of one energy after another, the specimen sampled once."""
 
-    def __init__(
-        self, thickness: Thickness, y_um: Floats, x_um: Floats, setup: StxmSetup, nuisance: StxmNuisance
-    ) -> None:
+    def __init__(self, thickness: Thickness, y_um: F64, x_um: F64, setup: StxmSetup, nuisance: StxmNuisance) -> None:
         """Sample the specimen (COMPONENT, Y, X) nm on the fine grid, with a margin as wide as the spot's tails."""
         self.setup = setup
         self.nuisance = nuisance
@@ -104,7 +101,7 @@ class StxmModel:
         self._frequency = (fft.fftfreq(lengths[0], fine_um)[:, None], fft.rfftfreq(lengths[1], fine_um)[None, :])
         self._mu = absorption(np.asarray(setup.energy_ev) + nuisance.energy_offset_ev)
 
-    def transmission(self, index: int) -> Floats:
+    def transmission(self, index: int) -> F64:
         """Transmission (Y, X) float64 that the pixels of one energy see: blurred, drifted, with the leak."""
         mu = self._mu[:, index]
         sharp = np.exp(-(mu[0] * self._thickness[0] + mu[1] * self._thickness[1]))
@@ -120,7 +117,7 @@ class StxmModel:
         leak = self.nuisance.leak_fraction
         return (gather(inside, self.setup.oversample) + leak) / (1.0 + leak)
 
-    def counts(self, index: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def counts(self, index: int, rng: np.random.Generator) -> I64:
         """Counted photons (Y, X) int64 of one energy: Poisson."""
         expected = self.nuisance.i0_counts[index] * self.transmission(index)
         return np.asarray(rng.poisson(np.maximum(expected, 0.0)), dtype=np.int64)

@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from stxmdist.arrays import F64, I32, Array, Mask
 from stxmdist.simulation.phantom import Particle, Region
 from stxmdist.simulation.stxm import fine_axis, gather
-
-Floats = NDArray[np.float64]
 
 PITCH_UM = 0.004
 """Of the grid on which particles are integrated: a sixth of their bevel."""
@@ -22,7 +20,7 @@ ACTIVE = (0.1, 0.9)
 _THINNEST_NM = 1.0
 
 
-def truth_maps(region: Region, y_um: Floats, x_um: Floats, oversample: int) -> dict[str, NDArray[Any]]:
+def truth_maps(region: Region, y_um: F64, x_um: F64, oversample: int) -> dict[str, Array]:
     """Labels, thickness and state of charge of a region as pixel means, neither blurred nor moved.
 
     Parameters
@@ -54,9 +52,7 @@ def truth_maps(region: Region, y_um: Floats, x_um: Floats, oversample: int) -> d
     }
 
 
-def write_maps(
-    path: Path, maps: dict[str, NDArray[Any]], y_um: Floats, x_um: Floats, attributes: dict[str, Any]
-) -> None:
+def write_maps(path: Path, maps: dict[str, Array], y_um: F64, x_um: F64, attributes: dict[str, Any]) -> None:
     """Write the maps of a scan as a Zarr v3 group that xarray opens; it appears whole or not at all."""
     dims = {"labels": ("y", "x"), "soc": ("y", "x"), "thickness_nm": ("component", "y", "x")}
     units = {"labels": "", "soc": "1", "thickness_nm": "nm"}
@@ -95,7 +91,7 @@ PARTICLE_COLUMNS = (
 """What is known of a particle, in the order of ``particle_rows``."""
 
 
-def particle_rows(region: Region, labels: NDArray[np.int32], y_um: Floats, x_um: Floats) -> list[dict[str, Any]]:
+def particle_rows(region: Region, labels: I32, y_um: F64, x_um: F64) -> list[dict[str, Any]]:
     """One row for each particle that has a pixel in a field of view, integrated over the part of it that lies inside.
 
     Parameters
@@ -125,11 +121,11 @@ def integrate(particle: Particle, y_limits_um: tuple[float, float], x_limits_um:
     of the inner quarter. Phases: charged above 0.7, discharged below 0.3.
     """
     outline = particle.outline
-    axes: list[Floats] = []
+    axes: list[F64] = []
     for middle, (low, high) in ((outline.y_um, y_limits_um), (outline.x_um, x_limits_um)):
         first, last = middle - outline.reach_um, middle + outline.reach_um
         steps = int(np.ceil((last - first) / PITCH_UM))
-        axis: Floats = np.asarray(first + (np.arange(steps) + 0.5) * PITCH_UM)
+        axis: F64 = np.asarray(first + (np.arange(steps) + 0.5) * PITCH_UM)
         axes.append(axis[(axis > low) & (axis < high)])
     y, x = axes[0][:, None], axes[1][None, :]
     thickness, soc = particle.sample(y, x)
@@ -183,9 +179,7 @@ def phase_class(mean: float, charged: float, discharged: float, pattern: str) ->
     return "solid-solution"
 
 
-def _reaches(
-    inside: NDArray[np.bool_], axes: list[Floats], y_limits_um: tuple[float, float], x_limits_um: tuple[float, float]
-) -> bool:
+def _reaches(inside: Mask, axes: list[F64], y_limits_um: tuple[float, float], x_limits_um: tuple[float, float]) -> bool:
     """Whether the particle reaches the border of the field."""
     for side, (axis, (low, high)) in enumerate(zip(axes, (y_limits_um, x_limits_um), strict=True)):
         occupied = axis[inside.any(axis=1 - side)]
@@ -194,7 +188,7 @@ def _reaches(
     return False
 
 
-def _core_shell_index(inside: NDArray[np.bool_], thickness: Floats, soc: Floats) -> float:
+def _core_shell_index(inside: Mask, thickness: F64, soc: F64) -> float:
     depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
     relative = depth / depth.max()
     shell, core = inside & (relative < 0.25), inside & (relative > 0.75)

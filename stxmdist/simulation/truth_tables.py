@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stxmdist.simulation.design import PLANTED, Planted
+from stxmdist.simulation.experiment import PLANTED, Planted
 from stxmdist.simulation.sizes import CampaignSize
 
 _UNKNOWN = float("nan")

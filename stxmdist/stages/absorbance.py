@@ -10,12 +10,15 @@ import numpy as np
 from storage.digests import fingerprint_of_file
 from storage.layout import ArrayPlan
 from storage.output import Output
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import F32, F64, Array, Mask, MaskClass
 from stxmdist.errors import InputError
+from stxmdist.planning.grid import grid_of
+from stxmdist.planning.survey import Survey
 from stxmdist.ptychography.gauge import fix_gauge
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
-from stxmdist.spectra.absorbance import (
+from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.spectra.density.absorbance import (
     AbsorbanceOptions,
     contrast_map,
     incident_counts,
@@ -24,14 +27,11 @@ from stxmdist.spectra.absorbance import (
     particle_free,
     remove_leak,
 )
-from stxmdist.spectra.detector import DetectorOptions
-from stxmdist.spectra.halves import split_noise
-from stxmdist.spectra.mean_spectrum import sample_pixels
-from stxmdist.spectra.spectrum_file import read_spectrum
-from stxmdist.stages.corrected import CorrectedFrame, CorrectedFrames, Mask
-from stxmdist.stages.grid import grid_of
-from stxmdist.stages.survey import Survey
-from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.spectra.density.detector import DetectorOptions
+from stxmdist.spectra.density.halves import split_noise
+from stxmdist.spectra.density.mean_spectrum import sample_pixels
+from stxmdist.spectra.end_members.spectrum_file import read_spectrum
+from stxmdist.stages.inputs.corrected import CorrectedFrame, CorrectedFrames
 
 NAME = "absorbance"
 VERSION = 4
@@ -261,7 +261,7 @@ class _Seen:
         self.frames, self.free, self.sample, self.field, self.leak = frames, free, sample, field, leak
         self.spikes = self.lines_scaled = self.lines_masked = self.empty = 0
         self.mean_od = np.full(len(frames), np.nan)
-        self.without: dict[str, np.ndarray[Any, Any]] = {}
+        self.without: dict[str, Array] = {}
 
     def add(self, energy: int, frame: CorrectedFrame, i0: float) -> None:
         self.spikes += frame.spikes
@@ -277,19 +277,17 @@ class _Seen:
         if self.leak:
             self._off("leak_fraction")[energy] = self._mean_od(frame.counts, i0, 0.0)
 
-    def _off(self, name: str) -> np.ndarray[Any, Any]:
+    def _off(self, name: str) -> Array:
         return self.without.setdefault(name, np.full(len(self.frames), np.nan))
 
-    def _mean_od(self, counts: np.ndarray[Any, Any], i0: float, leak: float) -> float:
+    def _mean_od(self, counts: Array, i0: float, leak: float) -> float:
         values = counts[self.sample]
         values = values[np.isfinite(values)]
         transmission = (float(values.mean(dtype=np.float64)) / i0 if values.size else 0.0) * (1.0 + leak) - leak
         return -np.log(transmission) if transmission > 0.0 else float("nan")
 
 
-def _refuse_faint(
-    unit: Unit, frames: CorrectedFrames, good: np.ndarray[Any, Any], i0: np.ndarray[Any, np.dtype[np.float64]]
-) -> None:
+def _refuse_faint(unit: Unit, frames: CorrectedFrames, good: Array, i0: F64) -> None:
     """No sample gives light: where half of a field is brighter than the incident beam, the beam is another one's."""
     ratio = np.array([float(np.nanmedian(frames.frame(int(k)).counts)) / i0[k] for k in good])
     if np.median(ratio) > MOST_TRANSMISSION:
@@ -302,7 +300,7 @@ def _refuse_faint(
         )
 
 
-def _i0_from_scan(unit: Unit, ingest: Output) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _i0_from_scan(unit: Unit, ingest: Output) -> tuple[Array, Array]:
     """Incident counts and variance (ENERGY,) from a scan of an empty field, at this scan's energies, dwell and ring."""
     other = unit.source("ingest", unit.index["i0_scan"])
     frames = CorrectedFrames(other, unit.options.detector, ring=True)
@@ -340,9 +338,7 @@ def _relative_exposure(one: Output, other: Output, options: DetectorOptions) -> 
     return _Exposure(dwell, float(np.median(known[0]) / np.median(known[1])) if both else 1.0)
 
 
-def _free(
-    stack: Sequence[np.ndarray[Any, np.dtype[np.float32]]], options: Options, unit: Unit
-) -> tuple[Mask, np.ndarray[Any, np.dtype[np.float32]] | None]:
+def _free(stack: Sequence[F32], options: Options, unit: Unit) -> tuple[Mask, F32 | None]:
     """Particle-free pixels (Y, X), and the map they were told by."""
     shape = np.shape(stack[0])
     if options.region is not None:
@@ -370,7 +366,7 @@ def _free(
         raise InputError(**parts) from error
 
 
-def _i0_from_file(path: Path, energy_ev: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _i0_from_file(path: Path, energy_ev: Array) -> tuple[Array, Array]:
     spectrum_ev, counts = read_spectrum(path)
     outside = (energy_ev < spectrum_ev.min() - 1e-3) | (energy_ev > spectrum_ev.max() + 1e-3)
     if outside.any():

@@ -9,20 +9,20 @@ import numpy as np
 
 from storage.layout import ArrayPlan, Layout
 from storage.output import Output
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import Array, MaskClass
+from stxmdist.planning.grid import Grid, grid_of
+from stxmdist.planning.survey import Survey
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
-from stxmdist.spectra.absorbance import remove_leak
-from stxmdist.spectra.align import AlignOptions, Shifts, estimate_shifts
-from stxmdist.spectra.frame_spectra import SPECTRA_BYTES
-from stxmdist.spectra.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
-from stxmdist.spectra.resample import noise_correlation_px2, resample, variance_factor
+from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.spectra.align.frame_spectra import SPECTRA_BYTES
+from stxmdist.spectra.align.resample import noise_correlation_px2, resample, variance_factor
+from stxmdist.spectra.align.shifts import AlignOptions, Shifts, estimate_shifts
+from stxmdist.spectra.density.absorbance import remove_leak
+from stxmdist.spectra.density.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
 from stxmdist.stages.absorbance import i0_scan
-from stxmdist.stages.corrected import CorrectedFrames
-from stxmdist.stages.frames import Changed, ScratchStack, StoredFrames
-from stxmdist.stages.grid import Grid, grid_of
-from stxmdist.stages.survey import Survey
-from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.stages.inputs.corrected import CorrectedFrames
+from stxmdist.stages.inputs.frames import Changed, ScratchStack, StoredFrames
 
 NAME = "align"
 VERSION = 5
@@ -198,7 +198,7 @@ def _unmoved(n: int) -> Shifts:
     return Shifts(np.zeros((n, 2)), np.full(n, np.nan), np.zeros(n, dtype=bool), 0)
 
 
-def _transmissions(unit: Unit, absorbance: Output, i0: np.ndarray[Any, Any]) -> Sequence[Any]:
+def _transmissions(unit: Unit, absorbance: Output, i0: Array) -> Sequence[Any]:
     """Frames to resample: counts over the incident beam where there are any, because zero counts have no logarithm."""
     if unit.index["modality"] != "stxm":
         return Changed(StoredFrames(absorbance, "optical_density"), lambda od, energy: np.exp(-od))
@@ -208,7 +208,7 @@ def _transmissions(unit: Unit, absorbance: Output, i0: np.ndarray[Any, Any]) -> 
     )
     leak = unit.index["leak_fraction"]
 
-    def transmission(counts: np.ndarray[Any, Any], energy: int) -> np.ndarray[Any, Any]:
+    def transmission(counts: Array, energy: int) -> Array:
         over_beam = counts / np.float32(i0[energy])
         return remove_leak(over_beam, leak) if leak else over_beam
 

@@ -9,20 +9,21 @@ import numpy as np
 from storage.layout import ArrayPlan, Layout
 from storage.output import Output
 from storage.schema import array_spec
+from stxmdist.arrays import F32, Array, Mask
 from stxmdist.errors import InputError
+from stxmdist.planning.grid import Grid, grid_of
+from stxmdist.planning.survey import Survey
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
-from stxmdist.spectra.clusters import SAMPLE_PIXELS, ClusterOptions
-from stxmdist.spectra.explore import EXPLORERS, Exploration, Exploring, require_energies
-from stxmdist.spectra.factorise import FactorOptions
-from stxmdist.spectra.pixel_stack import PIXELS_PER_BLOCK, SLAB_BYTES, Block, PixelStack, rows_per_block
-from stxmdist.spectra.principal import PrincipalOptions, principal_components
+from stxmdist.runner.writing import ShardWriter, bytes_of, whole
+from stxmdist.spectra.explore.clusters import SAMPLE_PIXELS, ClusterOptions
+from stxmdist.spectra.explore.contract import EXPLORERS, Exploration, Exploring, require_energies
+from stxmdist.spectra.explore.factorise import FactorOptions
+from stxmdist.spectra.explore.pixel_stack import PIXELS_PER_BLOCK, SLAB_BYTES, Block, PixelStack, rows_per_block
+from stxmdist.spectra.explore.principal import PrincipalOptions, principal_components
 from stxmdist.stages.align import measures_of
-from stxmdist.stages.explored import EXPLORED, file_of
-from stxmdist.stages.grid import Grid, grid_of
-from stxmdist.stages.spectral_model import end_members_of, identity_of_references, references_of
-from stxmdist.stages.survey import Survey
-from stxmdist.stages.writing import ShardWriter, bytes_of, whole
+from stxmdist.stages.inputs.explored import EXPLORED, file_of
+from stxmdist.stages.inputs.spectral_model import end_members_of, identity_of_references, references_of
 
 NAME = "explore"
 VERSION = 1
@@ -207,23 +208,23 @@ def work(unit: Unit) -> Outcome:
     return write.outcome(measures)
 
 
-def _at(used: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _at(used: Array, values: Array) -> Array:
     """Values of as many ranks as energies are used, NaN for the others."""
     return np.concatenate([values, np.full(len(used) - len(values), np.nan)])
 
 
-def stack_of(align: Output, used: np.ndarray[Any, np.dtype[np.bool_]], threads: int = 1) -> PixelStack:
+def stack_of(align: Output, used: Mask, threads: int = 1) -> PixelStack:
     """The aligned stack as it lies in the store, of the energies that are used."""
     _, ny, nx = align.layout("transmission").shape
 
-    def read_rows(rows: slice) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def read_rows(rows: slice) -> F32:
         slab = align.read("transmission", (slice(None), rows, slice(None)))
         return slab if used.all() else slab[used]
 
     return PixelStack((ny, nx), align.read("effective_counts")[used], read_rows, threads, SLAB_BYTES)
 
 
-def _targets(unit: Unit, energy_ev: np.ndarray[Any, Any]) -> tuple[tuple[str, ...], np.ndarray[Any, Any]] | None:
+def _targets(unit: Unit, energy_ev: Array) -> tuple[tuple[str, ...], Array] | None:
     """The end-members at the energies of the scan; None where they are of another edge, or not known beforehand."""
     references = dict(unit.index["references"])
     if not references:
@@ -232,7 +233,7 @@ def _targets(unit: Unit, energy_ev: np.ndarray[Any, Any]) -> tuple[tuple[str, ..
     return (TARGETS, members.at(energy_ev)) if members.spans(energy_ev).all() else None
 
 
-def _write_files(write: ShardWriter, method: str, found: Exploration, energy_ev: np.ndarray[Any, Any]) -> None:
+def _write_files(write: ShardWriter, method: str, found: Exploration, energy_ev: Array) -> None:
     """Each spectrum that can stand for a substance as a file of two columns, as every program of the field reads."""
     if method not in EXPLORED:
         return
@@ -307,7 +308,7 @@ def _nothing(write: ShardWriter, why: str) -> Outcome:
     return write.outcome({"note": why})
 
 
-def _unknown(layout: Layout, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+def _unknown(layout: Layout, shape: Sequence[int]) -> Array:
     """What a reader gets where nothing is known."""
     return np.full(shape, array_spec(layout.name).fill_for(layout.dtype), layout.dtype)
 

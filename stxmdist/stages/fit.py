@@ -8,13 +8,15 @@ from typing import Any, Literal
 import numpy as np
 
 from storage.layout import ArrayPlan
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import F32, U8, Array, MaskClass
+from stxmdist.planning.grid import Grid, grid_of
+from stxmdist.planning.survey import Survey
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
-from stxmdist.spectra.classes import ClassOptions, classify, od_range
-from stxmdist.spectra.dispersion import phase_per_nm
-from stxmdist.spectra.fill_factor import as_if_covered
-from stxmdist.spectra.fit import (
+from stxmdist.runner.writing import ShardWriter, bytes_of
+from stxmdist.spectra.checks.classes import ClassOptions, classify, od_range
+from stxmdist.spectra.end_members.dispersion import phase_per_nm
+from stxmdist.spectra.fitters.contract import (
     FITTERS,
     FROM_LOGARITHMS,
     MAPS,
@@ -26,8 +28,8 @@ from stxmdist.spectra.fit import (
     r_factor,
     state_of_charge,
 )
-from stxmdist.stages.grid import Grid, grid_of
-from stxmdist.stages.spectral_model import (
+from stxmdist.spectra.fitters.fill_factor import as_if_covered
+from stxmdist.stages.inputs.spectral_model import (
     SpectralModel,
     identity_of_references,
     references_of,
@@ -35,13 +37,10 @@ from stxmdist.stages.spectral_model import (
     upstream_of_references,
     without_pre_edge,
 )
-from stxmdist.stages.survey import Survey
-from stxmdist.stages.writing import ShardWriter, bytes_of
 
 NAME = "fit"
 VERSION = 3
 
-Maps = np.ndarray[Any, np.dtype[np.float32]]
 
 Fitter = Literal[
     "poisson",
@@ -57,7 +56,7 @@ Fitter = Literal[
     "fill_factor",
     "poisson_shift",
 ]
-"""Names of ``stxmdist.spectra.fit.FITTERS``."""
+"""Names of ``stxmdist.spectra.fitters.contract.FITTERS``."""
 
 LEAST_COUNTS = -5.0
 """Fewer counts than this in any image are no noise about zero: the dark level was taken off twice, or wrong"""
@@ -283,9 +282,7 @@ def _beside(unit: Unit, model: SpectralModel, options: Options, rows: slice) -> 
     return Beside(model.energy_ev, mean_od, slope, phase, phase_design, threads=threads_lent())
 
 
-def _classes(
-    unit: Unit, model: SpectralModel, thickness: Maps, soc_se: Maps, level: Maps, fitted: Fit, rows: slice
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _classes(unit: Unit, model: SpectralModel, thickness: F32, soc_se: F32, level: F32, fitted: Fit, rows: slice) -> U8:
     """Classes (Y, X) of a block; edges come later, with the outlines of the particles."""
     strongest, jump, steepest = od_range(model.design[:, :2], thickness)
     # All that absorbs, not the cathode alone, decides how much light is left.
@@ -305,7 +302,7 @@ def _classes(
     )
 
 
-def _median(values: np.ndarray[Any, Any]) -> float | None:
+def _median(values: Array) -> float | None:
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else None
 

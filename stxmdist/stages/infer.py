@@ -14,13 +14,14 @@ from storage.tables import publish_folder, read_table, write_data_dictionary, wr
 from stxmdist.heterogeneity.effects import effects_table
 from stxmdist.heterogeneity.electrodes import electrode_table
 from stxmdist.heterogeneity.variance import partition
+from stxmdist.planning.stages import STAGES
+from stxmdist.planning.survey import Survey
+from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
-from stxmdist.stages import CAMPAIGN, STAGES
-from stxmdist.stages.explored import FOLDER as EXPLORED_FOLDER
-from stxmdist.stages.explored import names_found
-from stxmdist.stages.survey import Survey
-from stxmdist.stages.writing import ShardWriter
+from stxmdist.runner.writing import ShardWriter
+from stxmdist.stages.inputs.explored import FOLDER as EXPLORED_FOLDER
+from stxmdist.stages.inputs.explored import names_found
 
 NAME = "infer"
 VERSION = 1

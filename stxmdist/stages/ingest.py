@@ -11,14 +11,14 @@ import numpy as np
 from storage.digests import fingerprint_of_file, sha256_of_file
 from storage.layout import ArrayPlan
 from stxmdist import readers
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import U8, MaskClass
 from stxmdist.errors import InputError
+from stxmdist.planning.survey import Survey
 from stxmdist.ptychography.state import refuse_unless
-from stxmdist.readers.beamstop import beamstop_masked, shadow_note, shadow_radius_px
-from stxmdist.readers.pixels import FRAMES_LOOKED_AT, KINDS, faults_masked, sampled_frames
-from stxmdist.readers.quality import frame_classes
-from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
-from stxmdist.readers.windowing import (
+from stxmdist.readers.frames.beamstop import beamstop_masked, shadow_note, shadow_radius_px
+from stxmdist.readers.frames.classes import frame_classes
+from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, KINDS, faults_masked, sampled_frames
+from stxmdist.readers.frames.windowing import (
     LEAST_PX,
     PIECE_BYTES,
     binned,
@@ -29,10 +29,10 @@ from stxmdist.readers.windowing import (
     summed,
     zero_frequency_px,
 )
+from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
-from stxmdist.stages.survey import Survey
-from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "ingest"
 VERSION = 2
@@ -321,7 +321,7 @@ def _looked_through(recording: PtychographyRecording, options: Options) -> tuple
     return recording, found
 
 
-def _refuse_if_nothing_left(classes: np.ndarray[Any, np.dtype[np.uint8]], source: Any, what: str) -> None:
+def _refuse_if_nothing_left(classes: U8, source: Any, what: str) -> None:
     if not (classes == MaskClass.valid).any():
         names = ", ".join(f"{n} {name}" for name, n in count_classes(classes).items() if name.startswith("frames_"))
         raise InputError(
@@ -333,7 +333,7 @@ def _refuse_if_nothing_left(classes: np.ndarray[Any, np.dtype[np.uint8]], source
         )
 
 
-def count_classes(classes: np.ndarray[Any, np.dtype[np.uint8]]) -> dict[str, int]:
+def count_classes(classes: U8) -> dict[str, int]:
     """How many frames are of each class, those of none left out."""
     values, counts = np.unique(classes, return_counts=True)
     return {f"frames_{MaskClass(value).name}": int(n) for value, n in zip(values, counts, strict=True)}

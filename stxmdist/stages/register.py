@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from storage.tables import read_table, write_table
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import Array, MaskClass
 from stxmdist.crossmodal.pairs import onto_fixed, pair_particles
 from stxmdist.crossmodal.register import RegisterOptions, Registration, register
+from stxmdist.planning.grid import grid_of
+from stxmdist.planning.survey import Survey
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
-from stxmdist.stages.grid import grid_of
-from stxmdist.stages.survey import Survey
-from stxmdist.stages.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "register"
 VERSION = 1
@@ -108,7 +108,7 @@ def work(unit: Unit) -> Outcome:
     )
 
 
-def _total(fit: Any) -> np.ndarray[Any, Any]:
+def _total(fit: Any) -> Array:
     thickness = fit.read("thickness_nm").sum(axis=0) * _od_per_unit(fit)
     unknown = np.isin(fit.read("mask_class"), (MaskClass.missing, MaskClass.outside))
     return np.where(unknown, np.nan, thickness)
@@ -118,7 +118,7 @@ def _od_per_unit(fit: Any) -> float:
     return OD_PER_UNIT[fit.attrs("thickness_nm")["units"]]
 
 
-def _carried(fit: Any, axes: Any, stxm_axes: Any, found: Registration, options: Options) -> np.ndarray[Any, Any]:
+def _carried(fit: Any, axes: Any, stxm_axes: Any, found: Registration, options: Options) -> Array:
     """State of charge of ptychography as the wide field would show it; NaN outside or where not registered."""
     if not found.accepted:
         return np.full((len(stxm_axes[0]), len(stxm_axes[1])), np.nan, np.float32)

@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 
 from storage.layout import ArrayPlan
+from stxmdist.arrays import Array
 from stxmdist.errors import InputError
+from stxmdist.planning.grid import grid_of
+from stxmdist.planning.survey import Survey
 from stxmdist.ptychography.gauge import remove_ramp
 from stxmdist.ptychography.grid import scan_grid
-from stxmdist.ptychography.quality import VERDICTS
 from stxmdist.ptychography.stitch import TileGauge, TileImage, blend, solve_gauge, to_grid
+from stxmdist.ptychography.tiling import tiling_of
+from stxmdist.ptychography.verdict import VERDICTS
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
-from stxmdist.stages.grid import grid_of
-from stxmdist.stages.survey import Survey
-from stxmdist.stages.tiling import tiling_of
-from stxmdist.stages.writing import ShardWriter, bytes_of
+from stxmdist.runner.writing import ShardWriter, bytes_of
 
 NAME = "stitch"
 VERSION = 3
@@ -131,7 +132,7 @@ def work(unit: Unit) -> Outcome:
     gauges: list[TileGauge] = solve_gauge(whole, options.gauge_illumination)
     grid = scan_grid(energy_ev, positions_um, *geometry)
 
-    def stitched(parts: list[TileImage]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def stitched(parts: list[TileImage]) -> tuple[Array, Array]:
         image, light = blend(parts, gauges, placement.object_shape, options.blend_illumination)
         on_grid = [to_grid(values, placement.pixel_nm, placement.origin_um, grid) for values in (image, light)]
         return on_grid[0], on_grid[1]

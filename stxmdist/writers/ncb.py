@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
 from stxmdist.writers.whole import whole
 
-Floats = NDArray[np.float64]
-Frame = Callable[[int], NDArray[Any]]
+Frame = Callable[[int], Array]
 
 ENDING = ".ncb"
 MOST_INTEGER = 32767
@@ -94,11 +94,11 @@ def _text(value: Any) -> str:
     return repr(float(value))
 
 
-def _is_small(counts: NDArray[Any]) -> bool:
+def _is_small(counts: Array) -> bool:
     return bool((np.abs(counts) <= MOST_INTEGER).all() and (counts == np.round(counts)).all())
 
 
-def _checked(path: Path, counts: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+def _checked(path: Path, counts: Array, shape: tuple[int, int]) -> Array:
     counts = np.asarray(counts)
     if counts.shape != shape:
         raise InputError(
@@ -119,7 +119,7 @@ def _checked(path: Path, counts: NDArray[Any], shape: tuple[int, int]) -> NDArra
     return counts
 
 
-def _refuse_unless_even(path: Path, name: str, axis: Floats) -> None:
+def _refuse_unless_even(path: Path, name: str, axis: F64) -> None:
     if axis.size > 1 and np.abs(axis - np.linspace(axis[0], axis[-1], axis.size)).max() > EVEN * abs(axis[1] - axis[0]):
         raise InputError(
             where=path,

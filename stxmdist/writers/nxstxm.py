@@ -15,13 +15,13 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
 from stxmdist.writers.whole import whole
 
-Floats = NDArray[np.float64]
-Frame = Callable[[int], NDArray[Any]]
+Frame = Callable[[int], Array]
 
 ENDING = ".hdf5"
 _AXES = ("energy", "sample_y", "sample_x")
@@ -35,11 +35,11 @@ class _Scan:
     """All that a dialect writes down."""
 
     frame_of: Frame
-    energy_ev: Floats
-    y_um: Floats
-    x_um: Floats
-    dwell_ms: Floats
-    ring_current_ma: Floats
+    energy_ev: F64
+    y_um: F64
+    x_um: F64
+    dwell_ms: F64
+    ring_current_ma: F64
     start: datetime | None
     measured: tuple[int, ...]
     dtype: np.dtype[Any]

@@ -6,16 +6,15 @@ Numbers have the few decimals of real files where these say them exactly, else a
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
 from stxmdist.writers.whole import whole
 
-Floats = NDArray[np.float64]
-Frame = Callable[[int], NDArray[Any]]
+Frame = Callable[[int], Array]
 
 ENDING = ".hdr"
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -84,7 +83,7 @@ def write_stack(
     return (header_path, *written.values())
 
 
-def frame_text(counts: NDArray[Any], shape: tuple[int, int], where: str) -> str:
+def frame_text(counts: Array, shape: tuple[int, int], where: str) -> str:
     """A frame (Y, X) as a ``.xim``: a line per row, a tab after every number."""
     if counts.shape != shape:
         raise InputError(
@@ -107,11 +106,11 @@ def frame_text(counts: NDArray[Any], shape: tuple[int, int], where: str) -> str:
 
 def header_text(
     label: str,
-    energy_ev: Floats,
-    y_um: Floats,
-    x_um: Floats,
-    dwell_ms: Floats,
-    ring_current_ma: Floats,
+    energy_ev: F64,
+    y_um: F64,
+    x_um: F64,
+    dwell_ms: F64,
+    ring_current_ma: F64,
     start_time: datetime | None,
     frames: Sequence[int],
     channel: str = "counter0",
@@ -144,7 +143,7 @@ def header_text(
     return "".join(parts)
 
 
-def _axis(struct: str, name: str, unit: str, points: Floats, tabs: int, *, past_the_end: bool = True) -> str:
+def _axis(struct: str, name: str, unit: str, points: F64, tabs: int, *, past_the_end: bool = True) -> str:
     # The real headers' Max of a scan axis is one step beyond the last point.
     step = (points[-1] - points[0]) / (points.size - 1) if points.size > 1 else 0.0
     largest = points[-1] + (step if past_the_end else 0.0)
@@ -157,7 +156,7 @@ def _axis(struct: str, name: str, unit: str, points: Floats, tabs: int, *, past_
     )
 
 
-def _motors(energy_ev: Floats, y_um: Floats, x_um: Floats) -> list[str]:
+def _motors(energy_ev: F64, y_um: F64, x_um: F64) -> list[str]:
     motors = [
         ("Monochromator", "Beamline Energy", float(energy_ev[0]), 1, 64, 64),
         ("ExitVSlit", "XS121 Horiz Size", 25.0, 2, 61, 200),
@@ -173,7 +172,7 @@ def _motors(energy_ev: Floats, y_um: Floats, x_um: Floats) -> list[str]:
     ]
 
 
-def _image_scan(energy_ev: Floats, y_um: Floats, x_um: Floats, dwell_ms: Floats) -> str:
+def _image_scan(energy_ev: F64, y_um: F64, x_um: F64, dwell_ms: F64) -> str:
     regions = energy_regions(energy_ev, dwell_ms)
     structs = ",\n".join(
         f"{{ StartEnergy = {_short(start)}; EndEnergy = {_short(stop)}; Range = {_short(stop - start)}; "
@@ -193,7 +192,7 @@ def _image_scan(energy_ev: Floats, y_um: Floats, x_um: Floats, dwell_ms: Floats)
     )
 
 
-def energy_regions(energy_ev: Floats, dwell_ms: Floats) -> list[tuple[float, float, float, int, float]]:
+def energy_regions(energy_ev: F64, dwell_ms: F64) -> list[tuple[float, float, float, int, float]]:
     """Runs of one step and one dwell: (start, stop, step, points, dwell), which together make the energies."""
     regions = []
     first = 0
@@ -213,11 +212,11 @@ def energy_regions(energy_ev: Floats, dwell_ms: Floats) -> list[tuple[float, flo
 
 
 def _images(
-    energy_ev: Floats,
+    energy_ev: F64,
     rows: int,
     columns: int,
-    dwell_ms: Floats,
-    ring_current_ma: Floats,
+    dwell_ms: F64,
+    ring_current_ma: F64,
     start_time: datetime | None,
     frames: Sequence[int],
 ) -> list[str]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stxmdist.ptychography.bench import loop_times
-from stxmdist.ptychography.fourier import fftw_available
+from stxmdist.bench.ptychography import loop_times
+from stxmdist.ptychography.kernels.fourier import fftw_available
 
 LIMIT = 2.5
 """Must show 9: ePIE, 128 x 128, one mode, one thread, pyfftw."""

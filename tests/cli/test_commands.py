@@ -59,7 +59,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(campaign: Path) -> Path:
     """The campaign, run but for its report."""
-    from stxmdist.stages.execute import CampaignRun, Request
+    from stxmdist.planning.execute import CampaignRun, Request
 
     with CampaignRun(Request(str(campaign), tuple(STAGES[:-1]), cluster="inline")) as running:
         for name in running.stages:
@@ -205,7 +205,7 @@ def test_bench_refuses_what_it_does_not_know(document: Callable[..., tuple[int, 
 
 
 def test_bench_is_one_document(document: Callable[..., tuple[int, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    from stxmdist.stages import bench
+    from stxmdist.bench import stages as bench
 
     monkeypatch.setattr(bench, "run_bench", lambda what: [{"name": what, "figure": float("nan")}])
     status, found = document("bench", "fit")

@@ -2,21 +2,20 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from stxmdist.arrays import F64, I32
 from stxmdist.crossmodal.correlation import masked_correlation
 from stxmdist.crossmodal.pairs import PAIR_COLUMNS, onto_fixed, pair_particles
 from stxmdist.crossmodal.register import RegisterOptions, Registration, register
 from stxmdist.errors import InputError
 
-Floats = NDArray[np.float64]
 FINE_UM, PIXEL_UM, PTYCHOGRAPHY_UM, PSF_NM = 0.01, 0.05, 0.0123, 30.0
 OPTIONS = RegisterOptions(psf_sigma_nm=PSF_NM, moving_psf_sigma_nm=5.0)
 N = 520
 
 
-def plates(seed: int) -> tuple[Floats, NDArray[np.int32]]:
+def plates(seed: int) -> tuple[F64, I32]:
     """Optical density of tilted rectangles on a 10 nm grid, and which plate each pixel is of."""
     rng = np.random.default_rng(seed)
     od, labels = np.zeros((N, N)), np.zeros((N, N), np.int32)
@@ -66,7 +65,7 @@ def scene(planted: Registration, seed: int = 1, noise: float = 0.02, contrast: f
 CENTRE = (3.0 + FINE_UM * (N // 2), -7.0 + FINE_UM * (N // 2))
 
 
-def target_error_um(found: Registration, planted: Registration, axes: tuple[Floats, Floats]) -> float:
+def target_error_um(found: Registration, planted: Registration, axes: tuple[F64, F64]) -> float:
     grid = np.meshgrid(*axes, indexing="ij")
     (y, x), (v, u) = found(*grid), planted(*grid)
     return float(np.sqrt(((y - v) ** 2 + (x - u) ** 2).mean()))

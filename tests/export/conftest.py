@@ -17,9 +17,9 @@ from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from storage.tables import write_data_dictionary, write_table
 from stxmdist.arrays import MaskClass
-from stxmdist.export.campaign import Exported, export
-from stxmdist.stages import CAMPAIGN
-from stxmdist.stages.tiling import Tiling, tiling_of
+from stxmdist.export.write import Exported, export
+from stxmdist.ptychography.tiling import Tiling, tiling_of
+from stxmdist.runner import CAMPAIGN
 
 N_ENERGY, NY, NX = 3, 13, 17
 """Primes: no pyramid level and no block divides an axis."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from stxmdist.stages import CAMPAIGN
+from stxmdist.runner import CAMPAIGN
 
 
 def test_tables_are_those_of_the_store_byte_by_byte(whole: Any, tmp_path: Path) -> None:

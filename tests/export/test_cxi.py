@@ -12,7 +12,7 @@ import pytest
 from stxmdist import readers
 from stxmdist.errors import UnsupportedError
 from stxmdist.export.cxi import best_tile
-from stxmdist.readers.orientation import orientation_of
+from stxmdist.readers.cxi.orientation import orientation_of
 
 JOULE_PER_EV = 1.602176634e-19
 

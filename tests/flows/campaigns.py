@@ -8,8 +8,8 @@ import pandas as pd
 import psutil
 from ruamel.yaml import YAML
 
-from stxmdist.simulation.campaign import simulate_size
 from stxmdist.simulation.diffraction import Detector
+from stxmdist.simulation.folder import simulate_size
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,22 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import F64, I32, U8, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.particles.chemistry import CHEMISTRY_COLUMNS, PointSpread, chemistry_table, reach_of
 from stxmdist.particles.inside import ChemicalMaps, ChemistryOptions
 from stxmdist.particles.table import particle_table
 
-Floats = NDArray[np.float64]
 SIDE = 31
 
 
-def fitted(
-    labels: NDArray[np.int32], soc: Floats, thickness: Floats, noise_nm: float = 0.0, seed: int = 0
-) -> ChemicalMaps:
+def fitted(labels: I32, soc: F64, thickness: F64, noise_nm: float = 0.0, seed: int = 0) -> ChemicalMaps:
     """Maps of a known soc field with independent errors of both thicknesses."""
     rng = np.random.default_rng(seed)
     parts = np.stack([thickness * (1 - soc), thickness * soc])
@@ -32,14 +28,14 @@ def fitted(
     return ChemicalMaps(parts, covariance, ratio, se, classes(labels))
 
 
-def classes(labels: NDArray[np.int32], edge_px: float = 1.5) -> NDArray[np.uint8]:
+def classes(labels: I32, edge_px: float = 1.5) -> U8:
     out = np.full(labels.shape, MaskClass.background, np.uint8)
     out[labels > 0] = MaskClass.valid
     out[(labels > 0) & (ndimage.distance_transform_edt(labels > 0) <= edge_px)] = MaskClass.edge
     return out
 
 
-def squares(n: int = 1, side: int = SIDE) -> NDArray[np.int32]:
+def squares(n: int = 1, side: int = SIDE) -> I32:
     """n square particles in a row."""
     labels = np.zeros((side + 6, (side + 6) * n), np.int32)
     for k in range(n):
@@ -125,7 +121,7 @@ def test_component_order_and_mirror_symmetry() -> None:
     assert other["core_shell_index"] == pytest.approx(-one["core_shell_index"])
 
 
-def field_of(kind: str) -> Floats:
+def field_of(kind: str) -> F64:
     y, x = np.indices(squares().shape) - (SIDE + 5) / 2
     if kind == "two-phase":
         return ndimage.gaussian_filter(np.where(x + 0.3 * y > 2, 0.97, 0.03), 0.6)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from stxmdist.arrays import F64, I32
 from stxmdist.crossmodal.psf import gaussian_kernel
 from stxmdist.particles.chemistry import reach_of
 from stxmdist.particles.psf_bias import psf_bias
@@ -14,7 +14,7 @@ DESIGN = np.array([[0.236, 0.251], [0.447, 0.258], [1.086, 0.587], [0.490, 1.296
 STEP, PIXEL_NM = 5, 50.0
 
 
-def imaged(soc: float, thickness_nm: float, psf_nm: float = 30.0) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+def imaged(soc: float, thickness_nm: float, psf_nm: float = 30.0) -> tuple[F64, I32]:
     """Fitted maps (2, Y, X) and labels of a homogeneous plate of 0.7 x 0.45 um, drawn on a 10 nm grid."""
     y, x = np.indices((37 * STEP, 41 * STEP))
     plate = np.abs((y - 91.3) / 22.5) ** 4 + np.abs((x - 104.8) / 35.0) ** 4 < 1
@@ -25,7 +25,7 @@ def imaged(soc: float, thickness_nm: float, psf_nm: float = 30.0) -> tuple[NDArr
     return maps, (maps.sum(0) > 0.5 * thickness_nm).astype(np.int32)
 
 
-def mean_soc(maps: NDArray[np.float64], labels: NDArray[np.int32]) -> float:
+def mean_soc(maps: F64, labels: I32) -> float:
     return float(maps[1][labels == 1].sum() / maps.sum(0)[labels == 1].sum())
 
 

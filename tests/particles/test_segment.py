@@ -2,22 +2,18 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from stxmdist.arrays import F64, I32, Mask
 from stxmdist.errors import InputError
 from stxmdist.particles.segment import SegmentOptions, particle_threshold, segment, split_touching
-
-Floats = NDArray[np.float64]
 
 FINE_NM, PIXEL_NM, PSF_NM = 10, 50, 30.0
 STEP = PIXEL_NM // FINE_NM
 MU_PER_NM = 0.008
 
 
-def plates(
-    seed: int, cover: float, gap_px: float = 2.0, noise_nm: float = 5.0, n: int = 149
-) -> tuple[Floats, NDArray[np.int32]]:
+def plates(seed: int, cover: float, gap_px: float = 2.0, noise_nm: float = 5.0, n: int = 149) -> tuple[F64, I32]:
     """Measured thickness and true labels (Y, X) of superellipses of 0.25 to 1.5 um drawn on a 10 nm grid."""
     rng = np.random.default_rng(seed)
     size = n * STEP
@@ -46,7 +42,7 @@ def plates(
     return measured + rng.normal(0, noise_nm, measured.shape), truth[middle, middle]
 
 
-def recall_and_precision(found: NDArray[np.int32], truth: NDArray[np.int32]) -> tuple[float, float, float]:
+def recall_and_precision(found: I32, truth: I32) -> tuple[float, float, float]:
     """Share of whole true particles found at IoU 0.5, share of found ones that are true, mean IoU of the found."""
     shared = np.zeros((truth.max() + 1, found.max() + 1))
     np.add.at(shared, (truth.ravel(), found.ravel()), 1)
@@ -57,7 +53,7 @@ def recall_and_precision(found: NDArray[np.int32], truth: NDArray[np.int32]) -> 
     return float((best > 0.5).mean()), float((iou.max(0) > 0.5).mean()), float(best[best > 0.5].mean())
 
 
-def everywhere(image: Floats) -> NDArray[np.bool_]:
+def everywhere(image: F64) -> Mask:
     return np.ones(image.shape, bool)
 
 

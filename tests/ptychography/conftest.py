@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from stxmdist.arrays import C128, F64, Array
 from stxmdist.ptychography import gauge
 from stxmdist.ptychography.probe import zone_plate_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction
@@ -24,8 +24,8 @@ FIXED = PositionOptions(refine=False)
 @dataclass(frozen=True)
 class Measurement:
     problem: Problem
-    object_: NDArray[np.complex128]
-    probe: NDArray[np.complex128]
+    object_: C128
+    probe: C128
     """(MODE, QY, QX), sum of squares = counts of a frame"""
 
     def object_error(self, found: Reconstruction, inset: int = 0) -> float:
@@ -38,10 +38,10 @@ class Measurement:
     def again(
         self,
         *,
-        object_: NDArray[Any] | None = None,
-        probes: NDArray[Any] | None = None,
-        intensity: NDArray[np.float64] | float = 1.0,
-        background: NDArray[np.float64] | float = 0.0,
+        object_: Array | None = None,
+        probes: Array | None = None,
+        intensity: F64 | float = 1.0,
+        background: F64 | float = 0.0,
         seed: int = 1,
     ) -> "Measurement":
         """The same scan with Poisson noise of another object, a probe (POSITION, MODE, QY, QX) for each position,
@@ -56,7 +56,7 @@ class Measurement:
         return replace(self, problem=replace(self.problem, frames=counts.astype(np.uint32)), object_=object_)
 
 
-def structured_object(shape: tuple[int, int], seed: int = 3) -> NDArray[np.complex128]:
+def structured_object(shape: tuple[int, int], seed: int = 3) -> C128:
     """Blots of absorption and phase on vacuum, smooth over two pixels."""
     rng = np.random.default_rng(seed)
     blots = gaussian_filter(rng.normal(size=shape), 2.5)
@@ -87,7 +87,7 @@ def measure(
     shape = (int(side * step) + n + 3, int(side * step) + n + 5)
     object_ = structured_object(shape)
 
-    def beam(distance_um: float) -> NDArray[np.complex128]:
+    def beam(distance_um: float) -> C128:
         return (
             zone_plate_probe(
                 (n, n), 10.0, 700.0, outer_zone_nm=outer_zone_nm, central_stop_fraction=0.3, defocus_um=distance_um
@@ -115,9 +115,7 @@ def measure(
     return Measurement(problem, object_, probe)
 
 
-def frame_of(
-    object_: NDArray[np.complex128], probe: NDArray[np.complex128], place: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def frame_of(object_: C128, probe: C128, place: F64) -> F64:
     """One frame, zero frequency at the centre; the probe moves by fractions through the phase of its spectrum."""
     n = probe.shape[-1]
     corner = np.floor(place).astype(int)

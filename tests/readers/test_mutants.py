@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stxmdist import readers, writers
-from stxmdist.spectra.spectrum_file import read_spectrum
+from stxmdist.spectra.end_members.spectrum_file import read_spectrum
 from tests.readers.mutants import Reading, outcomes, read_scan, said
 
 COPIES = 500

@@ -13,8 +13,8 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import PtychographyRecording, StxmRecording
-from stxmdist.readers.beamstop import beamstop_masked
-from stxmdist.readers.windowing import binned, cropped, middle_of, summed
+from stxmdist.readers.frames.beamstop import beamstop_masked
+from stxmdist.readers.frames.windowing import binned, cropped, middle_of, summed
 
 MakeFile = Callable[[str, Path], Path]
 

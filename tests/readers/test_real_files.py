@@ -13,7 +13,7 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import PtychographyRecording, StxmRecording
-from stxmdist.spectra.spectrum_file import read_spectrum
+from stxmdist.spectra.end_members.spectrum_file import read_spectrum
 from stxmdist.units import wavelength_nm
 
 # Amplitude residual of the first 200 positions of the Siemens star after three passes of ePIE: 0.156 as read, 0.251

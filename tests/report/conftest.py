@@ -19,7 +19,7 @@ from stxmdist.campaign.scan import COLUMNS
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.stage import Options
 from stxmdist.runner.unit import Estimate, Unit
-from stxmdist.stages.writing import whole
+from stxmdist.runner.writing import whole
 
 N_ENERGY, NY, NX = 5, 13, 17
 """Primes, so that no block divides an axis."""

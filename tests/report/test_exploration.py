@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from stxmdist.planning.stages import STAGES
 from stxmdist.report.canvas import Absent, drawing
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.exploration import exploration
 from stxmdist.runner.run import Circumstances, run_stage
-from stxmdist.spectra.clusters import ClusterOptions
-from stxmdist.spectra.factorise import FactorOptions
-from stxmdist.stages import STAGES
+from stxmdist.spectra.explore.clusters import ClusterOptions
+from stxmdist.spectra.explore.factorise import FactorOptions
 from stxmdist.stages.explore import Options
 from tests.stages.aligned import aligned_survey, planted_rows
 

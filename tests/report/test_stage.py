@@ -9,9 +9,9 @@ from typing import ClassVar
 import pytest
 
 from storage.store import Store
+from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.forecast import foretell
 from stxmdist.report.stage import FOLDER, _published
-from stxmdist.stages.execute import CampaignRun, Request, opened
-from stxmdist.stages.foretell import foretell
 
 SHEET = """scan_id,file,modality,electrode_id,cell_id,beamtime_id,region_id,cycle,c_rate,direction,soc_nominal,\
 soc_coulometric,chemistry,pair_id,roi_rule,exclude,reason

@@ -15,7 +15,7 @@ from stxmdist.simulation.chemistry import (
     refraction_delta,
     transmission,
 )
-from stxmdist.spectra.references import CHEMISTRIES
+from stxmdist.spectra.end_members.references import CHEMISTRIES
 from stxmdist.units import wavelength_nm
 
 ENERGY_EV = np.array([700.0, 705.0, 707.25, 708.25, 709.25, 710.25, 712.0, 720.0])

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from stxmdist.arrays import C128, F64, U16
 from stxmdist.errors import InputError
 from stxmdist.simulation.diffraction import (
     Detector,
@@ -27,32 +27,29 @@ SUB_PIXEL = 1e-6
 """Share of a frame's light that may stand elsewhere because the beam stands between pixels."""
 ROUNDING = 1e-11
 
-Complexes = NDArray[np.complex128]
-Floats = NDArray[np.float64]
 
-
-def modes(second_power: float = 0.05) -> Complexes:
+def modes(second_power: float = 0.05) -> C128:
     return probe_modes(
         probe(2 * N, DETECTOR.object_pixel_nm(ENERGY_EV) / 2, ENERGY_EV, PLATE, DEFOCUS_UM), second_power, 0.4
     )
 
 
-def disc(y_um: Floats, x_um: Floats) -> Complexes:
+def disc(y_um: F64, x_um: F64) -> C128:
     """A thick, absorbing and retarding disc with a soft edge and a gradient inside."""
     radius = np.hypot(y_um - 0.31, x_um + 0.12)
     thickness = (1 + 0.4 * np.sin(9 * x_um)) / (1 + np.exp((radius - 0.4) / 0.03))
     return np.exp(-(0.4 + 0.7j) * thickness)
 
 
-def vacuum(y_um: Floats, x_um: Floats) -> Complexes:
+def vacuum(y_um: F64, x_um: F64) -> C128:
     return np.ones(np.broadcast_shapes(y_um.shape, x_um.shape), dtype=np.complex128)
 
 
-def some_positions(count: int = 13) -> Floats:
+def some_positions(count: int = 13) -> F64:
     return np.random.default_rng(5).uniform(-0.3, 0.5, (count, 2))
 
 
-def model(transmission, positions: Floats, **options) -> Floats:
+def model(transmission, positions: F64, **options) -> F64:
     return np.concatenate(
         list(intensities(sample_object(transmission, positions, DETECTOR, ENERGY_EV), positions, modes(), N, **options))
     )
@@ -79,7 +76,7 @@ def test_light_is_conserved_through_an_object_up_to_the_detectors_edge() -> None
         assert frame.sum() == pytest.approx(expected, rel=1e-4)
 
 
-def absorbed_directly(sample: FineObject, position: Floats) -> float:
+def absorbed_directly(sample: FineObject, position: F64) -> float:
     """sum |P|^2 |T|^2 with T interpolated around the beam."""
     from scipy.interpolate import RectBivariateSpline
 
@@ -207,7 +204,7 @@ def test_same_generator_same_frames_whatever_the_batch() -> None:
     positions = some_positions()
     sample = sample_object(disc, positions, DETECTOR, ENERGY_EV)
 
-    def frames(batch: int) -> NDArray[np.uint16]:
+    def frames(batch: int) -> U16:
         rng = np.random.default_rng(8)
         return np.concatenate(list(diffraction_frames(sample, positions, modes(), 1e5, N, rng, batch)))
 

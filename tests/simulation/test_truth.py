@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from stxmdist.simulation.design import Place, field_centre_um, region_phantom
+from stxmdist.simulation.experiment import Place, field_centre_um, region_phantom
 from stxmdist.simulation.phantom import Outline, make_particle
 from stxmdist.simulation.sizes import SMALL
 from stxmdist.simulation.stxm import scan_axes

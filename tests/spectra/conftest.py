@@ -5,22 +5,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from stxmdist.spectra.references import CHEMISTRIES, EndMembers
+from stxmdist.arrays import F32, F64
+from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
 
 
 @dataclass(frozen=True, eq=False)
 class PlantedStack:
     """A stack with what it was made from."""
 
-    energy_ev: NDArray[np.float64]
-    counts: NDArray[np.float32]
+    energy_ev: F64
+    counts: F32
     """(ENERGY, Y, X)"""
-    drift_px: NDArray[np.float64]
+    drift_px: F64
     """(ENERGY, 2) how far content was moved"""
-    thickness_nm: NDArray[np.float32]
+    thickness_nm: F32
     """(COMPONENT, Y, X) before PSF and drift"""
 
 
@@ -30,7 +30,7 @@ def lfp() -> EndMembers:
 
 
 @pytest.fixture(scope="session")
-def l3_energies() -> NDArray[np.float64]:
+def l3_energies() -> F64:
     """24 energies: pre-edge, dense L3, a few beyond."""
     return np.concatenate([[700.0, 703.0], np.linspace(705.0, 714.0, 19), [716.0, 721.0, 726.0]])
 
@@ -41,7 +41,7 @@ def plant(lfp: EndMembers) -> Callable[..., PlantedStack]:
 
     def make(
         rng: np.random.Generator,
-        energy_ev: NDArray[np.float64],
+        energy_ev: F64,
         shape: tuple[int, int] = (96, 101),
         n_plates: int = 12,
         counts: float = 200.0,

@@ -6,17 +6,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stxmdist.spectra.absorbance import contrast_map, incident_counts, noise_factor, optical_density, particle_free
-from stxmdist.spectra.align import estimate_shifts
-from stxmdist.spectra.components import missing_spectrum, residual_sums
-from stxmdist.spectra.energy_shift import energy_shift
-from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix, mean_residual, r_factor, state_of_charge
-from stxmdist.spectra.mass_scale import scale_to_mass
-from stxmdist.spectra.mean_spectrum import mean_spectrum
-from stxmdist.spectra.references import Compounds, EndMembers, from_files
-from stxmdist.spectra.residual_shapes import in_words, residual_shape
-from stxmdist.spectra.spectrum_file import read_spectrum
-from stxmdist.stages.component_count import CountOptions
+from stxmdist.spectra.align.shifts import estimate_shifts
+from stxmdist.spectra.checks.components import missing_spectrum, residual_sums
+from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape
+from stxmdist.spectra.density.absorbance import (
+    contrast_map,
+    incident_counts,
+    noise_factor,
+    optical_density,
+    particle_free,
+)
+from stxmdist.spectra.density.mean_spectrum import mean_spectrum
+from stxmdist.spectra.end_members.energy_shift import energy_shift
+from stxmdist.spectra.end_members.mass_scale import scale_to_mass
+from stxmdist.spectra.end_members.references import Compounds, EndMembers, from_files
+from stxmdist.spectra.end_members.spectrum_file import read_spectrum
+from stxmdist.spectra.fitters.contract import (
+    FITTERS,
+    FitOptions,
+    design_matrix,
+    mean_residual,
+    r_factor,
+    state_of_charge,
+)
+from stxmdist.stages.segment.component_count import CountOptions
 
 
 @pytest.fixture(scope="module")

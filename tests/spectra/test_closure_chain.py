@@ -7,13 +7,19 @@ from scipy import ndimage
 from stxmdist.simulation.phantom import Outline, Particle, Region
 from stxmdist.simulation.sizes import StxmSetup
 from stxmdist.simulation.stxm import StxmModel, draw_nuisance, scan_axes
-from stxmdist.spectra.absorbance import contrast_map, incident_counts, optical_density, particle_free, remove_leak
-from stxmdist.spectra.align import estimate_shifts
-from stxmdist.spectra.energy_shift import energy_shift
-from stxmdist.spectra.fit import FITTERS, design_matrix, state_of_charge
-from stxmdist.spectra.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
-from stxmdist.spectra.references import EndMembers
-from stxmdist.spectra.resample import resample, variance_factor
+from stxmdist.spectra.align.resample import resample, variance_factor
+from stxmdist.spectra.align.shifts import estimate_shifts
+from stxmdist.spectra.density.absorbance import (
+    contrast_map,
+    incident_counts,
+    optical_density,
+    particle_free,
+    remove_leak,
+)
+from stxmdist.spectra.density.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
+from stxmdist.spectra.end_members.energy_shift import energy_shift
+from stxmdist.spectra.end_members.references import EndMembers
+from stxmdist.spectra.fitters.contract import FITTERS, design_matrix, state_of_charge
 
 MOST_OVER_BOUND = 1.3
 INSIDE_NM = 250.0  # beyond the rings of the zone plate, which bias what they reach

@@ -6,16 +6,16 @@ from functools import partial
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import ndimage, signal
 
+from stxmdist.arrays import F64
 from stxmdist.crossmodal.psf import gaussian_kernel, zone_plate_kernel, zone_plate_sigma_nm
 from stxmdist.particles.psf_bias import psf_bias
 from stxmdist.particles.segment import SegmentOptions, segment
-from stxmdist.spectra.classes import edge_zone
-from stxmdist.spectra.fit import FITTERS, FitOptions, design_matrix
-from stxmdist.spectra.references import EndMembers
-from stxmdist.stages.segment import Options
+from stxmdist.spectra.checks.classes import edge_zone
+from stxmdist.spectra.end_members.references import EndMembers
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, design_matrix
+from stxmdist.stages.segment.stage import Options
 
 ENERGIES = np.array([703.0, 706.6, 708.2, 710.2, 713.0])
 FINE_NM, STEP = 5.0, 2
@@ -31,10 +31,10 @@ ZONES = (60.0, 0.3)
 class Shells:
     """Bias of soc in each shell of depth below the planted outline."""
 
-    all_pixels: NDArray[np.float64]
-    trusted: NDArray[np.float64]
+    all_pixels: F64
+    trusted: F64
     """Without the edge zone; NaN where it holds the whole shell"""
-    undone: NDArray[np.float64]
+    undone: F64
     """Without the edge zone, and with what imaging the sharp maps of ``psf_bias`` adds taken off"""
 
 
@@ -42,7 +42,7 @@ def shells(
     lfp: EndMembers,
     soc: float,
     thickness_nm: float,
-    kernel: Callable[[float], NDArray[np.float64]],
+    kernel: Callable[[float], F64],
     sigma_nm: float,
     *,
     weighted: bool = True,
@@ -81,7 +81,7 @@ def shells(
     return Shells(*np.array(rows))
 
 
-def _binned(fine: NDArray[np.float64]) -> NDArray[np.float64]:
+def _binned(fine: F64) -> F64:
     return np.asarray(fine.reshape(fine.shape[0] // STEP, STEP, fine.shape[1] // STEP, STEP).mean(axis=(1, 3)))
 
 
@@ -110,9 +110,9 @@ def test_a_homogeneous_particle_has_no_shell_after_the_edge_policy(
     assert np.nanmax(np.abs(rings.undone)) < RINGS_LEFT * np.nanmax(np.abs(rings.trusted))
 
 
-def _rings(pixel_nm: float, zones: tuple[float, float]) -> NDArray[np.float64]:
+def _rings(pixel_nm: float, zones: tuple[float, float]) -> F64:
     return zone_plate_kernel(pixel_nm, *zones, round(500.0 / pixel_nm))
 
 
-def _row(values: NDArray[np.float64]) -> str:
+def _row(values: F64) -> str:
     return " ".join("   -  " if np.isnan(value) else f"{value:+.3f}" for value in values)

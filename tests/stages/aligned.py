@@ -6,29 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from storage.layout import ArrayPlan
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import F32, F64, MaskClass
 from stxmdist.campaign.manifest import Campaign, Scan
+from stxmdist.planning.grid import Grid
+from stxmdist.planning.stages import STAGES
+from stxmdist.planning.survey import Survey
 from stxmdist.readers.recording import StxmRecording
-from stxmdist.spectra.references import CHEMISTRIES
-from stxmdist.stages import STAGES, align
-from stxmdist.stages.grid import Grid
-from stxmdist.stages.survey import Survey
+from stxmdist.spectra.end_members.references import CHEMISTRIES
+from stxmdist.stages import align
 
-Rows = Callable[[slice], NDArray[np.float32]]
+Rows = Callable[[slice], F32]
 COUNTS = 1000.0
 
 
-def planted_rows(energy_ev: NDArray[np.float64], shape: tuple[int, int], seed: int) -> Rows:
+def planted_rows(energy_ev: F64, shape: tuple[int, int], seed: int) -> Rows:
     """Rows of transmission: grains of discharged, charged and mixed LFP of smooth thickness, counted."""
     mu = CHEMISTRIES["LFP"]().at(energy_ev).astype(np.float32)
     phases = np.random.default_rng(seed).uniform(0.0, 6.28, 6).astype(np.float32)
 
-    def rows(part: slice) -> NDArray[np.float32]:
+    def rows(part: slice) -> F32:
         y, x = np.mgrid[part, 0 : shape[1]].astype(np.float32)
         a, b, c, d, e, f = phases
         height = np.sin(y / 17 + a) + np.sin(x / 23 + b) + np.sin((x + y) / 31 + c)
@@ -53,7 +53,7 @@ def planted_rows(energy_ev: NDArray[np.float64], shape: tuple[int, int], seed: i
 
 def aligned_survey(
     folder: Path,
-    energy_ev: NDArray[np.float64],
+    energy_ev: F64,
     shape: tuple[int, int],
     rows: Rows,
     chunks: tuple[int, int, int] | None = None,

@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 
 from stxmdist import readers
+from stxmdist.arrays import Array
 from stxmdist.readers.recording import StxmRecording
-from stxmdist.simulation.campaign import simulate_size
 from stxmdist.simulation.diffraction import Detector
+from stxmdist.simulation.folder import simulate_size
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
 from stxmdist.writers import nxstxm, sdf
 
@@ -30,8 +31,6 @@ SIZE = CampaignSize(
 SDF, NEXUS = "stxm-E01-c001-r1", "stxm-E02-c001-r1"
 """The wide-field scans: the first is a header with frames beside it, the second one file."""
 CXI = "ptycho-E01-c001-r1"
-
-Frames = np.ndarray[Any, Any]
 
 
 def simulated(folder: Path) -> "Beamtime":
@@ -106,20 +105,20 @@ class Beamtime:
     def file(self, scan_id: str) -> Path:
         return self.folder / self.row(scan_id)["file"]
 
-    def frames(self, scan_id: str = SDF) -> Frames:
+    def frames(self, scan_id: str = SDF) -> Array:
         """Counts (ENERGY, Y, X) float32 of a wide-field scan."""
         (recording,) = readers.read(self.file(scan_id))
         assert isinstance(recording, StxmRecording)
         return np.stack([recording.read(energy) for energy in range(len(recording.energy_ev))])
 
-    def write_sdf(self, name: str, frames: Frames, energy_ev: Any = ENERGY_EV) -> Path:
+    def write_sdf(self, name: str, frames: Array, energy_ev: Any = ENERGY_EV) -> Path:
         (recording,) = readers.read(self.file(SDF))
         path = self.folder / "spoiled" / name / f"{name}.hdr"
         axes = (recording.y_um, recording.x_um)
         sdf.write_stack(path, frames.__getitem__, energy_ev, *axes, 3.0, 500.0, start_time=datetime(2026, 10, 1))
         return path
 
-    def write_nexus(self, name: str, frames: Frames, energy_ev: Any = ENERGY_EV) -> Path:
+    def write_nexus(self, name: str, frames: Array, energy_ev: Any = ENERGY_EV) -> Path:
         (recording,) = readers.read(self.file(NEXUS))
         path = self.folder / "spoiled" / f"{name}.hdf5"
         path.parent.mkdir(exist_ok=True)
@@ -146,7 +145,7 @@ class Beamtime:
         return path
 
 
-def replace(file: h5py.File, path: str, change: Callable[[Frames], Frames]) -> None:
+def replace(file: h5py.File, path: str, change: Callable[[Array], Array]) -> None:
     """Put another array in the place of a dataset, in both entries of a ptychography file."""
     for entry in ("entry_1", "entry_2"):
         values = file[f"{entry}/{path}"][()]

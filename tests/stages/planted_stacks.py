@@ -5,22 +5,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import F64, I32, MaskClass
 from stxmdist.simulation.phantom import PATTERNS, Outline, Particle, Region, make_particle
 from stxmdist.simulation.sizes import StxmSetup
 from stxmdist.simulation.stxm import StxmModel, StxmNuisance, scan_axes
-from stxmdist.spectra.absorbance import contrast_map, incident_counts, particle_free, remove_leak
-from stxmdist.spectra.classes import ClassOptions, classify, od_range
-from stxmdist.spectra.fit import FITTERS, state_of_charge
-from stxmdist.spectra.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
-from stxmdist.spectra.references import CHEMISTRIES, EndMembers
+from stxmdist.spectra.checks.classes import ClassOptions, classify, od_range
+from stxmdist.spectra.density.absorbance import contrast_map, incident_counts, particle_free, remove_leak
+from stxmdist.spectra.density.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
+from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
+from stxmdist.spectra.fitters.contract import FITTERS, state_of_charge
 from stxmdist.stages.fit import Options as FitOptions
-from stxmdist.stages.segment import FittedScan, Options, described
-from stxmdist.stages.spectral_model import SpectralModel, StackSummary, model_of_stack
-
-Floats = NDArray[np.float64]
+from stxmdist.stages.inputs.spectral_model import SpectralModel, StackSummary, model_of_stack
+from stxmdist.stages.segment.stage import FittedScan, Options, described
 
 ENERGIES = (700.0, 703.0, 706.6, 707.7, 708.2, 709.2, 710.2, 711.2, 713.0, 716.0, 721.8, 726.0)
 SETUP = StxmSetup(energy_ev=ENERGIES, n_px=80, pixel_nm=50.0)
@@ -38,13 +35,13 @@ class PlantedStack:
     """Light before it is counted, and what it went through."""
 
     particles: tuple[Particle, ...]
-    true_labels: NDArray[np.int32]
+    true_labels: I32
     """(Y, X)"""
-    y_um: Floats
-    x_um: Floats
-    transmission: NDArray[np.float64]
+    y_um: F64
+    x_um: F64
+    transmission: F64
     """(ENERGY, Y, X) leak included"""
-    i0_shape: Floats
+    i0_shape: F64
     """(ENERGY,) incident beam over its nominal value"""
     end_members: EndMembers
     """What the fit believes in: wrong by what the options say"""

@@ -16,12 +16,12 @@ from storage.output import Output
 from storage.store import Store
 from storage.tables import read_table
 from storage.verify import verify
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import Array, MaskClass
 from stxmdist.errors import StoreError
+from stxmdist.planning.execute import CampaignRun, Request
 from stxmdist.runner.unit import Refusal
-from stxmdist.spectra.fit import FITTERS, FROM_LOGARITHMS, MAPS
-from stxmdist.spectra.references import CHEMISTRIES
-from stxmdist.stages.execute import CampaignRun, Request
+from stxmdist.spectra.end_members.references import CHEMISTRIES
+from stxmdist.spectra.fitters.contract import FITTERS, FROM_LOGARITHMS, MAPS
 from tests.stages import full_disk
 from tests.stages.beamtime import CXI, ENERGY_EV, NEXUS, SDF, Beamtime, replace, simulated
 
@@ -206,19 +206,19 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def _part(frames: np.ndarray[Any, Any], value: float) -> np.ndarray[Any, Any]:
+def _part(frames: Array, value: float) -> Array:
     spoiled = frames.copy()
     spoiled[FRAME] = value
     return spoiled
 
 
-def _clipped(frames: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _clipped(frames: Array) -> Array:
     spoiled = frames.copy()
     spoiled[FRAME] = np.minimum(spoiled[FRAME], 1500)
     return spoiled
 
 
-def _spotted(frames: np.ndarray[Any, Any], value: float) -> np.ndarray[Any, Any]:
+def _spotted(frames: Array, value: float) -> Array:
     spoiled = frames.copy()
     spoiled[:, 30:33, 30:33] = value
     return spoiled
@@ -378,7 +378,7 @@ def test_frames_that_are_no_whole_counts_are_kept_and_those_with_nan_masked(spoi
 
 # --- faults of the campaign: what was published stays -----------------------------------------------------------------
 
-SPECTRA: dict[str, tuple[Callable[[np.ndarray[Any, Any], np.ndarray[Any, Any]], str], tuple[str, ...]]] = {
+SPECTRA: dict[str, tuple[Callable[[Array, Array], str], tuple[str, ...]]] = {
     "keV": (lambda e, mu: _columns(e / 1000, 100 * mu), ("discharged.txt", "not photon energy in eV", "multiply keV")),
     "transmission": (lambda e, mu: _columns(e, np.exp(-100 * mu)), ("decreases through its edge", "Give ln(I0/I)")),
     "counts": (lambda e, mu: _columns(e, 1e5 * mu), ("other units than optical density", "values up to")),
@@ -390,7 +390,7 @@ SPECTRA: dict[str, tuple[Callable[[np.ndarray[Any, Any], np.ndarray[Any, Any]], 
 }
 
 
-def _columns(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> str:
+def _columns(first: Array, second: Array) -> str:
     return "".join(f"{a:.5f} {b:.6g}\n" for a, b in zip(first, second, strict=True))
 
 
@@ -561,7 +561,7 @@ def test_a_single_scan_can_be_asked_for_and_the_tables_keep_the_others(again: Be
 def test_a_unit_that_succeeds_later_renews_what_was_computed_without_it(
     again: Beamtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stxmdist.stages import segment
+    from stxmdist.stages.segment import stage as segment
 
     again.add("late", again.write_sdf("late", again.frames()))
     right = segment.work

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from storage.store import Store
+from stxmdist.arrays import Array
+from stxmdist.planning.execute import Request
 from stxmdist.ptychography.geometry import split_tiles
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
-from stxmdist.stages.execute import Request
 from tests.stages import variants
 
 ENERGY_EV = (700.0, 708.2)
@@ -41,8 +42,6 @@ BAND_UM = 0.06
 BEAM_UM = 0.39
 """Nothing is known so far inside the dark tile; so far outside it nothing is missing."""
 
-Image = np.ndarray[Any, Any]
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -55,7 +54,7 @@ def processed(folder: Path, name: str, positions: int) -> Store:
     return variants.processed(Request(str(campaign), stages=STAGES, scans=(SCAN,), cluster="2"))
 
 
-def read(store: Store, stage: str, name: str) -> Image:
+def read(store: Store, stage: str, name: str) -> Array:
     output = store.published_output(stage, SCAN)
     assert output is not None
     return output.read(name)
@@ -104,7 +103,7 @@ def test_a_dark_tile_leaves_a_hole_and_nothing_else(whole: Store, dark: tuple[St
     y0, y1, x0, x1 = y0 - HALO_UM, y1 + HALO_UM, x0 - HALO_UM, x1 + HALO_UM
     od = read(store, "absorbance", "optical_density")
 
-    def box(margin: float) -> Image:
+    def box(margin: float) -> Array:
         return np.outer((y > y0 - margin) & (y < y1 + margin), (x > x0 - margin) & (x < x1 + margin))
 
     assert np.isnan(od[:, box(-BEAM_UM)]).all()
@@ -126,7 +125,7 @@ def borders(tiles: list[Any]) -> list[tuple[int, float]]:
     return found
 
 
-def plane(image: Image) -> Image:
+def plane(image: Array) -> Array:
     """Offset and ramp of a phase, which ptychography leaves free."""
     rows, columns = np.indices(image.shape)
     terms = np.stack([np.ones(image.shape), rows, columns], axis=-1)
@@ -134,7 +133,7 @@ def plane(image: Image) -> Image:
     return np.asarray(terms @ np.linalg.lstsq(terms[known], image[known], rcond=None)[0])
 
 
-def compare(whole: Store, cut: Store, lines: list[tuple[int, float]], where: Image | None = None) -> None:
+def compare(whole: Store, cut: Store, lines: list[tuple[int, float]], where: Array | None = None) -> None:
     light = read(whole, "stitch", "illumination_weight")
     lit = light > 0.3 * np.nanmedian(light, axis=(1, 2), keepdims=True)
     halves = read(cut, "stitch", "object_a"), read(cut, "stitch", "object_b")

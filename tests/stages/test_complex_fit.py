@@ -9,7 +9,7 @@ import numpy as np
 from storage.output import Output
 from storage.store import Store
 from stxmdist.arrays import MaskClass
-from stxmdist.stages.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, Request
 from tests.stages.tiny import PTYCHOGRAPHY, with_options
 
 SCAN = PTYCHOGRAPHY[0]

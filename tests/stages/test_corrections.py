@@ -10,7 +10,7 @@ import pytest
 from storage.store import Store
 from stxmdist import readers
 from stxmdist.arrays import MaskClass
-from stxmdist.stages.execute import Request
+from stxmdist.planning.execute import Request
 from tests.stages import variants
 from tests.stages.tiny import TINY
 

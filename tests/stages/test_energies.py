@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +9,12 @@ import zarr
 from scipy import ndimage
 
 from storage.store import Store
+from stxmdist.arrays import Array
+from stxmdist.planning.execute import Request
+from stxmdist.scoring.ptychography import on_grid
 from stxmdist.simulation.chemistry import transmission
 from stxmdist.simulation.diffraction import Detector
-from stxmdist.simulation.score_ptychography import on_grid
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
-from stxmdist.stages.execute import Request
 from tests.stages import variants
 
 SCAN = "ptycho-E01-c001-r1"
@@ -50,7 +50,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Store]:
     return found
 
 
-def read(store: Store, stage: str, name: str) -> np.ndarray[Any, Any]:
+def read(store: Store, stage: str, name: str) -> Array:
     output = store.published_output(stage, SCAN)
     assert output is not None
     return output.read(name)

@@ -16,17 +16,17 @@ from stxmdist.campaign.manifest import ClusterSpec
 from stxmdist.campaign.problems import CampaignError
 from stxmdist.cluster import cluster_of
 from stxmdist.errors import InputError
+from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.stages import STAGES
+from stxmdist.planning.survey import Survey, survey_of
 from stxmdist.runner.run import Circumstances, run_stage
-from stxmdist.spectra.clusters import ClusterOptions
-from stxmdist.spectra.explore import EXPLORERS
-from stxmdist.spectra.factorise import SAMPLE_PIXELS, FactorOptions, purest_spectra
-from stxmdist.spectra.pixel_stack import LEAST_COUNT
-from stxmdist.spectra.spectrum_file import read_spectrum
-from stxmdist.stages import STAGES
-from stxmdist.stages.execute import CampaignRun, Request, opened
+from stxmdist.spectra.end_members.spectrum_file import read_spectrum
+from stxmdist.spectra.explore.clusters import ClusterOptions
+from stxmdist.spectra.explore.contract import EXPLORERS
+from stxmdist.spectra.explore.factorise import SAMPLE_PIXELS, FactorOptions, purest_spectra
+from stxmdist.spectra.explore.pixel_stack import LEAST_COUNT
 from stxmdist.stages.explore import Options
-from stxmdist.stages.spectral_model import end_members_of
-from stxmdist.stages.survey import Survey, survey_of
+from stxmdist.stages.inputs.spectral_model import end_members_of
 from tests.stages.aligned import COUNTS, aligned_survey, planted_rows
 from tests.stages.tiny import STXM, with_options
 

@@ -12,8 +12,8 @@ import pytest
 from storage.store import Store
 from stxmdist import readers
 from stxmdist.arrays import MaskClass
+from stxmdist.planning.execute import CampaignRun, Request
 from stxmdist.readers.recording import StxmRecording
-from stxmdist.stages.execute import CampaignRun, Request
 from stxmdist.writers import sdf
 from tests.stages import variants
 from tests.stages.tiny import STXM, TINY

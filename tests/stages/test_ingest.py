@@ -14,14 +14,14 @@ from storage.output import Output
 from storage.store import Store
 from stxmdist import readers
 from stxmdist.arrays import MaskClass
+from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.forecast import foretell
+from stxmdist.planning.survey import survey_of
 from stxmdist.ptychography.geometry import object_pixel_nm
 from stxmdist.readers import PtychographyRecording
-from stxmdist.readers.beamstop import radii_px
-from stxmdist.readers.windowing import middle_of, summed, zero_frequency_px
-from stxmdist.simulation.campaign import simulate_size
-from stxmdist.stages.execute import CampaignRun, Request, opened
-from stxmdist.stages.foretell import foretell
-from stxmdist.stages.survey import survey_of
+from stxmdist.readers.frames.beamstop import radii_px
+from stxmdist.readers.frames.windowing import middle_of, summed, zero_frequency_px
+from stxmdist.simulation.folder import simulate_size
 from tests.stages.tiny import OPTIONS, PTYCHOGRAPHY, TINY, with_options
 
 SCAN = PTYCHOGRAPHY[0]

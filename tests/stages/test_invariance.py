@@ -156,8 +156,8 @@ found = reconstruct(problem, Recipe(schedule), rng)
 parts = [found.object_, found.probe, found.error, found.illumination]
 """,
     "fit": """
-from stxmdist.spectra.fit import FITTERS, FitOptions
-from stxmdist.spectra.references import CHEMISTRIES
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
+from stxmdist.spectra.end_members.references import CHEMISTRIES
 design = CHEMISTRIES["LFP"]().at(np.linspace(701.0, 729.0, 20)).T
 counts = rng.poisson(3000 * np.exp(-design @ rng.uniform(0, 150, (2, 997))))
 seen, incident = (counts / 3000).astype(np.float32), np.full(20, 3000.0)

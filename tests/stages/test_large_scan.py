@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from stxmdist.simulation.campaign import simulate_size
+from stxmdist.planning.execute import Request, opened
+from stxmdist.planning.forecast import foretell
 from stxmdist.simulation.diffraction import Detector
+from stxmdist.simulation.folder import simulate_size
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
-from stxmdist.stages.execute import Request, opened
-from stxmdist.stages.foretell import foretell
 from tests.stages import variants
 
 SCAN = "ptycho-E01-c001-r1"

@@ -17,8 +17,8 @@ from stxmdist.arrays import MaskClass
 from stxmdist.campaign.scan import COLUMNS
 from stxmdist.cli import inputs, results, runs  # noqa: F401  (the commands register themselves)
 from stxmdist.cli.app import app
-from stxmdist.spectra.fit import r_factor, state_of_charge
-from stxmdist.spectra.references import from_files
+from stxmdist.spectra.end_members.references import from_files
+from stxmdist.spectra.fitters.contract import r_factor, state_of_charge
 
 FE, STAR, COSMIC = "fe-minerals", "siemens-star", "cosmic-aborted"
 POLLUX_STACK, POLLUX_IMAGE, POLLUX_LINE = "pollux-stack", "pollux-image", "pollux-line"

@@ -11,11 +11,12 @@ import pytest
 
 from storage.store import Store
 from stxmdist.campaign.schema import GPU
-from stxmdist.ptychography.quality import absorbed_dose_mgy
-from stxmdist.spectra.library import lithium_iron_phosphate
-from stxmdist.stages import reconstruct, tile_start
-from stxmdist.stages.execute import CampaignRun, Request, opened
-from stxmdist.stages.survey import survey_of
+from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.survey import survey_of
+from stxmdist.ptychography.verdict import absorbed_dose_mgy
+from stxmdist.spectra.end_members.library import lithium_iron_phosphate
+from stxmdist.stages.reconstruct import stage as reconstruct
+from stxmdist.stages.reconstruct import tile_start
 from tests.ptychography.foreign import FOREIGN
 from tests.stages import tiny, variants
 

@@ -9,9 +9,9 @@ import pytest
 
 from storage.store import Store
 from stxmdist.errors import InputError
+from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.survey import survey_of
 from stxmdist.readers import read_region
-from stxmdist.stages.execute import CampaignRun, Request, opened
-from stxmdist.stages.survey import survey_of
 from tests.stages.tiny import STXM
 
 FACTORS = (1, 3)

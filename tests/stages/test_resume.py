@@ -18,7 +18,7 @@ import pytest
 
 from storage.store import Store
 from storage.verify import verify
-from stxmdist.stages.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, Request
 from tests.stages import variants
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ import pytest
 from storage.store import Store
 from storage.tables import read_table
 from stxmdist.arrays import MaskClass
-from stxmdist.spectra.classes import ClassOptions
+from stxmdist.spectra.checks.classes import ClassOptions
 from stxmdist.stages.fit import Options as FitOptions
-from stxmdist.stages.segment import Options, counted_classes, described
+from stxmdist.stages.segment.stage import Options, counted_classes, described
 from tests.stages.planted_stacks import fitted, plant_stack
 from tests.stages.tiny import PTYCHOGRAPHY, STXM
 

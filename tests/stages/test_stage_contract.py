@@ -15,10 +15,11 @@ import pytest
 
 from storage.ownership import check_disjoint, unowned
 from storage.store import safe_name
+from stxmdist.planning.execute import opened
+from stxmdist.planning.stages import STAGES
+from stxmdist.planning.survey import Survey, survey_of
+from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Estimate, Plan, Unit
-from stxmdist.stages import CAMPAIGN, STAGES
-from stxmdist.stages.execute import opened
-from stxmdist.stages.survey import Survey, survey_of
 
 MOST_UNIT_BYTES = 10_000
 """A unit goes through the scheduler: identifiers and options, never pixels."""

@@ -1,7 +1,6 @@
 """A ptychography scan cut into other tiles: the same chemistry within the stated errors, and no seam."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +8,11 @@ from scipy.spatial import cKDTree
 
 from storage.store import Store
 from storage.tables import read_table
+from stxmdist.arrays import Array
+from stxmdist.planning.execute import Request
 from stxmdist.ptychography.geometry import Tile, split_tiles
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
-from stxmdist.stages.execute import Request
 from tests.stages import variants
 
 ENERGY_EV = (700.0, 708.2, 710.2)
@@ -47,8 +47,6 @@ faded out by their illumination alone."""
 BAND_UM = 0.06
 """Half the distance over which a step is taken: about what the illumination takes to fall."""
 
-Image = np.ndarray[Any, Any]
-
 
 @pytest.fixture(scope="module")
 def processed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Store]:
@@ -68,7 +66,7 @@ def processed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Store
     return of
 
 
-def read(store: Store, stage: str, name: str) -> Image:
+def read(store: Store, stage: str, name: str) -> Array:
     output = store.published_output(stage, SCAN)
     assert output is not None
     return output.read(name)
@@ -105,7 +103,7 @@ def pair(request: pytest.FixtureRequest, processed: Callable[[int], Store]) -> t
     return whole, cut, tiles
 
 
-def lit(store: Store) -> Image:
+def lit(store: Store) -> Array:
     """Pixels (ENERGY, Y, X) in usual light."""
     light = read(store, "stitch", "illumination_weight")
     return light > 0.3 * np.nanmedian(light, axis=(1, 2), keepdims=True)
@@ -192,7 +190,7 @@ def test_no_seam_is_seen(pair: tuple[Store, Store, list[Tile]], name: str) -> No
             assert rms < sigma[energy]
 
 
-def root_mean_square(parts: list[Image]) -> float:
+def root_mean_square(parts: list[Array]) -> float:
     return float(np.sqrt(np.nanmean(np.concatenate([part.ravel() for part in parts]) ** 2)))
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stxmdist.simulation.campaign import simulate_size
+from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.stages import STAGES
 from stxmdist.simulation.diffraction import Detector
+from stxmdist.simulation.folder import simulate_size
 from stxmdist.simulation.placement import Powder
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
-from stxmdist.stages import STAGES
-from stxmdist.stages.execute import CampaignRun, Request
 
 TINY = CampaignSize(
     "tiny",

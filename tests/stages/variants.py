@@ -10,12 +10,12 @@ from ruamel.yaml import YAML
 
 from storage.publication import Publication
 from storage.store import Store
-from stxmdist.simulation.campaign import simulate_size
+from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.stages import STAGES
 from stxmdist.simulation.diffraction import Detector
+from stxmdist.simulation.folder import simulate_size
 from stxmdist.simulation.placement import Powder
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
-from stxmdist.stages import STAGES
-from stxmdist.stages.execute import CampaignRun, Request
 
 SIZE = CampaignSize(
     "crowded",

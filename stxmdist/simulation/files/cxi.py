@@ -15,12 +15,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from stxmdist.arrays import F64, U32, Array
 from stxmdist.errors import InputError
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.units import joule_from_ev, wavelength_nm
@@ -39,12 +38,12 @@ class CxiEntry:
     """One photon energy of a ptychography scan."""
 
     energy_ev: float
-    frames: Iterable[NDArray[Any]]
+    frames: Iterable[Array]
     """(batch, QY, QX) integers of one type, batches of any size, consumed once"""
     n_frames: int
-    positions_um: NDArray[np.float64]
+    positions_um: F64
     """(POSITION, 2), (y, x) of the beam on the sample"""
-    illumination: NDArray[Any] | None = None
+    illumination: Array | None = None
     """(QY, QX) or (MODE, QY, QX) complex start of the probe"""
 
 
@@ -62,7 +61,7 @@ def orientation_named(basis: str) -> str:
     return name
 
 
-def basis_vectors(basis: str, pixel_m: float) -> NDArray[np.float64]:
+def basis_vectors(basis: str, pixel_m: float) -> F64:
     """(3, 2) in m: the laboratory's (x, y, z) step from row to row, and from column to column."""
     name = orientation_named(basis)
     vectors = np.zeros((3, 2))
@@ -71,7 +70,7 @@ def basis_vectors(basis: str, pixel_m: float) -> NDArray[np.float64]:
     return vectors
 
 
-def oriented(images: NDArray[Any], basis: str) -> NDArray[Any]:
+def oriented(images: Array, basis: str) -> Array:
     """Images (..., QY, QX), rows along +y and columns along +x, as a detector of another orientation records them."""
     name = orientation_named(basis)
     if name[1] == "x":
@@ -87,7 +86,7 @@ def write_scan(
     path: str | Path,
     entries: Iterable[CxiEntry],
     detector: Detector,
-    mask: NDArray[Any] | None = None,
+    mask: Array | None = None,
     *,
     family: str = "geometry_1",
     basis: str = "standard",
@@ -149,7 +148,7 @@ def _write_entry(
     group: h5py.Group,
     entry: CxiEntry,
     detector: Detector,
-    bad: NDArray[np.uint32],
+    bad: U32,
     family: str,
     basis: str,
     where: str,
@@ -211,9 +210,9 @@ def _write_frames(group: h5py.Group, entry: CxiEntry, n: int, basis: str, where:
         raise _misfit(where, f"{first} frames", f"{entry.n_frames}")
 
 
-def _blocks(frames: Iterable[NDArray[Any]], size: int) -> Iterator[NDArray[Any]]:
+def _blocks(frames: Iterable[Array], size: int) -> Iterator[Array]:
     """The same frames in batches of one size, so that each chunk is compressed once."""
-    waiting: list[NDArray[Any]] = []
+    waiting: list[Array] = []
     count = 0
     for batch in frames:
         waiting.append(batch)

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import lsq_linear, nnls
 
-from stxmdist.spectra.bench import MadeUp, fit_timings, made_up
-from stxmdist.spectra.fit import FITTERS, FitOptions
+from stxmdist.bench.spectra import MadeUp, fit_timings, made_up
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
 
 HERE = Path(__file__).parent
 COUNTS = 400.0

@@ -1,0 +1,126 @@
+"""How fast this machine fits spectra, against the loop over pixels that beamlines run today."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stxmdist.arrays import F32, F64
+from stxmdist.spectra.end_members.dispersion import phase_per_nm
+from stxmdist.spectra.end_members.references import CHEMISTRIES
+from stxmdist.spectra.fitters.contract import FITTERS, Beside, FitOptions, design_matrix, design_slope
+
+COUNTS = 100.0
+
+
+@dataclass(frozen=True)
+class FitTiming:
+    """One way of fitting one stack, timed."""
+
+    name: str
+    seconds: float
+    """For the whole stack, the least of the rounds"""
+    core_seconds: float
+    """Of all threads together, the least of the rounds; beyond it lies what other programs took of the machine"""
+    threads: int
+    measured_pixels: int
+    pixels: int
+    """More than were measured: seconds are extrapolated from a sample"""
+    largest_difference: float
+    """Against the exact non-negative fit of this package, in optical density; NaN where the estimators differ"""
+
+    @property
+    def spectra_per_second(self) -> float:
+        """Pixels fitted in a second."""
+        return self.pixels / self.seconds
+
+
+def fit_timings(
+    rng: np.random.Generator,
+    n_energies: int = 100,
+    side_px: int = 512,
+    loop_pixels: int | None = 4000,
+    threads: tuple[int, ...] = (1,),
+    rounds: int = 1,
+) -> tuple[FitTiming, ...]:
+    """Seconds to fit an LFP stack of (n_energies, side, side) with each fitter, on each number of ``threads`` in turn,
+    and with scipy's nnls in a loop.
+
+    Kernels give coefficients, covariance and chi-square; the loop gives coefficients only, of the same weighted
+    problem.
+    ``loop_pixels`` None times the loop over the whole stack, a number extrapolates from so many evenly spread pixels.
+    Compilation is not counted.
+    """
+    made = made_up(rng, n_energies, side_px * side_px)
+    transmission, counts, design = made.transmission, made.counts, made.design
+    timings = []
+    exact: F32 | None = None
+    for name in FITTERS:
+        fit = FITTERS[name]
+        few = replace(made.beside, phase=made.beside.phase[:, :256])  # type: ignore[index]
+        fit(transmission[:, :256], counts, design, FitOptions(), few)
+        least = dict.fromkeys(threads, (float("inf"), float("inf")))
+        for _ in range(rounds):
+            for number in threads:
+                beside = replace(made.beside, threads=number)
+                start, core_start = time.perf_counter(), time.process_time()
+                result = fit(transmission, counts, design, FitOptions(), beside)
+                took = time.perf_counter() - start, time.process_time() - core_start
+                least[number] = min(least[number][0], took[0]), min(least[number][1], took[1])
+        if name == "nnls":
+            exact = result.coefficients
+        timings += [FitTiming(name, *s, number, side_px**2, side_px**2, float("nan")) for number, s in least.items()]
+    assert exact is not None
+    timings.append(_scipy_loop(transmission, design, exact, loop_pixels))
+    return tuple(timings)
+
+
+@dataclass(frozen=True, eq=False)
+class MadeUp:
+    """A stack that never was, as every fitter wants it."""
+
+    transmission: F32
+    """(ENERGY, PIXEL) float32"""
+    counts: F64
+    """(ENERGY,)"""
+    design: F64
+    """(ENERGY, TERM)"""
+    beside: Beside
+
+
+def made_up(rng: np.random.Generator, n_energies: int, n_pixels: int, counts: float = COUNTS) -> MadeUp:
+    """Counted transmission and phase of LFP of which half is background, as on a sparsely loaded grid."""
+    end_members = CHEMISTRIES["LFP"]()
+    energy = np.linspace(700.0, 735.0, n_energies)
+    design, phase_design = design_matrix(end_members, energy), phase_per_nm(end_members, energy).T
+    total = np.where(rng.random(n_pixels) < 0.5, 0.0, rng.uniform(50.0, 200.0, n_pixels))
+    soc = rng.random(n_pixels)
+    thickness = np.stack([total * (1.0 - soc), total * soc]).astype(np.float32)
+    transmission = np.empty((len(design), n_pixels), np.float32)
+    phase = np.empty_like(transmission)
+    for k, row in enumerate(design.astype(np.float32)):
+        mean = np.exp(-row @ thickness)
+        transmission[k] = rng.poisson(counts * mean) / counts
+        phase[k] = phase_design[k].astype(np.float32) @ thickness
+        phase[k] += rng.standard_normal(n_pixels, np.float32) / np.sqrt(4.0 * counts * mean)
+    beside = Beside(energy, None, design_slope(end_members, energy), phase, phase_design)
+    return MadeUp(transmission, np.full(n_energies, counts), design, beside)
+
+
+def _scipy_loop(transmission: F32, design: F64, exact: F32, loop_pixels: int | None) -> FitTiming:
+    from scipy.optimize import nnls
+
+    n_pixels = transmission.shape[1]
+    n_sampled = n_pixels if loop_pixels is None else min(loop_pixels, n_pixels)
+    chosen = np.linspace(0, n_pixels - 1, n_sampled).astype(np.int64)
+    found = np.empty((n_sampled, design.shape[1]))
+    start, core_start = time.perf_counter(), time.process_time()
+    for k, p in enumerate(chosen):
+        seen = transmission[:, p].astype(np.float64)
+        weight = np.sqrt(COUNTS * seen)
+        od = -np.log(np.maximum(seen, 1e-30))
+        found[k], _ = nnls(design * weight[:, None], od * weight)
+    seconds = (time.perf_counter() - start) * n_pixels / n_sampled
+    core_seconds = (time.process_time() - core_start) * n_pixels / n_sampled
+    difference = np.abs((found.T - exact[:, chosen]) * np.abs(design).max(axis=0)[:, None])
+    return FitTiming("scipy nnls, loop", seconds, core_seconds, 1, n_sampled, n_pixels, float(difference.max()))

@@ -1,0 +1,1 @@
+"""From a campaign file to units: headers, options, forecast, execution and status."""

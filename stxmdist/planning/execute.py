@@ -1,0 +1,229 @@
+"""A run of a campaign: which stages and scans, over which cluster, one stage after another."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pydantic import ValidationError
+
+from storage.store import Store
+from stxmdist.campaign.manifest import Campaign, CampaignError, ClusterSpec, load
+from stxmdist.cluster import Cluster
+from stxmdist.errors import InputError
+from stxmdist.planning.options import option_problems, parse_options
+from stxmdist.planning.stages import STAGES
+from stxmdist.planning.survey import Survey, survey_of
+from stxmdist.runner import CAMPAIGN
+from stxmdist.runner.run import Circumstances, Watcher, nobody_watches, run_stage
+from stxmdist.runner.unit import Refusal, StageReport
+
+RECORDED = ("dask", "distributed", "numba", "numpy", "scipy", "scikit-image", "zarr")
+"""Libraries whose versions may change a number."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person, a schedule or a flow asks for."""
+
+    path: str
+    stages: tuple[str, ...] = ()
+    """Only these; empty for all."""
+    scans: tuple[str, ...] = ()
+    """Only these; empty for all."""
+    cluster: str | None = None
+    """A Dask scheduler's address, a number of workers, or ``inline``; the campaign file's cluster if absent."""
+    retry: bool = False
+    """Try the units again that were set aside."""
+
+
+class CampaignRun:
+    """Holds the store's lock and the cluster for the length of a block, and runs stages."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.campaign, self._options = opened(request.path)
+        self.stages = tuple(name for name in STAGES if not request.stages or name in request.stages)
+        for name in request.stages:
+            STAGES.require(name)
+        for scan_id in request.scans:
+            self.campaign.scan(scan_id)
+        self.reports: dict[str, StageReport] = {}
+        self._only = frozenset(request.scans) or None
+        self._survey: Survey | None = None
+        self._cluster = None if request.cluster == "inline" else Cluster(cluster_spec(self.campaign, request.cluster))
+        self._store = Store(self.campaign.store)
+        self._lock: Any = None
+
+    def __enter__(self) -> "CampaignRun":
+        self._store.create()
+        self._lock = self._store.lock()
+        self._lock.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        self._lock.__exit__(kind, error, trace)
+
+    def close(self) -> None:
+        """End the cluster, if this run started one."""
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def prepare(self) -> None:
+        """Read the headers and start the cluster, before the first stage asks for them."""
+        _ = self.survey
+        if self._cluster is not None:
+            self._cluster.client()
+
+    def pending(self) -> dict[str, int]:
+        """How many units each stage has yet to run; empty when the campaign is up to date. Starts nothing."""
+        if not (self.campaign.store / "store.json").exists():
+            return {name: len(self.campaign.scans) for name in self.stages}
+        self._store.open()
+        missing: dict[str, int] = {}
+        for name in self.stages:
+            units = STAGES[name].plan(self.survey, self._options[name]).units
+            units = tuple(unit for unit in units if self._only is None or unit.scan_id in {*self._only, CAMPAIGN})
+            outputs = {unit.scan_id: self.survey.output(name, unit.scan_id) for unit in units}
+            ended = {scan_id: set(out.receipts()) | set(out.quarantined()) for scan_id, out in outputs.items()}
+            n = sum(unit.name not in ended[unit.scan_id] for unit in units)
+            set_aside = {scan_id for scan_id, out in outputs.items() if out.quarantined()}
+            unpublished = [
+                u for u in units if u.scan_id not in set_aside and not self.survey.published(name, u.scan_id)
+            ]
+            if n or unpublished:
+                missing[name] = max(n, len(unpublished))
+        return missing
+
+    @property
+    def survey(self) -> Survey:
+        """The headers of the campaign, read once."""
+        if self._survey is None:
+            self._survey = survey_of(self.campaign, self._options)
+        return self._survey
+
+    def stage(self, name: str, watch: Watcher = nobody_watches) -> StageReport:
+        """Run one stage."""
+        self.survey.renew()
+        scans = frozenset(scan.scan_id for scan in self.campaign.scans)
+        report = run_stage(
+            STAGES[name],
+            self.survey,
+            self._options[name],
+            self._store,
+            Circumstances(self.campaign.seed, software_versions()),
+            client=None if self._cluster is None else self._cluster.client,
+            watch=watch,
+            retry=self.request.retry,
+            keep=scans - (self._only or scans),
+            known=scans | {CAMPAIGN},
+        )
+        self.reports[name] = report
+        return report
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Everything that could not be done, once each."""
+        asked = self._only
+        found = tuple(r for r in self.survey.refusals if asked is None or r.scan_id in asked) + tuple(
+            r for report in self.reports.values() for r in report.refusals
+        )
+        return tuple(dict.fromkeys(found))
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for each stage that ran, for people."""
+        return [
+            {
+                "stage": report.stage,
+                "units": report.units_total,
+                "run": report.units_run,
+                "skipped": report.units_skipped,
+                "failed": len(report.refusals),
+                "scans": report.scans_published,
+                "seconds": round(report.seconds, 1),
+                "peak worker memory MB": round(report.peak_rss_bytes / 1e6),
+            }
+            for report in self.reports.values()
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """How the run ended, JSON-able."""
+        units_run = sum(report.units_run for report in self.reports.values())
+        refusals = self.refusals
+        failed = f", {len(refusals)} could not be done" if refusals else ""
+        return {
+            "campaign": self.campaign.name,
+            "store": str(self.campaign.store),
+            "complete": not refusals,
+            "units_run": units_run,
+            "units_skipped": sum(report.units_skipped for report in self.reports.values()),
+            "sentence": f"{units_run} units computed{failed}",
+            "stages": self.table(),
+            "refusals": [vars(refusal) | {"sentence": refusal.sentence} for refusal in refusals],
+        }
+
+
+def opened(path: str | Path) -> tuple[Campaign, Mapping[str, Any]]:
+    """The campaign and the options of its stages; rows with mistakes stand aside.
+
+    Raises
+    ------
+    CampaignError
+        with every mistake of the campaign file, those in the stages' options among them.
+    """
+    try:
+        campaign = load(path, lenient=True)
+    except CampaignError as error:
+        raise CampaignError(error.path, [*error.problems, *option_problems(path)]) from None
+    options, problems = parse_options(campaign)
+    if problems:
+        raise CampaignError(campaign.path, problems)
+    return campaign, options
+
+
+def cluster_spec(campaign: Campaign, override: str | None) -> ClusterSpec:
+    """The campaign's cluster, or the one that the command line names.
+
+    Raises
+    ------
+    InputError
+        for a name that is neither a number of workers nor an address.
+    """
+    if override is None or override == "inline":
+        return campaign.cluster
+    named: dict[str, Any] = {"address": override}
+    if override.isdecimal():
+        workers = int(override)
+        named = {"workers": workers, "address": None, "gpus": min(campaign.cluster.gpus, workers)}
+    try:
+        return ClusterSpec.model_validate(campaign.cluster.model_dump() | named)
+    except ValidationError as error:
+        raise InputError(
+            where="cluster",
+            problem="there is no cluster of this name",
+            got=repr(override),
+            wanted="`inline`, a number of workers, or the address of a Dask scheduler, such as tcp://127.0.0.1:8786",
+            mend="Choose one of those, or leave it out to have that of the campaign file",
+        ) from error
+
+
+@cache
+def software_versions() -> dict[str, str]:
+    """Versions of Python, of stxmdist and of the libraries that numbers depend on."""
+    from stxmdist import __version__
+
+    return {
+        "python": platform.python_version(),
+        "stxmdist": __version__,
+        "platform": platform.platform(),
+    } | {name: version(name) for name in RECORDED}
+
+
+__all__ = ["CAMPAIGN", "CampaignRun", "Request", "cluster_spec", "opened", "software_versions"]

@@ -1,0 +1,183 @@
+"""What a campaign will take, told from headers before anything runs: units, bytes, memory, time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stxmdist.campaign.manifest import Campaign
+from stxmdist.planning.stages import STAGES
+from stxmdist.planning.survey import survey_of
+from stxmdist.runner.unit import Refusal, Unit
+
+WORKER_BYTES = {
+    "ingest": 300_000_000,
+    "reconstruct": 500_000_000,
+    "stitch": 520_000_000,
+    "absorbance": 540_000_000,
+    "align": 560_000_000,
+    "explore": 620_000_000,
+    "fit": 680_000_000,
+    "segment": 700_000_000,
+    "register": 700_000_000,
+    "infer": 700_000_000,
+    "report": 660_000_000,
+}
+"""Resident memory, without a unit's arrays, of a worker that has come so far through the stages: code, compiled kernels
+and the compiler that made them (measured on workers that compiled everything)."""
+
+PACKED = {
+    "counts": 0.35,
+    "optical_density": 0.88,
+    "od_variance": 0.75,
+    "particle_free": 0.04,
+    "transmission": 0.80,
+    "aligned_class": 0.03,
+    "cluster_labels": 0.05,
+    "thickness_covariance": 0.72,
+    "background": 0.01,
+    "soc": 0.27,
+    "soc_se": 0.27,
+    "mask_class": 0.05,
+    "labels": 0.01,
+    "object_tile": 0.96,
+    "object_half_a": 0.96,
+    "object_half_b": 0.96,
+    "tile_illumination": 0.96,
+    "object": 0.84,
+    "object_a": 0.84,
+    "object_b": 0.84,
+    "illumination_weight": 0.84,
+    "soc_ptychography_on_stxm": 0.1,
+}
+"""Share of their bytes that arrays take on disk, measured on simulated campaigns: noise hardly packs, maps that hold
+numbers only in particles pack well."""
+
+PACKED_OTHERWISE = 0.9
+
+PACKED_FRAMES = 0.5
+"""Of diffraction frames at most so much is left: many pixels hold few bits."""
+
+
+@dataclass(frozen=True)
+class StageForecast:
+    """What one stage will take."""
+
+    stage: str
+    units: int
+    bytes_out: int
+    stored_bytes: int
+    peak_worker_bytes: int
+    core_seconds: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the campaign will take."""
+
+    name: str
+    workers: int
+    memory_limit: int
+    stages: tuple[StageForecast, ...]
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def units(self) -> int:
+        """Units of all stages."""
+        return sum(stage.units for stage in self.stages)
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes of all arrays before compression."""
+        return sum(stage.bytes_out for stage in self.stages)
+
+    @property
+    def stored_bytes(self) -> int:
+        """About so many bytes on disk."""
+        return sum(stage.stored_bytes for stage in self.stages)
+
+    @property
+    def core_hours(self) -> float:
+        """About so many hours on one core."""
+        return sum(stage.core_seconds for stage in self.stages) / 3600.0
+
+    @property
+    def hours(self) -> float:
+        """About so long on the campaign's workers."""
+        return self.core_hours / self.workers
+
+    @property
+    def peak_worker_bytes(self) -> int:
+        """No worker's resident memory exceeds this."""
+        return max((stage.peak_worker_bytes for stage in self.stages), default=0)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each stage, for people."""
+        return [
+            {
+                "stage": stage.stage,
+                "units": stage.units,
+                "arrays MB": round(stage.bytes_out / 1e6, 1),
+                "on disk MB": round(stage.stored_bytes / 1e6, 1),
+                "peak worker MB": round(stage.peak_worker_bytes / 1e6),
+                "core minutes": round(stage.core_seconds / 60.0, 2),
+            }
+            for stage in self.stages
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, units in the names."""
+        return {
+            "campaign": self.name,
+            "workers": self.workers,
+            "memory_limit_bytes": self.memory_limit,
+            "units": self.units,
+            "bytes_out": self.bytes_out,
+            "stored_bytes": self.stored_bytes,
+            "peak_worker_bytes": self.peak_worker_bytes,
+            "fits_memory": self.peak_worker_bytes <= self.memory_limit,
+            "core_hours": self.core_hours,
+            "hours": self.hours,
+            "stages": [vars(stage) for stage in self.stages],
+            "refusals": [vars(refusal) | {"sentence": refusal.sentence} for refusal in self.refusals],
+        }
+
+
+def foretell(campaign: Campaign, options: Mapping[str, Any]) -> Forecast:
+    """Plan every stage as if all earlier ones had succeeded, and add up; opens headers only."""
+    survey = survey_of(campaign, options, foretell=True)
+    stages = []
+    refusals = list(survey.refusals)
+    for name, stage in STAGES.items():
+        plan = stage.plan(survey, options[name])
+        refusals += plan.refusals
+        stages.append(_sum(name, plan.units))
+    return Forecast(
+        name=campaign.name,
+        workers=campaign.cluster.workers,
+        memory_limit=campaign.cluster.memory_limit,
+        stages=tuple(stages),
+        refusals=tuple(dict.fromkeys(refusals)),
+    )
+
+
+def _sum(name: str, units: tuple[Unit, ...]) -> StageForecast:
+    return StageForecast(
+        stage=name,
+        units=len(units),
+        bytes_out=sum(unit.estimate.bytes_out for unit in units),
+        stored_bytes=round(sum(_stored(unit) for unit in units)),
+        peak_worker_bytes=WORKER_BYTES[name] + max((unit.estimate.peak_bytes for unit in units), default=0),
+        core_seconds=sum(unit.estimate.core_seconds for unit in units),
+    )
+
+
+def _stored(unit: Unit) -> float:
+    nbytes = {plan.name: plan.layout().nbytes for plan in unit.arrays}
+    whole = sum(nbytes.values())
+    if not whole:
+        return float(unit.estimate.bytes_out)
+    packed = {name: n * PACKED.get(name, PACKED_OTHERWISE) for name, n in nbytes.items()}
+    if "frames" in nbytes:
+        # How well frames pack depends on how many photons they hold: their file has packed them already.
+        packed["frames"] = min(PACKED_FRAMES * nbytes["frames"], float(unit.index["file_bytes"]))
+    return unit.estimate.bytes_out * sum(packed.values()) / whole

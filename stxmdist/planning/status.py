@@ -1,0 +1,77 @@
+"""How far a campaign is: one row for each scan, one word for each stage."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.store import Store
+from stxmdist.planning.execute import opened
+from stxmdist.planning.stages import STAGES
+from stxmdist.planning.survey import Survey, survey_of
+from stxmdist.runner import CAMPAIGN
+from stxmdist.runner.unit import Refusal
+
+
+@dataclass(frozen=True)
+class Status:
+    """State of every scan and stage."""
+
+    rows: list[dict[str, Any]]
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is done."""
+        words = {word for row in self.rows for name, word in row.items() if name != "scan"}
+        return not self.refusals and words <= {"done", ""}
+
+    @property
+    def sentence(self) -> str:
+        """The state in one line."""
+        if self.complete:
+            return "Everything is done."
+        failed = f"{len(self.refusals)} could not be done; " if self.refusals else ""
+        return f"{failed}`stxmdist run` does what is missing, `stxmdist retry` tries again what failed."
+
+
+def status_of(path: str | Path) -> Status:
+    """Compare what is published with what the campaign asks for now; reads headers and records only."""
+    campaign, options = opened(path)
+    survey = survey_of(campaign, options)
+    if not (campaign.store / "store.json").exists():
+        rows = [
+            {"scan": scan.scan_id} | dict.fromkeys(_stages_of(survey, scan.scan_id), "missing")
+            for scan in campaign.scans
+        ]
+        return Status(_filled(rows), survey.refusals)
+    Store(campaign.store).open()
+    refusals = list(survey.refusals)
+    rows = []
+    for scan_id in [*survey.scans, CAMPAIGN]:
+        row: dict[str, Any] = {"scan": scan_id}
+        for name in _stages_of(survey, scan_id):
+            output = survey.output(name, scan_id)
+            set_aside = output.quarantined()
+            refusals += [Refusal(**reason) for reason in set_aside.values()]
+            if survey.published(name, scan_id):
+                row[name] = "done"
+            elif set_aside:
+                row[name] = "failed"
+            elif any(not survey.published(*source) for source in STAGES[name].upstream(survey, scan_id)):
+                row[name] = "waits"
+            else:
+                row[name] = f"{len(output.done())} units" if output.done() else "missing"
+        rows.append(row)
+    return Status(_filled(rows), tuple(dict.fromkeys(refusals)))
+
+
+def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"scan": row["scan"]} | {name: row.get(name, "") for name in STAGES} for row in rows]
+
+
+def _stages_of(survey: Survey, scan_id: str) -> list[str]:
+    if scan_id == CAMPAIGN:
+        return ["infer", "report"]
+    if scan_id not in survey.scans:
+        return list(STAGES)
+    return [name for name, stage in STAGES.items() if stage.concerns(survey, scan_id)]

@@ -1,0 +1,1 @@
+"""Reconstruction engines: how object and probe are corrected, one file for each family."""

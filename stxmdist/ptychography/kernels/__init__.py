@@ -1,0 +1,1 @@
+"""Compiled passes over the frames of a tile, on which the engines stand."""

@@ -1,0 +1,578 @@
+"""The hot loops of the PIE family, fused so that each pattern passes through memory as seldom as possible.
+
+Complex arrays enter as float32 views with real and imaginary parts interleaved along the last axis: the compiler
+vectorises
+those, not complex numbers. Waves and probes lie in padded memory (``fourier.PAD`` pixels of zeros before and after
+each row):
+the sub-pixel shift reads beyond the window there, and rows a power of two long would fall on the same cache lines.
+Windows of
+the object are addressed by their first pixel. Sums over a row are float32, sums over rows float64.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from stxmdist.arrays import F32, I32, I64, Array, Mask, compiled
+
+TAPS = 6
+"""Points of the sub-pixel interpolation: optics limit the probe's band well below Nyquist, where six are enough."""
+
+_EDGE = 16
+"""2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
+_ROWS = 3
+"""``fourier.PAD_ROWS``"""
+_ZERO = np.float32(0.0)
+_ONE = np.float32(1.0)
+_TWO = np.float32(2.0)
+
+
+@compiled
+def _blend_rows(image: F32, top: int, weights: F32, pair: F32) -> None:
+    # pair[i, k] = sum over taps of weights[tap] image[top + i + tap, k]: two rows at once, which share five of seven.
+    a, b, c, d, e, f, g = (
+        image[top], image[top + 1], image[top + 2], image[top + 3], image[top + 4], image[top + 5], image[top + 6],
+    )  # fmt: skip
+    w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
+    first, second = pair[0], pair[1]
+    for k in range(first.shape[0]):
+        first[k] = w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
+        second[k] = w0 * b[k] + w1 * c[k] + w2 * d[k] + w3 * e[k] + w4 * f[k] + w5 * g[k]
+
+
+@compiled
+def _blend_columns(line: F32, start: int, weights: F32, out: F32, add: bool) -> None:
+    # out[k] = sum over taps of weights[tap] line[start + k + 2 tap]. Slices, because an index that might be negative
+    # keeps the compiler from vectorising.
+    a, b, c = line[start:], line[start + 2 :], line[start + 4 :]
+    d, e, f = line[start + 6 :], line[start + 8 :], line[start + 10 :]
+    w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
+    if add:
+        for k in range(out.shape[0]):
+            out[k] += w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
+    else:
+        for k in range(out.shape[0]):
+            out[k] = w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
+
+
+@compiled
+def _shift_pair(image: F32, top: int, wy: F32, wx: F32, between: F32, shifted: F32) -> None:
+    # Rows top and top + 1 of an image moved by a fraction of a pixel.
+    _blend_rows(image, top - 3, wy, between)
+    for i in range(2):
+        _blend_columns(between[i], _EDGE - 6, wx, shifted[top + i, _EDGE : shifted.shape[1] - _EDGE], False)
+
+
+@compiled
+def _shift_back_pair(image: F32, top: int, first: int, wy: F32, wx: F32, between: F32, out: F32) -> None:
+    # The adjoint, added to the same rows of ``out``, from row ``first`` on; weights from the last to the first.
+    _blend_rows(image, top - 2, wy, between)
+    for i in range(first - top, 2):
+        _blend_columns(between[i], _EDGE - 4, wx, out[top + i, _EDGE : out.shape[1] - _EDGE], True)
+
+
+@compiled
+def shift_probe(probe: F32, wy: F32, wx: F32, between: F32, shifted: F32) -> None:
+    """The probe moved by a fraction of a pixel, zero outside the window; margins of ``shifted`` stay as they are.
+
+    Parameters
+    ----------
+    probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (2, ...) scratch
+    wy, wx : (TAPS,)
+    """
+    modes, rows, _ = probe.shape
+    for mode in range(modes):
+        for row in range(_ROWS, rows - _ROWS, 2):
+            _shift_pair(probe[mode], min(row, rows - _ROWS - 2), wy, wx, between, shifted[mode])
+
+
+@compiled
+def shift_probe_adjoint(gradient: F32, wy: F32, wx: F32, between: F32, probe: F32) -> None:
+    """Adjoint of :func:`shift_probe`, added to the probe; the gradient's margins must be zero, the probe's stay so."""
+    modes, rows, _ = probe.shape
+    back_y, back_x = wy[::-1].copy(), wx[::-1].copy()
+    for mode in range(modes):
+        for row in range(_ROWS, rows - _ROWS, 2):
+            _shift_back_pair(gradient[mode], min(row, rows - _ROWS - 2), row, back_y, back_x, between, probe[mode])
+
+
+@compiled
+def _exit_row(object_: F32, probe: F32, psi: F32, brightest: F32) -> None:
+    for k in range(brightest.shape[0]):
+        a, b = object_[2 * k], object_[2 * k + 1]
+        p, q = probe[2 * k], probe[2 * k + 1]
+        psi[2 * k] = a * p - b * q
+        psi[2 * k + 1] = a * q + b * p
+        brightest[k] = max(brightest[k], a * a + b * b)
+
+
+@compiled
+def exit_waves(
+    object_: F32,
+    probe: F32,
+    shifted: F32,
+    row0: int,
+    column0: int,
+    wy: F32,
+    wx: F32,
+    fractional: bool,
+    between: F32,
+    lines: F32,
+    psi: F32,
+) -> None:
+    """Exit waves psi = object's window times the probe moved by a fraction of a pixel, for the PIE family.
+
+    Parameters
+    ----------
+    object_ : (Y, 2 X)
+    probe, shifted, psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)); shifted and psi are written
+    wy, wx : (TAPS,) interpolation weights, see ``operators.shift_weights``; not used unless ``fractional``
+    between : (2, 2 (QX + 2 PAD)) scratch
+    lines : (4, 2 QX) scratch; afterwards lines[3, 0] is the largest |O|^2 of the window
+    """
+    modes, rows, padded = psi.shape
+    width = padded - 2 * _EDGE
+    brightest = lines[3, : width // 2]
+    brightest[:] = _ZERO
+    source = shifted if fractional else probe
+    for mode in range(modes):
+        for pair in range(_ROWS, rows - _ROWS, 2):
+            top = min(pair, rows - _ROWS - 2)
+            if fractional:
+                # Just before they are used: two rows stay in the first-level cache.
+                _shift_pair(probe[mode], top, wy, wx, between, shifted[mode])
+            for row in range(top, top + 2):
+                window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+                light, wave = source[mode, row, _EDGE : _EDGE + width], psi[mode, row, _EDGE : _EDGE + width]
+                _exit_row(window, light, wave, brightest)
+    top = _ZERO
+    for k in range(width // 2):
+        top = max(top, brightest[k])
+    brightest[0] = top
+
+
+@compiled
+def _change(measured: Any, expected: Any, poisson: bool) -> Any:
+    # By how much, relative to itself, the field is to change.
+    ratio = np.sqrt(measured / expected)
+    if not poisson:
+        return ratio - _ONE
+    # Half the gradient of the Poisson likelihood, (I / M - 1) / 2; straight on above twice the amplitude, where the
+    # model is too wrong for likelihoods and a dark pixel would outweigh all others.
+    return np.float32(0.5) * (ratio * ratio - _ONE) if ratio < _TWO else np.float32(1.5) * (ratio - _ONE)
+
+
+@compiled
+def _modulus_row(wave: F32, counts: Array, use: F32, back: F32, gain: float, pixels: np.float32) -> np.float32:
+    inverse, scale = _ONE / pixels, gain * pixels
+    tiny = np.float32(1e-6) * pixels
+    sum_ = _ZERO
+    for k in range(use.shape[0]):
+        a, b = wave[2 * k], wave[2 * k + 1]
+        expected = a * a + b * b + back[k] * scale + tiny
+        change = use[k] * (np.sqrt(np.float32(counts[k]) * scale / expected) - _ONE)
+        sum_ += expected * change * change
+        factor = (_ONE + change) * inverse
+        wave[2 * k] = a * factor
+        wave[2 * k + 1] = b * factor
+    return sum_
+
+
+@compiled
+def _modulus_row_of_modes(
+    psi: F32,
+    first: int,
+    modes: int,
+    row: int,
+    counts: Array,
+    use: F32,
+    back: F32,
+    gain: float,
+    pixels: np.float32,
+    poisson: bool,
+    factor: F32,
+) -> np.float32:
+    # Rows are cut from whole arrays one by one: only so the compiler knows that they are contiguous.
+    inverse, scale = _ONE / pixels, gain * pixels
+    tiny = np.float32(1e-6) * pixels
+    width = 2 * use.shape[0]
+    factor[:] = _ZERO
+    for mode in range(first, first + modes):
+        wave = psi[mode, row, _EDGE : _EDGE + width]
+        for k in range(use.shape[0]):
+            a, b = wave[2 * k], wave[2 * k + 1]
+            factor[k] += a * a + b * b
+    sum_ = _ZERO
+    for k in range(use.shape[0]):
+        expected = factor[k] + back[k] * scale + tiny
+        measured = np.float32(counts[k]) * scale
+        misfit = use[k] * (np.sqrt(measured / expected) - _ONE)
+        sum_ += expected * misfit * misfit
+        factor[k] = (_ONE + use[k] * _change(measured, expected, poisson)) * inverse
+    for mode in range(first, first + modes):
+        wave = psi[mode, row, _EDGE : _EDGE + width]
+        for k in range(use.shape[0]):
+            wave[2 * k] *= factor[k]
+            wave[2 * k + 1] *= factor[k]
+    return sum_
+
+
+@compiled
+def modulus(
+    psi: F32,
+    modes: int,
+    frames: Array,
+    index: I64,
+    start: int,
+    count: int,
+    good: F32,
+    background: F32,
+    gain: F32,
+    poisson: bool,
+    lines: F32,
+) -> float:
+    """Give far fields the measured modulus, in place; returns sum (sqrt M - sqrt I)^2 over good pixels, M = |F|^2 + b.
+
+    The Fourier transforms around it are not normalised: their factors, the pixel count on the way in and its inverse on
+    the way out, are folded in here. Pixels that are not good keep what the model says.
+
+    Parameters
+    ----------
+    psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far fields, zero frequency at [0, 0]
+    frames : (POSITION, QY, QX) counts in the same order; those of ``index[start : start + count]`` are meant
+    good : (QY, QX) 1 or 0; background : (QY, QX) counts
+    gain : (POSITION,) one over the intensity of the light relative to its mean; counts and background are brought to it
+    poisson : follow the Poisson likelihood instead of amplitudes
+    lines : (4, 2 QX) scratch
+    """
+    rows, padded = psi.shape[1:]
+    width = padded - 2 * _EDGE
+    pixels = np.float32((rows - 2 * _ROWS) * (width // 2))
+    total = 0.0
+    for item in range(count):
+        position = index[start + item]
+        level = gain[position]
+        one = 0.0
+        for row in range(_ROWS, rows - _ROWS):
+            counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
+            if modes == 1 and not poisson:
+                wave = psi[item, row, _EDGE : _EDGE + width]
+                one += float(_modulus_row(wave, counts, use, back, level, pixels))
+            else:
+                factor = lines[2, : width // 2]
+                one += float(
+                    _modulus_row_of_modes(
+                        psi, item * modes, modes, row, counts, use, back, level, pixels, poisson, factor
+                    )
+                )
+        total += one / float(level)
+    return total / float(pixels)
+
+
+@compiled
+def _update_row(object_: F32, probe: F32, psi: F32, steps: F32, floor: float) -> None:
+    # One mode on whole pixels: object and probe from each other's old values.
+    step, slope, floor_p = steps[0], _ONE - steps[1], steps[1] * steps[2]
+    probe_step, probe_slope = steps[3], _ONE - steps[4]
+    for k in range(object_.shape[0] // 2):
+        a, b = object_[2 * k], object_[2 * k + 1]
+        p, q = probe[2 * k], probe[2 * k + 1]
+        u = psi[2 * k] - (a * p - b * q)
+        v = psi[2 * k + 1] - (a * q + b * p)
+        weight = step / (slope * (p * p + q * q) + floor_p)
+        probe_weight = probe_step / (probe_slope * (a * a + b * b) + floor)
+        object_[2 * k] = a + weight * (p * u + q * v)
+        object_[2 * k + 1] = b + weight * (p * v - q * u)
+        probe[2 * k] = p + probe_weight * (a * u + b * v)
+        probe[2 * k + 1] = q + probe_weight * (a * v - b * u)
+
+
+@compiled
+def _update_row_moved(object_: F32, probe: F32, psi: F32, steps: F32, floor: float, even: bool) -> None:
+    # One mode, the probe moved by a fraction: what the moved probe should change by is left in psi. ``even``: the probe
+    # steps alike everywhere (alpha 1); said in so many words, it spares a division in each pixel.
+    step, slope, floor_p = steps[0], _ONE - steps[1], steps[1] * steps[2]
+    probe_step, probe_slope = steps[3], _ONE - steps[4]
+    alike = probe_step / np.float32(floor)
+    for k in range(object_.shape[0] // 2):
+        a, b = object_[2 * k], object_[2 * k + 1]
+        p, q = probe[2 * k], probe[2 * k + 1]
+        u = psi[2 * k] - (a * p - b * q)
+        v = psi[2 * k + 1] - (a * q + b * p)
+        weight = step / (slope * (p * p + q * q) + floor_p)
+        probe_weight = alike if even else probe_step / (probe_slope * (a * a + b * b) + floor)
+        object_[2 * k] = a + weight * (p * u + q * v)
+        object_[2 * k + 1] = b + weight * (p * v - q * u)
+        psi[2 * k] = probe_weight * (a * u + b * v)
+        psi[2 * k + 1] = probe_weight * (a * v - b * u)
+
+
+@compiled
+def _gather_mode(object_: F32, probe: F32, psi: F32, numerator: F32, power: F32, weight: F32) -> None:
+    # One of several modes: its part of the object's numerator and of |P|^2; psi becomes the probe's change.
+    for k in range(power.shape[0]):
+        a, b = object_[2 * k], object_[2 * k + 1]
+        p, q = probe[2 * k], probe[2 * k + 1]
+        u = psi[2 * k] - (a * p - b * q)
+        v = psi[2 * k + 1] - (a * q + b * p)
+        numerator[2 * k] += p * u + q * v
+        numerator[2 * k + 1] += p * v - q * u
+        power[k] += p * p + q * q
+        psi[2 * k] = weight[k] * (a * u + b * v)
+        psi[2 * k + 1] = weight[k] * (a * v - b * u)
+
+
+@compiled
+def _update_row_of_modes(object_: F32, probe: F32, psi: F32, row: int, steps: F32, floor: float, lines: F32) -> None:
+    width = object_.shape[0]
+    half = width // 2
+    numerator, power, weight = lines[0], lines[1, :half], lines[2, :half]
+    step, slope, floor_p = steps[0], _ONE - steps[1], steps[1] * steps[2]
+    probe_step, probe_slope = steps[3], _ONE - steps[4]
+    numerator[:] = _ZERO
+    power[:] = _ZERO
+    for k in range(half):
+        square = object_[2 * k] * object_[2 * k] + object_[2 * k + 1] * object_[2 * k + 1]
+        weight[k] = probe_step / (probe_slope * square + floor)
+    for mode in range(probe.shape[0]):
+        here, wave = probe[mode, row, _EDGE : _EDGE + width], psi[mode, row, _EDGE : _EDGE + width]
+        _gather_mode(object_, here, wave, numerator, power, weight)
+    for k in range(half):
+        factor = step / (slope * power[k] + floor_p)
+        object_[2 * k] += factor * numerator[2 * k]
+        object_[2 * k + 1] += factor * numerator[2 * k + 1]
+
+
+@compiled
+def update(
+    object_: F32,
+    probe: F32,
+    shifted: F32,
+    psi: F32,
+    row0: int,
+    column0: int,
+    wy: F32,
+    wx: F32,
+    fractional: bool,
+    between: F32,
+    lines: F32,
+    steps: F32,
+) -> None:
+    """Regularised PIE: object and probe step towards the revised exit waves psi, each from the other's old values.
+
+    O += s conj(P) d / ((1 - a) |P|^2 + a max |P|^2), and likewise P with |O|^2, d = psi - P O (Maiden, Johnson, Li,
+    Optica 4, 736, 2017; a = 1 is ePIE, Maiden and Rodenburg, Ultramicroscopy 109, 1256, 2009). Several modes: sums over
+    modes in numerator and denominator of the object (Thibault and Menzel, Nature 494, 68, 2013).
+
+    Parameters
+    ----------
+    steps : (5,) object step, object a, max sum |P|^2, probe step, probe a
+    lines : (4, 2 QX) as :func:`exit_waves` left it: lines[3, 0] is max |O|^2 of the window. psi is used up.
+    """
+    modes, rows, padded = psi.shape
+    width = padded - 2 * _EDGE
+    floor = max(steps[4] * lines[3, 0], np.float32(1e-12))
+    source = shifted if fractional else probe
+    whole = modes == 1 and not fractional
+    for row in range(_ROWS, rows - _ROWS):
+        window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+        if whole:
+            _update_row(window, probe[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor)
+        elif modes == 1:
+            light, wave = shifted[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width]
+            if steps[4] == _ONE:
+                _update_row_moved(window, light, wave, steps, floor, True)
+            else:
+                _update_row_moved(window, light, wave, steps, floor, False)
+        else:
+            _update_row_of_modes(window, source, psi, row, steps, floor, lines)
+    if whole or steps[3] == _ZERO:
+        return
+    if fractional:
+        shift_probe_adjoint(psi, wy, wx, between, probe)
+    else:
+        for mode in range(modes):
+            for row in range(_ROWS, rows - _ROWS):
+                here, change = probe[mode, row], psi[mode, row]
+                for k in range(padded):
+                    here[k] += change[k]
+
+
+@compiled
+def _varied(probe: F32, vary: F32, shares: F32, combined: F32) -> None:
+    # The probe of one position: its strongest mode plus what varies over the scan.
+    flat, target = probe.reshape(-1), combined.reshape(-1)
+    for k in range(flat.shape[0]):
+        target[k] = flat[k]
+    first = combined[0].reshape(-1)
+    for number in range(vary.shape[0]):
+        mode, share = vary[number].reshape(-1), shares[number]
+        for k in range(first.shape[0]):
+            first[k] += share * mode[k]
+
+
+@compiled
+def advance(
+    object_: F32,
+    probe: F32,
+    vary: F32,
+    shares: F32,
+    combined: F32,
+    shifted: F32,
+    psi: F32,
+    corners: I32,
+    weights: F32,
+    fractional: Mask,
+    between: F32,
+    lines: F32,
+    steps: F32,
+    done: int,
+    following: int,
+) -> None:
+    """Finish pattern ``done`` and begin pattern ``following`` (-1: none): one call per pattern from Python.
+
+    Parameters
+    ----------
+    vary, shares : (VARIATION, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) and (POSITION, VARIATION): what the strongest mode
+        gains at each position, if anything; combined : as probe, scratch
+    corners : (POSITION, 2) window's first row and column; weights : (POSITION, 2, TAPS); fractional : (POSITION,),
+        true everywhere if the probe varies
+    """
+    if done >= 0:
+        row, column = corners[done]
+        wy, wx = weights[done]
+        update(object_, probe, shifted, psi, row, column, wy, wx, fractional[done], between, lines, steps)
+    if following >= 0:
+        row, column = corners[following]
+        wy, wx = weights[following]
+        here = probe
+        if vary.shape[0] > 0:
+            _varied(probe, vary, shares[following], combined)
+            here = combined
+        exit_waves(object_, here, shifted, row, column, wy, wx, fractional[following], between, lines, psi)
+
+
+@compiled
+def _wave_row(object_: F32, light: F32, psi: F32) -> None:
+    for k in range(psi.shape[0] // 2):
+        a, b = object_[2 * k], object_[2 * k + 1]
+        p, q = light[2 * k], light[2 * k + 1]
+        psi[2 * k] = a * p - b * q
+        psi[2 * k + 1] = a * q + b * p
+
+
+@compiled
+def _reflected_row(object_: F32, light: F32, kept: F32, psi: F32) -> None:
+    for k in range(psi.shape[0] // 2):
+        a, b = object_[2 * k], object_[2 * k + 1]
+        p, q = light[2 * k], light[2 * k + 1]
+        psi[2 * k] = _TWO * (a * p - b * q) - kept[2 * k]
+        psi[2 * k + 1] = _TWO * (a * q + b * p) - kept[2 * k + 1]
+
+
+@compiled
+def begin(
+    object_: F32,
+    probe: F32,
+    vary: F32,
+    shares: F32,
+    combined: F32,
+    shifted: F32,
+    psi: F32,
+    corners: I32,
+    weights: F32,
+    fractional: Mask,
+    between: F32,
+    kept: F32,
+    index: I64,
+    start: int,
+    count: int,
+) -> None:
+    """Exit waves P O of several positions, or 2 P O - psi where waves psi are kept from before.
+
+    Parameters
+    ----------
+    shifted, psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)), written; others as in :func:`advance`
+    kept : (POSITION or 0, MODE, QY, 2 QX)
+    """
+    modes, rows, padded = probe.shape
+    width = padded - 2 * _EDGE
+    for item in range(count):
+        position = index[start + item]
+        row0, column0 = corners[position]
+        first = item * modes
+        source, at = probe, 0
+        if fractional[position]:
+            here = probe
+            if vary.shape[0] > 0:
+                _varied(probe, vary, shares[position], combined)
+                here = combined
+            shift_probe(here, weights[position, 0], weights[position, 1], between, shifted[first : first + modes])
+            source, at = shifted, first
+        for mode in range(modes):
+            for row in range(_ROWS, rows - _ROWS):
+                window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+                light = source[at + mode, row, _EDGE : _EDGE + width]
+                wave = psi[first + mode, row, _EDGE : _EDGE + width]
+                if kept.shape[0] > 0:
+                    _reflected_row(window, light, kept[position, mode, row - _ROWS], wave)
+                else:
+                    _wave_row(window, light, wave)
+
+
+@compiled
+def gather_probe(
+    psi: F32,
+    weights: F32,
+    fractional: Mask,
+    between: F32,
+    index: I64,
+    start: int,
+    count: int,
+    probe: F32,
+) -> None:
+    """Add what several positions ask of the probe, each moved back by its fraction of a pixel, to one gradient.
+
+    Parameters
+    ----------
+    psi : (count MODE, ...) conj(O) times the difference, margins zero; probe : (MODE, ...), added to
+    """
+    modes = probe.shape[0]
+    for item in range(count):
+        position, first = index[start + item], item * modes
+        if fractional[position]:
+            shift_probe_adjoint(psi[first : first + modes], weights[position, 0], weights[position, 1], between, probe)
+        else:
+            for mode in range(modes):
+                here, change = probe[mode].reshape(-1), psi[first + mode].reshape(-1)
+                for k in range(here.shape[0]):
+                    here[k] += change[k]
+
+
+@compiled
+def clip_amplitude(object_: F32, limit: float) -> int:
+    """Bring amplitudes of (Y, 2 X) above the limit down to it, phases kept, in place; returns how many there were."""
+    count = 0
+    square = np.float32(limit * limit)
+    for row in range(object_.shape[0]):
+        for k in range(object_.shape[1] // 2):
+            a, b = object_[row, 2 * k], object_[row, 2 * k + 1]
+            intensity = a * a + b * b
+            if intensity > square:
+                factor = np.float32(limit) / np.sqrt(intensity)
+                object_[row, 2 * k] = a * factor
+                object_[row, 2 * k + 1] = b * factor
+                count += 1
+    return count
+
+
+@compiled
+def add_illumination(power: F32, corners: I32, illumination: F32) -> None:
+    """Add the probe's power (QY, QX), once per position and on whole pixels, to the object's grid (Y, X)."""
+    rows, columns = power.shape
+    for position in range(corners.shape[0]):
+        row0, column0 = corners[position]
+        for row in range(rows):
+            target = illumination[row0 + row, column0 : column0 + columns]
+            for k in range(columns):
+                target[k] += power[row, k]

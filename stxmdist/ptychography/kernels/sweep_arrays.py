@@ -1,0 +1,406 @@
+"""Passes over the frames of a tile in plain array code, for GPUs: what ``sweep`` does in fused loops on the CPU.
+
+Frames stay in the array library's memory as whole numbers; many positions are looked at in one launch. Beside its
+speed on a GPU this is the second opinion on the fused loops: the tests hold every pass of one against the other.
+
+Run so far: with numpy, and with an array library of the tests that refuses numpy's arrays. Not yet run, for want of a
+GPU: cupy. ``operators.add_windows``, ``arrays.numpy_of`` and :func:`cupy_or_none` have branches for it, of which tests
+ran the logic with stand-ins; all else is the same code. On a GPU sums are added in no fixed order, so that the last
+bits may differ from run to run, which they never do on the CPU.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable, Iterator
+from copy import copy
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from stxmdist.arrays import F32, F64, I32, I64, numpy_of
+from stxmdist.errors import InputError
+from stxmdist.ptychography.correlation import shifts_by_correlation
+from stxmdist.ptychography.kernels import operators
+from stxmdist.ptychography.kernels.fourier import inside, padded_copy
+from stxmdist.ptychography.kernels.sweep import Direction, Observations, Sums, Sweep, laid_out
+from stxmdist.ptychography.problem import Problem
+from stxmdist.ptychography.state import State
+
+Array = Any  # of the library that the passes run in
+
+BUDGET = 2**30
+"""Bytes that one launch may fill: more positions at once than these hold are no faster on any GPU."""
+_COPIES = 8  # stacks of waves that a pass holds at the same time
+_TINY = 1e-6  # counts; as in the kernels
+_MOVED = ("object_", "probe", "background", "variations")  # of a state, to where the passes run
+
+
+class _Seen(NamedTuple):
+    # Some positions (n,) with all that a pass wants of them.
+    which: I64
+    corners: I32  # (n, 2)
+    weights: tuple[Array, Array] | None  # (n, TAPS) down and along; None if no probe is moved
+    window: Array  # (n, QY, QX) of the object
+    light: Array  # (n, MODE, QY, QX) probe, varied and moved
+    wave: Array  # (n, MODE, QY, QX) light times window
+    counts: Array  # (n, QY, QX) float32
+    gain: Array  # (n, 1, 1) one over the intensity: counts and background are brought to it
+
+
+class ArraySweep:
+    """The frames of a tile in an array library's memory, and the passes over them: what ``sweep.Sweep`` offers.
+
+    Parameters
+    ----------
+    namespace
+        numpy, cupy, or any array library of that kind with Fourier transforms
+    budget
+        bytes that the waves of one launch may fill
+    """
+
+    def __init__(self, problem: Problem, modes: int, namespace: Any, *, budget: int = BUDGET) -> None:
+        self.modes, self.namespace, self.budget = modes, namespace, budget
+        self.object_shape = problem.object_shape
+        frames, self.good, self.counts = laid_out(problem)
+        self.frames, self._use = namespace.asarray(frames), namespace.asarray(self.good)
+
+    def with_modes(self, modes: int) -> ArraySweep:
+        """The same frames for another number of modes."""
+        other = copy(self)
+        other.modes = modes
+        return other
+
+    def adopt(self, state: State) -> None:
+        """Take a state's arrays to where the passes run."""
+        for name in _MOVED:
+            setattr(state, name, self.namespace.asarray(getattr(state, name)))
+
+    def release(self, state: State) -> None:
+        """Take them back to numpy."""
+        for name in _MOVED:
+            setattr(state, name, numpy_of(getattr(state, name)))
+
+    @property
+    def everything(self) -> I64:
+        """All positions in their order."""
+        return np.arange(len(self.frames), dtype=np.int64)
+
+    def gradients(self, state: State, index: I64, *, poisson: bool = False) -> Sums:
+        """The sums of some positions (n,) with d = what the measured modulus asks of the exit waves less these."""
+
+        def ask(seen: _Seen) -> tuple[Array, Array]:
+            field, misfit = self._revised(state, operators.propagate(seen.wave), seen, poisson)
+            return operators.propagate_adjoint(field) - seen.wave, misfit
+
+        return self._sums(state, index, ask)
+
+    def projections(self, state: State, waves: Array, beta: float) -> Sums:
+        """One step of RAAR (beta < 1) or the difference map (1) for all kept waves (POSITION, MODE, QY, QX), in place.
+
+        The sums are those of d = wave - P O.
+        """
+
+        def ask(seen: _Seen) -> tuple[Array, Array]:
+            here = slice(int(seen.which[0]), int(seen.which[-1]) + 1)
+            field, misfit = self._revised(state, operators.propagate(2.0 * seen.wave - waves[here]), seen)
+            waves[here] = beta * (waves[here] + operators.propagate_adjoint(field)) + (1.0 - 2.0 * beta) * seen.wave
+            return waves[here] - seen.wave, misfit
+
+        return self._sums(state, self.everything, ask)
+
+    def _sums(self, state: State, index: I64, ask: Callable[[_Seen], tuple[Array, Array]]) -> Sums:
+        xp, shape = self.namespace, self.good.shape
+        reached = state.placed.corners[index, 0]
+        rows = slice(int(reached.min()), int(reached.max()) + shape[0])
+        band = (rows.stop - rows.start, self.object_shape[1])
+        object_, weight = xp.zeros(band, dtype=xp.complex64), xp.zeros(band, dtype=xp.float32)
+        probe, brightness = xp.zeros((self.modes, *shape), dtype=xp.complex64), xp.zeros(shape, dtype=xp.float32)
+        misfit = 0.0
+        for seen in self._all_seen(state, index):
+            change, more = ask(seen)
+            misfit += more
+            corners = seen.corners - np.array([rows.start, 0], np.int32)
+            operators.add_windows(object_, (xp.conj(seen.light) * change).sum(axis=1), corners)
+            operators.add_windows(weight, _power(seen.light).sum(axis=1), corners)
+            probe += _moved_back(xp.conj(seen.window)[:, None] * change, seen).sum(axis=0)
+            brightness += _power(seen.window).sum(axis=0)
+        return Sums(object_, weight, padded_copy(probe), brightness, float(misfit), rows, float(weight.max()))
+
+    def object_direction(self, sums: Sums, damping: float) -> Direction:
+        """By what the object is to change: the weighted mean of what all positions ask, held back where it is dim.
+
+        ``damping`` is light, as share of the brightest pixel's, at which half of it is left.
+        """
+        inverse = 1.0 / (sums.weight + damping * sums.brightest)
+        square = _power(sums.object_) * inverse
+        right, own = self._total(square), self._total(square * sums.weight * inverse)
+        return Direction(sums.object_ * inverse, float(right), float(own), sums.rows)
+
+    def move_object(self, state: State, run: Array, direction: Direction, momentum: float, step: float) -> None:
+        """Momentum: run <- momentum run + step direction, object <- object + run; both (Y, X), in place."""
+        rows = direction.rows
+        run[rows] = momentum * run[rows] + step * direction.values
+        state.object_[rows] += run[rows]
+
+    def observe(self, state: State, sketch: F32) -> Observations:
+        """What all positions say of shift, intensity, background and variation of the probe, in numpy arrays.
+
+        Parameters
+        ----------
+        sketch
+            (POSITION, VARIATION) float32 weights with which what each asks of the probe is gathered
+        """
+        xp, shape, vary = self.namespace, self.good.shape, inside(state.variations)
+        count, n_vary = len(self.frames), len(state.variations)
+        normal, variation = np.zeros((count, 6)), np.zeros((count, 2 * n_vary))
+        expected, measured = np.zeros(count), np.zeros(count)
+        surplus, certainty, brightness = (xp.zeros(shape, dtype=xp.float32) for _ in range(3))
+        gathered = xp.zeros((n_vary, *shape), dtype=xp.complex64)
+        misfit = 0.0
+        for seen in self._all_seen(state, self.everything):
+            field = operators.propagate(seen.wave)
+            light = _power(field).sum(axis=1)
+            model = light / seen.gain + state.background
+            surplus += ((seen.counts - model) / (model + 1.0)).sum(axis=0)
+            certainty += (1.0 / (model + 1.0)).sum(axis=0)
+            expected[seen.which] = self._totals(self._use * light)
+            measured[seen.which] = self._totals(self._use * (seen.counts - state.background))
+            field, more = self._revised(state, field, seen)
+            misfit += more
+            change = operators.propagate_adjoint(field) - seen.wave
+            normal[seen.which] = np.stack([self._totals(_dot(a, b)) for a, b in _slopes(seen, change)], axis=1)
+            bright = _power(seen.window)
+            brightness += bright.sum(axis=0)
+            if n_vary:
+                asked = _moved_back(xp.conj(seen.window)[:, None] * change[:, :1], seen)[:, 0]
+                weights = xp.asarray(sketch[seen.which])[..., None, None]
+            for number in range(n_vary):
+                variation[seen.which, 2 * number] = self._totals(_dot(vary[number], asked))
+                variation[seen.which, 2 * number + 1] = self._totals(bright * _power(vary[number]))
+                gathered[number] += (weights[:, number] * asked).sum(axis=0)
+        return Observations(
+            normal=normal,
+            expected_counts=expected,
+            measured_counts=measured,
+            surplus=numpy_of(surplus / certainty),
+            certainty=numpy_of(certainty),
+            variation=variation,
+            gathered=numpy_of(padded_copy(gathered)),
+            brightness=numpy_of(brightness / count),
+            misfit=float(misfit),
+        )
+
+    def correlate(self, state: State, reach_px: float) -> F64:
+        """Shifts (POSITION, 2) by which windows should move, by correlation; looked for in numpy, which is seldom."""
+        found = np.zeros((len(self.frames), 2))
+        for seen in self._all_seen(state, self.everything):
+            wave = operators.propagate_adjoint(self._revised(state, operators.propagate(seen.wave), seen)[0])
+            asked = (self.namespace.conj(seen.light) * wave).sum(axis=1)
+            power = numpy_of(_power(seen.light).sum(axis=1))
+            found[seen.which] = shifts_by_correlation(numpy_of(seen.window), numpy_of(asked), power, reach_px)
+        return found
+
+    def search(
+        self, state: State, object_change: Array, probe_change: Array, *, poisson: bool = False
+    ) -> tuple[float, float]:
+        """First and second derivative of the misfit along a change of object and probe at once, at no change."""
+        xp = self.namespace
+        slope, curve = 0.0, 0.0
+        for seen in self._all_seen(state, self.everything):
+            ahead = operators.windows(object_change, seen.corners, self.good.shape)[:, None] * seen.light
+            ahead += seen.window[:, None] * _moved(self._stack(probe_change, len(seen.which)), seen.weights)
+            field, change = operators.propagate(seen.wave), operators.propagate(ahead)
+            expected, measured = self._compared(state, field, seen)
+            first, second = 2.0 * _dot(field, change).sum(axis=1), 2.0 * _power(change).sum(axis=1)
+            if poisson:  # as far as the gradient follows the likelihood: to twice the amplitude
+                expected = xp.maximum(expected, 0.25 * measured)
+                ratio = measured / expected
+                bent = ratio * first * first / expected
+            else:
+                ratio = xp.sqrt(measured / expected)
+                bent = 0.5 * ratio * first * first / expected
+            slope += self._total(self._use * (1.0 - ratio) * first)
+            curve += self._total(self._use * (bent + (1.0 - ratio) * second))
+        return float(slope), float(curve)
+
+    def coupling(self, state: State, index: I64, direction: Direction, probe_change: Array) -> float:
+        """Sum over positions of Re <P dO, O dP>; fractions of a pixel are left out: they move both alike."""
+        shape, corners = self.good.shape, state.placed.corners
+        probe, change = inside(state.probe), inside(probe_change)
+        total = 0.0
+        for part in self._parts(index):
+            new = operators.windows(direction.values, corners[part] - np.array([direction.rows.start, 0]), shape)
+            here = operators.windows(state.object_, corners[part], shape)
+            total += self._total(_dot(new[:, None] * probe, here[:, None] * change))
+        return float(total)
+
+    def one_by_one(self, state: State, order: I64, steps: tuple[float, float, float, float]) -> float:
+        """Object and probe corrected pattern after pattern (PIE), in place; returns the misfit, each taken just before.
+
+        Parameters
+        ----------
+        steps
+            object step, object alpha, probe step, probe alpha
+        """
+        object_step, object_alpha, probe_step, probe_alpha = steps
+        xp = self.namespace
+        floor = object_alpha * float(_power(state.probe).sum(axis=0).max())
+        misfit = 0.0
+        for start in range(len(order)):
+            seen = self._seen(state, order[start : start + 1])
+            field, more = self._revised(state, operators.propagate(seen.wave), seen)
+            misfit += more
+            change = operators.propagate_adjoint(field) - seen.wave
+            weight = (1.0 - object_alpha) * _power(seen.light).sum(axis=1) + floor
+            ahead = object_step * (xp.conj(seen.light) * change).sum(axis=1) / weight
+            operators.add_windows(state.object_, ahead, seen.corners)
+            light = _power(seen.window)
+            least = max(probe_alpha * float(light.max()), 1e-12)
+            ahead = xp.conj(seen.window) / ((1.0 - probe_alpha) * light + least)
+            asked = _moved_back(ahead[:, None] * change, seen).sum(axis=0)
+            state.probe += padded_copy(probe_step * asked)
+        return float(misfit)
+
+    def waves(self, state: State) -> Array:
+        """Exit waves P O of all positions (POSITION, MODE, QY, QX) complex64, where projections begin."""
+        xp = self.namespace
+        waves = xp.zeros((len(self.frames), self.modes, *self.good.shape), dtype=xp.complex64)
+        for seen in self._all_seen(state, self.everything):
+            waves[int(seen.which[0]) : int(seen.which[-1]) + 1] = seen.wave
+        return waves
+
+    def misfit(self, state: State) -> float:
+        """Sum over all frames of (sqrt M - sqrt I)^2, one and the same object and probe for all."""
+        misfit = 0.0
+        for seen in self._all_seen(state, self.everything):
+            misfit += self._revised(state, operators.propagate(seen.wave), seen)[1]
+        return float(misfit)
+
+    def _parts(self, index: I64) -> Iterator[I64]:
+        count = max(1, self.budget // (_COPIES * 8 * self.modes * self.good.size))
+        for start in range(0, len(index), count):
+            yield index[start : start + count]
+
+    def _all_seen(self, state: State, index: I64) -> Iterator[_Seen]:
+        for part in self._parts(index):
+            yield self._seen(state, part)
+
+    def _seen(self, state: State, index: I64) -> _Seen:
+        xp, placed = self.namespace, state.placed
+        weights = None
+        if placed.fractional[index].any():
+            weights = xp.asarray(placed.weights[index, 0]), xp.asarray(placed.weights[index, 1])
+        light = self._stack(state.probe, len(index))
+        for number, mode in enumerate(inside(state.variations)):
+            light[:, 0] += xp.asarray(state.shares[index, number])[:, None, None] * mode
+        light = _moved(light, weights)
+        window = operators.windows(state.object_, placed.corners[index], self.good.shape)
+        return _Seen(
+            which=index,
+            corners=placed.corners[index],
+            weights=weights,
+            window=window,
+            light=light,
+            wave=window[:, None] * light,
+            counts=xp.take(self.frames, xp.asarray(index), axis=0).astype(xp.float32),
+            gain=xp.asarray(np.asarray(1.0 / state.intensity[index], np.float32))[:, None, None],
+        )
+
+    def _stack(self, probe: Array, count: int) -> Array:
+        # A probe with margins, without them and once for each position.
+        stack = self.namespace.zeros((count, self.modes, *self.good.shape), dtype=probe.dtype)
+        stack[...] = inside(probe)
+        return stack
+
+    def _compared(self, state: State, field: Array, seen: _Seen) -> tuple[Array, Array]:
+        # What the model and what the detector count, both brought to even intensity.
+        return _power(field).sum(axis=1) + state.background * seen.gain + _TINY, seen.counts * seen.gain
+
+    def _revised(self, state: State, field: Array, seen: _Seen, poisson: bool = False) -> tuple[Array, Array]:
+        # Far fields with the measured modulus on good pixels, and the misfit before.
+        xp = self.namespace
+        expected, measured = self._compared(state, field, seen)
+        ratio = xp.sqrt(measured / expected)
+        change = ratio - 1.0
+        misfit = self._total(self._use * expected * change**2 / seen.gain)
+        if poisson:  # half its likelihood's gradient, straight on above twice the amplitude
+            change = xp.where(ratio < 2.0, 0.5 * (ratio**2 - 1.0), 1.5 * change)
+        return field * (1.0 + self._use * change)[:, None], misfit
+
+    def _total(self, values: Array) -> Array:
+        return values.sum(dtype=self.namespace.float64)
+
+    def _totals(self, values: Array) -> F64:
+        # Of each position.
+        sums: F64 = numpy_of(values.reshape(len(values), -1).sum(axis=1, dtype=self.namespace.float64))
+        return sums
+
+
+def _power(values: Array) -> Array:
+    return values.real**2 + values.imag**2
+
+
+def _dot(one: Array, other: Array) -> Array:
+    return one.real * other.real + one.imag * other.imag
+
+
+def _moved(light: Array, weights: tuple[Array, Array] | None) -> Array:
+    return light if weights is None else operators.shift_probe(light, *weights)
+
+
+def _moved_back(change: Array, seen: _Seen) -> Array:
+    return change if seen.weights is None else operators.shift_probe_adjoint(change, *seen.weights)
+
+
+def _slopes(seen: _Seen, change: Array) -> list[tuple[Array, Array]]:
+    # What the normal equations of a window's shift multiply; the window's rim is left out.
+    window, light, change = seen.window, seen.light[:, :, 1:-1, 1:-1], change[:, :, 1:-1, 1:-1]
+    down = 0.5 * (window[:, 2:, 1:-1] - window[:, :-2, 1:-1])[:, None] * light
+    along = 0.5 * (window[:, 1:-1, 2:] - window[:, 1:-1, :-2])[:, None] * light
+    return [(down, down), (down, along), (along, along), (down, change), (along, change), (change, change)]
+
+
+def sweep_on(namespace: Any, problem: Problem, threads: int = 1, library: str | None = None) -> Sweep:
+    """Passes with one mode in an array library, ``cupy`` by its name or any by itself; None: fused loops on the CPU.
+
+    Where cupy finds no GPU it is the CPU too, after a warning.
+
+    Raises
+    ------
+    InputError
+        for another name.
+    """
+    if isinstance(namespace, str):
+        if namespace != "cupy":
+            raise InputError(
+                where="namespace",
+                problem="passes cannot run in this array library",
+                got=namespace,
+                wanted="cupy, or nothing",
+                mend="Correct the name, or leave it out",
+            )
+        namespace = cupy_or_none()
+    if namespace is None:
+        return Sweep(problem, 1, threads, library)
+    return cast(Sweep, ArraySweep(problem, 1, namespace))  # not one by descent, but all that it offers
+
+
+def cupy_or_none() -> Any:
+    """cupy where it can be imported and finds a GPU; else None, after a warning that says why."""
+    cupy, reason = found_cupy()
+    if cupy is None:
+        warnings.warn(f"cupy cannot use a GPU here ({reason}): reconstructing on the CPU instead", stacklevel=4)
+    return cupy
+
+
+def found_cupy() -> tuple[Any, str]:
+    """cupy where it can be imported and finds a GPU; else None, and why: for those who keep the reason."""
+    try:
+        cupy = importlib.import_module("cupy")
+        if cupy.cuda.runtime.getDeviceCount() > 0:
+            return cupy, ""
+        return None, "it finds none"
+    except (ImportError, RuntimeError) as error:  # RuntimeError: what cupy says where there is no driver
+        return None, str(error)

@@ -1,0 +1,183 @@
+"""The detector of a CXI entry: distance, pixels, orientation, mask, centre, and the illumination on it."""
+
+from typing import Any
+
+import numpy as np
+
+from stxmdist.arrays import C64, Mask
+from stxmdist.errors import InputError, UnsupportedError
+from stxmdist.readers import axes, hdf5
+from stxmdist.readers.cxi.orientation import DEFAULT, Orientation, orientation_of
+from stxmdist.readers.geometry import MOST_PIXEL_M, checked_distance_m, checked_pixel_um, lacking
+from stxmdist.readers.hdf5 import Tree
+
+HAS_SIGNAL = 0x1000
+"""The one bit of a CXI mask that does not mean bad."""
+POLARITY = "0 where a pixel is good, any bit where it is bad"
+PIXEL_TOLERANCE = 0.01
+# Of what NXcxi_ptycho allows for, what reading the frames does not apply.
+NOT_APPLIED = {
+    "flatfield": "a flat field is in the file and is not divided by",
+}
+
+
+def distance_m(tree: Tree, detector: Any, where: str) -> float:
+    """Distance of the detector in m, said or taken from its corner."""
+    said = _length_m(tree, "distance", detector, where)
+    if said is None and detector is not None:
+        corner = tree.numbers("corner_position", detector)
+        said = float(abs(corner.reshape(-1)[2])) if corner is not None and corner.size == 3 else None
+    if said is None:
+        raise lacking(where, "the distance of the detector", "instrument_1/detector_1/distance in m")
+    return checked_distance_m(said, f"{where}/instrument_1/detector_1/distance")
+
+
+def pixel_and_orientation(
+    tree: Tree, detector: Any, where: str
+) -> tuple[tuple[float, float], Orientation, tuple[str, ...]]:
+    """Pixel (rows, columns) in um, orientation, and what is lacking.
+
+    y_pixel_size is the pixel's extent along the rows' axis of the image, as in files whose basis is transposed too.
+    """
+    basis = tree.numbers("basis_vectors", detector) if detector is not None else None
+    sizes = [_length_m(tree, name, detector, where) for name in ("y_pixel_size", "x_pixel_size")]
+    lacks: tuple[str, ...] = ()
+    if basis is None:
+        orientation: Orientation | None = DEFAULT
+        lacks = (f"basis_vectors (taken as {DEFAULT.words})",)
+    else:
+        orientation = orientation_of(basis)
+    if orientation is None:
+        raise UnsupportedError(
+            where=f"{where}/instrument_1/detector_1/basis_vectors",
+            problem="the detector's axes do not lie along those of the scan",
+            got=np.array2string(np.asarray(basis), separator=", ").replace("\n", ""),
+            wanted="a (3, 2) matrix whose columns lie along x and y within five degrees",
+            mend="Turn the frames upright and write them again",
+        )
+    if basis is not None:
+        lengths = np.linalg.norm(basis if basis.shape == (3, 2) else basis.T, axis=0)
+        # Unit vectors say the direction alone.
+        if (lengths < MOST_PIXEL_M).all():
+            # With transposed frames of oblong pixels, x_pixel_size may mean either side.
+            certain = sizes[0] == sizes[1] or not orientation.transposed
+            for size, length in zip(sizes, lengths, strict=True):
+                if certain and size is not None and abs(size / length - 1) > PIXEL_TOLERANCE:
+                    raise InputError(
+                        where=f"{where}/instrument_1/detector_1",
+                        problem="pixel size and basis vectors contradict each other",
+                        got=f"{size * 1e6:g} um and {length * 1e6:g} um",
+                        wanted="the same within 1 %",
+                        mend="Correct the wrong one in the file",
+                    )
+            sizes = [float(length) for length in lengths]
+    if sizes[0] is None or sizes[1] is None:
+        raise lacking(where, "the size of the detector's pixels", "instrument_1/detector_1/x_pixel_size in m")
+    place = f"{where}/instrument_1/detector_1/x_pixel_size"
+    return checked_pixel_um((sizes[0], sizes[1]), place), orientation, lacks
+
+
+def centre(
+    tree: Tree, detector: Any, shape: tuple[int, int], pixel_um: tuple[float, float], where: str
+) -> tuple[int, int] | None:
+    """Pixel (row, column) of the direct beam by beam_center_y and beam_center_x; None where they are not said."""
+    found = []
+    for name, n, pixel in zip(("beam_center_y", "beam_center_x"), shape, pixel_um, strict=True):
+        value = tree.number(name, detector) if detector is not None else None
+        if value is None:
+            return None
+        unit = hdf5.text_of(hdf5.attribute(tree.get(name, detector), "units") or "m")
+        if unit.lower() not in ("pixel", "pixels", "px"):
+            factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/instrument_1/detector_1/{name}")
+            value *= (factor or 1e6) / pixel
+        # Writers that do not know the centre leave zero there.
+        if not 0.5 <= value < n - 0.5:
+            return None
+        found.append(int(np.floor(value + 0.5)))
+    return found[0], found[1]
+
+
+def good_pixels(
+    tree: Tree, detector: Any, shape: tuple[int, int], where: str
+) -> tuple[Mask, tuple[str, ...], tuple[str, ...]]:
+    """Good pixels (rows, columns): no bit of the CXI mask is set but that of a signal; what is lacking; notes."""
+    place = f"{where}/instrument_1/detector_1/mask"
+    mask = None
+    for name in ("mask", "pixel_mask"):
+        mask = tree.numbers(name, detector) if detector is not None and mask is None else mask
+    if mask is not None and not np.isfinite(mask).all():
+        raise InputError(
+            where=place,
+            problem="the mask is no bit field",
+            got=f"{mask.dtype} with NaN or infinity",
+            wanted="whole numbers, 0 where a pixel is good",
+            mend="Write the mask again as unsigned integers",
+        )
+    if mask is None:
+        return np.ones(shape, bool), ("mask (all pixels are taken as good)",), ()
+    notes: tuple[str, ...] = ()
+    bad = (mask.astype(np.int64) & ~HAS_SIGNAL) != 0
+    if bad.ndim >= 3 and bad.shape[-2:] == shape:
+        notes = ("the mask of each frame is joined to one for all",)
+        bad = bad.reshape(-1, *shape).any(axis=0)
+    if bad.shape != shape or bad.all():
+        raise InputError(
+            where=place,
+            problem="the mask leaves no pixel" if bad.shape == shape else "the mask does not fit the frames",
+            got=f"shape {mask.shape}" + (", every pixel bad" if bad.all() else ""),
+            wanted=f"shape {shape}, {POLARITY}",
+            mend="Correct the mask: if it marks the good pixels, it has the opposite polarity and is to be inverted",
+        )
+    return ~bad, (), notes
+
+
+def illumination(tree: Tree, entry: Any, shape: tuple[int, int]) -> tuple[C64 | None, tuple[str, ...]]:
+    """Start of the probe (MODE, rows, columns) complex64, if there is one that fits; and what is worth noting."""
+    values = tree.numbers("instrument_1/source_1/illumination", entry)
+    if values is None:
+        return None, ()
+    values = values.reshape(-1, *values.shape[-2:]) if values.ndim >= 2 else values
+    if values.shape[1:] != shape or not np.isfinite(values).all() or not np.abs(values).max() > 0:
+        return None, (f"the illumination in the file (shape {values.shape}) does not fit the frames and is not used",)
+    return values.astype(np.complex64), ()
+
+
+def dwell_ms(tree: Tree, detector: Any, where: str) -> float:
+    """Exposure time of a frame in ms, NaN where the file does not say."""
+    for name in ("count_time", "exposure_time"):
+        values = tree.numbers(name, detector) if detector is not None else None
+        if values is not None and values.size and np.isfinite(values).all() and np.median(values) > 0:
+            unit = hdf5.text_of(hdf5.attribute(tree.get(name, detector), "units") or "s")
+            factor = axes.factor_of(unit, axes.MS_PER_UNIT, f"{where}/instrument_1/detector_1/{name}")
+            return float(np.median(values)) * (factor or 1e3)
+    return float("nan")
+
+
+def not_applied(tree: Tree, detector: Any) -> tuple[str, ...]:
+    """Corrections that the file offers and that are left to others."""
+    return tuple(
+        note for name, note in NOT_APPLIED.items() if detector is not None and tree.get(name, detector) is not None
+    )
+
+
+def _length_m(tree: Tree, name: str, detector: Any, where: str) -> float | None:
+    """A length of the detector in m, by its unit, metres where it has none."""
+    value = tree.number(name, detector) if detector is not None else None
+    if value is None:
+        return None
+    unit = hdf5.text_of(hdf5.attribute(tree.get(name, detector), "units") or "m")
+    factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/instrument_1/detector_1/{name}") or 1e6
+    # Metres stay exactly as they are.
+    return value if factor == 1e6 else value * factor / 1e6
+
+
+__all__ = [
+    "POLARITY",
+    "centre",
+    "distance_m",
+    "dwell_ms",
+    "good_pixels",
+    "illumination",
+    "not_applied",
+    "pixel_and_orientation",
+]

@@ -1,0 +1,155 @@
+"""Positions of the beam on the sample from a CXI entry: translations, or the transformations of NXcxi_ptycho."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from stxmdist.arrays import F64
+from stxmdist.errors import InputError
+from stxmdist.readers import axes, hdf5
+from stxmdist.readers.geometry import checked_positions_um, lacking
+from stxmdist.readers.hdf5 import Tree
+
+TRANSLATIONS = (
+    "sample_1/geometry_1/translation",
+    "data_1/translation",
+    "instrument_1/detector_1/translation",
+)
+TRANSFORMATIONS = ("sample_1/transformations", "sample/transformations")
+PLOTTED = ("data", "data_1")
+"""NXdata groups with the axes x and y beside the frames"""
+DEGREES = {"deg": 1.0, "degree": 1.0, "degrees": 1.0, "rad": 180 / np.pi, "radian": 180 / np.pi, "": 1.0}
+UNIT_VECTORS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+
+
+def beam_positions_um(tree: Tree, entry: Any, scan: tuple[int, ...], where: str) -> F64:
+    """Positions (POSITION, 2) of the beam on the sample in um, (y, x): minus the sample's motion (x, y, z).
+
+    ``scan`` is the shape of the frames without their rows and columns: (POSITION,), or (rows, columns) of a raster,
+    whose positions come out row by row.
+    """
+    n_frames = int(np.prod(scan))
+    for place in TRANSLATIONS:
+        values = tree.numbers(place, entry)
+        if values is not None:
+            unit = hdf5.text_of(hdf5.attribute(tree.get(place, entry), "units") or "m")
+            factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/{place}") or 1e6
+            # A raster may keep its shape; its positions are a list all the same.
+            motion_um = np.asarray(values, np.float64) * factor
+            motion_um = motion_um.reshape(-1, motion_um.shape[-1]) if motion_um.shape[:-1] == scan else motion_um
+            return _against(motion_um, n_frames, f"{where}/{place}")
+    for place in TRANSFORMATIONS:
+        group = tree.group(place, entry)
+        if group is not None:
+            motion_um = _sample_motion_um(tree, group, entry, scan, f"{where}/{place}")
+            if np.ptp(motion_um, axis=0).any():
+                return _against(motion_um, n_frames, f"{where}/{place}")
+    for place in PLOTTED:
+        if all(tree.dataset(f"{place}/{name}", entry) is not None for name in "xy"):
+            group = tree.group(place, entry)
+            x, y = (_moved(tree, group, name, scan, f"{where}/{place}") for name in "xy")
+            return _against(x + y, n_frames, f"{where}/{place}")
+    raise lacking(where, "the positions", "sample_1/geometry_1/translation (POSITION, 3) in m, or transformations")
+
+
+def _against(motion_um: F64, n_frames: int, where: str) -> F64:
+    """Positions (POSITION, 2) of the beam, (y, x), from the sample's motion (x, y, z)."""
+    return np.ascontiguousarray(-checked_positions_um(motion_um, n_frames, where)[:, [1, 0]])
+
+
+def _sample_motion_um(tree: Tree, group: Any, entry: Any, scan: tuple[int, ...], where: str) -> F64:
+    """Where the sample's origin is in the laboratory, (POSITION, 3) in um: its transformations, one on the other."""
+    names = [name for name in tree.names(group) if tree.dataset(name, group) is not None]
+    on = {name: hdf5.text_of(hdf5.attribute(tree.dataset(name, group), "depends_on") or ".") for name in names}
+    on = {name: below.rsplit("/", 1)[-1] for name, below in on.items()}
+    sample = tree.get(group.parent.name)
+    start = (tree.text("depends_on", sample) or hdf5.text_of(hdf5.attribute(sample, "depends_on") or "")).rsplit("/", 1)
+    leaves = [start[-1]] if start[-1] in names else [name for name in names if name not in on.values()]
+    motion = np.zeros((int(np.prod(scan)), 3))
+    done: set[str] = set()
+    for leaf in leaves:
+        # Motors that depend on nothing in common stand side by side, and their motions add up.
+        carried = np.zeros_like(motion)
+        for name in _chain(leaf, on, where):
+            if name not in done:
+                carried = _transformed(tree, group, name, carried, scan, where)
+                done.add(name)
+        motion += carried
+    return motion
+
+
+def _chain(leaf: str, on: dict[str, str], where: str) -> Iterator[str]:
+    """Names from a transformation down to the ground."""
+    seen: list[str] = []
+    while leaf in on:
+        if leaf in seen:
+            raise InputError(
+                where=where,
+                problem="the transformations depend on one another in a circle",
+                got=" on ".join([*seen, leaf]),
+                wanted="a chain that ends with depends_on = '.'",
+                mend="Correct the attribute depends_on in the file",
+            )
+        seen.append(leaf)
+        yield leaf
+        leaf = on[leaf]
+
+
+def _transformed(tree: Tree, group: Any, name: str, points: F64, scan: tuple[int, ...], where: str) -> F64:
+    """Points (POSITION, 3) in um, moved or turned by one transformation."""
+    kind = hdf5.text_of(hdf5.attribute(tree.dataset(name, group), "transformation_type") or "translation")
+    if kind != "rotation":
+        return points + _moved(tree, group, name, scan, where)
+    unit = hdf5.text_of(hdf5.attribute(tree.dataset(name, group), "units") or "")
+    angle = np.deg2rad(_values(tree, group, name, scan, where) * (axes.factor_of(unit, DEGREES, where) or 1.0))[:, None]
+    axis = _vector(tree, group, name, where)
+    # Rodrigues' formula.
+    along = (points @ axis)[:, None] * axis
+    turned: F64 = points * np.cos(angle) + np.cross(axis, points) * np.sin(angle) + along * (1 - np.cos(angle))
+    return turned
+
+
+def _moved(tree: Tree, group: Any, name: str, scan: tuple[int, ...], where: str) -> F64:
+    """Translation (POSITION, 3) in um of one motor, along its vector."""
+    unit = hdf5.text_of(hdf5.attribute(tree.dataset(name, group), "units") or "m")
+    factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/{name}") or 1e6
+    motion: F64 = _values(tree, group, name, scan, where)[:, None] * factor * _vector(tree, group, name, where)
+    return motion
+
+
+def _vector(tree: Tree, group: Any, name: str, where: str) -> F64:
+    """Unit vector (3,) of a transformation: its own, or that of the axis that its name begins with."""
+    said = hdf5.attribute(tree.dataset(name, group), "vector")
+    vector = np.asarray(UNIT_VECTORS.get(name[:1].lower(), (0, 0, 0)) if said is None else said, np.float64).reshape(-1)
+    length = float(np.linalg.norm(vector))
+    if vector.shape != (3,) or not np.isfinite(length) or length == 0:
+        raise InputError(
+            where=f"{where}/{name}",
+            problem="the direction of the motor is not known",
+            got=f"vector = {said}",
+            wanted="the attribute vector, three numbers (x, y, z)",
+            mend="Add the attribute vector to the dataset",
+        )
+    return vector / length
+
+
+def _values(tree: Tree, group: Any, name: str, scan: tuple[int, ...], where: str) -> F64:
+    """Values (POSITION,) of a motor: one for all, one per position, or along one side of a raster."""
+    values = np.squeeze(np.asarray(tree.numbers(name, group), np.float64))
+    n_frames = int(np.prod(scan))
+    if values.size in (1, n_frames):
+        return np.broadcast_to(values.reshape(-1), (n_frames,))
+    # Columns of a raster run along x: so it is decided where both sides are equally long.
+    sides = [axis for axis, length in enumerate(scan) if values.shape == (length,)]
+    if len(scan) == 2 and sides:
+        across = abs(_vector(tree, group, name, where)[0]) > 0.5
+        axis = sides[-1] if across else sides[0]
+        return np.broadcast_to(np.expand_dims(values, 1 - axis), scan).reshape(-1)
+    raise InputError(
+        where=f"{where}/{name}",
+        problem="positions and frames do not match",
+        got=f"{values.size} positions and {' x '.join(map(str, scan))} frames",
+        wanted="one position per frame, or one per row or column of a raster",
+        mend="Bring frames and positions of the same scan together",
+    )

@@ -1,0 +1,1 @@
+"""Detector frames made ready: faulty pixels, the beamstop, centring, cutting and binning."""

@@ -1,0 +1,189 @@
+"""Detector pixels that cannot be trusted: hot, saturated, dead; and masks that say the opposite of what they mean."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import ndimage
+
+from stxmdist.arrays import Array, Mask
+from stxmdist.errors import InputError
+from stxmdist.readers.frames.classes import LEAST_CEILING, LEAST_REPEATS
+from stxmdist.readers.recording import PtychographyRecording
+
+# A frame is band-limited, so that even its sharpest peak lifts its neighbours to a good third of its height.
+HOT_FACTOR = 3.0
+# Five standard deviations of the neighbours' Poisson noise, of at least one count.
+HOT_SIGMAS = 5.0
+NEARLY_ALL = 0.9
+# In fewer frames a speckle may stay where it is.
+LEAST_FRAMES = 8
+SATURATED_OFTEN = 0.05
+# Not one count where the lines beside it have so many is no chance, even where the pattern falls off steeply.
+EXPECTED_COUNTS = 100.0
+# A mask with the wrong polarity leaves hardly a pixel, and hardly any of the light.
+MOSTLY_BAD = 0.8
+MOSTLY_LIGHT = 0.9
+# Enough to tell a hot pixel from a bright speckle, few enough to be read at once.
+FRAMES_LOOKED_AT = 32
+KINDS = ("hot", "saturated", "dead")
+
+
+@dataclass(frozen=True)
+class PixelFaults:
+    """Pixels (QY, QX) bool that cannot be trusted, by what is wrong with them."""
+
+    hot: Mask
+    saturated: Mask
+    dead: Mask
+
+    @property
+    def bad(self) -> Mask:
+        """(QY, QX) bool, any of them."""
+        return self.hot | self.saturated | self.dead
+
+    @property
+    def words(self) -> str:
+        """How many of each."""
+        counts = {name: np.count_nonzero(getattr(self, name)) for name in KINDS}
+        return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+
+
+def pixel_faults(frames: Array, good: ArrayLike | None = None, *, ceiling: float | None = None) -> PixelFaults:
+    """Hot, saturated and dead pixels, by a look at some frames (FRAME, QY, QX) in counts.
+
+    Frames that hold a NaN were not measured and say nothing; for hot pixels it takes at least eight that were.
+
+    Parameters
+    ----------
+    good
+        (QY, QX) bool, pixels already known to be good or bad; all good if None
+    ceiling
+        counts at which the detector saturates; if None, the largest number of the integer type, or a maximum that
+        many pixels share
+    """
+    usable = np.ones(frames.shape[1:], bool) if good is None else np.asarray(good, bool)
+    measured = np.isfinite(frames[:, usable]).all(axis=1) & frames[:, usable].any(axis=1)
+    frames = frames[measured]
+    if not len(frames):
+        nothing = np.zeros(usable.shape, bool)
+        return PixelFaults(nothing, nothing, nothing)
+    saturated, dead = _saturated(frames, usable, ceiling), _dead(frames, usable)
+    return PixelFaults(_hot(frames, usable & ~saturated & ~dead), saturated, dead)
+
+
+def faults_masked(
+    recording: PtychographyRecording, frames: Array, *, ceiling: float | None = None
+) -> tuple[PtychographyRecording, PixelFaults]:
+    """The recording with hot, saturated and dead pixels among those that are not good, and which these are.
+
+    Its notes say how many. ``ceiling`` as for `pixel_faults`.
+
+    Parameters
+    ----------
+    frames
+        (FRAME, QY, QX) some of its frames that can be used, such as `sampled_frames` across positions and energies
+    """
+    faults = pixel_faults(frames, recording.good, ceiling=ceiling)
+    if not faults.bad.any():
+        return recording, faults
+    if not (recording.good & ~faults.bad).any():
+        raise InputError(
+            where=recording.source,
+            problem="no detector pixel can be trusted",
+            got=f"{faults.words} of {recording.good.size} pixels",
+            wanted="at least one pixel that is neither",
+            mend="Look at the frames; mask_faults: false of ingest leaves them as they are",
+        )
+    note = f"pixels masked by a look at {len(frames)} frames: {faults.words}"
+    return replace(recording, good=recording.good & ~faults.bad, notes=(*recording.notes, note)), faults
+
+
+def sampled_frames(recording: PtychographyRecording, n_frames: int) -> Array:
+    """Frames (FRAME, QY, QX) evenly spread over a recording's positions and energies, ``n_frames`` at most."""
+    n_energies, n_positions = recording.positions_um.shape[:2]
+    chosen = np.unique(np.linspace(0, n_energies * n_positions - 1, n_frames).astype(int))
+    places = [divmod(int(index), n_positions) for index in chosen]
+    return np.concatenate([recording.read(energy, slice(at, at + 1)) for energy, at in places])
+
+
+def refuse_inverted(good: Mask, frames: Array, where: object, convention: str) -> None:
+    """Refuse a mask of the opposite polarity: nearly every pixel bad, and the light on exactly those.
+
+    Parameters
+    ----------
+    good
+        (QY, QX) bool, as the mask says
+    frames
+        (FRAME, QY, QX) counts, a few
+    convention
+        what the format's values mean, e.g. ``0 is good, any bit is bad``
+    """
+    if np.count_nonzero(~good) <= MOSTLY_BAD * good.size:
+        return
+    # It is hot and dead pixels that a mask of the wrong polarity would leave: they stand alone, and are no light.
+    pattern = np.nan_to_num(np.asarray(frames, np.float64)).clip(min=0).mean(axis=0)
+    light = np.minimum(pattern, ndimage.median_filter(pattern, 3))
+    if not light.sum() > 0 or light[~good].sum() <= MOSTLY_LIGHT * light.sum():
+        return
+    share = light[~good].sum() / light.sum()
+    raise InputError(
+        where=where,
+        problem="the mask has the opposite polarity",
+        got=f"{np.count_nonzero(~good)} of {good.size} pixels bad, with {share:.0%} of the light on them",
+        wanted=convention,
+        mend="Invert the mask in the file: it marks the good pixels instead of the bad ones, or the reverse",
+    )
+
+
+def _hot(frames: Array, usable: Mask) -> Mask:
+    """Far above all of the eight neighbours but two in nearly all frames: two may be hot as well.
+
+    Pixels at the edge of a disc or a beamstop have three neighbours like themselves.
+    """
+    height, width = usable.shape
+    shifts = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
+    unknown = np.pad(~usable, 1, constant_values=True)
+    n_near = np.sum([~unknown[y : y + height, x : x + width] for y, x in shifts], axis=0)
+    third = np.maximum(n_near - 3, 0)[None]
+    seen = np.zeros(usable.shape, np.int64)
+    for frame in frames:
+        around = np.pad(frame.astype(np.float32), 1)
+        around[unknown] = np.inf
+        near = np.stack([around[y : y + height, x : x + width] for y, x in shifts])
+        near.sort(axis=0)
+        level = np.take_along_axis(near, third, 0)[0].clip(min=0)
+        seen += frame > HOT_FACTOR * level + HOT_SIGMAS * np.sqrt(level + 1)
+    found: Mask = usable & (seen >= NEARLY_ALL * max(LEAST_FRAMES, len(frames)))
+    return found
+
+
+def _saturated(frames: Array, usable: Mask, ceiling: float | None) -> Mask:
+    """At the ceiling of the detector in many frames."""
+    if ceiling is None and np.issubdtype(frames.dtype, np.integer):
+        ceiling = float(np.iinfo(frames.dtype).max)
+    clipped = np.zeros(frames.shape, bool) if ceiling is None else frames >= ceiling
+    if not clipped[:, usable].any():
+        # Once is no clipping, nor is one pixel in every frame: a ceiling is shared.
+        highest = frames[:, usable].max()
+        shared = frames == highest
+        if highest >= LEAST_CEILING and np.count_nonzero(shared.any(axis=0) & usable) > LEAST_REPEATS:
+            clipped = shared
+    found: Mask = usable & (clipped.sum(axis=0) > SATURATED_OFTEN * len(frames))
+    return found
+
+
+def _dead(frames: Array, usable: Mask) -> Mask:
+    """Rows and columns without a count in any frame, between others that have many."""
+    counts = np.where(usable, np.nan_to_num(frames).astype(np.float64).sum(axis=0), 0)
+    dark = np.where(usable, ~frames.any(axis=0), True)
+    dead = np.zeros(usable.shape, bool)
+    for axis in (0, 1):
+        lines = dark.all(axis=1 - axis)
+        lit = np.flatnonzero(~lines)
+        totals = counts.sum(axis=1 - axis)
+        for line in np.flatnonzero(lines):
+            after = int(np.searchsorted(lit, line))
+            if 0 < after < lit.size and totals[lit[after - 1 : after + 1]].min() > EXPECTED_COUNTS:
+                dead[(line, slice(None)) if axis == 0 else (slice(None), line)] = True
+    return dead & usable

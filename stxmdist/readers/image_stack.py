@@ -1,0 +1,115 @@
+"""Stacks of plain images, formats without conditions or classes: put upright and made into a recording."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stxmdist.arrays import F32, F64, MaskClass
+from stxmdist.errors import InputError
+from stxmdist.readers import axes
+from stxmdist.readers.faults import unreadable
+from stxmdist.readers.frames.classes import refuse_unless_counts
+from stxmdist.readers.recording import StxmRecording
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A stack as it lies in a file: any order of energies, axes that ascend or descend."""
+
+    path: Path
+    format: str
+    energy_ev: F64
+    """(ENERGY,)"""
+    y_um: F64
+    """(Y,)"""
+    x_um: F64
+    """(X,)"""
+    dwell_ms: F64
+    """(ENERGY,), NaN where the file does not say"""
+    rows: Callable[[int, int], F64]
+    """Energy index and how many rows to the first rows of that image (n, X) float64"""
+    files: tuple[Path, ...]
+    lacks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def recording_of(raster: Raster) -> StxmRecording:
+    """The recording of a stack; images without any number are missing.
+
+    Raises
+    ------
+    InputError
+        for axes or energies that are none.
+    """
+    path = raster.path
+    order, order_notes = axes.energy_order(raster.energy_ev, path)
+    y_um, flip_y, y_notes = axes.ascending(raster.y_um, "y", path)
+    x_um, flip_x, x_notes = axes.ascending(raster.x_um, "x", path)
+    classes = np.array([_class_of(raster, int(index)) for index in order], np.uint8)
+    notes = (*raster.notes, *y_notes, *x_notes, *order_notes)
+    missing = np.count_nonzero(classes == MaskClass.missing)
+    if missing:
+        notes += (f"{missing} of {len(order)} frames hold no numbers: masked",)
+    lacks = (*raster.lacks, "ring current")
+    if np.isnan(raster.dwell_ms).all():
+        lacks += ("dwell time",)
+    return StxmRecording(
+        source=path,
+        format=raster.format,
+        region="",
+        energy_ev=raster.energy_ev[order],
+        y_um=y_um,
+        x_um=x_um,
+        dwell_ms=np.where(raster.dwell_ms > 0, raster.dwell_ms, np.nan)[order],
+        ring_current_ma=np.full(len(order), np.nan),
+        frame_class=classes,
+        read=partial(_read, raster, tuple(int(index) for index in order), flip_y, flip_x),
+        files=raster.files,
+        lacks=lacks,
+        notes=notes,
+    )
+
+
+def _class_of(raster: Raster, index: int) -> MaskClass:
+    # Only if the first row is missing does the rest have to be looked at.
+    missing = all(np.isnan(raster.rows(index, n_rows)).all() for n_rows in (1, raster.y_um.size))
+    return MaskClass.missing if missing else MaskClass.valid
+
+
+def _read(raster: Raster, order: tuple[int, ...], flip_y: bool, flip_x: bool, index: int) -> F32:
+    """Counts (Y, X) of one energy."""
+    counts = raster.rows(order[index], raster.y_um.size)
+    refuse_unless_counts(counts, f"{raster.path}, frame {order[index]}")
+    return np.ascontiguousarray(counts[:: -1 if flip_y else 1, :: -1 if flip_x else 1], np.float32)
+
+
+def binary_rows(path: Path, dtype: np.dtype[Any], offset: int, shape: tuple[int, int], index: int, n_rows: int) -> F64:
+    """The first rows (n, X) of an image (Y, X) of a stack that lies in one piece in a file, from ``offset`` on.
+
+    Raises
+    ------
+    InputError
+        where the file cannot be read, or has become shorter than it was.
+    """
+    ny, nx = shape
+    try:
+        with path.open("rb") as file:
+            file.seek(offset + index * dtype.itemsize * ny * nx)
+            content = file.read(dtype.itemsize * n_rows * nx)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if len(content) != dtype.itemsize * n_rows * nx:
+        raise InputError(
+            where=path,
+            problem="the file breaks off",
+            got=f"{len(content)} bytes of image {index}",
+            wanted=f"{dtype.itemsize * n_rows * nx} bytes",
+            mend="Copy it again",
+        )
+    # Not every pattern of bits is a NaN that the processor likes.
+    with np.errstate(invalid="ignore"):
+        return np.frombuffer(content, dtype).astype(np.float64).reshape(n_rows, nx)

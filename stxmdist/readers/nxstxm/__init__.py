@@ -1,0 +1,1 @@
+"""NXstxm, image stacks in HDF5, in the dialects of six beamlines."""

@@ -1,0 +1,1 @@
+"""Ptychography files of pystxmcontrol: raw camera frames in HDF5."""

@@ -1,0 +1,1 @@
+"""SDF, the text format of the ALS microscopes: grammar, header, frames."""

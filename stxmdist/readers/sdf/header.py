@@ -1,0 +1,299 @@
+"""What an SDF header says of a scan: its kind, photon energies, axes, dwell times and ring current."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stxmdist.arrays import F32, F64
+from stxmdist.errors import InputError
+from stxmdist.readers import axes
+from stxmdist.readers.faults import unreadable
+from stxmdist.readers.sdf.frames import Frames
+from stxmdist.readers.sdf.grammar import parse
+
+MOST_HEADER_BYTES = 64 << 20
+IMAGE_FLAGS = ("Image", "Image Stack")
+
+
+@dataclass(frozen=True)
+class Header:
+    content: dict[str, Any]
+    definition: dict[str, Any]
+    regions: tuple[dict[str, Any], ...]
+
+    @property
+    def start_time(self) -> str:
+        time = self.content.get("Time", "")
+        return time if isinstance(time, str) else ""
+
+    @property
+    def scan(self) -> dict[str, Any]:
+        scan = self.content.get("ImageScan")
+        return scan if isinstance(scan, dict) else {}
+
+    @property
+    def energy_regions(self) -> tuple[dict[str, Any], ...]:
+        regions = self.scan.get("EnergyRegions")
+        return tuple(item for item in regions if isinstance(item, dict)) if isinstance(regions, list) else ()
+
+
+@dataclass(frozen=True)
+class Geometry:
+    shape: tuple[int, int]
+    """Rows and columns of the .xim files"""
+    transposed: bool
+    flip_y: bool
+    flip_x: bool
+
+    def upright(self, numbers: F64) -> F32:
+        """Counts (Y, X) out of the rows and columns of a .xim."""
+        counts = numbers.T if self.transposed else numbers
+        return np.ascontiguousarray(counts[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1], np.float32)
+
+
+def read_header(path: Path) -> Header:
+    try:
+        if path.stat().st_size > MOST_HEADER_BYTES:
+            raise InputError(
+                where=path,
+                problem="the header is too large to be one",
+                got=f"{path.stat().st_size} bytes",
+                wanted=f"at most {MOST_HEADER_BYTES} bytes",
+                mend="Copy it again from the beamline",
+            )
+        raw = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    content = parse(text, path)
+    definition = content.get("ScanDefinition")
+    if not isinstance(definition, dict):
+        raise _lacking(path, "ScanDefinition")
+    regions = definition.get("Regions")
+    regions = tuple(region for region in regions if isinstance(region, dict)) if isinstance(regions, list) else ()
+    if not regions:
+        raise _lacking(path, "ScanDefinition.Regions")
+    return Header(content, definition, regions)
+
+
+def kind_of(header: Header) -> str:
+    scan_type = str(header.definition.get("Type", ""))
+    flags = str(header.definition.get("Flags", ""))
+    axis_names = " ".join(
+        str(region[axis].get("Name", ""))
+        for region in header.regions
+        for axis in ("PAxis", "QAxis")
+        if isinstance(region.get(axis), dict)
+    )
+    words = f"{scan_type} {flags} {axis_names}".lower()
+    several = "multi-region " if len(header.regions) > 1 or "multi-region" in words else ""
+    for word, kind in (
+        ("point", "point spectrum"),
+        ("spectra", "point spectrum"),
+        ("osa", "order-selecting aperture scan"),
+        ("detector", "detector scan"),
+        ("focus", "focus scan"),
+        ("zone plate", "focus scan"),
+        ("monochromator", "monochromator scan"),
+        ("line", "line scan"),
+        ("energy", "line scan"),
+    ):
+        if re.search(rf"\b{word}\b", words):
+            return several + kind
+    if flags.removeprefix("Multi-Region ") not in IMAGE_FLAGS and "image" not in words:
+        return f"{several}scan of the unknown type {scan_type!r}"
+    return several + ("image stack" if "stack" in flags.lower() else "image")
+
+
+def points_of(axis: Any) -> F64:
+    points = axis.get("Points") if isinstance(axis, dict) else None
+    if not isinstance(points, list) or not all(isinstance(point, int | float) for point in points):
+        return np.empty(0)
+    return np.array(points, np.float64)
+
+
+def energies_said(header: Header) -> list[float]:
+    """Requested photon energies in eV; those of a line or point scan lie on one of its two axes."""
+    for axis in (header.definition.get("StackAxis"), *(header.regions[0].get(name) for name in ("PAxis", "QAxis"))):
+        if isinstance(axis, dict) and str(axis.get("Name", "")).lower() == "energy" and len(points_of(axis)):
+            return [float(point) for point in points_of(axis)]
+    return []
+
+
+def energies(
+    path: Path, header: Header, frames: Frames, region: int = 0
+) -> tuple[F64, tuple[str, ...], tuple[str, ...]]:
+    """Photon energy (ENERGY,) in eV by frame number, notes, and what is lacking."""
+    notes: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    listed = points_of(header.definition.get("StackAxis"))
+    if listed.size == 0:
+        listed, lacks = (
+            _energy_elsewhere(path, header, region),
+            ("StackAxis (the energy is the monochromator's reading)",),
+        )
+    if max(frames) >= listed.size:
+        # A header cut down to the frames that were kept still says in EnergyRegions what was asked for.
+        planned = _planned(header)
+        if max(frames) >= planned.size or not all(np.isclose(planned, energy, atol=1e-3).any() for energy in listed):
+            raise InputError(
+                where=path,
+                problem="there are more frames than photon energies",
+                got=f"{frames[max(frames)].name} beside a header with {listed.size} energies",
+                wanted=f"frames numbered 0 to {listed.size - 1}",
+                mend="Bring header and frames of the same scan together",
+            )
+        said = f"StackAxis lists {listed.size} energies and frames go up to {max(frames):03d}"
+        notes += (f"{said}: the {planned.size} energies of EnergyRegions are taken",)
+        listed = planned
+    recorded = {
+        index: float(entry["Energy"])
+        for index, entry in _frame_entries(header, region).items()
+        if isinstance(entry.get("Energy"), int | float) and index < listed.size
+    }
+    away = max((abs(energy - listed[index]) for index, energy in recorded.items()), default=0.0)
+    if away > axes.ENERGY_TOLERANCE_EV:
+        notes += (f"the monochromator's reading differs from the requested energy by up to {away:.2f} eV",)
+    return listed, notes, lacks
+
+
+def _energy_elsewhere(path: Path, header: Header, region: int) -> F64:
+    entries = _frame_entries(header, region)
+    for found in (
+        entries.get(0, {}).get("Energy"),
+        header.energy_regions[0].get("StartEnergy") if header.energy_regions else None,
+        _member(header, "Monochromator", "LastPosition"),
+    ):
+        if isinstance(found, int | float) and found > 0:
+            return np.array([float(found)])
+    raise _lacking(path, "ScanDefinition.StackAxis.Points")
+
+
+def _planned(header: Header) -> F64:
+    """Photon energies (ENERGY,) in eV that the energy regions ask for."""
+    energies: list[float] = []
+    for region in header.energy_regions:
+        start, stop, points = (region.get(name) for name in ("StartEnergy", "EndEnergy", "Points"))
+        if not isinstance(points, int) or not 0 < points < 100_000:
+            return np.empty(0)
+        if not isinstance(start, int | float) or not isinstance(stop, int | float):
+            return np.empty(0)
+        energies += np.linspace(start, stop, points).tolist()
+    return np.array(energies)
+
+
+def _frame_entries(header: Header, region: int) -> dict[int, dict[str, Any]]:
+    """Frame number to what the header says of that frame: ``Image003_0`` (region 0) from 0, ``Image3`` from 1."""
+    found: dict[int, dict[str, Any]] = {}
+    from_zero = False
+    for name, entry in header.content.items():
+        match = re.fullmatch(r"Image(\d+)(?:_(\d+))?", name)
+        if match and isinstance(entry, dict) and int(match[2] or region) == region:
+            found[int(match[1])] = entry
+            from_zero |= match[2] is not None
+    if from_zero or 0 in found:
+        return found
+    return {number - 1: entry for number, entry in found.items()}
+
+
+def dwell_ms_of(header: Header, n_energies: int) -> F64:
+    """Dwell time (ENERGY,) in ms: of the energy regions, else of the whole scan."""
+    dwell: list[float] = []
+    for region in header.energy_regions:
+        time, points = region.get("DwellTime"), region.get("Points")
+        if isinstance(points, int) and 0 < points < 100_000:
+            dwell += [float(time) if isinstance(time, int | float) else np.nan] * points
+    if len(dwell) != n_energies or not np.nanmin([*dwell, np.inf]) > 0 or np.isnan(dwell).all():
+        common = header.definition.get("Dwell")
+        dwell = [float(common) if isinstance(common, int | float) and common > 0 else np.nan] * n_energies
+    return np.array(dwell)
+
+
+def ring_current_of(header: Header, n_energies: int, region: int = 0) -> F64:
+    """Ring current (ENERGY,) in mA; NaN where it is not said, and where it is said to be zero."""
+    current = np.full(n_energies, np.nan)
+    for index, entry in _frame_entries(header, region).items():
+        value = entry.get("StorageRingCurrent")
+        if isinstance(value, int | float) and value > 0 and 0 <= index < n_energies:
+            current[index] = value
+    # The header is written when the first frame starts; the ALS of 2007 writes no entry for that frame.
+    at_start = header.content.get("StorageRingCurrent")
+    if np.isnan(current[0]) and isinstance(at_start, int | float) and at_start > 0:
+        current[0] = at_start
+    return current
+
+
+def plane(path: Path, region: dict[str, Any]) -> tuple[F64, F64, Geometry, tuple[str, ...], tuple[str, ...]]:
+    """x_um (X,), y_um (Y,), how a .xim maps onto them, notes, and what is lacking."""
+    coordinates: dict[str, F64] = {}
+    flips: dict[str, bool] = {}
+    notes: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    both = [region.get(axis) for axis in ("PAxis", "QAxis")]
+    names = [str(axis.get("Name", "")).strip() if isinstance(axis, dict) else "" for axis in both]
+    transposed = names[0].endswith("Y") and names[1].endswith("X")
+    for letter, axis in zip("yx" if transposed else "xy", ("PAxis", "QAxis"), strict=True):
+        points = points_of(region.get(axis))
+        if points.size == 0:
+            raise _lacking(path, f"ScanDefinition.Regions.{axis}.Points")
+        factor = axes.factor_of(str(region[axis].get("Unit", "")), axes.UM_PER_UNIT, f"{path}: {axis}")
+        if factor is None:
+            factor, lacks = 1.0, (*lacks, f"unit of {axis} (taken as um)")
+        coordinates[letter], flips[letter], more = axes.ascending(points * factor, f"{axis} ({letter})", path)
+        if region[axis].get("Dir") == -1 and not flips[letter]:
+            more += (f"{axis} has Dir = -1 and ascending points: frames are taken in the order of the points",)
+        notes += more
+    size = {letter: values.size for letter, values in coordinates.items()}
+    shape = (size["x"], size["y"]) if transposed else (size["y"], size["x"])
+    return coordinates["x"], coordinates["y"], Geometry(shape, transposed, flips["y"], flips["x"]), notes, lacks
+
+
+def line_axes(
+    path: Path, region: dict[str, Any]
+) -> tuple[F64, F64, Geometry, str, tuple[str, ...], tuple[str, ...]] | None:
+    """Photon energy (ENERGY,) in eV in the file's order, position (X,) in um, how the .xim maps onto (ENERGY, X), the
+    name of the axis of position, notes and what is lacking; None where neither axis is the energy."""
+    names = {
+        axis: str(region[axis].get("Name", "")) for axis in ("PAxis", "QAxis") if isinstance(region.get(axis), dict)
+    }
+    along_energy = [axis for axis, name in names.items() if name.strip().lower() == "energy"]
+    if len(names) != 2 or len(along_energy) != 1:
+        return None
+    (energy_axis,) = along_energy
+    position_axis = "QAxis" if energy_axis == "PAxis" else "PAxis"
+    energy, position = (points_of(region[axis]) for axis in (energy_axis, position_axis))
+    for axis, points in ((energy_axis, energy), (position_axis, position)):
+        if points.size == 0:
+            raise _lacking(path, f"ScanDefinition.Regions.{axis}.Points")
+    lacks: tuple[str, ...] = ()
+    to_ev = axes.factor_of(str(region[energy_axis].get("Unit", "")), axes.EV_PER_UNIT, f"{path}: {energy_axis}")
+    to_um = axes.factor_of(str(region[position_axis].get("Unit", "")), axes.UM_PER_UNIT, f"{path}: {position_axis}")
+    if to_ev is None:
+        lacks += (f"unit of {energy_axis} (taken as eV)",)
+    if to_um is None:
+        lacks += (f"unit of {position_axis} (taken as um)",)
+    x_um, flip_x, notes = axes.ascending(position * (to_um or 1.0), f"{position_axis} (along the line)", path)
+    sizes = {energy_axis: energy.size, position_axis: position.size}
+    geometry = Geometry((sizes["QAxis"], sizes["PAxis"]), energy_axis == "PAxis", False, flip_x)
+    return energy * (to_ev or 1.0), x_um, geometry, names[position_axis], notes, lacks
+
+
+def _lacking(path: Path, what: str) -> InputError:
+    return InputError(
+        where=path,
+        problem="the header lacks what defines the scan",
+        got=f"no usable {what}",
+        wanted=what,
+        mend="Copy the header again from the beamline",
+    )
+
+
+def _member(header: Header, group: str, name: str) -> Any:
+    entry = header.content.get(group)
+    return entry.get(name) if isinstance(entry, dict) else None

@@ -1,0 +1,222 @@
+"""SDF: a text header ``.hdr`` with text files of numbers beside it (ALS, CLS, MAX IV, BESSY).
+
+In a frame ``.xim`` rows are QAxis (y) and columns PAxis (x); in a line scan one of the two is the photon energy. A
+spectrum ``.xsp`` has two columns. Numbers may be counts or reals (aligned or normalised frames, units of Hz): all are
+read as reals.
+"""
+
+import re
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stxmdist.arrays import F32, MaskClass
+from stxmdist.errors import InputError, UnsupportedError
+from stxmdist.readers import axes
+from stxmdist.readers.description import described, stxm_facts
+from stxmdist.readers.recording import Description, StxmRecording
+from stxmdist.readers.sdf.frames import Frames, find_frames, read_xim, read_xsp
+from stxmdist.readers.sdf.header import (
+    Geometry,
+    Header,
+    dwell_ms_of,
+    energies,
+    energies_said,
+    kind_of,
+    line_axes,
+    plane,
+    points_of,
+    read_header,
+    ring_current_of,
+)
+
+# The definition is what a header begins with.
+LEAD_BYTES = 4096
+SEVERAL = "multi-region "
+READ = ("image", "image stack", "line scan", "point spectrum")
+
+
+def detects(path: Path, head: bytes) -> bool:
+    """Whether the file is text that defines a scan."""
+    head = head[:LEAD_BYTES]
+    return b"\0" not in head and re.search(rb"ScanDefinition\s*=\s*\{", head) is not None
+
+
+def describe(path: Path) -> Description:
+    """What the header says, and what lies beside it."""
+    header = read_header(path)
+    kind = kind_of(header)
+    facts: dict[str, Any] = {
+        "title": str(header.definition.get("Label", "")),
+        "regions": len(header.regions),
+        "start_time": header.start_time,
+    }
+    for number, region in enumerate(header.regions):
+        shape = [len(points_of(region.get(axis))) for axis in ("QAxis", "PAxis")]
+        facts["shape" if number == 0 else f"shape_region_{number}"] = shape
+    said = energies_said(header)
+    if said:
+        facts |= {"n_energies": len(said), "energy_min_ev": min(said), "energy_max_ev": max(said)}
+    return described(path, "sdf", kind, facts, open, stxm_facts)
+
+
+def open(path: Path) -> tuple[StxmRecording, ...]:
+    """The images, image stacks, line scans or spectra that a header defines, one for each region.
+
+    Raises
+    ------
+    InputError
+        for a header that cannot be understood, or without frames.
+    UnsupportedError
+        for focus scans and the like.
+    """
+    header = read_header(path)
+    kind = kind_of(header)
+    one = kind.removeprefix(SEVERAL)
+    if one not in READ:
+        raise _unsupported(path, header, kind)
+    several = kind != one
+    frames, notes = find_frames(path, one, several)
+    beyond = max(frames) >= len(header.regions)
+    if beyond:
+        raise InputError(
+            where=path,
+            problem="there are frames of more regions than the header defines",
+            got=f"{next(iter(frames[max(frames)].values())).name}, {len(header.regions)} region(s)",
+            wanted=f"regions numbered 0 to {len(header.regions) - 1}",
+            mend="Bring header and frames of the same scan together",
+        )
+    empty = [f"region{number}" for number in range(len(header.regions)) if number not in frames]
+    if empty:
+        notes += (f"no frames of {', '.join(empty)} (aborted scan): not read",)
+    make = {"line scan": _line, "point spectrum": _point}.get(one, _image)
+    recordings = []
+    for number in sorted(frames):
+        recording = make(path, header, number, frames[number])
+        recordings.append(
+            replace(
+                recording,
+                region=f"region{number}" if several and len(frames) > 1 else "",
+                lacks=recording.lacks + _not_said(recording),
+                notes=notes + _rates(header) + recording.notes,
+            )
+        )
+    return tuple(recordings)
+
+
+def _image(path: Path, header: Header, region: int, frames: Frames) -> StxmRecording:
+    energy_ev, energy_notes, lacks = energies(path, header, frames, region)
+    x_um, y_um, geometry, axis_notes, axis_lacks = plane(path, header.regions[region])
+    order, order_notes = axes.energy_order(energy_ev, path)
+    measured = np.array([int(index) in frames for index in order])
+    notes: tuple[str, ...] = ()
+    if not measured.all():
+        notes = (f"{np.count_nonzero(~measured)} of {len(order)} frames are missing (aborted scan): masked",)
+    return StxmRecording(
+        source=path,
+        format="sdf",
+        region="",
+        energy_ev=energy_ev[order],
+        y_um=y_um,
+        x_um=x_um,
+        dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
+        ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
+        frame_class=np.where(measured, MaskClass.valid, MaskClass.missing).astype(np.uint8),
+        read=partial(_read, tuple(frames.get(int(index)) for index in order), geometry),
+        files=(path, *(frames[index] for index in sorted(frames))),
+        start_time=header.start_time,
+        lacks=lacks + axis_lacks,
+        notes=notes + energy_notes + axis_notes + order_notes,
+    )
+
+
+def _line(path: Path, header: Header, region: int, frames: Frames) -> StxmRecording:
+    """One row of points for each photon energy, out of the one image of energy against position."""
+    found = line_axes(path, header.regions[region])
+    if found is None:
+        raise _unsupported(path, header, "line scan without an axis of energy")
+    energy_ev, x_um, geometry, name, axis_notes, lacks = found
+    order, order_notes = axes.energy_order(energy_ev, path)
+    return StxmRecording(
+        source=path,
+        format="sdf",
+        region="",
+        energy_ev=energy_ev[order],
+        y_um=np.zeros(1),
+        x_um=x_um,
+        dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
+        ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
+        frame_class=np.full(len(order), MaskClass.valid, np.uint8),
+        read=partial(_read_line, frames[0], geometry, tuple(int(index) for index in order)),
+        files=(path, frames[0]),
+        start_time=header.start_time,
+        lacks=(*lacks, "position across the line (taken as 0)"),
+        notes=(*axis_notes, f"line scan: x is {name} along the line, there is one row", *order_notes),
+    )
+
+
+def _point(path: Path, header: Header, region: int, frames: Frames) -> StxmRecording:
+    """One pixel for each photon energy."""
+    energy_ev, _ = read_xsp(frames[0])
+    order, order_notes = axes.energy_order(energy_ev, frames[0])
+    return StxmRecording(
+        source=path,
+        format="sdf",
+        region="",
+        energy_ev=energy_ev[order],
+        y_um=np.zeros(1),
+        x_um=np.zeros(1),
+        dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
+        ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
+        frame_class=np.full(len(order), MaskClass.valid, np.uint8),
+        read=partial(_read_point, frames[0], tuple(int(index) for index in order)),
+        files=(path, frames[0]),
+        start_time=header.start_time,
+        lacks=("position of the point (taken as 0)",),
+        notes=order_notes,
+    )
+
+
+def _read(frames: tuple[Path | None, ...], geometry: Geometry, index: int) -> F32:
+    """Counts (Y, X) of one energy; NaN where the frame was never written."""
+    file = frames[index]
+    if file is None:
+        shape = geometry.shape[::-1] if geometry.transposed else geometry.shape
+        return np.full(shape, np.nan, np.float32)
+    return geometry.upright(read_xim(file, geometry.shape))
+
+
+def _read_line(file: Path, geometry: Geometry, order: tuple[int, ...], index: int) -> F32:
+    """Counts (1, X) of one energy; rows of the upright image are energies in the file's order."""
+    return geometry.upright(read_xim(file, geometry.shape))[[order[index]]]
+
+
+def _read_point(file: Path, order: tuple[int, ...], index: int) -> F32:
+    """Counts (1, 1) of one energy."""
+    return read_xsp(file)[1][[[order[index]]]].astype(np.float32)
+
+
+def _not_said(recording: StxmRecording) -> tuple[str, ...]:
+    said = (("ring current", recording.ring_current_ma), ("dwell time", recording.dwell_ms))
+    return tuple(name for name, values in said if np.isnan(values).all())
+
+
+def _rates(header: Header) -> tuple[str, ...]:
+    channels = header.definition.get("Channels")
+    first = channels[0] if isinstance(channels, list) and channels else {}
+    hertz = isinstance(first, dict) and str(first.get("Unit", "")).lower() == "hz"
+    return ("the channel's unit is Hz: these are rates, not counts",) if hertz else ()
+
+
+def _unsupported(path: Path, header: Header, kind: str) -> UnsupportedError:
+    return UnsupportedError(
+        where=path,
+        problem=f"a {kind} is not processed",
+        got=f"Type {header.definition.get('Type')!r}, Flags {header.definition.get('Flags')!r}, "
+        f"{len(header.regions)} region(s)",
+        wanted="images, image stacks, line scans over energy, or point spectra",
+        mend="Leave it out of the sample sheet (exclude)",
+    )

@@ -1,0 +1,1 @@
+"""A simulated campaign compared with its truth."""

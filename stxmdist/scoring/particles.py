@@ -1,0 +1,137 @@
+"""Particles of a simulated campaign, recovered against true: who was found, and how far off its state of charge is."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import zarr
+
+from storage.store import Store
+from storage.tables import read_table
+from stxmdist.arrays import F64, I64, Array, Mask
+
+WIDE_IN_SIGMAS = 8.0
+"""Narrower particles are mostly edge: nothing is asked of them."""
+FOUND_IOU = 0.5
+"""Above one half, a label can have one partner only."""
+NORMAL_95 = 1.96
+MATCHES = (
+    "scan_id", "particle_id", "d_eq_um", "d_recovered_um", "soc", "soc_recovered", "soc_se", "soc_sd", "soc_var_intra",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What became of the wide particles of one scan."""
+
+    modality: str
+    n_true: int
+    pairs: pd.DataFrame
+    """One row per found particle, columns ``MATCHES``"""
+    n_extra: int
+    """Wide particles that were recovered where none is true"""
+
+
+def match_scan(store: Store, truth_folder: Path, true: pd.DataFrame, modality: str) -> Matched | None:
+    """Pair the wide true particles of a scan with its published labels; None where nothing is published of it.
+
+    Parameters
+    ----------
+    true
+        rows of truth/particles of this scan
+    """
+    scan_id = str(true["scan_id"].iloc[0])
+    output = store.published_output("segment", scan_id)
+    if output is None:
+        return None
+    recovered = read_table(output.path / "particles.parquet")
+    labels = output.read("labels").astype(np.int64)
+    truth, inside = sampled(truth_folder / "maps" / f"{scan_id}.zarr", output.read("y_um"), output.read("x_um"))
+    wide = true[~true["touches_border"] & (true["d_eq_um"] > WIDE_IN_SIGMAS * true["psf_sigma_um"])]
+    iou = overlaps(truth, labels)
+    by_id = recovered.set_index("particle_id")
+    rows = []
+    for particle in wide.itertuples():
+        line = iou[particle.particle_id, 1:] if particle.particle_id < len(iou) else np.zeros(0)
+        if not line.size or line.max() < FOUND_IOU:
+            continue
+        label = int(line.argmax()) + 1
+        if label not in by_id.index:
+            continue
+        found = by_id.loc[label]
+        rows.append(
+            (scan_id, particle.particle_id, particle.d_eq_um, float(found["d_eq_um"]), particle.soc_mean,
+             float(found["soc_mean"]), float(found["soc_se"]), particle.soc_sd, _intra_variance(found))
+        )  # fmt: skip
+    least_um = WIDE_IN_SIGMAS * float(true["psf_sigma_um"].iloc[0])
+    outside = set(np.unique(labels[~inside]).tolist())
+    candidates = recovered[~recovered["touches_border"].astype(bool) & (recovered["d_eq_um"] > least_um)]
+    extra = [
+        label
+        for label in candidates["particle_id"]
+        # Of what reaches beyond the map of the truth, nothing can be said.
+        if label not in outside and not (iou[1:, label] >= FOUND_IOU).any()
+    ]
+    return Matched(modality, len(wide), pd.DataFrame(rows, columns=list(MATCHES)), len(extra))
+
+
+def _intra_variance(found: pd.Series) -> float:
+    """Variance of soc inside a particle, before it was clipped at 0 where the table has it so."""
+    signed = float(found.get("soc_var_intra", math.nan))
+    return signed if math.isfinite(signed) else float(found["soc_sd"]) ** 2
+
+
+def sampled(path: Path, y_um: Array, x_um: Array) -> tuple[I64, Mask]:
+    """The true labels (Y, X) nearest to the pixels of another grid, 0 beyond the map; and where the map reaches."""
+    group = zarr.open_group(path, mode="r")
+    labels = np.asarray(group["labels"][:], dtype=np.int64)  # type: ignore[index]
+    steps = []
+    for name, axis in (("y", y_um), ("x", x_um)):
+        true = np.asarray(group[name][:], dtype=np.float64)  # type: ignore[index]
+        steps.append(np.rint((axis - true[0]) * (true.size - 1) / (true[-1] - true[0])).astype(np.int64))
+    known = [(step >= 0) & (step < n) for step, n in zip(steps, labels.shape, strict=True)]
+    inside = np.logical_and.outer(*known)
+    clipped = [np.clip(step, 0, n - 1) for step, n in zip(steps, labels.shape, strict=True)]
+    return np.where(inside, labels[np.ix_(*clipped)], 0), inside
+
+
+def overlaps(true: I64, recovered: I64) -> F64:
+    """Intersection over union (TRUE, RECOVERED) of every true label with every recovered one, number 0 included."""
+    n_true, n_recovered = int(true.max()) + 1, int(max(recovered.max(), 0)) + 1
+    joint = np.bincount(
+        (true * n_recovered + np.maximum(recovered, 0)).ravel(), minlength=n_true * n_recovered
+    ).reshape(n_true, n_recovered)
+    union = joint.sum(axis=1)[:, None] + joint.sum(axis=0) - joint
+    return np.asarray(joint / np.maximum(union, 1), dtype=np.float64)
+
+
+def summary(name: str, scans: Iterable[Matched]) -> dict[str, Any]:
+    """The figures of several scans taken together; NaN where there is no particle to say it."""
+    scans = list(scans)
+    n_true = sum(scan.n_true for scan in scans)
+    filled = [scan.pairs for scan in scans if len(scan.pairs)]
+    pairs = pd.concat(filled) if filled else pd.DataFrame(columns=list(MATCHES), dtype=float)
+    error = (pairs["soc_recovered"] - pairs["soc"]).to_numpy(dtype=float)
+    known = np.isfinite(error)
+    within = np.abs(error) <= NORMAL_95 * pairs["soc_se"].to_numpy(dtype=float)
+    intra = pairs[["soc_sd", "soc_var_intra"]].astype(float).dropna()
+    spread_true, spread = float((intra["soc_sd"] ** 2).sum()), float(intra["soc_var_intra"].sum())
+    ratio = (pairs["d_recovered_um"] / pairs["d_eq_um"]).to_numpy(dtype=float)
+    return {
+        "modality": name,
+        "n_true": n_true,
+        "n_found": len(pairs),
+        "found": len(pairs) / n_true if n_true else math.nan,
+        "extra": sum(scan.n_extra for scan in scans),
+        "soc_rms_error": float(np.sqrt(np.mean(error[known] ** 2))) if known.any() else math.nan,
+        "soc_bias": float(error[known].mean()) if known.any() else math.nan,
+        # A found particle without a state of charge is inside nothing.
+        "soc_inside": float(within.mean()) if len(pairs) else math.nan,
+        # Of root mean squares: what the variance inside particles rests on.
+        "soc_sd_ratio": math.sqrt(max(spread, 0.0) / spread_true) if spread_true > 0 else math.nan,
+        "diameter_ratio": float(np.median(ratio)) if len(pairs) else math.nan,
+    }

@@ -1,0 +1,229 @@
+"""A whole simulated campaign in a folder: beamline files, sample sheet, campaign file, and the truth beside them."""
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from stxmdist.simulation.experiment import PLANTED, coulometric_soc, places
+from stxmdist.simulation.scans import ScanTask, make_scan, receipt_of
+from stxmdist.simulation.sizes import SIZES, CampaignSize
+from stxmdist.simulation.truth_tables import effects_table, electrode_table, variance_table
+
+MEASURED_LEAK_SHARE = 0.96
+"""The leak that a scientist measures with a thick absorber is this share of the true one."""
+SOC_NOMINAL = 0.5
+
+SHEET_COLUMNS = (
+    "scan_id", "file", "modality", "electrode_id", "cell_id", "beamtime_id", "region_id", "cycle", "c_rate",
+    "direction", "soc_nominal", "soc_coulometric", "chemistry", "pair_id", "roi_rule", "exclude", "reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SimulatedCampaign:
+    """What was simulated."""
+
+    folder: Path
+    paths: tuple[Path, ...]
+    """campaign.yaml first, then samples.csv, then the files that the sheet names."""
+    n_scans: int
+    bytes: int
+    """Of the beamline files."""
+    seconds: float
+
+
+def simulate(folder: Path, size: str, seed: int, *, workers: int, report: Callable[[str], None]) -> SimulatedCampaign:
+    """Simulate a campaign of a named size into a folder; scans that are complete there already are kept.
+
+    Parameters
+    ----------
+    size
+        a name of ``stxmdist.simulation.sizes.SIZES``
+    seed
+        the same files for the same seed, whatever the number of workers and whatever was there before
+    workers
+        processes; 1 computes in this one
+    report
+        takes one line of progress at a time
+
+    Raises
+    ------
+    InputError
+        for a size that there is not
+    """
+    return simulate_size(Path(folder), SIZES[size], seed, workers=workers, report=report)
+
+
+def simulate_size(
+    folder: Path, size: CampaignSize, seed: int, *, workers: int, report: Callable[[str], None]
+) -> SimulatedCampaign:
+    """Simulate a campaign of any size; see ``simulate``."""
+    started = time.perf_counter()
+    folder = Path(folder).absolute()
+    (folder / "truth").mkdir(parents=True, exist_ok=True)
+    tasks = scan_tasks(folder, size, seed)
+    sheet = sample_sheet(tasks)
+    receipts: dict[str, dict[str, Any]] = {}
+    for receipt in _made(tasks, workers):
+        receipts[receipt["scan_id"]] = receipt
+        kept = " (was there)" if receipt.get("skipped") else f" {receipt['seconds']:.1f} s"
+        report(f"{len(receipts)}/{len(tasks)} {receipt['scan_id']}{kept}")
+    # The sheet and the campaign file come last: a campaign that can be opened is complete.
+    _write_truth(folder, size, seed, tasks, sheet, receipts)
+    _write_text(folder / "samples.csv", sheet.to_csv(index=False, lineterminator="\n"))
+    _write_text(folder / "campaign.yaml", campaign_text(size, seed))
+    total = sum(sum(receipt["files"].values()) for receipt in receipts.values())
+    return SimulatedCampaign(
+        folder=folder,
+        paths=(folder / "campaign.yaml", folder / "samples.csv", *(folder / task.file for task in tasks)),
+        n_scans=len(tasks),
+        bytes=total,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def scan_tasks(folder: Path, size: CampaignSize, seed: int) -> tuple[ScanTask, ...]:
+    """Every scan of a campaign, the two of a region one after the other."""
+    modalities: tuple[Literal["stxm", "ptychography"], ...] = ("stxm", "ptychography")
+    return tuple(
+        ScanTask(folder, size, seed, place, modality, 2 * number + which)
+        for number, place in enumerate(places(size))
+        for which, modality in enumerate(modalities)
+    )
+
+
+def sample_sheet(tasks: tuple[ScanTask, ...]) -> pd.DataFrame:
+    """The sample sheet, one row per scan: what the scientist knows."""
+    size, seed = tasks[0].size, tasks[0].seed
+    coulometry: dict[tuple[int, int], float] = {}
+    rows = []
+    for task in tasks:
+        place = task.place
+        key = (place.electrode, place.cycle)
+        if key not in coulometry:
+            coulometry[key] = round(coulometric_soc(size, seed, *key), 4)
+        rows.append(
+            {
+                "scan_id": task.scan_id,
+                "file": task.file.as_posix(),
+                "modality": task.modality,
+                "electrode_id": place.electrode_id,
+                "cell_id": f"cell-{place.electrode_id}",
+                "beamtime_id": "2026-10",
+                "region_id": place.region_id,
+                "cycle": place.cycle,
+                "c_rate": size.c_rates[place.electrode % len(size.c_rates)],
+                "direction": "charge",
+                "soc_nominal": SOC_NOMINAL,
+                "soc_coulometric": coulometry[key],
+                "chemistry": "LFP",
+                "pair_id": place.region_id,
+                # STXM fields lie where the raster falls; ptychography is taken where there is something to see.
+                "roi_rule": "systematic" if task.modality == "stxm" else "convenience",
+                "exclude": "",
+                "reason": "",
+            }
+        )
+    return pd.DataFrame(rows, columns=list(SHEET_COLUMNS))
+
+
+def campaign_text(size: CampaignSize, seed: int) -> str:
+    """campaign.yaml, with what a scientist would have measured of the instrument."""
+    leak = round(size.stxm.leak_fraction * MEASURED_LEAK_SHARE, 5)
+    return f"""\
+# A simulated campaign ({size.name}); what is true of it lies in truth/.
+name: simulated-{size.name}
+store: store
+samples: samples.csv
+chemistry: LFP
+seed: {seed}
+
+stages:
+  absorbance:
+    # Light of other orders, measured behind a thick absorber, as a fraction of the open beam.
+    leak_fraction: {leak}
+  segment:
+    # The zone plate of the wide-field scans: sets their point spread function.
+    outer_zone_nm: {size.stxm.zone_plate.outer_zone_nm}
+    central_stop_fraction: {size.stxm.zone_plate.central_stop_fraction}
+    # The simulation was made with the very end-members that the fit uses: they add no error here.
+    end_member_sd: 0.0
+  reconstruct:
+    model:
+      n_modes: 2
+
+cluster:
+  workers: 2
+  memory_limit: 1GB
+"""
+
+
+def _made(tasks: tuple[ScanTask, ...], workers: int) -> Iterator[dict[str, Any]]:
+    """Receipts as scans are done; long scans first, so that no core waits for the last one."""
+    missing = []
+    for task in tasks:
+        receipt = receipt_of(task)
+        if receipt is None:
+            missing.append(task)
+        else:
+            yield receipt | {"skipped": True}
+    ordered = sorted(missing, key=lambda task: task.modality != "ptychography")
+    if workers <= 1 or len(missing) < 2:
+        yield from map(make_scan, ordered)
+        return
+    # Spawned, not forked: a forked child of a process with threads (Dask, Prefect) may never wake.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(ordered)), mp_context=context) as pool:
+        futures = [pool.submit(make_scan, task) for task in ordered]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _write_truth(
+    folder: Path,
+    size: CampaignSize,
+    seed: int,
+    tasks: tuple[ScanTask, ...],
+    sheet: pd.DataFrame,
+    receipts: dict[str, dict[str, Any]],
+) -> None:
+    """Tables over all scans, with the column names of a campaign's own tables."""
+    truth = folder / "truth"
+    rows = pd.concat([pd.read_parquet(task.rows_path) for task in tasks], ignore_index=True)
+    conditions = sheet.drop(columns=["file", "exclude", "reason"])
+    particles = conditions.merge(rows, on="scan_id", how="inner", validate="one_to_many")
+    tables = {
+        "particles": particles,
+        "electrodes": electrode_table(particles),
+        "effects": effects_table(size, particles),
+        "variance": variance_table(particles),
+    }
+    for name, table in tables.items():
+        partial = truth / f".{name}.parquet.partial"
+        table.to_parquet(partial, index=False)
+        os.replace(partial, truth / f"{name}.parquet")
+    nuisance = {
+        "seed": seed,
+        "size": asdict(size),
+        "planted": asdict(PLANTED),
+        "scans": {task.scan_id: receipts[task.scan_id]["nuisance"] for task in tasks},
+    }
+    _write_text(truth / "nuisance.json", json.dumps(nuisance, indent=1))
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

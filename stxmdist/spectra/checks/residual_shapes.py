@@ -1,0 +1,115 @@
+"""What a residual spectrum looks like: offset, slope, energy error, broadening, saturation, or none of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stxmdist.arrays import F64
+
+SHAPES = {
+    "constant": "an offset of optical density",
+    "slope": "a slope of the background",
+    "energy": "an error of the energy scale",
+    "broadening": "lines of another width than the references'",
+    "saturation": "saturation: strong absorption comes out too weak or too strong",
+}
+"""Name to what it means; the energies tell them apart only where they are many."""
+
+LEAST_SHARE = 0.05
+"""A shape that explains less of the squared residual is not named."""
+WHITE_LINE = 0.5
+"""Of the range of optical density: above it lies the white line."""
+ONSET = 0.15
+"""... below it, before the first rise, the pre-edge."""
+
+
+@dataclass(frozen=True)
+class ResidualShape:
+    """A residual taken apart: shares of its sum of squares, largest first."""
+
+    shares: dict[str, float]
+    """Name of a shape to what it explains beyond those before it"""
+    sizes: dict[str, float]
+    """Of the same shapes: optical density, its slope per eV, eV, eV^2 of added variance, and per unit of od^2"""
+    unnamed: float
+    """Share that none of the shapes explains"""
+    where: dict[str, float]
+    """Share of the unnamed squares in each part of the spectrum: pre-edge, white line, elsewhere"""
+
+
+def residual_shape(residual_od: F64, model_od: F64, energy_ev: F64, terms: F64) -> ResidualShape:
+    """Take a mean residual (ENERGY,) apart by projections on shapes that causes leave.
+
+    The shapes are made from the fitted optical density: its derivative by energy (an energy error), its second
+    derivative (a broadening: half the added variance of the resolution), its square (saturation by thickness, leak or
+    blur), beside a constant and a slope. Residuals are free of the fitted terms, so the shapes are made so too; each
+    step takes the shape that explains most of what is left.
+
+    Parameters
+    ----------
+    residual_od
+        measured less fitted; energies with NaN are left out
+    model_od
+        (ENERGY,) fitted
+    energy_ev
+        (ENERGY,) ascending
+    terms
+        (ENERGY, TERM) the terms that were fitted
+    """
+    known = np.isfinite(residual_od) & np.isfinite(model_od)
+    energy, model, basis = energy_ev[known], model_od[known], np.linalg.qr(terms[known])[0]
+    left = residual_od[known] - basis @ (basis.T @ residual_od[known])
+    slope = np.gradient(model, energy)
+    candidates = {
+        "constant": np.ones_like(energy),
+        "slope": energy - energy.mean(),
+        "energy": slope,
+        "broadening": 0.5 * np.gradient(slope, energy),
+        "saturation": model**2,
+    }
+    whole = float(left @ left)
+    shares: dict[str, float] = {}
+    chosen: list[str] = []
+    while whole > 0.0 and len(chosen) < len(candidates):
+        gains = {}
+        for name, shape in candidates.items():
+            direction = shape - basis @ (basis.T @ shape)
+            length = np.linalg.norm(direction)
+            gains[name] = float((direction @ left / length) ** 2) if length > 1e-6 * np.linalg.norm(shape) else 0.0
+        best = max((name for name in candidates if name not in chosen), key=lambda name: gains[name])
+        if gains[best] < LEAST_SHARE * whole:
+            break
+        chosen.append(best)
+        shares[best] = gains[best] / whole
+        direction = candidates[best] - basis @ (basis.T @ candidates[best])
+        basis = np.column_stack([basis, direction / np.linalg.norm(direction)])
+        left = left - basis[:, -1] * (basis[:, -1] @ left)
+    sizes = {}
+    if chosen:
+        together = np.column_stack([terms[known], *(candidates[name] for name in chosen)])
+        scale = np.linalg.norm(together, axis=0)
+        found = np.linalg.lstsq(together / scale, residual_od[known], rcond=None)[0] / scale
+        sizes = dict(zip(chosen, found[terms.shape[1] :].tolist(), strict=True))
+    return ResidualShape(shares, sizes, float(left @ left) / whole if whole else 0.0, _where(left, model, energy))
+
+
+def _where(left: F64, model: F64, energy: F64) -> dict[str, float]:
+    level = (model - model.min()) / max(float(np.ptp(model)), 1e-12)
+    rise = energy[level > ONSET].min() if (level > ONSET).any() else energy[-1]
+    parts = {"pre-edge": energy < rise, "white line": level > WHITE_LINE}
+    parts["elsewhere"] = ~(parts["pre-edge"] | parts["white line"])
+    total = max(float(left @ left), 1e-300)
+    return {name: float((left[part] ** 2).sum()) / total for name, part in parts.items()}
+
+
+def in_words(shape: ResidualShape) -> str:
+    """One sentence of what the residual looks like."""
+    named = []
+    for name, share in shape.shares.items():
+        size = f" of {1e3 * shape.sizes[name]:+.0f} meV" if name == "energy" else ""
+        named.append(f"{share:.0%} looks like {SHAPES[name]}{size}")
+    at = max(shape.where, key=lambda part: shape.where[part])
+    place = {"pre-edge": "before the edge", "white line": "at the white lines", "elsewhere": "after the edge"}[at]
+    rest = f"{shape.unnamed:.0%} has {'none of the usual shapes' if not named else 'no such shape'}"
+    rest += f" and lies mostly {place} ({shape.where[at]:.0%} of it), where a missing or wrong reference shows"
+    return "Of the squared residual " + ", ".join([*named, rest]) + "."

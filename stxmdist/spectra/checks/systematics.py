@@ -1,0 +1,135 @@
+"""What errors common to a whole stack do to a particle's state of charge: they shift all pixels alike and do not
+average.
+
+For an estimate theta = H^-1 A' W y with H = A' W A, a small change dy of the optical density moves theta by H^-1 A' W
+dy. Sensitivities to first order follow for every particle at once, without fitting anything again.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stxmdist.arrays import F64
+from stxmdist.spectra.end_members.references import EndMembers
+from stxmdist.spectra.fitters.contract import Background, design_matrix
+
+END_MEMBERS_UNKNOWN_SD = 0.005
+"""What end-members add to the error of a state of charge where nobody says how wrong they are: the least that unlike
+samples do"""
+_DIFFERENCE_EV = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class SocSensitivity:
+    """First-order change of the state of charge of particles (PARTICLE,) with each error that a stack shares."""
+
+    energy_per_ev: F64
+    """Bias per eV by which the assumed energy shift is too high"""
+    leak: F64
+    """Bias per unit of unsuspected leak fraction"""
+    i0: F64
+    """Bias per unit of relative error of the incident beam, the same at all energies"""
+    i0_scatter: F64
+    """Standard deviation caused by the given error of the incident beam, independent between energies"""
+    response: F64
+    """(PARTICLE, ENERGY) change with a unit of optical density at each energy"""
+    end_members: F64
+    """Standard deviation caused by what the end-members say of their own error, ``END_MEMBERS_UNKNOWN_SD`` at least
+    where they say nothing"""
+
+
+def soc_sensitivity(
+    thickness: F64,
+    end_members: EndMembers,
+    energy_ev: F64,
+    effective_counts: F64,
+    *,
+    shift_ev: float = 0.0,
+    background: Background = "none",
+    i0_relative_variance: F64 | None = None,
+) -> SocSensitivity:
+    """Sensitivities of particles' states of charge to the energy scale, to leaking light and to the incident beam.
+
+    ``thickness`` (COMPONENT, PARTICLE) in the end-members' unit, the particles' mean; ``energy_ev`` and
+    ``effective_counts`` (ENERGY,) as used in the fit; ``i0_relative_variance`` (ENERGY,) Var(I0)/I0^2. Weights are
+    those of the Poisson fit at the particle's own transmission. NaN for particles without positive thickness.
+    """
+    energy = np.asarray(energy_ev, dtype=np.float64)
+    design = design_matrix(end_members, energy, shift_ev, background)
+    slope = _slope(end_members, energy, shift_ev)
+    particles = np.asarray(thickness, dtype=np.float64)
+    od = particles.T @ design[:, :2].T  # (PARTICLE, ENERGY)
+    weight = np.asarray(effective_counts, dtype=np.float64) * np.exp(-od)
+    weight[~np.isfinite(weight)] = 0.0
+    hessian = np.einsum("ei,pe,ej->pij", design, weight, design)
+    total = particles.sum(axis=0)
+    good = np.isfinite(total) & (total > 0.0)
+    gradient = np.zeros((particles.shape[1], design.shape[1]))
+    safe = np.where(good, total, 1.0)
+    gradient[:, 0] = -particles[1] / safe**2
+    gradient[:, 1] = particles[0] / safe**2
+    hessian[~good] = np.eye(design.shape[1])
+    # What one unit of optical density at each energy does to the state of charge: (PARTICLE, ENERGY).
+    response = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0] @ design.T * weight
+    response[~good] = np.nan
+    # Assuming a shift too high by d subtracts slope x d from the optical density that the model leaves unexplained.
+    energy_bias = -(response * (particles.T @ slope)).sum(axis=1)
+    with np.errstate(over="ignore"):
+        leak = (response * (1.0 - np.exp(np.minimum(od, 20.0)))).sum(axis=1)
+    scatter = np.zeros(particles.shape[1])
+    if i0_relative_variance is not None:
+        scatter = np.sqrt((response**2 * np.nan_to_num(i0_relative_variance)).sum(axis=1))
+    errors = end_members.errors
+    unlike = np.full(particles.shape[1], END_MEMBERS_UNKNOWN_SD)
+    if errors is not None:
+        unlike = errors.soc_sd(response, particles, energy + shift_ev)
+    return SocSensitivity(energy_bias, leak, response.sum(axis=1), scatter, response, unlike)
+
+
+def shared_od_variance(
+    thickness: F64,
+    end_members: EndMembers,
+    energy_ev: F64,
+    *,
+    shift_ev: float,
+    shift_se_ev: float,
+    i0_relative_variance: F64,
+) -> F64:
+    """Variance (ENERGY,) of optical density that all pixels share: that of the incident beam and of the energy scale.
+
+    ``thickness`` (COMPONENT,) of a typical pixel in the end-members' unit, ``i0_relative_variance`` (ENERGY,)
+    Var(I0)/I0^2.
+    """
+    slope = thickness @ _slope(end_members, np.asarray(energy_ev, dtype=np.float64), shift_ev)
+    return np.asarray(np.nan_to_num(i0_relative_variance) + (slope * shift_se_ev) ** 2, dtype=np.float64)
+
+
+def _slope(end_members: EndMembers, energy: F64, shift_ev: float) -> F64:
+    """Derivative (COMPONENT, ENERGY) of the end-members' absorption by energy; 0 beyond them."""
+    inside = end_members.spans(energy + shift_ev, _DIFFERENCE_EV)
+    slope = np.zeros((2, energy.size))
+    up = end_members.at(energy[inside], shift_ev + _DIFFERENCE_EV)
+    down = end_members.at(energy[inside], shift_ev - _DIFFERENCE_EV)
+    slope[:, inside] = (up - down) / (2.0 * _DIFFERENCE_EV)
+    return slope
+
+
+def systematic_soc_error(
+    sensitivity: SocSensitivity,
+    *,
+    shift_se_ev: float,
+    leak_sd: float = 0.0,
+    i0_relative_sd: float = 0.0,
+    end_member_sd: float | F64 = 0.0,
+) -> F64:
+    """Systematic standard error (PARTICLE,) of the state of charge: independent causes added in squares.
+
+    ``end_member_sd`` is that of the state of charge: ``sensitivity.end_members``, or what is known better.
+    """
+    return np.sqrt(
+        (sensitivity.energy_per_ev * shift_se_ev) ** 2
+        + (sensitivity.leak * leak_sd) ** 2
+        + (sensitivity.i0 * i0_relative_sd) ** 2
+        + sensitivity.i0_scatter**2
+        + np.square(end_member_sd)
+    )

@@ -1,0 +1,89 @@
+"""The mean spectrum of all that is not background: bright enough to say how far a stack's energies are off."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from stxmdist.arrays import F32, F64, Mask, Real
+
+LEAST_SAMPLE_PX = 10
+
+
+def sample_pixels(mean_od: Real, known: Mask, level: float = 0.5) -> Mask:
+    """Pixels (Y, X) in the inside of particles: the deeper half of those whose mean optical density is beyond ``level``
+    of the way from the median to the thick ones (the 98th percentile).
+
+    At edges transmissions are averaged, not optical densities: strong absorption comes out too weak there, which a fit
+    takes for a shift of energy. How far edges reach depends on the instrument; the deeper half, by distance to where
+    the level is not reached, leaves them out without knowing. ``mean_od`` (Y, X) may be off by a constant; where fewer
+    than ten pixels stand out, every known one is taken.
+    """
+    mean = np.asarray(mean_od, dtype=np.float64)
+    inside = known & np.isfinite(mean)
+    if not inside.any():
+        return inside
+    floor = float(np.median(mean[inside]))
+    top = float(np.percentile(mean[inside], 98.0))
+    thick = np.asarray(inside & (mean > floor + level * (top - floor)))
+    depth_px = ndimage.distance_transform_edt(thick)
+    deep = thick & (depth_px >= np.median(depth_px[thick])) if thick.any() else thick
+    return next((chosen for chosen in (deep, thick) if int(chosen.sum()) >= LEAST_SAMPLE_PX), inside)
+
+
+def mean_absorption(transmission: Iterable[F32]) -> F64:
+    """-ln of the mean transmission over energies (Y, X) float64, from frames (Y, X) one at a time; NaN if any is."""
+    total, n = np.zeros(1), 0
+    for plane in transmission:
+        total, n = total + plane.astype(np.float64), n + 1
+    return np.asarray(-np.log(np.maximum(total / max(n, 1), 1e-4)), dtype=np.float64)
+
+
+def mean_spectrum(
+    transmission: Sequence[F32] | F32, chosen: Mask, effective_counts: F64, i0_relative_variance: F64
+) -> tuple[F64, F64]:
+    """Mean optical density of chosen pixels and its variance, both (ENERGY,) float64.
+
+    ``transmission`` (ENERGY, Y, X), ``effective_counts`` (ENERGY,) with Var(T) = T/N; Var(OD) = 1/(N T) averages over
+    pixels, the incident beam's relative variance is common to them all. NaN for energies that were not measured.
+
+    Few counts have a biased logarithm: -ln of a Poisson number n exceeds that of its mean by 1/(2n) to second order,
+    which is taken off pixel by pixel. Otherwise the strongest absorption, where counts are fewest, would stand out.
+    """
+    mean = np.full(len(transmission), np.nan)
+    variance = np.full(len(transmission), np.nan)
+    for energy, counts in enumerate(effective_counts):
+        plane = transmission[energy]
+        values = plane[chosen].astype(np.float64)
+        values = values[np.isfinite(values) & (values > 0.0)]
+        if values.size == 0 or not counts > 0.0:
+            continue
+        mean[energy] = float((-np.log(values) - 0.5 / (counts * values)).mean())
+        variance[energy] = float((1.0 / (counts * values)).sum()) / values.size**2 + i0_relative_variance[energy]
+    return mean, variance
+
+
+def soc_of(mean_od: F64, mu_per_nm: F64) -> float:
+    """State of charge of a mean spectrum (ENERGY,) by least squares with end-members (2, ENERGY); NaN if there are too
+    few energies.
+    """
+    used = np.isfinite(mean_od) & np.isfinite(mu_per_nm).all(axis=0)
+    if int(used.sum()) < 2:
+        return float("nan")
+    discharged, charged = np.linalg.lstsq(mu_per_nm[:, used].T, mean_od[used], rcond=None)[0]
+    total = discharged + charged
+    return float(charged / total) if total else float("nan")
+
+
+def soc_effects(mean_od: F64, without: Mapping[str, F64], mu_per_nm: F64) -> dict[str, float | None]:
+    """By how much each correction changes the state of charge of a mean spectrum; None where it cannot be told.
+
+    ``mean_od`` (ENERGY,) with all corrections, ``without`` the same with one of them left out, NaN where that makes no
+    difference; ``mu_per_nm`` (2, ENERGY) as in ``soc_of``.
+    """
+    corrected = soc_of(mean_od, mu_per_nm)
+    changes = {
+        name: abs(soc_of(np.where(np.isfinite(left_out), left_out, mean_od), mu_per_nm) - corrected)
+        for name, left_out in without.items()
+    }
+    return {name: float(change) if np.isfinite(change) else None for name, change in changes.items()}

@@ -1,0 +1,337 @@
+"""End-member spectra: what discharged and charged cathodes absorb, from the library or from files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from stxmdist.arrays import F64, Mask
+from stxmdist.errors import InputError
+from stxmdist.registry import Table
+from stxmdist.spectra.end_members.edge_model import NM_PER_CM, atoms_of, molar_mass
+from stxmdist.spectra.end_members.mass_scale import TABLES_SD, scale_to_mass
+from stxmdist.spectra.end_members.reference_errors import ReferenceErrors, apart
+from stxmdist.spectra.end_members.spectrum_file import read_spectrum_with_error
+
+_COUNTS_NOT_OD = 10.0
+"""No reference has an optical density above this: such values are counts, or an absorption coefficient"""
+_MOST_PER_NM = 0.15
+"""No solid absorbs more per nm, white lines included: such values are optical densities of a sample"""
+_RISEN = 0.05
+"""Share of its height by which a spectrum has risen where its edge begins"""
+_LEAST_BEFORE = 5
+_SAME_INSTRUMENT_SD_EV = 0.05
+"""How well two references of one beamtime keep the energy scale; what is common to both is the stack's shift"""
+_SOFT_X_RAYS_EV = (40.0, 20000.0)
+
+
+@dataclass(frozen=True, eq=False)
+class EndMembers:
+    """Absorption of the two states between which a cathode is charged, always in the order (discharged, charged)."""
+
+    energy_ev: F64
+    """(ENERGY,) float64, ascending"""
+    mu_per_nm: F64
+    """(COMPONENT, ENERGY) float64: natural-log absorption per nm, or optical density per reference sample"""
+    names: tuple[str, str]
+    """(discharged, charged)"""
+    source: str
+    """Where the numbers come from; ``modelled`` is said where nobody measured them"""
+    thickness_unit: Literal["nm", "reference"] = "nm"
+    """``nm``: of the same metal as discharged phase; ``reference``: 1.0 is as thick as the reference sample"""
+    errors: ReferenceErrors | None = None
+    """How wrong ``mu_per_nm`` may be; None where nobody knows"""
+    control: str = ""
+    """What the edge should say everywhere, where it does not follow the charge; empty where it does"""
+    flags: tuple[str, ...] = field(default=())
+    """What a reader of results should know, e.g. that spectra look normalised"""
+    density_g_cm3: tuple[float, float] | None = None
+    """Grams of each state in the volume that ``mu_per_nm`` counts, which holds the same metal; None where not known"""
+
+    def at(self, energy_ev: F64, shift_ev: float = 0.0) -> F64:
+        """Absorption (COMPONENT, ENERGY) float64 at the energies of a scan whose scale is off by ``shift_ev``.
+
+        A stack whose monochromator reads E sees what the end-members have at E + shift. Interpolation is monotone and
+        cubic (PCHIP): smooth enough to differentiate along energy, and without overshoot in noisy references.
+
+        Raises
+        ------
+        InputError
+            where the shifted energies leave the range of the end-members
+        """
+        wanted = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64)) + shift_ev
+        # A thousandth of an eV: energies in files are rounded.
+        if wanted.size and (wanted.min() < self.energy_ev[0] - 1e-3 or wanted.max() > self.energy_ev[-1] + 1e-3):
+            raise InputError(
+                where=f"references ({self.source})",
+                problem="the energies of the scan are outside the references",
+                got=f"{wanted.min():.2f} to {wanted.max():.2f} eV (energy shift {shift_ev:+.2f} eV included)",
+                wanted=f"within {self.energy_ev[0]:.2f} to {self.energy_ev[-1]:.2f} eV",
+                mend="Give references that span the scan, or restrict the fit to the energies they share",
+            )
+        within = np.clip(wanted, self.energy_ev[0], self.energy_ev[-1])
+        return np.asarray(self._interpolant(within), dtype=np.float64)
+
+    def mass_absorption(self, energy_ev: F64) -> F64 | None:
+        """mu/rho (COMPONENT, ENERGY) float64 in cm2/g; None where nobody knows what the references weigh.
+
+        Raises
+        ------
+        InputError
+            where the energies leave the range of the end-members
+        """
+        if self.density_g_cm3 is None:
+            return None
+        density = np.array(self.density_g_cm3)[:, None]
+        return np.asarray(self.at(energy_ev) * NM_PER_CM / density, dtype=np.float64)
+
+    @property
+    def mu_sd_per_nm(self) -> F64 | None:
+        """Standard deviation (COMPONENT, ENERGY) float64 of ``mu_per_nm``; None where nobody knows."""
+        return None if self.errors is None else self.errors.sd
+
+    @cached_property
+    def _interpolant(self) -> Callable[[F64], F64]:
+        from scipy.interpolate import PchipInterpolator
+
+        return PchipInterpolator(self.energy_ev, self.mu_per_nm, axis=1)  # type: ignore[no-any-return]
+
+    def spans(self, energy_ev: F64, margin_ev: float = 0.0) -> Mask:
+        """Which energies lie within the references, keeping a margin for an energy shift; bool (ENERGY,)."""
+        energy = np.asarray(energy_ev, dtype=np.float64)
+        low, high = self.energy_ev[0] + margin_ev - 1e-3, self.energy_ev[-1] - margin_ev + 1e-3
+        return np.asarray((energy >= low) & (energy <= high), dtype=np.bool_)
+
+
+CHEMISTRIES = Table(
+    "chemistry",
+    {
+        "LFP": "stxmdist.spectra.end_members.library:lithium_iron_phosphate",
+        "NMC": "stxmdist.spectra.end_members.library:nickel_manganese_cobalt",
+        "NCA": "stxmdist.spectra.end_members.library:nickel_cobalt_aluminium",
+        "LCO": "stxmdist.spectra.end_members.library:lithium_cobalt_oxide",
+        "LMO": "stxmdist.spectra.end_members.library:lithium_manganese_oxide",
+    },
+)
+"""Name of a chemistry to its ``library.Chemistry``: called, it gives the end-members of one of its edges"""
+
+
+@dataclass(frozen=True)
+class Compounds:
+    """What two reference samples are made of, by which their spectra are scaled to absorption per nm."""
+
+    formulas: tuple[str, str]
+    """(discharged, charged), e.g. LiFePO4 and FePO4"""
+    density_g_cm3: float
+    """Of the discharged compound"""
+
+
+def from_files(
+    discharged: str | Path,
+    charged: str | Path,
+    names: tuple[str, str] = ("discharged", "charged"),
+    thickness_unit: Literal["nm", "reference"] = "reference",
+    compounds: Compounds | None = None,
+) -> EndMembers:
+    """End-members from two files of optical density against photon energy in eV, as measured on reference samples.
+
+    Thickness then counts reference samples: 1.0 absorbs what the reference does. With ``thickness_unit="nm"`` the files
+    are absorption per nm instead. With ``compounds`` each file is scaled to tabulated mass absorption outside its edge
+    (``mass_scale``), so that thickness is in nm of the discharged compound that holds as much metal. The files need not
+    share their energies; what counts is the range they share. A third column is the standard deviation of the second;
+    without it, repeated energies or the scatter before the edge say it.
+
+    Raises
+    ------
+    InputError
+        for files that cannot be read, energies in other units than eV, values that are counts, transmissions or
+        absorption coefficients, optical densities that are said to be per nm, ranges without overlap, or two files that
+        say the same; for spectra that cannot be scaled to tables
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    spectra = [_checked_reference(Path(path)) for path in (discharged, charged)]
+    density = None
+    flags: tuple[str, ...] = ()
+    if compounds is not None:
+        spectra, density, flags = _scaled(spectra, compounds, (str(discharged), str(charged)))
+        thickness_unit = "nm"
+    elif thickness_unit == "nm":
+        _refuse_more_than_per_nm(max(float(each.mu.max()) for each in spectra), f"{discharged} and {charged}")
+    low = max(each.energy_ev[0] for each in spectra)
+    high = min(each.energy_ev[-1] for each in spectra)
+    if not low < high:
+        raise InputError(
+            where=f"{discharged} and {charged}",
+            problem="the two references share no energies",
+            got=" and ".join(f"{each.energy_ev[0]:.2f} to {each.energy_ev[-1]:.2f} eV" for each in spectra),
+            wanted="ranges that overlap",
+            mend="Give references of the same edge",
+        )
+    union = np.unique(np.concatenate([each.energy_ev for each in spectra]))
+    energy_ev = union[(union >= low) & (union <= high)]
+    mu = np.stack([PchipInterpolator(each.energy_ev, each.mu)(energy_ev) for each in spectra])
+    _refuse_collinear(mu, f"{discharged} and {charged}")
+    if thickness_unit == "reference" and _looks_normalised(mu):
+        flags = ("references are normalised: thickness has no unit",)
+    return EndMembers(
+        energy_ev=energy_ev,
+        mu_per_nm=mu,
+        names=names,
+        source=f"files {Path(discharged).name}, {Path(charged).name}",
+        thickness_unit=thickness_unit,
+        errors=_errors_of(spectra, energy_ev, mu),
+        flags=flags,
+        density_g_cm3=density,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """One end-member as its file has it."""
+
+    energy_ev: F64
+    mu: F64
+    sd: F64 | None
+    strength_sd: float = 0.0
+    """Of the whole spectrum, as a share"""
+
+
+def _scaled(
+    spectra: list[_Measured], compounds: Compounds, where: tuple[str, str]
+) -> tuple[list[_Measured], tuple[float, float], tuple[str, ...]]:
+    """The two spectra per nm of the discharged compound, the density of each state in that volume, and flags."""
+    scales = [
+        scale_to_mass(each.energy_ev, each.mu, formula, path)
+        for each, formula, path in zip(spectra, compounds.formulas, where, strict=True)
+    ]
+    per_metal = [
+        molar_mass(atoms_of(formula)) / atoms_of(formula)[scale.metal]
+        for formula, scale in zip(compounds.formulas, scales, strict=True)
+    ]
+    density = (compounds.density_g_cm3, compounds.density_g_cm3 * per_metal[1] / per_metal[0])
+    per_nm = [rho / NM_PER_CM for rho in density]
+    scaled = [
+        _Measured(
+            each.energy_ev,
+            scale.mass_absorption_cm2_g * factor,
+            None if each.sd is None else each.sd / scale.areal_density_g_cm2 * factor,
+            scale.relative_sd,
+        )
+        for each, scale, factor in zip(spectra, scales, per_nm, strict=True)
+    ]
+    sure = 100.0 * np.hypot(TABLES_SD, max(scale.relative_sd for scale in scales))
+    flag = f"references end where tables are not yet sure: thickness is known to {sure:.0f} %"
+    return scaled, density, (flag,) if any(scale.near for scale in scales) else ()
+
+
+def _errors_of(spectra: list[_Measured], energy_ev: F64, mu: F64) -> ReferenceErrors | None:
+    """What measured end-members say of their own error; None where a file does not."""
+    noise = []
+    for each in spectra:
+        if each.sd is None:
+            return None
+        # More nodes than were measured would average noise that is the same.
+        inside = (each.energy_ev >= energy_ev[0]) & (each.energy_ev <= energy_ev[-1])
+        denser = np.sqrt(max(1.0, energy_ev.size / max(1, int(inside.sum()))))
+        noise.append(np.interp(energy_ev, each.energy_ev, each.sd) * denser)
+    shapes, causes = [apart(energy_ev, mu, _SAME_INSTRUMENT_SD_EV)], ["position of one state against the other"]
+    for component, each in enumerate(spectra):
+        if each.strength_sd:
+            strength = np.zeros_like(mu)
+            strength[component] = each.strength_sd * mu[component]
+            shapes.append(strength)
+            causes.append(f"strength of the {'charged' if component else 'discharged'} reference")
+    return ReferenceErrors(energy_ev, np.stack(shapes), tuple(causes), np.stack(noise))
+
+
+def _noise_before_edge(energy_ev: F64, value: F64) -> F64 | None:
+    """Standard deviation (ENERGY,) from the scatter before the edge; None for fewer than five energies there.
+
+    Counted light scatters more the less of it is left: exp(OD/2) times as much.
+    """
+    from scipy.ndimage import median_filter
+
+    start = float(np.median(value[: max(3, value.size // 20)]))
+    # A single energy that errs upward is no edge.
+    risen = np.flatnonzero(median_filter(value, 5, mode="nearest") > start + _RISEN * (value.max() - start))
+    before = int(risen[0]) if risen.size else value.size
+    if before < _LEAST_BEFORE:
+        return None
+    line = np.polyfit(energy_ev[:before] - energy_ev[0], value[:before], 1)
+    scatter = value[:before] - np.polyval(line, energy_ev[:before] - energy_ev[0])
+    # About a line, not between neighbours: programs smooth their spectra, and neighbours then err alike.
+    sd = np.sqrt(np.sum(scatter**2) / (before - 2))
+    return np.asarray(sd * np.exp(0.5 * (value - start)), dtype=np.float64)
+
+
+def _checked_reference(path: Path) -> _Measured:
+    energy, value, sd = read_spectrum_with_error(path)
+    if energy[0] < _SOFT_X_RAYS_EV[0] or energy[-1] > _SOFT_X_RAYS_EV[1]:
+        raise InputError(
+            where=path,
+            problem="the first column is not photon energy in eV",
+            got=f"{energy[0]:g} to {energy[-1]:g}" + (", which looks like keV or nm" if energy[-1] < 30.0 else ""),
+            wanted=f"{_SOFT_X_RAYS_EV[0]:g} to {_SOFT_X_RAYS_EV[1]:g} eV",
+            mend="Convert the first column to eV (multiply keV by 1000; divide 1239.842 by nm)",
+        )
+    if value.max() > _COUNTS_NOT_OD:
+        raise InputError(
+            where=path,
+            problem="the reference is in other units than optical density",
+            got=f"values up to {value.max():g}, which are counts or an absorption coefficient",
+            wanted=f"natural-log optical density, below {_COUNTS_NOT_OD:g}",
+            mend="Give ln(I0/I), or scale the spectrum to the optical density of one reference sample",
+        )
+    # A transmission dips where an optical density peaks.
+    start = float(np.median(value[: max(3, value.size // 20)]))
+    if start - value.min() > value.max() - start:
+        raise InputError(
+            where=path,
+            problem="the reference decreases through its edge, as a transmission does",
+            got=f"{start:.3g} below the edge, down to {value.min():.3g} and up to {value.max():.3g}",
+            wanted="optical density, which rises through the edge",
+            mend="Give ln(I0/I) instead of I or I/I0",
+        )
+    return _Measured(energy, value, _noise_before_edge(energy, value) if sd is None else sd)
+
+
+def _refuse_more_than_per_nm(largest: float, where: str) -> None:
+    if largest > _MOST_PER_NM:
+        raise InputError(
+            where=where,
+            problem="the references are not absorption per nm",
+            got=f"values up to {largest:.3g}",
+            wanted=f"below {_MOST_PER_NM:g} per nm, with which thickness would be in nm",
+            mend="Say thickness_unit: reference in campaign.yaml, or divide by the thickness of the reference samples",
+        )
+
+
+def _refuse_collinear(mu: F64, where: str) -> None:
+    unit = mu / np.linalg.norm(mu, axis=1, keepdims=True)
+    condition = float(np.linalg.cond(unit.T))
+    if condition > 500.0:
+        raise InputError(
+            where=where,
+            problem="the two references say the same, so no state of charge follows from them",
+            got=f"condition number {condition:.3g}",
+            wanted="below 500",
+            mend="Give two different spectra: discharged and charged",
+        )
+
+
+def _looks_normalised(mu: F64) -> bool:
+    last = np.median(mu[:, -max(3, mu.shape[1] // 10) :], axis=1)
+    first = np.median(mu[:, : max(3, mu.shape[1] // 20)], axis=1)
+    return bool(np.all(np.abs(last - 1.0) < 0.02) and np.all(np.abs(first) < 0.02))
+
+
+__all__ = [
+    "CHEMISTRIES",
+    "Compounds",
+    "EndMembers",
+    "from_files",
+]

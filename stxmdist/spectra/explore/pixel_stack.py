@@ -1,0 +1,139 @@
+"""A stack of images too large for memory, gone through in blocks of pixels that depend on its shape alone.
+
+Whatever is summed over such blocks, in their order, has the same bits however the store is cut: energies, rows or both.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from stxmdist.arrays import F32, F64, Mask
+
+R = TypeVar("R")
+
+PIXELS_PER_BLOCK = 16384
+"""100 energies of so many pixels are 6.6 MB: products of matrices are at full speed, and several blocks are little."""
+LEAST_ROWS = 2
+"""Of a block, so that it holds neighbours along both axes."""
+SLAB_BYTES = 64_000_000
+"""Read at once and then cut into blocks: a store whose chunks hold more rows than a block is not decoded for each."""
+LEAST_COUNT = 0.5
+"""What a pixel without a count is taken for: zero has no optical density, and leaving it out would favour the thin."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Whole rows of the images, as optical density."""
+
+    first_row: int
+    n_rows: int
+    transmission: F32
+    """(ENERGY, PIXEL) float32, at least half a count; 1 in pixels that are not known"""
+    od: F32
+    """(ENERGY, PIXEL) float32, its negative logarithm; 0 in pixels that are not known"""
+    known: Mask
+    """(PIXEL,) measured at every energy"""
+    floored: int
+    """How many elements had less than half a count"""
+
+
+@dataclass(frozen=True, eq=False)
+class PixelStack:
+    """Transmission of (ENERGY, Y, X), of which only a part is in memory at a time."""
+
+    shape: tuple[int, int]
+    """(Y, X)"""
+    effective_counts: F64
+    """(ENERGY,) photons per pixel at full transmission: Var(T) = T / effective_counts"""
+    read_rows: Callable[[slice], F32]
+    """Rows to their transmission (ENERGY, ROW, X) float32, NaN where not known"""
+    threads: int = 1
+    """Blocks worked on at once; results are taken in order, so they do not depend on it"""
+    slab_bytes: int = SLAB_BYTES
+
+    @property
+    def n_energies(self) -> int:
+        """Energies of the stack."""
+        return len(self.effective_counts)
+
+    @property
+    def n_pixels(self) -> int:
+        """Pixels of one image."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def rows_per_block(self) -> int:
+        """Rows of every block but the last."""
+        return rows_per_block(self.shape)
+
+    def each(self, function: Callable[[Block], R]) -> Iterator[R]:
+        """What a function makes of every block, in the order of the blocks; one pass over the stack."""
+        if self.threads == 1:
+            for first_row, rows in self._rows():
+                yield function(self._block(first_row, rows))
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            ahead: deque[object] = deque()
+            for first_row, rows in self._rows():
+                ahead.append(pool.submit(lambda first, part: function(self._block(first, part)), first_row, rows))
+                if len(ahead) > 2 * self.threads:
+                    yield ahead.popleft().result()  # type: ignore[attr-defined]
+            while ahead:
+                yield ahead.popleft().result()  # type: ignore[attr-defined]
+
+    def _rows(self) -> Iterator[tuple[int, F32]]:
+        ny, nx = self.shape
+        n = self.rows_per_block
+        per_slab = n * max(1, self.slab_bytes // (4 * self.n_energies * nx * n))
+        for start in range(0, ny, per_slab):
+            slab = self.read_rows(slice(start, min(start + per_slab, ny)))
+            for first in range(0, slab.shape[1], n):
+                yield start + first, slab[:, first : first + n]
+
+    def _block(self, first_row: int, rows: F32) -> Block:
+        transmission = np.array(rows, dtype=np.float32).reshape(len(rows), -1)
+        known = np.asarray(np.isfinite(transmission).all(axis=0))
+        transmission[:, ~known] = 1.0
+        least = (LEAST_COUNT / self.effective_counts).astype(np.float32)[:, None]
+        floored = int(np.count_nonzero(transmission < least))
+        np.maximum(transmission, least, out=transmission)
+        od = np.log(transmission)
+        np.negative(od, out=od)
+        od[:, ~known] = 0.0
+        return Block(first_row, rows.shape[1], transmission, od, known, floored)
+
+
+def rows_per_block(shape: tuple[int, int]) -> int:
+    """Rows of a block of images of this shape (Y, X)."""
+    return min(shape[0], max(LEAST_ROWS, PIXELS_PER_BLOCK // shape[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Pixels of a stack drawn at random, few enough to stand in memory."""
+
+    od: F64
+    """(ENERGY, SAMPLE) float64; only pixels that are known"""
+    transmission: F64
+    """(ENERGY, SAMPLE) float64"""
+
+
+def sample_of(stack: PixelStack, n: int, rng: np.random.Generator) -> Sample:
+    """At most ``n`` pixels, the same ones whatever the blocks; one pass."""
+    chosen = np.sort(rng.choice(stack.n_pixels, min(n, stack.n_pixels), replace=False))
+    nx = stack.shape[1]
+
+    def part(block: Block) -> tuple[F32, F32]:
+        first = block.first_row * nx
+        low, high = np.searchsorted(chosen, (first, first + block.known.size))
+        here = chosen[low:high] - first
+        here = here[block.known[here]]
+        return block.od[:, here], block.transmission[:, here]
+
+    parts = list(stack.each(part))
+    od, transmission = (np.concatenate([p[i] for p in parts], axis=1).astype(np.float64) for i in (0, 1))
+    return Sample(od, transmission)

@@ -1,0 +1,1 @@
+"""Fitters: from the transmission of a pixel to the thicknesses of the end-members, one file each."""

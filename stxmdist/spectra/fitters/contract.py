@@ -1,0 +1,274 @@
+"""From transmission to thicknesses of the end-members, pixel by pixel: what fitters take, return and promise.
+
+The model of a pixel is T(E) = exp(-sum_t A(E, t) theta_t): terms are the two end-members and, where asked, a constant
+and a power law. Coefficients are never clipped unless the fitter's name says so, because clipping biases the state of
+charge.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from stxmdist.arrays import F32, F64, Mask, Real
+from stxmdist.errors import InputError
+from stxmdist.registry import Table
+from stxmdist.spectra.end_members.references import EndMembers
+
+Background = Literal["none", "constant", "power_law"]
+
+MOST_TERMS = 4
+POWER_LAW_EXPONENT = 3.0
+_WORST_CONDITION = 1e4
+
+FITTERS = Table(
+    "fitter",
+    {
+        "poisson": "stxmdist.spectra.fitters.poisson:fit",
+        "poisson_non_negative": "stxmdist.spectra.fitters.poisson_non_negative:fit",
+        "nnls": "stxmdist.spectra.fitters.nnls:fit",
+        "least_squares": "stxmdist.spectra.fitters.least_squares:fit",
+        "sum_to_one": "stxmdist.spectra.fitters.sum_to_one:fit",
+        "two_energy": "stxmdist.spectra.fitters.two_energy:fit",
+        "polar_angle": "stxmdist.spectra.fitters.polar_angle:fit",
+        "white_line": "stxmdist.spectra.fitters.white_line:fit",
+        "l3_l2": "stxmdist.spectra.fitters.l3_l2:fit",
+        "complex": "stxmdist.spectra.fitters.complex_index:fit",
+        "fill_factor": "stxmdist.spectra.fitters.fill_factor:fit",
+        "poisson_shift": "stxmdist.spectra.fitters.poisson_shift:fit",
+    },
+)
+"""Name to fit(transmission (ENERGY, PIXEL) float32, effective_counts (ENERGY,), design (ENERGY, TERM), options,
+beside) -> Fit
+"""
+
+MAPS = {
+    "polar_angle": ("polar_angle_deg", "polar_angle_se_deg"),
+    "fill_factor": ("fill_factor", "fill_factor_se"),
+    "poisson_shift": ("energy_shift_ev", "energy_shift_se_ev"),
+}
+"""What fitters find beside coefficients, ``Fit.maps``, by fitter"""
+
+FROM_LOGARITHMS = ("nnls", "least_squares", "sum_to_one", "complex")
+"""Fitters that leave energies out at which a pixel counted nothing, as they have no optical density there"""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What every fitter obeys."""
+
+    iterations: int = 12
+    """At most so many Fisher scoring steps"""
+    tolerance_sd: float = 1e-3
+    """A pixel is done when no coefficient moved by more than this many of its standard deviations"""
+    bias_removed: bool = True
+    """Poisson likelihood: subtract the first-order bias of the maximum, which averages over pixels do not shed"""
+    weighted: bool = True
+    """Least squares and NNLS: weight optical density by counts; False: all energies alike, as most programs do"""
+    energies_ev: tuple[float, float] | None = None
+    """Two-energy and polar-angle fits: the measured energies nearest to these, the one at which the discharged state
+    absorbs more first (LFP: 708.2, 710.2); None: where the end-members differ most
+    """
+    total_thickness: float | None = None
+    """Sum to one: both thicknesses together, in the unit of thickness; None: from the pixel's own edge jump"""
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What some fitters need beside transmission, counts and design; the others look at threads alone."""
+
+    energy_ev: F64 | None = None
+    """(ENERGY,) photon energies"""
+    mean_od: F64 | None = None
+    """(ENERGY,) optical density of the stack's particles, in which peaks are found; None: in that of the end-members"""
+    slope: F64 | None = None
+    """(ENERGY, TERM) derivative of the design by energy, per eV"""
+    phase: F32 | None = None
+    """(ENERGY, PIXEL) phase of the complex transmission in radians, 0 in vacuum"""
+    phase_design: F64 | None = None
+    """(ENERGY, TERM) phase in radians per unit of each coefficient"""
+    threads: int = 1
+    """On how many threads blocks of pixels are shared; the numbers do not depend on it"""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Coefficients of every pixel with their uncertainty; NaN where a pixel has a NaN or too little light to say
+    anything.
+    """
+
+    coefficients: F32
+    """(TERM, PIXEL) float32, in the unit of 1/design"""
+    covariance: F32
+    """(TERM, TERM, PIXEL) float32, of the unconstrained estimate, from counting statistics alone"""
+    chi2_reduced: F32
+    """(PIXEL,) float32: Pearson's chi-square per degree of freedom; NaN where energies do not outnumber terms"""
+    maps: Mapping[str, F32] = field(default_factory=dict)
+    """What a fitter finds beside, (PIXEL,) float32, by the name it is published under"""
+
+    @classmethod
+    def empty(cls, n_terms: int, n_pixels: int) -> "Fit":
+        """Memory for a kernel to write to."""
+        return cls(
+            coefficients=np.empty((n_terms, n_pixels), np.float32),
+            covariance=np.empty((n_terms, n_terms, n_pixels), np.float32),
+            chi2_reduced=np.empty(n_pixels, np.float32),
+        )
+
+
+def design_matrix(
+    end_members: EndMembers, energy_ev: F64, shift_ev: float = 0.0, background: Background = "none"
+) -> F64:
+    """Optical density (ENERGY, TERM) float64 per unit of each coefficient: discharged, charged, constant, power law.
+
+    ``background="constant"`` adds a third term, ``"power_law"`` a third and a fourth, (E0/E)^3 - 1 with E0 the mean
+    energy, for what is not the cathode: carbon, binder, a neighbouring edge's tail (larch's and Mantis' usual
+    choice).
+
+    Raises
+    ------
+    InputError
+        where the energies leave the end-members, are fewer than the terms, or cannot tell the terms apart
+    """
+    energy = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64))
+    design = np.concatenate([end_members.at(energy, shift_ev).T, background_columns(energy, background)], axis=1)
+    check_design(design, where=f"fit with {end_members.names[0]} and {end_members.names[1]}")
+    return design
+
+
+def design_slope(
+    end_members: EndMembers, energy_ev: F64, shift_ev: float = 0.0, background: Background = "none"
+) -> F64:
+    """Derivative of ``design_matrix`` by the energy of the end-members, (ENERGY, TERM) float64 per eV.
+
+    A symmetric difference over 0.05 eV, one-sided at the ends of the references; 0 for background terms.
+    """
+    low, high = end_members.energy_ev[[0, -1]]
+    at = np.clip(np.asarray(energy_ev, dtype=np.float64) + shift_ev, low, high)
+    below, above = np.clip(at - 0.025, low, high), np.clip(at + 0.025, low, high)
+    slope = ((end_members.at(above) - end_members.at(below)) / (above - below)).T
+    flat = np.zeros_like(background_columns(np.asarray(energy_ev, dtype=np.float64), background))
+    return np.concatenate([slope, flat], axis=1)
+
+
+def background_columns(energy_ev: F64, background: Background) -> F64:
+    """Terms (ENERGY, 0 to 2) float64 for what is not the cathode: a constant, and (E0/E)^3 - 1 with E0 the mean energy.
+
+    Raises
+    ------
+    InputError
+        for a background of another name
+    """
+    columns = []
+    if background not in ("none", "constant", "power_law"):
+        raise InputError(
+            where="fit options",
+            problem="there is no background of this kind",
+            got=repr(background),
+            wanted="none, constant or power_law",
+            mend="Choose one of those",
+        )
+    if background != "none":
+        columns.append(np.ones_like(energy_ev))
+    if background == "power_law":
+        columns.append((energy_ev.mean() / energy_ev) ** POWER_LAW_EXPONENT - 1.0)
+    return np.stack(columns, axis=1) if columns else np.empty((energy_ev.size, 0))
+
+
+def check_design(design: F64, where: str = "fit") -> None:
+    """Refuse a design (ENERGY, TERM) that cannot be solved.
+
+    Raises
+    ------
+    InputError
+        for more terms than energies or than the kernels hold, values that are not finite, and terms that say the same
+    """
+    n_energies, n_terms = design.shape
+    if n_terms > MOST_TERMS or n_energies < n_terms:
+        raise InputError(
+            where=where,
+            problem="there are fewer energies than unknowns" if n_energies < n_terms else "too many terms",
+            got=f"{n_energies} energies for {n_terms} terms",
+            wanted=f"at least as many energies as terms, and at most {MOST_TERMS} terms",
+            mend="Fit fewer terms (background: none) or measure more energies",
+        )
+    finite = bool(np.isfinite(design).all())
+    condition = condition_number(design) if finite else float("inf")
+    if not condition < _WORST_CONDITION:
+        raise InputError(
+            where=where,
+            problem="the energies measured cannot tell the terms of the fit apart",
+            got=f"condition number {condition:.3g}",
+            wanted=f"below {_WORST_CONDITION:g}",
+            mend="Use end-members that differ, add energies across the edge, or fit without background",
+        )
+
+
+def condition_number(design: F64) -> float:
+    """Ratio of the largest to the smallest singular value of a design (ENERGY, TERM) whose columns are scaled to
+    length 1.
+    """
+    length = np.linalg.norm(design, axis=0)
+    if not np.all(length > 0.0):
+        return float("inf")
+    return float(np.linalg.cond(design / length))
+
+
+def state_of_charge(thickness: Real, covariance: Real) -> tuple[F32, F32]:
+    """State of charge (...) float32, charged / (discharged + charged), unclipped, and its variance by the delta method.
+
+    ``thickness`` is (COMPONENT, ...), ``covariance`` (COMPONENT, COMPONENT, ...) or its pairs 00, 01, 11 as (3, ...).
+    With g = (-b, a)/(a + b)^2 the variance is g' C g. NaN where the total is not positive: no metal,
+    no soc.
+    """
+    discharged, charged = np.asarray(thickness[0], np.float64), np.asarray(thickness[1], np.float64)
+    if covariance.ndim == thickness.ndim + 1:
+        c00, c01, c11 = covariance[0, 0], covariance[0, 1], covariance[1, 1]
+    else:
+        c00, c01, c11 = covariance[0], covariance[1], covariance[2]
+    total = discharged + charged
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        total = np.where(total > 0.0, total, np.nan)
+        soc = charged / total
+        variance = (charged**2 * c00 - 2.0 * charged * discharged * c01 + discharged**2 * c11) / total**4
+        return soc.astype(np.float32), variance.astype(np.float32)
+
+
+def residual_od(transmission: F32, coefficients: F32, design: F64) -> F32:
+    """Measured minus fitted optical density (ENERGY, PIXEL) float32; NaN where nothing was counted."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        measured = np.where(transmission > 0.0, -np.log(transmission), np.nan).astype(np.float32)
+    return np.asarray(measured - design.astype(np.float32) @ coefficients, dtype=np.float32)
+
+
+def r_factor(transmission: F32, coefficients: F32, design: F64) -> F32:
+    """Share of the end-members' spectrum that the fit leaves over: sum (OD - fit)^2 / sum (OD - background)^2,
+    (PIXEL,).
+
+    Ravel's and larch's R-factor, float32. Background terms (third column of the design on) are taken off first: an
+    R-factor that counts the supporting film as explained would flatter. Energies without counts are left out.
+    """
+    residual = residual_od(transmission, coefficients, design)
+    cathode = design[:, :2].astype(np.float32) @ coefficients[:2] + residual
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.nansum(residual**2, axis=0) / np.nansum(cathode**2, axis=0)
+    return np.where(np.isfinite(coefficients).all(axis=0), share, np.nan).astype(np.float32)
+
+
+def mean_residual(transmission: F32, coefficients: F32, design: F64, chosen: Mask | None = None) -> tuple[F64, F64]:
+    """Residual spectrum averaged over chosen pixels and its standard error, both (ENERGY,) float64.
+
+    What the end-members cannot explain stands out here long before it does in a pixel.
+    """
+    use = np.isfinite(coefficients).all(axis=0)
+    if chosen is not None:
+        use &= chosen
+    residual = residual_od(transmission[:, use], coefficients[:, use], design).astype(np.float64)
+    known = np.isfinite(residual)
+    n = known.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, residual, 0.0).sum(axis=1) / n
+        spread = np.where(known, residual - mean[:, None], 0.0)
+        error = np.sqrt((spread**2).sum(axis=1) / np.maximum(n - 1, 1) / n)
+    return mean, np.where(n > 1, error, np.nan)

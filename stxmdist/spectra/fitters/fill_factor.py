@@ -1,0 +1,58 @@
+"""Edge pixels: light passes beside a particle too, and transmissions are averaged, not optical densities."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from stxmdist.arrays import F32, F64
+from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.fit_input import fit_input
+from stxmdist.spectra.fitters.poisson import fit as fit_poisson
+from stxmdist.spectra.kernels.nuisance_blocks import Nuisance, fit_nuisance
+
+_WITHIN = Nuisance(fills=True, start=1.0, prior=1.0, prior_sd=1.0, low=0.02, high=1.0)
+
+
+def fit(
+    transmission: F32,
+    effective_counts: F64,
+    design: F64,
+    options: FitOptions | None = None,
+    beside: Beside | None = None,
+) -> Fit:
+    """Poisson likelihood of T = 1 - f + f exp(-A theta), f in (0, 1] the share of the pixel that is covered.
+
+    Arguments as in ``poisson.fit``. Coefficients are means over the whole pixel, f theta, so that they
+    add up to a particle's mass and stay finite where the sample is so thin that f cannot be known (there a prior of
+    1 +- 1 on f decides). Maps: ``fill_factor`` and ``fill_factor_se``. Fitted without f, a pixel half filled with
+    200 nm of the charged state is taken for a quarter discharged; what f costs is a longer error bar wherever the
+    spectrum is not strongly bent. Without a bound f would scatter above 1 as often as below: full pixels are biased by
+    part of their error bar. The covariance is that without the bound. The likelihood's own bias is left in.
+
+    Raises
+    ------
+    InputError
+        for shapes that do not match, or a design that cannot be solved
+    """
+    options, beside = options or FitOptions(), beside or Beside()
+    start = fit_poisson(transmission, effective_counts, design, replace(options, bias_removed=False), beside)
+    given = fit_input(transmission, effective_counts, design)
+    slope = np.zeros_like(given.white, dtype=np.float64)
+    found, covariance, chi2 = fit_nuisance(given, slope, start.coefficients, _WITHIN, options, beside)
+    theta, fill = found[:-1].astype(np.float64), found[-1].astype(np.float64)
+    c = covariance.astype(np.float64)
+    n_terms = len(theta)
+    mean = np.empty((n_terms, n_terms, fill.size))
+    for s in range(n_terms):
+        for t in range(n_terms):
+            mean[s, t] = (
+                fill**2 * c[s, t] + fill * (theta[s] * c[t, -1] + theta[t] * c[s, -1]) + theta[s] * theta[t] * c[-1, -1]
+            )
+    maps = {"fill_factor": found[-1], "fill_factor_se": np.sqrt(covariance[-1, -1])}
+    return Fit((fill * theta).astype(np.float32), mean.astype(np.float32), chi2, maps)
+
+
+def as_if_covered(transmission: F32, fill: F32) -> F32:
+    """Transmission (ENERGY, PIXEL) float32 of the covered part alone to the power of its share: exp(-f A theta)."""
+    covered = np.maximum((transmission - (1.0 - fill)) / fill, 0.0)
+    return np.asarray(covered**fill, dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Compiled loops over blocks of pixels, on which the fitters stand."""

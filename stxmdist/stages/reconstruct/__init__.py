@@ -1,0 +1,1 @@
+"""Reconstruct: the diffraction frames of a tile become object and probe."""

@@ -1,0 +1,1 @@
+"""Segment: maps become labelled particles, one row of numbers for each."""
