@@ -1,15 +1,42 @@
-"""Tables of interchangeable parts: adding an engine, fitter, reader or metric is one file and one line."""
+"""Tables of interchangeable members: adding an engine, fitter, reader, metric or stage is one file and one line."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Generic, TypeVar, cast
 
 from stxmdist.errors import InputError
 
+T = TypeVar("T")
 
-class Table(Mapping[str, Any]):
-    """Names to parts, written as ``module`` or ``module:attribute`` and imported on first use.
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """One line of a table: where the member is. Each kind of member adds the facts that the program asks of it."""
+
+    where: str
+    """``module:attribute``, imported on first use; ``module`` alone where the module itself is the member"""
+
+    def load(self) -> T:
+        """The member itself."""
+        return cast(T, located(self.where))
+
+
+def located(where: str) -> object:
+    """Import what ``module``, ``module:attribute`` or ``module:attribute.attribute`` names."""
+    module, _, attribute = where.partition(":")
+    found: object = import_module(module)
+    for name in attribute.split(".") if attribute else ():
+        found = getattr(found, name)
+    return found
+
+
+E = TypeVar("E", bound="Entry[object]", covariant=True)
+
+
+class Table(Mapping[str, E]):
+    """Names to entries, in an order that counts; nothing is imported before a member is loaded.
 
     Raises
     ------
@@ -17,18 +44,16 @@ class Table(Mapping[str, Any]):
         for a name that is not in the table, with the nearest one that is.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, entries: Mapping[str, E]) -> None:
         self.kind = kind
         self._entries = dict(entries)
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> E:
         self.require(name)
-        module, _, attribute = self._entries[name].partition(":")
-        part = import_module(module)
-        return getattr(part, attribute) if attribute else part
+        return self._entries[name]
 
-    def require(self, name: str) -> None:
-        """Refuse a name that is not in the table; imports nothing.
+    def require(self, name: str, where: str | None = None) -> None:
+        """Refuse a name that is not in the table; ``where`` says which option named it.
 
         Raises
         ------
@@ -38,14 +63,14 @@ class Table(Mapping[str, Any]):
         if name not in self._entries:
             near = get_close_matches(name, self._entries, n=1)
             raise InputError(
-                where=self.kind,
+                where=where or self.kind,
                 problem=f"there is no {self.kind} of this name",
                 got=repr(name),
                 wanted="one of " + ", ".join(self._entries),
                 mend=f"Did you mean {near[0]!r}" if near else "Choose one of those",
             )
 
-    # A mapping would try to get the part: import it, or raise.
+    # A mapping would ask for the entry, which raises for a name that is not there.
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 

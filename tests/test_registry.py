@@ -8,19 +8,22 @@ import pytest
 from stxmdist.errors import InputError
 from stxmdist.planning.stages import STAGES
 from stxmdist.ptychography.engines.contract import ENGINES
-from stxmdist.readers import TABLE as READERS
-from stxmdist.registry import Table
+from stxmdist.readers import READERS
+from stxmdist.registry import Entry, Table
 from stxmdist.spectra.end_members.references import CHEMISTRIES
 from stxmdist.spectra.fitters.contract import FITTERS
 
-PARTS = Table("part", {"square root": "math:sqrt", "mathematics": "math", "absent": "stxmdist.no_such_module"})
+PARTS: Table[Entry[object]] = Table(
+    "part",
+    {"square root": Entry("math:sqrt"), "mathematics": Entry("math"), "absent": Entry("stxmdist.no_such_module")},
+)
 
 
 def test_parts_are_modules_or_their_attributes() -> None:
     import math
 
-    assert PARTS["square root"] is math.sqrt
-    assert PARTS["mathematics"] is math
+    assert PARTS["square root"].load() is math.sqrt
+    assert PARTS["mathematics"].load() is math
     assert list(PARTS) == ["square root", "mathematics", "absent"]
     assert len(PARTS) == 3
 
@@ -30,7 +33,7 @@ def test_a_name_can_be_asked_for_without_importing_the_part() -> None:
     assert "nothing" not in PARTS
     PARTS.require("absent")
     with pytest.raises(ModuleNotFoundError):
-        _ = PARTS["absent"]
+        PARTS["absent"].load()
 
 
 @pytest.mark.parametrize("ask", [PARTS.__getitem__, PARTS.require])
@@ -43,10 +46,12 @@ def test_a_wrong_name_is_refused_with_the_nearest(ask) -> None:
 
 @pytest.mark.parametrize("table", [ENGINES, READERS, FITTERS, CHEMISTRIES, STAGES], ids=lambda table: table.kind)
 def test_every_part_that_a_table_names_is_there(table: Table) -> None:
-    assert all(part is not None for part in table.values())
+    assert all(entry.load() is not None for entry in table.values())
 
 
 def test_reading_a_table_imports_none_of_its_parts() -> None:
-    program = "import sys, stxmdist.stages; print([n for n in sys.modules if n.startswith('stxmdist.stages.')])"
+    program = (
+        "import sys, stxmdist.planning.stages; print([n for n in sys.modules if n.startswith('stxmdist.stages.')])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -103,7 +103,7 @@ def _iteration(
         shares=np.zeros((positions, 0), np.float32),
         sub_pixel=sub_pixel,
     )
-    engine = ENGINES[name](Sweep(problem, n_modes, threads, library), state, Step(name, 1).parsed())
+    engine = ENGINES[name].load()(Sweep(problem, n_modes, threads, library), state, Step(name, 1).parsed())
     rng = np.random.default_rng(0)
     return lambda: engine.iterate(1.0, rng, object_moves=True, probe_moves=True)
 

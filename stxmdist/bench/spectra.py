@@ -56,7 +56,7 @@ def fit_timings(
     timings = []
     exact: F32 | None = None
     for name in FITTERS:
-        fit = FITTERS[name]
+        fit = FITTERS[name].load()
         few = replace(made.beside, phase=made.beside.phase[:, :256])  # type: ignore[index]
         fit(transmission[:, :256], counts, design, FitOptions(), few)
         least = dict.fromkeys(threads, (float("inf"), float("inf")))
@@ -90,7 +90,7 @@ class MadeUp:
 
 def made_up(rng: np.random.Generator, n_energies: int, n_pixels: int, counts: float = COUNTS) -> MadeUp:
     """Counted transmission and phase of LFP of which half is background, as on a sparsely loaded grid."""
-    end_members = CHEMISTRIES["LFP"]()
+    end_members = CHEMISTRIES["LFP"].load()()
     energy = np.linspace(700.0, 735.0, n_energies)
     design, phase_design = design_matrix(end_members, energy), phase_per_nm(end_members, energy).T
     total = np.where(rng.random(n_pixels) < 0.5, 0.0, rng.uniform(50.0, 200.0, n_pixels))

@@ -22,7 +22,7 @@ from stxmdist.planning.survey import Survey
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels.fourier import fftw_available
 from stxmdist.readers.recording import StxmRecording
-from stxmdist.runner.run import Circumstances, run_stage
+from stxmdist.runner.run import RunRecord, run_stage
 from stxmdist.runner.unit import StageReport
 from stxmdist.spectra.end_members.references import CHEMISTRIES
 from stxmdist.spectra.fitters.contract import design_matrix
@@ -162,7 +162,7 @@ def _timed_fit(workers: int, n_energy: int, shape: tuple[int, int]) -> tuple[Sta
 
 
 def _fit(survey: Survey, client: Callable[[], Any]) -> StageReport:
-    return run_stage(STAGES["fit"], survey, survey.options["fit"], survey.store, Circumstances(0, {}), client=client)
+    return run_stage(STAGES["fit"].load(), survey, survey.options["fit"], survey.store, RunRecord(0, {}), client=client)
 
 
 def _row(name: str, figure: float, unit: str, limit: float | None, remark: str) -> Row:
@@ -175,7 +175,7 @@ def _survey(folder: Path, n_energy: int, shape: tuple[int, int], rows_per_unit: 
     y_um, x_um = (np.arange(side_px) * 0.05 for side_px in shape)
     scan = Scan(scan_id="bench", file=folder / "none", modality="stxm", electrode_id="none")
     campaign = Campaign(folder, "bench", folder / "store", folder / "none", "LFP", (scan,))
-    options = {name: stage.Options() for name, stage in STAGES.items()}
+    options = {name: entry.load().options() for name, entry in STAGES.items()}
     options["fit"] = replace(options["fit"], rows_per_unit=rows_per_unit)
     recording = StxmRecording(
         source=folder / "none",
@@ -190,7 +190,7 @@ def _survey(folder: Path, n_energy: int, shape: tuple[int, int], rows_per_unit: 
         read=_no_frame,
         files=(),
     )
-    survey = replace(Survey(campaign, options, {"bench": recording}, ()), foretell=True)
+    survey = replace(Survey(campaign, options, {"bench": recording}, (), STAGES), forecast=True)
     _write_aligned(survey, Grid(energy_ev, y_um, x_um))
     return survey
 
@@ -207,7 +207,7 @@ def _write_aligned(survey: Survey, grid: Grid) -> None:
     """Publish a stack of which half is particles, made and written shard by shard."""
     rng = np.random.default_rng(1)
     n, ny, nx = len(grid.energy_ev), grid.ny, grid.nx
-    design = design_matrix(CHEMISTRIES["LFP"](), grid.energy_ev).astype(np.float32)
+    design = design_matrix(CHEMISTRIES["LFP"].load()(), grid.energy_ev).astype(np.float32)
     store = survey.store.create()
     output = survey.output("align", "bench")
     arrays = align.arrays_of(grid)
@@ -237,7 +237,7 @@ def _write_aligned(survey: Survey, grid: Grid) -> None:
         for shard in layout.indices():
             write(plan.name, shard, values[plan.name][layout.region(shard)])
     published = PublishedScan(digest=survey.digest("align", "bench"), state="done")
-    store.publish(Publication("align", align.VERSION, {}, 0, "", {}, {"bench": published}))
+    store.publish(Publication("align", align.STAGE.version, {}, 0, "", {}, {"bench": published}))
 
 
 def _transmission(rng: np.random.Generator, design: Array, shape: tuple[int, int]) -> tuple[Array, Array]:

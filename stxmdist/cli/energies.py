@@ -33,7 +33,7 @@ def energies(
     from stxmdist.spectra.end_members.references import CHEMISTRIES
 
     screen = Screen(as_json=as_json)
-    library = CHEMISTRIES[chemistry]
+    library = CHEMISTRIES[chemistry].load()
     entry = library.entries[0] if edge is None else library.entry(edge)
     members = library(entry.edge.name)
     unknowns = Unknowns("constant" if background else "none", shift)

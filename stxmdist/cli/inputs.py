@@ -93,8 +93,8 @@ def init(
 def validate(campaign: CampaignFile, as_json: Json = False) -> None:
     """Name every mistake of a campaign at once, each with its line and its mend."""
     from stxmdist.campaign.manifest import examine
+    from stxmdist.planning.headers import survey_of
     from stxmdist.planning.options import option_problems, parse_options
-    from stxmdist.planning.survey import survey_of
 
     screen = Screen(as_json=as_json)
     found, problems = examine(campaign)

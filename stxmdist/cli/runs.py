@@ -21,10 +21,10 @@ NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Pre
 def plan(campaign: CampaignFile, as_json: Json = False) -> None:
     """Say how many units, bytes, how much memory and time each stage would take; runs nothing."""
     from stxmdist.planning.execute import opened
-    from stxmdist.planning.forecast import foretell
+    from stxmdist.planning.forecast import forecast_of
 
     screen = Screen(as_json=as_json)
-    forecast = foretell(*opened(campaign))
+    forecast = forecast_of(*opened(campaign))
     screen.table(forecast.rows(), title=f"Plan of {forecast.name}")
     screen.say(
         f"{forecast.units} units, {forecast.bytes_out / 1e9:.2f} GB of arrays, about "

@@ -8,7 +8,7 @@ import numpy as np
 
 from stxmdist.export.pieces import Lack, Offer, Piece
 from stxmdist.export.source import Source, moment_of
-from stxmdist.writers import TABLE
+from stxmdist.writers import WRITERS
 
 
 def _offer(writer: str, source: Source) -> Offer:
@@ -34,7 +34,7 @@ def _write(writer: str, source: Source, scan_id: str, target: Path) -> None:
     dwell_ms, ring_current_ma = (
         np.asarray(output.read(name)) if name in present else np.nan for name in ("dwell_ms", "ring_current_ma")
     )
-    member: Any = TABLE[writer]
+    member: Any = WRITERS[writer].load()
     member.write_stack(
         target / f"{scan_id}{member.ENDING}",
         counts.__getitem__,

@@ -178,12 +178,10 @@ class Source:
             "software": {"stxmdist": __version__},
             "condition": self.condition(scan_id) if scan_id in known else {},
             "files_sha256": files,
-            "stages": {
-                stage: self._circumstances(stage) | {"outputs": found[stage]} for stage in STAGES if stage in found
-            },
+            "stages": {stage: self._record(stage) | {"outputs": found[stage]} for stage in STAGES if stage in found},
         }
 
-    def _circumstances(self, stage: str) -> dict[str, Any]:
+    def _record(self, stage: str) -> dict[str, Any]:
         publication = self.publications[stage]
         return {
             "version": publication.version,

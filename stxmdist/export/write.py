@@ -67,7 +67,7 @@ def export(
     InputError
         for an unknown format or scan, a folder inside the store, files that are there already, a full disk.
     """
-    exporter = EXPORTERS[to]
+    exporter = EXPORTERS[to].load()
     campaign = load(path, lenient=True)
     store = Store(campaign.store).open()
     chosen = tuple(campaign.scan(scan_id) for scan_id in dict.fromkeys(scans)) or campaign.scans

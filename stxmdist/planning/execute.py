@@ -15,11 +15,12 @@ from storage.store import Store
 from stxmdist.campaign.manifest import Campaign, CampaignError, ClusterSpec, load
 from stxmdist.cluster import Cluster
 from stxmdist.errors import InputError
+from stxmdist.planning.headers import survey_of
 from stxmdist.planning.options import option_problems, parse_options
 from stxmdist.planning.stages import STAGES
-from stxmdist.planning.survey import Survey, survey_of
+from stxmdist.planning.survey import Survey
 from stxmdist.runner import CAMPAIGN
-from stxmdist.runner.run import Circumstances, Watcher, nobody_watches, run_stage
+from stxmdist.runner.run import RunRecord, Watcher, nobody_watches, run_stage
 from stxmdist.runner.unit import Refusal, StageReport
 
 RECORDED = ("dask", "distributed", "numba", "numpy", "scipy", "scikit-image", "zarr")
@@ -89,7 +90,7 @@ class CampaignRun:
         self._store.open()
         missing: dict[str, int] = {}
         for name in self.stages:
-            units = STAGES[name].plan(self.survey, self._options[name]).units
+            units = STAGES[name].load().plan(self.survey, self._options[name]).units
             units = tuple(unit for unit in units if self._only is None or unit.scan_id in {*self._only, CAMPAIGN})
             outputs = {unit.scan_id: self.survey.output(name, unit.scan_id) for unit in units}
             ended = {scan_id: set(out.receipts()) | set(out.quarantined()) for scan_id, out in outputs.items()}
@@ -114,11 +115,11 @@ class CampaignRun:
         self.survey.renew()
         scans = frozenset(scan.scan_id for scan in self.campaign.scans)
         report = run_stage(
-            STAGES[name],
+            STAGES[name].load(),
             self.survey,
             self._options[name],
             self._store,
-            Circumstances(self.campaign.seed, software_versions()),
+            RunRecord(self.campaign.seed, software_versions()),
             client=None if self._cluster is None else self._cluster.client,
             watch=watch,
             retry=self.request.retry,

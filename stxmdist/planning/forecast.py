@@ -5,27 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from stxmdist.campaign.manifest import Campaign
+from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
-from stxmdist.planning.survey import survey_of
+from stxmdist.planning.survey import AnyStage
 from stxmdist.runner.unit import Refusal, Unit
 
-WORKER_BYTES = {
-    "ingest": 300_000_000,
-    "reconstruct": 500_000_000,
-    "stitch": 520_000_000,
-    "absorbance": 540_000_000,
-    "align": 560_000_000,
-    "explore": 620_000_000,
-    "fit": 680_000_000,
-    "segment": 700_000_000,
-    "register": 700_000_000,
-    "infer": 700_000_000,
-    "report": 660_000_000,
-}
-"""Resident memory, without a unit's arrays, of a worker that has come so far through the stages: code, compiled kernels
-and the compiler that made them (measured on workers that compiled everything)."""
-
 PACKED = {
+    # Many pixels of a diffraction frame hold few bits.
+    "frames": 0.5,
     "counts": 0.35,
     "optical_density": 0.88,
     "od_variance": 0.75,
@@ -53,9 +40,6 @@ PACKED = {
 numbers only in particles pack well."""
 
 PACKED_OTHERWISE = 0.9
-
-PACKED_FRAMES = 0.5
-"""Of diffraction frames at most so much is left: many pixels hold few bits."""
 
 
 @dataclass(frozen=True)
@@ -142,15 +126,16 @@ class Forecast:
         }
 
 
-def foretell(campaign: Campaign, options: Mapping[str, Any]) -> Forecast:
+def forecast_of(campaign: Campaign, options: Mapping[str, Any]) -> Forecast:
     """Plan every stage as if all earlier ones had succeeded, and add up; opens headers only."""
-    survey = survey_of(campaign, options, foretell=True)
+    survey = survey_of(campaign, options, forecast=True)
     stages = []
     refusals = list(survey.refusals)
-    for name, stage in STAGES.items():
+    for name, entry in STAGES.items():
+        stage = entry.load()
         plan = stage.plan(survey, options[name])
         refusals += plan.refusals
-        stages.append(_sum(name, plan.units))
+        stages.append(_sum(stage, plan.units))
     return Forecast(
         name=campaign.name,
         workers=campaign.cluster.workers,
@@ -160,13 +145,13 @@ def foretell(campaign: Campaign, options: Mapping[str, Any]) -> Forecast:
     )
 
 
-def _sum(name: str, units: tuple[Unit, ...]) -> StageForecast:
+def _sum(stage: AnyStage, units: tuple[Unit, ...]) -> StageForecast:
     return StageForecast(
-        stage=name,
+        stage=stage.name,
         units=len(units),
         bytes_out=sum(unit.estimate.bytes_out for unit in units),
         stored_bytes=round(sum(_stored(unit) for unit in units)),
-        peak_worker_bytes=WORKER_BYTES[name] + max((unit.estimate.peak_bytes for unit in units), default=0),
+        peak_worker_bytes=stage.worker_bytes + max((unit.estimate.peak_bytes for unit in units), default=0),
         core_seconds=sum(unit.estimate.core_seconds for unit in units),
     )
 
@@ -177,7 +162,6 @@ def _stored(unit: Unit) -> float:
     if not whole:
         return float(unit.estimate.bytes_out)
     packed = {name: n * PACKED.get(name, PACKED_OTHERWISE) for name, n in nbytes.items()}
-    if "frames" in nbytes:
-        # How well frames pack depends on how many photons they hold: their file has packed them already.
-        packed["frames"] = min(PACKED_FRAMES * nbytes["frames"], float(unit.index["file_bytes"]))
-    return unit.estimate.bytes_out * sum(packed.values()) / whole
+    stored = unit.estimate.bytes_out * sum(packed.values()) / whole
+    most = unit.estimate.most_stored_bytes
+    return stored if most is None else min(stored, float(most))

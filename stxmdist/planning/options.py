@@ -11,8 +11,8 @@ from stxmdist.campaign.manifest import Campaign, Problem
 from stxmdist.campaign.problems import did_you_mean, one_of
 from stxmdist.campaign.yamltext import read_yaml
 from stxmdist.errors import InputError
+from stxmdist.planning.explored import EXPLORED, named_by, names_found
 from stxmdist.planning.stages import STAGES
-from stxmdist.stages.inputs.explored import EXPLORED, named_by, names_found
 
 
 def parse_options(campaign: Campaign) -> tuple[dict[str, Any], list[Problem]]:
@@ -37,8 +37,8 @@ def option_problems(path: str | Path) -> list[Problem]:
 def _read_all(campaign: Campaign) -> tuple[dict[str, Any], list[Problem]]:
     options: dict[str, Any] = {}
     problems: list[Problem] = []
-    for name, stage in STAGES.items():
-        options[name], found = _read(stage.Options, campaign.stages.get(name) or {}, f"stages.{name}", campaign)
+    for name, entry in STAGES.items():
+        options[name], found = _read(entry.load().options, campaign.stages.get(name) or {}, f"stages.{name}", campaign)
         problems += found
     return options, problems
 

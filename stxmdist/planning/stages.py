@@ -1,24 +1,22 @@
-"""The stages of a campaign, in order. Each is one file with plan, work and finish, and wires without computing."""
+"""The stages of a campaign, in the order of a run: adding one is one file and one line."""
 
-from stxmdist.registry import Table
-from stxmdist.runner import CAMPAIGN
+from stxmdist.planning.survey import AnyStage
+from stxmdist.registry import Entry, Table
 
-__all__ = ["CAMPAIGN", "STAGES"]
-
-STAGES = Table(
+STAGES: Table[Entry[AnyStage]] = Table(
     "stage",
     {
-        "ingest": "stxmdist.stages.ingest",
-        "reconstruct": "stxmdist.stages.reconstruct.stage",
-        "stitch": "stxmdist.stages.stitch",
-        "absorbance": "stxmdist.stages.absorbance",
-        "align": "stxmdist.stages.align",
-        "explore": "stxmdist.stages.explore",
-        "fit": "stxmdist.stages.fit",
-        "segment": "stxmdist.stages.segment.stage",
-        "register": "stxmdist.stages.register",
-        "infer": "stxmdist.stages.infer",
-        # Draws, and so lies a floor above: named here, not imported.
-        "report": "stxmdist.report.stage",
+        "ingest": Entry("stxmdist.stages.ingest:STAGE"),
+        "reconstruct": Entry("stxmdist.stages.reconstruct.stage:STAGE"),
+        "stitch": Entry("stxmdist.stages.stitch:STAGE"),
+        "absorbance": Entry("stxmdist.stages.absorbance:STAGE"),
+        "align": Entry("stxmdist.stages.align:STAGE"),
+        "explore": Entry("stxmdist.stages.explore:STAGE"),
+        "fit": Entry("stxmdist.stages.fit:STAGE"),
+        "segment": Entry("stxmdist.stages.segment.stage:STAGE"),
+        "register": Entry("stxmdist.stages.register:STAGE"),
+        "infer": Entry("stxmdist.stages.infer:STAGE"),
+        # It draws, and so lies a floor above: named here, not imported.
+        "report": Entry("stxmdist.report.stage:STAGE"),
     },
 )

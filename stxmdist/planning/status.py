@@ -6,8 +6,9 @@ from typing import Any
 
 from storage.store import Store
 from stxmdist.planning.execute import opened
+from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
-from stxmdist.planning.survey import Survey, survey_of
+from stxmdist.planning.survey import Survey
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Refusal
 
@@ -57,7 +58,7 @@ def status_of(path: str | Path) -> Status:
                 row[name] = "done"
             elif set_aside:
                 row[name] = "failed"
-            elif any(not survey.published(*source) for source in STAGES[name].upstream(survey, scan_id)):
+            elif any(not survey.published(*source) for source in survey.stage(name).upstream(survey, scan_id)):
                 row[name] = "waits"
             else:
                 row[name] = f"{len(output.done())} units" if output.done() else "missing"
@@ -70,8 +71,9 @@ def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _stages_of(survey: Survey, scan_id: str) -> list[str]:
+    stages = {name: survey.stage(name) for name in STAGES}
     if scan_id == CAMPAIGN:
-        return ["infer", "report"]
+        return [name for name, stage in stages.items() if stage.whole_campaign]
     if scan_id not in survey.scans:
         return list(STAGES)
-    return [name for name, stage in STAGES.items() if stage.concerns(survey, scan_id)]
+    return [name for name, stage in stages.items() if stage.concerns(survey, scan_id)]

@@ -1,21 +1,87 @@
-"""A campaign as it is planned: the headers of its scans, the options of its stages, and the digest of every output."""
+"""A campaign as it is planned: its stages, the headers of its scans, and the digest of every output."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from storage.digests import digest_of
+from storage.layout import ArrayPlan
 from storage.output import Output
 from storage.publication import Publication
 from storage.store import Store
-from stxmdist import readers
 from stxmdist.campaign.manifest import Campaign, Scan
-from stxmdist.errors import InputError, UnsupportedError
-from stxmdist.planning.stages import STAGES
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
+from stxmdist.records import Json
+from stxmdist.registry import Entry, Table
 from stxmdist.runner import CAMPAIGN
-from stxmdist.runner.unit import Refusal, Source, Unit
+from stxmdist.runner.perform import Outcome
+from stxmdist.runner.unit import Estimate, Plan, Refusal, Source, Unit
+
+OptionsT = TypeVar("OptionsT")
+PartT = TypeVar("PartT")
+MeasuresT = TypeVar("MeasuresT")
+KindT = TypeVar("KindT")
+
+Upstream: TypeAlias = tuple[tuple[str, str], ...]
+"""Which outputs are read: (stage, scan) each."""
+
+
+def every_scan(survey: "Survey", scan_id: str) -> bool:
+    """The stage looks at every scan."""
+    return True
+
+
+def options_alone(survey: "Survey", scan_id: str) -> Json:
+    """Nothing beside options and sources makes an output another one."""
+    return None
+
+
+def figures_of_only_unit(survey: "Survey", measured: Mapping[str, Sequence[MeasuresT]]) -> Mapping[str, object]:
+    """Each scan has one unit: what it measured are the scan's quality figures."""
+    return {scan_id: units[0] for scan_id, units in measured.items()}
+
+
+def as_it_was(recording: Recording, options: object) -> Recording:
+    """The stage leaves a scan as its header says it is."""
+    return recording
+
+
+@dataclass(frozen=True)
+class Stage(Generic[OptionsT, PartT, MeasuresT]):
+    """All that the program asks of a stage: its options, what a unit is told of its part, what it measures."""
+
+    name: str
+    version: int
+    """Counted up whenever the same inputs and options give other numbers: what older versions left is done again."""
+    options: type[OptionsT]
+    """A frozen dataclass with a default for every field"""
+    measures: type[MeasuresT]
+    """A frozen dataclass: what the work function measures of a unit"""
+    upstream: Callable[["Survey", str], Upstream]
+    """Which outputs it reads for a scan"""
+    plan: Callable[["Survey", OptionsT], Plan]
+    """Its units, from metadata alone"""
+    work: Callable[[Unit[OptionsT, PartT]], Outcome]
+    """Computes one unit on any worker and writes the shards that the unit owns"""
+    concerns: Callable[["Survey", str], bool] = every_scan
+    """Whether it has anything to do for a scan"""
+    identity: Callable[["Survey", str], Json] = options_alone
+    """What beside options and sources makes its output for a scan another one"""
+    finish: Callable[["Survey", Mapping[str, Sequence[MeasuresT]]], Mapping[str, object]] = figures_of_only_unit
+    """Scan to what its units measured, in their order; returns scan to its quality figures, a record for each"""
+    recording_after: Callable[[Recording, OptionsT], Recording] = as_it_was
+    """How a scan's header reads once the stage has changed its frames"""
+    whole_campaign: bool = False
+    """Whether it has one unit for the campaign, and none for a scan"""
+    worker_bytes: int = 700_000_000
+    """Resident memory, without a unit's arrays, of a worker that has come as far as this stage: code, compiled kernels
+    and the compiler that made them, measured on workers that compiled everything
+    """
+
+
+AnyStage: TypeAlias = Stage[Any, Any, Any]
+"""A stage of the table: what it is told and what it measures fit together, whatever they are."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +89,13 @@ class Survey:
     """Everything that planning needs, and nothing of the size of an image."""
 
     campaign: Campaign
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     recordings: Mapping[str, Recording]
     """Scan to what its file's header says, frames as ingest leaves them; only scans whose file can be read."""
     refusals: tuple[Refusal, ...]
-    foretell: bool = False
+    stages: Table[Entry[AnyStage]]
+    """All stages, in the order of a run"""
+    forecast: bool = False
     """Plan as if every earlier stage had succeeded, for `stxmdist plan`."""
     _digests: dict[tuple[str, str], str] = field(default_factory=dict)
     _publications: dict[str, tuple[int, Publication | None]] = field(default_factory=dict)
@@ -67,28 +135,39 @@ class Survey:
         assert isinstance(recording, PtychographyRecording)
         return recording
 
+    def stage(self, name: str) -> AnyStage:
+        """A stage by its name."""
+        return self.stages[name].load()
+
+    def options_of(self, stage: str, kind: type[KindT]) -> KindT:
+        """Options of a stage, which are of a kind that the caller knows."""
+        options = self.options[stage]
+        assert isinstance(options, kind)
+        return options
+
     def options_as_dict(self, stage: str) -> dict[str, Any]:
         """Options of a stage in JSON-able form."""
-        return asdict(self.options[stage])
+        options: Any = self.options[stage]
+        return asdict(options)
 
     def sources(self, stage: str, scan_id: str) -> tuple[Source, ...]:
         """Which outputs a stage reads for a scan."""
         return tuple(
             Source(upstream, name, self.digest(upstream, name))
-            for upstream, name in STAGES[stage].upstream(self, scan_id)
+            for upstream, name in self.stage(stage).upstream(self, scan_id)
         )
 
     def digest(self, stage: str, scan_id: str) -> str:
         """Identity of an output: the stage and its version, its options, and the identities of what it reads."""
         key = (stage, scan_id)
         if key not in self._digests:
-            module = STAGES[stage]
+            member = self.stage(stage)
             self._digests[key] = digest_of(
                 {
                     "stage": stage,
-                    "version": module.VERSION,
+                    "version": member.version,
                     "options": self.options_as_dict(stage),
-                    "identity": module.identity(self, scan_id),
+                    "identity": member.identity(self, scan_id),
                     "sources": [[s.stage, s.scan_id, s.digest] for s in self.sources(stage, scan_id)],
                 }
             )
@@ -113,7 +192,7 @@ class Survey:
 
     def published(self, stage: str, scan_id: str) -> bool:
         """Whether the output as it is planned now is published whole."""
-        if self.foretell:
+        if self.forecast:
             return True
         publication = self.publication(stage)
         if publication is None or scan_id not in publication.scans:
@@ -123,9 +202,20 @@ class Survey:
 
     def ready(self, stage: str, scan_id: str) -> bool:
         """Whether everything that a stage reads for a scan is published."""
-        return all(self.published(upstream, name) for upstream, name in STAGES[stage].upstream(self, scan_id))
+        return all(self.published(upstream, name) for upstream, name in self.stage(stage).upstream(self, scan_id))
 
-    def unit(self, stage: str, scan_id: str, name: str, **parts: Any) -> Unit:
+    def unit(
+        self,
+        stage: str,
+        scan_id: str,
+        name: str,
+        part: PartT,
+        *,
+        estimate: Estimate,
+        arrays: tuple[ArrayPlan, ...] = (),
+        owns: Mapping[str, tuple[tuple[int, ...], ...]] | None = None,
+        resources: Mapping[str, float] | None = None,
+    ) -> Unit[object, PartT]:
         """A unit of a stage with everything filled in that follows from the campaign."""
         return Unit(
             stage=stage,
@@ -133,62 +223,15 @@ class Survey:
             name=name,
             store=str(self.campaign.store),
             digest=self.digest(stage, scan_id),
-            work=f"{STAGES[stage].__name__}:work",
+            work=f"{self.stages[stage].where}.work",
             options=self.options[stage],
+            estimate=estimate,
+            part=part,
             sources=self.sources(stage, scan_id),
-            **parts,
+            owns=owns or {},
+            arrays=arrays,
+            resources=resources or {},
         )
 
 
-def survey_of(
-    campaign: Campaign, options: Mapping[str, Any], *, only: frozenset[str] | None = None, foretell: bool = False
-) -> Survey:
-    """Read the header of every scan (or of those in ``only``); a file that cannot be used becomes a refusal."""
-    recordings: dict[str, Recording] = {}
-    refusals: list[Refusal] = []
-    for scan in campaign.scans:
-        if only is not None and scan.scan_id not in only:
-            continue
-        try:
-            recordings[scan.scan_id] = STAGES["ingest"].as_kept(_header(scan), options["ingest"])
-        except InputError as error:
-            refusals.append(Refusal(scan.scan_id, "header", **error.as_dict()))
-    for row, problem in campaign.rejected:
-        where = f"{problem.place} {problem.where}".strip()
-        refusals.append(
-            Refusal(
-                row.scan_id or f"line {row.line}",
-                "sample sheet",
-                where,
-                problem.problem,
-                problem.got,
-                problem.wanted,
-                problem.mend,
-            )
-        )
-    return Survey(campaign, options, recordings, tuple(refusals), foretell)
-
-
-def _header(scan: Scan) -> Recording:
-    recording = readers.read_region(scan.file, scan.file_region)
-    wanted = PtychographyRecording if scan.modality == "ptychography" else StxmRecording
-    if not isinstance(recording, wanted):
-        raise InputError(
-            where=scan.file,
-            problem="the file is not of the modality that the sample sheet says",
-            got="a ptychography scan" if isinstance(recording, PtychographyRecording) else "a wide-field scan",
-            wanted=scan.modality,
-            mend="Correct the column modality",
-        )
-    if isinstance(recording, StxmRecording) and len(recording.y_um) == len(recording.x_um) == 1:
-        raise UnsupportedError(
-            where=scan.file,
-            problem="a point spectrum is no image and is not processed",
-            got="one pixel",
-            wanted="an image stack or a line scan",
-            mend="Exclude it; its numbers, as a text file of two columns, can be a spectrum under references",
-        )
-    return recording
-
-
-__all__ = ["CAMPAIGN", "Survey", "survey_of"]
+__all__ = ["CAMPAIGN", "AnyStage", "Stage", "Survey", "Upstream"]

@@ -45,7 +45,7 @@ class Step:
         InputError
             for an engine or an option that there is not, or a value without sense.
         """
-        kind = OPTIONS[self.engine]
+        kind = OPTIONS[self.engine].load()
         unknown = sorted(set(self.options) - set(kind.__dataclass_fields__))
         if unknown:
             raise InputError(
@@ -89,7 +89,7 @@ class Recipe:
         done, most = 0, 0
         for step in self.schedule:
             last = done + step.iterations - 1
-            if ENGINES[step.engine].keeps_waves:
+            if ENGINES[step.engine].load().keeps_waves:
                 most = max(most, self.modes_at(last / self.iterations))
             done = last + 1
         return most
@@ -152,7 +152,7 @@ def reconstruct(
                     # More modes begin with a larger error: that is no divergence.
                     best = replace(state.copy(), error=np.inf)
                     refinement.forget()
-                engine = ENGINES[step.engine](sweep, state, step.parsed())
+                engine = ENGINES[step.engine].load()(sweep, state, step.parsed())
             before = state.copy()
             misfit = engine.iterate(
                 (own + 1) / step.iterations, rng, object_moves=not model.freeze_object,

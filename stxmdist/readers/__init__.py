@@ -1,30 +1,31 @@
 """Beamline files: which format a file is in, what it holds, and its measurements piece by piece.
 
 Formats are told apart by content, never by the ending of a name. Adding one is one module with ``detects``,
-``describe`` and ``open``, and one line in `TABLE`.
+``describe`` and ``open``, and one line in `READERS`.
 """
 
 from pathlib import Path
+from typing import Any
 
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
 from stxmdist.readers.recording import Description, PtychographyRecording, Recording, StxmRecording
-from stxmdist.registry import Table
+from stxmdist.registry import Entry, Table
 
 HEAD_BYTES = hdf5.HEAD_BYTES
 
-TABLE = Table(
+READERS: Table[Entry[Any]] = Table(
     "reader",
     {
-        "sdf": "stxmdist.readers.sdf.reader",
-        "nxstxm": "stxmdist.readers.nxstxm.reader",
-        "cxi": "stxmdist.readers.cxi.reader",
-        "pystxmcontrol": "stxmdist.readers.pystxmcontrol.reader",
-        "ptyd": "stxmdist.readers.ptyd",
-        "tiff": "stxmdist.readers.tiff",
-        "ncb": "stxmdist.readers.ncb",
+        "sdf": Entry("stxmdist.readers.sdf.reader"),
+        "nxstxm": Entry("stxmdist.readers.nxstxm.reader"),
+        "cxi": Entry("stxmdist.readers.cxi.reader"),
+        "pystxmcontrol": Entry("stxmdist.readers.pystxmcontrol.reader"),
+        "ptyd": Entry("stxmdist.readers.ptyd"),
+        "tiff": Entry("stxmdist.readers.tiff"),
+        "ncb": Entry("stxmdist.readers.ncb"),
         # Without a signature, and therefore last.
-        "stk": "stxmdist.readers.stk",
+        "stk": Entry("stxmdist.readers.stk"),
     },
 )
 
@@ -35,7 +36,7 @@ KNOWN_FORMATS = (
 
 
 def detect(path: Path | str) -> str:
-    """Name of the reader in `TABLE` that a file belongs to, by its content.
+    """Name of the reader in `READERS` that a file belongs to, by its content.
 
     Raises
     ------
@@ -47,8 +48,8 @@ def detect(path: Path | str) -> str:
     if hdf5.has_signature(head):
         with hdf5.opened(path) as tree:
             names = ", ".join(sorted(tree.names(tree.root))[:8])
-    for name, reader in TABLE.items():
-        if reader.detects(path, head):
+    for name, entry in READERS.items():
+        if entry.load().detects(path, head):
             return name
     raise InputError(
         where=path,
@@ -68,7 +69,7 @@ def read(path: Path | str) -> tuple[Recording, ...]:
         for a file that cannot be used; `UnsupportedError` for a kind of scan that stxmdist does not process.
     """
     path = Path(path)
-    recordings: tuple[Recording, ...] = TABLE[detect(path)].open(path)
+    recordings: tuple[Recording, ...] = READERS[detect(path)].load().open(path)
     return recordings
 
 
@@ -104,7 +105,7 @@ def describe(path: Path | str) -> Description:
         for a file of no known format, or one so damaged that nothing can be said of it.
     """
     path = Path(path)
-    description: Description = TABLE[detect(path)].describe(path)
+    description: Description = READERS[detect(path)].load().describe(path)
     return description
 
 
@@ -159,7 +160,7 @@ def _advice(head: bytes) -> str:
 __all__ = [
     "HEAD_BYTES",
     "KNOWN_FORMATS",
-    "TABLE",
+    "READERS",
     "Description",
     "PtychographyRecording",
     "Recording",

@@ -41,7 +41,7 @@ class Evidence:
     @classmethod
     def of(cls, unit: Unit) -> "Evidence":
         """What a unit of the report stage carries, with its store."""
-        index = unit.index
+        index = unit.part
         return cls(
             store=Store(unit.store),
             name=index["name"],

@@ -9,17 +9,15 @@ from storage.tables import publish_folder
 from stxmdist import __version__
 from stxmdist.campaign.scan import COLUMNS, Scan
 from stxmdist.planning.grid import grid_of
-from stxmdist.planning.stages import STAGES
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
+from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
 from stxmdist.runner.writing import ShardWriter
 from stxmdist.stages.infer import exclusions
 from stxmdist.stages.inputs.spectral_model import references_of
 
 NAME = "report"
-VERSION = 2
 
 FOLDER = "report"
 """Inside the output: what the store's link shows."""
@@ -69,7 +67,7 @@ def plan(survey: Survey, options: Options) -> Plan:
         NAME,
         CAMPAIGN,
         "page",
-        index=index,
+        part=index,
         estimate=Estimate(5_000_000, peak_bytes=DRAWING_BYTES + pixels * 24, core_seconds=11.0 + 0.8 * min(n, 100)),
     )
     return Plan((unit,))
@@ -110,14 +108,15 @@ def _published(survey: Survey) -> dict[tuple[str, str], str]:
     refused = {refusal.scan_id for refusal in survey.refusals}
     left_alone = {scan.scan_id for scan in survey.campaign.scans} - set(survey.scans) - refused
     found: dict[tuple[str, str], str] = {}
-    for stage in STAGES:
+    for stage in survey.stages:
         if stage == NAME:
             continue
-        publication = None if survey.foretell else survey.store.publication(stage)
-        # The module is asked per scan: reconstruct, stitch and register concern only some.
-        concerned = [name for name in survey.scans if stage != "infer" and STAGES[stage].concerns(survey, name)]
-        for name in [*concerned, *([CAMPAIGN] if stage == "infer" else [])]:
-            if survey.foretell or _is_published(publication, name, survey.digest(stage, name)):
+        member = survey.stage(stage)
+        publication = None if survey.forecast else survey.store.publication(stage)
+        # Each scan is asked for: reconstruct, stitch and register concern only some.
+        concerned = [name for name in survey.scans if not member.whole_campaign and member.concerns(survey, name)]
+        for name in [*concerned, *([CAMPAIGN] if member.whole_campaign else [])]:
+            if survey.forecast or _is_published(publication, name, survey.digest(stage, name)):
                 found[stage, name] = survey.digest(stage, name)
         for name in sorted(left_alone):
             if publication is not None and name in publication.scans and publication.scans[name].state == "done":
@@ -152,8 +151,24 @@ def work(unit: Unit) -> Outcome:
     )
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+def finish(survey: Survey, measured: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
     """Show the page."""
-    if CAMPAIGN in receipts:
+    if CAMPAIGN in measured:
         publish_folder(survey.store, NAME, survey.output(NAME, CAMPAIGN).path / FOLDER)
-    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
+    return {scan_id: units[0] for scan_id, units in measured.items()}
+
+
+STAGE = Stage(
+    name=NAME,
+    version=2,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    concerns=concerns,
+    whole_campaign=True,
+    identity=identity,
+    finish=finish,
+    worker_bytes=660_000_000,
+)

@@ -3,15 +3,34 @@
 import ctypes
 import os
 import time
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from importlib import import_module
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias, cast
 
 from threadpoolctl import threadpool_limits
 
 from stxmdist.errors import Explained
+from stxmdist.records import figures_of
+from stxmdist.registry import located
 from stxmdist.runner.unit import Receipt, Refusal, Unit
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a work function returns."""
+
+    measures: object
+    """What it measured: a record of the stage's kind"""
+    files: Mapping[str, str]
+    """What it wrote: path below the output's folder to sha256"""
+
+
+AnyUnit: TypeAlias = Unit[object, object]
+"""A unit of any stage."""
+Work: TypeAlias = Callable[[AnyUnit], Outcome]
+
 
 _THREADS: ContextVar[int] = ContextVar("threads", default=1)
 
@@ -21,27 +40,26 @@ def threads_lent() -> int:
     return _THREADS.get()
 
 
-def perform(unit: Unit, threads: int = 1) -> Receipt | Refusal:
+def perform(unit: AnyUnit, threads: int = 1) -> Receipt | Refusal:
     """Compute one unit and mark it done; an explained error is a result, any other is raised so that it is retried."""
     before = unit.output().receipt(unit.name)
     if before is not None:
         # A worker died after the unit was finished and before Dask heard of it.
         return Receipt.from_dict(before)
-    module, _, attribute = unit.work.partition(":")
-    work = getattr(import_module(module), attribute)
+    work = cast(Work, located(unit.work))
     _THREADS.set(threads)
     _forget_peak_rss()
     wall, cpu = time.perf_counter(), time.process_time()
     try:
         # BLAS rounds differently with another number of threads, and here other workers have the other cores.
         with threadpool_limits(1):
-            outcome: Outcome = work(unit)
+            outcome = work(unit)
     except Explained as error:
         return refusal_of(unit, error)
     receipt = Receipt(
         scan_id=unit.scan_id,
         unit=unit.name,
-        measures=outcome.measures,
+        measures=figures_of(outcome.measures),
         files=outcome.files,
         seconds=time.perf_counter() - wall,
         core_seconds=time.process_time() - cpu,
@@ -52,15 +70,7 @@ def perform(unit: Unit, threads: int = 1) -> Receipt | Refusal:
     return receipt
 
 
-class Outcome:
-    """What a work function returns: what it measured and the files it wrote (path below the output to sha256)."""
-
-    def __init__(self, measures: dict[str, Any], files: dict[str, str]) -> None:
-        self.measures = measures
-        self.files = files
-
-
-def refusal_of(unit: Unit, error: BaseException, traceback: str = "") -> Refusal:
+def refusal_of(unit: AnyUnit, error: BaseException, traceback: str = "") -> Refusal:
     """An error in the form that is kept beside the output and shown to a person."""
     if isinstance(error, Explained):
         return Refusal(unit.scan_id, unit.name, **error.as_dict())

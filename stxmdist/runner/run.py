@@ -14,6 +14,7 @@ from storage.ownership import check_disjoint, unowned
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from stxmdist.errors import Explained, StoreError
+from stxmdist.records import figures_of, from_json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import perform, refusal_of
 from stxmdist.runner.unit import Plan, Receipt, Refusal, StageReport, Unit
@@ -27,15 +28,29 @@ little.
 """
 
 
-class Stage(Protocol):
-    """The three functions of a stage, and its name and version."""
+class RunnableStage(Protocol):
+    """What the runner asks of a stage; ``stxmdist.planning.survey.Stage`` is one."""
 
-    NAME: str
-    VERSION: int
+    @property
+    def name(self) -> str: ...
 
-    def plan(self, survey: Any, options: Any) -> Plan: ...
+    @property
+    def version(self) -> int: ...
 
-    def finish(self, survey: Any, receipts: Mapping[str, Sequence[Receipt]]) -> Mapping[str, Mapping[str, Any]]: ...
+    @property
+    def measures(self) -> type[Any]:
+        """The record of what its units measure."""
+        ...
+
+    @property
+    def plan(self) -> Callable[[Any, Any], Plan]:
+        """Survey and options to units."""
+        ...
+
+    @property
+    def finish(self) -> Callable[[Any, Mapping[str, Sequence[Any]]], Mapping[str, object]]:
+        """Survey, and scan to what its units measured; returns scan to its quality figures."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,7 @@ def nobody_watches(progress: Progress) -> None:
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class RunRecord:
     """What is recorded with every publication beside the result itself."""
 
     seed: int
@@ -66,11 +81,11 @@ class Circumstances:
 
 
 def run_stage(
-    stage: Stage,
+    stage: RunnableStage,
     survey: Any,
     options: Any,
     store: Store,
-    circumstances: Circumstances,
+    record: RunRecord,
     *,
     client: Callable[[], Any] | None,
     watch: Watcher = nobody_watches,
@@ -97,7 +112,7 @@ def run_stage(
     except Explained as error:
         # The stage stays as it was published; the others go on with that.
         refusal = Refusal(CAMPAIGN, "plan", **error.as_dict())
-        return StageReport(stage.NAME, 0, 0, 0, (refusal,), 0, time.perf_counter() - began, 0)
+        return StageReport(stage.name, 0, 0, 0, (refusal,), 0, time.perf_counter() - began, 0)
     units_asked = [unit for unit in plan.units if unit.scan_id not in keep]
     by_scan: dict[str, list[Unit]] = defaultdict(list)
     for unit in units_asked:
@@ -108,7 +123,7 @@ def run_stage(
 
     skipped = sum(map(len, receipts.values()))
     done = failed = peak = 0
-    watch(Progress(stage.NAME, 0, 0, skipped, len(units_asked), 0.0))
+    watch(Progress(stage.name, 0, 0, skipped, len(units_asked), 0.0))
     for unit, outcome in _compute(todo, client):
         if isinstance(outcome, Receipt):
             receipts[unit.scan_id][unit.name] = outcome
@@ -120,15 +135,15 @@ def run_stage(
                 unit.output().quarantine(unit.name, vars(outcome))
             refusals.append(outcome)
             failed += 1
-        watch(Progress(stage.NAME, done, failed, skipped, len(units_asked), time.perf_counter() - began))
+        watch(Progress(stage.name, done, failed, skipped, len(units_asked), time.perf_counter() - began))
 
     published = 0
     try:
-        published = _publish(stage, survey, store, circumstances, by_scan, receipts, keep, known)
+        published = _publish(stage, survey, store, record, by_scan, receipts, keep, known)
     except StoreError as error:
         refusals.append(Refusal(CAMPAIGN, "publication", **error.as_dict()))
     return StageReport(
-        stage=stage.NAME,
+        stage=stage.name,
         units_total=len(units_asked),
         units_skipped=skipped,
         units_run=done,
@@ -259,10 +274,10 @@ def _places(worker: Mapping[str, Any], need: Mapping[str, float]) -> int:
 
 
 def _publish(
-    stage: Stage,
+    stage: RunnableStage,
     survey: Any,
     store: Store,
-    circumstances: Circumstances,
+    record: RunRecord,
     by_scan: Mapping[str, Sequence[Unit]],
     receipts: Mapping[str, Mapping[str, Receipt]],
     keep: frozenset[str],
@@ -273,15 +288,18 @@ def _publish(
         for scan_id, units in by_scan.items()
         if all(unit.name in receipts[scan_id] for unit in units)
     }
-    before = store.publication(stage.NAME)
+    before = store.publication(stage.name)
     if not whole and before is not None and any(s.state == "done" for name, s in before.scans.items() if name in known):
         return 0
-    quality = stage.finish(survey, whole)
+    measured = {
+        scan_id: [from_json(stage.measures, receipt.measures) for receipt in units] for scan_id, units in whole.items()
+    }
+    quality = stage.finish(survey, measured)
     scans = {
         scan_id: PublishedScan(
             digest=units[0].digest,
             state="done" if scan_id in whole else "failed",
-            quality=dict(quality.get(scan_id, {})),
+            quality=figures_of(quality.get(scan_id)),
             units_done=len(receipts[scan_id]),
             units_failed=len(units) - len(receipts[scan_id]),
             seconds=sum(r.seconds for r in receipts[scan_id].values()),
@@ -296,15 +314,15 @@ def _publish(
     }
     if before is not None:
         scans = {name: before.scans[name] for name in before.scans if name in keep and name not in scans} | scans
-    if before is None or before.scans != scans or before.version != stage.VERSION:
+    if before is None or before.scans != scans or before.version != stage.version:
         store.publish(
             Publication(
-                stage=stage.NAME,
-                version=stage.VERSION,
-                options=survey.options_as_dict(stage.NAME),
-                seed=circumstances.seed,
+                stage=stage.name,
+                version=stage.version,
+                options=survey.options_as_dict(stage.name),
+                seed=record.seed,
                 time=datetime.now(UTC).isoformat(timespec="seconds"),
-                software=dict(circumstances.software),
+                software=dict(record.software),
                 scans=scans,
             )
         )

@@ -2,22 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from storage.layout import ArrayPlan
 from storage.output import Output
 from storage.store import Store
 
+OptionsT = TypeVar("OptionsT", covariant=True)
+PartT = TypeVar("PartT", covariant=True)
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a unit will cost, foretold from metadata alone."""
+    """What a unit will cost, forecast from metadata alone."""
 
     bytes_out: int
     """Bytes of the arrays it writes, before compression."""
     peak_bytes: int
     """Highest memory of the arrays it holds at once; the interpreter and its libraries come on top."""
     core_seconds: float
+    most_stored_bytes: int | None = None
+    """Its arrays take no more room than this on disk, where the plan knows it; None: as such arrays usually pack."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Unit:
+class Unit(Generic[OptionsT, PartT]):
     """One task: small, picklable, without pixels. It opens the store itself and writes only the shards it owns."""
 
     stage: str
@@ -41,9 +46,11 @@ class Unit:
     store: str
     digest: str
     work: str
-    """Where the stage's work function lives, as ``module:attribute``."""
-    options: Any
+    """Where the stage's work function is: ``module:attribute``, with a dot before an attribute of the attribute."""
+    options: OptionsT
     estimate: Estimate
+    part: PartT
+    """Which part of the scan (rows, tile, energies ...) and what the plan knew of it: a frozen record of the stage."""
     sources: tuple[Source, ...] = ()
     owns: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
     """Array name to the indices of the shards that this unit, and no other, writes."""

@@ -46,6 +46,6 @@ class ShardWriter:
         """Count a file that was written into the output's folder by other means, such as a table."""
         self._files[str(path.relative_to(self.output.path))] = sha256_of_file(path)
 
-    def outcome(self, measures: dict[str, Any]) -> Outcome:
+    def outcome(self, measures: object) -> Outcome:
         """What the work function returns."""
         return Outcome(measures, self._files)

@@ -59,7 +59,7 @@ def simulate(folder: Path, size: str, seed: int, *, workers: int, report: Callab
     InputError
         for a size that there is not
     """
-    return simulate_size(Path(folder), SIZES[size], seed, workers=workers, report=report)
+    return simulate_size(Path(folder), SIZES[size].load(), seed, workers=workers, report=report)
 
 
 def simulate_size(

@@ -1,8 +1,9 @@
 """How large a simulated campaign is, and with which instruments: one frozen record per size."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from stxmdist.registry import Table
+from stxmdist.registry import Entry, Table
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.optics import ZonePlate
 from stxmdist.simulation.placement import Powder
@@ -114,8 +115,8 @@ LARGE = CampaignSize(
     ptychography=PtychographySetup(field_um=5.8, step_um=0.12, detector=Detector(128, 80.0, 0.0528)),
 )
 
-SIZES = Table(
+SIZES: Table[Entry[Any]] = Table(
     "campaign size",
-    {"small": f"{__name__}:SMALL", "medium": f"{__name__}:MEDIUM", "large": f"{__name__}:LARGE"},
+    {"small": Entry(f"{__name__}:SMALL"), "medium": Entry(f"{__name__}:MEDIUM"), "large": Entry(f"{__name__}:LARGE")},
 )
 """Name to CampaignSize"""

@@ -1,6 +1,6 @@
 """Absorbance: counts or complex images become optical density (and phase) with variances, over the incident beam."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +13,10 @@ from storage.output import Output
 from stxmdist.arrays import F32, F64, Array, Mask, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.planning.grid import grid_of
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.gauge import fix_gauge
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
 from stxmdist.spectra.density.absorbance import (
     AbsorbanceOptions,
@@ -34,7 +34,6 @@ from stxmdist.spectra.end_members.spectrum_file import read_spectrum
 from stxmdist.stages.inputs.corrected import CorrectedFrame, CorrectedFrames
 
 NAME = "absorbance"
-VERSION = 4
 
 SHARD_BYTES = 64_000_000
 
@@ -110,11 +109,6 @@ def i0_scan(survey: Survey, scan_id: str) -> str | None:
     return options.i0_scan if options.i0 == "scan" and options.i0_scan != scan_id else None
 
 
-def concerns(survey: Survey, scan_id: str) -> bool:
-    """Every scan."""
-    return True
-
-
 def identity(survey: Survey, scan_id: str) -> Any:
     """The incident spectrum's file, if one is named."""
     path = _i0_file(survey, scan_id)
@@ -165,7 +159,7 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
         "scan",
         owns=all_shards(arrays),
         arrays=arrays,
-        index={
+        part={
             "modality": survey.scans[scan_id].modality,
             "i0_file": None if i0_file is None else str(i0_file),
             "i0_scan": i0_scan(survey, scan_id) if wide_field else None,
@@ -186,7 +180,7 @@ def frames_per_shard(n_energy: int, shape: tuple[int, int]) -> int:
 
 def work(unit: Unit) -> Outcome:
     """Optical density of one scan."""
-    return _stxm(unit) if unit.index["modality"] == "stxm" else _ptychography(unit)
+    return _stxm(unit) if unit.part["modality"] == "stxm" else _ptychography(unit)
 
 
 def _stxm(unit: Unit) -> Outcome:
@@ -194,17 +188,17 @@ def _stxm(unit: Unit) -> Outcome:
     ingest = unit.source("ingest")
     good = np.flatnonzero(ingest.read("frame_class") == MaskClass.valid)
     ring = ingest.read("ring_current_ma")
-    outside = unit.index["i0_file"] is not None or unit.index["i0_scan"] is not None
+    outside = unit.part["i0_file"] is not None or unit.part["i0_scan"] is not None
     free, contrast = _free(CorrectedFrames(ingest, options.detector, ring=outside, energies=good), options, unit)
     frames = CorrectedFrames(ingest, options.detector, ring=outside, free=free if free.any() else None)
-    if unit.index["i0_file"] is not None:
-        i0, variance = _i0_from_file(Path(unit.index["i0_file"]), ingest.read("energy_ev"))
-    elif unit.index["i0_scan"] is not None:
+    if unit.part["i0_file"] is not None:
+        i0, variance = _i0_from_file(Path(unit.part["i0_file"]), ingest.read("energy_ev"))
+    elif unit.part["i0_scan"] is not None:
         i0, variance = _i0_from_scan(unit, ingest)
     else:
         i0, variance = incident_counts(frames, free)
     # Counts scaled or resampled by others are not single photons: what their noise says goes into the weights.
-    gain = np.ones(len(i0)) if unit.index["i0_file"] is not None else noise_factor(frames, free)
+    gain = np.ones(len(i0)) if unit.part["i0_file"] is not None else noise_factor(frames, free)
     if outside:
         gain = np.where(np.isfinite(gain), gain, 1.0)
         _refuse_faint(unit, frames, good, i0)
@@ -302,7 +296,7 @@ def _refuse_faint(unit: Unit, frames: CorrectedFrames, good: Array, i0: F64) -> 
 
 def _i0_from_scan(unit: Unit, ingest: Output) -> tuple[Array, Array]:
     """Incident counts and variance (ENERGY,) from a scan of an empty field, at this scan's energies, dwell and ring."""
-    other = unit.source("ingest", unit.index["i0_scan"])
+    other = unit.source("ingest", unit.part["i0_scan"])
     frames = CorrectedFrames(other, unit.options.detector, ring=True)
     counts, variance = incident_counts(frames, np.ones(other.array("counts").shape[1:], dtype=np.bool_))
     known = np.isfinite(counts)
@@ -359,7 +353,7 @@ def _free(stack: Sequence[F32], options: Options, unit: Unit) -> tuple[Mask, F32
         contrast = contrast_map(stack, options.absorbance.contrast_energies)
         return particle_free(contrast, options.absorbance), contrast
     except InputError as error:
-        if unit.index["i0_file"] is not None or unit.index["i0_scan"] is not None:
+        if unit.part["i0_file"] is not None or unit.part["i0_scan"] is not None:
             # The field is not needed for the incident beam; nothing of it is known to be free.
             return np.zeros(shape, dtype=bool), contrast
         parts = error.as_dict() | {"where": f"absorbance of {unit.scan_id}"}
@@ -392,11 +386,11 @@ def _ptychography(unit: Unit) -> Outcome:
     inside = lit.all(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         intensity = np.where(lit, np.abs(objects["object"]) ** 2, np.nan).astype(np.float32)
-    margin = max(2, round(50.0 / unit.index["pixel_nm"]))
+    margin = max(2, round(50.0 / unit.part["pixel_nm"]))
     free = _free(list(np.where(inside, intensity, np.nan)), _wider(options, margin), unit)[0] & inside
     fixed = {name: np.stack([fix_gauge(plane, free)[0] for plane in stack]) for name, stack in objects.items()}
     transmission = {name: np.where(lit, np.abs(stack) ** 2, np.nan).astype(np.float32) for name, stack in fixed.items()}
-    noise = split_noise(transmission["object_a"], transmission["object_b"], inside, SLOW_NM / unit.index["pixel_nm"])
+    noise = split_noise(transmission["object_a"], transmission["object_b"], inside, SLOW_NM / unit.part["pixel_nm"])
     effective = noise.effective_counts
     with np.errstate(divide="ignore", invalid="ignore"):
         od = np.where(transmission["object"] > 0, -np.log(transmission["object"]), np.nan).astype(np.float32)
@@ -431,6 +425,14 @@ def _wider(options: Options, margin_px: int) -> Options:
     return replace(options, absorbance=replace(options.absorbance, margin_px=margin_px))
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
-    """Quality figures of each scan."""
-    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
+STAGE = Stage(
+    name=NAME,
+    version=4,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    identity=identity,
+    worker_bytes=540_000_000,
+)

@@ -11,9 +11,9 @@ from storage.layout import ArrayPlan, Layout
 from storage.output import Output
 from stxmdist.arrays import Array, MaskClass
 from stxmdist.planning.grid import Grid, grid_of
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
 from stxmdist.spectra.align.frame_spectra import SPECTRA_BYTES
 from stxmdist.spectra.align.resample import noise_correlation_px2, resample, variance_factor
@@ -25,7 +25,6 @@ from stxmdist.stages.inputs.corrected import CorrectedFrames
 from stxmdist.stages.inputs.frames import Changed, ScratchStack, StoredFrames
 
 NAME = "align"
-VERSION = 5
 
 SHARD_BYTES = 128_000_000
 PIXELS_PER_CHUNK = 8192
@@ -49,16 +48,6 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     return (("absorbance", scan_id),)
 
 
-def concerns(survey: Survey, scan_id: str) -> bool:
-    """Every scan."""
-    return True
-
-
-def identity(survey: Survey, scan_id: str) -> Any:
-    """Nothing beside the options."""
-    return None
-
-
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit for each scan."""
     return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans if survey.ready(NAME, scan_id)))
@@ -76,7 +65,7 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
         "scan",
         owns=all_shards(arrays),
         arrays=arrays,
-        index={
+        part={
             "modality": survey.scans[scan_id].modality,
             "leak_fraction": survey.options["absorbance"].leak_fraction,
             "detector": survey.options["absorbance"].detector,
@@ -122,7 +111,7 @@ def work(unit: Unit) -> Outcome:
     before = measures_of(unit, "absorbance")
     od = StoredFrames(absorbance, "optical_density")
     measured = np.isfinite(i0) & (i0 > 0)
-    if unit.index["modality"] == "stxm":
+    if unit.part["modality"] == "stxm":
         measured &= unit.source("ingest").read("frame_class") == MaskClass.valid
     options: Options = unit.options
     shifts = estimate_shifts(od, measured, options.align) if options.register else _unmoved(len(od))
@@ -145,7 +134,7 @@ def work(unit: Unit) -> Outcome:
         mean_od, mean_variance = mean_spectrum(aligned, chosen, effective, i0_variance / i0**2)
         for shard in layout.indices():
             write("transmission", shard, aligned.rows(layout.region(shard)[1]))
-    if unit.index["modality"] == "ptychography":
+    if unit.part["modality"] == "ptychography":
         _write_phase(write, layout, StoredFrames(absorbance, "phase"), shifts)
     correlation = before["noise_correlation_px2"] * float(
         np.mean([noise_correlation_px2(shift) for shift in shifts.shift_px[measured]])
@@ -200,13 +189,13 @@ def _unmoved(n: int) -> Shifts:
 
 def _transmissions(unit: Unit, absorbance: Output, i0: Array) -> Sequence[Any]:
     """Frames to resample: counts over the incident beam where there are any, because zero counts have no logarithm."""
-    if unit.index["modality"] != "stxm":
+    if unit.part["modality"] != "stxm":
         return Changed(StoredFrames(absorbance, "optical_density"), lambda od, energy: np.exp(-od))
     free = absorbance.read("particle_free").astype(bool)
     frames = CorrectedFrames(
-        unit.source("ingest"), unit.index["detector"], ring=unit.index["ring"], free=free if free.any() else None
+        unit.source("ingest"), unit.part["detector"], ring=unit.part["ring"], free=free if free.any() else None
     )
-    leak = unit.index["leak_fraction"]
+    leak = unit.part["leak_fraction"]
 
     def transmission(counts: Array, energy: int) -> Array:
         over_beam = counts / np.float32(i0[energy])
@@ -215,6 +204,13 @@ def _transmissions(unit: Unit, absorbance: Output, i0: Array) -> Sequence[Any]:
     return Changed(frames, transmission)
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
-    """Quality figures of each scan."""
-    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
+STAGE = Stage(
+    name=NAME,
+    version=5,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    worker_bytes=560_000_000,
+)

@@ -11,10 +11,11 @@ from storage.output import Output
 from storage.schema import array_spec
 from stxmdist.arrays import F32, Array, Mask
 from stxmdist.errors import InputError
+from stxmdist.planning.explored import EXPLORED, file_of
 from stxmdist.planning.grid import Grid, grid_of
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner.perform import Outcome, threads_lent
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, bytes_of, whole
 from stxmdist.spectra.explore.clusters import SAMPLE_PIXELS, ClusterOptions
 from stxmdist.spectra.explore.contract import EXPLORERS, Exploration, Exploring, require_energies
@@ -22,11 +23,9 @@ from stxmdist.spectra.explore.factorise import FactorOptions
 from stxmdist.spectra.explore.pixel_stack import PIXELS_PER_BLOCK, SLAB_BYTES, Block, PixelStack, rows_per_block
 from stxmdist.spectra.explore.principal import PrincipalOptions, principal_components
 from stxmdist.stages.align import measures_of
-from stxmdist.stages.inputs.explored import EXPLORED, file_of
 from stxmdist.stages.inputs.spectral_model import end_members_of, identity_of_references, references_of
 
 NAME = "explore"
-VERSION = 1
 
 Method = Literal["pca", "nmf", "clusters", "targets"]
 
@@ -66,11 +65,6 @@ class Options:
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     """Explore reads the aligned stack."""
     return (("align", scan_id),)
-
-
-def concerns(survey: Survey, scan_id: str) -> bool:
-    """Every scan."""
-    return True
 
 
 def identity(survey: Survey, scan_id: str) -> Any:
@@ -113,7 +107,7 @@ def _unit(survey: Survey, scan_id: str, options: Options) -> Unit:
         "scan",
         owns={plan.name: tuple(plan.layout().indices()) for plan in arrays},
         arrays=arrays,
-        index={
+        part={
             "seed": _seed(survey),
             # Spectra that an exploration finds are no targets of another: nobody could say which comes first.
             "references": {} if _explored(references) else references,
@@ -186,13 +180,13 @@ def work(unit: Unit) -> Outcome:
         exploring = Exploring(
             stack,
             principal,
-            np.random.default_rng([unit.index["seed"], number]),
+            np.random.default_rng([unit.part["seed"], number]),
             options.nmf,
             options.clusters,
             _targets(unit, align.read("energy_ev")[used]) if method == "targets" else None,
         )
         try:
-            explored[method] = EXPLORERS[method](exploring)
+            explored[method] = EXPLORERS[method].load()(exploring)
             measures[method] = dict(explored[method].measures)
         except InputError as error:
             measures[method] = {"note": f"{error.problem}: {error.got}; wanted {error.wanted}"}
@@ -226,7 +220,7 @@ def stack_of(align: Output, used: Mask, threads: int = 1) -> PixelStack:
 
 def _targets(unit: Unit, energy_ev: Array) -> tuple[tuple[str, ...], Array] | None:
     """The end-members at the energies of the scan; None where they are of another edge, or not known beforehand."""
-    references = dict(unit.index["references"])
+    references = dict(unit.part["references"])
     if not references:
         return None
     members = end_members_of(references)
@@ -313,6 +307,14 @@ def _unknown(layout: Layout, shape: Sequence[int]) -> Array:
     return np.full(shape, array_spec(layout.name).fill_for(layout.dtype), layout.dtype)
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
-    """Quality figures of each scan."""
-    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
+STAGE = Stage(
+    name=NAME,
+    version=1,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    identity=identity,
+    worker_bytes=620_000_000,
+)

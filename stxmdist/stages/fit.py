@@ -10,9 +10,9 @@ import numpy as np
 from storage.layout import ArrayPlan
 from stxmdist.arrays import F32, U8, Array, MaskClass
 from stxmdist.planning.grid import Grid, grid_of
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner.perform import Outcome, threads_lent
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, bytes_of
 from stxmdist.spectra.checks.classes import ClassOptions, classify, od_range
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
@@ -39,7 +39,6 @@ from stxmdist.stages.inputs.spectral_model import (
 )
 
 NAME = "fit"
-VERSION = 3
 
 
 Fitter = Literal[
@@ -105,11 +104,6 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     return (("align", scan_id), *upstream_of_references(survey, scan_id))
 
 
-def concerns(survey: Survey, scan_id: str) -> bool:
-    """Every scan."""
-    return True
-
-
 def identity(survey: Survey, scan_id: str) -> Any:
     """The end-members."""
     return identity_of_references(survey, scan_id)
@@ -153,7 +147,7 @@ def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
                 f"rows-{part.start:05d}-{part.stop:05d}",
                 owns={plan.name: ((*([0] * (len(plan.shape) - 2)), block, 0),) for plan in arrays},
                 arrays=arrays,
-                index={"rows": (part.start, part.stop), "block": block, "references": references, "fitter": fitter},
+                part={"rows": (part.start, part.stop), "block": block, "references": references, "fitter": fitter},
                 estimate=Estimate(
                     bytes_out=bytes_of(arrays) * (part.stop - part.start) // grid.ny,
                     peak_bytes=pixels * (3 * n_energy + 60) * 4,
@@ -199,16 +193,16 @@ def work(unit: Unit) -> Outcome:
         prior_sd_ev=options.energy_shift_sd_ev,
         pre_edge_below_ev=options.pre_edge_below_ev,
     )
-    rows = slice(*unit.index["rows"])
+    rows = slice(*unit.part["rows"])
     stack = align.read("transmission", (slice(None), rows, slice(None)))
     shape = stack.shape[1:]
     transmission = stack.reshape(len(stack), -1)
     if not model.used.all():
         transmission = transmission[model.used]
     transmission, level = without_pre_edge(transmission, model.before_edge)
-    fitter = unit.index["fitter"]
+    fitter = unit.part["fitter"]
     beside = _beside(unit, model, options, rows)
-    fitted = FITTERS[fitter](transmission, model.effective_counts, model.design, options.fit, beside)
+    fitted = FITTERS[fitter].load()(transmission, model.effective_counts, model.design, options.fit, beside)
     thickness = fitted.coefficients[:2]
     # The fitter knows one number of photons for each energy; a pixel has fewer by its level before the edge.
     covariance = np.stack([fitted.covariance[0, 0], fitted.covariance[0, 1], fitted.covariance[1, 1]]) / level
@@ -228,7 +222,7 @@ def work(unit: Unit) -> Outcome:
     background = fitted.coefficients[2] if len(fitted.coefficients) > 2 else np.zeros(soc.shape, np.float32)
 
     write = ShardWriter(unit)
-    block = unit.index["block"]
+    block = unit.part["block"]
     write("thickness_nm", (0, block, 0), thickness.reshape(2, *shape))
     write("thickness_covariance", (0, block, 0), covariance.reshape(3, *shape))
     for name, values in (
@@ -274,7 +268,7 @@ def _beside(unit: Unit, model: SpectralModel, options: Options, rows: slice) -> 
         slope[:, :2] -= slope[model.before_edge, :2].mean(axis=0)
         mean_od = mean_od - mean_od[model.before_edge].mean()
     phase = phase_design = None
-    if unit.index["fitter"] == "complex" and "phase" in align.arrays():
+    if unit.part["fitter"] == "complex" and "phase" in align.arrays():
         stack = align.read("phase", (slice(None), rows, slice(None)))[model.used]
         phase = stack.reshape(len(stack), -1)
         phase_design = np.zeros((len(stack), terms))
@@ -307,9 +301,9 @@ def _median(values: Array) -> float | None:
     return float(np.median(finite)) if finite.size else None
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+def finish(survey: Survey, measured: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
     """Quality figures of each scan: those of its blocks, weighted by their valid pixels."""
-    return {scan_id: _merged([dict(unit.measures) for unit in units]) for scan_id, units in receipts.items()}
+    return {scan_id: _merged(list(units)) for scan_id, units in measured.items()}
 
 
 def _merged(blocks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -324,3 +318,17 @@ def _merged(blocks: list[dict[str, Any]]) -> dict[str, Any]:
         kept = weights[[b[name] is not None and b["pixels_valid"] > 0 for b in blocks]]
         merged[name] = np.average(np.stack(values), axis=0, weights=kept).tolist() if values else None
     return merged
+
+
+STAGE = Stage(
+    name=NAME,
+    version=3,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    identity=identity,
+    finish=finish,
+    worker_bytes=680_000_000,
+)

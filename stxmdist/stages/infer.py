@@ -14,17 +14,15 @@ from storage.tables import publish_folder, read_table, write_data_dictionary, wr
 from stxmdist.heterogeneity.effects import effects_table
 from stxmdist.heterogeneity.electrodes import electrode_table
 from stxmdist.heterogeneity.variance import partition
-from stxmdist.planning.stages import STAGES
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.explored import FOLDER as EXPLORED_FOLDER
+from stxmdist.planning.explored import names_found
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
+from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
 from stxmdist.runner.writing import ShardWriter
-from stxmdist.stages.inputs.explored import FOLDER as EXPLORED_FOLDER
-from stxmdist.stages.inputs.explored import names_found
 
 NAME = "infer"
-VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -63,17 +61,17 @@ def plan(survey: Survey, options: Options) -> Plan:
     """One unit."""
     found = upstream(survey, CAMPAIGN)
     before = survey.store.publication(NAME)
-    if not any(stage == "segment" for stage, _ in found) and before is not None and not survey.foretell:
+    if not any(stage == "segment" for stage, _ in found) and before is not None and not survey.forecast:
         return Plan((), (_nothing_to_infer(before.time),))
     unit = survey.unit(
         NAME,
         CAMPAIGN,
         "tables",
-        index={
+        part={
             "seed": survey.campaign.seed,
             "exclusions": exclusions(survey),
             "sheet": _sheet(survey),
-            "stages": list(STAGES),
+            "stages": list(survey.stages),
         },
         estimate=Estimate(1_000_000, peak_bytes=50_000_000 + 200_000 * len(found), core_seconds=5.0),
     )
@@ -106,8 +104,9 @@ def exclusions(survey: Survey) -> list[dict[str, Any]]:
         _excluded(r.scan_id, "ingest" if r.unit == "header" else "sample sheet", r.where, r.sentence)
         for r in survey.refusals
     ]
-    for name, stage in STAGES.items():
-        if name in (NAME, "report"):
+    for name in survey.stages:
+        stage = survey.stage(name)
+        if stage.whole_campaign:
             break
         for scan_id in survey.scans:
             if stage.concerns(survey, scan_id) and survey.ready(name, scan_id):
@@ -128,9 +127,9 @@ def work(unit: Unit) -> Outcome:
     options: Options = unit.options
     particles = _gathered(unit, "segment", "particles")
     pairs = _gathered(unit, "register", "pairs")
-    sheet = pd.DataFrame(unit.index["sheet"])
+    sheet = pd.DataFrame(unit.part["sheet"])
     kept = particles[~particles["touches_border"]] if options.drop_at_border else particles
-    rng = np.random.default_rng([unit.index["seed"], 0])
+    rng = np.random.default_rng([unit.part["seed"], 0])
     wide = sheet[sheet["modality"] == options.modality] if len(sheet) else sheet
     tables = {
         "particles": particles,
@@ -138,8 +137,8 @@ def work(unit: Unit) -> Outcome:
         "electrodes": electrode_table(kept, wide, modality=options.modality),
         "effects": effects_table(kept, modality=options.modality, mixed=options.mixed_models, rng=rng),
         "variance": partition(kept, "soc_mean", modality=options.modality),
-        "scans": _scans(Store(unit.store), unit.index["stages"]),
-        "exclusions": pd.DataFrame([*unit.index["exclusions"], *_at_border(particles)], columns=_columns("exclusions")),
+        "scans": _scans(Store(unit.store), unit.part["stages"]),
+        "exclusions": pd.DataFrame([*unit.part["exclusions"], *_at_border(particles)], columns=_columns("exclusions")),
     }
     write = ShardWriter(unit)
     folder = write.output.path / "tables"
@@ -210,9 +209,25 @@ def _scans(store: Store, stages: Sequence[str]) -> Any:
     return pd.DataFrame(rows, columns=_columns("scans"))
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+def finish(survey: Survey, measured: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
     """Show the tables, all at once."""
-    if CAMPAIGN in receipts:
+    if CAMPAIGN in measured:
         output = survey.output(NAME, CAMPAIGN)
         publish_folder(survey.store, "tables", output.path / "tables")
-    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
+    return {scan_id: units[0] for scan_id, units in measured.items()}
+
+
+STAGE = Stage(
+    name=NAME,
+    version=1,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    concerns=concerns,
+    whole_campaign=True,
+    identity=identity,
+    finish=finish,
+    worker_bytes=700_000_000,
+)

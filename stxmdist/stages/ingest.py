@@ -1,6 +1,6 @@
 """Ingest: a beamline file becomes counts or frames, positions, energies and conditions in the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import ceil
@@ -13,7 +13,7 @@ from storage.layout import ArrayPlan
 from stxmdist import readers
 from stxmdist.arrays import U8, MaskClass
 from stxmdist.errors import InputError
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.state import refuse_unless
 from stxmdist.readers.frames.beamstop import beamstop_masked, shadow_note, shadow_radius_px
 from stxmdist.readers.frames.classes import frame_classes
@@ -31,11 +31,10 @@ from stxmdist.readers.frames.windowing import (
 )
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "ingest"
-VERSION = 2
 
 SHARD_BYTES = 64_000_000
 """Frames are read and written in pieces of about this size, so that a scan of any length fits a small worker."""
@@ -73,11 +72,6 @@ class Options:
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     """Ingest reads beamline files only."""
     return ()
-
-
-def concerns(survey: Survey, scan_id: str) -> bool:
-    """Every scan."""
-    return True
 
 
 def identity(survey: Survey, scan_id: str) -> Any:
@@ -122,14 +116,26 @@ def _unit(survey: Survey, scan_id: str, options: Options) -> Unit:
         "scan",
         owns=all_shards(arrays),
         arrays=arrays,
-        index={
+        part={
             "file": str(survey.scans[scan_id].file),
             "region": survey.scans[scan_id].file_region,
             "planned": _fingerprints(recording),
-            "file_bytes": sum(path.stat().st_size for path in recording.files),
         },
-        estimate=Estimate(total, peak_bytes=peak_bytes, core_seconds=0.2 + total / 100e6),
+        estimate=Estimate(
+            total,
+            peak_bytes=peak_bytes,
+            core_seconds=0.2 + total / 100e6,
+            most_stored_bytes=_most_stored_bytes(recording, arrays),
+        ),
     )
+
+
+def _most_stored_bytes(recording: Recording, arrays: Sequence[ArrayPlan]) -> int | None:
+    """How well frames pack depends on how many photons they hold: their file has packed them already."""
+    if isinstance(recording, StxmRecording):
+        return None
+    others = bytes_of([plan for plan in arrays if plan.name != "frames"])
+    return others + sum(path.stat().st_size for path in recording.files)
 
 
 def _stxm_arrays(recording: StxmRecording) -> tuple[ArrayPlan, ...]:
@@ -214,7 +220,7 @@ def stored_type(of_file: np.dtype[Any]) -> np.dtype[Any]:
 def work(unit: Unit) -> Outcome:
     """Read the file piece by piece and write it into shards; classes say which frames can be trusted."""
     write = ShardWriter(unit)
-    recording = readers.read_region(unit.index["file"], unit.index["region"])
+    recording = readers.read_region(unit.part["file"], unit.part["region"])
     if isinstance(recording, StxmRecording):
         measures = _ingest_stxm(recording, write, unit)
     else:
@@ -226,12 +232,12 @@ def work(unit: Unit) -> Outcome:
 
 def _refuse_if_changed(unit: Unit) -> None:
     """The output bears the digest of the files as they were planned; those of a scan still running are not these."""
-    recording = readers.read_region(unit.index["file"], unit.index["region"])
-    for planned, path in zip_longest(unit.index["planned"], recording.files):
+    recording = readers.read_region(unit.part["file"], unit.part["region"])
+    for planned, path in zip_longest(unit.part["planned"], recording.files):
         found = None if path is None else fingerprint_of_file(path)
         if found != planned:
             raise InputError(
-                where=path or f"{unit.index['file']}, {planned['name']}",
+                where=path or f"{unit.part['file']}, {planned['name']}",
                 problem="the file changed while it was read",
                 got="no such file any more" if found is None else f"{found['bytes']} bytes and another time",
                 wanted=f"{planned['bytes']} bytes as when the run began" if planned else "no such file, as before",
@@ -339,6 +345,15 @@ def count_classes(classes: U8) -> dict[str, int]:
     return {f"frames_{MaskClass(value).name}": int(n) for value, n in zip(values, counts, strict=True)}
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
-    """Quality figures of each scan."""
-    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
+STAGE = Stage(
+    name=NAME,
+    version=2,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    identity=identity,
+    recording_after=as_kept,
+    worker_bytes=300_000_000,
+)

@@ -1,6 +1,5 @@
 """Register: a ptychography scan is placed on the wide-field scan of the same region, particle on particle."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +10,12 @@ from stxmdist.arrays import Array, MaskClass
 from stxmdist.crossmodal.pairs import onto_fixed, pair_particles
 from stxmdist.crossmodal.register import RegisterOptions, Registration, register
 from stxmdist.planning.grid import grid_of
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
 
 NAME = "register"
-VERSION = 1
 
 OD_PER_UNIT = {"nm": 0.01, "1": 1.0}
 """What thickness is turned into before blurring, by the unit of the maps: about the optical density at the white line
@@ -67,7 +65,7 @@ def plan(survey: Survey, options: Options) -> Plan:
                 "pair",
                 owns=all_shards(arrays),
                 arrays=arrays,
-                index={"stxm": stxm_id},
+                part={"stxm": stxm_id},
                 estimate=Estimate(bytes_of(arrays), peak_bytes=pixels * 200, core_seconds=1.0 + pixels * 2e-5),
             )
         )
@@ -77,7 +75,7 @@ def plan(survey: Survey, options: Options) -> Plan:
 def work(unit: Unit) -> Outcome:
     """Register one pair, and pair its particles."""
     options: Options = unit.options
-    stxm_id = unit.index["stxm"]
+    stxm_id = unit.part["stxm"]
     stxm, ptychography = unit.source("fit", stxm_id), unit.source("fit")
     stxm_axes = stxm.read("y_um"), stxm.read("x_um")
     ptychography_axes = ptychography.read("y_um"), ptychography.read("x_um")
@@ -141,6 +139,15 @@ def _with_states_of_charge(pairs: Any, unit: Unit, stxm_id: str) -> Any:
     return joined
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
-    """How each pair lies."""
-    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
+STAGE = Stage(
+    name=NAME,
+    version=1,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    concerns=concerns,
+    identity=identity,
+    worker_bytes=700_000_000,
+)

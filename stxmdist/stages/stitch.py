@@ -10,18 +10,17 @@ from storage.layout import ArrayPlan
 from stxmdist.arrays import Array
 from stxmdist.errors import InputError
 from stxmdist.planning.grid import grid_of
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.gauge import remove_ramp
 from stxmdist.ptychography.grid import scan_grid
 from stxmdist.ptychography.stitch import TileGauge, TileImage, blend, solve_gauge, to_grid
 from stxmdist.ptychography.tiling import tiling_of
 from stxmdist.ptychography.verdict import VERDICTS
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, bytes_of
 
 NAME = "stitch"
-VERSION = 3
 
 POOR_WEIGHT = 0.1
 """What the light of a poor tile counts beside a good one's: where no good one reaches, it is all there is."""
@@ -47,11 +46,6 @@ def concerns(survey: Survey, scan_id: str) -> bool:
     return survey.scans[scan_id].modality == "ptychography"
 
 
-def identity(survey: Survey, scan_id: str) -> Any:
-    """Nothing beside the options."""
-    return None
-
-
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit for each energy of each scan."""
     units: list[Unit] = []
@@ -75,7 +69,7 @@ def _units(survey: Survey, scan_id: str) -> list[Unit]:
             f"energy-{energy:04d}",
             owns=dict.fromkeys(names, ((energy, 0, 0),)),
             arrays=arrays,
-            index={
+            part={
                 "energy": energy,
                 "most_positions": reconstruct.positions_per_tile,
                 "halo_um": reconstruct.halo_um,
@@ -94,7 +88,7 @@ def work(unit: Unit) -> Outcome:
     """Stitch one energy of one scan, the whole and its halves alike."""
     options: Options = unit.options
     reconstruct, ingest = unit.source("reconstruct"), unit.source("ingest")
-    energy = unit.index["energy"]
+    energy = unit.part["energy"]
     about = ingest.attrs("frames")
     energy_ev, positions_um = ingest.read("energy_ev"), ingest.read("positions_um")
     geometry = (about["distance_m"], tuple(about["detector_pixel_um"]), ingest.layout("frames").shape[2:])
@@ -102,8 +96,8 @@ def work(unit: Unit) -> Outcome:
         energy_ev,
         positions_um,
         *geometry,
-        most_positions=unit.index["most_positions"],
-        halo_um=unit.index["halo_um"],
+        most_positions=unit.part["most_positions"],
+        halo_um=unit.part["halo_um"],
     )
     placement = tiles.placements[energy]
 
@@ -165,9 +159,20 @@ def work(unit: Unit) -> Outcome:
     )
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+def finish(survey: Survey, measured: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
     """Quality figures of each scan: those of its energies, side by side."""
-    return {
-        scan_id: {name: [unit.measures[name] for unit in units] for name in units[0].measures}
-        for scan_id, units in receipts.items()
-    }
+    return {scan_id: {name: [unit[name] for unit in units] for name in units[0]} for scan_id, units in measured.items()}
+
+
+STAGE = Stage(
+    name=NAME,
+    version=3,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    concerns=concerns,
+    finish=finish,
+    worker_bytes=520_000_000,
+)

@@ -45,7 +45,7 @@ def mistakes(folder: Path, stages: str) -> list[Problem]:
 
 
 def test_nothing_written_gives_the_defaults(folder: Path) -> None:
-    assert parsed(folder, "  {}\n") == {name: stage.Options() for name, stage in STAGES.items()}
+    assert parsed(folder, "  {}\n") == {name: entry.load().options() for name, entry in STAGES.items()}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_is_written_is_taken_and_the_rest_stays(
         found = getattr(found, name)
     assert found == value
     others = {name: option for name, option in options.items() if name != stage}
-    assert others == {name: STAGES[name].Options() for name in others}
+    assert others == {name: STAGES[name].load().options() for name in others}
 
 
 @pytest.mark.parametrize(
@@ -159,5 +159,5 @@ def test_every_default_can_be_written(folder: Path, stage: str) -> None:
         plain = {None: "null", True: "true", False: "false"}
         return str(plain[value] if value is None or isinstance(value, bool) else value)
 
-    default = STAGES[stage].Options()
+    default = STAGES[stage].load().options()
     assert parsed(folder, f"  {stage}: {written(default)}\n")[stage] == default

@@ -13,8 +13,9 @@ import pytest
 from stxmdist.campaign.manifest import load
 from stxmdist.errors import UnsupportedError
 from stxmdist.planning.execute import opened
+from stxmdist.planning.headers import _header, survey_of
 from stxmdist.planning.stages import STAGES
-from stxmdist.planning.survey import CAMPAIGN, Survey, _header, survey_of
+from stxmdist.planning.survey import CAMPAIGN, Survey
 from stxmdist.writers import sdf
 from tests.stages.tiny import PTYCHOGRAPHY, STXM, with_options
 
@@ -37,7 +38,7 @@ def digests(survey: Survey) -> Digests:
         (name, scan_id): survey.digest(name, scan_id)
         for name in OWN_STAGES
         for scan_id in survey.scans
-        if STAGES[name].concerns(survey, scan_id)
+        if STAGES[name].load().concerns(survey, scan_id)
     }
 
 
@@ -50,7 +51,7 @@ def resting_on(survey: Survey, *roots: tuple[str, str]) -> set[tuple[str, str]]:
     """Some outputs and everything downstream of them, found by walking upstream from each output."""
 
     def rests(key: tuple[str, str]) -> bool:
-        return key in roots or any(rests(source) for source in STAGES[key[0]].upstream(survey, key[1]))
+        return key in roots or any(rests(source) for source in STAGES[key[0]].load().upstream(survey, key[1]))
 
     return {key for key in digests(survey) if rests(key)}
 
@@ -80,7 +81,7 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
 def test_an_option_changes_its_stage_and_what_rests_on_it(campaign: Path, stage: str) -> None:
     before = surveyed(campaign)
     after = surveyed(with_options(campaign, {stage: OTHER_OPTIONS[stage]}))
-    of_stage = [(stage, scan_id) for scan_id in before.scans if STAGES[stage].concerns(before, scan_id)]
+    of_stage = [(stage, scan_id) for scan_id in before.scans if STAGES[stage].load().concerns(before, scan_id)]
     expected = resting_on(before, *of_stage)
     assert changed(digests(before), digests(after)) == expected
     assert expected >= set(of_stage)
@@ -128,7 +129,8 @@ def test_another_seed_draws_other_reconstructions_only(campaign: Path) -> None:
 def test_another_version_of_a_stage_is_another_output(campaign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = surveyed(campaign)
     unchanged = digests(before)
-    monkeypatch.setattr(STAGES["align"], "VERSION", STAGES["align"].VERSION + 1)
+    align = STAGES["align"].load()
+    monkeypatch.setattr("stxmdist.stages.align.STAGE", replace(align, version=align.version + 1))
     assert changed(unchanged, digests(surveyed(campaign))) == resting_on(
         before, *(("align", scan_id) for scan_id in before.scans)
     )
@@ -170,7 +172,7 @@ def test_foretelling_takes_everything_as_published(campaign: Path) -> None:
     assert not survey.published("ingest", STXM[0])
     assert survey.ready("ingest", STXM[0])
     assert not survey.ready("fit", STXM[0])
-    assert replace(survey, foretell=True).ready("fit", STXM[0])
+    assert replace(survey, forecast=True).ready("fit", STXM[0])
 
 
 def test_a_point_spectrum_is_refused_by_name(simulated: Path, tmp_path: Path) -> None:

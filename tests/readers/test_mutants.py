@@ -97,8 +97,8 @@ def make(
     def make(what: str, folder: Path) -> tuple[Path, Path]:
         """The file to read and the one to damage."""
         name, _, more = what.partition(" ")
-        if name in writers.TABLE:
-            writer = writers.TABLE[name]
+        if name in writers.WRITERS:
+            writer = writers.WRITERS[name].load()
             how = {"dialect": more} if name == "nxstxm" and more else {}
             axes = (np.arange(700.0, 705.0), 0.1 * np.arange(7), 0.2 * np.arange(11))
             counts = planted.astype(np.float32) + np.float32(0.1)
@@ -128,7 +128,7 @@ def damage(what: str, copies: int, folder: Path, make: Callable[[str, Path], tup
 
 
 def test_every_reader_is_damaged() -> None:
-    assert set(readers.TABLE) == {what.split()[0] for what in WRITTEN}
+    assert set(readers.READERS) == {what.split()[0] for what in WRITTEN}
 
 
 @pytest.mark.slow

@@ -54,14 +54,14 @@ def make(
     return make
 
 
-@pytest.mark.parametrize("name", readers.TABLE)
+@pytest.mark.parametrize("name", readers.READERS)
 class TestEveryReader:
     def test_knows_its_own_file_under_any_name_and_no_other(self, name: str, make: MakeFile, tmp_path: Path) -> None:
-        for other in readers.TABLE:
+        for other in readers.READERS:
             path = make(other, tmp_path / other)
             renamed = path.rename(path.with_suffix(".dat"))
             head = renamed.read_bytes()[: readers.HEAD_BYTES]
-            assert readers.TABLE[name].detects(renamed, head) == (name == other)
+            assert readers.READERS[name].load().detects(renamed, head) == (name == other)
 
     def test_description_is_json(self, name: str, make: MakeFile, tmp_path: Path) -> None:
         path = make(name, tmp_path)

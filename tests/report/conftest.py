@@ -332,7 +332,7 @@ def unit_of(store: Store, index: dict[str, Any], digest: str = "feedfacefeedface
     """The unit of the report, its output declared as the runner does."""
     unit = Unit(
         "report", "campaign", "page", str(store.root), digest, "stxmdist.report.stage:work",
-        Options(picture_px=60), Estimate(1, 1, 1.0), index=index,
+        Options(picture_px=60), Estimate(1, 1, 1.0), index,
     )  # fmt: skip
     unit.output().declare([])
     return unit

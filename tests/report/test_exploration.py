@@ -8,7 +8,7 @@ from stxmdist.planning.stages import STAGES
 from stxmdist.report.canvas import Absent, drawing
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.exploration import exploration
-from stxmdist.runner.run import Circumstances, run_stage
+from stxmdist.runner.run import RunRecord, run_stage
 from stxmdist.spectra.explore.clusters import ClusterOptions
 from stxmdist.spectra.explore.factorise import FactorOptions
 from stxmdist.stages.explore import Options
@@ -21,7 +21,7 @@ def evidence_of(folder: Path, energy_ev: np.ndarray, options: Options) -> Eviden
     shape = (41, 53)
     rows = planted_rows(energy_ev, shape, 2)
     survey = aligned_survey(folder, energy_ev, shape, rows, options={"explore": options})
-    report = run_stage(STAGES["explore"], survey, options, survey.store, Circumstances(0, {}), client=None)
+    report = run_stage(STAGES["explore"].load(), survey, options, survey.store, RunRecord(0, {}), client=None)
     assert report.refusals == ()
     return Evidence(survey.store, "made up", (ROW,), (), (), {("explore", "made"): survey.digest("explore", "made")})
 

@@ -10,7 +10,9 @@ import pytest
 
 from storage.store import Store
 from stxmdist.planning.execute import CampaignRun, Request, opened
-from stxmdist.planning.forecast import foretell
+from stxmdist.planning.forecast import forecast_of
+from stxmdist.planning.stages import STAGES
+from stxmdist.planning.survey import AnyStage
 from stxmdist.report.stage import FOLDER, _published
 
 SHEET = """scan_id,file,modality,electrode_id,cell_id,beamtime_id,region_id,cycle,c_rate,direction,soc_nominal,\
@@ -56,7 +58,7 @@ def test_a_report_before_any_stage_says_so(broken: Path) -> None:
 
 
 def test_it_can_be_foretold(broken: Path) -> None:
-    forecast = foretell(*opened(broken))
+    forecast = forecast_of(*opened(broken))
     assert [stage.units for stage in forecast.stages if stage.stage == "report"] == [1]
 
 
@@ -72,14 +74,18 @@ def test_units_travel_as_json_and_name_every_file_they_wrote(bench: SimpleNamesp
 class Asked:
     """A survey of the made-up store in which one scan was left alone by ``--scan``."""
 
-    foretell = False
+    forecast = False
     pairs: ClassVar[dict[str, str]] = {}
+    stages = STAGES
 
     def __init__(self, store: Store, digests: dict[str, str]) -> None:
         self.store, self.digests = store, digests
         self.scans = {name: SimpleNamespace(modality="stxm") for name in digests}
         self.campaign = SimpleNamespace(scans=[SimpleNamespace(scan_id=name) for name in ("wide-1", "wide-2", "gone")])
         self.refusals = (SimpleNamespace(scan_id="gone"),)
+
+    def stage(self, name: str) -> AnyStage:
+        return STAGES[name].load()
 
     def digest(self, stage: str, scan_id: str) -> str:
         return self.digests.get(scan_id, "0123456789abcdef")

@@ -17,17 +17,17 @@ from storage.verify import verify
 from stxmdist.campaign.schema import GPU, ClusterSpec
 from stxmdist.cluster import cluster_of
 from stxmdist.errors import StoreError
-from stxmdist.runner.run import IN_FLIGHT_PER_THREAD, Circumstances, Progress, run_stage
+from stxmdist.runner.run import IN_FLIGHT_PER_THREAD, Progress, RunRecord, run_stage
 from stxmdist.runner.unit import Plan, Unit
 from tests.runner import toy_stage
 
 ROWS = {"a": 7, "b": 3}
-CIRCUMSTANCES = Circumstances(seed=1, software={"python": "3"})
+RECORD = RunRecord(seed=1, software={"python": "3"})
 
 
-def run(survey, client=None, stage=toy_stage, **how):
+def run(survey, client=None, stage=toy_stage.STAGE, **how):
     store = Store(survey.root).create()
-    return run_stage(stage, survey, None, store, CIRCUMSTANCES, client=client, **how)
+    return run_stage(stage, survey, None, store, RECORD, client=client, **how)
 
 
 def attempts(survey) -> Counter:
@@ -163,7 +163,7 @@ def planned_otherwise(change: Callable[[tuple[Unit, ...]], tuple[Unit, ...]]) ->
     def plan(survey: Any, options: Any) -> Plan:
         return Plan(change(toy_stage.plan(survey, options).units))
 
-    return SimpleNamespace(NAME=toy_stage.NAME, VERSION=toy_stage.VERSION, plan=plan, finish=toy_stage.finish)
+    return SimpleNamespace(name=toy_stage.NAME, version=1, measures=toy_stage.Row, plan=plan, finish=toy_stage.finish)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def planned_otherwise(change: Callable[[tuple[Unit, ...]], tuple[Unit, ...]]) ->
 def test_a_plan_in_which_a_shard_has_not_one_owner_is_refused(tmp_path: Path, change, problem: str) -> None:
     survey = toy_stage.ToySurvey(tmp_path / "store", ROWS)
     with pytest.raises(StoreError, match=problem):
-        run_stage(planned_otherwise(change), survey, None, Store(survey.root).create(), CIRCUMSTANCES, client=None)
+        run_stage(planned_otherwise(change), survey, None, Store(survey.root).create(), RECORD, client=None)
     assert not survey.log.exists()
 
 

@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,23 @@ from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
 
 NAME = "fit"
-VERSION = 1
 COLUMNS = 5
 PLAN = ArrayPlan
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a unit measures."""
+
+    row: int
+    blas_threads: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the stage says of a scan."""
+
+    rows: int
 
 
 class ToySurvey:
@@ -49,7 +65,7 @@ def plan(survey: ToySurvey, options: Any) -> Plan:
                 estimate=Estimate(4 * COLUMNS, 100, 0.01),
                 owns={"soc": ((row, 0),)},
                 arrays=arrays,
-                index={"row": row, "fault": survey.faults.get((scan_id, row), ""), "log": str(survey.log)},
+                part={"row": row, "fault": survey.faults.get((scan_id, row), ""), "log": str(survey.log)},
             )
             for row in range(rows)
         ]
@@ -57,7 +73,7 @@ def plan(survey: ToySurvey, options: Any) -> Plan:
 
 
 def work(unit: Unit) -> Outcome:
-    row, fault, log = unit.index["row"], unit.index["fault"], Path(unit.index["log"])
+    row, fault, log = unit.part["row"], unit.part["fault"], Path(unit.part["log"])
     log.mkdir(exist_ok=True)
     attempt = len(list(log.glob(f"{unit.scan_id}-{row}-*")))
     (log / f"{unit.scan_id}-{row}-{attempt}-{os.getpid()}").touch()
@@ -77,8 +93,21 @@ def work(unit: Unit) -> Outcome:
     from storage.digests import sha256_of_file
 
     threads = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return Outcome({"row": row, "blas_threads": threads}, {path: sha256_of_file(output.path / path)})
+    return Outcome(Row(row, tuple(threads)), {path: sha256_of_file(output.path / path)})
 
 
-def finish(survey: ToySurvey, receipts: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {scan_id: {"rows": len(units)} for scan_id, units in receipts.items()}
+def finish(survey: ToySurvey, measured: Mapping[str, Sequence[Row]]) -> Mapping[str, Rows]:
+    return {scan_id: Rows(len(units)) for scan_id, units in measured.items()}
+
+
+class ToyStage:
+    """As the runner wants it."""
+
+    name = NAME
+    version = 1
+    measures = Row
+    plan = staticmethod(plan)
+    finish = staticmethod(finish)
+
+
+STAGE = ToyStage()

@@ -68,7 +68,7 @@ def test_kramers_kronig_of_a_bound_electron_is_its_real_part() -> None:
 def test_end_members_of_the_fit_agree_with_the_planted_ones() -> None:
     """Two codes, one physics: the truth must not be biased against the references by more than 1e-3."""
     energy = np.linspace(695.0, 740.0, 301)
-    np.testing.assert_allclose(absorption(energy), CHEMISTRIES["LFP"]().at(energy), rtol=1e-3)
+    np.testing.assert_allclose(absorption(energy), CHEMISTRIES["LFP"].load()().at(energy), rtol=1e-3)
 
 
 def test_transmission_is_the_exponential_of_absorption_and_phase() -> None:

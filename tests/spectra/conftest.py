@@ -26,7 +26,7 @@ class PlantedStack:
 
 @pytest.fixture(scope="session")
 def lfp() -> EndMembers:
-    return CHEMISTRIES["LFP"]()
+    return CHEMISTRIES["LFP"].load()()
 
 
 @pytest.fixture(scope="session")

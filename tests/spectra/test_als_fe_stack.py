@@ -61,7 +61,7 @@ def test_fit_with_the_authors_end_members(folder, stack, authors, capsys) -> Non
     od -= od[energy < 702.7].mean(axis=0)  # as the published analysis of this stack does
     transmission = np.exp(-od).astype(np.float32)
     design = design_matrix(authors, energy)
-    fit = FITTERS["nnls"](transmission, i0, design, FitOptions(weighted=False))
+    fit = FITTERS["nnls"].load()(transmission, i0, design, FitOptions(weighted=False))
     total = fit.coefficients.sum(axis=0)
     used = total > 0.15
     soc, _ = state_of_charge(fit.coefficients, fit.covariance)
@@ -97,7 +97,7 @@ def test_components_and_what_the_residual_looks_like(folder, stack, authors, lfp
         used = members.spans(energy, limit)
         shift_ev = shift.shift_ev if shift is not None else 0.0
         design = design_matrix(members, energy[used], shift_ev, "constant")
-        fit = FITTERS["poisson"](transmission[used][:, thick], light[used], design)
+        fit = FITTERS["poisson"].load()(transmission[used][:, thick], light[used], design)
         group = np.zeros(int(thick.sum()), int)
         sums = residual_sums(transmission[used][:, thick], fit.coefficients, light[used], design, group, 1)
         found = missing_spectrum(sums, 3, shared_variance=(variance / i0**2)[used])

@@ -60,7 +60,7 @@ def test_interior_pixels_reach_the_bound(lfp: EndMembers, counts: float, capsys:
     spectrum = mean_spectrum(aligned, sample_pixels(mean_absorption(aligned), known), effective, i0_variance / i0**2)
     shift = energy_shift(*spectrum, energy, lfp, prior_sd_ev=0.2, bound_ev=0.6)
     design = design_matrix(lfp, energy, shift.shift_ev)
-    fit = FITTERS["poisson"](aligned.reshape(energy.size, -1), effective, design)
+    fit = FITTERS["poisson"].load()(aligned.reshape(energy.size, -1), effective, design)
     soc, _ = state_of_charge(fit.coefficients, fit.covariance)
 
     # Frames lie where the reference frame lay, half a pixel at most from the labels: the interior allows for it.

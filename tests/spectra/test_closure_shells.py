@@ -55,7 +55,7 @@ def shells(
     od = design @ np.array([1.0 - soc, soc]) * thickness_nm
     cover = signal.fftconvolve(plate, kernel(FINE_NM), mode="same")
     imaged = 1.0 - (1.0 - np.exp(-od))[:, None, None] * _binned(cover)
-    fit = FITTERS["poisson" if weighted else "least_squares"](
+    fit = FITTERS["poisson" if weighted else "least_squares"].load()(
         imaged.reshape(ENERGIES.size, -1).astype(np.float32),
         np.full(ENERGIES.size, 1e4),
         design,

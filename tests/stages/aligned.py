@@ -25,7 +25,7 @@ COUNTS = 1000.0
 
 def planted_rows(energy_ev: F64, shape: tuple[int, int], seed: int) -> Rows:
     """Rows of transmission: grains of discharged, charged and mixed LFP of smooth thickness, counted."""
-    mu = CHEMISTRIES["LFP"]().at(energy_ev).astype(np.float32)
+    mu = CHEMISTRIES["LFP"].load()().at(energy_ev).astype(np.float32)
     phases = np.random.default_rng(seed).uniform(0.0, 6.28, 6).astype(np.float32)
 
     def rows(part: slice) -> F32:
@@ -68,8 +68,8 @@ def aligned_survey(
         folder / "none", "made up", "", energy_ev, y_um, x_um, np.ones(len(energy_ev)),
         np.full(len(energy_ev), np.nan), np.zeros(len(energy_ev), np.uint8), read=lambda index: None, files=(),
     )  # fmt: skip
-    defaults = {name: stage.Options() for name, stage in STAGES.items()}
-    survey = replace(Survey(campaign, defaults | (options or {}), {"made": recording}, ()), foretell=True)
+    defaults = {name: entry.load().options() for name, entry in STAGES.items()}
+    survey = replace(Survey(campaign, defaults | (options or {}), {"made": recording}, (), STAGES), forecast=True)
     store = Store(folder / "store").create()
     output = survey.output("align", "made")
     arrays = align.arrays_of(Grid(energy_ev, y_um, x_um))
@@ -101,5 +101,5 @@ def aligned_survey(
             output.write("scan", {layout.name: [shard]}, layout.name, shard, np.ascontiguousarray(data))
     output.mark("scan", {"measures": {"noise_correlation_px2": 1.0}})
     published = PublishedScan(digest=survey.digest("align", "made"), state="done")
-    store.publish(Publication("align", align.VERSION, {}, 0, "", {}, {"made": published}))
+    store.publish(Publication("align", align.STAGE.version, {}, 0, "", {}, {"made": published}))
     return survey

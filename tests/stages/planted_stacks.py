@@ -66,7 +66,7 @@ def plant_stack(rng: np.random.Generator, options: Options, setup: StxmSetup = S
         x_um,
         np.stack([model.transmission(k) for k in range(n)]),
         nuisance.i0_counts,
-        _wrong(CHEMISTRIES["LFP"](), options.end_member_sd, rng),
+        _wrong(CHEMISTRIES["LFP"].load()(), options.end_member_sd, rng),
     )
 
 
@@ -131,7 +131,7 @@ def fitted(
         largest_shift_ev=options.largest_energy_shift_ev,
         prior_sd_ev=options.energy_shift_sd_ev,
     )
-    fit = FITTERS[options.fitter](transmission.reshape(n, -1), model.effective_counts, model.design, options.fit)
+    fit = FITTERS[options.fitter].load()(transmission.reshape(n, -1), model.effective_counts, model.design, options.fit)
     thickness = fit.coefficients[:2].reshape(2, *shape)
     covariance = np.stack([fit.covariance[0, 0], fit.covariance[0, 1], fit.covariance[1, 1]]).reshape(3, *shape)
     soc, soc_variance = state_of_charge(thickness, covariance)

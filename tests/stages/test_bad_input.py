@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -396,7 +397,7 @@ def _columns(first: Array, second: Array) -> str:
 
 @pytest.mark.parametrize("fault", SPECTRA)
 def test_references_in_other_units_are_refused_and_the_tables_stay(again: Beamtime, fault: str) -> None:
-    members = CHEMISTRIES["LFP"]()
+    members = CHEMISTRIES["LFP"].load()()
     spectrum, words = SPECTRA[fault]
     texts = [spectrum(members.energy_ev, mu) for mu in members.mu_per_nm]
     for name, text in zip(("discharged", "charged"), texts, strict=True):
@@ -415,7 +416,7 @@ def test_references_in_other_units_are_refused_and_the_tables_stay(again: Beamti
 
 
 def _collinear(b: Beamtime) -> None:
-    members = CHEMISTRIES["LFP"]()
+    members = CHEMISTRIES["LFP"].load()()
     other = members.mu_per_nm[0] * (1.0 + 1e-4 * np.linspace(-1.0, 1.0, members.energy_ev.size))
     for name, mu in (("discharged", members.mu_per_nm[0]), ("charged", other)):
         (b.folder / f"{name}.txt").write_text(_columns(members.energy_ev, 100 * mu))
@@ -564,14 +565,14 @@ def test_a_unit_that_succeeds_later_renews_what_was_computed_without_it(
     from stxmdist.stages.segment import stage as segment
 
     again.add("late", again.write_sdf("late", again.frames()))
-    right = segment.work
+    right = segment.STAGE
 
     def breaks(unit: Any) -> Any:
         if unit.scan_id == "late":
             raise MemoryError("no room")
-        return right(unit)
+        return right.work(unit)
 
-    monkeypatch.setattr(segment, "work", breaks)
+    monkeypatch.setattr(segment, "STAGE", replace(right, work=breaks))
     (refusal,) = run(again)
     assert (refusal.scan_id, refusal.problem) == ("late", "the computation broke off")
     assert "MemoryError: no room" in refusal.got
@@ -583,7 +584,7 @@ def test_a_unit_that_succeeds_later_renews_what_was_computed_without_it(
     assert run(again) == (refusal,)
     assert identities(again) == without
 
-    monkeypatch.setattr(segment, "work", right)
+    monkeypatch.setattr(segment, "STAGE", right)
     assert run(again, retry=True) == ()
     assert "late" in set(table(again, "particles")["scan_id"])
     assert "late" not in set(table(again, "exclusions").query("what != 'particle'")["scan_id"])

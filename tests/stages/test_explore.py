@@ -17,9 +17,10 @@ from stxmdist.campaign.problems import CampaignError
 from stxmdist.cluster import cluster_of
 from stxmdist.errors import InputError
 from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
-from stxmdist.planning.survey import Survey, survey_of
-from stxmdist.runner.run import Circumstances, run_stage
+from stxmdist.planning.survey import Survey
+from stxmdist.runner.run import RunRecord, run_stage
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
 from stxmdist.spectra.explore.clusters import ClusterOptions
 from stxmdist.spectra.explore.contract import EXPLORERS
@@ -37,7 +38,7 @@ WORKER_BYTES = 1_000_000_000
 
 def explored(survey: Survey, client: Any = None) -> tuple[Output, Any]:
     report = run_stage(
-        STAGES["explore"], survey, survey.options["explore"], survey.store, Circumstances(0, {}), client=client
+        STAGES["explore"].load(), survey, survey.options["explore"], survey.store, RunRecord(0, {}), client=client
     )
     assert report.refusals == (), report.refusals[0].sentence
     output = survey.store.published_output("explore", "made")
@@ -139,8 +140,8 @@ def test_spectra_of_factors_are_end_members_of_a_fit_by_their_names(campaign: Pa
             run.stage(stage)
         assert not run.refusals, run.refusals[0].sentence
         survey = run.survey
-    assert ("explore", STXM[0]) in STAGES["fit"].upstream(survey, STXM[1])
-    assert ("explore", STXM[0]) in STAGES["segment"].upstream(survey, STXM[1])
+    assert ("explore", STXM[0]) in STAGES["fit"].load().upstream(survey, STXM[1])
+    assert ("explore", STXM[0]) in STAGES["segment"].load().upstream(survey, STXM[1])
     store = Store(campaign.parent / "store")
     output = store.published_output("explore", STXM[0])
     assert output is not None
@@ -225,7 +226,7 @@ def test_a_stack_of_two_gigapixels_in_a_worker_of_one_gigabyte(
             survey = aligned_survey(folder, energy_ev, whole, planted_rows(energy_ev, whole, 5), chunks, options)
             began = time.perf_counter()
             output, report = explored(survey, cluster.client)
-            foretold = STAGES["explore"].plan(survey, options["explore"]).units[0].estimate.peak_bytes
+            foretold = STAGES["explore"].load().plan(survey, options["explore"]).units[0].estimate.peak_bytes
             digests.append(digest(output))
             quality = survey.store.publication("explore").scans["made"].quality  # type: ignore[union-attr]
             layout = survey.output("align", "made").layout("transmission")

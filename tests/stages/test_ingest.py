@@ -15,8 +15,8 @@ from storage.store import Store
 from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.planning.execute import CampaignRun, Request, opened
-from stxmdist.planning.forecast import foretell
-from stxmdist.planning.survey import survey_of
+from stxmdist.planning.forecast import forecast_of
+from stxmdist.planning.headers import survey_of
 from stxmdist.ptychography.geometry import object_pixel_nm
 from stxmdist.readers import PtychographyRecording
 from stxmdist.readers.frames.beamstop import radii_px
@@ -143,9 +143,9 @@ def test_summed_pixels_reconstruct_as_large_ones_do(bin_px: int, tmp_path: Path)
 
 
 def test_a_plan_foretells_what_fewer_pixels_take(campaign: Path) -> None:
-    whole = {stage.stage: stage for stage in foretell(*opened(campaign)).stages}
+    whole = {stage.stage: stage for stage in forecast_of(*opened(campaign)).stages}
     with_options(campaign, {"ingest": {"crop_px": 16}})
-    part = {stage.stage: stage for stage in foretell(*opened(campaign)).stages}
+    part = {stage.stage: stage for stage in forecast_of(*opened(campaign)).stages}
     for stage in ("ingest", "reconstruct"):
         assert part[stage].bytes_out < whole[stage].bytes_out
         assert part[stage].core_seconds < whole[stage].core_seconds

@@ -44,7 +44,7 @@ def undisturbed(folder: Path, spread: Store) -> Store:
 
 
 def going_on(folder: Path, name: str, undisturbed: Store, **how: Any) -> Store:
-    """Other circumstances that leave the first stages as they are: these are not computed again."""
+    """Other record that leave the first stages as they are: these are not computed again."""
     campaign = variants.variant(folder, name, **how)
     shutil.copytree(undisturbed.root, folder / f"store-{name}", symlinks=True)
     return variants.inline(campaign)
@@ -158,10 +158,10 @@ parts = [found.object_, found.probe, found.error, found.illumination]
     "fit": """
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
 from stxmdist.spectra.end_members.references import CHEMISTRIES
-design = CHEMISTRIES["LFP"]().at(np.linspace(701.0, 729.0, 20)).T
+design = CHEMISTRIES["LFP"].load()().at(np.linspace(701.0, 729.0, 20)).T
 counts = rng.poisson(3000 * np.exp(-design @ rng.uniform(0, 150, (2, 997))))
 seen, incident = (counts / 3000).astype(np.float32), np.full(20, 3000.0)
-fits = [FITTERS[name](seen, incident, design, FitOptions()) for name in FITTERS]
+fits = [FITTERS[name].load()(seen, incident, design, FitOptions()) for name in FITTERS]
 parts = [part for fit in fits for part in (fit.coefficients, fit.covariance, fit.chi2_reduced)]
 """,
 }

@@ -12,7 +12,7 @@ import pytest
 from storage.store import Store
 from stxmdist.campaign.schema import GPU
 from stxmdist.planning.execute import CampaignRun, Request, opened
-from stxmdist.planning.survey import survey_of
+from stxmdist.planning.headers import survey_of
 from stxmdist.ptychography.verdict import absorbed_dose_mgy
 from stxmdist.spectra.end_members.library import lithium_iron_phosphate
 from stxmdist.stages.reconstruct import stage as reconstruct
@@ -133,7 +133,7 @@ def test_the_whole_and_the_halves_run_in_the_array_library(
 def test_units_ask_for_a_gpu_only_where_the_option_does(folder: Path) -> None:
     for device, wanted in (("cpu", {}), ("gpu", {GPU: 1.0})):
         campaign = variants.variant(folder, f"asks-{device}", {"reconstruct": {"device": device}})
-        survey = survey_of(*opened(campaign), foretell=True)
+        survey = survey_of(*opened(campaign), forecast=True)
         units = reconstruct.plan(survey, survey.options["reconstruct"]).units
         assert units
         assert all(unit.resources == wanted for unit in units)

@@ -10,7 +10,7 @@ import pytest
 from storage.store import Store
 from stxmdist.errors import InputError
 from stxmdist.planning.execute import CampaignRun, Request, opened
-from stxmdist.planning.survey import survey_of
+from stxmdist.planning.headers import survey_of
 from stxmdist.readers import read_region
 from tests.stages.tiny import STXM
 

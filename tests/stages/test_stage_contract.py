@@ -16,8 +16,9 @@ import pytest
 from storage.ownership import check_disjoint, unowned
 from storage.store import safe_name
 from stxmdist.planning.execute import opened
+from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
-from stxmdist.planning.survey import Survey, survey_of
+from stxmdist.planning.survey import Survey
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Estimate, Plan, Unit
 
@@ -29,7 +30,7 @@ MOST_FILE_NAME = 120
 @pytest.fixture(scope="module")
 def survey(simulated: Path) -> Survey:
     campaign, options = opened(simulated)
-    return survey_of(campaign, options, foretell=True)
+    return survey_of(campaign, options, forecast=True)
 
 
 @pytest.fixture(params=STAGES)
@@ -39,12 +40,12 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def stage(name: str) -> Any:
-    return STAGES[name]
+    return STAGES[name].load()
 
 
 @pytest.fixture
 def units(stage: Any, survey: Survey) -> tuple[Unit, ...]:
-    plan = stage.plan(survey, survey.options[stage.NAME])
+    plan = stage.plan(survey, survey.options[stage.name])
     assert isinstance(plan, Plan)
     assert plan.refusals == ()
     assert plan.units
@@ -59,9 +60,9 @@ def by_output(units: tuple[Unit, ...]) -> dict[tuple[str, str], list[Unit]]:
 
 
 def test_a_stage_says_who_it_is_and_what_it_can(name: str, stage: Any) -> None:
-    assert name == stage.NAME
-    assert type(stage.VERSION) is int
-    assert stage.VERSION >= 1
+    assert name == stage.name
+    assert type(stage.version) is int
+    assert stage.version >= 1
     for function in ("upstream", "concerns", "identity", "plan", "work", "finish"):
         assert inspect.isfunction(getattr(stage, function)), function
         assert getattr(stage, function).__doc__, function
@@ -95,7 +96,7 @@ def check_options(kind: type) -> None:
 
 
 def test_options_are_frozen_and_every_one_is_explained(stage: Any) -> None:
-    check_options(stage.Options)
+    check_options(stage.options)
 
 
 def test_units_are_small_and_carry_no_arrays(units: tuple[Unit, ...]) -> None:
@@ -158,10 +159,10 @@ def test_a_unit_reads_what_its_stage_says_it_reads(units: tuple[Unit, ...], stag
 
 
 def test_planning_is_repeatable(units: tuple[Unit, ...], stage: Any, survey: Survey) -> None:
-    assert [unit.name for unit in stage.plan(survey, survey.options[stage.NAME]).units] == [u.name for u in units]
+    assert [unit.name for unit in stage.plan(survey, survey.options[stage.name]).units] == [u.name for u in units]
     assert len({(unit.scan_id, unit.digest) for unit in units}) == len({unit.scan_id for unit in units})
 
 
 def test_what_a_stage_concerns_is_planned(units: tuple[Unit, ...], stage: Any, survey: Survey) -> None:
-    whole = {CAMPAIGN} if stage.NAME in ("infer", "report") else set(survey.scans)
+    whole = {CAMPAIGN} if stage.whole_campaign else set(survey.scans)
     assert {unit.scan_id for unit in units} == {scan_id for scan_id in whole if stage.concerns(survey, scan_id)}

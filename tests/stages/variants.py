@@ -1,4 +1,4 @@
-"""A campaign of many small units, the same campaign under other circumstances, and what two stores have in common."""
+"""A campaign of many small units, the same campaign under other record, and what two stores have in common."""
 
 import csv
 import json

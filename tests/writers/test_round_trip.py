@@ -55,10 +55,12 @@ def case(shape: tuple[int, int, int], seed: int, kind: str = "float32") -> Case:
     return Case(counts, energy_ev, y_um, x_um, rng.uniform(0.1, 20, n), rng.uniform(100, 500, n))
 
 
-WAYS: dict[str, Callable[..., tuple[Path, ...]]] = {name: writers.TABLE[name].write_stack for name in writers.TABLE}
+WAYS: dict[str, Callable[..., tuple[Path, ...]]] = {
+    name: writers.WRITERS[name].load().write_stack for name in writers.WRITERS
+}
 WAYS |= {
-    f"nxstxm {dialect}": partial(writers.TABLE["nxstxm"].write_stack, dialect=dialect)
-    for dialect in writers.TABLE["nxstxm"].DIALECTS
+    f"nxstxm {dialect}": partial(writers.WRITERS["nxstxm"].load().write_stack, dialect=dialect)
+    for dialect in writers.WRITERS["nxstxm"].load().DIALECTS
     if dialect != "pollux"
 }
 """Every writer as it is called without options (NXstxm: as PolLux), and the other dialects of NXstxm."""
@@ -66,7 +68,7 @@ WITH_RING = ("sdf", "nxstxm", "nxstxm softimax", "nxstxm cls")
 
 
 def ending(way: str) -> str:
-    return str(writers.TABLE[way.split()[0]].ENDING)
+    return str(writers.WRITERS[way.split()[0]].load().ENDING)
 
 
 def read(path: Path) -> StxmRecording:
@@ -155,20 +157,20 @@ def test_what_is_not_known_stays_unknown(way: str, tmp_path: Path) -> None:
     assert read(path).start_time == ""
 
 
-@pytest.mark.parametrize("name", writers.TABLE)
+@pytest.mark.parametrize("name", writers.WRITERS)
 def test_what_was_read_can_be_written_again(name: str, tmp_path: Path) -> None:
     first = read(case((5, 7, 3), 14).write(WAYS[name], tmp_path / f"a{ending(name)}")[0])
     again = Case(
         np.stack([first.read(index) for index in range(5)]),
         first.energy_ev, first.y_um, first.x_um, first.dwell_ms, first.ring_current_ma,
     )  # fmt: skip
-    for other in writers.TABLE:
+    for other in writers.WRITERS:
         path = again.write(WAYS[other], tmp_path / f"b-{other}{ending(other)}")[0]
         if other == name or np.isfinite(first.ring_current_ma).all():
             assert_same(other, again, read(path))
 
 
-@pytest.mark.parametrize("name", writers.TABLE)
+@pytest.mark.parametrize("name", writers.WRITERS)
 def test_frames_of_another_shape_are_refused_and_leave_nothing(name: str, tmp_path: Path) -> None:
     scan = case((2, 3, 5), 15)
     with pytest.raises(InputError, match="does not fit the axes"):

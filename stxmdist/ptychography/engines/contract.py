@@ -11,7 +11,7 @@ import numpy as np
 
 from stxmdist.ptychography.kernels.sweep import Sweep
 from stxmdist.ptychography.state import State
-from stxmdist.registry import Table
+from stxmdist.registry import Entry, Table
 
 
 class Engine(Protocol):
@@ -32,26 +32,26 @@ class Engine(Protocol):
         ...
 
 
-ENGINES = Table(
+ENGINES: Table[Entry[Any]] = Table(
     "ptychography engine",
     {
-        "epie": "stxmdist.ptychography.engines.pie:Epie",
-        "rpie": "stxmdist.ptychography.engines.pie:Rpie",
-        "dm": "stxmdist.ptychography.engines.projections:DifferenceMap",
-        "raar": "stxmdist.ptychography.engines.projections:Raar",
-        "lsqml": "stxmdist.ptychography.engines.lsqml:LeastSquares",
-        "ml": "stxmdist.ptychography.engines.mlcg:ConjugateGradient",
+        "epie": Entry("stxmdist.ptychography.engines.pie:Epie"),
+        "rpie": Entry("stxmdist.ptychography.engines.pie:Rpie"),
+        "dm": Entry("stxmdist.ptychography.engines.projections:DifferenceMap"),
+        "raar": Entry("stxmdist.ptychography.engines.projections:Raar"),
+        "lsqml": Entry("stxmdist.ptychography.engines.lsqml:LeastSquares"),
+        "ml": Entry("stxmdist.ptychography.engines.mlcg:ConjugateGradient"),
     },
 )
 
-OPTIONS = Table(
+OPTIONS: Table[Entry[Any]] = Table(
     "ptychography engine",
     {
-        "epie": "stxmdist.ptychography.engines.pie:PieOptions",
-        "rpie": "stxmdist.ptychography.engines.pie:PieOptions",
-        "dm": "stxmdist.ptychography.engines.projections:ProjectionOptions",
-        "raar": "stxmdist.ptychography.engines.projections:ProjectionOptions",
-        "lsqml": "stxmdist.ptychography.engines.lsqml:LeastSquaresOptions",
-        "ml": "stxmdist.ptychography.engines.mlcg:ConjugateGradientOptions",
+        "epie": Entry("stxmdist.ptychography.engines.pie:PieOptions"),
+        "rpie": Entry("stxmdist.ptychography.engines.pie:PieOptions"),
+        "dm": Entry("stxmdist.ptychography.engines.projections:ProjectionOptions"),
+        "raar": Entry("stxmdist.ptychography.engines.projections:ProjectionOptions"),
+        "lsqml": Entry("stxmdist.ptychography.engines.lsqml:LeastSquaresOptions"),
+        "ml": Entry("stxmdist.ptychography.engines.mlcg:ConjugateGradientOptions"),
     },
 )

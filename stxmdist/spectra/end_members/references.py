@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from stxmdist.arrays import F64, Mask
 from stxmdist.errors import InputError
-from stxmdist.registry import Table
+from stxmdist.registry import Entry, Table
 from stxmdist.spectra.end_members.edge_model import NM_PER_CM, atoms_of, molar_mass
 from stxmdist.spectra.end_members.mass_scale import TABLES_SD, scale_to_mass
 from stxmdist.spectra.end_members.reference_errors import ReferenceErrors, apart
@@ -106,14 +106,14 @@ class EndMembers:
         return np.asarray((energy >= low) & (energy <= high), dtype=np.bool_)
 
 
-CHEMISTRIES = Table(
+CHEMISTRIES: Table[Entry[Any]] = Table(
     "chemistry",
     {
-        "LFP": "stxmdist.spectra.end_members.library:lithium_iron_phosphate",
-        "NMC": "stxmdist.spectra.end_members.library:nickel_manganese_cobalt",
-        "NCA": "stxmdist.spectra.end_members.library:nickel_cobalt_aluminium",
-        "LCO": "stxmdist.spectra.end_members.library:lithium_cobalt_oxide",
-        "LMO": "stxmdist.spectra.end_members.library:lithium_manganese_oxide",
+        "LFP": Entry("stxmdist.spectra.end_members.library:lithium_iron_phosphate"),
+        "NMC": Entry("stxmdist.spectra.end_members.library:nickel_manganese_cobalt"),
+        "NCA": Entry("stxmdist.spectra.end_members.library:nickel_cobalt_aluminium"),
+        "LCO": Entry("stxmdist.spectra.end_members.library:lithium_cobalt_oxide"),
+        "LMO": Entry("stxmdist.spectra.end_members.library:lithium_manganese_oxide"),
     },
 )
 """Name of a chemistry to its ``library.Chemistry``: called, it gives the end-members of one of its edges"""

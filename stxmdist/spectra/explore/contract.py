@@ -13,19 +13,19 @@ import numpy as np
 
 from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
-from stxmdist.registry import Table
+from stxmdist.registry import Entry, Table
 from stxmdist.spectra.explore.clusters import ClusterOptions
 from stxmdist.spectra.explore.factorise import FactorOptions
 from stxmdist.spectra.explore.pixel_stack import Block, PixelStack
 from stxmdist.spectra.explore.principal import Principal
 
-EXPLORERS = Table(
+EXPLORERS: Table[Entry[Any]] = Table(
     "explorer",
     {
-        "pca": "stxmdist.spectra.explore.explorers:pca",
-        "nmf": "stxmdist.spectra.explore.explorers:nmf",
-        "clusters": "stxmdist.spectra.explore.explorers:clusters",
-        "targets": "stxmdist.spectra.explore.explorers:targets",
+        "pca": Entry("stxmdist.spectra.explore.explorers:pca"),
+        "nmf": Entry("stxmdist.spectra.explore.explorers:nmf"),
+        "clusters": Entry("stxmdist.spectra.explore.explorers:clusters"),
+        "targets": Entry("stxmdist.spectra.explore.explorers:targets"),
     },
 )
 """Name to explore(Exploring) -> Exploration"""

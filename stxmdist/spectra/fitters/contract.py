@@ -7,13 +7,13 @@ charge.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from stxmdist.arrays import F32, F64, Mask, Real
 from stxmdist.errors import InputError
-from stxmdist.registry import Table
+from stxmdist.registry import Entry, Table
 from stxmdist.spectra.end_members.references import EndMembers
 
 Background = Literal["none", "constant", "power_law"]
@@ -22,21 +22,21 @@ MOST_TERMS = 4
 POWER_LAW_EXPONENT = 3.0
 _WORST_CONDITION = 1e4
 
-FITTERS = Table(
+FITTERS: Table[Entry[Any]] = Table(
     "fitter",
     {
-        "poisson": "stxmdist.spectra.fitters.poisson:fit",
-        "poisson_non_negative": "stxmdist.spectra.fitters.poisson_non_negative:fit",
-        "nnls": "stxmdist.spectra.fitters.nnls:fit",
-        "least_squares": "stxmdist.spectra.fitters.least_squares:fit",
-        "sum_to_one": "stxmdist.spectra.fitters.sum_to_one:fit",
-        "two_energy": "stxmdist.spectra.fitters.two_energy:fit",
-        "polar_angle": "stxmdist.spectra.fitters.polar_angle:fit",
-        "white_line": "stxmdist.spectra.fitters.white_line:fit",
-        "l3_l2": "stxmdist.spectra.fitters.l3_l2:fit",
-        "complex": "stxmdist.spectra.fitters.complex_index:fit",
-        "fill_factor": "stxmdist.spectra.fitters.fill_factor:fit",
-        "poisson_shift": "stxmdist.spectra.fitters.poisson_shift:fit",
+        "poisson": Entry("stxmdist.spectra.fitters.poisson:fit"),
+        "poisson_non_negative": Entry("stxmdist.spectra.fitters.poisson_non_negative:fit"),
+        "nnls": Entry("stxmdist.spectra.fitters.nnls:fit"),
+        "least_squares": Entry("stxmdist.spectra.fitters.least_squares:fit"),
+        "sum_to_one": Entry("stxmdist.spectra.fitters.sum_to_one:fit"),
+        "two_energy": Entry("stxmdist.spectra.fitters.two_energy:fit"),
+        "polar_angle": Entry("stxmdist.spectra.fitters.polar_angle:fit"),
+        "white_line": Entry("stxmdist.spectra.fitters.white_line:fit"),
+        "l3_l2": Entry("stxmdist.spectra.fitters.l3_l2:fit"),
+        "complex": Entry("stxmdist.spectra.fitters.complex_index:fit"),
+        "fill_factor": Entry("stxmdist.spectra.fitters.fill_factor:fit"),
+        "poisson_shift": Entry("stxmdist.spectra.fitters.poisson_shift:fit"),
     },
 )
 """Name to fit(transmission (ENERGY, PIXEL) float32, effective_counts (ENERGY,), design (ENERGY, TERM), options,

@@ -10,13 +10,13 @@ from storage.digests import fingerprint_of_file
 from stxmdist.arrays import F32, F64, Array, Mask
 from stxmdist.campaign.schema import ExploredSpectrum
 from stxmdist.errors import InputError
+from stxmdist.planning.explored import file_of, named_by, refuse_alike, require_spectrum
 from stxmdist.planning.survey import Survey
 from stxmdist.runner.unit import Unit
 from stxmdist.spectra.end_members.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.end_members.library import Chemistry
 from stxmdist.spectra.end_members.references import CHEMISTRIES, Compounds, EndMembers, from_files
 from stxmdist.spectra.fitters.contract import design_matrix
-from stxmdist.stages.inputs.explored import file_of, named_by, refuse_alike, require_spectrum
 
 _LEAST_MEAN_OD = -0.05
 """Noise alone, in a field without particles, leaves less"""
@@ -87,7 +87,7 @@ def references_of(survey: Survey, scan_id: str) -> dict[str, Any]:
     recording = survey.recordings.get(scan_id)
     if chemistry not in CHEMISTRIES or recording is None:
         return {"chemistry": chemistry}
-    library: Chemistry = CHEMISTRIES[chemistry]
+    library: Chemistry = CHEMISTRIES[chemistry].load()
     edge = library.edge_at(recording.energy_ev)
     first = library.entries[0].edge.name
     return {"chemistry": chemistry} | ({"edge": edge} if edge not in (None, first) else {})
@@ -138,14 +138,14 @@ def end_members_of(references: dict[str, Any]) -> EndMembers:
         if "explored" in references:
             refuse_alike(members)
         return members
-    return CHEMISTRIES[references["chemistry"]](references.get("edge"))  # type: ignore[no-any-return]
+    return CHEMISTRIES[references["chemistry"]].load()(references.get("edge"))  # type: ignore[no-any-return]
 
 
 def _library_holds(references: dict[str, Any]) -> str:
     if "discharged" in references:
         return ""
     chemistry = references["chemistry"]
-    return f"; of {chemistry} the library holds {CHEMISTRIES[chemistry].holds}"
+    return f"; of {chemistry} the library holds {CHEMISTRIES[chemistry].load().holds}"
 
 
 def strongest_mass_absorption(survey: Survey, scan_id: str, energy_ev: F64) -> F64:
@@ -181,7 +181,7 @@ def spectral_model(
         when too few energies are left, none of them lies before the edge, or the edge does not follow the charge.
     """
     align = unit.source("align")
-    references = dict(unit.index["references"])
+    references = dict(unit.part["references"])
     members = end_members_of(references)
     if members.control:
         raise InputError(

@@ -10,7 +10,7 @@ from storage.layout import ArrayPlan
 from stxmdist.arrays import Array, Mask, MaskClass
 from stxmdist.campaign.schema import GPU
 from stxmdist.errors import InputError
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.chain import NEIGHBOUR, Carried, chain_order
 from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
@@ -32,14 +32,13 @@ from stxmdist.ptychography.verdict import (
 )
 from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.runner.perform import Outcome, threads_lent
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Refusal, Unit
+from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
 from stxmdist.runner.writing import ShardWriter
 from stxmdist.stages.inputs.spectral_model import strongest_mass_absorption
 from stxmdist.stages.reconstruct.options import Options
 from stxmdist.stages.reconstruct.tile_start import FrameTile, device_of, few_counts, problem_of, seed_of
 
 NAME = "reconstruct"
-VERSION = 5
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
@@ -100,7 +99,7 @@ def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit]:
                 for plan in arrays
             },
             arrays=arrays,
-            index={"energies": list(energies), "tile": tile, "seed": survey.campaign.seed},
+            part={"energies": list(energies), "tile": tile, "seed": survey.campaign.seed},
             estimate=_estimate(recording, tiles, options, arrays, tile, energies),
             resources={GPU: 1.0} if options.device == "gpu" else {},
         )
@@ -172,7 +171,7 @@ def work(unit: Unit) -> Outcome:
         most_positions=options.positions_per_tile,
         halo_um=options.halo_um,
     )
-    energies, number = unit.index["energies"], unit.index["tile"]
+    energies, number = unit.part["energies"], unit.part["tile"]
     write = ShardWriter(unit)
     device = device_of(options)
     # The same order for all tiles, whose seams would otherwise tell which energy each began with.
@@ -197,7 +196,7 @@ def work(unit: Unit) -> Outcome:
 def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> tuple[dict[str, Any], Carried | None]:
     unit, window, options = tile.unit, tile.window, tile.options
     placement = tiles.placements[tile.energy]
-    number = unit.index["tile"]
+    number = unit.part["tile"]
     usable = tile.ingest.read("frame_class", (tile.energy, slice(None)))[window.tile.positions] == MaskClass.valid
     try:
         problem, origin, orientation = problem_of(tile, usable, placement.pixel_nm)
@@ -335,20 +334,20 @@ def _padded(values: Array, shape: tuple[int, ...]) -> Array:
     return padded
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
+def finish(survey: Survey, measured: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
     """Quality figures of each scan: those of its tiles side by side, at one energy after the other."""
     found = {}
-    for scan_id, units in receipts.items():
+    for scan_id, units in measured.items():
         energy_ev = survey.ptychography(scan_id).energy_ev
         # Here and not in the units: the chemistry of a scan is no reason to reconstruct it again.
         found[scan_id] = _quality(units, energy_ev, strongest_mass_absorption(survey, scan_id, energy_ev))
     return found
 
 
-def _quality(units: Sequence[Receipt], energy_ev: Array, mass_absorption_cm2_g: Array) -> dict[str, Any]:
+def _quality(units: Sequence[Any], energy_ev: Array, mass_absorption_cm2_g: Array) -> dict[str, Any]:
     rows = []
     for unit in units:
-        measures = unit.measures
+        measures = unit
         names = [name for name in measures if name not in ("tile", "energies")]
         for place, energy in enumerate(measures["energies"]):
             row = {name: measures[name][place] for name in names} | {"at": (energy, measures["tile"])}
@@ -356,7 +355,7 @@ def _quality(units: Sequence[Receipt], energy_ev: Array, mass_absorption_cm2_g: 
             rows.append(row)
     rows.sort(key=lambda row: row["at"])
     known = next((row["pixel_nm"] for row in rows if row["pixel_nm"] is not None), None)
-    return {"tiles": 1 + max(unit.measures["tile"] for unit in units), "pixel_nm": known} | {
+    return {"tiles": 1 + max(unit["tile"] for unit in units), "pixel_nm": known} | {
         name: [row[name] for row in rows] for name in rows[0] if name not in ("at", "pixel_nm")
     }
 
@@ -365,3 +364,18 @@ def _dose(photons: float | None, energy_ev: float, mass_absorption_cm2_g: float)
     if photons is None or not np.isfinite(mass_absorption_cm2_g):
         return None
     return absorbed_dose_mgy(photons, float(energy_ev), float(mass_absorption_cm2_g))
+
+
+STAGE = Stage(
+    name=NAME,
+    version=5,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    concerns=concerns,
+    identity=identity,
+    finish=finish,
+    worker_bytes=500_000_000,
+)

@@ -59,7 +59,7 @@ class FrameTile:
     @property
     def key(self) -> list[int]:
         """What random numbers follow from."""
-        return [self.unit.index["seed"], zlib.crc32(self.unit.scan_id.encode()), self.energy]
+        return [self.unit.part["seed"], zlib.crc32(self.unit.scan_id.encode()), self.energy]
 
     @property
     def where(self) -> str:

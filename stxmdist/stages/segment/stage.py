@@ -1,6 +1,6 @@
 """Segment: maps of thickness and state of charge become labelled particles, one row of numbers for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -17,9 +17,9 @@ from stxmdist.particles.segment import SegmentOptions, segment
 from stxmdist.particles.table import particle_table
 from stxmdist.planning.conditions import conditions_of
 from stxmdist.planning.grid import grid_of
-from stxmdist.planning.survey import Survey
+from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Estimate, Plan, Receipt, Unit
+from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
 from stxmdist.spectra.checks.classes import ClassOptions, edge_zone
 from stxmdist.spectra.checks.systematics import SocSensitivity, soc_sensitivity, systematic_soc_error
@@ -35,7 +35,6 @@ from stxmdist.stages.inputs.spectral_model import (
 from stxmdist.stages.segment.component_count import COUNTING_BYTES, FLAG, CountOptions, component_columns
 
 NAME = "segment"
-VERSION = 13
 
 
 RINGS_NM = 500.0
@@ -77,11 +76,6 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     return (("fit", scan_id), ("align", scan_id), ("absorbance", scan_id), *upstream_of_references(survey, scan_id))
 
 
-def concerns(survey: Survey, scan_id: str) -> bool:
-    """Every scan."""
-    return True
-
-
 def identity(survey: Survey, scan_id: str) -> Any:
     """The conditions that go into the table, and the end-members."""
     return {"conditions": conditions_of(survey, scan_id)} | identity_of_references(survey, scan_id)
@@ -108,7 +102,7 @@ def plan(survey: Survey, options: Options) -> Plan:
                 "scan",
                 owns=all_shards(arrays),
                 arrays=arrays,
-                index={
+                part={
                     "references": references_of(survey, scan_id),
                     "fit": survey.options_as_dict("fit"),
                     "conditions": conditions_of(survey, scan_id),
@@ -130,21 +124,19 @@ def work(unit: Unit) -> Outcome:
     fit, absorbance = unit.source("fit"), unit.source("absorbance")
     model = spectral_model(
         unit,
-        background=unit.index["fit"]["background"],
-        fit_shift=unit.index["fit"]["fit_energy_shift"],
-        largest_shift_ev=unit.index["fit"]["largest_energy_shift_ev"],
-        prior_sd_ev=unit.index["fit"]["energy_shift_sd_ev"],
-        pre_edge_below_ev=unit.index["fit"]["pre_edge_below_ev"],
+        background=unit.part["fit"]["background"],
+        fit_shift=unit.part["fit"]["fit_energy_shift"],
+        largest_shift_ev=unit.part["fit"]["largest_energy_shift_ev"],
+        prior_sd_ev=unit.part["fit"]["energy_shift_sd_ev"],
+        pre_edge_below_ev=unit.part["fit"]["pre_edge_below_ev"],
     )
     scan = FittedScan(
         **{name: fit.read(name) for name in FIT_ARRAYS},
         noise_correlation_px2=float(measures_of(unit, "align")["noise_correlation_px2"]),
         i0_relative_variance=(absorbance.read("i0_variance") / absorbance.read("i0_counts") ** 2)[model.used],
-        modality=unit.index["modality"],
+        modality=unit.part["modality"],
     )
-    found = described(
-        scan, model, options, unit.index["fit"]["background"], ClassOptions(**unit.index["fit"]["classes"])
-    )
+    found = described(scan, model, options, unit.part["fit"]["background"], ClassOptions(**unit.part["fit"]["classes"]))
     table = found.table
     counted, said = component_columns(
         unit,
@@ -161,9 +153,9 @@ def work(unit: Unit) -> Outcome:
         ";".join(word for word in (flags, FLAG if lacks else "") if word)
         for flags, lacks in zip(table["flags"], lacking, strict=True)
     ]
-    for column, value in reversed(unit.index["conditions"].items()):
+    for column, value in reversed(unit.part["conditions"].items()):
         table.insert(0, column, value)
-    table["modality"] = unit.index["modality"]
+    table["modality"] = unit.part["modality"]
 
     write = ShardWriter(unit)
     write("labels", (0, 0), found.labels)
@@ -361,6 +353,14 @@ def _sensitivity(scan: FittedScan, labels: I32, model: SpectralModel, background
     )
 
 
-def finish(survey: Survey, receipts: Mapping[str, Sequence[Receipt]]) -> dict[str, dict[str, Any]]:
-    """Quality figures of each scan."""
-    return {scan_id: dict(units[0].measures) for scan_id, units in receipts.items()}
+STAGE = Stage(
+    name=NAME,
+    version=13,
+    options=Options,
+    measures=dict,
+    upstream=upstream,
+    plan=plan,
+    work=work,
+    identity=identity,
+    worker_bytes=700_000_000,
+)

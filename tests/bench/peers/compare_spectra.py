@@ -128,7 +128,7 @@ def _row(
         constant = [np.ones((len(stack.design), 1))] if offset else []
         design = np.concatenate([stack.design, *constant], axis=1)
         options = FitOptions(weighted=False)
-        mine = FITTERS[fitter](stack.transmission[:, pixels], stack.counts, design, options).coefficients[:2]
+        mine = FITTERS[fitter].load()(stack.transmission[:, pixels], stack.counts, design, options).coefficients[:2]
         difference = float((np.abs(found - mine) * stack.design.max(axis=0)[:, None]).max())
     return {
         "name": name,

@@ -58,7 +58,7 @@ def test_every_engine_of_the_table_lowers_the_error_and_keeps_its_promises(
     assert found.stopped == "finished"
     assert found.error.shape == (30,)
     assert found.residual < 0.3 * found.error[0]
-    if ENGINES[name].comparable:
+    if ENGINES[name].load().comparable:
         assert found.residual < found.error[-1] < 0.3 * found.error[0]
     assert found.object_.dtype == found.probe.dtype == np.complex64
     assert found.object_.shape == measured.problem.object_shape
@@ -108,7 +108,7 @@ def test_positions_between_pixels_are_meant(measurement: Callable[..., Any]) -> 
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_means_positions_between_pixels(name: str, measurement: Callable[..., Any]) -> None:
     measured = measurement(whole=False, **LARGER)
-    step = Step(name, 60 if ENGINES[name].comparable else 150)
+    step = Step(name, 60 if ENGINES[name].load().comparable else 150)
     moved = run(measured.problem, step)
     rounded = run(measured.problem, step, sub_pixel=False)
     assert moved.residual < 0.6 * rounded.residual
@@ -345,7 +345,7 @@ def test_steps_and_schedules_without_sense_are_refused() -> None:
 def test_unknown_options_are_refused_by_name(name: str) -> None:
     with pytest.raises(InputError, match="bat_size"):
         Step(name, 3, {"bat_size": 4})
-    options = OPTIONS[name].__dataclass_fields__.items()
+    options = OPTIONS[name].load().__dataclass_fields__.items()
     first = next(option for option, entry in options if isinstance(entry.default, float))
     with pytest.raises(InputError, match=first):
         Step(name, 3, {first: -7.0})

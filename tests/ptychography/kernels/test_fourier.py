@@ -104,7 +104,7 @@ print(hashlib.sha256(found.object_.tobytes() + found.probe.tobytes() + found.err
 def test_two_processes_that_begin_together_agree_to_the_last_bit(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[3]
     environment = os.environ | {"STXMDIST_CACHE": str(tmp_path), "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent)]
+    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parents[1])]
     both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     prints = [process.communicate(timeout=200)[0].strip() for process in both]
     assert len(prints[0]) == 64

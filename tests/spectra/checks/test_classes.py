@@ -109,7 +109,9 @@ def test_a_homogeneous_particle_has_no_core_and_shell_left(lfp: EndMembers, soc:
         blurred = ndimage.gaussian_filter(np.exp(-od * inside), psf_nm / PIXEL_NM * fine)
         planes.append(blurred.reshape(60, fine, 80, fine).mean(axis=(1, 3)))
     transmission = np.stack(planes).astype(np.float32)
-    fit = FITTERS["poisson"](transmission.reshape(5, -1), np.full(5, 1e4), design, FitOptions(bias_removed=False))
+    fit = FITTERS["poisson"].load()(
+        transmission.reshape(5, -1), np.full(5, 1e4), design, FitOptions(bias_removed=False)
+    )
     found = state_of_charge(fit.coefficients, fit.covariance)[0].reshape(60, 80)
     total = fit.coefficients.sum(axis=0).reshape(60, 80)
     area = total > 0.5 * thickness_nm

@@ -46,7 +46,7 @@ def sums(lfp: EndMembers, counts: float, share: float, n_particles: int, n_pixel
         share * THICKNESS_NM * third()[:, None]
     )
     transmission = (rng.poisson(counts * np.exp(-od)) / counts).astype(np.float32)
-    fit = FITTERS["poisson"](transmission, np.full(ENERGY.size, counts), design, FitOptions())
+    fit = FITTERS["poisson"].load()(transmission, np.full(ENERGY.size, counts), design, FitOptions())
     group = np.repeat(np.arange(n_particles), n_pixels)
     candidates = np.stack([third(), np.ones(ENERGY.size)], axis=1)
     given = (np.full(ENERGY.size, counts), design, group, n_particles, candidates)
@@ -100,7 +100,7 @@ def test_what_varies_from_pixel_to_pixel_is_found_where_the_mean_is_right(lfp: E
     od = design @ np.full((2, n), 60.0) + amount * third()[:, None]
     od -= design @ np.linalg.lstsq(design, third(), rcond=None)[0][:, None] * amount
     transmission = rng.poisson(300.0 * np.exp(-od)) / 300.0
-    coefficients = FITTERS["poisson"](transmission.astype(np.float32), counts, design).coefficients
+    coefficients = FITTERS["poisson"].load()(transmission.astype(np.float32), counts, design).coefficients
     found = missing_spectrum(residual_sums(transmission, coefficients, counts, design, np.zeros(n, int), 1), 2)
     assert found.p_varying[0] < 1e-6
     assert found.p_varying[0] < found.p_alike[0]
@@ -111,7 +111,7 @@ def test_blocks_and_their_order_do_not_matter(lfp: EndMembers) -> None:
     design = design_matrix(lfp, ENERGY)
     counts = np.full(ENERGY.size, 200.0)
     transmission = rng.poisson(200.0 * np.exp(-design @ np.full((2, 101), 60.0))) / 200.0
-    coefficients = FITTERS["poisson"](transmission.astype(np.float32), counts, design).coefficients
+    coefficients = FITTERS["poisson"].load()(transmission.astype(np.float32), counts, design).coefficients
     coefficients[:, 7] = np.nan
     group = rng.integers(-1, 4, 101)
     more = np.ones((ENERGY.size, 1))
@@ -136,7 +136,7 @@ def test_pulls_of_noise_are_standard_normal(lfp: EndMembers, capsys: pytest.Capt
     design = design_matrix(lfp, ENERGY)
     counts = np.full(ENERGY.size, 300.0)
     transmission = rng.poisson(300.0 * np.exp(-design @ np.full((2, 5000), 60.0))) / 300.0
-    coefficients = FITTERS["poisson"](transmission.astype(np.float32), counts, design).coefficients
+    coefficients = FITTERS["poisson"].load()(transmission.astype(np.float32), counts, design).coefficients
     found = pull_summary(pulls(*whitened_residuals(transmission, coefficients, counts, design)))
     with capsys.disabled():
         print(f"\n  pulls of {found.n}: mean {found.mean:+.4f}, sd {found.sd:.4f}, beyond 3 sd {found.beyond_3:.4f}")

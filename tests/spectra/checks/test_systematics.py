@@ -22,7 +22,7 @@ COUNTS = np.full(35, 300.0)
 
 def _refitted_bias(lfp: EndMembers, transmission: np.ndarray, shift: float, background: str) -> np.ndarray:
     design = design_matrix(lfp, ENERGY, shift, background)
-    fit = FITTERS["poisson"](transmission.astype(np.float32), COUNTS, design, FitOptions(bias_removed=False))
+    fit = FITTERS["poisson"].load()(transmission.astype(np.float32), COUNTS, design, FitOptions(bias_removed=False))
     soc, _ = state_of_charge(fit.coefficients[:2], fit.covariance[:2, :2])
     return soc - THICKNESS[1] / THICKNESS.sum(axis=0)
 

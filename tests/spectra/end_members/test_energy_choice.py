@@ -60,7 +60,9 @@ def test_the_bound_is_reached_by_the_fit(lfp: EndMembers, background: str) -> No
     thickness = np.array([60.0, 90.0])
     counts = np.full(MANY.size, 2000.0)
     drawn = rng.poisson(counts[:, None] * np.exp(-lfp.at(MANY).T @ thickness)[:, None], (MANY.size, 4001)) / 2000.0
-    fit = FITTERS["poisson"](drawn.astype(np.float32), counts, design_matrix(lfp, MANY, 0.0, background), FitOptions())
+    fit = FITTERS["poisson"].load()(
+        drawn.astype(np.float32), counts, design_matrix(lfp, MANY, 0.0, background), FitOptions()
+    )
     soc, _ = state_of_charge(fit.coefficients[:2], fit.covariance[:2, :2])
     bound = soc_sigma(lfp, MANY, counts, thickness_nm=150.0, soc=0.6, unknowns=Unknowns(background))
     # 4001 pixels tell a standard deviation to 1.1 %.
@@ -104,7 +106,7 @@ def test_two_energies_are_the_two_white_lines(lfp: EndMembers) -> None:
 
 @pytest.mark.parametrize("name", CHEMISTRIES)
 def test_presets_beat_energies_spread_evenly(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    entry, members = CHEMISTRIES[name].entries[0], CHEMISTRIES[name]()
+    entry, members = CHEMISTRIES[name].load().entries[0], CHEMISTRIES[name].load()()
     low, high = entry.lines_ev
     grid = np.arange(np.ceil(low), high, 0.1)
     found = choose_energies(members, grid, 5, thickness_nm=150.0, photons=PHOTONS)

@@ -51,7 +51,7 @@ def test_soc_is_unbiased_after_correction(lfp: EndMembers, capsys: pytest.Captur
     bias = {}
     for name, shift in (("ignored", 0.0), ("corrected", energy_shift(mean, variance, energy, lfp).shift_ev)):
         design = design_matrix(lfp, energy, shift)
-        fit = FITTERS["poisson"](transmission.astype(np.float32), np.full(energy.size, COUNTS), design)
+        fit = FITTERS["poisson"].load()(transmission.astype(np.float32), np.full(energy.size, COUNTS), design)
         bias[name] = float(np.mean(state_of_charge(fit.coefficients, fit.covariance)[0] - soc))
     with capsys.disabled():
         print(f"\n  soc bias of .2 eV: {bias['ignored']:+.4f} ignored, {bias['corrected']:+.4f} corrected")

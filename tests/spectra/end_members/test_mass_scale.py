@@ -91,7 +91,7 @@ def test_files_of_samples_of_unknown_thickness_become_absorption_per_nm(tmp_path
 
 def test_noise_before_the_edge_speaks_where_no_column_does(tmp_path: Path) -> None:
     rng = np.random.default_rng(11)
-    members = CHEMISTRIES["NCA"]()
+    members = CHEMISTRIES["NCA"].load()()
     energy = np.concatenate([np.arange(830.0, 848.0, 0.2), np.arange(848.0, 925.0, 0.25)])
     sd = 0.013
     for name, mu in zip("dc", 100.0 * members.at(energy), strict=True):

@@ -186,7 +186,7 @@ def test_every_explorer_keeps_its_promises_and_its_bits(
             stack, principal, np.random.default_rng(4), FactorOptions(2, sample_passes=9, passes=2),
             ClusterOptions(3), (("discharged", "charged"), lfp.at(ENERGY_EV)),
         )  # fmt: skip
-        found = EXPLORERS[name](given)
+        found = EXPLORERS[name].load()(given)
         assert found.spectra.shape == (len(found.names), len(ENERGY_EV))
         assert np.isfinite(found.spectra).all()
         maps = np.concatenate(list(stack.each(found.maps)), axis=1)

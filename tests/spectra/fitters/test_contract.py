@@ -102,9 +102,9 @@ def test_without_noise_the_truth_returns(
     counts, options, beside = np.full(35, 400.0), FitOptions(bias_removed=False), beside_of(truth)
     if name in TWO_ENERGIES and background != "none":
         with pytest.raises(InputError, match="fewer energies than unknowns"):
-            FITTERS[name](transmission, counts, design, options, beside)
+            FITTERS[name].load()(transmission, counts, design, options, beside)
         return
-    fit = FITTERS[name](transmission, counts, design, options, beside)
+    fit = FITTERS[name].load()(transmission, counts, design, options, beside)
     scale = np.abs(design).max(axis=0)[:, None]
     # The float32 transmissions themselves limit what a poorly conditioned background can return.
     tolerance = EXACT * condition_number(design) * FEATURES_ALONE.get(name, 1.0) * NONLINEAR.get(name, 1.0)
@@ -128,7 +128,7 @@ def test_any_block_of_pixels_and_any_threads_give_the_same_bits(
     counts, beside = np.full(35, 30.0), beside_of(truth, rng, 30.0)
 
     def fitted(chosen: Any, threads: int = 1) -> Fit:
-        return FITTERS[name](
+        return FITTERS[name].load()(
             transmission[:, chosen], counts, design, FitOptions(), replace(_columns(beside, chosen), threads=threads)
         )
 
@@ -163,7 +163,7 @@ def test_a_nan_in_a_used_energy_makes_the_pixel_nan_and_no_other(
     counts, beside, options = np.full(35, 1000.0), beside_of(truth, rng, 1000.0), FitOptions()
     used = int(pair_of(counts, design, options, beside)[0])
     transmission[used, [0, 130, 330]] = [np.nan, np.inf, -np.inf]
-    fit = FITTERS[name](transmission, counts, design, options, beside)
+    fit = FITTERS[name].load()(transmission, counts, design, options, beside)
     bad = np.zeros(PRIME_PIXELS, dtype=bool)
     bad[[0, 130, 330]] = True
     chi2 = () if name in TWO_ENERGIES else (fit.chi2_reduced,)
@@ -171,11 +171,11 @@ def test_a_nan_in_a_used_energy_makes_the_pixel_nan_and_no_other(
         np.testing.assert_array_equal(np.isnan(values), bad)
     # Left out, that energy harms nobody, and the result is that of a stack without it.
     counts[used] = 0.0
-    skipped = FITTERS[name](transmission, counts, design, options, beside)
+    skipped = FITTERS[name].load()(transmission, counts, design, options, beside)
     keep = np.arange(35) != used
     fields = ("energy_ev", "slope", "phase", "phase_design")
     less = Beside(**{field: getattr(beside, field)[keep] for field in fields})
-    without = FITTERS[name](transmission[keep], counts[keep], design[keep], options, less)
+    without = FITTERS[name].load()(transmission[keep], counts[keep], design[keep], options, less)
     np.testing.assert_array_equal(skipped.coefficients, without.coefficients)
     assert np.isfinite(skipped.coefficients).all()
 
@@ -191,7 +191,7 @@ def test_no_counts_at_all_are_nan_and_one_dark_energy_is_data_or_nan(
     transmission[:, 0] = 0.0
     used = int(pair_of(counts, design, options, beside)[0]) if name in TWO_ENERGIES else 0
     transmission[used, 1] = 0.0
-    fit = FITTERS[name](transmission, counts, design, options, beside)
+    fit = FITTERS[name].load()(transmission, counts, design, options, beside)
     assert np.isnan(fit.coefficients[:, 0]).all()
     assert np.isnan(fit.covariance[:, :, 0]).all()
     assert np.isfinite(fit.coefficients[:, 1]).all() == (name not in NEEDS_ALL_COUNTS | TWO_ENERGIES)
@@ -214,7 +214,7 @@ def test_error_bars_are_those_of_repeated_experiments(
     transmission = (rng.poisson(counts * mean) / counts).astype(np.float32)
     beside = beside_of(truth, rng, counts)
     for weighted in (True, False):
-        fit = FITTERS[name](transmission, np.full(35, counts), design, FitOptions(weighted=weighted), beside)
+        fit = FITTERS[name].load()(transmission, np.full(35, counts), design, FitOptions(weighted=weighted), beside)
         seen = np.cov(fit.coefficients)
         # 4000 repetitions know a standard deviation to 1.1 %.
         np.testing.assert_allclose(np.sqrt(np.diag(seen)), np.sqrt(np.diagonal(fit.covariance.mean(2))), rtol=0.05)
@@ -235,12 +235,12 @@ def test_shapes_and_designs_that_cannot_be_fitted(
     transmission = np.ones((35, 3), np.float32)
     beside = beside_of(np.ones((2, 3)))
     with pytest.raises(InputError, match="do not match"):
-        FITTERS[name](transmission, np.ones(34), design, FitOptions(), beside)
+        FITTERS[name].load()(transmission, np.ones(34), design, FitOptions(), beside)
     with pytest.raises(InputError, match="fewer energies than unknowns"):
-        FITTERS[name](transmission, np.where(np.arange(35) < 1, 1.0, np.nan), design, FitOptions(), beside)
+        FITTERS[name].load()(transmission, np.where(np.arange(35) < 1, 1.0, np.nan), design, FitOptions(), beside)
     # What looks for energies at which the end-members differ finds one energy twice.
     with pytest.raises(InputError, match="both energies are the same" if name in TWO_ENERGIES else "condition number"):
-        FITTERS[name](transmission, np.ones(35), design[:, [0, 0]], FitOptions(), beside)
+        FITTERS[name].load()(transmission, np.ones(35), design[:, [0, 0]], FitOptions(), beside)
 
 
 def test_design_says_what_is_wrong(lfp: EndMembers) -> None:
@@ -280,7 +280,7 @@ def test_a_third_substance_shows_in_the_residual_and_not_in_the_rest(lfp: EndMem
     peak = 0.2 * np.exp(-((energies - 709.3) ** 2) / 2 / 0.3**2)
     alien = (transmission * np.exp(-peak)[:, None]).astype(np.float32)
     for stack, expected in ((transmission, 0.0), (alien, 1.0)):
-        fit = FITTERS["poisson"](stack, np.full(35, 1000.0), design, FitOptions(bias_removed=False))
+        fit = FITTERS["poisson"].load()(stack, np.full(35, 1000.0), design, FitOptions(bias_removed=False))
         spectrum, error = mean_residual(stack, fit.coefficients, design, np.arange(PRIME_PIXELS) < 300)
         assert spectrum.shape == error.shape == (35,)
         assert (abs(spectrum).max() > 0.03) == bool(expected)

@@ -43,8 +43,8 @@ def test_constrained_likelihood_is_the_highest_that_is_allowed(lfp: EndMembers, 
     truth = np.zeros((design.shape[1], n))
     truth[:2] = rng.uniform(0.0, 80.0, (2, n)) * (rng.random((2, n)) < 0.5)
     seen = _counted(rng, np.exp(-design @ truth), counts)
-    free = FITTERS["poisson"](seen, np.full(35, counts), design, BARE)
-    held = FITTERS["poisson_non_negative"](seen, np.full(35, counts), design)
+    free = FITTERS["poisson"].load()(seen, np.full(35, counts), design, BARE)
+    held = FITTERS["poisson_non_negative"].load()(seen, np.full(35, counts), design)
     inside = (free.coefficients >= 0.0).all(axis=0)
     assert 0 < inside.sum() < n
     np.testing.assert_array_equal(held.coefficients[:, inside], free.coefficients[:, inside])
@@ -80,14 +80,14 @@ def test_angle_and_two_energies_say_the_same_and_the_angle_is_that_of_the_paper(
     exact = np.exp(-design @ truth).astype(np.float32)
     counts, beside = np.full(4, 1e4), Beside(energy_ev=energy_ev)
     asked = FitOptions(energies_ev=(708.3, 710.1))
-    angle = FITTERS["polar_angle"](exact, counts, design, asked, beside)
+    angle = FITTERS["polar_angle"].load()(exact, counts, design, asked, beside)
     # Yu et al. 2018, figure 2.
     assert angle.maps["polar_angle_deg"] == pytest.approx([27.48, 65.0], abs=0.1)
     noisy = _counted(np.random.default_rng(32), np.exp(-design @ np.repeat(truth, 500, axis=1)), 1e4)
-    by_angle = FITTERS["polar_angle"](noisy, counts, design, asked, beside)
-    by_solving = FITTERS["two_energy"](noisy, counts, design, asked, beside)
+    by_angle = FITTERS["polar_angle"].load()(noisy, counts, design, asked, beside)
+    by_solving = FITTERS["two_energy"].load()(noisy, counts, design, asked, beside)
     # Without energies being named it finds the two by itself.
-    alone = FITTERS["two_energy"](noisy, counts, design)
+    alone = FITTERS["two_energy"].load()(noisy, counts, design)
     for other in (by_solving, alone):
         np.testing.assert_allclose(by_angle.coefficients, other.coefficients, atol=ROUNDING)
         np.testing.assert_allclose(by_angle.covariance, other.covariance, rtol=1e-3)
@@ -100,9 +100,9 @@ def test_a_known_total_is_met_and_makes_the_state_of_charge_surer(design: np.nda
     truth = np.array([90.0, 40.0])[:, None] * np.ones(2000)
     seen = _counted(np.random.default_rng(33), np.exp(-design @ truth), 300.0)
     counts = np.full(35, 300.0)
-    fit = FITTERS["sum_to_one"](seen, counts, design, FitOptions(total_thickness=130.0))
+    fit = FITTERS["sum_to_one"].load()(seen, counts, design, FitOptions(total_thickness=130.0))
     np.testing.assert_allclose(fit.coefficients.sum(axis=0), 130.0, rtol=1e-6)
-    free = FITTERS["least_squares"](seen, counts, design)
+    free = FITTERS["least_squares"].load()(seen, counts, design)
     _, surer = state_of_charge(fit.coefficients, fit.covariance)
     _, before = state_of_charge(free.coefficients, free.covariance)
     assert surer.mean() < before.mean()
@@ -113,7 +113,7 @@ def test_a_known_total_is_met_and_makes_the_state_of_charge_surer(design: np.nda
 def test_energies_without_an_edge_jump_are_refused(lfp: EndMembers) -> None:
     energy_ev = np.array([708.2, 709.0, 710.2, 706.0])
     with pytest.raises(InputError, match="no edge jump"):
-        FITTERS["sum_to_one"](np.ones((4, 3), np.float32), np.ones(4), design_matrix(lfp, energy_ev))
+        FITTERS["sum_to_one"].load()(np.ones((4, 3), np.float32), np.ones(4), design_matrix(lfp, energy_ev))
 
 
 # --- peaks ------------------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_energies_without_an_edge_jump_are_refused(lfp: EndMembers) -> None:
 
 @pytest.mark.parametrize("chemistry", list(CHEMISTRIES))
 def test_white_lines_of_every_chemistry_are_found_and_return_the_truth(chemistry: str) -> None:
-    members = CHEMISTRIES[chemistry]()
+    members = CHEMISTRIES[chemistry].load()()
     strongest = members.energy_ev[int(np.argmax(members.mu_per_nm.sum(axis=0)))]
     energy_ev = np.linspace(strongest - 8.0, strongest + 25.0, 90)
     design = design_matrix(members, energy_ev)
@@ -131,7 +131,7 @@ def test_white_lines_of_every_chemistry_are_found_and_return_the_truth(chemistry
     assert peaks.centres_ev[:2] == pytest.approx(lines, abs=0.61)
     truth = np.array([[80.0, 10.0], [20.0, 60.0]])
     exact = np.exp(-design @ truth).astype(np.float32)
-    fit = FITTERS["white_line"](exact, np.full(90, 1e4), design, FitOptions(), Beside(energy_ev=energy_ev))
+    fit = FITTERS["white_line"].load()(exact, np.full(90, 1e4), design, FitOptions(), Beside(energy_ev=energy_ev))
     assert fit.coefficients == pytest.approx(truth, abs=0.05)
 
 
@@ -139,11 +139,13 @@ def test_peaks_that_were_not_measured_are_refused(lfp: EndMembers) -> None:
     energy_ev = np.linspace(704.0, 714.0, 30)
     design, seen = design_matrix(lfp, energy_ev), np.ones((30, 3), np.float32)
     with pytest.raises(InputError, match="do not reach the L2 line"):
-        FITTERS["l3_l2"](seen, np.ones(30), design, FitOptions(), Beside(energy_ev=energy_ev))
+        FITTERS["l3_l2"].load()(seen, np.ones(30), design, FitOptions(), Beside(energy_ev=energy_ev))
     with pytest.raises(InputError, match="do not resolve the white lines"):
-        FITTERS["white_line"](seen[:6], np.ones(6), design[10:16], FitOptions(), Beside(energy_ev=energy_ev[10:16]))
+        FITTERS["white_line"].load()(
+            seen[:6], np.ones(6), design[10:16], FitOptions(), Beside(energy_ev=energy_ev[10:16])
+        )
     with pytest.raises(InputError, match="not known at which energies"):
-        FITTERS["white_line"](seen, np.ones(30), design)
+        FITTERS["white_line"].load()(seen, np.ones(30), design)
 
 
 # --- phase ------------------------------------------------------------------------------------------------------------
@@ -180,8 +182,8 @@ def test_phase_as_good_as_absorption_makes_error_bars_shorter_by_the_root_of_two
     alike = design / 2.0
     phase = alike @ truth + rng.normal(size=mean.shape) / np.sqrt(4.0 * counts * mean)
     beside = Beside(phase=phase.astype(np.float32), phase_design=alike)
-    both = FITTERS["complex"](seen, np.full(35, counts), design, FitOptions(), beside)
-    one = FITTERS["least_squares"](seen, np.full(35, counts), design)
+    both = FITTERS["complex"].load()(seen, np.full(35, counts), design, FitOptions(), beside)
+    one = FITTERS["least_squares"].load()(seen, np.full(35, counts), design)
     np.testing.assert_allclose(np.sqrt(one.covariance / both.covariance), np.sqrt(2.0), rtol=1e-4)
     # 4000 repetitions know a ratio of standard deviations to 1.6 %.
     np.testing.assert_allclose(one.coefficients.std(axis=1) / both.coefficients.std(axis=1), np.sqrt(2.0), rtol=0.06)
@@ -193,8 +195,8 @@ def test_phase_of_the_end_members_makes_the_state_of_charge_surer(
     truth = np.array([100.0, 50.0])[:, None]
     exact = np.exp(-design @ truth).astype(np.float32)
     beside = Beside(phase=(phase_design @ truth).astype(np.float32), phase_design=phase_design)
-    both = FITTERS["complex"](exact, np.full(35, 100.0), design, FitOptions(), beside)
-    one = FITTERS["least_squares"](exact, np.full(35, 100.0), design)
+    both = FITTERS["complex"].load()(exact, np.full(35, 100.0), design, FitOptions(), beside)
+    one = FITTERS["least_squares"].load()(exact, np.full(35, 100.0), design)
     gain = np.sqrt(
         state_of_charge(one.coefficients, one.covariance)[1] / state_of_charge(both.coefficients, both.covariance)[1]
     )
@@ -205,7 +207,7 @@ def test_phase_of_the_end_members_makes_the_state_of_charge_surer(
 
 def test_a_stack_without_phase_is_refused(design: np.ndarray) -> None:
     with pytest.raises(InputError, match="the stack has no phase"):
-        FITTERS["complex"](np.ones((35, 2), np.float32), np.ones(35), design)
+        FITTERS["complex"].load()(np.ones((35, 2), np.float32), np.ones(35), design)
 
 
 # --- fill factor, energy shift ----------------------------------------------------------------------------------------
@@ -217,12 +219,12 @@ def test_a_half_filled_pixel_is_what_it_is_made_of(design: np.ndarray, state: in
     thickness[state] = 200.0
     seen = (0.5 + 0.5 * np.exp(-design @ thickness)).astype(np.float32)
     counts = np.full(35, 1000.0)
-    filled = FITTERS["fill_factor"](seen, counts, design)
+    filled = FITTERS["fill_factor"].load()(seen, counts, design)
     assert filled.maps["fill_factor"][0] == pytest.approx(0.5, abs=0.01)
     assert filled.coefficients[:, 0] == pytest.approx(0.5 * thickness[:, 0], abs=1.0)
     assert state_of_charge(filled.coefficients, filled.covariance)[0][0] == pytest.approx(state, abs=0.02)
     # Taken for a full one it is far off: by more than a tenth.
-    full = FITTERS["poisson"](seen, counts, design, BARE)
+    full = FITTERS["poisson"].load()(seen, counts, design, BARE)
     assert abs(state_of_charge(full.coefficients, full.covariance)[0][0] - state) > 0.1
     covered = as_if_covered(seen, filled.maps["fill_factor"])
     # The prior draws the share towards 1 by a thousandth.
@@ -234,7 +236,7 @@ def test_fill_factor_of_full_and_of_empty_pixels(design: np.ndarray) -> None:
     for thickness, limit in ((120.0, 0.1), (0.0, 0.2)):
         truth = np.array([[thickness], [0.0]]) * np.ones(700)
         seen = _counted(rng, np.exp(-design @ truth), 300.0)
-        fit = FITTERS["fill_factor"](seen, np.full(35, 300.0), design)
+        fit = FITTERS["fill_factor"].load()(seen, np.full(35, 300.0), design)
         assert np.isfinite(fit.coefficients).all()
         assert fit.maps["fill_factor"].max() <= 1.0
         assert fit.maps["fill_factor"].min() > 0.0
@@ -253,7 +255,9 @@ def test_a_pixels_own_energy_shift_is_found(lfp: EndMembers) -> None:
     truth = np.array([60.0, 60.0])
     mean = np.stack([np.exp(-design_matrix(lfp, energy_ev, d) @ truth) for d in shift], axis=1)
     seen = _counted(rng, mean, counts)
-    fit = FITTERS["poisson_shift"](seen, np.full(energy_ev.size, counts), design, FitOptions(), Beside(slope=slope))
+    fit = FITTERS["poisson_shift"].load()(
+        seen, np.full(energy_ev.size, counts), design, FitOptions(), Beside(slope=slope)
+    )
     found = fit.maps["energy_shift_ev"].reshape(3, -1)
     error = fit.maps["energy_shift_se_ev"].mean()
     assert found.mean(axis=1) == pytest.approx([-0.1, 0.0, 0.1], abs=0.02)
@@ -261,8 +265,8 @@ def test_a_pixels_own_energy_shift_is_found(lfp: EndMembers) -> None:
     assert found.std(axis=1).mean() == pytest.approx(error, rel=0.15)
     soc = state_of_charge(fit.coefficients, fit.covariance)[0].reshape(3, -1).mean(axis=1)
     assert soc == pytest.approx(0.5, abs=0.02)
-    fixed = FITTERS["poisson"](seen, np.full(energy_ev.size, counts), design)
+    fixed = FITTERS["poisson"].load()(seen, np.full(energy_ev.size, counts), design)
     off = state_of_charge(fixed.coefficients, fixed.covariance)[0].reshape(3, -1).mean(axis=1)
     assert np.abs(off[[0, 2]] - 0.5).min() > 0.02
     with pytest.raises(InputError, match="how the end-members change with energy"):
-        FITTERS["poisson_shift"](seen, np.full(energy_ev.size, counts), design)
+        FITTERS["poisson_shift"].load()(seen, np.full(energy_ev.size, counts), design)

@@ -78,14 +78,14 @@ def test_references_stand_for_scans_of_the_campaigns_chemistry_and_custom(
 def test_the_energies_of_a_scan_say_which_edge_it_is(chemistry: str, energy_ev: list[float], edge: str | None) -> None:
     found = references_of(survey(chemistry, chemistry, None, np.array(energy_ev)), "one")
     assert found == {"chemistry": chemistry} | ({"edge": edge} if edge else {})
-    expected = CHEMISTRIES[chemistry](edge)
+    expected = CHEMISTRIES[chemistry].load()(edge)
     assert end_members_of(found) is expected
 
 
 def test_the_state_that_absorbs_more_is_taken_for_the_dose() -> None:
     energy_ev = np.array([500.0, 708.2, 710.2])
     found = strongest_mass_absorption(survey("LFP", "LFP", None), "one", energy_ev)
-    both = CHEMISTRIES["LFP"]().mass_absorption(energy_ev[1:])
+    both = CHEMISTRIES["LFP"].load()().mass_absorption(energy_ev[1:])
     assert both is not None
     # Discharged at its own peak, charged at the other; outside the end-members nothing is known.
     np.testing.assert_allclose(found, [np.nan, both[0, 0], both[1, 1]])
@@ -95,7 +95,7 @@ def test_the_state_that_absorbs_more_is_taken_for_the_dose() -> None:
 @pytest.fixture
 def written(tmp_path: Path) -> dict[str, Any]:
     """The built-in pair as files, per nm."""
-    members = CHEMISTRIES["LFP"]()
+    members = CHEMISTRIES["LFP"].load()()
     for name, mu in zip(("discharged", "charged"), members.mu_per_nm, strict=True):
         np.savetxt(tmp_path / name, np.column_stack([members.energy_ev, mu]))
     return {"discharged": str(tmp_path / "discharged"), "charged": str(tmp_path / "charged")}
@@ -103,7 +103,7 @@ def written(tmp_path: Path) -> dict[str, Any]:
 
 def test_files_per_nm_are_the_same_as_built_in_ones(written: dict[str, Any]) -> None:
     found = end_members_of(written | {"thickness_unit": "nm"})
-    built_in = CHEMISTRIES["LFP"]()
+    built_in = CHEMISTRIES["LFP"].load()()
     energy_ev = np.linspace(700.0, 730.0, 41)
     assert found.thickness_unit == "nm"
     np.testing.assert_allclose(found.at(energy_ev), built_in.at(energy_ev), rtol=1e-9)
@@ -119,7 +119,7 @@ def test_optical_densities_are_not_taken_for_absorption_per_nm(written: dict[str
 
 
 def model(scale: float, unit: Any) -> SpectralModel:
-    members = CHEMISTRIES["LFP"]()
+    members = CHEMISTRIES["LFP"].load()()
     energy_ev = np.linspace(700.0, 725.0, 51)
     mu = scale * members.at(energy_ev)
     return SpectralModel(
@@ -185,7 +185,7 @@ def test_files_with_formulas_are_scaled_and_then_their_dose_is_known(written: di
         density_g_cm3=3.6,
     )
     scan = survey("custom", "custom", files)
-    found, built_in = end_members_of(references_of(scan, "one")), CHEMISTRIES["LFP"]()
+    found, built_in = end_members_of(references_of(scan, "one")), CHEMISTRIES["LFP"].load()()
     energy_ev = np.linspace(700.0, 730.0, 41)
     # The model's arctangents have not quite reached what the tables say.
     np.testing.assert_allclose(found.at(energy_ev), built_in.at(energy_ev), rtol=0.05)
@@ -214,7 +214,7 @@ def test_a_scan_of_an_edge_that_says_nothing_is_refused(
         "mean_od_variance": np.full(len(energy_ev), 1e-6),
     }
     unit = SimpleNamespace(
-        scan_id="one", index={"references": references}, source=lambda stage: SimpleNamespace(read=arrays.__getitem__)
+        scan_id="one", part={"references": references}, source=lambda stage: SimpleNamespace(read=arrays.__getitem__)
     )
     with pytest.raises(InputError, match=message):
         spectral_model(cast(Any, unit), background="none", fit_shift=True, largest_shift_ev=0.6, prior_sd_ev=0.2)

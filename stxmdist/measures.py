@@ -1,0 +1,282 @@
+"""What units measure and scans are judged by: one record for each stage, each field with its meaning and unit.
+
+A stage writes its record, the store keeps it as JSON (``stxmdist.records``), and whoever reads it names the record.
+Lists over (ENERGY,), (TILE) and the like are in the order of the scan. A field with a default says something only of
+some scans, and is not written for the others.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stxmdist.arrays import F64
+
+
+@dataclass(frozen=True, eq=False)
+class IngestMeasures:
+    """What a beamline file held."""
+
+    frames: int
+    """Images of a stack, or diffraction frames at all energies"""
+    frames_valid: int
+    notes: tuple[str, ...]
+    """What the reader assumed"""
+    sha256: Mapping[str, str]
+    """File name to the digest of its content"""
+    frames_missing: int | None = None
+    frames_saturated: int | None = None
+    frames_low_count: int | None = None
+    counts_per_frame: F64 | None = None
+    """(ENERGY,) mean number of counts in a diffraction frame"""
+    pixels: int | None = None
+    """Of the detector, as they are kept"""
+    pixels_masked: int | None = None
+    crop_px: int | None = None
+    bin_px: int | None = None
+    beamstop_px: float | None = None
+    pixels_hot: int | None = None
+    pixels_saturated: int | None = None
+    pixels_dead: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class AbsorbanceMeasures:
+    """The incident beam of a scan, its noise, and what corrections did."""
+
+    i0_counts: F64
+    """(ENERGY,)"""
+    noise_factor: F64
+    """(ENERGY,) variance of counts over that of single photons"""
+    noise_correlation_px2: float
+    """Area over which noise is correlated; 1 for single pixels"""
+    free_share: float
+    """Share of the field that holds no particle"""
+    energies_measured: int
+    i0_relative_se: float | None = None
+    """Median over energies of the standard error of I0, over I0"""
+    ring_current_known: bool | None = None
+    spikes: int | None = None
+    lines_scaled: int | None = None
+    lines_masked: int | None = None
+    pixels_without_counts: float | None = None
+    """Share of all pixels of all frames"""
+    mean_od: F64 | None = None
+    """(ENERGY,) of the particles, with all corrections"""
+    mean_od_without: Mapping[str, F64] | None = None
+    """Correction to the same (ENERGY,) without it; NaN where that makes no difference"""
+    slow_noise_od: F64 | None = None
+    """(ENERGY,) standard error of a reconstruction over distances longer than a particle"""
+
+
+@dataclass(frozen=True, eq=False)
+class AlignMeasures:
+    """How far frames were moved, and how well that is known."""
+
+    largest_shift_px: float
+    frames_not_registered: int
+    energies_not_registered_ev: F64
+    shift_quality: float | None
+    """Median height of the correlation peak; None where frames were left as they are"""
+    outside_share: float
+    """Share of the field that left it at some energy"""
+    sample_pixels: int
+    noise_correlation_px2: float
+    """Area over which noise is correlated after resampling"""
+
+
+@dataclass(frozen=True, eq=False)
+class FitMeasures:
+    """How well the end-members explain a block of pixels, or a scan."""
+
+    energy_shift_ev: float
+    energy_shift_se_ev: float
+    energy_shift_note: str
+    end_members: str
+    """Where they come from"""
+    thickness_unit: str
+    """``nm``, or ``reference`` for reference samples"""
+    energies_used: int
+    energy_ev: F64
+    """(ENERGY used,)"""
+    pixels_valid: int
+    pixels: Mapping[str, int]
+    """Mask class to number of pixels"""
+    chi2_reduced: float | None
+    """Median over valid pixels; None where there are none"""
+    r_factor: float | None
+    """The same of the R-factor"""
+    residual: F64 | None
+    """(ENERGY used,) mean over valid pixels of measured less fitted optical density"""
+    residual_se: F64 | None
+    """(ENERGY used,)"""
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentMeasures:
+    """The particles of a scan."""
+
+    particles: int
+    particles_at_border: int
+    cover: float
+    """Share of the field that particles cover"""
+    psf_sigma_nm: float
+    soc_mean: float | None
+    thickness_unit: str
+    soc_effect: Mapping[str, float | None]
+    """Correction in counts to what it changes of the mean state of charge"""
+    missing_component: str
+    """Whether two end-members are enough, in a sentence"""
+    particles_missing_component: int | None = None
+    missing_spectrum_od: F64 | None = None
+    """(ENERGY used,) what the end-members leave over, where it was found"""
+    particles_wanting_constant: int | None = None
+    particles_wanting_power_law: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RegisterMeasures:
+    """How a ptychography scan lies on its wide-field partner."""
+
+    stxm: str
+    """The partner's scan"""
+    accepted: bool
+    reason: str
+    matrix_um: F64
+    """(2, 3): wide-field coordinates (y, x) from those of ptychography"""
+    shift_um: F64
+    """(y, x)"""
+    rotation_deg: float
+    scale: float
+    error_um: float
+    correlation: float
+    pairs: int
+    """Particles seen by both"""
+
+
+@dataclass(frozen=True, eq=False)
+class TileMeasures:
+    """One ptychography tile at one energy; None where it could not be reconstructed."""
+
+    verdict: str
+    """``good``, ``poor`` or ``failed``"""
+    reason: str
+    frames: int
+    frames_left_out: int
+    iterations: int
+    stopped: str
+    start: str
+    orientation: str
+    residual: float | None
+    """Amplitude residual, a share"""
+    shot_noise_residual: float | None
+    """What shot noise alone would leave"""
+    overlap: float | None
+    """Share of a beam's diameter"""
+    half_bit_half_period_px: float | None
+    one_bit_half_period_px: float | None
+    counts_per_frame: float | None
+    photons_per_um2: float | None
+    moved_px: float | None
+    """rms of what positions were corrected by"""
+    raster_px: F64 | None
+    """(2, 2) steps of the raster that positions lie on"""
+    affine: F64 | None
+    """(2, 2) what positions have in common, less the identity"""
+    clipped_share: float | None
+    """Of the beam's power, outside its window"""
+    mode_power: F64 | None
+    """(MODE,) shares"""
+    pixel_nm: F64 | None
+    """(y, x)"""
+    device: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class ReconstructMeasures:
+    """One tile at some energies of a scan."""
+
+    tile: int
+    energies: tuple[int, ...]
+    """Places along the scan's energies"""
+    found: tuple[TileMeasures, ...]
+    """One for each of them"""
+
+
+@dataclass(frozen=True, eq=False)
+class ReconstructFigures:
+    """All tiles of a scan; lists go over tiles, at one energy after the other."""
+
+    tiles: int
+    pixel_nm: F64 | None
+    """(y, x) of the object at one energy"""
+    verdict: tuple[str, ...]
+    reason: tuple[str, ...]
+    frames: tuple[int, ...]
+    frames_left_out: tuple[int, ...]
+    iterations: tuple[int, ...]
+    stopped: tuple[str, ...]
+    start: tuple[str, ...]
+    orientation: tuple[str, ...]
+    residual: F64
+    shot_noise_residual: F64
+    overlap: F64
+    half_bit_half_period_px: F64
+    one_bit_half_period_px: F64
+    counts_per_frame: F64
+    photons_per_um2: F64
+    moved_px: F64
+    raster_px: tuple[F64 | None, ...]
+    affine: tuple[F64 | None, ...]
+    clipped_share: F64
+    mode_power: tuple[F64 | None, ...]
+    device: tuple[str | None, ...]
+    dose_mgy: F64
+    """Absorbed dose, where the chemistry is known"""
+
+
+@dataclass(frozen=True)
+class StitchMeasures:
+    """One energy of a scan, put together from its tiles."""
+
+    tiles: int
+    tiles_failed: int
+    tiles_poor: int
+    parts_not_tied: int
+    """Groups of tiles that no overlap joins: 1 where all hang together"""
+    seam_residual_rad: float | None
+    """Largest disagreement of neighbours in phase; None for a tile alone"""
+    known_share: float
+
+
+@dataclass(frozen=True)
+class StitchFigures:
+    """The same of all energies of a scan, side by side."""
+
+    tiles: tuple[int, ...]
+    tiles_failed: tuple[int, ...]
+    tiles_poor: tuple[int, ...]
+    parts_not_tied: tuple[int, ...]
+    seam_residual_rad: tuple[float | None, ...]
+    known_share: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class InferMeasures:
+    """Rows of each table of the campaign."""
+
+    particles: int
+    pairs: int
+    electrodes: int
+    effects: int
+    variance: int
+    scans: int
+    exclusions: int
+
+
+@dataclass(frozen=True)
+class ReportMeasures:
+    """What the page holds."""
+
+    figures: int
+    page_bytes: int
+    names: tuple[str, ...]
+    """Of the figures"""

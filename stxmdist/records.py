@@ -1,0 +1,109 @@
+"""Frozen dataclasses as JSON and back: how what a unit measured is kept in the store, and read again with its types."""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from stxmdist.errors import StoreError
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+RecordT = TypeVar("RecordT")
+
+
+def to_json(value: object) -> Json:
+    """A record, array, number or container of them as JSON says it; a number that is not finite becomes null.
+
+    A field whose default is None, and which is None, does not apply and is left out.
+
+    Raises
+    ------
+    TypeError
+        for an object that JSON cannot say.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        found = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
+        return {
+            name: to_json(item) for name, (item, default) in found.items() if not (item is None and default is None)
+        }
+    if isinstance(value, np.ndarray | np.generic):
+        return to_json(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def figures_of(record: object) -> dict[str, Json]:
+    """The fields of a record as JSON says them; none of None."""
+    written = {} if record is None else to_json(record)
+    assert isinstance(written, dict)
+    return written
+
+
+def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
+    """The record of a kind that ``to_json`` wrote; null is NaN where the record holds numbers.
+
+    Raises
+    ------
+    StoreError
+        where fields are missing or unknown: another version of the program wrote them.
+    """
+    if kind is dict:
+        return cast(RecordT, dict(written))
+    hints = _hints(cast(Hashable, kind))
+    lacking = [f.name for f in fields(cast(Any, kind)) if f.default is MISSING and f.default_factory is MISSING]
+    absent, unknown = sorted(set(lacking) - set(written)), sorted(set(written) - set(hints))
+    if absent or unknown:
+        raise StoreError(
+            where=kind.__name__,
+            problem="a record in the store has other fields than this version of stxmdist writes",
+            got=", ".join([*(f"no {name}" for name in absent), *(f"an unknown {name}" for name in unknown)]),
+            wanted=", ".join(hints),
+            mend="Run the campaign again: stages of another version are then computed anew",
+        )
+    return kind(**{name: _value(hints[name], value) for name, value in written.items()})
+
+
+@cache
+def _hints(kind: Hashable) -> dict[str, object]:
+    return get_type_hints(kind)
+
+
+def _value(hint: object, value: object) -> object:
+    """A value as its type hint wants it."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        if value is None and NoneType in arguments:
+            return None
+        (first, *_) = (argument for argument in arguments if argument is not NoneType)
+        return _value(first, value)
+    if hint is float:
+        return math.nan if value is None else value
+    if origin is np.ndarray:
+        dtype = np.dtype(get_args(arguments[1])[0])
+        listed = np.array(value, dtype=object)
+        return np.where(listed == None, np.nan, listed).astype(dtype)  # noqa: E711 (elementwise)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return from_json(hint, cast(Mapping[str, object], value))
+    if origin is tuple:
+        items = cast(Sequence[object], value)
+        each = arguments[:1] * len(items) if arguments[-1] is Ellipsis else arguments
+        return tuple(_value(one, item) for one, item in zip(each, items, strict=True))
+    if origin is list:
+        return [_value(arguments[0], item) for item in cast(Sequence[object], value)]
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return {key: _value(arguments[1], item) for key, item in cast(Mapping[str, object], value).items()}
+    return value
