@@ -8,7 +8,7 @@ import numpy as np
 from stxmdist.arrays import F32, F64
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
 from stxmdist.spectra.end_members.references import CHEMISTRIES
-from stxmdist.spectra.fitters.contract import FITTERS, Beside, FitOptions, design_matrix, design_slope
+from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions, design_matrix, design_slope
 
 COUNTS = 100.0
 
@@ -51,7 +51,7 @@ def fit_timings(
     ``loop_pixels`` None times the loop over the whole stack, a number extrapolates from so many evenly spread pixels.
     Compilation is not counted.
     """
-    made = made_up(rng, n_energies, side_px * side_px)
+    made = simulated_store(rng, n_energies, side_px * side_px)
     transmission, counts, design = made.transmission, made.counts, made.design
     timings = []
     exact: F32 | None = None
@@ -85,10 +85,10 @@ class MadeUp:
     """(ENERGY,)"""
     design: F64
     """(ENERGY, TERM)"""
-    beside: Beside
+    beside: FitContext
 
 
-def made_up(rng: np.random.Generator, n_energies: int, n_pixels: int, counts: float = COUNTS) -> MadeUp:
+def simulated_store(rng: np.random.Generator, n_energies: int, n_pixels: int, counts: float = COUNTS) -> MadeUp:
     """Counted transmission and phase of LFP of which half is background, as on a sparsely loaded grid."""
     end_members = CHEMISTRIES["LFP"].load()()
     energy = np.linspace(700.0, 735.0, n_energies)
@@ -103,7 +103,7 @@ def made_up(rng: np.random.Generator, n_energies: int, n_pixels: int, counts: fl
         transmission[k] = rng.poisson(counts * mean) / counts
         phase[k] = phase_design[k].astype(np.float32) @ thickness
         phase[k] += rng.standard_normal(n_pixels, np.float32) / np.sqrt(4.0 * counts * mean)
-    beside = Beside(energy, None, design_slope(end_members, energy), phase, phase_design)
+    beside = FitContext(energy, None, design_slope(end_members, energy), phase, phase_design)
     return MadeUp(transmission, np.full(n_energies, counts), design, beside)
 
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from stxmdist.arrays import F64
+from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.planning.survey import Survey
 from stxmdist.ptychography.grid import scan_grid
 
@@ -30,8 +29,7 @@ class Grid:
     @property
     def pixel_nm(self) -> float:
         """Pixel pitch, the mean of both axes."""
-        pitches = [abs(axis[-1] - axis[0]) / (len(axis) - 1) for axis in (self.y_um, self.x_um) if len(axis) > 1]
-        return float(np.mean(pitches)) * 1e3
+        return pixel_pitch_nm(self.y_um, self.x_um)
 
 
 def grid_of(survey: Survey, scan_id: str) -> Grid:

@@ -144,7 +144,7 @@ def trends(evidence: Evidence) -> Picture | Absent:
         for i, name in enumerate(names):
             here = np.flatnonzero(words(table, "electrode_id") == name)
             here = here[np.argsort(cycle[here], kind="stable")]
-            # Beside one another, or intervals at one cycle hide each other.
+            # FitContext one another, or intervals at one cycle hide each other.
             x = cycle[here] + far * 0.012 * (i - 0.5 * (len(names) - 1)) * min(1.0, 8.0 / len(names))
             y, style = column(table, value)[here], styles[name]
             axes.plot(x, y, style.dash, marker=style.marker, color=style.colour, label=name)

@@ -147,7 +147,7 @@ def _lines(axes: Any, output: Output, spectra: Any, names: list[str]) -> None:
         style = {"color": COLOURS[i % len(COLOURS)], "ls": DASHES[i // len(COLOURS) % len(DASHES)]}
         axes.plot(energy[known], spectrum[known], marker=marker, ms=2.5, lw=1.1, label=name, **style)
     axes.set(xlabel="photon energy (eV)")
-    # Beside the lines: a spectrum leaves no corner free.
+    # FitContext the lines: a spectrum leaves no corner free.
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7.5)
 
 

@@ -10,7 +10,7 @@ from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Unit
 
 
-def whole(name: str, shape: tuple[int, ...], coords: Mapping[str, Any] | None = None) -> ArrayPlan:
+def single_shard(name: str, shape: tuple[int, ...], coords: Mapping[str, Any] | None = None) -> ArrayPlan:
     """An array that one unit writes at once, in one shard of one chunk."""
     return ArrayPlan(name, shape, shape, None, coords or {})
 

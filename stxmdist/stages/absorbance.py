@@ -17,7 +17,7 @@ from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.gauge import fix_gauge
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
-from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 from stxmdist.spectra.density.absorbance import (
     AbsorbanceOptions,
     contrast_map,
@@ -143,9 +143,9 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
         stack("optical_density"),
         stack("od_variance"),
         *(() if wide_field else (stack("phase"),)),
-        whole("i0_counts", (n,), energy),
-        whole("i0_variance", (n,), energy),
-        whole("particle_free", shape, {name: image[name] for name in ("y", "x")}),
+        single_shard("i0_counts", (n,), energy),
+        single_shard("i0_variance", (n,), energy),
+        single_shard("particle_free", shape, {name: image[name] for name in ("y", "x")}),
     )
     i0_file = _i0_file(survey, scan_id)
     pixels = shape[0] * shape[1]
@@ -204,7 +204,7 @@ def _stxm(unit: Unit) -> Outcome:
         _refuse_faint(unit, frames, good, i0)
     sample = sample_pixels(contrast, np.isfinite(contrast) & ~free) if contrast is not None else ~free
     write = ShardWriter(unit)
-    seen = _Seen(frames, free, sample, None if outside else "field", options.leak_fraction)
+    seen = CorrectionTally(frames, free, sample, None if outside else "field", options.leak_fraction)
     per_shard = frames_per_shard(len(frames), free.shape)
     for shard, start in enumerate(range(0, len(frames), per_shard)):
         part = range(start, min(start + per_shard, len(frames)))
@@ -248,7 +248,7 @@ def _stxm(unit: Unit) -> Outcome:
     )
 
 
-class _Seen:
+class CorrectionTally:
     """What corrections did to a scan, gathered frame by frame: how often, and to the particles' mean spectrum."""
 
     def __init__(self, frames: CorrectedFrames, free: Mask, sample: Mask, field: str | None, leak: float) -> None:

@@ -14,7 +14,7 @@ from stxmdist.planning.grid import Grid, grid_of
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
-from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 from stxmdist.spectra.align.frame_spectra import SPECTRA_BYTES
 from stxmdist.spectra.align.resample import noise_correlation_px2, resample, variance_factor
 from stxmdist.spectra.align.shifts import AlignOptions, Shifts, estimate_shifts
@@ -22,7 +22,7 @@ from stxmdist.spectra.density.absorbance import remove_leak
 from stxmdist.spectra.density.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
 from stxmdist.stages.absorbance import i0_scan
 from stxmdist.stages.inputs.corrected import CorrectedFrames
-from stxmdist.stages.inputs.frames import Changed, ScratchStack, StoredFrames
+from stxmdist.stages.inputs.frames import MappedFrames, ScratchStack, StoredFrames
 
 NAME = "align"
 
@@ -94,13 +94,13 @@ def arrays_of(grid: Grid, *, with_phase: bool = False) -> tuple[ArrayPlan, ...]:
     return (
         stack("transmission"),
         *((stack("phase"),) if with_phase else ()),
-        whole("effective_counts", (n,), energy),
-        whole("shift_px", (n, 2), energy),
-        whole("shift_quality", (n,), energy),
-        whole("mean_od", (n,), energy),
-        whole("mean_od_variance", (n,), energy),
-        whole("energy_used", (n,), energy),
-        whole("aligned_class", (ny, nx), image),
+        single_shard("effective_counts", (n,), energy),
+        single_shard("shift_px", (n, 2), energy),
+        single_shard("shift_quality", (n,), energy),
+        single_shard("mean_od", (n,), energy),
+        single_shard("mean_od_variance", (n,), energy),
+        single_shard("energy_used", (n,), energy),
+        single_shard("aligned_class", (ny, nx), image),
     )
 
 
@@ -190,7 +190,7 @@ def _unmoved(n: int) -> Shifts:
 def _transmissions(unit: Unit, absorbance: Output, i0: Array) -> Sequence[Any]:
     """Frames to resample: counts over the incident beam where there are any, because zero counts have no logarithm."""
     if unit.part["modality"] != "stxm":
-        return Changed(StoredFrames(absorbance, "optical_density"), lambda od, energy: np.exp(-od))
+        return MappedFrames(StoredFrames(absorbance, "optical_density"), lambda od, energy: np.exp(-od))
     free = absorbance.read("particle_free").astype(bool)
     frames = CorrectedFrames(
         unit.source("ingest"), unit.part["detector"], ring=unit.part["ring"], free=free if free.any() else None
@@ -201,7 +201,7 @@ def _transmissions(unit: Unit, absorbance: Output, i0: Array) -> Sequence[Any]:
         over_beam = counts / np.float32(i0[energy])
         return remove_leak(over_beam, leak) if leak else over_beam
 
-    return Changed(frames, transmission)
+    return MappedFrames(frames, transmission)
 
 
 STAGE = Stage(

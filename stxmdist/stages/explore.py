@@ -16,7 +16,7 @@ from stxmdist.planning.grid import Grid, grid_of
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Unit
-from stxmdist.runner.writing import ShardWriter, bytes_of, whole
+from stxmdist.runner.writing import ShardWriter, bytes_of, single_shard
 from stxmdist.spectra.explore.clusters import SAMPLE_PIXELS, ClusterOptions
 from stxmdist.spectra.explore.contract import EXPLORERS, Exploration, Exploring, require_energies
 from stxmdist.spectra.explore.factorise import FactorOptions
@@ -147,10 +147,10 @@ def arrays_of(grid: Grid, options: Options) -> tuple[ArrayPlan, ...]:
     energy = {"energy": (grid.energy_ev, "eV")}
     image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
     block = rows_per_block((ny, nx))
-    plans = [whole("pca_eigenvalues", (n,))]
+    plans = [single_shard("pca_eigenvalues", (n,))]
     for method in dict.fromkeys(options.methods):
         parts = parts_of(method, n, options)
-        plans.append(whole(SPECTRA[method], (parts, n), energy))
+        plans.append(single_shard(SPECTRA[method], (parts, n), energy))
         layers = (parts,) if method != "clusters" else ()
         rows = min(ny, block * max(1, SHARD_BYTES // (4 * parts * nx * block)))
         plans.append(ArrayPlan(MAPS[method], (*layers, ny, nx), None, (*layers, rows, nx), image))

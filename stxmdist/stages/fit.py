@@ -20,8 +20,8 @@ from stxmdist.spectra.fitters.contract import (
     FITTERS,
     FROM_LOGARITHMS,
     MAPS,
-    Beside,
     Fit,
+    FitContext,
     FitOptions,
     design_slope,
     mean_residual,
@@ -258,7 +258,7 @@ def work(unit: Unit) -> Outcome:
     )
 
 
-def _beside(unit: Unit, model: SpectralModel, options: Options, rows: slice) -> Beside:
+def _beside(unit: Unit, model: SpectralModel, options: Options, rows: slice) -> FitContext:
     """What fitters want beside the stack, of a block of rows; the phase only for the one that looks at it."""
     align = unit.source("align")
     terms = model.design.shape[1]
@@ -273,7 +273,7 @@ def _beside(unit: Unit, model: SpectralModel, options: Options, rows: slice) -> 
         phase = stack.reshape(len(stack), -1)
         phase_design = np.zeros((len(stack), terms))
         phase_design[:, :2] = phase_per_nm(model.end_members, model.energy_ev, model.shift_ev).T
-    return Beside(model.energy_ev, mean_od, slope, phase, phase_design, threads=threads_lent())
+    return FitContext(model.energy_ev, mean_od, slope, phase, phase_design, threads=threads_lent())
 
 
 def _classes(unit: Unit, model: SpectralModel, thickness: F32, soc_se: F32, level: F32, fitted: Fit, rows: slice) -> U8:

@@ -32,7 +32,7 @@ from stxmdist.readers.frames.windowing import (
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
-from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 
 NAME = "ingest"
 
@@ -151,9 +151,9 @@ def _stxm_arrays(recording: StxmRecording) -> tuple[ArrayPlan, ...]:
     }
     return (
         ArrayPlan("counts", (n_energy, ny, nx), (1, ny, nx), (per_shard, ny, nx), image, about),
-        whole("frame_class", (n_energy,), energy),
-        whole("dwell_ms", (n_energy,), energy),
-        whole("ring_current_ma", (n_energy,), energy),
+        single_shard("frame_class", (n_energy,), energy),
+        single_shard("dwell_ms", (n_energy,), energy),
+        single_shard("ring_current_ma", (n_energy,), energy),
     )
 
 
@@ -201,12 +201,12 @@ def _ptychography_arrays(recording: PtychographyRecording, options: Options) -> 
             about,
             dtype=dtype.name,
         ),
-        whole("positions_um", (n_energy, n_position, 2), energy),
-        whole("frame_class", (n_energy, n_position), energy),
-        whole("detector_mask", (qy, qx)),
+        single_shard("positions_um", (n_energy, n_position, 2), energy),
+        single_shard("frame_class", (n_energy, n_position), energy),
+        single_shard("detector_mask", (qy, qx)),
     ]
     if recording.illumination is not None:
-        plans.append(whole("illumination", recording.illumination.shape))
+        plans.append(single_shard("illumination", recording.illumination.shape))
     return tuple(plans)
 
 

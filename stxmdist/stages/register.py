@@ -13,7 +13,7 @@ from stxmdist.planning.grid import grid_of
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
-from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 
 NAME = "register"
 
@@ -56,7 +56,7 @@ def plan(survey: Survey, options: Options) -> Plan:
             continue
         grid, fine = grid_of(survey, stxm_id), grid_of(survey, scan_id)
         image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
-        arrays = (whole("soc_ptychography_on_stxm", (grid.ny, grid.nx), image),)
+        arrays = (single_shard("soc_ptychography_on_stxm", (grid.ny, grid.nx), image),)
         pixels = grid.ny * grid.nx + fine.ny * fine.nx
         units.append(
             survey.unit(

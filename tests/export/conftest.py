@@ -206,7 +206,7 @@ def particles(scan_id: str) -> pd.DataFrame:
 
 def publish(store: Store, stage: str, scans: dict[str, PublishedScan]) -> None:
     software = {"python": "3.11", "stxmdist": "0.1.0"}
-    store.publish(Publication(stage, 4, {"made_up": True}, 3, "2026-01-02T03:04:05+00:00", software, scans))
+    store.publish(Publication(stage, 4, {"simulated_store": True}, 3, "2026-01-02T03:04:05+00:00", software, scans))
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class MadeUp:
         publish(self.store, stage, scans)
 
 
-def made_up(folder: Path, absent: int | None = None) -> MadeUp:
+def simulated_store(folder: Path, absent: int | None = None) -> MadeUp:
     """Write campaign, sheet and store."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "campaign.yaml").write_text(
@@ -275,13 +275,13 @@ def made_up(folder: Path, absent: int | None = None) -> MadeUp:
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
     """A campaign in which nothing lacks; not to be changed."""
-    return made_up(tmp_path_factory.mktemp("whole"))
+    return simulated_store(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="session")
 def partly_reconstructed(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
     """The same, but the ptychography lacks the second energy; not to be changed."""
-    return made_up(tmp_path_factory.mktemp("partly"), absent=1)
+    return simulated_store(tmp_path_factory.mktemp("partly"), absent=1)
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def test_provenance_names_every_output_behind_a_file(
     assert found["simulated"] is simulated
     assert set(found["stages"]) == {"ingest", "absorbance", "align", "fit", "segment", "infer"}
     fit = found["stages"]["fit"]
-    assert (fit["version"], fit["options"], fit["time"]) == (4, {"made_up": True}, "2026-01-02T03:04:05+00:00")
+    assert (fit["version"], fit["options"], fit["time"]) == (4, {"simulated_store": True}, "2026-01-02T03:04:05+00:00")
     assert {scan: output["digest"] for scan, output in fit["outputs"].items()} == {
         scan: bench.digest_of("fit", scan) for scan in (bench.WIDE, bench.DOWNWARD, bench.FINE)
     }

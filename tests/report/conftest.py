@@ -19,7 +19,7 @@ from stxmdist.campaign.scan import COLUMNS
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.stage import Options
 from stxmdist.runner.unit import Estimate, Unit
-from stxmdist.runner.writing import whole
+from stxmdist.runner.writing import single_shard
 
 N_ENERGY, NY, NX = 5, 13, 17
 """Primes, so that no block divides an axis."""
@@ -248,7 +248,7 @@ def fill(store: Store, stage: str, scan_id: str, change: Callable[[str, np.ndarr
     values = {name: change(name, value) for name, value in arrays_of(stage, scan_id).items()}
     plans = []
     for name, value in values.items():
-        plan = whole(name, value.shape, _coordinates(stage, scan_id, value.ndim))
+        plan = single_shard(name, value.shape, _coordinates(stage, scan_id, value.ndim))
         plans.append(
             type(plan)(plan.name, plan.shape, plan.chunks, None, plan.coords, dtype=value.dtype.name)
             if name == "frames"
@@ -273,13 +273,13 @@ def publish(store: Store, stage: str, scans: tuple[str, ...]) -> None:
     """Make a stage visible."""
     store.publish(
         Publication(
-            stage, 1, {"made_up": True}, 3, "2026-01-02T03:04:05+00:00", {"python": "3.11"},
+            stage, 1, {"simulated_store": True}, 3, "2026-01-02T03:04:05+00:00", {"python": "3.11"},
             {scan: PublishedScan(DIGEST, "done", dict(QUALITY.get(stage, {})), 1, core_seconds=1.5) for scan in scans},
         )
     )  # fmt: skip
 
 
-def made_up(
+def simulated_store(
     root: Path,
     *,
     stages: tuple[str, ...] | None = None,
@@ -343,7 +343,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """The functions above, a whole made-up store, and its page drawn once."""
     from stxmdist.report.stage import work
 
-    store = made_up(tmp_path_factory.mktemp("whole"))
+    store = simulated_store(tmp_path_factory.mktemp("whole"))
     unit = unit_of(store, index_of(store))
     outcome = work(unit)
     folder = unit.output().path / "report"
@@ -354,7 +354,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         folder=folder,
         page=(folder / "index.html").read_text(),
         evidence=Evidence.of(unit),
-        made_up=made_up,
+        simulated_store=simulated_store,
         index_of=index_of,
         unit_of=unit_of,
         SCANS=SCANS,

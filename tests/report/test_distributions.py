@@ -11,7 +11,7 @@ from stxmdist.report.evidence import Evidence, column
 
 
 def test_electrodes_without_particles_make_no_empty_panels(bench: SimpleNamespace, tmp_path: Path) -> None:
-    store = bench.made_up(tmp_path, stages=())
+    store = bench.simulated_store(tmp_path, stages=())
     evidence = Evidence.of(bench.unit_of(store, bench.index_of(store)))
     table = evidence.table("electrodes")
     table[["soc_mean", "active_fraction"]] = np.nan

@@ -119,7 +119,7 @@ def test_maps_of_nothing_but_nan_are_drawn(bench: SimpleNamespace, tmp_path: Pat
     def unknown(name: str, value: np.ndarray) -> np.ndarray:
         return value if value.dtype.kind in "iu" else np.full_like(value, np.nan)
 
-    store = bench.made_up(tmp_path, particles=None, change=unknown)
+    store = bench.simulated_store(tmp_path, particles=None, change=unknown)
     page = small(Evidence.of(bench.unit_of(store, bench.index_of(store))))
     assert ">F3. " in page
     assert "The stage infer has not been published" in page
@@ -140,21 +140,21 @@ def test_maps_of_nothing_but_nan_are_drawn(bench: SimpleNamespace, tmp_path: Pat
 def test_what_is_missing_is_said(
     bench: SimpleNamespace, tmp_path: Path, stages: tuple[str, ...] | None, scans: tuple[str, ...], said: str
 ) -> None:
-    store = bench.made_up(tmp_path, stages=stages, scans=scans, particles=None)
+    store = bench.simulated_store(tmp_path, stages=stages, scans=scans, particles=None)
     page = small(Evidence.of(bench.unit_of(store, bench.index_of(store))))
     assert said in page
     assert not Reader(page).open
 
 
 def test_a_campaign_without_particles_is_reported(bench: SimpleNamespace, tmp_path: Path) -> None:
-    store = bench.made_up(tmp_path, stages=("ingest",), particles=0)
+    store = bench.simulated_store(tmp_path, stages=("ingest",), particles=0)
     page = small(Evidence.of(bench.unit_of(store, bench.index_of(store))))
     assert "Nothing could be inferred: no particle has a state of charge." in page
     assert "No effect was tested." in page
 
 
 def test_the_reason_that_stopped_a_scan_stands_under_its_preview(bench: SimpleNamespace, tmp_path: Path) -> None:
-    store = bench.made_up(tmp_path, stages=("ingest", "absorbance"), scans=("wide-1",), particles=None)
+    store = bench.simulated_store(tmp_path, stages=("ingest", "absorbance"), scans=("wide-1",), particles=None)
     index = bench.index_of(store, scans=("wide-1",))
     why = "too few energies lie inside the references; got 0 of 5, wanted at least 2. Give the references of this edge."
     index["exclusions"] = [{"what": "unit", "scan_id": "wide-1", "stage": "fit", "where": "rows", "why": why, "n": 1}]

@@ -1,12 +1,12 @@
 """Bad input: every fault is named with its mend, the other scans go on, what was published stays, nothing is zeroed."""
 
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -572,7 +572,7 @@ def test_a_unit_that_succeeds_later_renews_what_was_computed_without_it(
             raise MemoryError("no room")
         return right.work(unit)
 
-    monkeypatch.setattr(segment, "STAGE", replace(right, work=breaks))
+    monkeypatch.setattr(segment, "STAGE", dataclasses.replace(right, work=breaks))
     (refusal,) = run(again)
     assert (refusal.scan_id, refusal.problem) == ("late", "the computation broke off")
     assert "MemoryError: no room" in refusal.got

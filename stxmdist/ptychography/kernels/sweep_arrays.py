@@ -1,6 +1,6 @@
 """Passes over the frames of a tile in plain array code, for GPUs: what ``sweep`` does in fused loops on the CPU.
 
-Frames stay in the array library's memory as whole numbers; many positions are looked at in one launch. Beside its
+Frames stay in the array library's memory as whole numbers; many positions are looked at in one launch. FitContext its
 speed on a GPU this is the second opinion on the fused loops: the tests hold every pass of one against the other.
 
 Run so far: with numpy, and with an array library of the tests that refuses numpy's arrays. Not yet run, for want of a
@@ -37,7 +37,7 @@ _TINY = 1e-6  # counts; as in the kernels
 _MOVED = ("object_", "probe", "background", "variations")  # of a state, to where the passes run
 
 
-class _Seen(NamedTuple):
+class CorrectionTally(NamedTuple):
     # Some positions (n,) with all that a pass wants of them.
     which: I64
     corners: I32  # (n, 2)
@@ -90,7 +90,7 @@ class ArraySweep:
     def gradients(self, state: State, index: I64, *, poisson: bool = False) -> Sums:
         """The sums of some positions (n,) with d = what the measured modulus asks of the exit waves less these."""
 
-        def ask(seen: _Seen) -> tuple[Array, Array]:
+        def ask(seen: CorrectionTally) -> tuple[Array, Array]:
             field, misfit = self._revised(state, operators.propagate(seen.wave), seen, poisson)
             return operators.propagate_adjoint(field) - seen.wave, misfit
 
@@ -102,7 +102,7 @@ class ArraySweep:
         The sums are those of d = wave - P O.
         """
 
-        def ask(seen: _Seen) -> tuple[Array, Array]:
+        def ask(seen: CorrectionTally) -> tuple[Array, Array]:
             here = slice(int(seen.which[0]), int(seen.which[-1]) + 1)
             field, misfit = self._revised(state, operators.propagate(2.0 * seen.wave - waves[here]), seen)
             waves[here] = beta * (waves[here] + operators.propagate_adjoint(field)) + (1.0 - 2.0 * beta) * seen.wave
@@ -110,7 +110,7 @@ class ArraySweep:
 
         return self._sums(state, self.everything, ask)
 
-    def _sums(self, state: State, index: I64, ask: Callable[[_Seen], tuple[Array, Array]]) -> Sums:
+    def _sums(self, state: State, index: I64, ask: Callable[[CorrectionTally], tuple[Array, Array]]) -> Sums:
         xp, shape = self.namespace, self.good.shape
         reached = state.placed.corners[index, 0]
         rows = slice(int(reached.min()), int(reached.max()) + shape[0])
@@ -283,11 +283,11 @@ class ArraySweep:
         for start in range(0, len(index), count):
             yield index[start : start + count]
 
-    def _all_seen(self, state: State, index: I64) -> Iterator[_Seen]:
+    def _all_seen(self, state: State, index: I64) -> Iterator[CorrectionTally]:
         for part in self._parts(index):
             yield self._seen(state, part)
 
-    def _seen(self, state: State, index: I64) -> _Seen:
+    def _seen(self, state: State, index: I64) -> CorrectionTally:
         xp, placed = self.namespace, state.placed
         weights = None
         if placed.fractional[index].any():
@@ -297,7 +297,7 @@ class ArraySweep:
             light[:, 0] += xp.asarray(state.shares[index, number])[:, None, None] * mode
         light = _moved(light, weights)
         window = operators.windows(state.object_, placed.corners[index], self.good.shape)
-        return _Seen(
+        return CorrectionTally(
             which=index,
             corners=placed.corners[index],
             weights=weights,
@@ -314,11 +314,11 @@ class ArraySweep:
         stack[...] = inside(probe)
         return stack
 
-    def _compared(self, state: State, field: Array, seen: _Seen) -> tuple[Array, Array]:
+    def _compared(self, state: State, field: Array, seen: CorrectionTally) -> tuple[Array, Array]:
         # What the model and what the detector count, both brought to even intensity.
         return _power(field).sum(axis=1) + state.background * seen.gain + _TINY, seen.counts * seen.gain
 
-    def _revised(self, state: State, field: Array, seen: _Seen, poisson: bool = False) -> tuple[Array, Array]:
+    def _revised(self, state: State, field: Array, seen: CorrectionTally, poisson: bool = False) -> tuple[Array, Array]:
         # Far fields with the measured modulus on good pixels, and the misfit before.
         xp = self.namespace
         expected, measured = self._compared(state, field, seen)
@@ -350,11 +350,11 @@ def _moved(light: Array, weights: tuple[Array, Array] | None) -> Array:
     return light if weights is None else operators.shift_probe(light, *weights)
 
 
-def _moved_back(change: Array, seen: _Seen) -> Array:
+def _moved_back(change: Array, seen: CorrectionTally) -> Array:
     return change if seen.weights is None else operators.shift_probe_adjoint(change, *seen.weights)
 
 
-def _slopes(seen: _Seen, change: Array) -> list[tuple[Array, Array]]:
+def _slopes(seen: CorrectionTally, change: Array) -> list[tuple[Array, Array]]:
     # What the normal equations of a window's shift multiply; the window's rim is left out.
     window, light, change = seen.window, seen.light[:, :, 1:-1, 1:-1], change[:, :, 1:-1, 1:-1]
     down = 0.5 * (window[:, 2:, 1:-1] - window[:, :-2, 1:-1])[:, None] * light

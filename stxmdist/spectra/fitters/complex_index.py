@@ -7,7 +7,7 @@ well, an error bar is shorter by the square root of 2, at no dose (Shapiro et al
 
 from stxmdist.arrays import F32, F64
 from stxmdist.errors import InputError
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.linear_fit import fit_linear
 
 
@@ -16,7 +16,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Weighted least squares of ln A and phi together in every pixel, coefficients unclipped.
 
@@ -30,7 +30,7 @@ def fit(
     InputError
         for shapes that do not match, a design that cannot be solved, or a stack without phase
     """
-    beside = beside or Beside()
+    beside = beside or FitContext()
     if beside.phase is None or beside.phase_design is None:
         raise InputError(
             where="complex fit",

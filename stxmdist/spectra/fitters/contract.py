@@ -75,7 +75,7 @@ class FitOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Beside:
+class FitContext:
     """What some fitters need beside transmission, counts and design; the others look at threads alone."""
 
     energy_ev: F64 | None = None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from stxmdist.arrays import F32, F64
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.fitters.poisson import fit as fit_poisson
 from stxmdist.spectra.kernels.nuisance_blocks import Nuisance, fit_nuisance
@@ -18,7 +18,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Poisson likelihood of T = 1 - f + f exp(-A theta), f in (0, 1] the share of the pixel that is covered.
 
@@ -34,7 +34,7 @@ def fit(
     InputError
         for shapes that do not match, or a design that cannot be solved
     """
-    options, beside = options or FitOptions(), beside or Beside()
+    options, beside = options or FitOptions(), beside or FitContext()
     start = fit_poisson(transmission, effective_counts, design, replace(options, bias_removed=False), beside)
     given = fit_input(transmission, effective_counts, design)
     slope = np.zeros_like(given.white, dtype=np.float64)

@@ -1,7 +1,7 @@
 """Branching ratio: areas of the L3 and L2 white lines, between those of the end-members."""
 
 from stxmdist.arrays import F32, F64
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.peaks import fit_features
 
 
@@ -10,7 +10,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Thicknesses from the areas of the L3 and the L2 lines over arctangent steps; their ratio decides.
 

@@ -1,7 +1,7 @@
 """Linear least squares of optical density in every pixel, free or non-negative: what both fitters do alike."""
 
 from stxmdist.arrays import F32, F64
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.kernels.linear_blocks import solve_linear
 from stxmdist.spectra.kernels.pixel_blocks import in_threads
@@ -12,7 +12,7 @@ def fit_linear(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
     *,
     non_negative: bool = False,
     phase: F32 | None = None,
@@ -33,7 +33,7 @@ def fit_linear(
     InputError
         for shapes that do not match, or a design that cannot be solved
     """
-    options, beside = options or FitOptions(), beside or Beside()
+    options, beside = options or FitOptions(), beside or FitContext()
     given = fit_input(transmission, effective_counts, design, phase, phase_design)
     result = Fit.empty(design.shape[1], transmission.shape[1])
     in_threads(

@@ -1,7 +1,7 @@
 """Exact non-negative least squares: every support tried, so no iteration that could stop too early."""
 
 from stxmdist.arrays import F32, F64
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.linear_fit import fit_linear
 
 
@@ -10,7 +10,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Minimise ||W^(1/2) (OD - A theta)|| subject to theta >= 0 in every pixel, exactly.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64
 from stxmdist.errors import InputError
-from stxmdist.spectra.fitters.contract import Beside, Fit, condition_number
+from stxmdist.spectra.fitters.contract import Fit, FitContext, condition_number
 from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.kernels.functional_blocks import apply_functional
 
@@ -109,7 +109,7 @@ def fit_features(
     transmission: F32,
     effective_counts: F64,
     design: F64,
-    beside: Beside | None,
+    beside: FitContext | None,
     *,
     areas: bool,
 ) -> Fit:
@@ -125,14 +125,14 @@ def fit_features(
         for shapes that do not match, a missing energy axis, energies that do not resolve the peaks, or end-members
         whose features say the same
     """
-    beside = beside or Beside()
+    beside = beside or FitContext()
     given = fit_input(transmission, effective_counts, design)
     if beside.energy_ev is None:
         raise InputError(
             where="peak fit",
             problem="peaks are asked for, but it is not known at which energies was measured",
             got="no energy axis",
-            wanted="Beside(energy_ev=...)",
+            wanted="FitContext(energy_ev=...)",
             mend="Give the energy axis of the stack",
         )
     energy_ev = np.asarray(beside.energy_ev, dtype=np.float64)[given.energies]

@@ -1,7 +1,7 @@
 """Poisson maximum likelihood: the estimator for counts, unbiased where logarithms of few counts are not."""
 
 from stxmdist.arrays import F32, F64
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.kernels.pixel_blocks import in_threads
 from stxmdist.spectra.kernels.poisson_blocks import maximise
@@ -12,7 +12,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Maximise the Poisson likelihood of every pixel's counts, and take off the estimate's bias to first order.
 
@@ -29,7 +29,7 @@ def fit(
     InputError
         for shapes that do not match, or a design that cannot be solved
     """
-    options, beside = options or FitOptions(), beside or Beside()
+    options, beside = options or FitOptions(), beside or FitContext()
     given = fit_input(transmission, effective_counts, design)
     result = Fit.empty(design.shape[1], transmission.shape[1])
     in_threads(

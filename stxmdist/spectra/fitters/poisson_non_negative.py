@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from stxmdist.arrays import F32, F64, I64, Mask, compiled
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.fitters.poisson import fit as fit_free
 from stxmdist.spectra.kernels.non_negative import best_support, in_own_units
@@ -29,7 +29,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Maximise the Poisson likelihood of every pixel's counts subject to theta >= 0, exactly.
 
@@ -47,7 +47,7 @@ def fit(
     InputError
         for shapes that do not match, or a design that cannot be solved
     """
-    options, beside = options or FitOptions(), beside or Beside()
+    options, beside = options or FitOptions(), beside or FitContext()
     free = fit_free(transmission, effective_counts, design, replace(options, bias_removed=False), beside)
     given = fit_input(transmission, effective_counts, design)
     in_threads(

@@ -6,7 +6,7 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64
 from stxmdist.errors import InputError
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.fitters.poisson import fit as fit_poisson
 from stxmdist.spectra.kernels.nuisance_blocks import Nuisance, fit_nuisance
@@ -21,7 +21,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Poisson likelihood of T = exp(-(A + d S) theta), d the pixel's energy shift in eV, S the slope of A.
 
@@ -35,14 +35,14 @@ def fit(
     InputError
         for shapes that do not match, a design that cannot be solved, or a missing slope
     """
-    options, beside = options or FitOptions(), beside or Beside()
+    options, beside = options or FitOptions(), beside or FitContext()
     given = fit_input(transmission, effective_counts, design)
     if beside.slope is None:
         raise InputError(
             where="fit of an energy shift for every pixel",
             problem="it is not known how the end-members change with energy",
             got="no slope",
-            wanted="Beside(slope=...), the derivative of the design by energy",
+            wanted="FitContext(slope=...), the derivative of the design by energy",
             mend="Give it (fit.design_slope), or choose another fitter",
         )
     start = fit_poisson(transmission, effective_counts, design, replace(options, bias_removed=False), beside)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stxmdist.arrays import F32, F64
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.fitters.two_energy import pair_of
 
@@ -15,7 +15,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Angle atan2(OD(E2), OD(E1)) of every pixel, and the mixture of end-members that lies at this angle and length.
 
@@ -33,7 +33,7 @@ def fit(
     InputError
         for shapes that do not match, background terms, or energies that cannot tell the end-members apart
     """
-    options, beside = options or FitOptions(), beside or Beside()
+    options, beside = options or FitOptions(), beside or FitContext()
     pair = pair_of(effective_counts, design, options, beside)
     given = fit_input(transmission[pair], np.asarray(effective_counts)[pair], np.asarray(design)[pair])
     (a1, b1), (a2, b2) = np.asarray(design, np.float64)[pair]

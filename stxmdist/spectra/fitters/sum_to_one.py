@@ -4,7 +4,7 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64, I64
 from stxmdist.errors import InputError
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.linear_fit import fit_linear
 
 _SHARE_OF_ENERGIES = 10
@@ -16,7 +16,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Minimise ||W^(1/2) (OD - A theta)|| subject to s' theta = t: fractions of t that sum to 1.
 
@@ -44,7 +44,7 @@ def fit(
     energies = np.flatnonzero(np.isfinite(counts) & (counts > 0.0))
     freedom = energies.size - design.shape[1]
     if options.total_thickness is None:
-        contrast = edge_contrast(design, energies, beside or Beside())
+        contrast = edge_contrast(design, energies, beside or FitContext())
         sums = design.T @ contrast
         total, total_variance = _weighted_sum(transmission, counts, contrast)
     else:
@@ -71,7 +71,7 @@ def fit(
     return Fit(theta.astype(np.float32), covariance.astype(np.float32), chi2.astype(np.float32))
 
 
-def edge_contrast(design: F64, energies: I64, beside: Beside) -> F64:
+def edge_contrast(design: F64, energies: I64, beside: FitContext) -> F64:
     """Weights c (ENERGY,) with which c' OD is the edge jump: the mean of the last tenth of the energies minus that of
     the first tenth.
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64, I64
 from stxmdist.errors import InputError
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.linear_fit import fit_linear
 
 
@@ -13,7 +13,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Solve OD(E1) = A(E1) theta, OD(E2) = A(E2) theta in every pixel (Yu et al., Nat. Commun. 9, 921 (2018)).
 
@@ -25,12 +25,12 @@ def fit(
     InputError
         for shapes that do not match, background terms, or energies that cannot tell the end-members apart
     """
-    options, beside = options or FitOptions(), beside or Beside()
+    options, beside = options or FitOptions(), beside or FitContext()
     pair = pair_of(effective_counts, design, options, beside)
     return fit_linear(transmission[pair], np.asarray(effective_counts)[pair], np.asarray(design)[pair], options, beside)
 
 
-def pair_of(effective_counts: F64, design: F64, options: FitOptions, beside: Beside) -> I64:
+def pair_of(effective_counts: F64, design: F64, options: FitOptions, beside: FitContext) -> I64:
     """Indices (2,) of the energies that are used: where the discharged state absorbs more, then the charged one.
 
     They are the measured energies nearest to ``options.energies_ev``; without those, the energies at which the
@@ -67,7 +67,7 @@ def pair_of(effective_counts: F64, design: F64, options: FitOptions, beside: Bes
                 where="two-energy fit",
                 problem="energies are asked for, but it is not known which were measured",
                 got="no energy axis",
-                wanted="Beside(energy_ev=...)",
+                wanted="FitContext(energy_ev=...)",
                 mend="Give the energy axis of the stack",
             )
         energy_ev = np.asarray(beside.energy_ev)[measured]

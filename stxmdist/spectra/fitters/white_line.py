@@ -1,7 +1,7 @@
 """Heights of the two L3 white lines: the state of charge as the position between the end-members' own lines."""
 
 from stxmdist.arrays import F32, F64
-from stxmdist.spectra.fitters.contract import Beside, Fit, FitOptions
+from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
 from stxmdist.spectra.fitters.peaks import fit_features
 
 
@@ -10,7 +10,7 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: Beside | None = None,
+    beside: FitContext | None = None,
 ) -> Fit:
     """Thicknesses from the heights of the discharged and the charged state's L3 lines over arctangent steps.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F32, F64, I64, Mask, compiled
-from stxmdist.spectra.fitters.contract import Beside, FitOptions
+from stxmdist.spectra.fitters.contract import FitContext, FitOptions
 from stxmdist.spectra.fitters.fit_input import FitInput
 from stxmdist.spectra.kernels.pixel_blocks import (
     LANES,
@@ -50,7 +50,7 @@ class Nuisance:
 
 
 def fit_nuisance(
-    given: FitInput, slope: F64, coefficients: F32, nuisance: Nuisance, options: FitOptions, beside: Beside
+    given: FitInput, slope: F64, coefficients: F32, nuisance: Nuisance, options: FitOptions, beside: FitContext
 ) -> tuple[F32, F32, F32]:
     """Coefficients and q (TERM + 1, PIXEL), their covariance (TERM + 1, TERM + 1, PIXEL), and reduced chi-square.
 

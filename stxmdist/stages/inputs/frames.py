@@ -25,7 +25,7 @@ class StoredFrames(Sequence[F32]):
         return self._output.read(self._name, (int(energy), slice(None), slice(None)))
 
 
-class Changed(Sequence[F32]):
+class MappedFrames(Sequence[F32]):
     """Frames of another sequence, each changed by a function of it and its energy when it is read."""
 
     def __init__(self, frames: Sequence[F32], change: Callable[[F32, int], F32]) -> None:

@@ -20,7 +20,7 @@ from stxmdist.planning.grid import grid_of
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
-from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, whole
+from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 from stxmdist.spectra.checks.classes import ClassOptions, edge_zone
 from stxmdist.spectra.checks.systematics import SocSensitivity, soc_sensitivity, systematic_soc_error
 from stxmdist.spectra.density.mean_spectrum import soc_effects
@@ -90,9 +90,9 @@ def plan(survey: Survey, options: Options) -> Plan:
         grid = grid_of(survey, scan_id)
         image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
         arrays = (
-            whole("labels", (grid.ny, grid.nx), image),
+            single_shard("labels", (grid.ny, grid.nx), image),
             # The classes of the fit, with edges: only here is known where the outlines are.
-            whole("mask_class", (grid.ny, grid.nx), image),
+            single_shard("mask_class", (grid.ny, grid.nx), image),
         )
         pixels = grid.ny * grid.nx
         units.append(

@@ -260,7 +260,7 @@ def page(found: dict[str, Any]) -> str:
         "<p>Simulated frames of 128 x 128 pixels, two cores, one mode. Solid: stxmdist, each point a run of its own"
         " from start to finish. Dashed: pty-chi. Dotted: plain numpy.</p>"
         f'<img alt="residual of every engine over wall time" src="data:image/png;base64,{image}">'
-        "<h2>Beside pty-chi</h2><table><tr><th>engine<th>positions<th>times as many patterns a second"
+        "<h2>FitContext pty-chi</h2><table><tr><th>engine<th>positions<th>times as many patterns a second"
         f"<th>times sooner at its final error{said}</table>"
         f"<h2>Speeds</h2><table><tr><th>engine<th>positions<th>patterns a second<th>last residual{speeds}</table>"
     )

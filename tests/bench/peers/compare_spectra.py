@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import lsq_linear, nnls
 
-from stxmdist.bench.spectra import MadeUp, fit_timings, made_up
+from stxmdist.bench.spectra import MadeUp, fit_timings, simulated_store
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
 
 HERE = Path(__file__).parent
@@ -44,7 +44,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     ours = fit_timings(rng, asked.energies, asked.side, loop_pixels=200, threads=(1, 2), rounds=asked.rounds)
     least = {(one.name, one.threads): (one.seconds, one.core_seconds) for one in ours if one.name in FITTERS}
-    stack = made_up(rng, asked.energies, asked.side**2, COUNTS)
+    stack = simulated_store(rng, asked.energies, asked.side**2, COUNTS)
     rows = [*loops(stack, asked.sample), *peers(stack, asked)]
 
     print(f"\n{asked.energies} energies x {asked.side} x {asked.side}, seconds (least of {asked.rounds} rounds)\n")

@@ -13,8 +13,8 @@ from stxmdist.spectra.end_members.dispersion import phase_per_nm
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import (
     FITTERS,
-    Beside,
     Fit,
+    FitContext,
     FitOptions,
     condition_number,
     design_matrix,
@@ -69,7 +69,7 @@ def _beside(
     truth: np.ndarray,
     rng: np.random.Generator | None = None,
     counts: float = np.inf,
-) -> Beside:
+) -> FitContext:
     """All that any member may want, of the same truth (TERM, PIXEL)."""
     terms = np.zeros((energies.size, len(truth)))
     terms[:, :2] = phase_design
@@ -79,15 +79,15 @@ def _beside(
     if rng is not None:
         od = design_matrix(lfp, energies) @ truth[:2]
         phase = phase + rng.normal(size=phase.shape) * np.sqrt(np.exp(od) / (4.0 * counts))
-    return Beside(energy_ev=energies, slope=slope, phase=phase.astype(np.float32), phase_design=terms)
+    return FitContext(energy_ev=energies, slope=slope, phase=phase.astype(np.float32), phase_design=terms)
 
 
 @pytest.fixture(scope="module")
-def beside_of(lfp: EndMembers, energies: np.ndarray, phase_design: np.ndarray) -> Callable[..., Beside]:
+def beside_of(lfp: EndMembers, energies: np.ndarray, phase_design: np.ndarray) -> Callable[..., FitContext]:
     return partial(_beside, lfp, energies, phase_design)
 
 
-def _columns(beside: Beside, chosen: Any) -> Beside:
+def _columns(beside: FitContext, chosen: Any) -> FitContext:
     assert beside.phase is not None
     return replace(beside, phase=beside.phase[:, chosen])
 
@@ -95,7 +95,7 @@ def _columns(beside: Beside, chosen: Any) -> Beside:
 @fitters
 @pytest.mark.parametrize("background", ["none", "constant", "power_law"])
 def test_without_noise_the_truth_returns(
-    name: str, background: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., Beside]
+    name: str, background: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., FitContext]
 ) -> None:
     design = design_matrix(lfp, energies, background=background)
     truth, transmission = _noise_free(design, np.random.default_rng(1))
@@ -117,7 +117,7 @@ def test_without_noise_the_truth_returns(
 
 @fitters
 def test_any_block_of_pixels_and_any_threads_give_the_same_bits(
-    name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., Beside]
+    name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., FitContext]
 ) -> None:
     background = "none" if name in TWO_ENERGIES else "constant"
     design = design_matrix(lfp, energies, background=background)
@@ -154,7 +154,7 @@ _EVERYTHING: tuple[Callable[[Fit], np.ndarray], ...] = (
 
 @fitters
 def test_a_nan_in_a_used_energy_makes_the_pixel_nan_and_no_other(
-    name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., Beside]
+    name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., FitContext]
 ) -> None:
     design = design_matrix(lfp, energies)
     rng = np.random.default_rng(4)
@@ -174,7 +174,7 @@ def test_a_nan_in_a_used_energy_makes_the_pixel_nan_and_no_other(
     skipped = FITTERS[name].load()(transmission, counts, design, options, beside)
     keep = np.arange(35) != used
     fields = ("energy_ev", "slope", "phase", "phase_design")
-    less = Beside(**{field: getattr(beside, field)[keep] for field in fields})
+    less = FitContext(**{field: getattr(beside, field)[keep] for field in fields})
     without = FITTERS[name].load()(transmission[keep], counts[keep], design[keep], options, less)
     np.testing.assert_array_equal(skipped.coefficients, without.coefficients)
     assert np.isfinite(skipped.coefficients).all()
@@ -182,7 +182,7 @@ def test_a_nan_in_a_used_energy_makes_the_pixel_nan_and_no_other(
 
 @fitters
 def test_no_counts_at_all_are_nan_and_one_dark_energy_is_data_or_nan(
-    name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., Beside]
+    name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., FitContext]
 ) -> None:
     design = design_matrix(lfp, energies)
     rng = np.random.default_rng(9)
@@ -200,7 +200,7 @@ def test_no_counts_at_all_are_nan_and_one_dark_energy_is_data_or_nan(
 
 @fitters
 def test_error_bars_are_those_of_repeated_experiments(
-    name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., Beside]
+    name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., FitContext]
 ) -> None:
     design = design_matrix(lfp, energies)
     # Counts are many where logarithms are taken of them; the bias of few is another test's.
@@ -229,7 +229,7 @@ def test_error_bars_are_those_of_repeated_experiments(
 
 @fitters
 def test_shapes_and_designs_that_cannot_be_fitted(
-    name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., Beside]
+    name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., FitContext]
 ) -> None:
     design = design_matrix(lfp, energies)
     transmission = np.ones((35, 3), np.float32)

@@ -9,7 +9,14 @@ from scipy.optimize import minimize
 from stxmdist.errors import InputError
 from stxmdist.spectra.end_members.dispersion import EV_NM, phase_per_nm
 from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
-from stxmdist.spectra.fitters.contract import FITTERS, Beside, FitOptions, design_matrix, design_slope, state_of_charge
+from stxmdist.spectra.fitters.contract import (
+    FITTERS,
+    FitContext,
+    FitOptions,
+    design_matrix,
+    design_slope,
+    state_of_charge,
+)
 from stxmdist.spectra.fitters.fill_factor import as_if_covered
 from stxmdist.spectra.fitters.peaks import find_peaks
 
@@ -78,7 +85,7 @@ def test_angle_and_two_energies_say_the_same_and_the_angle_is_that_of_the_paper(
     lithium = np.array([0.93, 0.02])
     truth = 100.0 * np.stack([lithium, 1.0 - lithium])
     exact = np.exp(-design @ truth).astype(np.float32)
-    counts, beside = np.full(4, 1e4), Beside(energy_ev=energy_ev)
+    counts, beside = np.full(4, 1e4), FitContext(energy_ev=energy_ev)
     asked = FitOptions(energies_ev=(708.3, 710.1))
     angle = FITTERS["polar_angle"].load()(exact, counts, design, asked, beside)
     # Yu et al. 2018, figure 2.
@@ -131,7 +138,7 @@ def test_white_lines_of_every_chemistry_are_found_and_return_the_truth(chemistry
     assert peaks.centres_ev[:2] == pytest.approx(lines, abs=0.61)
     truth = np.array([[80.0, 10.0], [20.0, 60.0]])
     exact = np.exp(-design @ truth).astype(np.float32)
-    fit = FITTERS["white_line"].load()(exact, np.full(90, 1e4), design, FitOptions(), Beside(energy_ev=energy_ev))
+    fit = FITTERS["white_line"].load()(exact, np.full(90, 1e4), design, FitOptions(), FitContext(energy_ev=energy_ev))
     assert fit.coefficients == pytest.approx(truth, abs=0.05)
 
 
@@ -139,10 +146,10 @@ def test_peaks_that_were_not_measured_are_refused(lfp: EndMembers) -> None:
     energy_ev = np.linspace(704.0, 714.0, 30)
     design, seen = design_matrix(lfp, energy_ev), np.ones((30, 3), np.float32)
     with pytest.raises(InputError, match="do not reach the L2 line"):
-        FITTERS["l3_l2"].load()(seen, np.ones(30), design, FitOptions(), Beside(energy_ev=energy_ev))
+        FITTERS["l3_l2"].load()(seen, np.ones(30), design, FitOptions(), FitContext(energy_ev=energy_ev))
     with pytest.raises(InputError, match="do not resolve the white lines"):
         FITTERS["white_line"].load()(
-            seen[:6], np.ones(6), design[10:16], FitOptions(), Beside(energy_ev=energy_ev[10:16])
+            seen[:6], np.ones(6), design[10:16], FitOptions(), FitContext(energy_ev=energy_ev[10:16])
         )
     with pytest.raises(InputError, match="not known at which energies"):
         FITTERS["white_line"].load()(seen, np.ones(30), design)
@@ -181,7 +188,7 @@ def test_phase_as_good_as_absorption_makes_error_bars_shorter_by_the_root_of_two
     # ln A = -OD/2 and a phase with a design of the same size: each says as much.
     alike = design / 2.0
     phase = alike @ truth + rng.normal(size=mean.shape) / np.sqrt(4.0 * counts * mean)
-    beside = Beside(phase=phase.astype(np.float32), phase_design=alike)
+    beside = FitContext(phase=phase.astype(np.float32), phase_design=alike)
     both = FITTERS["complex"].load()(seen, np.full(35, counts), design, FitOptions(), beside)
     one = FITTERS["least_squares"].load()(seen, np.full(35, counts), design)
     np.testing.assert_allclose(np.sqrt(one.covariance / both.covariance), np.sqrt(2.0), rtol=1e-4)
@@ -194,7 +201,7 @@ def test_phase_of_the_end_members_makes_the_state_of_charge_surer(
 ) -> None:
     truth = np.array([100.0, 50.0])[:, None]
     exact = np.exp(-design @ truth).astype(np.float32)
-    beside = Beside(phase=(phase_design @ truth).astype(np.float32), phase_design=phase_design)
+    beside = FitContext(phase=(phase_design @ truth).astype(np.float32), phase_design=phase_design)
     both = FITTERS["complex"].load()(exact, np.full(35, 100.0), design, FitOptions(), beside)
     one = FITTERS["least_squares"].load()(exact, np.full(35, 100.0), design)
     gain = np.sqrt(
@@ -256,7 +263,7 @@ def test_a_pixels_own_energy_shift_is_found(lfp: EndMembers) -> None:
     mean = np.stack([np.exp(-design_matrix(lfp, energy_ev, d) @ truth) for d in shift], axis=1)
     seen = _counted(rng, mean, counts)
     fit = FITTERS["poisson_shift"].load()(
-        seen, np.full(energy_ev.size, counts), design, FitOptions(), Beside(slope=slope)
+        seen, np.full(energy_ev.size, counts), design, FitOptions(), FitContext(slope=slope)
     )
     found = fit.maps["energy_shift_ev"].reshape(3, -1)
     error = fit.maps["energy_shift_se_ev"].mean()
