@@ -18,10 +18,10 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
-from stxmdist.readers.description import described, stxm_facts
+from stxmdist.readers.description import Description, Facts, described, stxm_facts
 from stxmdist.readers.hdf5 import MOST_ELEMENTS
-from stxmdist.readers.image_stack import Raster, recording_of
-from stxmdist.readers.recording import Description, StxmRecording
+from stxmdist.readers.image_stack import StoredStack, recording_of
+from stxmdist.readers.recording import StxmRecording
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ENERGY_ENDINGS = (".txt", ".csv", ".dat")
@@ -34,7 +34,7 @@ _ENERGY = re.compile(r"(\d+(?:\.\d*)?)\s*eV\b")
 class _Stack:
     shape: tuple[int, int]
     """(Y, X)"""
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     n_images: int
     in_one: bool
     """All images behind one directory, as ImageJ writes its largest stacks"""
@@ -54,7 +54,7 @@ def detects(path: Path, head: bytes) -> bool:
 def describe(path: Path) -> Description:
     """What the images are; whether there are energies to them."""
     stack = _stack(path)
-    facts: dict[str, Any] = {"images": stack.n_images, "shape": list(stack.shape), "type": str(stack.dtype)}
+    facts: Facts = {"images": stack.n_images, "shape": list(stack.shape), "type": str(stack.dtype)}
     return described(path, "tiff", "image stack" if stack.n_images > 1 else "image", facts, open, stxm_facts)
 
 
@@ -73,7 +73,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         start + pitch * np.arange(n, dtype=np.float64)
         for start, pitch, n in zip(stack.origin_um, stack.pixel_um or (1.0, 1.0), stack.shape, strict=True)
     )
-    raster = Raster(
+    stored = StoredStack(
         path=path,
         format="tiff",
         energy_ev=energy_ev,
@@ -85,7 +85,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         lacks=lacks,
         notes=stack.notes,
     )
-    return (recording_of(raster),)
+    return (recording_of(stored),)
 
 
 @contextmanager

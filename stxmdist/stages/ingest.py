@@ -16,7 +16,7 @@ from stxmdist.errors import InputError
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.state import refuse_unless
 from stxmdist.readers.frames.beamstop import beamstop_masked, shadow_note, shadow_radius_px
-from stxmdist.readers.frames.classes import frame_classes
+from stxmdist.readers.frames.frame_class import frame_classes
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, KINDS, faults_masked, sampled_frames
 from stxmdist.readers.frames.windowing import (
     LEAST_PX,

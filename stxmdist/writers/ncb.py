@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
-from stxmdist.writers.whole import whole
+from stxmdist.writers.atomic import replacing
 
 Frame = Callable[[int], Array]
 
@@ -72,7 +72,7 @@ def write_stack(
     small = len(measured) == energy.size and all(
         _is_small(_checked(path, frame_of(index), shape)) for index in range(energy.size)
     )
-    with whole(path) as partial, partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         for index in range(energy.size):
             counts = _checked(path, frame_of(index), shape) if index in measured else np.full(shape, np.nan)
             file.write(counts.astype("<i2" if small else "<f4").tobytes())
@@ -84,7 +84,7 @@ def write_stack(
     lines += [str(energy.size), *map(_text, energy)]
     lines += [f"{path.stem}_{index:03d} {_text(energy[index])} {_text(dwell[index])}" for index in range(energy.size)]
     header = path.with_suffix(".dat")
-    with whole(header) as partial:
+    with replacing(header) as partial:
         partial.write_text("".join(line + "\r\n" for line in lines), encoding="utf-8", newline="")
     return path, header
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
-from stxmdist.writers.whole import whole
+from stxmdist.writers.atomic import replacing
 
 Frame = Callable[[int], Array]
 
@@ -141,7 +141,7 @@ def write_stack(
         exact=dtype is None,
         where=str(path),
     )
-    with whole(path) as partial, h5py.File(partial, "w") as file:
+    with replacing(path) as partial, h5py.File(partial, "w") as file:
         manner.write(file, scan)
     return (path,)
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
-from stxmdist.writers.whole import whole
+from stxmdist.writers.atomic import replacing
 
 Frame = Callable[[int], Array]
 
@@ -263,5 +263,5 @@ def _short_time(moment: datetime) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    with whole(path) as partial:
+    with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\r\n")

@@ -58,7 +58,7 @@ def mean_dark(path: Path, place: str) -> F32:
 def _mean_dark(path: Path, place: str, modified_ns: int) -> F32:
     # Kept from one read to the next: a scan is read in many pieces.
     with hdf5.opened(path) as tree:
-        dataset = tree.dataset(place)
+        dataset = tree.data(place)
         tree.check_size(dataset, dataset.shape[-2:])
         indices = list(np.ndindex(dataset.shape[:-2]))
         total = np.zeros(dataset.shape[-2:])

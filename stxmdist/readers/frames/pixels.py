@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from stxmdist.arrays import Array, Mask
 from stxmdist.errors import InputError
-from stxmdist.readers.frames.classes import LEAST_CEILING, LEAST_REPEATS
+from stxmdist.readers.frames.frame_class import LEAST_CEILING, LEAST_REPEATS
 from stxmdist.readers.recording import PtychographyRecording
 
 # A frame is band-limited, so that even its sharpest peak lifts its neighbours to a good third of its height.

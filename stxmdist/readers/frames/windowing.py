@@ -72,7 +72,7 @@ def summed(frames: Array, size: int) -> Array:
     return sums
 
 
-def summed_type(dtype: np.dtype[Any], size: int) -> np.dtype[Any]:
+def summed_type(dtype: np.dtype[Any], size: int) -> np.dtype[np.generic]:
     """The smallest type that holds the sum of ``size`` x ``size`` numbers of a type, integers as integers."""
     if size == 1:
         return dtype
@@ -216,7 +216,7 @@ def _read(
     recording: PtychographyRecording,
     change: Callable[[Array], Array],
     shape: tuple[int, int],
-    dtype: np.dtype[Any],
+    dtype: np.dtype[np.generic],
     energy: int,
     positions: slice,
 ) -> Array:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -70,7 +70,7 @@ def frames_of(tree: Tree, scan: Scan) -> Frames:
     return Frames(scan, darks, dwell_ms, centre, notes)
 
 
-def merged(exposures: F32, darks: F32, dwell_ms: ArrayLike, ceiling: float) -> Any:
+def merged(exposures: F32, darks: F32, dwell_ms: ArrayLike, ceiling: float) -> F32:
     """One frame (rows, columns) float32 from the exposures of a position, in counts of their summed dwell time.
 
     The longest exposure counts, or the sum of several equally long ones; where it is at the detector's ceiling, the
@@ -96,10 +96,11 @@ def merged(exposures: F32, darks: F32, dwell_ms: ArrayLike, ceiling: float) -> A
         counts = np.where(over, signal[shortest] * (total / dwell[shortest]), counts)
         over &= clipped[shortest]
     counts[over] = (ceiling - darks[shortest].min()) * (total / dwell[shortest])
-    return counts.astype(np.float32)
+    frame: F32 = counts.astype(np.float32)
+    return frame
 
 
-def read(path: Any, frames: Frames, energy: int, positions: slice) -> F32:
+def read(path: Path, frames: Frames, energy: int, positions: slice) -> F32:
     """Frames (POSITION, QY, QX) float32, rows along +y, columns along +x; NaN where one was not written."""
     # A file is one photon energy.
     scan = (frames.scan,)[energy]

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from stxmdist.readers import hdf5
-from stxmdist.readers.description import described, ptychography_facts
+from stxmdist.readers.description import Description, Facts, described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
-from stxmdist.readers.geometry import refuse_near_field
+from stxmdist.readers.ptychography_checks import refuse_near_field
 from stxmdist.readers.pystxmcontrol.frames import frames_of, read
 from stxmdist.readers.pystxmcontrol.scan import camera_of, frame_numbers, scan_of
-from stxmdist.readers.recording import Description, PtychographyRecording
+from stxmdist.readers.recording import PtychographyRecording
 
 
 def detects(path: Path, head: bytes) -> bool:
@@ -31,7 +31,7 @@ def describe(path: Path) -> Description:
     """What the file holds."""
     with hdf5.opened(path) as tree:
         camera = camera_of(tree)
-        facts = {
+        facts: Facts = {
             "camera": camera,
             "camera_frames": len(frame_numbers(tree, f"{camera}/exp")),
             "dark_frames": len(frame_numbers(tree, f"{camera}/dark")),

@@ -11,7 +11,7 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
-from stxmdist.readers.faults import unreadable
+from stxmdist.readers.file_errors import unreadable
 
 ENERGY_DIGITS = 3
 
