@@ -19,7 +19,8 @@ from stxmdist.simulation.files import cxi
 from stxmdist.simulation.optics import gaussian_sigma_nm
 from stxmdist.simulation.sizes import CampaignSize
 from stxmdist.simulation.truth import PARTICLE_COLUMNS, particle_rows, truth_maps, write_maps
-from stxmdist.writers import nxstxm, sdf
+from stxmdist.writers import sdf
+from stxmdist.writers.nxstxm import writer as nxstxm
 
 VERSION = 1
 """Of what a size and a seed give; raise it with every change of numbers."""

@@ -4,10 +4,9 @@ Whole counts that fit into 16 bits are written as such, all others as float32 (a
 lost; missing frames are NaN. The format knows the first and last coordinate only, no ring current and no time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,10 +14,8 @@ from numpy.typing import ArrayLike
 from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
 from stxmdist.writers.atomic import replacing
+from stxmdist.writers.contract import FrameOf, checked_shape
 
-Frame = Callable[[int], Array]
-
-ENDING = ".ncb"
 MOST_INTEGER = 32767
 # A step is some nanometres: a millionth of it is less than an atom.
 EVEN = 1e-6
@@ -26,7 +23,7 @@ EVEN = 1e-6
 
 def write_stack(
     path: str | Path,
-    frame_of: Frame,
+    frame_of: FrameOf,
     energy_ev: ArrayLike,
     y_um: ArrayLike,
     x_um: ArrayLike,
@@ -62,7 +59,7 @@ def write_stack(
     InputError
         for coordinates that are not evenly spaced, frames that do not fit them, counts beyond float32.
     """
-    path = Path(path).with_suffix(ENDING)
+    path = Path(path).with_suffix(".ncb")
     energy, y, x = (np.asarray(axis, dtype=np.float64) for axis in (energy_ev, y_um, x_um))
     dwell = np.nan_to_num(np.broadcast_to(np.asarray(dwell_ms, dtype=np.float64), energy.shape))
     for name, axis in (("y", y), ("x", x)):
@@ -89,7 +86,7 @@ def write_stack(
     return path, header
 
 
-def _text(value: Any) -> str:
+def _text(value: float) -> str:
     """The shortest text that reads back as the same number."""
     return repr(float(value))
 
@@ -99,15 +96,7 @@ def _is_small(counts: Array) -> bool:
 
 
 def _checked(path: Path, counts: Array, shape: tuple[int, int]) -> Array:
-    counts = np.asarray(counts)
-    if counts.shape != shape:
-        raise InputError(
-            where=path,
-            problem="the frame does not fit the axes",
-            got=f"shape {counts.shape}",
-            wanted=f"{shape}",
-            mend="Give frames of the shape that y_um and x_um say",
-        )
+    counts = checked_shape(np.asarray(counts), shape, path)
     if np.issubdtype(counts.dtype, np.integer) and (counts.astype(np.float32) != counts).any():
         raise InputError(
             where=path,
