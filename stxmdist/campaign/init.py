@@ -87,7 +87,7 @@ def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
         got = "a file" if folder.exists() else "no such folder"
         raise InputError(
             where=folder,
-            problem="there is nothing to start from",
+            problem="the folder of beamline files cannot be found",
             got=got,
             wanted="a folder of beamline files",
             mend="Correct the path",
@@ -97,7 +97,7 @@ def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
         if path.exists() or path.is_symlink():
             raise InputError(
                 where=path,
-                problem="this file is there already and is never overwritten",
+                problem="the file exists already, and init never overwrites a file",
                 got=f"{path.lstat().st_size} bytes",
                 wanted="a folder without campaign.yaml and samples.csv",
                 mend="Go on with it, or move it away first",
@@ -155,7 +155,7 @@ def _use_of(described: Description, path: Path) -> tuple[str, str]:
             said = said.removeprefix(str(path)).partition(": ")[2]
         return modality, said.partition("; got ")[0] or f"a {described.kind} is not processed"
     if modality == "stxm" and kind == "image":
-        return modality, "one energy only: a state of charge needs a stack"
+        return modality, "it has one photon energy only: a state of charge needs a stack"
     if kind.endswith(("line scan", "point spectrum")):
         return modality, f"a {described.kind} shows no whole particles"
     return modality, ""

@@ -21,7 +21,8 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SIGNATURE_OFFSETS = (0, *(512 << n for n in range(12)))
 HEAD_BYTES = SIGNATURE_OFFSETS[-1] + len(SIGNATURE)
 MOST_LINKS = 16
-# Of what is read in one go: more than any axis, mask or frame of a microscope, less than what hurts a worker.
+# Most values that are read at once: more than any axis, mask or frame of a microscope has, less than fills a worker's
+# memory.
 MOST_ELEMENTS = 1 << 26
 
 # What h5py raises on damaged files; its messages come from the HDF5 library.

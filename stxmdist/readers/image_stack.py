@@ -1,4 +1,4 @@
-"""Stacks of plain images, formats without conditions or classes: put upright and made into a recording."""
+"""Stacks of plain images, from formats that say little about the scan: put upright and made into a recording."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def recording_of(stored: StoredStack) -> StxmRecording:
     Raises
     ------
     InputError
-        for axes or energies that are none.
+        for axes that neither ascend nor descend, and for impossible photon energies.
     """
     path = stored.path
     order, order_notes = axes.energy_order(stored.energy_ev, path)
@@ -74,7 +74,7 @@ def recording_of(stored: StoredStack) -> StxmRecording:
 
 
 def _class_of(stored: StoredStack, index: int) -> MaskClass:
-    # Only if the first row is missing does the rest have to be looked at.
+    # Only where the first row is missing does the rest have to be read.
     missing = all(np.isnan(stored.rows(index, n_rows)).all() for n_rows in (1, stored.y_um.size))
     return MaskClass.missing if missing else MaskClass.valid
 
@@ -111,6 +111,6 @@ def binary_rows(
             wanted=f"{dtype.itemsize * n_rows * nx} bytes",
             mend="Copy it again",
         )
-    # Not every pattern of bits is a NaN that the processor likes.
+    # Some patterns of bits in a damaged file are signalling NaN, about which the processor warns.
     with np.errstate(invalid="ignore"):
         return np.frombuffer(content, dtype).astype(np.float64).reshape(n_rows, nx)

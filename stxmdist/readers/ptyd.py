@@ -30,9 +30,9 @@ from stxmdist.readers.ptychography_checks import (
 from stxmdist.readers.recording import PtychographyRecording
 
 WEIGHTS = "above 0 where a pixel is good, 0 where it is bad"
-# Of each piece: a mask hardly ever differs from frame to frame, and is as large as the frames.
+# So many masks of each piece are read: they are as large as the frames, and hardly ever differ from frame to frame.
 WEIGHTS_LOOKED_AT = 8
-# A centre farther than this from a whole pixel is worth saying.
+# A centre farther than this from a whole pixel, in pixels, is noted.
 OFF_PIXEL = 0.25
 
 

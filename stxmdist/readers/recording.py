@@ -36,7 +36,7 @@ class StxmRecording:
     start_time: str = ""
     lacks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What was mended on reading, e.g. repeated energies, descending axes"""
+    """What was corrected on reading or is unusual, such as descending axes and repeated energies"""
 
 
 @dataclass(frozen=True)

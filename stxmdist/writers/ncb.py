@@ -46,7 +46,7 @@ def write_stack(
     dwell_ms
         (ENERGY,) or one number; 0 is written where it is NaN
     ring_current_ma, start_time
-        for the signature that all writers have: the format has no place for them
+        not written: the format has no place for them
     frames
         energy indices that were measured; the others are NaN. None: all
 
@@ -112,7 +112,7 @@ def _refuse_unless_even(path: Path, name: str, axis: F64) -> None:
     if axis.size > 1 and np.abs(axis - np.linspace(axis[0], axis[-1], axis.size)).max() > EVEN * abs(axis[1] - axis[0]):
         raise InputError(
             where=path,
-            problem=f"the coordinates {name} are not evenly spaced, and the format knows the first and last alone",
+            problem=f"the coordinates {name} are not evenly spaced, and the format keeps the first and last only",
             got=f"steps of {np.diff(axis).min():g} to {np.diff(axis).max():g} um",
             wanted="even steps",
             mend="Write the scan as sdf or nxstxm",

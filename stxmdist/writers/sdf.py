@@ -17,9 +17,9 @@ from stxmdist.writers.contract import FrameOf, checked_shape
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
            "November", "December")  # fmt: skip
 _LINE_OVERHEAD_S = 0.15
-"""Turning round at the end of a scan line."""
+"""Time to turn round at the end of a scan line"""
 _ENERGY_OVERHEAD_S = 4.0
-"""Monochromator and zone plate moving to the next photon energy."""
+"""Time in which monochromator and zone plate move to the next photon energy"""
 
 
 def write_stack(
@@ -55,8 +55,8 @@ def write_stack(
     start_time
         None leaves all times out
     frames
-        energy indices that were measured before the scan was aborted; the header announces all of them all the same,
-        as beamlines' do. None: all
+        energy indices that were measured before the scan was aborted; the header announces all energies even so, as
+        beamlines do. None: all
 
     Returns
     -------
@@ -224,7 +224,7 @@ def _images(
 
 
 def _member(name: str, value: float, decimals: int) -> str:
-    """A number with its name, nothing where it is not known."""
+    """A number with its name, or nothing where the number is not known."""
     return "" if np.isnan(value) else f"{name} = {_exact(value, decimals)};"
 
 

@@ -86,7 +86,7 @@ def test_what_is_missing_is_told_by_validation_and_completing_it_is_enough(folde
 
 def test_what_is_there_is_never_overwritten(folder: Path) -> None:
     (folder / "samples.csv").write_text("mine")
-    with pytest.raises(InputError, match="never overwritten"):
+    with pytest.raises(InputError, match="never overwrites a file"):
         init(folder, describe)
     assert (folder / "samples.csv").read_text() == "mine"
     assert not (folder / "campaign.yaml").exists()

@@ -13,9 +13,9 @@ HAS_SIGNAL = 0x1000
 """The one bit of a CXI mask that does not mean bad."""
 POLARITY = "0 where a pixel is good, any bit where it is bad"
 PIXEL_TOLERANCE = 0.01
-# Of what NXcxi_ptycho allows for, what reading the frames does not apply.
+# Corrections that NXcxi_ptycho has a place for, and that are not applied on reading.
 NOT_APPLIED = {
-    "flatfield": "a flat field is in the file and is not divided by",
+    "flatfield": "the frames are not divided by the flat field that is in the file",
 }
 
 
@@ -106,7 +106,7 @@ def good_pixels(
     if mask is not None and not np.isfinite(mask).all():
         raise InputError(
             where=place,
-            problem="the mask is no bit field",
+            problem="the mask does not hold whole numbers",
             got=f"{mask.dtype} with NaN or infinity",
             wanted="whole numbers, 0 where a pixel is good",
             mend="Write the mask again as unsigned integers",
@@ -152,7 +152,7 @@ def dwell_ms(tree: Tree, detector: Group | None, where: str) -> float:
 
 
 def not_applied(tree: Tree, detector: Group | None) -> tuple[str, ...]:
-    """Corrections that the file offers and that are left to others."""
+    """Notes about corrections that the file offers and that are not applied."""
     return tuple(
         note for name, note in NOT_APPLIED.items() if detector is not None and tree.get(name, detector) is not None
     )

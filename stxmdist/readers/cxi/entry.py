@@ -32,9 +32,9 @@ BEAM_ENERGIES = ("incident_beam_energy", "incident_energy", "energy")
 SOURCE = "instrument_1/source_1"
 # Files round wavelengths to three or four digits.
 WAVELENGTH_TOLERANCE = 0.01
-# Of an energy written once for each frame.
+# Energies that are written once for each frame are equal within this part.
 SAME_ENERGY = 1e-4
-# A mask is held against so many frames.
+# So many frames are compared with a mask that leaves hardly a pixel.
 FRAMES_LOOKED_AT = 16
 
 

@@ -20,7 +20,7 @@ from stxmdist.readers.nxstxm.entry import Channel, Entry, entries_of, kind_of
 from stxmdist.readers.pystxmcontrol.scan import camera_of
 from stxmdist.readers.recording import StxmRecording
 
-# Rows of the ring current per frame that are looked at: it hardly changes within one.
+# The ring current hardly changes within a frame: about this many rows of it are read for the mean.
 RING_ROWS = 32
 READ = {"image": 2, "image stack": 2, "line scan": 1, "point spectrum": 0}
 """Kind to how many axes of the sample it is scanned along"""
@@ -91,7 +91,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
 
 
 def _is_readable(entry: Entry, kind: str) -> bool:
-    """Whether the data are laid out as the kind of scan says; a raster called a line is neither."""
+    """Whether the data are laid out as the kind of scan says: a scan with rows and columns is no line."""
     if kind not in READ:
         return False
     channel = entry.channels[0]
@@ -265,7 +265,7 @@ def _frame_classes(tree: Tree, layout: _Layout) -> U8:
         classes[np.array(layout.order) >= layout.n_planes] = MaskClass.missing
         return classes
     for index in range(len(layout.order)):
-        # A frame begins with its first row; only if that is missing does the rest have to be looked at.
+        # The first row is measured first: only where it is missing does the rest of the frame have to be read.
         looked_at = (_plane(tree, layout, index, rows) for rows in (slice(0, 1), slice(None)))
         if all(_unmeasured(layout, counts) for counts in looked_at):
             classes[index] = MaskClass.missing

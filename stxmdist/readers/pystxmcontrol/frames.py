@@ -16,13 +16,13 @@ from stxmdist.readers.pystxmcontrol.scan import Scan, cut
 
 # Positions looked at for the centre of the pattern and the order of the exposures.
 LOOKED_AT = 8
-# The direct beam within one pixel of the middle stays there: its place is known no better.
+# A direct beam within one pixel of the middle is taken to be at the middle: its place is not known more precisely.
 CENTRED_WITHIN = 1
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Everything that reading a frame takes."""
+    """What is needed to read a frame."""
 
     scan: Scan
     darks: F32
@@ -56,7 +56,9 @@ def frames_of(tree: Tree, scan: Scan) -> Frames:
     if len(set(dwell_ms)) == 2:
         if light[np.argmax(dwell_ms)] < light[np.argmin(dwell_ms)]:
             dwell_ms = dwell_ms[::-1]
-            notes += ("the frames of the long dwell time are darker than those of the short one: taken in turn",)
+            notes += (
+                "the frames of the long dwell time are darker than those of the short one: the two are exchanged",
+            )
         notes += (f"exposures of {' and '.join(f'{dwell:g}' for dwell in sorted(dwell_ms))} ms are merged",)
     elif len(dwell_ms) > 1:
         notes += (f"{len(dwell_ms)} exposures of each position are added",)
@@ -73,9 +75,9 @@ def frames_of(tree: Tree, scan: Scan) -> Frames:
 def merged(exposures: F32, darks: F32, dwell_ms: ArrayLike, ceiling: float) -> F32:
     """One frame (rows, columns) float32 from the exposures of a position, in counts of their summed dwell time.
 
-    The longest exposure counts, or the sum of several equally long ones; where it is at the detector's ceiling, the
-    shortest does. Pixels at the ceiling in that one too share a value that no other reaches, so that they can be told.
-    What is below zero without its dark stays.
+    The longest exposure is taken, or the sum of several equally long ones; where it is at the detector's ceiling, the
+    shortest. Pixels at the ceiling in that one too share a value that no other pixel reaches, so that they can be
+    recognised as saturated. Counts that are below zero after the dark is subtracted stay.
 
     Parameters
     ----------

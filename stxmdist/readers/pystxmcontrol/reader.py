@@ -1,4 +1,4 @@
-"""Ptychography files of pystxmcontrol (ALS): raw camera frames, one by one, in a file that else is NXstxm.
+"""Ptychography files of pystxmcontrol (ALS): raw camera frames, one by one, in a file that is otherwise NXstxm.
 
 ``entry0/ccd0/exp`` holds the frames, ``entry0/ccd0/dark`` those with the shutter closed, each a dataset by its number;
 ``metadata`` is JSON. A file is one photon energy. With double exposure every position has a short and a long frame,

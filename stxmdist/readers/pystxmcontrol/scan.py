@@ -32,7 +32,8 @@ FAST_CCD_WAY = Orientation(transposed=True, flip_y=False, flip_x=False)
 FAST_CCD_DISTANCE_M, FAST_CCD_PIXEL_M = 0.121, 30e-6
 # Cameras have converters of 16 bits, whatever type the numbers are kept in.
 CEILING = 65535.0
-# Configurations write mm and um, preprocessors m: no camera is 5 m away, no pixel 1 m wide.
+# Configurations write mm and um, preprocessors write m. The number says which: no camera is 5 m away, and no pixel is
+# 1 m wide.
 LEAST_DISTANCE_MM, LEAST_PIXEL_UM = 5.0, 1.0
 
 

@@ -21,6 +21,8 @@ IMAGE_FLAGS = ("Image", "Image Stack")
 
 @dataclass(frozen=True)
 class Header:
+    """The structures of a header that say what the scan is."""
+
     content: Structure
     definition: Structure
     regions: tuple[Structure, ...]
@@ -38,6 +40,8 @@ class Header:
 
 @dataclass(frozen=True)
 class FrameLayout:
+    """How the rows and columns of a ``.xim`` lie on y and x."""
+
     shape: tuple[int, int]
     """Rows and columns of the .xim files"""
     transposed: bool
@@ -51,11 +55,18 @@ class FrameLayout:
 
 
 def read_header(path: Path) -> Header:
+    """The header of a scan.
+
+    Raises
+    ------
+    InputError
+        for a file that cannot be read, breaks the grammar of SDF, or does not define a scan.
+    """
     try:
         if path.stat().st_size > MOST_HEADER_BYTES:
             raise InputError(
                 where=path,
-                problem="the header is too large to be one",
+                problem="the file is too large for a header",
                 got=f"{path.stat().st_size} bytes",
                 wanted=f"at most {MOST_HEADER_BYTES} bytes",
                 mend="Copy it again from the beamline",
@@ -272,8 +283,13 @@ def plane(path: Path, region: Structure) -> tuple[F64, F64, FrameLayout, tuple[s
 def line_axes(
     path: Path, region: Structure
 ) -> tuple[F64, F64, FrameLayout, str, tuple[str, ...], tuple[str, ...]] | None:
-    """Photon energy (ENERGY,) in eV in the file's order, position (X,) in um, how the .xim maps onto (ENERGY, X), the
-    name of the axis of position, notes and what is lacking; None where neither axis is the energy."""
+    """The axes of a line scan; None where neither of its two is the photon energy.
+
+    Returns
+    -------
+        photon energy (ENERGY,) in eV in the file's order, position (X,) in um, how the ``.xim`` maps onto (ENERGY, X),
+        the name of the axis of position, notes, and what is lacking
+    """
     both = {axis: structure_of(region, axis) for axis in ("PAxis", "QAxis") if isinstance(region.get(axis), dict)}
     names = {axis: text_of(said, "Name") for axis, said in both.items()}
     along_energy = [axis for axis, name in names.items() if name.strip().lower() == "energy"]

@@ -98,8 +98,8 @@ def _counts_type(
         return np.dtype(np.float64)
     raise InputError(
         where=path,
-        problem="frames that were never measured are NaN, and integers have none",
+        problem="frames that were never measured are written as NaN, which integers cannot hold",
         got=str(wanted),
-        wanted="a floating type",
+        wanted="a floating-point type",
         mend="Leave dtype out or give float64",
     )
