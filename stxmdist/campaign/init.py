@@ -8,16 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from stxmdist import readers
 from stxmdist.campaign.scan import COLUMNS
 from stxmdist.errors import InputError
+from stxmdist.readers import Description
 
-if TYPE_CHECKING:
-    from stxmdist.readers.recording import Description
-
-
-Describe = Callable[[Path], "Description"]
+Describe = Callable[[Path], Description]
 
 EDGES = (
     # Chemistry, edge, photon energies in eV that a scan of the edge covers: the L3 line alone, L2 is often left out.
@@ -27,23 +24,20 @@ EDGES = (
     ("NMC", "Ni L", 852.0, 858.0),
 )
 
-IGNORED_NAMES = re.compile(r"^\.|\.(xim|xsp|ncb|csv|yaml|yml|md|pdf|png|jpg|parquet|py|log|txt)$", re.IGNORECASE)
-"""Numbers of an SDF scan or of aXis2000 belong to their header, and the rest is no beamline's."""
-
-
+OTHER_ENDINGS = frozenset((".csv", ".yaml", ".yml", ".md", ".pdf", ".png", ".jpg", ".parquet", ".py", ".log", ".txt"))
+"""Files that people keep beside those of the beamline."""
 MOST_NAMED = 10
 """Of the files that no reader knows, so that a strange folder does not fill the screen."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class FoundFile:
     """One beamline file of the folder."""
 
     scan_id: str
     file: Path
     """Relative to the folder."""
     modality: str
-    """Empty where the file is of neither kind."""
     reason: str
     """Why the scan is excluded; empty if it is not."""
     about: str
@@ -58,7 +52,7 @@ class Started:
 
     campaign: Path
     sheet: Path
-    entries: tuple[Entry, ...]
+    entries: tuple[FoundFile, ...]
     not_understood: tuple[tuple[Path, str], ...]
     """Files that no reader knows, with what the readers said."""
 
@@ -75,24 +69,25 @@ class Started:
         )
 
 
-def init(folder: str | Path, describe: Describe | None = None) -> Started:
+def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
     """Write ``campaign.yaml`` and ``samples.csv`` into a folder of beamline files; neither is ever overwritten.
 
     Parameters
     ----------
     describe
-        from a path to what the file holds, raising InputError where nothing knows it; the readers unless said.
+        from a path to what the file holds; it raises InputError where no reader knows the file
+
+    Raises
+    ------
+    InputError
+        for a folder that is missing, holds no beamline file, or holds one of the two files already.
     """
     folder = Path(folder).absolute()
-    if describe is None:
-        from stxmdist.readers import describe as describe_file
-
-        describe = describe_file
     if not folder.is_dir():
         got = "a file" if folder.exists() else "no such folder"
         raise InputError(
             where=folder,
-            problem="there is nothing to start from",
+            problem="the folder of beamline files cannot be found",
             got=got,
             wanted="a folder of beamline files",
             mend="Correct the path",
@@ -102,7 +97,7 @@ def init(folder: str | Path, describe: Describe | None = None) -> Started:
         if path.exists() or path.is_symlink():
             raise InputError(
                 where=path,
-                problem="this file is there already and is never overwritten",
+                problem="the file exists already, and init never overwrites a file",
                 got=f"{path.lstat().st_size} bytes",
                 wanted="a folder without campaign.yaml and samples.csv",
                 mend="Go on with it, or move it away first",
@@ -113,7 +108,7 @@ def init(folder: str | Path, describe: Describe | None = None) -> Started:
             where=folder,
             problem="no beamline file was found",
             got=f"{len(unknown)} files that no reader knows" if unknown else "no files",
-            wanted="SDF (.hdr), NXstxm, CXI, .ptyd, TIFF, .stk or .ncb files, here or in folders below",
+            wanted=f"{readers.known_formats()}, here or in folders below",
             mend="Look at one of them with `stxmdist inspect FILE`",
         )
     chemistry, why = _chemistry(entries)
@@ -122,15 +117,17 @@ def init(folder: str | Path, describe: Describe | None = None) -> Started:
     return Started(campaign, sheet, tuple(entries), tuple(unknown))
 
 
-def _entries(folder: Path, describe: Describe) -> tuple[list[Entry], list[tuple[Path, str]]]:
+def _entries(folder: Path, describe: Describe) -> tuple[list[FoundFile], list[tuple[Path, str]]]:
     """Every beamline file below a folder, and the files that no reader knows."""
-    entries: list[Entry] = []
+    entries: list[FoundFile] = []
     unknown: list[tuple[Path, str]] = []
     taken: Counter[str] = Counter()
+    # A part of a scan, such as a frame of SDF, is read through the file that it belongs to.
+    ignored = OTHER_ENDINGS | readers.part_endings()
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         hidden = any(part.startswith(".") or part.endswith(".zarr") for part in relative.parts[:-1])
-        if hidden or IGNORED_NAMES.search(path.name) or not path.is_file():
+        if hidden or path.name.startswith(".") or path.suffix.lower() in ignored or not path.is_file():
             continue
         try:
             described = describe(path)
@@ -138,19 +135,19 @@ def _entries(folder: Path, describe: Describe) -> tuple[list[Entry], list[tuple[
             unknown.append((relative, error.sentence))
             continue
         modality, reason = _use_of(described, path)
-        energies = _energies_ev(described)
+        energies = described.energies_ev
         name = _scan_id(path.stem)
         taken[name.casefold()] += 1
         if taken[name.casefold()] > 1:
             name = f"{name}-{taken[name.casefold()]}"
-        entries.append(Entry(name, relative, modality, reason, _about(energies, described.kind), energies))
+        entries.append(FoundFile(name, relative, modality, reason, _about(energies, described.kind), energies))
     return entries, unknown
 
 
-def _use_of(described: "Description", path: Path) -> tuple[str, str]:
+def _use_of(described: Description, path: Path) -> tuple[str, str]:
     """Modality of a file and why it is left out, if it is."""
     kind = described.kind.casefold()
-    modality = "ptychography" if "ptychography" in kind or "reconstruction" in kind else "stxm"
+    modality = readers.READERS[described.format].modality
     if not described.usable:
         # The row names the file already, and `stxmdist inspect` says the rest.
         said = described.refusal
@@ -158,7 +155,7 @@ def _use_of(described: "Description", path: Path) -> tuple[str, str]:
             said = said.removeprefix(str(path)).partition(": ")[2]
         return modality, said.partition("; got ")[0] or f"a {described.kind} is not processed"
     if modality == "stxm" and kind == "image":
-        return modality, "one energy only: a state of charge needs a stack"
+        return modality, "it has one photon energy only: a state of charge needs a stack"
     if kind.endswith(("line scan", "point spectrum")):
         return modality, f"a {described.kind} shows no whole particles"
     return modality, ""
@@ -169,18 +166,6 @@ def _scan_id(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:90] or "scan"
 
 
-def _energies_ev(described: "Description") -> tuple[float, float] | None:
-    """Lowest and highest photon energy that a description names."""
-    numbers: list[float] = []
-    for key, value in described.facts.items():
-        if "energ" in key and key.endswith("ev"):
-            several = value if isinstance(value, list | tuple) else [value]
-            numbers.extend(float(item) for item in several if isinstance(item, int | float))
-    # A step or a resolution in eV is a fact too; no soft X-ray edge lies that low.
-    numbers = [number for number in numbers if number > 50.0]
-    return (min(numbers), max(numbers)) if numbers else None
-
-
 def _about(energies_ev: tuple[float, float] | None, kind: str) -> str:
     """Kind and energies in a few words."""
     if energies_ev is None:
@@ -189,7 +174,7 @@ def _about(energies_ev: tuple[float, float] | None, kind: str) -> str:
     return f"{kind}, {low:.1f} eV" if low == high else f"{kind}, {low:.1f} to {high:.1f} eV"
 
 
-def _chemistry(entries: Iterable[Entry]) -> tuple[str, str]:
+def _chemistry(entries: Iterable[FoundFile]) -> tuple[str, str]:
     """The chemistry whose edge most of the scans cover, and why."""
     votes: Counter[tuple[str, str]] = Counter()
     for entry in entries:
@@ -203,7 +188,7 @@ def _chemistry(entries: Iterable[Entry]) -> tuple[str, str]:
     return name, f"a guess: {count} scan{'' if count == 1 else 's'} over the {edge} edge"
 
 
-def _sheet_text(entries: Iterable[Entry]) -> str:
+def _sheet_text(entries: Iterable[FoundFile]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -266,7 +251,7 @@ seed: 0
 """
 
 
-def _campaign_text(name: str, chemistry: str, why: str, entries: Iterable[Entry]) -> str:
+def _campaign_text(name: str, chemistry: str, why: str, entries: Iterable[FoundFile]) -> str:
     found = "\n".join(f"#   {entry.scan_id}: {entry.about}" for entry in entries)
     quoted = json.dumps(name, ensure_ascii=False)  # YAML reads the same quotation marks
     return TEMPLATE.format(name=quoted, chemistry=chemistry, why=why[0].upper() + why[1:] + ".", found=found)

@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from stxmdist.export.source import Source, moment_of
 from stxmdist.writers import WRITERS
 
 
-def _offer(writer: str, source: Source) -> Offer:
+def offer(writer: str, source: Source) -> Offer:
     """A folder for each scan with its counts in one format; frames that cannot be trusted are missing in it."""
     return sum((_of_scan(writer, source, scan.scan_id, scan.modality) for scan in source.scans), Offer())
 
@@ -34,9 +33,9 @@ def _write(writer: str, source: Source, scan_id: str, target: Path) -> None:
     dwell_ms, ring_current_ma = (
         np.asarray(output.read(name)) if name in present else np.nan for name in ("dwell_ms", "ring_current_ma")
     )
-    member: Any = WRITERS[writer].load()
-    member.write_stack(
-        target / f"{scan_id}{member.ENDING}",
+    entry = WRITERS[writer]
+    entry.load().write_stack(
+        target / f"{scan_id}{entry.ending}",
         counts.__getitem__,
         np.asarray(output.read("energy_ev"), np.float64),
         *source.axes("ingest", scan_id),
@@ -44,8 +43,3 @@ def _write(writer: str, source: Source, scan_id: str, target: Path) -> None:
         ring_current_ma,
         start_time=moment_of(str(output.attrs("counts").get("start_time", ""))),
     )
-
-
-sdf = partial(_offer, "sdf")
-nxstxm = partial(_offer, "nxstxm")
-ncb = partial(_offer, "ncb")

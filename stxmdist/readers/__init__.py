@@ -1,38 +1,108 @@
 """Beamline files: which format a file is in, what it holds, and its measurements piece by piece.
 
 Formats are told apart by content, never by the ending of a name. Adding one is one module with ``detects``,
-``describe`` and ``open``, and one line in `READERS`.
+``describe`` and ``open``, and one line in `READERS`; its tests want one module more, which writes a small file
+(``tests/readers/examples``).
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, Protocol
 
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
-from stxmdist.readers.recording import Description, PtychographyRecording, Recording, StxmRecording
+from stxmdist.readers.description import Description
+from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 from stxmdist.registry import Entry, Table
 
 HEAD_BYTES = hdf5.HEAD_BYTES
 
-READERS: Table[Entry[Any]] = Table(
+
+class Reader(Protocol):
+    """What the module of a format holds."""
+
+    def detects(self, path: Path, head: bytes) -> bool:
+        """Whether a file, which begins with the bytes ``head``, is of this format.
+
+        Raises
+        ------
+        InputError
+            for a file so damaged that it cannot be said.
+        """
+
+    def describe(self, path: Path) -> Description:
+        """What the file holds, also where `open` refuses it.
+
+        Raises
+        ------
+        InputError
+            for a file so damaged that nothing can be said of it.
+        """
+
+    def open(self, path: Path) -> tuple[Recording, ...]:
+        """The acquisitions of the file, one per region.
+
+        Raises
+        ------
+        InputError
+            for a file that cannot be used; `UnsupportedError` for a kind of scan that stxmdist does not process.
+        """
+
+
+@dataclass(frozen=True)
+class ReaderEntry(Entry[Reader]):
+    """A format of beamline files and where its reader is."""
+
+    words: str
+    """The format in the words of messages: "no beamline file that stxmdist knows; wanted ... or ..." """
+    modality: Literal["stxm", "ptychography"]
+    parts: tuple[str, ...] = ()
+    """Endings of the files beside the one that a user names, which hold its numbers and cannot be read alone"""
+    has_signature: bool = True
+    """Whether content alone says that a file is of this format. If not, the reader is asked after those that know."""
+    has_checksums: bool = False
+    """Whether damage to a number is always noticed; without checksums it may read as another number."""
+
+
+READERS: Table[ReaderEntry] = Table(
     "reader",
     {
-        "sdf": Entry("stxmdist.readers.sdf.reader"),
-        "nxstxm": Entry("stxmdist.readers.nxstxm.reader"),
-        "cxi": Entry("stxmdist.readers.cxi.reader"),
-        "pystxmcontrol": Entry("stxmdist.readers.pystxmcontrol.reader"),
-        "ptyd": Entry("stxmdist.readers.ptyd"),
-        "tiff": Entry("stxmdist.readers.tiff"),
-        "ncb": Entry("stxmdist.readers.ncb"),
-        # Without a signature, and therefore last.
-        "stk": Entry("stxmdist.readers.stk"),
+        "sdf": ReaderEntry(
+            "stxmdist.readers.sdf.reader",
+            words="an SDF header (.hdr with its .xim or .xsp)",
+            modality="stxm",
+            parts=(".xim", ".xsp"),
+        ),
+        "nxstxm": ReaderEntry("stxmdist.readers.nxstxm.reader", words="NXstxm HDF5", modality="stxm"),
+        "cxi": ReaderEntry("stxmdist.readers.cxi.reader", words="CXI or NXcxi_ptycho", modality="ptychography"),
+        "pystxmcontrol": ReaderEntry(
+            "stxmdist.readers.pystxmcontrol.reader", words="camera frames of pystxmcontrol", modality="ptychography"
+        ),
+        "ptyd": ReaderEntry("stxmdist.readers.ptyd", words="prepared data of ptypy (.ptyd)", modality="ptychography"),
+        "tiff": ReaderEntry("stxmdist.readers.tiff", words="a stack as TIFF", modality="stxm"),
+        "ncb": ReaderEntry(
+            "stxmdist.readers.ncb",
+            words="a stack of aXis2000 (.dat with its .ncb)",
+            modality="stxm",
+            parts=(".ncb",),
+            has_signature=False,
+        ),
+        "stk": ReaderEntry(
+            "stxmdist.readers.stk", words="a stack of Stony Brook (.stk)", modality="stxm", has_signature=False
+        ),
     },
 )
 
-KNOWN_FORMATS = (
-    "an SDF header (.hdr with its .xim or .xsp), NXstxm or pystxmcontrol HDF5, a stack as TIFF, .stk or .ncb with its "
-    ".dat, or ptychography as CXI, NXcxi_ptycho or .ptyd"
-)
+
+def known_formats() -> str:
+    """Every format that stxmdist reads, in words."""
+    return _alternatives(entry.words for entry in READERS.values())
+
+
+def part_endings() -> frozenset[str]:
+    """Endings of files that belong to another, which is the one to be read."""
+    return frozenset(ending for entry in READERS.values() for ending in entry.parts)
 
 
 def detect(path: Path | str) -> str:
@@ -48,14 +118,14 @@ def detect(path: Path | str) -> str:
     if hdf5.has_signature(head):
         with hdf5.opened(path) as tree:
             names = ", ".join(sorted(tree.names(tree.root))[:8])
-    for name, entry in READERS.items():
-        if entry.load().detects(path, head):
+    for name in sorted(READERS, key=lambda name: not READERS[name].has_signature):
+        if READERS[name].load().detects(path, head):
             return name
     raise InputError(
         where=path,
         problem="this is no beamline file that stxmdist knows",
         got=f"an HDF5 file with {names or 'nothing'} at its root" if hdf5.has_signature(head) else _first_words(head),
-        wanted=KNOWN_FORMATS,
+        wanted=known_formats(),
         mend=_advice(head),
     )
 
@@ -69,8 +139,7 @@ def read(path: Path | str) -> tuple[Recording, ...]:
         for a file that cannot be used; `UnsupportedError` for a kind of scan that stxmdist does not process.
     """
     path = Path(path)
-    recordings: tuple[Recording, ...] = READERS[detect(path)].load().open(path)
-    return recordings
+    return READERS[detect(path)].load().open(path)
 
 
 def read_region(path: Path | str, region: str | None = None) -> Recording:
@@ -105,8 +174,12 @@ def describe(path: Path | str) -> Description:
         for a file of no known format, or one so damaged that nothing can be said of it.
     """
     path = Path(path)
-    description: Description = READERS[detect(path)].load().describe(path)
-    return description
+    return READERS[detect(path)].load().describe(path)
+
+
+def _alternatives(words: Iterable[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _head(path: Path) -> bytes:
@@ -118,7 +191,7 @@ def _head(path: Path) -> bytes:
             where=path,
             problem="the file does not exist",
             got="nothing at this path",
-            wanted=KNOWN_FORMATS,
+            wanted=known_formats(),
             mend="Correct the path, or bring the file back",
         ) from None
     except OSError as error:
@@ -134,7 +207,7 @@ def _head(path: Path) -> bytes:
             where=path,
             problem="the file is empty",
             got="0 bytes",
-            wanted=KNOWN_FORMATS,
+            wanted=known_formats(),
             mend="Copy it again from the beamline",
         )
     return head
@@ -159,14 +232,17 @@ def _advice(head: bytes) -> str:
 
 __all__ = [
     "HEAD_BYTES",
-    "KNOWN_FORMATS",
     "READERS",
     "Description",
     "PtychographyRecording",
+    "Reader",
+    "ReaderEntry",
     "Recording",
     "StxmRecording",
     "describe",
     "detect",
+    "known_formats",
+    "part_endings",
     "read",
     "read_region",
 ]

@@ -91,7 +91,7 @@ def energy_order(energy_ev: F64, where: Path) -> tuple[Index, tuple[str, ...]]:
     Raises
     ------
     InputError
-        for energies that no microscope has.
+        for energies that are not finite, or that no microscope has.
     """
     usable = energy_ev.ndim == 1 and energy_ev.size > 0 and bool(np.isfinite(energy_ev).all())
     if not usable or energy_ev.min() < LEAST_ENERGY_EV or energy_ev.max() > MOST_ENERGY_EV:

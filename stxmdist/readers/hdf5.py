@@ -1,10 +1,14 @@
-"""Reading of HDF5 files from outside: every fault becomes an InputError, and no link may leave the file's folder."""
+"""Reading of HDF5 files from outside: every fault becomes an InputError, and no link may leave the file's folder.
+
+This is the only module of the readers that imports h5py, which has no types of its own: groups, datasets and attributes
+are given out with the types below.
+"""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import h5py
 import numpy as np
@@ -17,11 +21,115 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SIGNATURE_OFFSETS = (0, *(512 << n for n in range(12)))
 HEAD_BYTES = SIGNATURE_OFFSETS[-1] + len(SIGNATURE)
 MOST_LINKS = 16
-# Of what is read in one go: more than any axis, mask or frame of a microscope, less than what hurts a worker.
+# Most values that are read at once: more than any axis, mask or frame of a microscope has, less than fills a worker's
+# memory.
 MOST_ELEMENTS = 1 << 26
 
 # What h5py raises on damaged files; its messages come from the HDF5 library.
 _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError, MemoryError, OverflowError)
+
+
+Selection = int | slice | tuple[int | slice, ...]
+"""What a dataset can be indexed with."""
+
+
+class Attributes(Protocol):
+    """The attributes of a group or dataset."""
+
+    def get(self, name: str, /) -> object:
+        """An attribute's value, or None."""
+
+
+class Node(Protocol):
+    """What groups and datasets have in common."""
+
+    @property
+    def name(self) -> str:
+        """Path in the file."""
+
+    @property
+    def attrs(self) -> Attributes: ...
+
+    @property
+    def file(self) -> "File": ...
+
+    @property
+    def parent(self) -> "Group": ...
+
+
+class Group(Node, Protocol):
+    """A group of an open file."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __getitem__(self, name: str, /) -> "Group | Dataset": ...
+
+    def get(self, name: str, *, getlink: bool) -> object:
+        """The link of this name itself, not followed, or None."""
+
+
+class File(Group, Protocol):
+    """An open file, which is its own root."""
+
+    @property
+    def filename(self) -> str: ...
+
+
+class ChunkInfo(Protocol):
+    """What HDF5 says of a chunk that was written."""
+
+    @property
+    def chunk_offset(self) -> tuple[int, ...]: ...
+
+
+class Storage(Protocol):
+    """How a dataset lies in its file."""
+
+    def get_storage_size(self) -> int: ...
+
+    def get_num_chunks(self) -> int: ...
+
+    def chunk_iter(self, note: Callable[[ChunkInfo], None], /) -> object: ...
+
+
+class Dataset(Node, Protocol):
+    """A dataset of an open file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def chunks(self) -> tuple[int, ...] | None: ...
+
+    @property
+    def id(self) -> Storage: ...
+
+    @property
+    def is_virtual(self) -> bool: ...
+
+    @property
+    def external(self) -> list[tuple[str, int, int]] | None:
+        """Name, offset and size of other files that hold the values."""
+
+    def virtual_sources(self) -> list["VirtualSource"]: ...
+
+    def __getitem__(self, where: Selection, /) -> Array: ...
+
+
+class VirtualSource(Protocol):
+    """Where a part of a virtual dataset comes from."""
+
+    @property
+    def file_name(self) -> str: ...
 
 
 def has_signature(head: bytes) -> bool:
@@ -59,10 +167,10 @@ class Tree:
     def __init__(self, path: Path, stack: ExitStack) -> None:
         self.path = path
         self._stack = stack
-        self._files: dict[Path, Any] = {}
-        self.root = self._file(path)["/"]
+        self._files: dict[Path, File] = {}
+        self.root: Group = self._file(path)
 
-    def _file(self, path: Path) -> Any:
+    def _file(self, path: Path) -> File:
         key = path.resolve()
         if key not in self._files:
             try:
@@ -81,34 +189,64 @@ class Tree:
         own = self.path.resolve()
         return (self.path, *(path for path in self._files if path != own))
 
-    def names(self, group: Any) -> tuple[str, ...]:
+    def names(self, group: Group) -> tuple[str, ...]:
         """Names in a group, followed or not."""
         return tuple(str(name) for name in group)
 
-    def own_names(self, group: Any) -> tuple[str, ...]:
+    def own_names(self, group: Group) -> tuple[str, ...]:
         """Names in a group, without those that are links to other files."""
         return tuple(
             name for name in self.names(group) if not isinstance(group.get(name, getlink=True), h5py.ExternalLink)
         )
 
-    def get(self, name: str, start: Any = None) -> Any:
+    def holds(self, path: str) -> bool:
+        """Whether something stands at a path from the root; links are not followed, and count as something."""
+        here: Group | Dataset | None = self.root
+        for part in path.split("/"):
+            link = here.get(part, getlink=True) if isinstance(here, h5py.Group) else None
+            if not isinstance(link, h5py.HardLink):
+                return link is not None
+            here = self.get(part, here)
+        return True
+
+    def leads_to_an_absent_file(self, name: str, group: Group) -> bool:
+        """Whether a name in a group is a link to another file, and that file is not beside this one."""
+        link = group.get(name, getlink=True)
+        return isinstance(link, h5py.ExternalLink) and not (self.path.parent / str(link.filename)).is_file()
+
+    def get(self, name: str, start: Node | None = None) -> Group | Dataset | None:
         """The group or dataset at a path, or None; soft links and links to files in the same folder are followed."""
         return self._walk(self.root if start is None else start, name, 0)
 
-    def group(self, name: str, start: Any = None) -> Any:
+    def group(self, name: str, start: Node | None = None) -> Group | None:
         """The group at a path, or None."""
         found = self.get(name, start)
-        return found if isinstance(found, h5py.Group) else None
+        group: Group | None = found if isinstance(found, h5py.Group) else None
+        return group
 
-    def dataset(self, name: str, start: Any = None) -> Any:
+    def dataset(self, name: str, start: Node | None = None) -> Dataset | None:
         """The dataset at a path, or None; its data may not lie outside the file's folder."""
         found = self.get(name, start)
         if not isinstance(found, h5py.Dataset):
             return None
-        self._check_sources(found)
-        return found
+        dataset: Dataset = found
+        self._check_sources(dataset)
+        return dataset
 
-    def numbers(self, name: str, start: Any = None) -> Array | None:
+    def data(self, name: str) -> Dataset:
+        """The dataset at a path where there was one before.
+
+        Raises
+        ------
+        InputError
+            where it has gone: the file was changed between two looks at it.
+        """
+        dataset = self.dataset(name)
+        if dataset is None:
+            raise damaged(self.path, KeyError(f"no dataset {name}"))
+        return dataset
+
+    def numbers(self, name: str, start: Node | None = None) -> Array | None:
         """All values of a numeric dataset, or None where there is none."""
         dataset = self.dataset(name, start)
         if dataset is None or dataset.dtype.kind not in "iufbc":
@@ -116,17 +254,17 @@ class Tree:
         self.check_size(dataset, dataset.shape)
         return np.asarray(dataset[()])
 
-    def number(self, name: str, start: Any = None) -> float | None:
+    def number(self, name: str, start: Node | None = None) -> float | None:
         """The one value of a numeric dataset, or None where there is none or more than one."""
         values = self.numbers(name, start)
         return float(np.real(values.reshape(-1)[0])) if values is not None and values.size == 1 else None
 
-    def text(self, name: str, start: Any = None) -> str:
+    def text(self, name: str, start: Node | None = None) -> str:
         """The string in a dataset, scalar or of one element, empty where there is none."""
         dataset = self.dataset(name, start)
         return text_of(dataset[()]) if dataset is not None and dataset.size == 1 else ""
 
-    def check_size(self, dataset: Any, shape: tuple[int, ...] | None) -> None:
+    def check_size(self, dataset: Node, shape: tuple[int, ...] | None) -> None:
         """Refuse to read more at once than any real file holds: the shape of a damaged file may be anything."""
         if shape is None or math.prod(shape) > MOST_ELEMENTS:
             raise InputError(
@@ -137,7 +275,7 @@ class Tree:
                 mend="Copy the file again from the beamline",
             )
 
-    def _walk(self, start: Any, name: str, links: int) -> Any:
+    def _walk(self, start: Node, name: str, links: int) -> Group | Dataset | None:
         if links > MOST_LINKS:
             raise InputError(
                 where=f"{self.path}:{name}",
@@ -146,7 +284,7 @@ class Tree:
                 wanted="links that end at data",
                 mend="Write the file again with the data in place of the links",
             )
-        here = start.file["/"] if name.startswith("/") else start
+        here: Node | None = start.file["/"] if name.startswith("/") else start
         for part in (part for part in name.split("/") if part not in ("", ".")):
             if not isinstance(here, h5py.Group):
                 return None
@@ -162,7 +300,8 @@ class Tree:
                 here = here[part]
             if here is None:
                 return None
-        return here
+        found: Group | Dataset | None = here if isinstance(here, h5py.Group | h5py.Dataset) else None
+        return found
 
     def _inside(self, of: str, filename: str, part: str) -> Path:
         target = (Path(of).parent / filename).resolve()
@@ -184,7 +323,7 @@ class Tree:
             )
         return target
 
-    def _check_sources(self, dataset: Any) -> None:
+    def _check_sources(self, dataset: Dataset) -> None:
         sources = [str(name) for name, _, _ in dataset.external or ()]
         if dataset.is_virtual:
             sources += [str(source.file_name) for source in dataset.virtual_sources()]
@@ -193,7 +332,7 @@ class Tree:
                 self._inside(dataset.file.filename, source, dataset.name)
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """A string from HDF5, whatever its kind: scalar or one element, bytes or str, UTF-8 or Latin-1."""
     if isinstance(value, np.ndarray):
         value = value.reshape(-1)[0] if value.size else ""
@@ -208,8 +347,20 @@ def text_of(value: Any) -> str:
         return value.decode("latin-1").strip("\0 \t\r\n")
 
 
-def words_of(value: Any) -> tuple[str, ...]:
+def attribute(node: Node | None, name: str) -> object:
+    """An attribute's value, or None."""
+    return None if node is None else node.attrs.get(name)
+
+
+def text_attribute(node: Node | None, name: str, default: str = "") -> str:
+    """The string in an attribute; the default where there is none, or an empty one."""
+    value = attribute(node, name)
+    return (text_of(value) if value is not None else "") or default
+
+
+def word_attribute(node: Node | None, name: str) -> tuple[str, ...]:
     """Strings of an attribute such as ``axes``: an array of them, or one with colons or commas between."""
+    value = attribute(node, name)
     if value is None:
         return ()
     if isinstance(value, np.ndarray) and value.size != 1:
@@ -217,27 +368,22 @@ def words_of(value: Any) -> tuple[str, ...]:
     return tuple(word.strip() for word in text_of(value).strip("[]").replace(",", ":").split(":"))
 
 
-def attribute(thing: Any, name: str) -> Any:
-    """An attribute's value, or None."""
-    return thing.attrs.get(name)
-
-
-def written(dataset: Any) -> Mask | None:
+def written(dataset: Dataset) -> Mask | None:
     """Which chunks of a dataset exist (one axis per dimension), or None if all do.
 
     What was never written reads as zero; an aborted scan is to come out as missing.
     """
-    if dataset.chunks is None:
+    chunks = dataset.chunks
+    if chunks is None:
         empty = dataset.size and not dataset.is_virtual and not dataset.external and dataset.id.get_storage_size() == 0
         return np.zeros((1,) * dataset.ndim, bool) if empty else None
-    grid = tuple(-(-length // chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True))
+    grid = tuple(-(-length // chunk) for length, chunk in zip(dataset.shape, chunks, strict=True))
     if math.prod(grid) > MOST_ELEMENTS or dataset.id.get_num_chunks() >= math.prod(grid):
         return None
     present = np.zeros(grid, bool)
 
-    def note(info: Any) -> None:
-        offset = tuple(start // chunk for start, chunk in zip(info.chunk_offset, dataset.chunks, strict=True))
-        present[offset] = True
+    def note(info: ChunkInfo) -> None:
+        present[tuple(start // chunk for start, chunk in zip(info.chunk_offset, chunks, strict=True))] = True
 
     dataset.id.chunk_iter(note)
     return present

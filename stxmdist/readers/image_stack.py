@@ -1,23 +1,22 @@
-"""Stacks of plain images, formats without conditions or classes: put upright and made into a recording."""
+"""Stacks of plain images, from formats that say little about the scan: put upright and made into a recording."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from stxmdist.arrays import F32, F64, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
-from stxmdist.readers.faults import unreadable
-from stxmdist.readers.frames.classes import refuse_unless_counts
+from stxmdist.readers.file_errors import unreadable
+from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.recording import StxmRecording
 
 
 @dataclass(frozen=True)
-class Raster:
+class StoredStack:
     """A stack as it lies in a file: any order of energies, axes that ascend or descend."""
 
     path: Path
@@ -37,57 +36,59 @@ class Raster:
     notes: tuple[str, ...] = ()
 
 
-def recording_of(raster: Raster) -> StxmRecording:
+def recording_of(stored: StoredStack) -> StxmRecording:
     """The recording of a stack; images without any number are missing.
 
     Raises
     ------
     InputError
-        for axes or energies that are none.
+        for axes that neither ascend nor descend, and for impossible photon energies.
     """
-    path = raster.path
-    order, order_notes = axes.energy_order(raster.energy_ev, path)
-    y_um, flip_y, y_notes = axes.ascending(raster.y_um, "y", path)
-    x_um, flip_x, x_notes = axes.ascending(raster.x_um, "x", path)
-    classes = np.array([_class_of(raster, int(index)) for index in order], np.uint8)
-    notes = (*raster.notes, *y_notes, *x_notes, *order_notes)
+    path = stored.path
+    order, order_notes = axes.energy_order(stored.energy_ev, path)
+    y_um, flip_y, y_notes = axes.ascending(stored.y_um, "y", path)
+    x_um, flip_x, x_notes = axes.ascending(stored.x_um, "x", path)
+    classes = np.array([_class_of(stored, int(index)) for index in order], np.uint8)
+    notes = (*stored.notes, *y_notes, *x_notes, *order_notes)
     missing = np.count_nonzero(classes == MaskClass.missing)
     if missing:
         notes += (f"{missing} of {len(order)} frames hold no numbers: masked",)
-    lacks = (*raster.lacks, "ring current")
-    if np.isnan(raster.dwell_ms).all():
+    lacks = (*stored.lacks, "ring current")
+    if np.isnan(stored.dwell_ms).all():
         lacks += ("dwell time",)
     return StxmRecording(
         source=path,
-        format=raster.format,
+        format=stored.format,
         region="",
-        energy_ev=raster.energy_ev[order],
+        energy_ev=stored.energy_ev[order],
         y_um=y_um,
         x_um=x_um,
-        dwell_ms=np.where(raster.dwell_ms > 0, raster.dwell_ms, np.nan)[order],
+        dwell_ms=np.where(stored.dwell_ms > 0, stored.dwell_ms, np.nan)[order],
         ring_current_ma=np.full(len(order), np.nan),
         frame_class=classes,
-        read=partial(_read, raster, tuple(int(index) for index in order), flip_y, flip_x),
-        files=raster.files,
+        read=partial(_read, stored, tuple(int(index) for index in order), flip_y, flip_x),
+        files=stored.files,
         lacks=lacks,
         notes=notes,
     )
 
 
-def _class_of(raster: Raster, index: int) -> MaskClass:
-    # Only if the first row is missing does the rest have to be looked at.
-    missing = all(np.isnan(raster.rows(index, n_rows)).all() for n_rows in (1, raster.y_um.size))
+def _class_of(stored: StoredStack, index: int) -> MaskClass:
+    # Only where the first row is missing does the rest have to be read.
+    missing = all(np.isnan(stored.rows(index, n_rows)).all() for n_rows in (1, stored.y_um.size))
     return MaskClass.missing if missing else MaskClass.valid
 
 
-def _read(raster: Raster, order: tuple[int, ...], flip_y: bool, flip_x: bool, index: int) -> F32:
+def _read(stored: StoredStack, order: tuple[int, ...], flip_y: bool, flip_x: bool, index: int) -> F32:
     """Counts (Y, X) of one energy."""
-    counts = raster.rows(order[index], raster.y_um.size)
-    refuse_unless_counts(counts, f"{raster.path}, frame {order[index]}")
+    counts = stored.rows(order[index], stored.y_um.size)
+    refuse_unless_counts(counts, f"{stored.path}, frame {order[index]}")
     return np.ascontiguousarray(counts[:: -1 if flip_y else 1, :: -1 if flip_x else 1], np.float32)
 
 
-def binary_rows(path: Path, dtype: np.dtype[Any], offset: int, shape: tuple[int, int], index: int, n_rows: int) -> F64:
+def binary_rows(
+    path: Path, dtype: np.dtype[np.generic], offset: int, shape: tuple[int, int], index: int, n_rows: int
+) -> F64:
     """The first rows (n, X) of an image (Y, X) of a stack that lies in one piece in a file, from ``offset`` on.
 
     Raises
@@ -110,6 +111,6 @@ def binary_rows(path: Path, dtype: np.dtype[Any], offset: int, shape: tuple[int,
             wanted=f"{dtype.itemsize * n_rows * nx} bytes",
             mend="Copy it again",
         )
-    # Not every pattern of bits is a NaN that the processor likes.
+    # Some patterns of bits in a damaged file are signalling NaN, about which the processor warns.
     with np.errstate(invalid="ignore"):
         return np.frombuffer(content, dtype).astype(np.float64).reshape(n_rows, nx)

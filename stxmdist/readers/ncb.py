@@ -15,17 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers.axes import ENERGY_TOLERANCE_EV
-from stxmdist.readers.description import described, stxm_facts
-from stxmdist.readers.faults import unreadable
-from stxmdist.readers.image_stack import Raster, binary_rows, recording_of
-from stxmdist.readers.recording import Description, StxmRecording
+from stxmdist.readers.description import Description, described, stxm_facts
+from stxmdist.readers.file_errors import unreadable
+from stxmdist.readers.image_stack import StoredStack, binary_rows, recording_of
+from stxmdist.readers.recording import StxmRecording
 from stxmdist.readers.stk import MOST_ENERGIES, MOST_PIXELS
 
 MOST_HEADER_BYTES = 16 << 20
@@ -86,7 +85,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
             mend="Bring .dat and .ncb of the same stack together, or copy them again",
         )
     rows = partial(binary_rows, data_path, header.dtype, 0, header.shape)
-    raster = Raster(
+    stored = StoredStack(
         path=path,
         format="ncb",
         energy_ev=header.energy_ev,
@@ -96,7 +95,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         rows=rows if header.scale < 0 else partial(_scaled, rows, header.scale),
         files=(path, data_path if path == header_path else header_path),
     )
-    return (recording_of(raster),)
+    return (recording_of(stored),)
 
 
 def _pair(path: Path) -> tuple[Path, Path] | None:
@@ -175,7 +174,7 @@ def _numbers(path: Path, lines: list[str], index: int, wanted: int = 0, line: in
     return numbers
 
 
-def _scaled(rows: Callable[[int, int], F64], scale: float, index: int, n_rows: int) -> Any:
+def _scaled(rows: Callable[[int, int], F64], scale: float, index: int, n_rows: int) -> F64:
     return rows(index, n_rows) / scale
 
 

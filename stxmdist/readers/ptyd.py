@@ -9,17 +9,17 @@ the frames were written. A file is one photon energy.
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from stxmdist.arrays import F64, Mask
+from stxmdist.arrays import F64, Array, Mask
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
-from stxmdist.readers.description import described, ptychography_facts
+from stxmdist.readers.description import Description, Facts, described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, MOSTLY_BAD, refuse_inverted, sampled_frames
-from stxmdist.readers.geometry import (
+from stxmdist.readers.hdf5 import Dataset, Group, Tree
+from stxmdist.readers.ptychography_checks import (
     checked_distance_m,
     checked_pixel_um,
     checked_positions_um,
@@ -27,13 +27,12 @@ from stxmdist.readers.geometry import (
     photon_energy_ev,
     refuse_near_field,
 )
-from stxmdist.readers.hdf5 import Tree
-from stxmdist.readers.recording import Description, PtychographyRecording
+from stxmdist.readers.recording import PtychographyRecording
 
 WEIGHTS = "above 0 where a pixel is good, 0 where it is bad"
-# Of each piece: a mask hardly ever differs from frame to frame, and is as large as the frames.
+# So many masks of each piece are read: they are as large as the frames, and hardly ever differ from frame to frame.
 WEIGHTS_LOOKED_AT = 8
-# A centre farther than this from a whole pixel is worth saying.
+# A centre farther than this from a whole pixel, in pixels, is noted.
 OFF_PIXEL = 0.25
 
 
@@ -49,7 +48,7 @@ def describe(path: Path) -> Description:
     """What the file holds."""
     with hdf5.opened(path) as tree:
         chunks = tree.group("chunks")
-        facts: dict[str, Any] = {
+        facts: Facts = {
             "chunks": len(tree.names(chunks)) if chunks is not None else 0,
             "label": _text(tree, "label"),
         }
@@ -116,14 +115,14 @@ class _Piece:
     """Path of the group"""
     n_frames: int
     frame_shape: tuple[int, int]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
 
 
 def _pieces(tree: Tree) -> tuple[tuple[_Piece, ...], tuple[str, ...]]:
     """The pieces by their number, and what is worth noting."""
     group = tree.group("chunks")
     names = sorted((name for name in tree.names(group) if name.isdigit()), key=int) if group is not None else []
-    elsewhere = [name for name in names if _is_elsewhere(tree, group, name)]
+    elsewhere = [name for name in names if group is not None and _is_elsewhere(tree, group, name)]
     if elsewhere:
         raise InputError(
             where=f"{tree.path}:chunks/{elsewhere[0]}",
@@ -157,7 +156,7 @@ def _pieces(tree: Tree) -> tuple[tuple[_Piece, ...], tuple[str, ...]]:
     return tuple(pieces), notes
 
 
-def _is_elsewhere(tree: Tree, chunks: Any, name: str) -> bool:
+def _is_elsewhere(tree: Tree, chunks: Group, name: str) -> bool:
     """Whether a piece, or an array of it, is a link to another file."""
     if name not in tree.own_names(chunks):
         return True
@@ -165,7 +164,7 @@ def _is_elsewhere(tree: Tree, chunks: Any, name: str) -> bool:
     return piece is not None and tree.own_names(piece) != tree.names(piece)
 
 
-def _wrong_frames(tree: Tree, name: str, data: Any, wanted: str) -> InputError:
+def _wrong_frames(tree: Tree, name: str, data: Dataset | None, wanted: str) -> InputError:
     return InputError(
         where=f"{tree.path}:chunks/{name}/data",
         problem="the frames are not a list of images",
@@ -259,7 +258,7 @@ def _centre(tree: Tree, shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[
     return centre, notes
 
 
-def _read(path: Path, pieces: tuple[_Piece, ...], centre: tuple[int, int], energy: int, positions: slice) -> Any:
+def _read(path: Path, pieces: tuple[_Piece, ...], centre: tuple[int, int], energy: int, positions: slice) -> Array:
     """Frames (POSITION, QY, QX) in the file's type, from the pieces that hold them."""
     # A file is one photon energy.
     pieces = (pieces,)[energy]
@@ -273,7 +272,7 @@ def _read(path: Path, pieces: tuple[_Piece, ...], centre: tuple[int, int], energ
             here = slice(max(0, start - first), max(0, min(stop - first, piece.n_frames)))
             first += piece.n_frames
             if here.start < here.stop:
-                dataset = tree.dataset(f"{piece.name}/data")
+                dataset = tree.data(f"{piece.name}/data")
                 tree.check_size(dataset, (here.stop - here.start, *piece.frame_shape))
                 blocks.append(np.asarray(dataset[here]).astype(piece.dtype, copy=False))
     return centred(np.concatenate(blocks)[::step], centre)
@@ -283,7 +282,7 @@ def _numbers(tree: Tree, name: str) -> F64 | None:
     """Numbers of meta, else of info; None where neither says, or says None."""
     for group in ("meta", "info"):
         dataset = tree.dataset(f"{group}/{name}")
-        said = dataset is not None and hdf5.text_of(hdf5.attribute(dataset, "type") or "") != "None"
+        said = dataset is not None and hdf5.text_attribute(dataset, "type") != "None"
         values = tree.numbers(f"{group}/{name}") if said else None
         if values is not None and values.size:
             return np.asarray(values, np.float64)

@@ -1,31 +1,12 @@
 """What a reader returns: one acquisition, described in full and read piece by piece."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, U8, Array, Mask
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a file holds, in words and numbers; made from its metadata and, where asked, a look at its values."""
-
-    source: Path
-    format: str
-    """Reader's name, e.g. ``sdf``."""
-    kind: str
-    """``image stack``, ``image``, ``line scan``, ``focus scan``, ``point spectrum``, ``ptychography`` ..."""
-    usable: bool
-    """Whether ``open`` reads it; if not, ``refusal`` says why."""
-    refusal: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Shape, energies, pixel size, dwell, counts range ...: JSON-able, units in the names."""
-    lacks: tuple[str, ...] = ()
-    """What the format allows and this file does not say."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +36,7 @@ class StxmRecording:
     start_time: str = ""
     lacks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What was mended on reading, e.g. repeated energies, descending axes"""
+    """What was corrected on reading or is unusual, such as descending axes and repeated energies"""
 
 
 @dataclass(frozen=True)
@@ -73,7 +54,7 @@ class PtychographyRecording:
     positions_um: F64
     """(ENERGY, POSITION, 2) float64, (y, x) of the beam on the sample"""
     frame_shape: tuple[int, int]
-    frame_dtype: np.dtype[Any]
+    frame_dtype: np.dtype[np.generic]
     good: Mask
     """(QY, QX) detector pixels that may be used"""
     distance_m: float

@@ -15,10 +15,10 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers.axes import LEAST_ENERGY_EV, MOST_ENERGY_EV
-from stxmdist.readers.description import described, stxm_facts
-from stxmdist.readers.faults import unreadable
-from stxmdist.readers.image_stack import Raster, binary_rows, recording_of
-from stxmdist.readers.recording import Description, StxmRecording
+from stxmdist.readers.description import Description, described, stxm_facts
+from stxmdist.readers.file_errors import unreadable
+from stxmdist.readers.image_stack import StoredStack, binary_rows, recording_of
+from stxmdist.readers.recording import StxmRecording
 
 _SIZES = struct.Struct(">3i")
 _FLOAT = np.dtype(">f4")
@@ -79,7 +79,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
             wanted="a whole header" if header is None else f"{header.file_bytes} bytes",
             mend="Copy it again",
         )
-    raster = Raster(
+    stored = StoredStack(
         path=path,
         format="stk",
         energy_ev=header.energy_ev,
@@ -89,7 +89,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         rows=partial(binary_rows, path, _FLOAT, header.data_offset, (header.y_um.size, header.x_um.size)),
         files=(path,),
     )
-    return (recording_of(raster),)
+    return (recording_of(stored),)
 
 
 def _header(head: bytes) -> _Header | None:

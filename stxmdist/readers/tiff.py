@@ -11,17 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
-from stxmdist.readers.description import described, stxm_facts
+from stxmdist.readers.description import Description, Facts, described, stxm_facts
 from stxmdist.readers.hdf5 import MOST_ELEMENTS
-from stxmdist.readers.image_stack import Raster, recording_of
-from stxmdist.readers.recording import Description, StxmRecording
+from stxmdist.readers.image_stack import StoredStack, recording_of
+from stxmdist.readers.recording import StxmRecording
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffFrame, TiffPage
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ENERGY_ENDINGS = (".txt", ".csv", ".dat")
@@ -34,7 +37,7 @@ _ENERGY = re.compile(r"(\d+(?:\.\d*)?)\s*eV\b")
 class _Stack:
     shape: tuple[int, int]
     """(Y, X)"""
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     n_images: int
     in_one: bool
     """All images behind one directory, as ImageJ writes its largest stacks"""
@@ -54,7 +57,7 @@ def detects(path: Path, head: bytes) -> bool:
 def describe(path: Path) -> Description:
     """What the images are; whether there are energies to them."""
     stack = _stack(path)
-    facts: dict[str, Any] = {"images": stack.n_images, "shape": list(stack.shape), "type": str(stack.dtype)}
+    facts: Facts = {"images": stack.n_images, "shape": list(stack.shape), "type": str(stack.dtype)}
     return described(path, "tiff", "image stack" if stack.n_images > 1 else "image", facts, open, stxm_facts)
 
 
@@ -64,7 +67,8 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
     Raises
     ------
     InputError
-        for a damaged file, colour images, more than one axis beside y and x, or without an energy for each image.
+        for a damaged file, colour images, more than one axis beside y and x, and where there is not one energy for
+        each image.
     """
     stack = _stack(path)
     energy_ev, files = _energies(path, stack)
@@ -73,7 +77,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         start + pitch * np.arange(n, dtype=np.float64)
         for start, pitch, n in zip(stack.origin_um, stack.pixel_um or (1.0, 1.0), stack.shape, strict=True)
     )
-    raster = Raster(
+    stored = StoredStack(
         path=path,
         format="tiff",
         energy_ev=energy_ev,
@@ -85,12 +89,12 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         lacks=lacks,
         notes=stack.notes,
     )
-    return (recording_of(raster),)
+    return (recording_of(stored),)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The first series of a TIFF; whatever goes wrong inside the block is an InputError with the file's name."""
+def _opened(path: Path) -> Iterator["TiffFile"]:
+    """An open TIFF; whatever goes wrong inside the block is an InputError with the file's name."""
     import tifffile
 
     try:
@@ -98,7 +102,7 @@ def _opened(path: Path) -> Iterator[Any]:
             yield tiff
     except InputError:
         raise
-    # What the tags of a damaged file make of the parser is beyond any list of exceptions.
+    # The parser may raise any exception on the tags of a damaged file.
     except Exception as error:
         words = str(error).strip().splitlines() or [type(error).__name__]
         raise _damaged(path, words[0][:200]) from error
@@ -131,7 +135,7 @@ def _stack(path: Path) -> _Stack:
         return _Stack(shape, series.dtype, n_images, in_one, _labels(tiff, n_images), pixel_um, origin_um, notes)
 
 
-def _pixel(path: Path, tiff: Any) -> tuple[tuple[float, float] | None, tuple[float, float]]:
+def _pixel(path: Path, tiff: "TiffFile") -> tuple[tuple[float, float] | None, tuple[float, float]]:
     """Pixel (y, x) and centre of the first one in um, as ImageJ or OME say; None where they do not."""
     here = tiff.imagej_metadata
     if here is not None:
@@ -139,7 +143,7 @@ def _pixel(path: Path, tiff: Any) -> tuple[tuple[float, float] | None, tuple[flo
         if name.strip().lower() in ("", "pixel", "pixels", "inch"):
             return None, (0.0, 0.0)
         unit = axes.factor_of(name, axes.UM_PER_UNIT, path) or 1.0
-        ratios = [tiff.pages[0].tags[f"{letter}Resolution"].value for letter in "YX"]
+        ratios = [tiff.pages.first.tags[f"{letter}Resolution"].value for letter in "YX"]
         pitches = [unit * float(below) / float(above) for above, below in ratios]
         # Its coordinates count from the corner of the first pixel.
         origin = [(0.5 - float(here.get(f"{letter}origin", 0.5))) for letter in "yx"]
@@ -147,7 +151,7 @@ def _pixel(path: Path, tiff: Any) -> tuple[tuple[float, float] | None, tuple[flo
         found = [re.search(rf'\bPhysicalSize{letter}="([^"]*)"', tiff.ome_metadata or "") for letter in "YX"]
         if not all(found):
             return None, (0.0, 0.0)
-        said = [re.search(rf'\bPhysicalSize{letter}Unit="([^"]*)"', tiff.ome_metadata) for letter in "YX"]
+        said = [re.search(rf'\bPhysicalSize{letter}Unit="([^"]*)"', tiff.ome_metadata or "") for letter in "YX"]
         units = [axes.factor_of(match[1] if match else "um", axes.UM_PER_UNIT, path) or 1.0 for match in said]
         pitches = [float(match[1]) * unit for match, unit in zip(found, units, strict=True) if match]
         origin = [0.0, 0.0]
@@ -156,7 +160,7 @@ def _pixel(path: Path, tiff: Any) -> tuple[tuple[float, float] | None, tuple[flo
     return (pitches[0], pitches[1]), (origin[0] * pitches[0], origin[1] * pitches[1])
 
 
-def _labels(tiff: Any, n_images: int) -> tuple[str, ...]:
+def _labels(tiff: "TiffFile", n_images: int) -> tuple[str, ...]:
     labels = (tiff.imagej_metadata or {}).get("Labels") or re.findall(
         r'<Channel\b[^>]*\bName="([^"]*)"', tiff.ome_metadata or ""
     )
@@ -187,7 +191,7 @@ def _energies(path: Path, stack: _Stack) -> tuple[F64, tuple[Path, ...]]:
 
 
 def _listed(path: Path) -> F64:
-    """Photon energies (ENERGY,) of a text file, one per line; comments begin with # or *, a heading may stand."""
+    """Photon energies (ENERGY,) of a text file, one per line; comments begin with # or *, a heading is passed over."""
     try:
         content = path.read_bytes()[:MOST_LIST_BYTES].decode("utf-8-sig")
         lines = [stripped for line in content.splitlines() if (stripped := line.strip().rstrip(",;"))]
@@ -198,7 +202,7 @@ def _listed(path: Path) -> F64:
     except (OSError, ValueError) as error:
         raise _no_list(path, str(error)) from error
     if any("_" in line for line in lines) or not np.isfinite(energies).all():
-        raise _no_list(path, "something else than finite numbers")
+        raise _no_list(path, "something other than finite numbers")
     return energies
 
 
@@ -216,14 +220,16 @@ def _rows(path: Path, stack: _Stack, index: int, n_rows: int) -> F64:
     with _opened(path) as tiff:
         series = tiff.series[0]
         page = series.pages[0 if stack.in_one else index]
+        if page is None:
+            raise _damaged(path, f"no image {index}")
         _refuse_unless_there(path, page, 1 if not stack.in_one else stack.n_images)
         image = series.asarray().reshape(-1, *stack.shape)[index] if stack.in_one else page.asarray()
         image = np.asarray(image, np.float64).reshape(stack.shape)
     return image[:n_rows]
 
 
-def _refuse_unless_there(path: Path, page: Any, n_images: int) -> None:
-    """Strips that lie beyond the end of the file, or nowhere, would be read as zeros."""
+def _refuse_unless_there(path: Path, page: "TiffPage | TiffFrame", n_images: int) -> None:
+    """Refuse an image of which strips lie beyond the end of the file, or nowhere: they would be read as zeros."""
     n_bytes = path.stat().st_size
     pieces = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     there = bool(pieces) and all(start > 0 and length > 0 and start + length <= n_bytes for start, length in pieces)

@@ -22,7 +22,8 @@ from stxmdist.simulation.experiment import RegionKey, choose_field, field_centre
 from stxmdist.simulation.optics import gaussian_sigma_nm
 from stxmdist.simulation.sizes import CampaignSize
 from stxmdist.simulation.truth import PARTICLE_COLUMNS, TrueParticle, TruthMaps, particle_rows, truth_maps, write_maps
-from stxmdist.writers import nxstxm, sdf
+from stxmdist.writers import sdf
+from stxmdist.writers.nxstxm import writer as nxstxm
 
 VERSION = 1
 """Of what a size and a seed give; it is raised with every change of numbers."""

@@ -1,20 +1,26 @@
 """Writers of wide-field scans in the formats of beamlines: what is written reads back as it was.
 
-A writer is a module with ``ENDING``, the ending of the file to be read, and ``write_stack`` from frames, axes and
-conditions to every path written, that file first. Adding one is one module and one line in `WRITERS`.
+A writer is a module with ``write_stack``; see `Writer`. Adding one is one module and one line in `WRITERS`.
 """
 
-from typing import Any
+from stxmdist.registry import Table
+from stxmdist.writers.contract import Fidelity, Writer, WriterEntry
+from stxmdist.writers.nxstxm import DEFAULT_DIALECT, DIALECTS
 
-from stxmdist.registry import Entry, Table
-
-WRITERS: Table[Entry[Any]] = Table(
+WRITERS: Table[WriterEntry] = Table(
     "writer",
     {
-        "sdf": Entry("stxmdist.writers.sdf"),
-        "nxstxm": Entry("stxmdist.writers.nxstxm"),
-        "ncb": Entry("stxmdist.writers.ncb"),
+        "sdf": WriterEntry("stxmdist.writers.sdf", ending=".hdr", keeps=Fidelity(counts=("int64",), ring_current=True)),
+        "nxstxm": WriterEntry(
+            "stxmdist.writers.nxstxm.writer",
+            ending=".hdf5",
+            keeps=DIALECTS[DEFAULT_DIALECT].keeps,
+            dialects={name: dialect.keeps for name, dialect in DIALECTS.items()},
+        ),
+        "ncb": WriterEntry(
+            "stxmdist.writers.ncb", ending=".ncb", keeps=Fidelity(counts=("int16", "float32"), uneven_axes=False)
+        ),
     },
 )
 
-__all__ = ["WRITERS"]
+__all__ = ["WRITERS", "Fidelity", "Writer", "WriterEntry"]

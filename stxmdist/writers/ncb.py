@@ -4,21 +4,18 @@ Whole counts that fit into 16 bits are written as such, all others as float32 (a
 lost; missing frames are NaN. The format knows the first and last coordinate only, no ring current and no time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
-from stxmdist.writers.whole import whole
+from stxmdist.writers.atomic import replacing
+from stxmdist.writers.contract import FrameOf, checked_shape
 
-Frame = Callable[[int], Array]
-
-ENDING = ".ncb"
 MOST_INTEGER = 32767
 # A step is some nanometres: a millionth of it is less than an atom.
 EVEN = 1e-6
@@ -26,7 +23,7 @@ EVEN = 1e-6
 
 def write_stack(
     path: str | Path,
-    frame_of: Frame,
+    frame_of: FrameOf,
     energy_ev: ArrayLike,
     y_um: ArrayLike,
     x_um: ArrayLike,
@@ -49,7 +46,7 @@ def write_stack(
     dwell_ms
         (ENERGY,) or one number; 0 is written where it is NaN
     ring_current_ma, start_time
-        for the signature that all writers have: the format has no place for them
+        not written: the format has no place for them
     frames
         energy indices that were measured; the others are NaN. None: all
 
@@ -62,7 +59,7 @@ def write_stack(
     InputError
         for coordinates that are not evenly spaced, frames that do not fit them, counts beyond float32.
     """
-    path = Path(path).with_suffix(ENDING)
+    path = Path(path).with_suffix(".ncb")
     energy, y, x = (np.asarray(axis, dtype=np.float64) for axis in (energy_ev, y_um, x_um))
     dwell = np.nan_to_num(np.broadcast_to(np.asarray(dwell_ms, dtype=np.float64), energy.shape))
     for name, axis in (("y", y), ("x", x)):
@@ -72,7 +69,7 @@ def write_stack(
     small = len(measured) == energy.size and all(
         _is_small(_checked(path, frame_of(index), shape)) for index in range(energy.size)
     )
-    with whole(path) as partial, partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         for index in range(energy.size):
             counts = _checked(path, frame_of(index), shape) if index in measured else np.full(shape, np.nan)
             file.write(counts.astype("<i2" if small else "<f4").tobytes())
@@ -84,12 +81,12 @@ def write_stack(
     lines += [str(energy.size), *map(_text, energy)]
     lines += [f"{path.stem}_{index:03d} {_text(energy[index])} {_text(dwell[index])}" for index in range(energy.size)]
     header = path.with_suffix(".dat")
-    with whole(header) as partial:
+    with replacing(header) as partial:
         partial.write_text("".join(line + "\r\n" for line in lines), encoding="utf-8", newline="")
     return path, header
 
 
-def _text(value: Any) -> str:
+def _text(value: float) -> str:
     """The shortest text that reads back as the same number."""
     return repr(float(value))
 
@@ -99,15 +96,7 @@ def _is_small(counts: Array) -> bool:
 
 
 def _checked(path: Path, counts: Array, shape: tuple[int, int]) -> Array:
-    counts = np.asarray(counts)
-    if counts.shape != shape:
-        raise InputError(
-            where=path,
-            problem="the frame does not fit the axes",
-            got=f"shape {counts.shape}",
-            wanted=f"{shape}",
-            mend="Give frames of the shape that y_um and x_um say",
-        )
+    counts = checked_shape(np.asarray(counts), shape, path)
     if np.issubdtype(counts.dtype, np.integer) and (counts.astype(np.float32) != counts).any():
         raise InputError(
             where=path,
@@ -123,7 +112,7 @@ def _refuse_unless_even(path: Path, name: str, axis: F64) -> None:
     if axis.size > 1 and np.abs(axis - np.linspace(axis[0], axis[-1], axis.size)).max() > EVEN * abs(axis[1] - axis[0]):
         raise InputError(
             where=path,
-            problem=f"the coordinates {name} are not evenly spaced, and the format knows the first and last alone",
+            problem=f"the coordinates {name} are not evenly spaced, and the format keeps the first and last only",
             got=f"steps of {np.diff(axis).min():g} to {np.diff(axis).max():g} um",
             wanted="even steps",
             mend="Write the scan as sdf or nxstxm",

@@ -3,7 +3,7 @@
 Numbers have the few decimals of real files where these say them exactly, else as many digits as it takes.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,23 +11,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stxmdist.arrays import F64, Array
-from stxmdist.errors import InputError
-from stxmdist.writers.whole import whole
+from stxmdist.writers.atomic import replacing
+from stxmdist.writers.contract import FrameOf, checked_shape
 
-Frame = Callable[[int], Array]
-
-ENDING = ".hdr"
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
            "November", "December")  # fmt: skip
 _LINE_OVERHEAD_S = 0.15
-"""Turning round at the end of a scan line."""
+"""Time to turn round at the end of a scan line"""
 _ENERGY_OVERHEAD_S = 4.0
-"""Monochromator and zone plate moving to the next photon energy."""
+"""Time in which monochromator and zone plate move to the next photon energy"""
 
 
 def write_stack(
-    header_path: str | Path,
-    frame_of: Frame,
+    path: str | Path,
+    frame_of: FrameOf,
     energy_ev: ArrayLike,
     y_um: ArrayLike,
     x_um: ArrayLike,
@@ -44,8 +41,8 @@ def write_stack(
 
     Parameters
     ----------
-    header_path
-        ends in ``.hdr``
+    path
+        of the header, ends in ``.hdr``
     frame_of
         energy index to counts (Y, X); integers are written as integers, floats with six decimals or more; a frame of
         nothing but NaN is left out as one that was never measured
@@ -58,25 +55,25 @@ def write_stack(
     start_time
         None leaves all times out
     frames
-        energy indices that were measured before the scan was aborted; the header announces all of them all the same,
-        as beamlines' do. None: all
+        energy indices that were measured before the scan was aborted; the header announces all energies even so, as
+        beamlines do. None: all
 
     Returns
     -------
     every path written, the header first
     """
-    header_path = Path(header_path)
+    header_path = Path(path)
     energy, y, x = (np.asarray(axis, dtype=np.float64) for axis in (energy_ev, y_um, x_um))
     dwell = np.broadcast_to(np.asarray(dwell_ms, dtype=np.float64), energy.shape)
     current = np.broadcast_to(np.asarray(ring_current_ma, dtype=np.float64), energy.shape)
     measured = list(range(energy.size)) if frames is None else sorted(set(frames))
     written = {}
     for index in measured:
-        path = header_path.with_name(f"{header_path.stem}_a{index:03d}.xim")
+        frame_path = header_path.with_name(f"{header_path.stem}_a{index:03d}.xim")
         counts = frame_of(index)
         if not np.isnan(counts).all():
-            _write(path, frame_text(counts, (y.size, x.size), str(path)))
-            written[index] = path
+            _write(frame_path, frame_text(counts, (y.size, x.size), str(frame_path)))
+            written[index] = frame_path
     _write(
         header_path, header_text(header_path.name, energy, y, x, dwell, current, start_time, tuple(written), channel)
     )
@@ -85,14 +82,7 @@ def write_stack(
 
 def frame_text(counts: Array, shape: tuple[int, int], where: str) -> str:
     """A frame (Y, X) as a ``.xim``: a line per row, a tab after every number."""
-    if counts.shape != shape:
-        raise InputError(
-            where=where,
-            problem="the frame does not fit the axes",
-            got=f"shape {counts.shape}",
-            wanted=f"{shape}",
-            mend="Give frames of the shape that y_um and x_um say",
-        )
+    checked_shape(counts, shape, where)
     if np.issubdtype(counts.dtype, np.integer):
         return "".join("\t".join(map(str, row)) + "\t\n" for row in counts.tolist())
     text = np.char.mod("%.6f", counts)
@@ -234,7 +224,7 @@ def _images(
 
 
 def _member(name: str, value: float, decimals: int) -> str:
-    """A number with its name, nothing where it is not known."""
+    """A number with its name, or nothing where the number is not known."""
     return "" if np.isnan(value) else f"{name} = {_exact(value, decimals)};"
 
 
@@ -263,5 +253,5 @@ def _short_time(moment: datetime) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    with whole(path) as partial:
+    with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\r\n")

@@ -12,24 +12,24 @@ from stxmdist.campaign.manifest import load
 from stxmdist.campaign.problems import CampaignError
 from stxmdist.campaign.scan import COLUMNS
 from stxmdist.errors import InputError
-from stxmdist.readers.recording import Description
+from stxmdist.readers.description import Description
 
 KINDS: dict[str, dict[str, Any]] = {
-    "stack.hdr": {"kind": "image stack", "facts": {"energy_ev": [700.0, 730.0], "energy_step_ev": 0.2}},
-    "image.hdr": {"kind": "image", "facts": {"energy_ev": [710.0]}},
+    "stack.hdr": {"kind": "image stack", "energies_ev": (700.0, 730.0)},
+    "image.hdr": {"kind": "image", "energies_ev": (710.0, 710.0)},
     "line.hdr": {
         "kind": "line scan",
         "usable": False,
         "refusal": "line.hdr: a line scan is not processed; got x, wanted y",
     },
-    "scan.cxi": {"kind": "ptychography", "facts": {"energy_ev": [706.0, 722.5]}},
+    "scan.cxi": {"kind": "ptychography", "format": "cxi", "energies_ev": (706.0, 722.5)},
 }
 
 
 def describe(path: Path) -> Description:
     if path.name not in KINDS:
         raise InputError(where=path, problem="no reader knows this", got="text", wanted="SDF", mend="Look at it")
-    said = {"source": path, "format": "test", "usable": True} | KINDS[path.name]
+    said = {"source": path, "format": "sdf", "usable": True} | KINDS[path.name]
     return Description(**said | {"refusal": said.get("refusal", "").replace("line.hdr", str(path))})
 
 
@@ -86,7 +86,7 @@ def test_what_is_missing_is_told_by_validation_and_completing_it_is_enough(folde
 
 def test_what_is_there_is_never_overwritten(folder: Path) -> None:
     (folder / "samples.csv").write_text("mine")
-    with pytest.raises(InputError, match="never overwritten"):
+    with pytest.raises(InputError, match="never overwrites a file"):
         init(folder, describe)
     assert (folder / "samples.csv").read_text() == "mine"
     assert not (folder / "campaign.yaml").exists()

@@ -17,7 +17,7 @@ def test_counts_and_axes_are_those_of_the_store(to: str, whole: Any, bench: Simp
     done = whole.export(to, tmp_path)
     assert {item.scan_id for item in done.written} == {bench.WIDE, bench.DOWNWARD}
     for item in done.written:
-        (recording,) = readers.read(Path(item.path) / f"{item.scan_id}{WRITERS[to].load().ENDING}")
+        (recording,) = readers.read(Path(item.path) / f"{item.scan_id}{WRITERS[to].ending}")
         assert isinstance(recording, StxmRecording)
         np.testing.assert_array_equal(recording.energy_ev, bench.ENERGY_EV)
         np.testing.assert_allclose(recording.dwell_ms, 2.0, rtol=1e-14)

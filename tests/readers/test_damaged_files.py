@@ -1,7 +1,6 @@
 """Truncated files and flipped bytes: an InputError that names the file, or a recording; never another exception."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ import pytest
 from stxmdist import readers
 from stxmdist.errors import InputError
 from stxmdist.readers import PtychographyRecording
+from tests.readers.contract import write_example
 
-Write = Callable[..., Path]
 TRIES = 30
 
 
@@ -34,29 +33,13 @@ def read_all(path: Path) -> list[np.ndarray] | None:
     return None
 
 
-@pytest.fixture(params=["nxstxm", "nxstxm compressed", "cxi", "sdf header", "pystxmcontrol", "ptyd"])
-def path(
-    request: pytest.FixtureRequest,
-    write_sdf: Write,
-    write_nxstxm: Write,
-    write_cxi: Write,
-    write_pystxmcontrol: Write,
-    write_ptyd: Write,
-    diffraction: np.ndarray,
-    tmp_path: Path,
-) -> Path:
+@pytest.fixture(params=[*readers.READERS, "nxstxm compressed"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     import h5py
 
-    if request.param == "sdf header":
-        return write_sdf(tmp_path)
-    if request.param == "cxi":
-        return write_cxi(tmp_path / "scan.cxi", frames=diffraction[:5], energies_ev=(707.0, 710.0))
-    if request.param == "pystxmcontrol":
-        return write_pystxmcontrol(tmp_path / "scan.stxm", exposures=diffraction[:5, None], darks=diffraction[5:7])
-    if request.param == "ptyd":
-        return write_ptyd(tmp_path / "scan.ptyd", frames=diffraction[:5], splits=(3,))
-    made = write_nxstxm(tmp_path / "scan.hdf5")
-    if "compressed" in request.param:
+    name, _, compressed = request.param.partition(" ")
+    made = write_example(name, tmp_path, small=True)
+    if compressed:
         with h5py.File(made, "a") as file:
             counts = file["entry1/counter0/data"][()]
             del file["entry1/counter0/data"]

@@ -63,10 +63,10 @@ class TestStk:
     ) -> None:
         for value in (np.inf, 1e35, -1e32):
             planted[2, 3, 4] = value
-            with pytest.raises(InputError, match="something else than counts"):
+            with pytest.raises(InputError, match="something other than counts"):
                 read(write_stk(tmp_path / "scan.stk", counts=planted)).read(2)
         planted[2] = 1e-35
-        with pytest.raises(InputError, match="something else than counts"):
+        with pytest.raises(InputError, match="something other than counts"):
             read(write_stk(tmp_path / "scan.stk", counts=planted)).read(2)
 
 

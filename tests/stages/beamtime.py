@@ -15,7 +15,8 @@ from stxmdist.readers.recording import StxmRecording
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.folder import simulate_size
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
-from stxmdist.writers import nxstxm, sdf
+from stxmdist.writers import sdf
+from stxmdist.writers.nxstxm import writer as nxstxm
 
 ENERGY_EV = (700.0, 705.0, 706.6, 707.7, 708.7, 709.7, 710.7, 716.0)
 SIZE = CampaignSize(

@@ -9,7 +9,8 @@ from stxmdist.simulation import cxi
 from stxmdist.simulation.folder import campaign_text, sample_sheet, scan_tasks
 from stxmdist.simulation.scans import ScanTask
 from stxmdist.simulation.sizes import CampaignSize
-from stxmdist.writers import nxstxm, sdf
+from stxmdist.writers import sdf
+from stxmdist.writers.nxstxm import writer as nxstxm
 
 
 def hollow_campaign(folder: Path, size: CampaignSize) -> Path:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
-from stxmdist.writers import nxstxm
+from stxmdist.writers.nxstxm import DIALECTS
+from stxmdist.writers.nxstxm import writer as nxstxm
 
 START = datetime(2026, 3, 4, 23, 58, 9)
 ENERGY_EV = np.array([700.0, 706.5, 708.2, 710.2])
@@ -43,7 +44,7 @@ def channel_of(file: h5py.File) -> h5py.Group:
     return found[0]
 
 
-@pytest.mark.parametrize("dialect", nxstxm.DIALECTS)
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_counts_and_axes_come_back(tmp_path: Path, dialect: str) -> None:
     with h5py.File(write(tmp_path, dialect)) as file:
         channel = channel_of(file)
@@ -125,7 +126,7 @@ def test_each_dialect_has_its_marks(tmp_path: Path) -> None:
         assert file["entry0/sample/rotation_angle"][()] == b""
 
 
-@pytest.mark.parametrize("dialect", nxstxm.DIALECTS)
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_frames_of_an_aborted_scan_are_left_as_the_program_leaves_them(tmp_path: Path, dialect: str) -> None:
     with h5py.File(write(tmp_path, dialect, frames=[0, 1])) as file:
         data = channel_of(file)["data"]

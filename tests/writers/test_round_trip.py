@@ -56,19 +56,17 @@ def case(shape: tuple[int, int, int], seed: int, kind: str = "float32") -> Case:
 
 
 WAYS: dict[str, Callable[..., tuple[Path, ...]]] = {
-    name: writers.WRITERS[name].load().write_stack for name in writers.WRITERS
+    name: entry.load().write_stack for name, entry in writers.WRITERS.items()
 }
-WAYS |= {
-    f"nxstxm {dialect}": partial(writers.WRITERS["nxstxm"].load().write_stack, dialect=dialect)
-    for dialect in writers.WRITERS["nxstxm"].load().DIALECTS
-    if dialect != "pollux"
-}
-"""Every writer as it is called without options (NXstxm: as PolLux), and the other dialects of NXstxm."""
-WITH_RING = ("sdf", "nxstxm", "nxstxm softimax", "nxstxm cls")
+KEEPS = {name: entry.keeps for name, entry in writers.WRITERS.items()}
+for _name, _entry in writers.WRITERS.items():
+    WAYS |= {f"{_name} {dialect}": partial(WAYS[_name], dialect=dialect) for dialect in _entry.dialects}
+    KEEPS |= {f"{_name} {dialect}": keeps for dialect, keeps in _entry.dialects.items()}
+"""Every writer as it is called without options, and each of its dialects; and what of a scan each of them keeps."""
 
 
 def ending(way: str) -> str:
-    return str(writers.WRITERS[way.split()[0]].load().ENDING)
+    return writers.WRITERS[way.split()[0]].ending
 
 
 def read(path: Path) -> StxmRecording:
@@ -79,19 +77,17 @@ def read(path: Path) -> StxmRecording:
 
 def assert_same(way: str, scan: Case, recording: StxmRecording, missing: tuple[int, ...] = ()) -> None:
     """The recording holds the scan, all of it ascending; ``missing`` frames by their index in the scan."""
+    keeps = KEEPS[way]
+    rounded = 0 if keeps.conditions_exactly else ROUNDED
     order = np.argsort(scan.energy_ev, kind="stable")
     turn = [-1 if axis.size > 1 and axis[0] > axis[-1] else 1 for axis in (scan.y_um, scan.x_um)]
     np.testing.assert_array_equal(recording.energy_ev, scan.energy_ev[order])
     for axis, given, step in ((recording.y_um, scan.y_um, turn[0]), (recording.x_um, scan.x_um, turn[1])):
-        np.testing.assert_allclose(axis, given[::step], rtol=SPACED if way == "ncb" else 0, atol=0)
-    np.testing.assert_allclose(
-        recording.dwell_ms, scan.dwell_ms[order], rtol=ROUNDED if way.startswith("nxstxm") else 0
-    )
+        np.testing.assert_allclose(axis, given[::step], rtol=0 if keeps.uneven_axes else SPACED, atol=0)
+    np.testing.assert_allclose(recording.dwell_ms, scan.dwell_ms[order], rtol=rounded)
     there = ~np.isin(order, missing)
-    if way in WITH_RING:
-        np.testing.assert_allclose(
-            recording.ring_current_ma[there], scan.ring_ma[order][there], rtol=0 if way == "sdf" else ROUNDED
-        )
+    if keeps.ring_current:
+        np.testing.assert_allclose(recording.ring_current_ma[there], scan.ring_ma[order][there], rtol=rounded)
     else:
         assert "ring current" in recording.lacks
     assert (recording.frame_class == np.where(there, MaskClass.valid, MaskClass.missing)).all()
@@ -186,19 +182,27 @@ class TestNcb:
             assert path.stat().st_size == 30 * n_bytes
             assert header.read_text().split()[2] == ("1" if n_bytes == 2 else "-1")
 
-    def test_what_the_format_cannot_hold_is_refused(self, tmp_path: Path) -> None:
-        scan = case((2, 3, 5), 17, "int64")
-        scan.x_um[2] += 1e-3
+
+@pytest.mark.parametrize("way", WAYS)
+def test_axes_that_the_format_cannot_hold_are_refused(way: str, tmp_path: Path) -> None:
+    scan = case((2, 3, 5), 17, "int64")
+    scan.x_um[2] += 1e-3
+    path = tmp_path / f"scan{ending(way)}"
+    if KEEPS[way].uneven_axes:
+        assert_same(way, scan, read(scan.write(WAYS[way], path)[0]))
+    else:
         with pytest.raises(InputError, match="not evenly spaced"):
-            scan.write(WAYS["ncb"], tmp_path / "scan.ncb")
-        scan = case((2, 3, 5), 17, "int64")
-        scan.counts[0, 0, 0] = 2**24 + 1
-        with pytest.raises(InputError, match="larger than"):
-            scan.write(WAYS["ncb"], tmp_path / "scan.ncb")
+            scan.write(WAYS[way], path)
 
 
-def test_counts_that_the_type_of_a_dialect_does_not_hold_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_counts_that_no_type_of_the_format_holds_are_refused(way: str, tmp_path: Path) -> None:
     scan = case((2, 3, 5), 18, "int64")
     scan.counts[1, 0, 0] = 2**24 + 1
-    with pytest.raises(InputError, match="do not fit the type"):
-        scan.write(WAYS["nxstxm cls"], tmp_path / "scan.hdf5")
+    held = any(int(np.int64(2**24 + 1).astype(kind)) == 2**24 + 1 for kind in KEEPS[way].counts)
+    path = tmp_path / f"scan{ending(way)}"
+    if held:
+        assert_same(way, scan, read(scan.write(WAYS[way], path)[0]))
+    else:
+        with pytest.raises(InputError, match=r"do not fit the type|larger than what the format holds"):
+            scan.write(WAYS[way], path)

@@ -16,7 +16,7 @@ APPLIED = "darkfield_applied"
 
 
 def dark_place(tree: Tree, place: str, shape: tuple[int, int]) -> tuple[str | None, tuple[str, ...]]:
-    """Where the detector at ``place`` keeps the dark frames of frames of ``shape``, if anywhere; what is worth noting.
+    """Where the detector at ``place`` keeps the dark frames of frames of ``shape``, if anywhere; notes.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def mean_dark(path: Path, place: str) -> F32:
 def _mean_dark(path: Path, place: str, modified_ns: int) -> F32:
     # Kept from one read to the next: a scan is read in many pieces.
     with hdf5.opened(path) as tree:
-        dataset = tree.dataset(place)
+        dataset = tree.data(place)
         tree.check_size(dataset, dataset.shape[-2:])
         indices = list(np.ndindex(dataset.shape[:-2]))
         total = np.zeros(dataset.shape[-2:])
@@ -79,8 +79,8 @@ def _mean_dark(path: Path, place: str, modified_ns: int) -> F32:
 def without_dark(frames: Array, dark: F32) -> F32:
     """Counts (FRAME, rows, columns) float32 of frames less their dark (rows, columns); what is below zero stays.
 
-    A frame without a count was never written, and stays so. Pixels at the ceiling of the integer type share a value
-    that no other reaches, so that they can be told.
+    A frame without a count was never written, and stays without one. Pixels at the ceiling of the integer type share a
+    value that no other pixel reaches, so that they can be recognised as saturated.
     """
     counts = frames.astype(np.float32) - dark
     if frames.dtype.kind in "iu":

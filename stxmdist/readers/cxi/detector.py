@@ -1,27 +1,25 @@
 """The detector of a CXI entry: distance, pixels, orientation, mask, centre, and the illumination on it."""
 
-from typing import Any
-
 import numpy as np
 
 from stxmdist.arrays import C64, Mask
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
 from stxmdist.readers.cxi.orientation import DEFAULT, Orientation, orientation_of
-from stxmdist.readers.geometry import MOST_PIXEL_M, checked_distance_m, checked_pixel_um, lacking
-from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5 import Group, Tree
+from stxmdist.readers.ptychography_checks import MOST_PIXEL_M, checked_distance_m, checked_pixel_um, lacking
 
 HAS_SIGNAL = 0x1000
 """The one bit of a CXI mask that does not mean bad."""
 POLARITY = "0 where a pixel is good, any bit where it is bad"
 PIXEL_TOLERANCE = 0.01
-# Of what NXcxi_ptycho allows for, what reading the frames does not apply.
+# Corrections that NXcxi_ptycho has a place for, and that are not applied on reading.
 NOT_APPLIED = {
-    "flatfield": "a flat field is in the file and is not divided by",
+    "flatfield": "the frames are not divided by the flat field that is in the file",
 }
 
 
-def distance_m(tree: Tree, detector: Any, where: str) -> float:
+def distance_m(tree: Tree, detector: Group | None, where: str) -> float:
     """Distance of the detector in m, said or taken from its corner."""
     said = _length_m(tree, "distance", detector, where)
     if said is None and detector is not None:
@@ -33,7 +31,7 @@ def distance_m(tree: Tree, detector: Any, where: str) -> float:
 
 
 def pixel_and_orientation(
-    tree: Tree, detector: Any, where: str
+    tree: Tree, detector: Group | None, where: str
 ) -> tuple[tuple[float, float], Orientation, tuple[str, ...]]:
     """Pixel (rows, columns) in um, orientation, and what is lacking.
 
@@ -78,7 +76,7 @@ def pixel_and_orientation(
 
 
 def centre(
-    tree: Tree, detector: Any, shape: tuple[int, int], pixel_um: tuple[float, float], where: str
+    tree: Tree, detector: Group | None, shape: tuple[int, int], pixel_um: tuple[float, float], where: str
 ) -> tuple[int, int] | None:
     """Pixel (row, column) of the direct beam by beam_center_y and beam_center_x; None where they are not said."""
     found = []
@@ -86,7 +84,7 @@ def centre(
         value = tree.number(name, detector) if detector is not None else None
         if value is None:
             return None
-        unit = hdf5.text_of(hdf5.attribute(tree.get(name, detector), "units") or "m")
+        unit = hdf5.text_attribute(tree.get(name, detector), "units", "m")
         if unit.lower() not in ("pixel", "pixels", "px"):
             factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/instrument_1/detector_1/{name}")
             value *= (factor or 1e6) / pixel
@@ -98,7 +96,7 @@ def centre(
 
 
 def good_pixels(
-    tree: Tree, detector: Any, shape: tuple[int, int], where: str
+    tree: Tree, detector: Group | None, shape: tuple[int, int], where: str
 ) -> tuple[Mask, tuple[str, ...], tuple[str, ...]]:
     """Good pixels (rows, columns): no bit of the CXI mask is set but that of a signal; what is lacking; notes."""
     place = f"{where}/instrument_1/detector_1/mask"
@@ -108,7 +106,7 @@ def good_pixels(
     if mask is not None and not np.isfinite(mask).all():
         raise InputError(
             where=place,
-            problem="the mask is no bit field",
+            problem="the mask does not hold whole numbers",
             got=f"{mask.dtype} with NaN or infinity",
             wanted="whole numbers, 0 where a pixel is good",
             mend="Write the mask again as unsigned integers",
@@ -131,7 +129,7 @@ def good_pixels(
     return ~bad, (), notes
 
 
-def illumination(tree: Tree, entry: Any, shape: tuple[int, int]) -> tuple[C64 | None, tuple[str, ...]]:
+def illumination(tree: Tree, entry: Group, shape: tuple[int, int]) -> tuple[C64 | None, tuple[str, ...]]:
     """Start of the probe (MODE, rows, columns) complex64, if there is one that fits; and what is worth noting."""
     values = tree.numbers("instrument_1/source_1/illumination", entry)
     if values is None:
@@ -142,30 +140,30 @@ def illumination(tree: Tree, entry: Any, shape: tuple[int, int]) -> tuple[C64 | 
     return values.astype(np.complex64), ()
 
 
-def dwell_ms(tree: Tree, detector: Any, where: str) -> float:
+def dwell_ms(tree: Tree, detector: Group | None, where: str) -> float:
     """Exposure time of a frame in ms, NaN where the file does not say."""
     for name in ("count_time", "exposure_time"):
         values = tree.numbers(name, detector) if detector is not None else None
         if values is not None and values.size and np.isfinite(values).all() and np.median(values) > 0:
-            unit = hdf5.text_of(hdf5.attribute(tree.get(name, detector), "units") or "s")
+            unit = hdf5.text_attribute(tree.get(name, detector), "units", "s")
             factor = axes.factor_of(unit, axes.MS_PER_UNIT, f"{where}/instrument_1/detector_1/{name}")
             return float(np.median(values)) * (factor or 1e3)
     return float("nan")
 
 
-def not_applied(tree: Tree, detector: Any) -> tuple[str, ...]:
-    """Corrections that the file offers and that are left to others."""
+def not_applied(tree: Tree, detector: Group | None) -> tuple[str, ...]:
+    """Notes about corrections that the file offers and that are not applied."""
     return tuple(
         note for name, note in NOT_APPLIED.items() if detector is not None and tree.get(name, detector) is not None
     )
 
 
-def _length_m(tree: Tree, name: str, detector: Any, where: str) -> float | None:
+def _length_m(tree: Tree, name: str, detector: Group | None, where: str) -> float | None:
     """A length of the detector in m, by its unit, metres where it has none."""
     value = tree.number(name, detector) if detector is not None else None
     if value is None:
         return None
-    unit = hdf5.text_of(hdf5.attribute(tree.get(name, detector), "units") or "m")
+    unit = hdf5.text_attribute(tree.get(name, detector), "units", "m")
     factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/instrument_1/detector_1/{name}") or 1e6
     # Metres stay exactly as they are.
     return value if factor == 1e6 else value * factor / 1e6

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,10 @@ from stxmdist.readers.cxi import dark as cxi_dark
 from stxmdist.readers.cxi import detector as cxi_detector
 from stxmdist.readers.cxi.orientation import Orientation
 from stxmdist.readers.cxi.positions import beam_positions_um
+from stxmdist.readers.description import Facts
 from stxmdist.readers.frames.pixels import MOSTLY_BAD, refuse_inverted
-from stxmdist.readers.geometry import LEAST_EV, MOST_EV, lacking, photon_energy_ev
-from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5 import Dataset, Group, Tree
+from stxmdist.readers.ptychography_checks import LEAST_EV, MOST_EV, lacking, photon_energy_ev
 from stxmdist.units import HC_EV_NM, ev_from_joule
 
 NEXUS = ("nxcxi_ptycho", "nxptycho")
@@ -32,9 +32,9 @@ BEAM_ENERGIES = ("incident_beam_energy", "incident_energy", "energy")
 SOURCE = "instrument_1/source_1"
 # Files round wavelengths to three or four digits.
 WAVELENGTH_TOLERANCE = 0.01
-# Of an energy written once for each frame.
+# Energies that are written once for each frame are equal within this part.
 SAME_ENERGY = 1e-4
-# A mask is held against so many frames.
+# So many frames are compared with a mask that leaves hardly a pixel.
 FRAMES_LOOKED_AT = 16
 
 
@@ -47,7 +47,7 @@ class Exposure:
     scan: tuple[int, ...]
     """Shape of the frames without rows and columns: (POSITION,), or (rows, columns) of a raster"""
     frame_shape: tuple[int, int]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     energy_ev: float
     positions_um: F64
     """(POSITION, 2) float64, (y, x) of the beam on the sample"""
@@ -95,10 +95,10 @@ def exposure(tree: Tree, name: str) -> Exposure:
     """
     entry = tree.group(name)
     where = f"{tree.path}:{name}"
-    place = _first(place for place in FRAMES if tree.dataset(place, entry) is not None)
-    if place is None:
+    found = ((place, tree.dataset(place, entry)) for place in FRAMES)
+    place, frames = next(((place, frames) for place, frames in found if frames is not None), ("", None))
+    if entry is None or frames is None:
         raise lacking(where, "diffraction frames", "data_1/data or instrument_1/detector_1/data")
-    frames = tree.dataset(place, entry)
     if frames.ndim not in (3, 4) or frames.dtype.kind not in "iuf" or 0 in frames.shape:
         raise InputError(
             where=f"{where}: {frames.name}",
@@ -107,7 +107,7 @@ def exposure(tree: Tree, name: str) -> Exposure:
             wanted="(POSITION, rows, columns) of numbers, or (scan rows, scan columns, rows, columns) of a raster",
             mend="Write the frames one after the other, with one translation each",
         )
-    part = _first(part for part in DETECTORS if tree.group(part, entry) is not None)
+    part = next((part for part in DETECTORS if tree.group(part, entry) is not None), None)
     detector = None if part is None else tree.group(part, entry)
     shape = (int(frames.shape[-2]), int(frames.shape[-1]))
     scan = tuple(int(length) for length in frames.shape[:-2])
@@ -155,7 +155,7 @@ def exposure(tree: Tree, name: str) -> Exposure:
     )
 
 
-def frames_of(dataset: Any, start: int, stop: int) -> Array:
+def frames_of(dataset: Dataset, start: int, stop: int) -> Array:
     """Frames (POSITION, rows, columns) of a list of frames, or of a raster counted row by row."""
     if dataset.ndim == 3:
         return np.asarray(dataset[start:stop])
@@ -165,35 +165,35 @@ def frames_of(dataset: Any, start: int, stop: int) -> Array:
     return np.concatenate(pieces) if pieces else np.empty((0, *dataset.shape[2:]), dataset.dtype)
 
 
-def reconstruction_facts(tree: Tree, entry: Any) -> dict[str, Any]:
-    """Facts of a file that holds a reconstructed image: its pixel is lambda z / (2 corner).
+def reconstruction_facts(tree: Tree, entry: Group, image: Dataset) -> tuple[Facts, float | None]:
+    """Facts of a file that holds a reconstructed image, whose pixel is lambda z / (2 corner); its photon energy in eV.
 
     The corner of the detector is at half its width, so that this is lambda z / (N p), as a Fourier transform has it.
     Codes that use sin(atan(.)) instead differ by 0.7 % at COSMIC.
     """
-    image = tree.dataset("image_1/data", entry)
-    facts: dict[str, Any] = {"shape": list(image.shape), "type": str(image.dtype)}
+    facts: Facts = {"shape": list(image.shape), "type": str(image.dtype)}
     joule = tree.number(f"{SOURCE}/energy", entry)
+    energy_ev = None
     if joule is not None and LEAST_EV <= ev_from_joule(joule) <= MOST_EV:
-        facts["energy_ev"] = round(ev_from_joule(joule), 3)
+        energy_ev = facts["energy_ev"] = round(ev_from_joule(joule), 3)
     said = tree.number("process_1/Param/pixnm", entry)
     corner = tree.numbers("instrument_1/detector_1/corner_position", entry)
     if said is not None and said > 0:
         facts["object_pixel_nm"] = said
-    elif corner is not None and corner.size == 3 and "energy_ev" in facts and (np.abs(corner) > 0).all():
+    elif corner is not None and corner.size == 3 and energy_ev is not None and (np.abs(corner) > 0).all():
         x, y, z = np.abs(corner.reshape(-1).astype(float))
-        facts["object_pixel_nm"] = float(HC_EV_NM / facts["energy_ev"] * z / (2 * np.hypot(x, y) / np.sqrt(2)))
-    return facts
+        facts["object_pixel_nm"] = float(HC_EV_NM / energy_ev * z / (2 * np.hypot(x, y) / np.sqrt(2)))
+    return facts, energy_ev
 
 
-def _energy(tree: Tree, entry: Any, where: str, nexus: bool) -> tuple[float, tuple[str, ...]]:
+def _energy(tree: Tree, entry: Group, where: str, nexus: bool) -> tuple[float, tuple[str, ...]]:
     """Photon energy in eV from joule, or by its unit, checked against the wavelength; and what is lacking.
 
     In NXcxi_ptycho the energy of the source is that of the machine: the beam says that of the photons.
     """
     beams = [f"{beam}/{energy}" for beam in BEAMS for energy in BEAM_ENERGIES]
     places = [*beams, f"{SOURCE}/energy"] if nexus else [f"{SOURCE}/energy", *beams]
-    place = _first(place for place in places if _constant(tree, place, entry, where) is not None)
+    place = next((place for place in places if _constant(tree, place, entry, where) is not None), None)
     wavelength_m = tree.number(f"{SOURCE}/wavelength", entry)
     from_wavelength = HC_EV_NM / (wavelength_m * 1e9) if wavelength_m and wavelength_m > 0 else None
     if place is None:
@@ -201,7 +201,7 @@ def _energy(tree: Tree, entry: Any, where: str, nexus: bool) -> tuple[float, tup
             raise lacking(where, "the photon energy", f"{SOURCE}/energy in J, or {BEAMS[0]}/incident_beam_energy")
         return from_wavelength, ("photon energy (taken from the wavelength)",)
     value = _constant(tree, place, entry, where) or 0.0
-    unit = hdf5.text_of(hdf5.attribute(tree.get(place, entry), "units") or "J")
+    unit = hdf5.text_attribute(tree.get(place, entry), "units", "J")
     energy_ev = photon_energy_ev(value, unit, f"{where}/{place}")
     if from_wavelength is not None and abs(from_wavelength / energy_ev - 1) > WAVELENGTH_TOLERANCE:
         raise InputError(
@@ -214,7 +214,7 @@ def _energy(tree: Tree, entry: Any, where: str, nexus: bool) -> tuple[float, tup
     return energy_ev, ()
 
 
-def _constant(tree: Tree, place: str, entry: Any, where: str) -> float | None:
+def _constant(tree: Tree, place: str, entry: Group, where: str) -> float | None:
     """The one value of a dataset, written once or for each frame; None where there is none."""
     values = tree.numbers(place, entry)
     if values is None or not values.size:
@@ -229,7 +229,3 @@ def _constant(tree: Tree, place: str, entry: Any, where: str) -> float | None:
             mend="Write the frames of each energy to an entry of their own",
         )
     return float(values[0])
-
-
-def _first(items: Any) -> Any:
-    return next((item for item in items if item is not None), None)

@@ -1,15 +1,14 @@
 """Positions of the beam on the sample from a CXI entry: translations, or the transformations of NXcxi_ptycho."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes, hdf5
-from stxmdist.readers.geometry import checked_positions_um, lacking
-from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5 import Group, Tree
+from stxmdist.readers.ptychography_checks import checked_positions_um, lacking
 
 TRANSLATIONS = (
     "sample_1/geometry_1/translation",
@@ -23,7 +22,7 @@ DEGREES = {"deg": 1.0, "degree": 1.0, "degrees": 1.0, "rad": 180 / np.pi, "radia
 UNIT_VECTORS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
-def beam_positions_um(tree: Tree, entry: Any, scan: tuple[int, ...], where: str) -> F64:
+def beam_positions_um(tree: Tree, entry: Group, scan: tuple[int, ...], where: str) -> F64:
     """Positions (POSITION, 2) of the beam on the sample in um, (y, x): minus the sample's motion (x, y, z).
 
     ``scan`` is the shape of the frames without their rows and columns: (POSITION,), or (rows, columns) of a raster,
@@ -33,7 +32,7 @@ def beam_positions_um(tree: Tree, entry: Any, scan: tuple[int, ...], where: str)
     for place in TRANSLATIONS:
         values = tree.numbers(place, entry)
         if values is not None:
-            unit = hdf5.text_of(hdf5.attribute(tree.get(place, entry), "units") or "m")
+            unit = hdf5.text_attribute(tree.get(place, entry), "units", "m")
             factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/{place}") or 1e6
             # A raster may keep its shape; its positions are a list all the same.
             motion_um = np.asarray(values, np.float64) * factor
@@ -46,8 +45,8 @@ def beam_positions_um(tree: Tree, entry: Any, scan: tuple[int, ...], where: str)
             if np.ptp(motion_um, axis=0).any():
                 return _against(motion_um, n_frames, f"{where}/{place}")
     for place in PLOTTED:
-        if all(tree.dataset(f"{place}/{name}", entry) is not None for name in "xy"):
-            group = tree.group(place, entry)
+        group = tree.group(place, entry)
+        if group is not None and all(tree.dataset(name, group) is not None for name in "xy"):
             x, y = (_moved(tree, group, name, scan, f"{where}/{place}") for name in "xy")
             return _against(x + y, n_frames, f"{where}/{place}")
     raise lacking(where, "the positions", "sample_1/geometry_1/translation (POSITION, 3) in m, or transformations")
@@ -58,13 +57,13 @@ def _against(motion_um: F64, n_frames: int, where: str) -> F64:
     return np.ascontiguousarray(-checked_positions_um(motion_um, n_frames, where)[:, [1, 0]])
 
 
-def _sample_motion_um(tree: Tree, group: Any, entry: Any, scan: tuple[int, ...], where: str) -> F64:
+def _sample_motion_um(tree: Tree, group: Group, entry: Group, scan: tuple[int, ...], where: str) -> F64:
     """Where the sample's origin is in the laboratory, (POSITION, 3) in um: its transformations, one on the other."""
     names = [name for name in tree.names(group) if tree.dataset(name, group) is not None]
-    on = {name: hdf5.text_of(hdf5.attribute(tree.dataset(name, group), "depends_on") or ".") for name in names}
+    on = {name: hdf5.text_attribute(tree.dataset(name, group), "depends_on", ".") for name in names}
     on = {name: below.rsplit("/", 1)[-1] for name, below in on.items()}
     sample = tree.get(group.parent.name)
-    start = (tree.text("depends_on", sample) or hdf5.text_of(hdf5.attribute(sample, "depends_on") or "")).rsplit("/", 1)
+    start = (tree.text("depends_on", sample) or hdf5.text_attribute(sample, "depends_on")).rsplit("/", 1)
     leaves = [start[-1]] if start[-1] in names else [name for name in names if name not in on.values()]
     motion = np.zeros((int(np.prod(scan)), 3))
     done: set[str] = set()
@@ -96,12 +95,12 @@ def _chain(leaf: str, on: dict[str, str], where: str) -> Iterator[str]:
         leaf = on[leaf]
 
 
-def _transformed(tree: Tree, group: Any, name: str, points: F64, scan: tuple[int, ...], where: str) -> F64:
+def _transformed(tree: Tree, group: Group, name: str, points: F64, scan: tuple[int, ...], where: str) -> F64:
     """Points (POSITION, 3) in um, moved or turned by one transformation."""
-    kind = hdf5.text_of(hdf5.attribute(tree.dataset(name, group), "transformation_type") or "translation")
+    kind = hdf5.text_attribute(tree.dataset(name, group), "transformation_type", "translation")
     if kind != "rotation":
         return points + _moved(tree, group, name, scan, where)
-    unit = hdf5.text_of(hdf5.attribute(tree.dataset(name, group), "units") or "")
+    unit = hdf5.text_attribute(tree.dataset(name, group), "units")
     angle = np.deg2rad(_values(tree, group, name, scan, where) * (axes.factor_of(unit, DEGREES, where) or 1.0))[:, None]
     axis = _vector(tree, group, name, where)
     # Rodrigues' formula.
@@ -110,15 +109,15 @@ def _transformed(tree: Tree, group: Any, name: str, points: F64, scan: tuple[int
     return turned
 
 
-def _moved(tree: Tree, group: Any, name: str, scan: tuple[int, ...], where: str) -> F64:
+def _moved(tree: Tree, group: Group, name: str, scan: tuple[int, ...], where: str) -> F64:
     """Translation (POSITION, 3) in um of one motor, along its vector."""
-    unit = hdf5.text_of(hdf5.attribute(tree.dataset(name, group), "units") or "m")
+    unit = hdf5.text_attribute(tree.dataset(name, group), "units", "m")
     factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/{name}") or 1e6
     motion: F64 = _values(tree, group, name, scan, where)[:, None] * factor * _vector(tree, group, name, where)
     return motion
 
 
-def _vector(tree: Tree, group: Any, name: str, where: str) -> F64:
+def _vector(tree: Tree, group: Group, name: str, where: str) -> F64:
     """Unit vector (3,) of a transformation: its own, or that of the axis that its name begins with."""
     said = hdf5.attribute(tree.dataset(name, group), "vector")
     vector = np.asarray(UNIT_VECTORS.get(name[:1].lower(), (0, 0, 0)) if said is None else said, np.float64).reshape(-1)
@@ -134,7 +133,7 @@ def _vector(tree: Tree, group: Any, name: str, where: str) -> F64:
     return vector / length
 
 
-def _values(tree: Tree, group: Any, name: str, scan: tuple[int, ...], where: str) -> F64:
+def _values(tree: Tree, group: Group, name: str, scan: tuple[int, ...], where: str) -> F64:
     """Values (POSITION,) of a motor: one for all, one per position, or along one side of a raster."""
     values = np.squeeze(np.asarray(tree.numbers(name, group), np.float64))
     n_frames = int(np.prod(scan))

@@ -9,7 +9,6 @@ transformations of the sample.
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,11 +26,11 @@ from stxmdist.readers.cxi.entry import (
     reconstruction_facts,
 )
 from stxmdist.readers.cxi.orientation import Orientation
-from stxmdist.readers.description import described, ptychography_facts
+from stxmdist.readers.description import Description, Facts, described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
-from stxmdist.readers.geometry import refuse_near_field
 from stxmdist.readers.hdf5 import Tree
-from stxmdist.readers.recording import Description, PtychographyRecording
+from stxmdist.readers.ptychography_checks import refuse_near_field
+from stxmdist.readers.recording import PtychographyRecording
 
 # Entries of one scan are taken with one detector at one place; files round to single precision.
 SAME = 1e-4
@@ -55,7 +54,7 @@ def detects(path: Path, head: bytes) -> bool:
             tree.get("cxi_version") is not None
             or any(
                 # Names are looked up without following links: a refused link is for `open` to report.
-                _there(tree, f"{entry}/{part}")
+                tree.holds(f"{entry}/{part}")
                 for entry in entry_names(tree)
                 for part in SIGNATURE_GROUPS
             )
@@ -68,15 +67,17 @@ def describe(path: Path) -> Description:
     with hdf5.opened(path) as tree:
         names = entry_names(tree)
         first = tree.group(names[0]) if names else None
-        facts: dict[str, Any] = {
+        facts: Facts = {
             "entries": len(names),
             "cxi_version": tree.number("cxi_version"),
             "title": tree.text("title", first) if first is not None else "",
         }
         with_frames = [name for name in names if _frames_there(tree, name)]
-        if not with_frames and first is not None and tree.dataset("image_1/data", first) is not None:
-            facts |= reconstruction_facts(tree, first)
-            return described(path, "cxi", "reconstruction", facts, open, ptychography_facts)
+        image = tree.dataset("image_1/data", first) if first is not None and not with_frames else None
+        if first is not None and image is not None:
+            found, energy_ev = reconstruction_facts(tree, first, image)
+            energies_ev = () if energy_ev is None else (energy_ev,)
+            return described(path, "cxi", "reconstruction", facts | found, open, ptychography_facts, energies_ev)
     return described(path, "cxi", "ptychography" if with_frames else "unknown", facts, open, ptychography_facts)
 
 
@@ -154,7 +155,7 @@ def _read(frames: _Frames, energy: int, positions: slice) -> Array:
     In the file's type; in float32 where the dark is taken off.
     """
     with hdf5.opened(frames.path) as tree:
-        dataset = tree.dataset(frames.datasets[energy])
+        dataset = tree.data(frames.datasets[energy])
         start, stop, step = positions.indices(int(np.prod(dataset.shape[:-2])))
         if step < 1:
             raise ValueError(f"positions are read in ascending order, got {positions}")
@@ -171,25 +172,13 @@ def _read(frames: _Frames, energy: int, positions: slice) -> Array:
     return canonical
 
 
-def _there(tree: Tree, path: str) -> bool:
-    here = tree.root
-    for part in path.split("/"):
-        link = here.get(part, getlink=True) if hasattr(here, "get") else None
-        if link is None:
-            return False
-        if type(link).__name__ != "HardLink":
-            return True
-        here = here[part]
-    return True
-
-
 def _frames_there(tree: Tree, name: str) -> bool:
-    return any(_there(tree, f"{name}/{part}") for part in FRAMES)
+    return any(tree.holds(f"{name}/{part}") for part in FRAMES)
 
 
 def _refuse_without_frames(tree: Tree) -> None:
     for name in entry_names(tree):
-        if _there(tree, f"{name}/image_1/data"):
+        if tree.holds(f"{name}/image_1/data"):
             raise UnsupportedError(
                 where=tree.path,
                 problem="a reconstruction (an image without its diffraction frames) is not processed",

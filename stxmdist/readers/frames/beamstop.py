@@ -1,4 +1,4 @@
-"""A beamstop: detector pixels around the zero frequency that see nothing of the far field, said or noticed."""
+"""A beamstop: detector pixels around the zero frequency that receive no light, by an option or found in the frames."""
 
 from dataclasses import replace
 
@@ -9,18 +9,19 @@ from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
 from stxmdist.readers.recording import PtychographyRecording
 
-# The edge of a shadow is where the light comes up to half of its brightest ring.
+# The edge of a shadow is where the light reaches half the brightness of the brightest ring.
 EDGE = 0.5
-# In a shadow there is less than this part of the light around it.
+# A ring in the shadow has less than this part of the light of the brightest ring.
 DARK = 0.02
-# The rings at the edge itself are neither dark nor bright.
+# Only rings within this part of the radius have to be dark: those at the edge are half lit.
 INNER = 0.7
-# Speckle leaves rings uneven, but no side of a shadow without light.
+# Speckle makes a ring uneven. Even so, each side of a shadow has more than this part of the light of that ring.
 EVERY_SIDE = 0.1
 SIDES = 8
 # A dark spot this small may be a minimum of the pattern.
 LEAST_RADIUS_PX = 3
-# Not one count where so many would be is no chance.
+# A disc without light counts as dark where at least this many counts would be expected in it, so that it is not dark
+# by chance.
 EXPECTED_COUNTS = 100.0
 
 
@@ -87,7 +88,7 @@ def shadow_radius_px(frames: Array, good: ArrayLike) -> int | None:
 
 
 def shadow_note(radius_px: int) -> str:
-    """What is worth noting of a shadow."""
+    """The note about a shadow of this radius."""
     return (
         f"no light within {radius_px} pixels of the zero frequency and light around: the shadow of the zone plate's "
         f"central stop, or a beamstop, which beamstop_px: {radius_px} of ingest would mask"

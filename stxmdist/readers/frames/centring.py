@@ -11,9 +11,10 @@ BRIGHTEST_PERCENT = 99.5
 
 
 def centred(frames: Array, centre: tuple[int, int]) -> Array:
-    """Frames (..., rows, columns) moved so that the pixel ``centre`` comes to index n // 2; zero where none was.
+    """Frames (..., rows, columns) moved so that the pixel ``centre`` comes to index n // 2.
 
-    A centre at (0, 0) is that of a Fourier transform not yet shifted: its frames are rolled, and nothing is lost.
+    Pixels that come from outside the frames are zero.
+    A centre at (0, 0) is that of a Fourier transform before its shift: such frames are rolled, and no pixel is lost.
     """
     shape = frames.shape[-2:]
     rows, columns = (n // 2 - at for n, at in zip(shape, centre, strict=True))

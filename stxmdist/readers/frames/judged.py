@@ -7,7 +7,7 @@ import numpy as np
 from stxmdist.arrays import F32, U8, Array, Mask, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers.frames.beamstop import shadow_note, shadow_radius_px
-from stxmdist.readers.frames.classes import frame_classes
+from stxmdist.readers.frames.frame_class import frame_classes
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, PixelFaults, faults_masked, sampled_frames
 from stxmdist.readers.frames.windowing import summed
 from stxmdist.readers.recording import PtychographyRecording

@@ -1,4 +1,4 @@
-"""Detector pixels that cannot be trusted: hot, saturated, dead; and masks that say the opposite of what they mean."""
+"""Detector pixels that cannot be trusted: hot, saturated, dead; and masks of the wrong polarity."""
 
 from dataclasses import dataclass, replace
 
@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from stxmdist.arrays import Array, Mask
 from stxmdist.errors import InputError
-from stxmdist.readers.frames.classes import LEAST_CEILING, LEAST_REPEATS
+from stxmdist.readers.frames.frame_class import LEAST_CEILING, LEAST_REPEATS
 from stxmdist.readers.recording import PtychographyRecording
 
 # A frame is band-limited, so that even its sharpest peak lifts its neighbours to a good third of its height.
@@ -19,7 +19,8 @@ NEARLY_ALL = 0.9
 # In fewer frames a speckle may stay where it is.
 LEAST_FRAMES = 8
 SATURATED_OFTEN = 0.05
-# Not one count where the lines beside it have so many is no chance, even where the pattern falls off steeply.
+# A row or column without a single count is dead where both lines beside it have more than this many counts. This is
+# enough even where the pattern falls off steeply.
 EXPECTED_COUNTS = 100.0
 # A mask with the wrong polarity leaves hardly a pixel, and hardly any of the light.
 MOSTLY_BAD = 0.8
@@ -92,7 +93,7 @@ def faults_masked(
             where=recording.source,
             problem="no detector pixel can be trusted",
             got=f"{faults.words} of {recording.good.size} pixels",
-            wanted="at least one pixel that is neither",
+            wanted="at least one pixel that is not hot, saturated or dead",
             mend="Look at the frames; mask_faults: false of ingest leaves them as they are",
         )
     note = f"pixels masked by a look at {len(frames)} frames: {faults.words}"
@@ -121,7 +122,8 @@ def refuse_inverted(good: Mask, frames: Array, where: object, convention: str) -
     """
     if np.count_nonzero(~good) <= MOSTLY_BAD * good.size:
         return
-    # It is hot and dead pixels that a mask of the wrong polarity would leave: they stand alone, and are no light.
+    # A mask of the wrong polarity leaves hot and dead pixels. They stand alone, and the median filter removes them:
+    # what is left is light.
     pattern = np.nan_to_num(np.asarray(frames, np.float64)).clip(min=0).mean(axis=0)
     light = np.minimum(pattern, ndimage.median_filter(pattern, 3))
     if not light.sum() > 0 or light[~good].sum() <= MOSTLY_LIGHT * light.sum():
@@ -137,7 +139,9 @@ def refuse_inverted(good: Mask, frames: Array, where: object, convention: str) -
 
 
 def _hot(frames: Array, usable: Mask) -> Mask:
-    """Far above all of the eight neighbours but two in nearly all frames: two may be hot as well.
+    """Pixels (QY, QX) bool that are far above six of their eight neighbours in nearly all frames.
+
+    The other two neighbours may be hot as well.
 
     Pixels at the edge of a disc or a beamstop have three neighbours like themselves.
     """
@@ -164,7 +168,7 @@ def _saturated(frames: Array, usable: Mask, ceiling: float | None) -> Mask:
         ceiling = float(np.iinfo(frames.dtype).max)
     clipped = np.zeros(frames.shape, bool) if ceiling is None else frames >= ceiling
     if not clipped[:, usable].any():
-        # Once is no clipping, nor is one pixel in every frame: a ceiling is shared.
+        # A pixel that is highest once, or in every frame, is not clipped: many pixels share the ceiling of a detector.
         highest = frames[:, usable].max()
         shared = frames == highest
         if highest >= LEAST_CEILING and np.count_nonzero(shared.any(axis=0) & usable) > LEAST_REPEATS:

@@ -19,9 +19,9 @@ from stxmdist.errors import InputError
 from stxmdist.readers.recording import PtychographyRecording
 
 LEAST_PX = 8
-"""Fewer pixels on a side hold the beam's own pattern hardly, and nothing of the sample's."""
+"""Fewer pixels on a side hardly hold the pattern of the beam alone, and nothing of the sample."""
 PIECE_BYTES = 32_000_000
-"""Frames are read in pieces of about this size before they are cut or summed: they may be much larger than after."""
+"""Frames are read in pieces of about this size before they are cut or summed, when they may be much larger."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def summed(frames: Array, size: int) -> Array:
     return sums
 
 
-def summed_type(dtype: np.dtype[Any], size: int) -> np.dtype[Any]:
+def summed_type(dtype: np.dtype[Any], size: int) -> np.dtype[np.generic]:
     """The smallest type that holds the sum of ``size`` x ``size`` numbers of a type, integers as integers."""
     if size == 1:
         return dtype
@@ -130,7 +130,7 @@ def cropped(recording: PtychographyRecording, px: int) -> PtychographyRecording:
     if px > min(ny, nx):
         raise InputError(
             where=recording.source,
-            problem="the frames are smaller than what they are to be cut to",
+            problem="the frames are smaller than the crop that was asked for",
             got=f"{ny} x {nx} pixels, crop_px {px}",
             wanted=f"crop_px of at most {min(ny, nx)}, or 0 for all pixels",
             mend="Choose a smaller crop_px of ingest",
@@ -216,7 +216,7 @@ def _read(
     recording: PtychographyRecording,
     change: Callable[[Array], Array],
     shape: tuple[int, int],
-    dtype: np.dtype[Any],
+    dtype: np.dtype[np.generic],
     energy: int,
     positions: slice,
 ) -> Array:

@@ -2,15 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
-import h5py
 import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
-from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5 import Dataset, Group, Tree
 
 AXIS_NAMES = {
     "energy": ("energy", "photon_energy", "Energy"),
@@ -34,7 +32,7 @@ class Channel:
     path: str
     """Of the group, by the names in this file"""
     data_path: str
-    data: Any
+    data: Dataset
     """The dataset"""
     axes: dict[str, F64]
     """Coordinates by role, in the file's units"""
@@ -50,7 +48,7 @@ class Entry:
     """One region of a file."""
 
     name: str
-    group: Any
+    group: Group
     definition: str
     channels: tuple[Channel, ...]
     pystxmcontrol: bool
@@ -105,7 +103,7 @@ def kind_of(entry: Entry) -> str:
     return f"scan of the unknown type {channel.scan_type!r}" if said else "scan of unknown type"
 
 
-def _entry(tree: Tree, name: str, group: Any) -> Entry | None:
+def _entry(tree: Tree, name: str, group: Group) -> Entry | None:
     definition = tree.text("definition", group)
     version = tree.get("version", group)
     defined = definition.upper() == "NXSTXM"
@@ -117,11 +115,11 @@ def _entry(tree: Tree, name: str, group: Any) -> Entry | None:
     )
     if daqs is not None and not pystxmcontrol:
         pystxmcontrol = any(
-            hdf5.text_of(hdf5.attribute(daq, "type") or "") == "photon"
+            hdf5.text_attribute(daq, "type") == "photon"
             for daq in (tree.group(part, daqs) for part in tree.own_names(daqs))
             if daq is not None
         )
-    default = hdf5.text_of(hdf5.attribute(group, "default") or "")
+    default = hdf5.text_attribute(group, "default")
     channels = [
         channel
         for part in tree.names(group)
@@ -135,15 +133,14 @@ def _entry(tree: Tree, name: str, group: Any) -> Entry | None:
     return Entry(name, group, definition or "none", tuple(channels), pystxmcontrol)
 
 
-def _channel(tree: Tree, entry: Any, name: str) -> Channel | None:
-    link = entry.get(name, getlink=True)
+def _channel(tree: Tree, entry: Group, name: str) -> Channel | None:
     # Beamlines link to detector files that are left behind; only those that are there can be channels.
-    if isinstance(link, h5py.ExternalLink) and not (tree.path.parent / str(link.filename)).is_file():
+    if tree.leads_to_an_absent_file(name, entry):
         return None
     group = tree.group(name, entry)
-    if group is None or hdf5.text_of(hdf5.attribute(group, "NX_class") or "NXdata") != "NXdata":
+    if group is None or hdf5.text_attribute(group, "NX_class", "NXdata") != "NXdata":
         return None
-    signal = hdf5.text_of(hdf5.attribute(group, "signal") or "data")
+    signal = hdf5.text_attribute(group, "signal", "data")
     signal = signal if tree.get(signal, group) is not None else "data"
     data = tree.dataset(signal, group)
     if data is None or data.dtype.kind not in "iuf" or data.ndim == 0 or data.size == 0:
@@ -161,20 +158,20 @@ def _channel(tree: Tree, entry: Any, name: str) -> Channel | None:
                 continue
             dataset = tree.get(part, place)
             coordinates[role] = np.asarray(values, np.float64).reshape(-1)
-            units[role] = hdf5.text_of(hdf5.attribute(dataset, "units") or "")
-            position = hdf5.attribute(dataset, "axis")
-            if position is not None and hdf5.text_of(position).isdigit():
-                positions[role] = int(hdf5.text_of(position)) - 1
+            units[role] = hdf5.text_attribute(dataset, "units")
+            position = hdf5.text_attribute(dataset, "axis")
+            if position.isdigit():
+                positions[role] = int(position) - 1
             break
     scan_type = tree.text("stxm_scan_type", group) or tree.text("scan_type", group) or tree.text("scan_type", entry)
-    words = hdf5.words_of(hdf5.attribute(group, "axes")) or hdf5.words_of(hdf5.attribute(data, "axes"))
+    words = hdf5.word_attribute(group, "axes") or hdf5.word_attribute(data, "axes")
     roles = _roles(tree, data, words, positions, coordinates)
     path = f"{entry.name}/{name}"
     return Channel(name, path, f"{path}/{signal}", data, coordinates, units, roles, scan_type)
 
 
 def _roles(
-    tree: Tree, data: Any, words: tuple[str, ...], positions: dict[str, int], axes: dict[str, F64]
+    tree: Tree, data: Dataset, words: tuple[str, ...], positions: dict[str, int], axes: dict[str, F64]
 ) -> tuple[str, ...]:
     """Role of each axis of the data: as its attributes say, else by their lengths in the order of the definition."""
     n_axes = data.ndim
@@ -208,7 +205,7 @@ def _roles(
     return tuple("" for _ in shape)
 
 
-def _once(tree: Tree, data: Any, roles: tuple[str, ...]) -> tuple[str, ...]:
+def _once(tree: Tree, data: Dataset, roles: tuple[str, ...]) -> tuple[str, ...]:
     named = [role for role in roles if role]
     if len(set(named)) == len(named):
         return roles

@@ -7,21 +7,20 @@ definition NXstxm 1.1 of NeXus, and what those beamlines write instead.
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from stxmdist.arrays import F32, F64, U8, Index, Mask, MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
-from stxmdist.readers.description import described, stxm_facts
-from stxmdist.readers.frames.classes import refuse_unless_counts
+from stxmdist.readers.description import Description, Facts, described, stxm_facts
+from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.nxstxm.entry import Channel, Entry, entries_of, kind_of
 from stxmdist.readers.pystxmcontrol.scan import camera_of
-from stxmdist.readers.recording import Description, StxmRecording
+from stxmdist.readers.recording import StxmRecording
 
-# Rows of the ring current per frame that are looked at: it hardly changes within one.
+# The ring current hardly changes within a frame: about this many rows of it are read for the mean.
 RING_ROWS = 32
 READ = {"image": 2, "image stack": 2, "line scan": 1, "point spectrum": 0}
 """Kind to how many axes of the sample it is scanned along"""
@@ -43,7 +42,7 @@ def describe(path: Path) -> Description:
     with hdf5.opened(path) as tree:
         entries = entries_of(tree)
         kinds = [kind_of(entry) for entry in entries]
-        facts: dict[str, Any] = {
+        facts: Facts = {
             "title": tree.text("title", entries[0].group) if entries else "",
             "regions": len(entries),
             "definition": entries[0].definition if entries else "",
@@ -92,7 +91,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
 
 
 def _is_readable(entry: Entry, kind: str) -> bool:
-    """Whether the data are laid out as the kind of scan says; a raster called a line is neither."""
+    """Whether the data are laid out as the kind of scan says: a scan with rows and columns is no line."""
     if kind not in READ:
         return False
     channel = entry.channels[0]
@@ -134,14 +133,14 @@ def _recording(tree: Tree, entry: Entry, region: str, left_out: tuple[str, ...])
     order, order_notes = axes.energy_order(energy_ev, path)
     coordinates: dict[str, F64] = {}
     flips: dict[str, bool] = {}
-    for letter, (values, name) in (_raster(channel) or _line(channel)).items():
+    for letter, (values, name) in (_image_axes(channel) or _line_axes(channel)).items():
         unit = channel.units.get(name, "")
         factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{path}:{channel.path}/{name}")
         if factor is None:
             factor, lacks = 1.0, (*lacks, f"unit of {name} (taken as um)")
         coordinates[letter], flips[letter], more = axes.ascending(values * factor, name, path)
         notes += more
-    if _raster(channel) is None:
+    if _image_axes(channel) is None:
         notes += ("x is the distance along the line from its first point, there is one row",)
     layout = _layout(path, entry, channel, order, coordinates, flips)
     frame_class = _frame_classes(tree, layout)
@@ -172,14 +171,14 @@ def _recording(tree: Tree, entry: Entry, region: str, left_out: tuple[str, ...])
     )
 
 
-def _raster(channel: Channel) -> dict[str, tuple[F64, str]] | None:
+def _image_axes(channel: Channel) -> dict[str, tuple[F64, str]] | None:
     """Coordinates of rows and columns with their names in the file; None for a line or a point."""
     if "point" not in channel.roles and not {"sample_y", "sample_x"} <= set(channel.roles):
         return None
     return {letter: (channel.axes[f"sample_{letter}"], f"sample_{letter}") for letter in "yx"}
 
 
-def _line(channel: Channel) -> dict[str, tuple[F64, str]]:
+def _line_axes(channel: Channel) -> dict[str, tuple[F64, str]]:
     """A line as one row: y where it begins, x the distance from there; a point is a line of one."""
     at = [channel.axes.get(f"sample_{letter}", np.empty(0)) for letter in "yx"]
     n_points = next((channel.data.shape[axis] for axis, role in enumerate(channel.roles) if role != "energy"), 1)
@@ -261,12 +260,12 @@ def _layout(
 def _frame_classes(tree: Tree, layout: _Layout) -> U8:
     """Class (ENERGY,): missing where no value of the frame was ever written."""
     classes = np.full(len(layout.order), MaskClass.valid, np.uint8)
-    may_be_nan = tree.dataset(layout.data).dtype.kind == "f" or layout.written is not None
+    may_be_nan = tree.data(layout.data).dtype.kind == "f" or layout.written is not None
     if not may_be_nan and not layout.zero_is_missing:
         classes[np.array(layout.order) >= layout.n_planes] = MaskClass.missing
         return classes
     for index in range(len(layout.order)):
-        # A frame begins with its first row; only if that is missing does the rest have to be looked at.
+        # The first row is measured first: only where it is missing does the rest of the frame have to be read.
         looked_at = (_plane(tree, layout, index, rows) for rows in (slice(0, 1), slice(None)))
         if all(_unmeasured(layout, counts) for counts in looked_at):
             classes[index] = MaskClass.missing
@@ -294,10 +293,10 @@ def _read(layout: _Layout, index: int) -> F32:
 
 def _plane(tree: Tree, layout: _Layout, index: int, rows: slice) -> F64:
     """Counts of one energy in the file's order of axes; NaN where they were never written."""
-    dataset = tree.dataset(layout.data)
+    dataset = tree.data(layout.data)
     frame = layout.order[index]
     n_axes = dataset.ndim - (layout.energy_axis is not None)
-    selection: list[Any] = [rows, *[slice(None)] * (n_axes - 1)] if n_axes else []
+    selection: list[int | slice] = [rows, *[slice(None)] * (n_axes - 1)] if n_axes else []
     lengths = [length for axis, length in enumerate(dataset.shape) if axis != layout.energy_axis]
     if frame >= layout.n_planes:
         missing: F64 = np.full(lengths, np.nan)[tuple(selection)]
@@ -308,10 +307,10 @@ def _plane(tree: Tree, layout: _Layout, index: int, rows: slice) -> F64:
     counts = np.asarray(dataset[tuple(selection)], np.float64)
     if layout.written is None:
         return counts
-    present: Any = layout.written
+    present = layout.written
     chunks = list(layout.chunks)
     if layout.energy_axis is not None:
-        present = present.take(frame // chunks.pop(layout.energy_axis), axis=layout.energy_axis)
+        present = np.asarray(present.take(frame // chunks.pop(layout.energy_axis), axis=layout.energy_axis))
     for axis, (chunk, length) in enumerate(zip(chunks, lengths, strict=True)):
         present = present.repeat(chunk, axis=axis).take(range(length), axis=axis)
     here = (rows, *[slice(None)] * (n_axes - 1)) if n_axes else ()
@@ -330,7 +329,7 @@ def _dwell(tree: Tree, entry: Entry, channel: Channel, n_energies: int) -> tuple
     else:
         return unknown, ("dwell time",)
     values = np.asarray(values, np.float64).reshape(-1)
-    unit = hdf5.text_of(hdf5.attribute(tree.get(place), "units") or "")
+    unit = hdf5.text_attribute(tree.get(place), "units")
     factor = axes.factor_of(unit, axes.MS_PER_UNIT, f"{tree.path}:{place}")
     lacks: tuple[str, ...] = ()
     if factor is None:
@@ -360,7 +359,7 @@ def _ring_current(tree: Tree, entry: Entry, channel: Channel, layout: _Layout) -
             if frame >= layout.n_planes:
                 continue
             lengths = [length for number, length in enumerate(dataset.shape) if number != axis]
-            selection: list[Any] = [slice(None, None, max(1, length // RING_ROWS)) for length in lengths[:1]]
+            selection: list[int | slice] = [slice(None, None, max(1, length // RING_ROWS)) for length in lengths[:1]]
             selection += [slice(None)] * (len(lengths) - 1)
             if axis is not None:
                 selection.insert(axis, frame)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,13 +16,13 @@ from stxmdist.readers.pystxmcontrol.scan import Scan, cut
 
 # Positions looked at for the centre of the pattern and the order of the exposures.
 LOOKED_AT = 8
-# The direct beam within one pixel of the middle stays there: its place is known no better.
+# A direct beam within one pixel of the middle is taken to be at the middle: its place is not known more precisely.
 CENTRED_WITHIN = 1
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Everything that reading a frame takes."""
+    """What is needed to read a frame."""
 
     scan: Scan
     darks: F32
@@ -56,7 +56,9 @@ def frames_of(tree: Tree, scan: Scan) -> Frames:
     if len(set(dwell_ms)) == 2:
         if light[np.argmax(dwell_ms)] < light[np.argmin(dwell_ms)]:
             dwell_ms = dwell_ms[::-1]
-            notes += ("the frames of the long dwell time are darker than those of the short one: taken in turn",)
+            notes += (
+                "the frames of the long dwell time are darker than those of the short one: the two are exchanged",
+            )
         notes += (f"exposures of {' and '.join(f'{dwell:g}' for dwell in sorted(dwell_ms))} ms are merged",)
     elif len(dwell_ms) > 1:
         notes += (f"{len(dwell_ms)} exposures of each position are added",)
@@ -70,12 +72,12 @@ def frames_of(tree: Tree, scan: Scan) -> Frames:
     return Frames(scan, darks, dwell_ms, centre, notes)
 
 
-def merged(exposures: F32, darks: F32, dwell_ms: ArrayLike, ceiling: float) -> Any:
+def merged(exposures: F32, darks: F32, dwell_ms: ArrayLike, ceiling: float) -> F32:
     """One frame (rows, columns) float32 from the exposures of a position, in counts of their summed dwell time.
 
-    The longest exposure counts, or the sum of several equally long ones; where it is at the detector's ceiling, the
-    shortest does. Pixels at the ceiling in that one too share a value that no other reaches, so that they can be told.
-    What is below zero without its dark stays.
+    The longest exposure is taken, or the sum of several equally long ones; where it is at the detector's ceiling, the
+    shortest. Pixels at the ceiling in that one too share a value that no other pixel reaches, so that they can be
+    recognised as saturated. Counts that are below zero after the dark is subtracted stay.
 
     Parameters
     ----------
@@ -96,10 +98,11 @@ def merged(exposures: F32, darks: F32, dwell_ms: ArrayLike, ceiling: float) -> A
         counts = np.where(over, signal[shortest] * (total / dwell[shortest]), counts)
         over &= clipped[shortest]
     counts[over] = (ceiling - darks[shortest].min()) * (total / dwell[shortest])
-    return counts.astype(np.float32)
+    frame: F32 = counts.astype(np.float32)
+    return frame
 
 
-def read(path: Any, frames: Frames, energy: int, positions: slice) -> F32:
+def read(path: Path, frames: Frames, energy: int, positions: slice) -> F32:
     """Frames (POSITION, QY, QX) float32, rows along +y, columns along +x; NaN where one was not written."""
     # A file is one photon energy.
     scan = (frames.scan,)[energy]

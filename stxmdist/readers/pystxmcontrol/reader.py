@@ -1,4 +1,4 @@
-"""Ptychography files of pystxmcontrol (ALS): raw camera frames, one by one, in a file that else is NXstxm.
+"""Ptychography files of pystxmcontrol (ALS): raw camera frames, one by one, in a file that is otherwise NXstxm.
 
 ``entry0/ccd0/exp`` holds the frames, ``entry0/ccd0/dark`` those with the shutter closed, each a dataset by its number;
 ``metadata`` is JSON. A file is one photon energy. With double exposure every position has a short and a long frame,
@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from stxmdist.readers import hdf5
-from stxmdist.readers.description import described, ptychography_facts
+from stxmdist.readers.description import Description, Facts, described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
-from stxmdist.readers.geometry import refuse_near_field
+from stxmdist.readers.ptychography_checks import refuse_near_field
 from stxmdist.readers.pystxmcontrol.frames import frames_of, read
 from stxmdist.readers.pystxmcontrol.scan import camera_of, frame_numbers, scan_of
-from stxmdist.readers.recording import Description, PtychographyRecording
+from stxmdist.readers.recording import PtychographyRecording
 
 
 def detects(path: Path, head: bytes) -> bool:
@@ -31,7 +31,7 @@ def describe(path: Path) -> Description:
     """What the file holds."""
     with hdf5.opened(path) as tree:
         camera = camera_of(tree)
-        facts = {
+        facts: Facts = {
             "camera": camera,
             "camera_frames": len(frame_numbers(tree, f"{camera}/exp")),
             "dark_frames": len(frame_numbers(tree, f"{camera}/dark")),

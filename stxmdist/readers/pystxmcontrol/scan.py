@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,15 @@ import numpy as np
 from stxmdist.arrays import F32, F64, Array
 from stxmdist.errors import InputError
 from stxmdist.readers.cxi.orientation import DEFAULT, Orientation, orientation_of
-from stxmdist.readers.geometry import (
+from stxmdist.readers.hdf5 import Group, Tree
+from stxmdist.readers.ptychography_checks import (
     checked_distance_m,
     checked_pixel_um,
     checked_positions_um,
     lacking,
     photon_energy_ev,
 )
-from stxmdist.readers.hdf5 import Tree
+from stxmdist.records import Json
 
 # The FastCCD of COSMIC as its grabber writes it: two halves of 480 rows, each with 6 rows of overscan at the border and
 # 34 that see no light towards the middle; every tile of 12 columns begins and ends with one of overscan. The three
@@ -30,8 +32,13 @@ FAST_CCD_WAY = Orientation(transposed=True, flip_y=False, flip_x=False)
 FAST_CCD_DISTANCE_M, FAST_CCD_PIXEL_M = 0.121, 30e-6
 # Cameras have converters of 16 bits, whatever type the numbers are kept in.
 CEILING = 65535.0
-# Configurations write mm and um, preprocessors m: no camera is 5 m away, no pixel 1 m wide.
+# Configurations write mm and um, preprocessors write m. The number says which: no camera is 5 m away, and no pixel is
+# 1 m wide.
 LEAST_DISTANCE_MM, LEAST_PIXEL_UM = 5.0, 1.0
+
+
+Metadata = Mapping[str, Json]
+"""What a control program says of its scan, in its own words."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,7 @@ def scan_of(tree: Tree) -> Scan:
     said = _metadata(tree)
     numbers = frame_numbers(tree, f"{camera}/exp")
     first = tree.dataset(f"{camera}/exp/{numbers[0]}")
-    if first is None or first.ndim != 2 or first.dtype.kind not in "iuf" or 0 in first.shape:
+    if entry is None or first is None or first.ndim != 2 or first.dtype.kind not in "iuf" or 0 in first.shape:
         raise InputError(
             where=f"{tree.path}:{camera}/exp/{numbers[0]}",
             problem="the frames are not images",
@@ -123,14 +130,13 @@ def scan_of(tree: Tree) -> Scan:
     distance_m, pixel_um, orientation, geometry_lacks = _geometry(tree, said, raw_shape)
     if raw_shape == FAST_CCD:
         notes += ("overscan rows and columns of the FastCCD are cut away, and not used for the background",)
-    whole = first.dtype.kind in "iu"
     return Scan(
         camera=camera,
         points=points,
         darks=darks,
         dwell_ms=dwell_ms,
         raw_shape=raw_shape,
-        ceiling=FAST_CCD_CEILING if raw_shape == FAST_CCD else float(np.iinfo(first.dtype).max) if whole else CEILING,
+        ceiling=FAST_CCD_CEILING if raw_shape == FAST_CCD else _ceiling(first.dtype),
         energy_ev=_energy(tree, entry, said),
         positions_um=-checked_positions_um(motors_um, len(points), f"{tree.path}:{entry.name}", "micrometres"),
         distance_m=distance_m,
@@ -143,7 +149,12 @@ def scan_of(tree: Tree) -> Scan:
     )
 
 
-def _metadata(tree: Tree) -> dict[str, Any]:
+def _ceiling(dtype: np.dtype[Any]) -> float:
+    """The largest number of an integer type, that of 16 bits for reals."""
+    return float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else CEILING
+
+
+def _metadata(tree: Tree) -> Metadata:
     """The file's JSON, empty where there is none."""
     text = tree.text("metadata")
     try:
@@ -159,12 +170,12 @@ def _metadata(tree: Tree) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _number(said: dict[str, Any], name: str) -> float | None:
+def _number(said: Metadata, name: str) -> float | None:
     value = said.get(name)
     return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
 
 
-def _energy(tree: Tree, entry: Any, said: dict[str, Any]) -> float:
+def _energy(tree: Tree, entry: Group, said: Metadata) -> float:
     value = _number(said, "energy")
     if value is not None:
         return photon_energy_ev(value, "eV", f"{tree.path}:metadata energy")
@@ -174,7 +185,7 @@ def _energy(tree: Tree, entry: Any, said: dict[str, Any]) -> float:
     return photon_energy_ev(value, "eV", f"{tree.path}:{entry.name}/instrument/monochromator/energy")
 
 
-def _positions(tree: Tree, entry: Any, said: dict[str, Any]) -> tuple[F64, tuple[str, ...], tuple[str, ...]]:
+def _positions(tree: Tree, entry: Group, said: Metadata) -> tuple[F64, tuple[str, ...], tuple[str, ...]]:
     """Positions (POSITION, 2) of the motors in um, (y, x): measured, else commanded; what is lacking; notes."""
     try:
         commanded = np.asarray(said.get("translations", ()), np.float64)
@@ -201,7 +212,7 @@ def _positions(tree: Tree, entry: Any, said: dict[str, Any]) -> tuple[F64, tuple
     raise lacking(tree.path, "the positions", "entry0/instrument/sample_x/data and sample_y/data in um")
 
 
-def _dwells(said: dict[str, Any], n_frames: int, n_points: int) -> tuple[float, ...]:
+def _dwells(said: Metadata, n_frames: int, n_points: int) -> tuple[float, ...]:
     """Dwell time of each exposure of a position in ms, in the order in which they are taken: the short one first."""
     long = _number(said, "dwell1")
     short = _number(said, "dwell2")
@@ -237,7 +248,7 @@ def _points(
 
 
 def _geometry(
-    tree: Tree, said: dict[str, Any], raw_shape: tuple[int, int]
+    tree: Tree, said: Metadata, raw_shape: tuple[int, int]
 ) -> tuple[float, tuple[float, float], Orientation, tuple[str, ...]]:
     """Distance in m, pixel (rows, columns) in um, orientation, and what is lacking."""
     geometry = said.get("geometry")

@@ -11,7 +11,7 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
-from stxmdist.readers.faults import unreadable
+from stxmdist.readers.file_errors import unreadable
 
 ENERGY_DIGITS = 3
 
@@ -141,7 +141,7 @@ def _numbers(file: Path, rows: list[list[bytes]]) -> F64:
 def _garbage(file: Path, got: str) -> InputError:
     return InputError(
         where=file,
-        problem="the frame holds something else than counts",
+        problem="the frame holds something other than counts",
         got=got,
         wanted="numbers with blanks or tabs between",
         mend="Copy it again from the beamline",

@@ -9,7 +9,7 @@ numbers (the HDF5-to-SDF converter of PolLux), a missing semicolon before a clos
 """
 
 import re
-from typing import Any
+from typing import TypeAlias
 
 from stxmdist.errors import InputError
 
@@ -18,7 +18,12 @@ _TOKEN = re.compile(r'\s+|"(?P<string>[^"]*)"|(?P<mark>[={}();,])|(?P<word>[^\s"
 MOST_NESTED = 40
 
 
-def parse(text: str, where: object) -> dict[str, Any]:
+Value: TypeAlias = "str | int | float | list[Value] | Structure"
+"""What stands behind a name: ``true`` and ``false`` are bool, which is an int."""
+Structure: TypeAlias = "dict[str, Value]"
+
+
+def parse(text: str, where: object) -> Structure:
     """The content of a header as nested dict, list, str, float, int and bool; counts are checked and left out.
 
     Raises
@@ -70,15 +75,15 @@ class _Parser:
             problem = "the header breaks off" if kind == "end" else "the header breaks the grammar of SDF"
             raise self.error(problem, repr(got) if got else "the end of the file", repr(mark), at)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Structure:
         members = self.members(0)
         kind, got, at = self.peek()
         if kind != "end":
             raise self.error("the header breaks the grammar of SDF", repr(got), "Name = value;", at)
         return members
 
-    def members(self, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def members(self, depth: int) -> Structure:
+        found: Structure = {}
         while True:
             if self.take(";"):
                 continue
@@ -95,7 +100,7 @@ class _Parser:
             if self.peek()[:2] not in (("mark", "}"), ("end", "")):
                 self.expect(";")
 
-    def value(self, depth: int) -> Any:
+    def value(self, depth: int) -> Value:
         if depth > MOST_NESTED:
             raise self.error("the header is nested too deep", f"{depth} levels", "about five", self.peek()[2])
         if self.take("{"):
@@ -117,9 +122,9 @@ class _Parser:
             raise self.error(problem, repr(word) if word else "the end of the file", "a value", at)
         return _scalar(" ".join(words))
 
-    def counted(self, depth: int) -> list[Any]:
+    def counted(self, depth: int) -> list[Value]:
         at = self.peek()[2]
-        items: list[Any] = []
+        items: list[Value] = []
         while not self.take(")"):
             items.append(self.value(depth))
             self.take("}")  # the stray brace
@@ -136,7 +141,7 @@ class _Parser:
         return items[1:]
 
 
-def _scalar(word: str) -> Any:
+def _scalar(word: str) -> Value:
     if word.lower() in ("true", "false"):
         return word.lower() == "true"
     # float() would also take digits with underscores, which no beamline writes.

@@ -3,26 +3,29 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from stxmdist.arrays import F32, F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
-from stxmdist.readers.faults import unreadable
+from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.sdf.frames import Frames
-from stxmdist.readers.sdf.grammar import parse
+from stxmdist.readers.sdf.grammar import Structure, parse
 
 MOST_HEADER_BYTES = 64 << 20
+# Photon energies that one region of energies may ask for: a damaged header may ask for any number.
+MOST_PLANNED = 100_000
 IMAGE_FLAGS = ("Image", "Image Stack")
 
 
 @dataclass(frozen=True)
 class Header:
-    content: dict[str, Any]
-    definition: dict[str, Any]
-    regions: tuple[dict[str, Any], ...]
+    """The structures of a header that say what the scan is."""
+
+    content: Structure
+    definition: Structure
+    regions: tuple[Structure, ...]
 
     @property
     def start_time(self) -> str:
@@ -30,18 +33,15 @@ class Header:
         return time if isinstance(time, str) else ""
 
     @property
-    def scan(self) -> dict[str, Any]:
-        scan = self.content.get("ImageScan")
-        return scan if isinstance(scan, dict) else {}
-
-    @property
-    def energy_regions(self) -> tuple[dict[str, Any], ...]:
-        regions = self.scan.get("EnergyRegions")
-        return tuple(item for item in regions if isinstance(item, dict)) if isinstance(regions, list) else ()
+    def energy_regions(self) -> tuple[Structure, ...]:
+        """Runs of photon energies with one step and one dwell time."""
+        return structures_of(structure_of(self.content, "ImageScan"), "EnergyRegions")
 
 
 @dataclass(frozen=True)
-class Geometry:
+class FrameLayout:
+    """How the rows and columns of a ``.xim`` lie on y and x."""
+
     shape: tuple[int, int]
     """Rows and columns of the .xim files"""
     transposed: bool
@@ -55,11 +55,18 @@ class Geometry:
 
 
 def read_header(path: Path) -> Header:
+    """The header of a scan.
+
+    Raises
+    ------
+    InputError
+        for a file that cannot be read, breaks the grammar of SDF, or does not define a scan.
+    """
     try:
         if path.stat().st_size > MOST_HEADER_BYTES:
             raise InputError(
                 where=path,
-                problem="the header is too large to be one",
+                problem="the file is too large for a header",
                 got=f"{path.stat().st_size} bytes",
                 wanted=f"at most {MOST_HEADER_BYTES} bytes",
                 mend="Copy it again from the beamline",
@@ -75,21 +82,41 @@ def read_header(path: Path) -> Header:
     definition = content.get("ScanDefinition")
     if not isinstance(definition, dict):
         raise _lacking(path, "ScanDefinition")
-    regions = definition.get("Regions")
-    regions = tuple(region for region in regions if isinstance(region, dict)) if isinstance(regions, list) else ()
+    regions = structures_of(definition, "Regions")
     if not regions:
         raise _lacking(path, "ScanDefinition.Regions")
     return Header(content, definition, regions)
 
 
+def structure_of(members: Structure, name: str) -> Structure:
+    """The structure of this name, empty where there is none."""
+    found = members.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def structures_of(members: Structure, name: str) -> tuple[Structure, ...]:
+    """The structures in the list of this name, none where there is no list."""
+    found = members.get(name)
+    return tuple(item for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
+
+
+def number_of(members: Structure, name: str) -> float | None:
+    """The number of this name, None where there is none."""
+    found = members.get(name)
+    return float(found) if isinstance(found, int | float) else None
+
+
+def text_of(members: Structure, name: str) -> str:
+    """What stands behind this name as text, empty where nothing does."""
+    return str(members.get(name, ""))
+
+
 def kind_of(header: Header) -> str:
-    scan_type = str(header.definition.get("Type", ""))
-    flags = str(header.definition.get("Flags", ""))
+    """What a scan is, in words: image stack, image, line scan, focus scan, point spectrum ..."""
+    scan_type = text_of(header.definition, "Type")
+    flags = text_of(header.definition, "Flags")
     axis_names = " ".join(
-        str(region[axis].get("Name", ""))
-        for region in header.regions
-        for axis in ("PAxis", "QAxis")
-        if isinstance(region.get(axis), dict)
+        text_of(structure_of(region, axis), "Name") for region in header.regions for axis in ("PAxis", "QAxis")
     )
     words = f"{scan_type} {flags} {axis_names}".lower()
     several = "multi-region " if len(header.regions) > 1 or "multi-region" in words else ""
@@ -111,8 +138,9 @@ def kind_of(header: Header) -> str:
     return several + ("image stack" if "stack" in flags.lower() else "image")
 
 
-def points_of(axis: Any) -> F64:
-    points = axis.get("Points") if isinstance(axis, dict) else None
+def points_of(axis: Structure) -> F64:
+    """Coordinates (POINT,) of an axis in its own unit; none where they are not a list of numbers."""
+    points = axis.get("Points")
     if not isinstance(points, list) or not all(isinstance(point, int | float) for point in points):
         return np.empty(0)
     return np.array(points, np.float64)
@@ -120,8 +148,9 @@ def points_of(axis: Any) -> F64:
 
 def energies_said(header: Header) -> list[float]:
     """Requested photon energies in eV; those of a line or point scan lie on one of its two axes."""
-    for axis in (header.definition.get("StackAxis"), *(header.regions[0].get(name) for name in ("PAxis", "QAxis"))):
-        if isinstance(axis, dict) and str(axis.get("Name", "")).lower() == "energy" and len(points_of(axis)):
+    along = (structure_of(header.regions[0], name) for name in ("PAxis", "QAxis"))
+    for axis in (structure_of(header.definition, "StackAxis"), *along):
+        if text_of(axis, "Name").lower() == "energy" and len(points_of(axis)):
             return [float(point) for point in points_of(axis)]
     return []
 
@@ -132,7 +161,7 @@ def energies(
     """Photon energy (ENERGY,) in eV by frame number, notes, and what is lacking."""
     notes: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
-    listed = points_of(header.definition.get("StackAxis"))
+    listed = points_of(structure_of(header.definition, "StackAxis"))
     if listed.size == 0:
         listed, lacks = (
             _energy_elsewhere(path, header, region),
@@ -152,12 +181,11 @@ def energies(
         said = f"StackAxis lists {listed.size} energies and frames go up to {max(frames):03d}"
         notes += (f"{said}: the {planned.size} energies of EnergyRegions are taken",)
         listed = planned
-    recorded = {
-        index: float(entry["Energy"])
-        for index, entry in _frame_entries(header, region).items()
-        if isinstance(entry.get("Energy"), int | float) and index < listed.size
-    }
-    away = max((abs(energy - listed[index]) for index, energy in recorded.items()), default=0.0)
+    recorded = ((index, number_of(entry, "Energy")) for index, entry in _frame_entries(header, region).items())
+    differences = (
+        abs(energy - listed[index]) for index, energy in recorded if energy is not None and index < listed.size
+    )
+    away = max(differences, default=0.0)
     if away > axes.ENERGY_TOLERANCE_EV:
         notes += (f"the monochromator's reading differs from the requested energy by up to {away:.2f} eV",)
     return listed, notes, lacks
@@ -166,12 +194,12 @@ def energies(
 def _energy_elsewhere(path: Path, header: Header, region: int) -> F64:
     entries = _frame_entries(header, region)
     for found in (
-        entries.get(0, {}).get("Energy"),
-        header.energy_regions[0].get("StartEnergy") if header.energy_regions else None,
-        _member(header, "Monochromator", "LastPosition"),
+        number_of(entries.get(0, {}), "Energy"),
+        number_of(header.energy_regions[0], "StartEnergy") if header.energy_regions else None,
+        number_of(structure_of(header.content, "Monochromator"), "LastPosition"),
     ):
-        if isinstance(found, int | float) and found > 0:
-            return np.array([float(found)])
+        if found is not None and found > 0:
+            return np.array([found])
     raise _lacking(path, "ScanDefinition.StackAxis.Points")
 
 
@@ -179,18 +207,16 @@ def _planned(header: Header) -> F64:
     """Photon energies (ENERGY,) in eV that the energy regions ask for."""
     energies: list[float] = []
     for region in header.energy_regions:
-        start, stop, points = (region.get(name) for name in ("StartEnergy", "EndEnergy", "Points"))
-        if not isinstance(points, int) or not 0 < points < 100_000:
-            return np.empty(0)
-        if not isinstance(start, int | float) or not isinstance(stop, int | float):
+        start, stop, points = number_of(region, "StartEnergy"), number_of(region, "EndEnergy"), region.get("Points")
+        if not isinstance(points, int) or not 0 < points < MOST_PLANNED or start is None or stop is None:
             return np.empty(0)
         energies += np.linspace(start, stop, points).tolist()
     return np.array(energies)
 
 
-def _frame_entries(header: Header, region: int) -> dict[int, dict[str, Any]]:
+def _frame_entries(header: Header, region: int) -> dict[int, Structure]:
     """Frame number to what the header says of that frame: ``Image003_0`` (region 0) from 0, ``Image3`` from 1."""
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, Structure] = {}
     from_zero = False
     for name, entry in header.content.items():
         match = re.fullmatch(r"Image(\d+)(?:_(\d+))?", name)
@@ -206,12 +232,12 @@ def dwell_ms_of(header: Header, n_energies: int) -> F64:
     """Dwell time (ENERGY,) in ms: of the energy regions, else of the whole scan."""
     dwell: list[float] = []
     for region in header.energy_regions:
-        time, points = region.get("DwellTime"), region.get("Points")
-        if isinstance(points, int) and 0 < points < 100_000:
-            dwell += [float(time) if isinstance(time, int | float) else np.nan] * points
+        time, points = number_of(region, "DwellTime"), region.get("Points")
+        if isinstance(points, int) and 0 < points < MOST_PLANNED:
+            dwell += [np.nan if time is None else time] * points
     if len(dwell) != n_energies or not np.nanmin([*dwell, np.inf]) > 0 or np.isnan(dwell).all():
-        common = header.definition.get("Dwell")
-        dwell = [float(common) if isinstance(common, int | float) and common > 0 else np.nan] * n_energies
+        common = number_of(header.definition, "Dwell")
+        dwell = [common if common is not None and common > 0 else np.nan] * n_energies
     return np.array(dwell)
 
 
@@ -219,69 +245,73 @@ def ring_current_of(header: Header, n_energies: int, region: int = 0) -> F64:
     """Ring current (ENERGY,) in mA; NaN where it is not said, and where it is said to be zero."""
     current = np.full(n_energies, np.nan)
     for index, entry in _frame_entries(header, region).items():
-        value = entry.get("StorageRingCurrent")
-        if isinstance(value, int | float) and value > 0 and 0 <= index < n_energies:
+        value = number_of(entry, "StorageRingCurrent")
+        if value is not None and value > 0 and 0 <= index < n_energies:
             current[index] = value
     # The header is written when the first frame starts; the ALS of 2007 writes no entry for that frame.
-    at_start = header.content.get("StorageRingCurrent")
-    if np.isnan(current[0]) and isinstance(at_start, int | float) and at_start > 0:
+    at_start = number_of(header.content, "StorageRingCurrent")
+    if np.isnan(current[0]) and at_start is not None and at_start > 0:
         current[0] = at_start
     return current
 
 
-def plane(path: Path, region: dict[str, Any]) -> tuple[F64, F64, Geometry, tuple[str, ...], tuple[str, ...]]:
+def plane(path: Path, region: Structure) -> tuple[F64, F64, FrameLayout, tuple[str, ...], tuple[str, ...]]:
     """x_um (X,), y_um (Y,), how a .xim maps onto them, notes, and what is lacking."""
     coordinates: dict[str, F64] = {}
     flips: dict[str, bool] = {}
     notes: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
-    both = [region.get(axis) for axis in ("PAxis", "QAxis")]
-    names = [str(axis.get("Name", "")).strip() if isinstance(axis, dict) else "" for axis in both]
+    names = [text_of(structure_of(region, axis), "Name").strip() for axis in ("PAxis", "QAxis")]
     transposed = names[0].endswith("Y") and names[1].endswith("X")
     for letter, axis in zip("yx" if transposed else "xy", ("PAxis", "QAxis"), strict=True):
-        points = points_of(region.get(axis))
+        said = structure_of(region, axis)
+        points = points_of(said)
         if points.size == 0:
             raise _lacking(path, f"ScanDefinition.Regions.{axis}.Points")
-        factor = axes.factor_of(str(region[axis].get("Unit", "")), axes.UM_PER_UNIT, f"{path}: {axis}")
+        factor = axes.factor_of(text_of(said, "Unit"), axes.UM_PER_UNIT, f"{path}: {axis}")
         if factor is None:
             factor, lacks = 1.0, (*lacks, f"unit of {axis} (taken as um)")
         coordinates[letter], flips[letter], more = axes.ascending(points * factor, f"{axis} ({letter})", path)
-        if region[axis].get("Dir") == -1 and not flips[letter]:
+        if said.get("Dir") == -1 and not flips[letter]:
             more += (f"{axis} has Dir = -1 and ascending points: frames are taken in the order of the points",)
         notes += more
     size = {letter: values.size for letter, values in coordinates.items()}
     shape = (size["x"], size["y"]) if transposed else (size["y"], size["x"])
-    return coordinates["x"], coordinates["y"], Geometry(shape, transposed, flips["y"], flips["x"]), notes, lacks
+    return coordinates["x"], coordinates["y"], FrameLayout(shape, transposed, flips["y"], flips["x"]), notes, lacks
 
 
 def line_axes(
-    path: Path, region: dict[str, Any]
-) -> tuple[F64, F64, Geometry, str, tuple[str, ...], tuple[str, ...]] | None:
-    """Photon energy (ENERGY,) in eV in the file's order, position (X,) in um, how the .xim maps onto (ENERGY, X), the
-    name of the axis of position, notes and what is lacking; None where neither axis is the energy."""
-    names = {
-        axis: str(region[axis].get("Name", "")) for axis in ("PAxis", "QAxis") if isinstance(region.get(axis), dict)
-    }
+    path: Path, region: Structure
+) -> tuple[F64, F64, FrameLayout, str, tuple[str, ...], tuple[str, ...]] | None:
+    """The axes of a line scan; None where neither of its two is the photon energy.
+
+    Returns
+    -------
+        photon energy (ENERGY,) in eV in the file's order, position (X,) in um, how the ``.xim`` maps onto (ENERGY, X),
+        the name of the axis of position, notes, and what is lacking
+    """
+    both = {axis: structure_of(region, axis) for axis in ("PAxis", "QAxis") if isinstance(region.get(axis), dict)}
+    names = {axis: text_of(said, "Name") for axis, said in both.items()}
     along_energy = [axis for axis, name in names.items() if name.strip().lower() == "energy"]
     if len(names) != 2 or len(along_energy) != 1:
         return None
     (energy_axis,) = along_energy
     position_axis = "QAxis" if energy_axis == "PAxis" else "PAxis"
-    energy, position = (points_of(region[axis]) for axis in (energy_axis, position_axis))
+    energy, position = (points_of(both[axis]) for axis in (energy_axis, position_axis))
     for axis, points in ((energy_axis, energy), (position_axis, position)):
         if points.size == 0:
             raise _lacking(path, f"ScanDefinition.Regions.{axis}.Points")
     lacks: tuple[str, ...] = ()
-    to_ev = axes.factor_of(str(region[energy_axis].get("Unit", "")), axes.EV_PER_UNIT, f"{path}: {energy_axis}")
-    to_um = axes.factor_of(str(region[position_axis].get("Unit", "")), axes.UM_PER_UNIT, f"{path}: {position_axis}")
+    to_ev = axes.factor_of(text_of(both[energy_axis], "Unit"), axes.EV_PER_UNIT, f"{path}: {energy_axis}")
+    to_um = axes.factor_of(text_of(both[position_axis], "Unit"), axes.UM_PER_UNIT, f"{path}: {position_axis}")
     if to_ev is None:
         lacks += (f"unit of {energy_axis} (taken as eV)",)
     if to_um is None:
         lacks += (f"unit of {position_axis} (taken as um)",)
     x_um, flip_x, notes = axes.ascending(position * (to_um or 1.0), f"{position_axis} (along the line)", path)
     sizes = {energy_axis: energy.size, position_axis: position.size}
-    geometry = Geometry((sizes["QAxis"], sizes["PAxis"]), energy_axis == "PAxis", False, flip_x)
-    return energy * (to_ev or 1.0), x_um, geometry, names[position_axis], notes, lacks
+    layout = FrameLayout((sizes["QAxis"], sizes["PAxis"]), energy_axis == "PAxis", False, flip_x)
+    return energy * (to_ev or 1.0), x_um, layout, names[position_axis], notes, lacks
 
 
 def _lacking(path: Path, what: str) -> InputError:
@@ -292,8 +322,3 @@ def _lacking(path: Path, what: str) -> InputError:
         wanted=what,
         mend="Copy the header again from the beamline",
     )
-
-
-def _member(header: Header, group: str, name: str) -> Any:
-    entry = header.content.get(group)
-    return entry.get(name) if isinstance(entry, dict) else None

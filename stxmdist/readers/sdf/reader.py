@@ -9,18 +9,17 @@ import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from stxmdist.arrays import F32, MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes
-from stxmdist.readers.description import described, stxm_facts
-from stxmdist.readers.recording import Description, StxmRecording
+from stxmdist.readers.description import Description, Facts, described, stxm_facts
+from stxmdist.readers.recording import StxmRecording
 from stxmdist.readers.sdf.frames import Frames, find_frames, read_xim, read_xsp
 from stxmdist.readers.sdf.header import (
-    Geometry,
+    FrameLayout,
     Header,
     dwell_ms_of,
     energies,
@@ -31,6 +30,9 @@ from stxmdist.readers.sdf.header import (
     points_of,
     read_header,
     ring_current_of,
+    structure_of,
+    structures_of,
+    text_of,
 )
 
 # The definition is what a header begins with.
@@ -49,18 +51,18 @@ def describe(path: Path) -> Description:
     """What the header says, and what lies beside it."""
     header = read_header(path)
     kind = kind_of(header)
-    facts: dict[str, Any] = {
-        "title": str(header.definition.get("Label", "")),
+    facts: Facts = {
+        "title": text_of(header.definition, "Label"),
         "regions": len(header.regions),
         "start_time": header.start_time,
     }
     for number, region in enumerate(header.regions):
-        shape = [len(points_of(region.get(axis))) for axis in ("QAxis", "PAxis")]
+        shape = [len(points_of(structure_of(region, axis))) for axis in ("QAxis", "PAxis")]
         facts["shape" if number == 0 else f"shape_region_{number}"] = shape
     said = energies_said(header)
     if said:
         facts |= {"n_energies": len(said), "energy_min_ev": min(said), "energy_max_ev": max(said)}
-    return described(path, "sdf", kind, facts, open, stxm_facts)
+    return described(path, "sdf", kind, facts, open, stxm_facts, said)
 
 
 def open(path: Path) -> tuple[StxmRecording, ...]:
@@ -109,7 +111,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
 
 def _image(path: Path, header: Header, region: int, frames: Frames) -> StxmRecording:
     energy_ev, energy_notes, lacks = energies(path, header, frames, region)
-    x_um, y_um, geometry, axis_notes, axis_lacks = plane(path, header.regions[region])
+    x_um, y_um, layout, axis_notes, axis_lacks = plane(path, header.regions[region])
     order, order_notes = axes.energy_order(energy_ev, path)
     measured = np.array([int(index) in frames for index in order])
     notes: tuple[str, ...] = ()
@@ -125,7 +127,7 @@ def _image(path: Path, header: Header, region: int, frames: Frames) -> StxmRecor
         dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
         ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
         frame_class=np.where(measured, MaskClass.valid, MaskClass.missing).astype(np.uint8),
-        read=partial(_read, tuple(frames.get(int(index)) for index in order), geometry),
+        read=partial(_read, tuple(frames.get(int(index)) for index in order), layout),
         files=(path, *(frames[index] for index in sorted(frames))),
         start_time=header.start_time,
         lacks=lacks + axis_lacks,
@@ -138,7 +140,7 @@ def _line(path: Path, header: Header, region: int, frames: Frames) -> StxmRecord
     found = line_axes(path, header.regions[region])
     if found is None:
         raise _unsupported(path, header, "line scan without an axis of energy")
-    energy_ev, x_um, geometry, name, axis_notes, lacks = found
+    energy_ev, x_um, layout, name, axis_notes, lacks = found
     order, order_notes = axes.energy_order(energy_ev, path)
     return StxmRecording(
         source=path,
@@ -150,7 +152,7 @@ def _line(path: Path, header: Header, region: int, frames: Frames) -> StxmRecord
         dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
         ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
         frame_class=np.full(len(order), MaskClass.valid, np.uint8),
-        read=partial(_read_line, frames[0], geometry, tuple(int(index) for index in order)),
+        read=partial(_read_line, frames[0], layout, tuple(int(index) for index in order)),
         files=(path, frames[0]),
         start_time=header.start_time,
         lacks=(*lacks, "position across the line (taken as 0)"),
@@ -180,18 +182,18 @@ def _point(path: Path, header: Header, region: int, frames: Frames) -> StxmRecor
     )
 
 
-def _read(frames: tuple[Path | None, ...], geometry: Geometry, index: int) -> F32:
+def _read(frames: tuple[Path | None, ...], layout: FrameLayout, index: int) -> F32:
     """Counts (Y, X) of one energy; NaN where the frame was never written."""
     file = frames[index]
     if file is None:
-        shape = geometry.shape[::-1] if geometry.transposed else geometry.shape
+        shape = layout.shape[::-1] if layout.transposed else layout.shape
         return np.full(shape, np.nan, np.float32)
-    return geometry.upright(read_xim(file, geometry.shape))
+    return layout.upright(read_xim(file, layout.shape))
 
 
-def _read_line(file: Path, geometry: Geometry, order: tuple[int, ...], index: int) -> F32:
+def _read_line(file: Path, layout: FrameLayout, order: tuple[int, ...], index: int) -> F32:
     """Counts (1, X) of one energy; rows of the upright image are energies in the file's order."""
-    return geometry.upright(read_xim(file, geometry.shape))[[order[index]]]
+    return layout.upright(read_xim(file, layout.shape))[[order[index]]]
 
 
 def _read_point(file: Path, order: tuple[int, ...], index: int) -> F32:
@@ -205,9 +207,8 @@ def _not_said(recording: StxmRecording) -> tuple[str, ...]:
 
 
 def _rates(header: Header) -> tuple[str, ...]:
-    channels = header.definition.get("Channels")
-    first = channels[0] if isinstance(channels, list) and channels else {}
-    hertz = isinstance(first, dict) and str(first.get("Unit", "")).lower() == "hz"
+    channels = structures_of(header.definition, "Channels")
+    hertz = bool(channels) and text_of(channels[0], "Unit").lower() == "hz"
     return ("the channel's unit is Hz: these are rates, not counts",) if hertz else ()
 
 

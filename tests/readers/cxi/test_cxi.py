@@ -9,7 +9,7 @@ import pytest
 
 from stxmdist import readers
 from stxmdist.errors import InputError, UnsupportedError
-from stxmdist.readers.geometry import far_field_coverage
+from stxmdist.readers.ptychography_checks import far_field_coverage
 from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.simulation import cxi as writer
 from stxmdist.simulation.diffraction import Detector

@@ -13,7 +13,7 @@ from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import PtychographyRecording
 from stxmdist.readers.cxi.dark import without_dark
-from stxmdist.readers.frames.classes import frame_classes
+from stxmdist.readers.frames.frame_class import frame_classes
 
 DETECTOR = "instrument_1/detector_1"
 Write = Callable[..., Path]

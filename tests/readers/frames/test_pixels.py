@@ -11,7 +11,7 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import PtychographyRecording
-from stxmdist.readers.frames.classes import frame_classes
+from stxmdist.readers.frames.frame_class import frame_classes
 from stxmdist.readers.frames.pixels import faults_masked, pixel_faults, refuse_inverted, sampled_frames
 
 

@@ -283,7 +283,7 @@ class TestRecording:
 
     @pytest.mark.parametrize("px", [17, 10**6])
     def test_a_crop_larger_than_the_frames_is_refused(self, px: int, read: Read) -> None:
-        with pytest.raises(InputError, match="smaller than what they are to be cut to") as caught:
+        with pytest.raises(InputError, match="smaller than the crop") as caught:
             cropped(read(counts((13, 16, 20))), px)
         assert "at most 16" in str(caught.value.wanted)
         assert "scan.cxi" in str(caught.value.where)

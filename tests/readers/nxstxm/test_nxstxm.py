@@ -12,7 +12,7 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.recording import StxmRecording
-from stxmdist.writers import nxstxm as writer
+from stxmdist.writers.nxstxm import DIALECTS, writer
 
 Write = Callable[..., Path]
 
@@ -49,7 +49,7 @@ def pystxmcontrol_2(
     return path
 
 
-@pytest.mark.parametrize("dialect", writer.DIALECTS)
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_gives_the_same(dialect: str, planted: np.ndarray, tmp_path: Path) -> None:
     energy_ev = np.array([700.0, 701.5, 702, 707.25, 708])
     y, x = -3 + 0.1 * np.arange(7), 20 + 0.2 * np.arange(11)
@@ -72,7 +72,7 @@ def test_every_dialect_gives_the_same(dialect: str, planted: np.ndarray, tmp_pat
         np.testing.assert_array_equal(recording.read(index), planted[index])
 
 
-@pytest.mark.parametrize("dialect", writer.DIALECTS)
+@pytest.mark.parametrize("dialect", DIALECTS)
 def test_aborted_scans_are_missing_in_every_dialect(dialect: str, planted: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "scan.hdf5"
     axes = (np.arange(700.0, 705.0), np.arange(7.0), np.arange(11.0))

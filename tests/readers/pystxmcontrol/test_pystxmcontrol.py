@@ -11,7 +11,7 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import PtychographyRecording
-from stxmdist.readers.frames.classes import frame_classes
+from stxmdist.readers.frames.frame_class import frame_classes
 from stxmdist.readers.pystxmcontrol.frames import merged
 from stxmdist.readers.pystxmcontrol.scan import FAST_CCD, cut
 

@@ -1,4 +1,4 @@
-"""Faults that files of every kind have."""
+"""Errors that files of every format have."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from stxmdist.errors import InputError
 
 
 def unreadable(file: Path, error: OSError) -> InputError:
-    """The error for a file that the system does not give."""
+    """The error for a file that the operating system does not let be read."""
     return InputError(
         where=file,
         problem="the file cannot be read",

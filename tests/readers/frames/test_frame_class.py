@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stxmdist.arrays import MaskClass
-from stxmdist.readers.frames.classes import frame_classes
+from stxmdist.readers.frames.frame_class import frame_classes
 
 
 @pytest.fixture

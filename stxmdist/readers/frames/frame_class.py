@@ -6,18 +6,19 @@ from numpy.typing import ArrayLike
 from stxmdist.arrays import F64, U8, Array, MaskClass
 from stxmdist.errors import InputError
 
-# A detector at its ceiling clips a patch, noise does not: so many good pixels at one maximum are no coincidence.
+# A saturated detector clips a whole patch, noise does not: more than this part of the good pixels at one maximum means
+# that the frame is saturated.
 SATURATED_FRACTION = 0.01
 # In small or faint frames a few pixels share the maximum by chance: with 16 counts and more, Poisson noise puts one or
 # two pixels of a frame at its highest value, so more than eight are clipped.
 LEAST_REPEATS = 8
 LEAST_CEILING = 16
-# More photons than all the pixels of a lifetime, and fewer than any: a damaged file may hold any number.
+# No measurement has larger or smaller counts than these, but a damaged file may hold any number.
 MOST_COUNTS, LEAST_COUNTS = 1e30, 1e-30
 
 
 def refuse_unless_counts(counts: F64, where: object) -> None:
-    """Refuse an image (Y, X) whose largest number is no count; NaN stands for what was not measured.
+    """Refuse an image (Y, X) whose largest number cannot be a count; NaN stands for what was not measured.
 
     Raises
     ------
@@ -28,9 +29,9 @@ def refuse_unless_counts(counts: F64, where: object) -> None:
     if largest > MOST_COUNTS or 0 < largest < LEAST_COUNTS:
         raise InputError(
             where=where,
-            problem="a frame holds something else than counts",
-            got=f"{largest:g}",
-            wanted="counts",
+            problem="a frame holds something other than counts",
+            got=f"{largest:g} as the largest",
+            wanted=f"counts between {LEAST_COUNTS:g} and {MOST_COUNTS:g}",
             mend="Copy the file again from the beamline",
         )
 

@@ -1,4 +1,4 @@
-"""What every ptychography reader checks: an energy, a distance, pixels and positions that can be, each in its unit."""
+"""The checks of every ptychography reader: that energy, distance, pixels and positions are possible in their units."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from stxmdist.readers import axes
 from stxmdist.units import JOULE_PER_EV, wavelength_nm
 
 EV_PER_UNIT = axes.EV_PER_UNIT | dict.fromkeys(("j", "joule", "joules"), 1 / JOULE_PER_EV)
-# No microscope works outside; the range is narrow enough that a soft X-ray energy in a wrong unit falls out of it.
+# No microscope works outside this range, which is so narrow that a soft X-ray energy in a wrong unit lies outside.
 LEAST_EV, MOST_EV = 10.0, 60e3
 # In metres: no detector pixel is larger, no detector farther away.
 MOST_PIXEL_M = 2e-3
@@ -24,13 +24,13 @@ LEAST_COVERAGE = 1.0
 
 
 def lacking(where: object, what: str, wanted: str) -> InputError:
-    """The error for what a reconstruction cannot do without."""
+    """The error for a fact that a reconstruction needs and the file does not say."""
     return InputError(
         where=where,
         problem=f"the file does not say {what}",
         got="nothing usable there",
         wanted=wanted,
-        mend="Add it to the file; a reconstruction cannot do without",
+        mend="Add it to the file: a reconstruction needs it",
     )
 
 
@@ -40,7 +40,7 @@ def photon_energy_ev(value: float, unit: str, where: object) -> float:
     Raises
     ------
     InputError
-        for an energy that cannot be, with the unit in which it could.
+        for an impossible energy; the message says in which unit it would be possible.
     """
     factor = axes.factor_of(unit, EV_PER_UNIT, where) or 1.0
     if LEAST_EV <= value * factor <= MOST_EV:
@@ -57,12 +57,12 @@ def photon_energy_ev(value: float, unit: str, where: object) -> float:
 
 
 def checked_distance_m(distance_m: float, where: object) -> float:
-    """The distance of the detector, refused where it cannot be."""
+    """The distance of the detector, refused where it is impossible."""
     if 0 < distance_m <= MOST_DISTANCE_M:
         return distance_m
     raise InputError(
         where=where,
-        problem="the distance of the detector cannot be",
+        problem="the distance of the detector is impossible",
         got=f"{distance_m:g} m",
         wanted=f"more than 0 and at most {MOST_DISTANCE_M:g} m",
         mend="Write it in metres",
@@ -70,12 +70,12 @@ def checked_distance_m(distance_m: float, where: object) -> float:
 
 
 def checked_pixel_um(pixel_m: tuple[float, float], where: object) -> tuple[float, float]:
-    """The detector's pixel (rows, columns) in um from m, refused where it cannot be."""
+    """The detector's pixel (rows, columns) in um from m, refused where it is impossible."""
     if all(0 < size <= MOST_PIXEL_M for size in pixel_m):
         return pixel_m[0] * 1e6, pixel_m[1] * 1e6
     raise InputError(
         where=where,
-        problem="the size of the detector's pixels cannot be",
+        problem="the size of the detector's pixels is impossible",
         got=f"{pixel_m[0]:g} x {pixel_m[1]:g} m",
         wanted=f"more than 0 and at most {MOST_PIXEL_M:g} m",
         mend="Write it in metres",
