@@ -248,8 +248,8 @@ def model_of_stack(
         energy_ev,
         members,
         used,
-        bound_ev=largest_shift_ev,
-        prior_sd_ev=prior_sd_ev,
+        largest_energy_shift_ev=largest_shift_ev,
+        energy_shift_sd_ev=prior_sd_ev,
     )
     found = shift.shift_ev if fit_shift else 0.0
     design = design_matrix(members, energy_ev[used], found, background)  # type: ignore[arg-type]
