@@ -1,16 +1,14 @@
 """Spectra that explorations find, named as end-members of a fit: ``explore:SCAN:cluster-1``."""
 
 from pathlib import Path
-from typing import Any
 
 from stxmdist.campaign.problems import did_you_mean
 from stxmdist.campaign.schema import ExploredSpectrum, References
 from stxmdist.errors import InputError
 from stxmdist.spectra.end_members.references import EndMembers
+from stxmdist.spectra.explore.contract import EXPLORERS, ExplorerEntry, numbered
+from stxmdist.spectra.explore.explore_stack import ExploreOptions
 from stxmdist.spectra.fitters.contract import condition_number
-
-EXPLORED = {"clusters": "cluster", "nmf": "nmf"}
-"""Method to the kind of spectra it finds that may stand for a substance"""
 
 MOST_ALIKE = 20.0
 """Condition number of a pair of explored spectra. Noise in a state of charge grows with it: clusters may part thin from
@@ -34,11 +32,19 @@ def named_by(references: References | None) -> tuple[ExploredSpectrum, ...]:
     return tuple(reference for reference in named if isinstance(reference, ExploredSpectrum))
 
 
-def names_found(options: Any) -> list[str]:
+def explorers_of_substances() -> dict[str, ExplorerEntry]:
+    """The explorers whose spectra may stand for substances, by name."""
+    return {name: entry for name, entry in EXPLORERS.items() if entry.substances}
+
+
+def names_found(options: ExploreOptions) -> list[str]:
     """Names of the spectra that explorations with these options find, as references have them."""
-    numbers = {"clusters": options.clusters.number, "nmf": options.nmf.components}
-    methods = [method for method in EXPLORED if method in options.methods]
-    return [f"{EXPLORED[method]}-{i + 1}" for method in methods for i in range(numbers[method])]
+    return [
+        name
+        for method, entry in explorers_of_substances().items()
+        if method in options.methods
+        for name in numbered(entry.part, entry.number_of_parts(options.of(method)))
+    ]
 
 
 def refuse_alike(members: EndMembers) -> None:
