@@ -11,12 +11,12 @@ from stxmdist.spectra.explore.explore_stack import ExploreOptions
 from stxmdist.spectra.fitters.contract import condition_number
 
 MOST_ALIKE = 20.0
-"""Condition number of a pair of explored spectra. Noise in a state of charge grows with it: clusters may part thin from
-thick instead of one phase from another, and a fit with them would say nothing.
+"""Largest condition number of a pair of explored spectra. Noise in the state of charge grows with it: clusters may
+separate thin pixels from thick ones instead of one phase from another, and a fit with them would mean nothing.
 """
 
 FOLDER = "spectra"
-"""Inside an output: a file of two columns for each of them"""
+"""Folder of an output that holds a file of two columns for each explored spectrum"""
 
 
 def file_of(scan_id: str, name: str) -> str:
@@ -48,7 +48,7 @@ def names_found(options: ExploreOptions) -> list[str]:
 
 
 def refuse_alike(members: EndMembers) -> None:
-    """Refuse two explored spectra that are hardly more than thin and thick of the same.
+    """Refuse two explored spectra that differ by hardly more than the thickness of the sample.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def refuse_alike(members: EndMembers) -> None:
 
 
 def require_spectrum(path: Path) -> None:
-    """Refuse a spectrum that an exploration should have left and did not; files that people name pass.
+    """Refuse the file of a spectrum that an exploration did not leave.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Explore: what spectra a stack holds, before anybody says what to look for, block by block from the store."""
+"""Explore: which spectra a stack holds, found without end-members, block by block from the store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ from stxmdist.spectra.explore.pixel_stack import PIXELS_PER_BLOCK, SLAB_BYTES, B
 NAME = "explore"
 
 SHARD_BYTES = 32_000_000
-"""Of one band of maps: so much is kept until it is written."""
+"""A band of maps is written when it holds so many bytes"""
 DRAWN_PIXELS = 65536
-"""No explorer draws more pixels at random."""
+"""No explorer draws more pixels at random"""
 TARGETS = ("discharged", "charged")
 
 

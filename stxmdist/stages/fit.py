@@ -32,7 +32,7 @@ from stxmdist.stages.inputs.spectral_model import spectral_model
 NAME = "fit"
 
 PIXELS_PER_UNIT = 65536
-"""A block of this many pixels takes a second or less, and its 100 energies fit into 30 MB."""
+"""A block of so many pixels takes a second or less, and 100 energies of it fit into 30 MB"""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Options(ModelOptions):
     (``two_energy``, ``polar_angle``); peaks (``white_line``, ``l3_l2``)
     """
     fitter_ptychography: str | None = None
-    """Another one for ptychography scans, such as ``complex``; None: the same"""
+    """Another fitter for ptychography scans, such as ``complex``; None: the same one"""
     fit: FitOptions = field(default_factory=FitOptions)
     """How the fitter iterates and weighs"""
     classes: ClassOptions = field(default_factory=ClassOptions)
-    """Beyond which limits a pixel is not used"""
+    """The limits beyond which a pixel is not used"""
     rows_per_unit: int = 0
     """Rows of pixels in one unit; 0 lets the size of the image decide."""
 
@@ -136,7 +136,7 @@ IN_REFERENCES = {
     "thickness_nm": "thickness of (discharged, charged) material in reference samples, not in nm",
     "thickness_covariance": "covariance of the two thicknesses, in reference samples: 00, 01, 11",
 }
-"""What arrays mean whose name speaks of nm, where the end-members are not per nm."""
+"""The meaning of arrays with nm in their name, where thickness is counted in reference samples instead"""
 
 
 def arrays_of(

@@ -1,8 +1,8 @@
-"""What a stack holds before anybody says what to look for: the contract of all ways to explore it.
+"""The contract of explorers: they find which spectra a stack holds, without being told what to look for.
 
-Every way sees optical density OD (ENERGY, PIXEL) as a sum over parts of a spectrum times a map, and differs in what it
-asks of them: orthogonality (principal components), no negative value (factors), one part for each pixel (clusters),
-spectra given beforehand (targets).
+Every explorer describes optical density (ENERGY, PIXEL) as a sum over parts, each of them a spectrum times a map.
+Explorers differ in what they ask of the parts: orthogonality (principal components), no negative value (factors), one
+part for each pixel (clusters), spectra given beforehand (targets).
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from stxmdist.spectra.explore.principal import Principal
 OptionsT = TypeVar("OptionsT")
 
 LEAST_ENERGIES = 3
-"""Two energies hold two spectra whatever was measured: there is nothing to find out."""
+"""Two energies are always explained by two spectra, so that there is nothing to find out"""
 
 
 @dataclass(frozen=True, eq=False)

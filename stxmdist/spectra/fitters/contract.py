@@ -25,10 +25,10 @@ _WORST_CONDITION = 1e4
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What every fitter obeys."""
+    """How fitters iterate and weigh; each obeys what concerns it."""
 
     iterations: int = 12
-    """At most so many Fisher scoring steps"""
+    """A pixel takes at most so many steps of Fisher scoring"""
     tolerance_sd: float = 1e-3
     """A pixel is done when no coefficient moved by more than this many of its standard deviations"""
     bias_removed: bool = True

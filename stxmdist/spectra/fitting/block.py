@@ -22,10 +22,10 @@ from stxmdist.spectra.fitters.fill_factor import as_if_covered
 from stxmdist.spectra.fitting.model import SpectralModel, without_pre_edge
 
 LEAST_COUNTS = -5.0
-"""Fewer counts than this in any image are no noise about zero: the dark level was taken off twice, or wrong"""
+"""A pixel with fewer counts than this in any image is below what noise about zero gives: its dark level is wrong"""
 
 LEAST_COUNTED = 0.5
-"""Fewer counts than this are none, for fitters that take logarithms"""
+"""For fitters that take logarithms, fewer counts than this are none"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +55,9 @@ class FittedBlock:
     soc_se: F32
     chi2_reduced: F32
     maps: Mapping[str, F32]
-    """What the fitter found beside, by the name of its array in the store"""
+    """What the fitter found beside the coefficients, by the name of the array in the store"""
     mask_class: U8
-    """Why a pixel carries no number; edges come later, with the outlines of the particles"""
+    """Why a pixel carries no number. Pixels at edges are not marked yet: the outlines of particles are not known"""
     measures: FitMeasures
     """How well the end-members explain the block"""
 
@@ -70,9 +70,9 @@ def fit_block(
     classes: ClassOptions | None = None,
     threads: int = 1,
 ) -> FittedBlock:
-    """Fit every pixel of a block with a fitter of the table, and judge what of it may be trusted.
+    """Fit every pixel of a block with a fitter of the table, and give each pixel its mask class.
 
-    Where there is no particle the ratio of two noises is not a state of charge: it stays unknown, not zero.
+    Where there is no particle the state of charge would be a ratio of noise to noise: it is NaN there, not zero.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def _classes(
     """Classes (PIXEL,) of a block."""
     thickness = fitted.coefficients[:2]
     strongest, jump, steepest = od_range(model.design[:, :2], thickness)
-    # All that absorbs, not the cathode alone, decides how much light is left.
+    # The light that is left depends on everything that absorbs, not on the cathode alone.
     od_max = strongest - np.log(level)
     aligned = aligned_class.ravel()
     return classify(

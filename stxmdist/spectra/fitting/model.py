@@ -1,4 +1,4 @@
-"""The linear model that one stack is fitted with: end-members, the energies they span, and how far those are off."""
+"""The linear model of optical density with which a stack is fitted: its end-members, energies and energy shift."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import Background, background_columns, design_matrix, design_slope
 
 _LEAST_MEAN_OD = -0.05
-"""Noise alone, in a field without particles, leaves less"""
+"""In a field without particles, noise alone keeps the mean optical density above this"""
 
 
 @dataclass(frozen=True)
@@ -19,22 +19,24 @@ class ModelOptions:
     """What the spectral model of a stack holds, and how its energy scale is corrected."""
 
     background: Background = "none"
-    """What absorbs beside the end-members, by its shape over energy"""
+    """The shape over energy of what absorbs beside the end-members"""
     fit_energy_shift: bool = True
-    """Let the energy scale of each stack be off; found from its mean spectrum."""
+    """Whether the energy scale of each stack may be off; its shift is found from the stack's mean spectrum"""
     largest_energy_shift_ev: float = 0.6
-    """Not looked for beyond"""
+    """A larger energy shift, up or down, is not looked for"""
     energy_shift_sd_ev: float = 0.2
-    """How far monochromators are usually off: taken where the energies are too few to tell."""
+    """How far monochromators are usually off: the standard deviation of the prior, which decides where energies are few
+    """
     pre_edge_below_ev: float | None = None
-    """Take each pixel's mean before this energy off first, and the end-members' too; None: do not. Against films and
-    binders, for scans of one edge with energies before it; a ``constant`` background is found from all energies instead
+    """Each pixel's mean optical density before this energy is subtracted first, and that of the end-members too; None:
+    it is not. This removes films and binders from scans of one edge with energies before it; a ``constant`` background
+    is found from all energies instead
     """
 
 
 @dataclass(frozen=True, eq=False)
 class StackSummary:
-    """What alignment says of a stack as a whole, all (ENERGY,)."""
+    """What alignment knows of a stack as a whole; every array is (ENERGY,)."""
 
     energy_ev: F64
     mean_od: F64
@@ -43,7 +45,7 @@ class StackSummary:
     effective_counts: F64
     """Photons per pixel at full transmission"""
     energy_used: U8
-    """1 where it was measured"""
+    """1 where the energy was measured"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +67,9 @@ class SpectralModel:
     slope: F64
     """(ENERGY used, TERM) its derivative by energy, per eV"""
     shift_ev: float
-    """What was added to the stack's energies"""
+    """This was added to the stack's energies"""
     shift: EnergyShift
-    """What its mean spectrum says of them, whether or not it was used"""
+    """The shift that the mean spectrum suggests, whether or not it was used"""
     before_edge: Mask | None = None
     """(ENERGY used,) energies whose mean is taken off every pixel; None: nothing is"""
 
@@ -134,7 +136,7 @@ def model_of_stack(
 
 
 def _refuse_bright(scan_id: str, mean_od: F64) -> None:
-    """An incident beam that is weaker than what comes through the sample is not the incident beam."""
+    """Refuse a stack in which more light comes through the particles than falls on them: the incident beam is wrong."""
     known = mean_od[np.isfinite(mean_od)]
     if known.size and known.max() < _LEAST_MEAN_OD:
         raise InputError(
