@@ -16,7 +16,7 @@ from storage.chunking import Shape, chunks_within, codecs_of, shard_indices, sha
 from storage.digests import digest_of
 from storage.errors import StoreError
 from storage.ome import is_image, ome_zarr_metadata
-from storage.schema import COORDINATES, array_spec
+from storage.schema import ARRAYS, COORDINATES, ArraySpec, array_spec
 from storage.shards import ShardStore
 
 Coordinates = dict[str, tuple[np.ndarray[Any, Any], str]]
@@ -31,7 +31,7 @@ class ArrayPlan:
     """One array of an output, before it exists. What is left out is taken from the schema."""
 
     name: str
-    """Of storage.schema.ARRAYS."""
+    """Of storage.schema.ARRAYS, or of ``spec``."""
     shape: tuple[int, ...]
     chunks: tuple[int, ...] | None = None
     """What one read decodes; must divide the shard."""
@@ -43,6 +43,28 @@ class ArrayPlan:
     """Kept with the array; JSON-able. ``units`` overrides the schema's unit."""
     dtype: str | None = None
     """Needed only where the schema admits several."""
+    spec: ArraySpec | None = None
+    """What the array is, where the schema does not declare it: who brings the array brings its declaration"""
+
+    def declaration(self) -> ArraySpec:
+        """What the array is: its axes, type, unit and meaning.
+
+        Raises
+        ------
+        StoreError
+            when the schema does not know the array and the plan does not declare it, or both declare it.
+        """
+        if self.spec is None:
+            return array_spec(self.name)
+        if self.spec.name != self.name or self.name in ARRAYS:
+            raise StoreError(
+                where=self.name,
+                problem="the array is declared twice" if self.name in ARRAYS else "the declaration is of another array",
+                got=f"a declaration of {self.spec.name} in its plan",
+                wanted="the schema's alone" if self.name in ARRAYS else f"a declaration of {self.name}",
+                mend="Give the array a name of its own",
+            )
+        return self.spec
 
     def layout(self) -> "Layout":
         """The plan with everything decided.
@@ -52,7 +74,7 @@ class ArrayPlan:
         StoreError
             when the schema does not know the array, or the shape, type, chunks or shards do not fit.
         """
-        spec = array_spec(self.name)
+        spec = self.declaration()
         shape = tuple(int(n) for n in self.shape)
         dims, dtype = spec.dims_for(len(shape)), spec.dtype_for(self.dtype)
         if min(shape) < 1:
@@ -81,7 +103,7 @@ class ArrayPlan:
                 wanted="one positive number per axis, shards whole multiples of chunks",
                 mend="Leave chunks out: they are then chosen to divide the shard",
             )
-        return Layout(self.name, dims, shape, dtype, chunks, shards)
+        return Layout(self.name, dims, shape, dtype, chunks, shards, spec.fill_for(dtype))
 
 
 @dataclass(frozen=True)
@@ -94,6 +116,12 @@ class Layout:
     dtype: np.dtype[Any]
     chunks: Shape
     shards: Shape
+    fill: object = field(default=None, compare=False)
+    """What a reader gets where nothing was written, of the array's own type"""
+
+    def unknown(self, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+        """An array of which nothing is known: the fill value everywhere."""
+        return np.full(shape, self.fill, self.dtype)
 
     @property
     def nbytes(self) -> int:
@@ -184,7 +212,7 @@ def create_group(folder: Path, plans: Sequence[ArrayPlan], attrs: Mapping[str, A
     group_attrs = {**plain_json(attrs), **ome, "stxmdist": plan_record(plans, attrs)}
     group = zarr.create_group(store=store, zarr_format=3, attributes=group_attrs)
     for plan, layout in zip(plans, layouts, strict=True):
-        spec = array_spec(plan.name)
+        spec = plan.declaration()
         group.create_array(
             plan.name,
             shape=layout.shape,
@@ -193,7 +221,7 @@ def create_group(folder: Path, plans: Sequence[ArrayPlan], attrs: Mapping[str, A
             shards=None if layout.shards == layout.chunks else layout.shards,
             # The checksum lets a reader notice a flipped bit that lz4 would decode into wrong numbers.
             compressors=[codecs_of(spec, layout.dtype), Crc32cCodec()],
-            fill_value=spec.fill_for(layout.dtype),
+            fill_value=layout.fill,
             dimension_names=layout.dims,
             attributes={"units": spec.unit, "long_name": spec.meaning, **plain_json(plan.attrs)},
         )

@@ -103,7 +103,8 @@ class Output:
         """How a declared array lies on disk."""
         array = self.array(name)
         dims = tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
-        return Layout(name, dims, array.shape, array.dtype, array.chunks, array.shards or array.chunks)
+        shards = array.shards or array.chunks
+        return Layout(name, dims, array.shape, array.dtype, array.chunks, shards, array.fill_value)
 
     def arrays(self) -> tuple[str, ...]:
         """Names of the declared arrays, coordinates not among them."""

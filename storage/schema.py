@@ -1,4 +1,7 @@
-"""Every array of a campaign, declared once: name, axes, type, unit, meaning, what unwritten means, how it is packed."""
+"""Arrays of a campaign, declared once: name, axes, type, unit, meaning, what unwritten means, how they are packed.
+
+Maps of one fitter or explorer are declared with it, and come to the store with their plan (``layout.ArrayPlan.spec``).
+"""
 
 import math
 from dataclasses import dataclass
@@ -205,15 +208,7 @@ _ARRAYS = (
     ArraySpec("energy_used", _E, "uint8", "", "1 where the energy takes part in the fit", 0, "small"),
     ArraySpec("aligned_class", _YX, "uint8", "", "mask class of each pixel after alignment", MISSING, "small"),
     # explore
-    ArraySpec("pca_spectra", ("pca", "energy"), "float64", "1", "spectra of principal components, of length 1"),
-    ArraySpec("pca_maps", ("pca", "y", "x"), "float32", "1", "scores: optical density is their sum over spectra"),
     ArraySpec("pca_eigenvalues", ("rank",), "float64", "1", "mean squares of components, in those of counting noise"),
-    ArraySpec("nmf_spectra", ("nmf", "energy"), "float64", "1", "optical density of non-negative factors at amount 1"),
-    ArraySpec("nmf_maps", ("nmf", "y", "x"), "float32", "1", "amounts of non-negative factors, 1 where typical"),
-    ArraySpec("cluster_spectra", ("cluster", "energy"), "float64", "1", "mean optical density in each cluster"),
-    ArraySpec("cluster_labels", _YX, "int8", "", "cluster of each pixel from 1 on, -1 not known", -1, "small"),
-    ArraySpec("target_spectra", ("target", "energy"), "float64", "1", "what the components make of target spectra"),
-    ArraySpec("target_maps", ("target", "y", "x"), "float32", "1", "amounts of target spectra, negative ones kept"),
     # fit
     ArraySpec("thickness_nm", ("component", "y", "x"), "float32", "nm", "thickness of (discharged, charged) material"),
     ArraySpec(
@@ -223,12 +218,6 @@ _ARRAYS = (
     ArraySpec("soc", _YX, "float32", "1", "state of charge, 0 discharged to 1 charged, not clipped"),
     ArraySpec("soc_se", _YX, "float32", "1", "standard error of the state of charge"),
     ArraySpec("chi2_reduced", _YX, "float32", "1", "chi-square per degree of freedom"),
-    ArraySpec("polar_angle_deg", _YX, "float32", "deg", "angle of the optical densities at two energies"),
-    ArraySpec("polar_angle_se_deg", _YX, "float32", "deg", "standard error of the angle"),
-    ArraySpec("fill_factor", _YX, "float32", "1", "share of the pixel that the particle covers"),
-    ArraySpec("fill_factor_se", _YX, "float32", "1", "standard error of the share"),
-    ArraySpec("energy_shift_ev", _YX, "float32", "eV", "the pixel's own energy shift, beside the stack's"),
-    ArraySpec("energy_shift_se_ev", _YX, "float32", "eV", "standard error of the pixel's own energy shift"),
     ArraySpec("mask_class", _YX, "uint8", "", "why a pixel carries no number", MISSING, "small"),
     # segment, register
     ArraySpec("labels", _YX, "int32", "", "particle number, 0 between particles, -1 not known", -1, "small"),
@@ -241,7 +230,7 @@ _ARRAYS = (
     ),
 )
 ARRAYS: dict[str, ArraySpec] = {spec.name: spec for spec in _ARRAYS}
-"""All arrays of a campaign, by name."""
+"""All arrays of a campaign but those that one fitter or explorer leaves, by name."""
 
 
 def array_spec(name: str) -> ArraySpec:

@@ -6,9 +6,10 @@ some scans, and is not written for the others.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stxmdist.arrays import F64
+from stxmdist.records import INLINE, RecordT, from_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,23 @@ class AlignMeasures:
     sample_pixels: int
     noise_correlation_px2: float
     """Area over which noise is correlated after resampling"""
+
+
+@dataclass(frozen=True)
+class ExploreMeasures:
+    """What the explorers of a stack measured."""
+
+    energies: int | None = None
+    """Energies that took part; None where nothing was explored"""
+    note: str | None = None
+    """Why nothing was explored"""
+    explored: Mapping[str, Mapping[str, object]] = field(default_factory=dict, metadata=INLINE)
+    """Name of an explorer to its own record as JSON, or to a ``note`` why it found nothing"""
+
+    def of(self, explorer: str, kind: type[RecordT]) -> RecordT | None:
+        """What an explorer measured, a record of its kind; None where it was not asked for or found nothing."""
+        written = self.explored.get(explorer)
+        return None if written is None or "note" in written else from_json(kind, written)
 
 
 @dataclass(frozen=True, eq=False)

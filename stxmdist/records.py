@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -14,6 +14,9 @@ from stxmdist.errors import StoreError
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 RecordT = TypeVar("RecordT")
+
+INLINE: Mapping[str, bool] = MappingProxyType({"inline": True})
+"""Metadata of a field that holds a mapping: in JSON its items stand among the record's other fields."""
 
 
 def to_json(value: object) -> Json:
@@ -27,10 +30,14 @@ def to_json(value: object) -> Json:
         for an object that JSON cannot say.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        found = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
-        return {
-            name: to_json(item) for name, (item, default) in found.items() if not (item is None and default is None)
-        }
+        written: dict[str, Json] = {}
+        for field in fields(value):
+            item = getattr(value, field.name)
+            if field.metadata == INLINE:
+                written |= figures_of(item)
+            elif not (item is None and field.default is None):
+                written[field.name] = to_json(item)
+        return written
     if isinstance(value, np.ndarray | np.generic):
         return to_json(value.tolist())
     if isinstance(value, Mapping):
@@ -47,7 +54,7 @@ def to_json(value: object) -> Json:
 
 
 def figures_of(record: object) -> dict[str, Json]:
-    """The fields of a record as JSON says them; none of None."""
+    """The fields of a record, or the items of a mapping, as JSON says them; none of None."""
     written = {} if record is None else to_json(record)
     assert isinstance(written, dict)
     return written
@@ -64,6 +71,7 @@ def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
     if kind is dict:
         return cast(RecordT, dict(written))
     hints = _hints(cast(Hashable, kind))
+    written = _gathered(kind, written)
     lacking = [f.name for f in fields(cast(Any, kind)) if f.default is MISSING and f.default_factory is MISSING]
     absent, unknown = sorted(set(lacking) - set(written)), sorted(set(written) - set(hints))
     if absent or unknown:
@@ -75,6 +83,16 @@ def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
             mend="Run the campaign again: stages of another version are then computed anew",
         )
     return kind(**{name: _value(hints[name], value) for name, value in written.items()})
+
+
+def _gathered(kind: type[object], written: Mapping[str, object]) -> Mapping[str, object]:
+    """What was written, the items of an inline mapping under the name of its field."""
+    names = [field.name for field in fields(cast(Any, kind))]
+    for field in fields(cast(Any, kind)):
+        if field.metadata == INLINE:
+            own = {name: item for name, item in written.items() if name in names}
+            return own | {field.name: {name: item for name, item in written.items() if name not in names}}
+    return written
 
 
 @cache

@@ -1,24 +1,22 @@
 """Spectra that explorations find, named as end-members of a fit: ``explore:SCAN:cluster-1``."""
 
 from pathlib import Path
-from typing import Any
 
 from stxmdist.campaign.problems import did_you_mean
 from stxmdist.campaign.schema import ExploredSpectrum, References
 from stxmdist.errors import InputError
 from stxmdist.spectra.end_members.references import EndMembers
+from stxmdist.spectra.explore.contract import EXPLORERS, ExplorerEntry, numbered
+from stxmdist.spectra.explore.explore_stack import ExploreOptions
 from stxmdist.spectra.fitters.contract import condition_number
 
-EXPLORED = {"clusters": "cluster", "nmf": "nmf"}
-"""Method to the kind of spectra it finds that may stand for a substance"""
-
 MOST_ALIKE = 20.0
-"""Condition number of a pair of explored spectra. Noise in a state of charge grows with it: clusters may part thin from
-thick instead of one phase from another, and a fit with them would say nothing.
+"""Largest condition number of a pair of explored spectra. Noise in the state of charge grows with it: clusters may
+separate thin pixels from thick ones instead of one phase from another, and a fit with them would mean nothing.
 """
 
 FOLDER = "spectra"
-"""Inside an output: a file of two columns for each of them"""
+"""Folder of an output that holds a file of two columns for each explored spectrum"""
 
 
 def file_of(scan_id: str, name: str) -> str:
@@ -34,15 +32,23 @@ def named_by(references: References | None) -> tuple[ExploredSpectrum, ...]:
     return tuple(reference for reference in named if isinstance(reference, ExploredSpectrum))
 
 
-def names_found(options: Any) -> list[str]:
+def explorers_of_substances() -> dict[str, ExplorerEntry]:
+    """The explorers whose spectra may stand for substances, by name."""
+    return {name: entry for name, entry in EXPLORERS.items() if entry.substances}
+
+
+def names_found(options: ExploreOptions) -> list[str]:
     """Names of the spectra that explorations with these options find, as references have them."""
-    numbers = {"clusters": options.clusters.number, "nmf": options.nmf.components}
-    methods = [method for method in EXPLORED if method in options.methods]
-    return [f"{EXPLORED[method]}-{i + 1}" for method in methods for i in range(numbers[method])]
+    return [
+        name
+        for method, entry in explorers_of_substances().items()
+        if method in options.methods
+        for name in numbered(entry.part, entry.number_of_parts(options.of(method)))
+    ]
 
 
 def refuse_alike(members: EndMembers) -> None:
-    """Refuse two explored spectra that are hardly more than thin and thick of the same.
+    """Refuse two explored spectra that differ by hardly more than the thickness of the sample.
 
     Raises
     ------
@@ -61,7 +67,7 @@ def refuse_alike(members: EndMembers) -> None:
 
 
 def require_spectrum(path: Path) -> None:
-    """Refuse a spectrum that an exploration should have left and did not; files that people name pass.
+    """Refuse the file of a spectrum that an exploration did not leave.
 
     Raises
     ------

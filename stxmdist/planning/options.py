@@ -11,7 +11,7 @@ from stxmdist.campaign.manifest import Campaign, Problem
 from stxmdist.campaign.problems import did_you_mean, one_of
 from stxmdist.campaign.yamltext import read_yaml
 from stxmdist.errors import InputError
-from stxmdist.planning.explored import EXPLORED, named_by, names_found
+from stxmdist.planning.explored import explorers_of_substances, named_by, names_found
 from stxmdist.planning.stages import STAGES
 
 
@@ -92,7 +92,7 @@ def _unknown_spectra(campaign: Campaign, options: Any) -> Iterator[Problem]:
             problem = "there is no scan of this name to explore"
             yield campaign.problem_at(where, problem, spectrum.scan_id, one_of(scans[:10]), mend)
         if spectrum.name not in known:
-            methods = " or ".join(EXPLORED)
+            methods = " or ".join(explorers_of_substances())
             wanted = one_of(known) if known else f"a spectrum of {methods}"
             otherwise = f"Add {methods} to stages: explore: methods, or raise how many are looked for"
             mend = did_you_mean(spectrum.name, known, otherwise) if _same_kind(spectrum.name, known) else otherwise
@@ -115,7 +115,8 @@ def _unknown_spectra(campaign: Campaign, options: Any) -> Iterator[Problem]:
 def _same_kind(name: str, known: Sequence[str]) -> bool:
     """Whether any spectrum of the kind that a name begins with is looked for."""
     kind = name.partition("-")[0]
-    return kind not in EXPLORED.values() or any(found.startswith(kind) for found in known)
+    kinds = {entry.part for entry in explorers_of_substances().values()}
+    return kind not in kinds or any(found.startswith(kind) for found in known)
 
 
 def _read(kind: Any, written: Mapping[str, Any], key: str, campaign: Campaign) -> tuple[Any, list[Problem]]:

@@ -14,6 +14,7 @@ from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from storage.tables import read_table
 from stxmdist.arrays import F64, Array
+from stxmdist.planning.end_members import EndMemberSource
 from stxmdist.planning.stages import STAGES
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Unit
@@ -33,7 +34,7 @@ class Evidence:
     """What was left out or failed before any particle was seen; rows as in the table ``exclusions``."""
     published: Mapping[tuple[str, str], str]
     """(stage, scan) to the digest of what is published"""
-    references: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    references: Mapping[str, EndMemberSource] = field(default_factory=dict)
     """Scan to where its end-members come from."""
     software: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None

@@ -8,11 +8,11 @@ from matplotlib.figure import SubFigure
 from scipy.optimize import nnls
 
 from stxmdist.errors import Explained
+from stxmdist.planning.end_members import EndMemberSource, end_members_of
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank
 from stxmdist.report.evidence import Evidence, label_of, number, numbers
 from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape
 from stxmdist.spectra.fitters.contract import design_matrix
-from stxmdist.stages.inputs.spectral_model import end_members_of
 
 MOST_SCANS = 12
 MOST_DISCUSSED = 3
@@ -22,16 +22,16 @@ COLUMNS = 3
 def end_members(evidence: Evidence) -> Picture | Absent:
     """Absorption of the two states between which the fit decides, with the energies that were measured."""
     title = "End-members"
-    wanted: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    wanted: dict[EndMemberSource, list[str]] = {}
     for row in evidence.scans:
         references = evidence.references.get(row["scan_id"])
         if references and evidence.has("align", row["scan_id"]):
-            wanted.setdefault(repr(sorted(references.items())), (references, []))[1].append(row["scan_id"])
+            wanted.setdefault(references, []).append(row["scan_id"])
     found = []
     why = "No scan has come as far as the fit."
-    for references, scans in wanted.values():
+    for references, scans in wanted.items():
         try:
-            found.append((end_members_of(dict(references)), scans))
+            found.append((end_members_of(references), scans))
         except Explained as error:
             why = str(error)
     if not found:
@@ -186,7 +186,7 @@ def _fitted(
     options = evidence.publications["fit"].options
     try:
         matrix = design_matrix(
-            end_members_of(dict(references)), energy[chosen], float(shift), options.get("background", "none")
+            end_members_of(references), energy[chosen], float(shift), options.get("background", "none")
         )
     except Explained:
         return None

@@ -8,6 +8,7 @@ from storage.publication import Publication
 from storage.tables import publish_folder
 from stxmdist import __version__
 from stxmdist.campaign.scan import COLUMNS, Scan
+from stxmdist.planning.end_members import end_member_source
 from stxmdist.planning.grid import grid_of
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner import CAMPAIGN
@@ -15,7 +16,6 @@ from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
 from stxmdist.runner.writing import ShardWriter
 from stxmdist.stages.infer import exclusions
-from stxmdist.stages.inputs.spectral_model import references_of
 
 NAME = "report"
 
@@ -83,7 +83,7 @@ def _about(survey: Survey) -> dict[str, Any]:
         "excluded": [_row(scan) for scan in campaign.excluded],
         "exclusions": exclusions(survey) + _of_infer(survey),
         "published": [[stage, name, digest] for (stage, name), digest in _published(survey).items()],
-        "references": {scan_id: references_of(survey, scan_id) for scan_id in survey.scans},
+        "references": {scan_id: end_member_source(survey, scan_id) for scan_id in survey.scans},
     }
 
 

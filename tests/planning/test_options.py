@@ -89,7 +89,11 @@ def test_what_is_written_is_taken_and_the_rest_stays(
 @pytest.mark.parametrize(
     ("stages", "line", "words"),
     [
-        ("  fit:\n    fiter: nnls\n", 2, ["fit has no option 'fiter'", "one of fitter", "Did you mean 'fitter'"]),
+        (
+            "  fit:\n    fiter: nnls\n",
+            2,
+            ["fit has no option 'fiter'", "one of background", "Did you mean 'fitter'"],
+        ),
         ("  reconstruct:\n    model:\n      n_mode: 3\n", 3, ["model has no option", "Did you mean 'n_modes'"]),
         (
             "  reconstruct:\n    schedule:\n    - engine: raar\n      itterations: 3\n",
@@ -106,7 +110,7 @@ def test_what_is_written_is_taken_and_the_rest_stays(
         ("  ingest:\n    beamstop_px: -2\n", 2, ["makes no sense", "a radius"]),
         ("  reconstruct:\n    schedule: [raar]\n", 2, ["cannot be used", "{engine: ...}"]),
         ("  reconstruct:\n    schedule: []\n", 2, ["makes no sense", "at least one engine"]),
-        ("  ingest: {}\n  fit:\n    fitter: simplex\n", 3, ["'simplex'", "'poisson', 'poisson_non_negative', 'nnls'"]),
+        ("  ingest: {}\n  fit:\n    fitter: simplex\n", 3, ["'simplex'", "one of poisson, poisson_non_negative, nnls"]),
         ("  align:\n    register: perhaps\n", 2, ["cannot be used", "'perhaps'", "valid boolean"]),
         ("  reconstruct:\n    model: 3\n", 2, ["cannot be used", "got 3"]),
         ("  reconstruct:\n    model:\n      n_modes: 0\n", 3, ["makes no sense", "1 to 16"]),
@@ -161,3 +165,22 @@ def test_every_default_can_be_written(folder: Path, stage: str) -> None:
 
     default = STAGES[stage].load().options()
     assert parsed(folder, f"  {stage}: {written(default)}\n")[stage] == default
+
+
+@pytest.mark.parametrize(
+    ("written", "stage", "option", "nearest"),
+    [
+        ("{fitter: poison}", "fit", "fitter", "poisson"),
+        ("{fitter_ptychography: complexx}", "fit", "fitter_ptychography", "complex"),
+        ("{methods: [pca, nfm]}", "explore", "methods", "nmf"),
+    ],
+)
+def test_a_member_that_no_table_holds_is_one_problem_with_its_line_and_the_nearest_name(
+    folder: Path, written: str, stage: str, option: str, nearest: str
+) -> None:
+    (problem,) = mistakes(folder, f"  {stage}: {written}\n")
+    assert problem.line == FIRST_LINE
+    assert problem.where == f"stages.{stage}.{option}"
+    assert "of this name" in problem.problem
+    assert nearest in problem.wanted
+    assert f"Did you mean {nearest!r}" in problem.mend

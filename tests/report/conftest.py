@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +17,13 @@ from storage.store import Store
 from storage.tables import write_data_dictionary, write_table
 from stxmdist.arrays import MaskClass
 from stxmdist.campaign.scan import COLUMNS
+from stxmdist.planning.end_members import EndMemberSource
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.stage import Options
 from stxmdist.runner.unit import Estimate, Unit
 from stxmdist.runner.writing import single_shard
+from stxmdist.spectra.explore.contract import EXPLORERS
+from stxmdist.stages.explore import specs_of
 
 N_ENERGY, NY, NX = 5, 13, 17
 """Primes, so that no block divides an axis."""
@@ -242,6 +246,9 @@ def _frame(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)[present]
 
 
+EXPLORED = {spec.name: spec for entry in EXPLORERS.values() for spec in specs_of(entry)}
+
+
 def fill(store: Store, stage: str, scan_id: str, change: Callable[[str, np.ndarray], np.ndarray]) -> None:
     """Write the invented arrays of one output."""
     output = store.output(stage, scan_id, DIGEST)
@@ -249,11 +256,7 @@ def fill(store: Store, stage: str, scan_id: str, change: Callable[[str, np.ndarr
     plans = []
     for name, value in values.items():
         plan = single_shard(name, value.shape, _coordinates(stage, scan_id, value.ndim))
-        plans.append(
-            type(plan)(plan.name, plan.shape, plan.chunks, None, plan.coords, dtype=value.dtype.name)
-            if name == "frames"
-            else plan
-        )
+        plans.append(replace(plan, dtype=value.dtype.name if name == "frames" else None, spec=EXPLORED.get(name)))
     output.declare(plans)
     owns = {name: [(0,) * value.ndim] for name, value in values.items()}
     for name, value in values.items():
@@ -323,7 +326,7 @@ def index_of(store: Store, name: str = "simulated-made-up", scans: tuple[str, ..
         "excluded": [],
         "exclusions": [failed | {"why": "broken.hdr: the file is empty; got 0 bytes, wanted a header. Copy it again."}],
         "published": published,
-        "references": {scan_id: {"chemistry": "LFP"} for scan_id in scans},
+        "references": {scan_id: EndMemberSource("LFP") for scan_id in scans},
         "software": {"numpy": "2"},
     }
 

@@ -93,7 +93,9 @@ def test_components_and_what_the_residual_looks_like(folder, stack, authors, lfp
     )
     shares = {}
     for name, members, limit in (("authors", authors, 0.0), ("library", lfp, 0.6)):
-        shift = energy_shift(spectrum, spectrum_variance, energy, members, bound_ev=0.6) if limit else None
+        shift = (
+            energy_shift(spectrum, spectrum_variance, energy, members, largest_energy_shift_ev=0.6) if limit else None
+        )
         used = members.spans(energy, limit)
         shift_ev = shift.shift_ev if shift is not None else 0.0
         design = design_matrix(members, energy[used], shift_ev, "constant")

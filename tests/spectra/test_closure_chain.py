@@ -58,7 +58,7 @@ def test_interior_pixels_reach_the_bound(lfp: EndMembers, counts: float, capsys:
     effective = i0 / np.array([variance_factor(shift) for shift in shifts.shift_px])
     known = np.isfinite(aligned).all(axis=0)
     spectrum = mean_spectrum(aligned, sample_pixels(mean_absorption(aligned), known), effective, i0_variance / i0**2)
-    shift = energy_shift(*spectrum, energy, lfp, prior_sd_ev=0.2, bound_ev=0.6)
+    shift = energy_shift(*spectrum, energy, lfp, energy_shift_sd_ev=0.2, largest_energy_shift_ev=0.6)
     design = design_matrix(lfp, energy, shift.shift_ev)
     fit = FITTERS["poisson"].load()(aligned.reshape(energy.size, -1), effective, design)
     soc, _ = state_of_charge(fit.coefficients, fit.covariance)

@@ -101,16 +101,16 @@ def aligned_survey(
             else:
                 data = values[layout.name][region]
             output.write("scan", {layout.name: [shard]}, layout.name, shard, np.ascontiguousarray(data))
-    measures = AlignMeasures(
+    measured = AlignMeasures(
         largest_shift_px=0.0,
         frames_not_registered=0,
-        energies_not_registered_ev=np.empty(0),
+        energies_not_registered_ev=np.zeros(0),
         shift_quality=1.0,
         outside_share=0.0,
         sample_pixels=ny * nx,
         noise_correlation_px2=1.0,
     )
-    output.mark("scan", {"measures": figures_of(measures)})
+    output.mark("scan", {"measures": figures_of(measured)})
     published = PublishedScan(digest=survey.digest("align", "made"), state="done")
     store.publish(Publication("align", align.STAGE.version, {}, 0, "", {}, {"made": published}))
     return survey

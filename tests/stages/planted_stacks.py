@@ -15,8 +15,8 @@ from stxmdist.spectra.density.absorbance import contrast_map, incident_counts, p
 from stxmdist.spectra.density.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
 from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS, state_of_charge
+from stxmdist.spectra.fitting.model import SpectralModel, StackSummary, model_of_stack
 from stxmdist.stages.fit import Options as FitOptions
-from stxmdist.stages.inputs.spectral_model import SpectralModel, StackSummary, model_of_stack
 from stxmdist.stages.segment.stage import FittedScan, Options, described
 
 ENERGIES = (700.0, 703.0, 706.6, 707.7, 708.2, 709.2, 710.2, 711.2, 713.0, 716.0, 721.8, 726.0)
@@ -124,12 +124,9 @@ def fitted(
     mean_od, mean_variance = mean_spectrum(transmission, chosen, i0, relative)
     model = model_of_stack(
         "planted",
-        StackSummary(np.array(ENERGIES), mean_od, mean_variance, i0, np.ones(n)),
+        StackSummary(np.array(ENERGIES), mean_od, mean_variance, i0, np.ones(n, np.uint8)),
         stack.end_members,
-        background=options.background,
-        fit_shift=options.fit_energy_shift,
-        largest_shift_ev=options.largest_energy_shift_ev,
-        prior_sd_ev=options.energy_shift_sd_ev,
+        options,
     )
     fit = FITTERS[options.fitter].load()(transmission.reshape(n, -1), model.effective_counts, model.design, options.fit)
     thickness = fit.coefficients[:2].reshape(2, *shape)

@@ -22,7 +22,7 @@ from stxmdist.errors import StoreError
 from stxmdist.planning.execute import CampaignRun, Request
 from stxmdist.runner.unit import Refusal
 from stxmdist.spectra.end_members.references import CHEMISTRIES
-from stxmdist.spectra.fitters.contract import FITTERS, FROM_LOGARITHMS, MAPS
+from stxmdist.spectra.fitters.contract import FITTERS
 from tests.stages import full_disk
 from tests.stages.beamtime import CXI, ENERGY_EV, NEXUS, SDF, Beamtime, replace, simulated
 
@@ -463,7 +463,11 @@ def test_what_cannot_be_fitted_is_named_and_what_was_published_stays(again: Beam
 @pytest.mark.parametrize(
     "fitter",
     ["two_energy", "fill_factor", "nnls"]
-    + [pytest.param(name, marks=pytest.mark.slow) for name in FITTERS if name not in ("complex", "l3_l2")],
+    + [
+        pytest.param(name, marks=pytest.mark.slow)
+        for name, entry in FITTERS.items()
+        if not entry.wants_phase and not entry.needs_l2_line
+    ],
 )
 def test_no_fitter_leaves_a_number_without_a_class_or_zeros_for_what_is_unknown(again: Beamtime, fitter: str) -> None:
     frames = again.frames(NEXUS).astype(np.float64)
@@ -483,10 +487,14 @@ def test_no_fitter_leaves_a_number_without_a_class_or_zeros_for_what_is_unknown(
         assert (classes == MaskClass.valid).sum() > 100
         assert np.isfinite(soc[believed]).all()
         assert np.isfinite(error[believed]).all()
-        for name in MAPS.get(fitter, ()):
-            assert np.isfinite(fit.read(name)[believed]).all()
+        for one in FITTERS[fitter].maps:
+            assert np.isfinite(fit.read(one.name)[believed]).all()
+            assert fit.array(one.name).metadata.dimension_names == ("y", "x")
+            assert np.isnan(fit.layout(one.name).fill)
+            about = fit.attrs(one.name)
+            assert (about["units"], about["long_name"]) == (one.unit, one.meaning)
     # The stack was registered: spots moved by less than three pixels.
-    for spot in (dark, negative, *([dark_once] if fitter in FROM_LOGARITHMS else ())):
+    for spot in (dark, negative, *([dark_once] if FITTERS[fitter].takes_logarithms else ())):
         assert not believed[tuple(slice(part.start + 3, part.stop - 3) for part in spot)].any()
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,24 @@ from stxmdist.campaign.manifest import ClusterSpec
 from stxmdist.campaign.problems import CampaignError
 from stxmdist.cluster import cluster_of
 from stxmdist.errors import InputError
+from stxmdist.measures import ExploreMeasures
+from stxmdist.planning.end_members import EndMemberSource, end_members_of
 from stxmdist.planning.execute import CampaignRun, Request, opened
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
+from stxmdist.records import from_json
 from stxmdist.runner.run import RunRecord, run_stage
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
 from stxmdist.spectra.explore.clusters import ClusterOptions
 from stxmdist.spectra.explore.contract import EXPLORERS
+from stxmdist.spectra.explore.explorers.clusters import ClusterMeasures
+from stxmdist.spectra.explore.explorers.nmf import NmfMeasures
+from stxmdist.spectra.explore.explorers.pca import PcaMeasures
+from stxmdist.spectra.explore.explorers.targets import TargetMeasures
 from stxmdist.spectra.explore.factorise import SAMPLE_PIXELS, FactorOptions, purest_spectra
 from stxmdist.spectra.explore.pixel_stack import LEAST_COUNT
-from stxmdist.stages.explore import Options
-from stxmdist.stages.inputs.spectral_model import end_members_of
+from stxmdist.stages.explore import Options, specs_of
 from tests.stages.aligned import COUNTS, aligned_survey, planted_rows
 from tests.stages.tiny import STXM, with_options
 
@@ -94,11 +101,32 @@ def test_quality_says_how_many_there_are(small: tuple[Survey, Output]) -> None:
     publication = small[0].store.publication("explore")
     assert publication is not None
     quality = publication.scans["made"].quality
-    assert quality["pca"]["components_suggested"] == 2
-    assert quality["pca"]["components_above_noise"] == 2
-    assert quality["pca"]["components_that_are_images"] == 2
-    assert min(quality["targets"]["match"].values()) > 0.999
-    assert sum(quality["clusters"]["pixels"]) == 131 * 157
+    measures = from_json(ExploreMeasures, quality)
+    assert measures.energies == quality["energies"] == 19
+    pca = measures.of("pca", PcaMeasures)
+    assert pca is not None
+    # In the store each explorer's figures stand under its name.
+    assert pca.components_suggested == quality["pca"]["components_suggested"] == 2
+    assert pca.components_above_noise == 2
+    assert pca.components_that_are_images == 2
+    targets, clusters = measures.of("targets", TargetMeasures), measures.of("clusters", ClusterMeasures)
+    assert targets is not None
+    assert min(targets.match.values()) > 0.999
+    assert clusters is not None
+    assert clusters.pixels.sum() == 131 * 157
+    nmf = measures.of("nmf", NmfMeasures)
+    assert nmf is not None
+    assert nmf.passes == quality["nmf"]["passes"]
+
+
+def test_arrays_of_explorers_say_what_they_are(small: tuple[Survey, Output]) -> None:
+    output = small[1]
+    for entry in EXPLORERS.values():
+        for spec in specs_of(entry):
+            array, about = output.array(spec.name), output.attrs(spec.name)
+            assert array.metadata.dimension_names == spec.dims
+            assert (about["units"], about["long_name"]) == (spec.unit, spec.meaning)
+            np.testing.assert_array_equal(output.layout(spec.name).fill, spec.fill_for(array.dtype))
 
 
 def test_two_energies_are_no_failure_and_say_so(tmp_path: Path) -> None:
@@ -109,7 +137,10 @@ def test_two_energies_are_no_failure_and_say_so(tmp_path: Path) -> None:
     output, _ = explored(survey)
     publication = survey.store.publication("explore")
     assert publication is not None
-    assert "too few energies" in publication.scans["made"].quality["note"]
+    measures = from_json(ExploreMeasures, publication.scans["made"].quality)
+    assert measures.note is not None
+    assert "too few energies" in measures.note
+    assert measures.energies is None
     assert np.isnan(output.read("pca_maps")).all()
     assert (output.read("cluster_labels") == -1).all()
     assert not (output.path / "spectra").exists()
@@ -172,7 +203,7 @@ def test_spectra_of_factors_are_end_members_of_a_fit_by_their_names(campaign: Pa
     ("written", "said"),
     [
         (("nmf-2", "nmf-9"), "Did you mean 'nmf-"),
-        (("- nmf\n", "- pca\n"), "Add clusters or nmf"),
+        (("- nmf\n", "- pca\n"), "Add nmf or clusters"),
         ((f"{STXM[0]}:nmf-2", "stxm-E01-c001-r7:nmf-2"), f"Did you mean '{STXM[0]}'"),
         (("explore:" + STXM[0] + ":nmf-2", "explore:nmf-2"), "such as explore:SCAN:cluster-1"),
         (("nmf-2", "nmf-1"), "the same spectrum"),
@@ -191,10 +222,10 @@ def test_names_that_no_exploration_finds_are_refused_with_the_nearest(
 
 def test_a_spectrum_that_was_not_left_is_refused_by_the_fit(tmp_path: Path) -> None:
     (tmp_path / "one-cluster-1.csv").write_text("700,0.1\n701,0.2\n")
-    paths = {name: str(tmp_path / f"one-cluster-{n}.csv") for name, n in (("discharged", 1), ("charged", 2))}
-    references = {"chemistry": "LFP", **paths, "thickness_unit": "reference", "explored": ["a", "b"]}
+    paths = [str(tmp_path / f"one-cluster-{n}.csv") for n in (1, 2)]
+    source = EndMemberSource("LFP", None, *paths, "reference", ("a", "b"))
     with pytest.raises(InputError, match="Did you mean 'one-cluster-1'"):
-        end_members_of(references)
+        end_members_of(source)
 
 
 def test_thin_and_thick_of_the_same_are_no_end_members(tmp_path: Path) -> None:
@@ -202,11 +233,10 @@ def test_thin_and_thick_of_the_same_are_no_end_members(tmp_path: Path) -> None:
     thin = 0.1 + 0.5 * np.exp(-(((energy_ev - 709.0) / 2.0) ** 2))
     for name, spectrum in (("discharged", thin), ("charged", 3.0 * thin + 0.01 * (energy_ev > 710.0))):
         np.savetxt(tmp_path / name, np.column_stack([energy_ev, spectrum]))
-    paths = {name: str(tmp_path / name) for name in ("discharged", "charged")}
-    references = {"chemistry": "LFP", **paths, "thickness_unit": "reference"}
-    assert end_members_of(references).thickness_unit == "reference"
+    source = EndMemberSource("LFP", None, str(tmp_path / "discharged"), str(tmp_path / "charged"), "reference")
+    assert end_members_of(source).thickness_unit == "reference"
     with pytest.raises(InputError, match="differ by little but thickness"):
-        end_members_of(references | {"explored": ["explore:a:cluster-1", "explore:a:cluster-2"]})
+        end_members_of(replace(source, explored=("explore:a:cluster-1", "explore:a:cluster-2")))
 
 
 @pytest.mark.slow

@@ -156,12 +156,16 @@ found = reconstruct(problem, Recipe(schedule), rng)
 parts = [found.object_, found.probe, found.error, found.illumination]
 """,
     "fit": """
-from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
+from stxmdist.spectra.end_members.dispersion import phase_per_nm
 from stxmdist.spectra.end_members.references import CHEMISTRIES
-design = CHEMISTRIES["LFP"].load()().at(np.linspace(701.0, 729.0, 20)).T
+from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions, design_slope
+members, energy_ev = CHEMISTRIES["LFP"].load()(), np.linspace(701.0, 735.0, 30)
+design = members.at(energy_ev).T
 counts = rng.poisson(3000 * np.exp(-design @ rng.uniform(0, 150, (2, 997))))
-seen, incident = (counts / 3000).astype(np.float32), np.full(20, 3000.0)
-fits = [FITTERS[name].load()(seen, incident, design, FitOptions()) for name in FITTERS]
+seen, incident = (counts / 3000).astype(np.float32), np.full(30, 3000.0)
+phase = np.zeros_like(seen)
+beside = FitContext(energy_ev, None, design_slope(members, energy_ev), phase, phase_per_nm(members, energy_ev).T)
+fits = [FITTERS[name].load()(seen, incident, design, FitOptions(), beside) for name in FITTERS]
 parts = [part for fit in fits for part in (fit.coefficients, fit.covariance, fit.chi2_reduced)]
 """,
 }

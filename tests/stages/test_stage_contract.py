@@ -69,9 +69,18 @@ def test_a_stage_says_who_it_is_and_what_it_can(name: str, stage: Any) -> None:
 
 
 def documented(kind: type) -> set[str]:
-    """Fields of a dataclass with a docstring under them."""
-    (body,) = (node.body for node in ast.parse(inspect.getsource(kind)).body if isinstance(node, ast.ClassDef))
-    return {
+    """Fields of a dataclass and its bases with a docstring under them.
+
+    The options of explorers are fields made from their table: what explains them is the docstring of their class.
+    """
+    (base,) = kind.__bases__
+    inherited = documented(base) if base is not object else set()
+    tree = ast.parse(inspect.getsource(inspect.getmodule(kind)))  # type: ignore[arg-type]
+    bodies = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind.__name__]
+    if not bodies:
+        return inherited | {name for name, member in kind.__annotations__.items() if member.__doc__}
+    (body,) = bodies
+    return inherited | {
         above.target.id
         for above, below in pairwise(body)
         if isinstance(above, ast.AnnAssign)

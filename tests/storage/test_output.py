@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import storage.output
 from storage.errors import StoreError
 from storage.output import ArrayPlan, Output
+from storage.schema import ArraySpec
 from storage.store import Store
 
 DTYPES = {"soc": "float32", "labels": "int32", "mask_class": "uint8"}
@@ -411,3 +412,33 @@ def test_every_record_of_a_published_output_is_json(published: Store) -> None:
     assert len(records) > 10
     for path in records:
         json.loads(path.read_text(), parse_constant=lambda word, path=path: pytest.fail(f"{word} in {path}"))
+
+
+def test_an_array_that_the_schema_does_not_know_comes_with_its_declaration(store: Store) -> None:
+    tilt = ArraySpec("tilt_deg", ("y", "x"), "float32", "deg", "tilt of the sample")
+    code = ArraySpec("tilt_code", ("y", "x"), "int8", "", "why there is no tilt", -1, "small")
+    output = store.output("fit", "s1", "d1")
+    output.declare([ArrayPlan(spec.name, (13, 7), shards=(4, 7), spec=spec) for spec in (tilt, code)])
+    output.write("u", {"tilt_deg": [(1, 0)]}, "tilt_deg", (1, 0), np.ones((4, 7), np.float32))
+    assert output.arrays() == ("tilt_deg", "tilt_code")
+    found = output.read("tilt_deg")
+    assert (found[4:8] == 1.0).all()
+    assert np.isnan(found[:4]).all()
+    assert (output.read("tilt_code") == -1).all()
+    for spec in (tilt, code):
+        layout, about = output.layout(spec.name), output.attrs(spec.name)
+        assert (layout.dims, layout.dtype) == (spec.dims, np.dtype(spec.dtype))
+        assert (about["units"], about["long_name"]) == (spec.unit, spec.meaning)
+        np.testing.assert_array_equal(layout.unknown((2,)), np.full(2, spec.fill_for(layout.dtype)))
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "words"),
+    [("soc", "soc", "declared twice"), ("tilt_deg", "other", "declaration is of another array")],
+)
+def test_a_declaration_of_what_the_schema_knows_or_of_another_array_is_refused(
+    store: Store, name: str, declared: str, words: str
+) -> None:
+    spec = ArraySpec(declared, ("y", "x"), "float32", "deg", "tilt of the sample")
+    with pytest.raises(StoreError, match=words):
+        store.output("fit", "s1", "d1").declare([ArrayPlan(name, (13, 7), spec=spec)])

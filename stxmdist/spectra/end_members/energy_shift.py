@@ -1,7 +1,7 @@
 """The error of a stack's energy scale, found from its own mean spectrum.
 
-A tenth of an eV shifts every state of charge of a stack by .03 to .04, in the same direction, and does not average down
-. It is therefore fitted per stack, and what remains of it is carried as a systematic error.
+A tenth of an eV shifts every state of charge of a stack by .03 to .04, in the same direction, and does not average
+down. It is therefore fitted per stack, and what remains of it is carried as a systematic error.
 """
 
 from dataclasses import dataclass
@@ -41,20 +41,26 @@ def energy_shift(
     end_members: EndMembers,
     energy_used: Array | None = None,
     *,
-    bound_ev: float = 1.0,
-    prior_sd_ev: float = 0.3,
+    largest_energy_shift_ev: float = 1.0,
+    energy_shift_sd_ev: float = 0.3,
     background: Background = "constant",
 ) -> EnergyShift:
     """Shift of the energy scale from the mean optical density of all particles, (ENERGY,) with its variance.
 
-    The two end-members, a background and the shift are fitted together by profiling chi-square over the shift: for
-    each shift the rest is linear. A Gaussian prior of ``prior_sd_ev`` keeps few energies from saying too much. The
-    standard error follows from the curvature of the profile and grows with the misfit, sqrt(chi2_reduced), because
-    with 1e4 pixels in the mean it is the end-members that err, not the counts.
+    The two end-members, a background and the shift are fitted together by profiling chi-square over the shift, up to
+    ``largest_energy_shift_ev`` either way: for each shift the rest is linear. A Gaussian prior of
+    ``energy_shift_sd_ev`` keeps few energies from saying too much. The standard error follows from the curvature of the
+    profile and grows with the misfit, sqrt(chi2_reduced), because with 1e4 pixels in the mean it is the end-members
+    that err, not the counts.
     """
     energy = np.asarray(energy_ev, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        use = np.isfinite(mean_od) & np.isfinite(variance) & (variance > 0.0) & end_members.spans(energy, bound_ev)
+        use = (
+            np.isfinite(mean_od)
+            & np.isfinite(variance)
+            & (variance > 0.0)
+            & end_members.spans(energy, largest_energy_shift_ev)
+        )
     if energy_used is not None:
         use &= np.asarray(energy_used).astype(bool)
     n = int(use.sum())
@@ -62,28 +68,34 @@ def energy_shift(
     nothing = np.full(energy.shape, np.nan)
     if n < 2 + extra.shape[1] + 1 + 1:
         return EnergyShift(
-            0.0, prior_sd_ev, False, False, float("nan"), nothing, f"only {n} energies: shift not fitted"
+            0.0, energy_shift_sd_ev, False, False, float("nan"), nothing, f"only {n} energies: shift not fitted"
         )
     weight = 1.0 / np.sqrt(variance[use])
-    grid = np.arange(-bound_ev, bound_ev + 0.5 * _GRID_STEP_EV, _GRID_STEP_EV)
+    grid = np.arange(-largest_energy_shift_ev, largest_energy_shift_ev + 0.5 * _GRID_STEP_EV, _GRID_STEP_EV)
     profile = np.empty(grid.size)
     for k, shift in enumerate(grid):
         profile[k] = _chi2(shift, mean_od[use], weight, energy[use], end_members, extra)[0]
     freedom = n - 2 - extra.shape[1] - 1
     misfit = max(1.0, float(profile.min()) / freedom)
-    posterior = profile / misfit + (grid / prior_sd_ev) ** 2
+    posterior = profile / misfit + (grid / energy_shift_sd_ev) ** 2
     best = int(np.argmin(posterior))
     at_bound = best in (0, grid.size - 1)
     centre = int(np.clip(best, 2, grid.size - 3))
     # A parabola through five points: the profile is smooth, its samples are 20 meV apart.
     a, b, _ = np.polyfit(grid[centre - 2 : centre + 3] - grid[centre], posterior[centre - 2 : centre + 3], 2)
     shift = float(grid[centre] - b / (2.0 * a)) if a > 0.0 and not at_bound else float(grid[best])
-    se = float(np.clip(1.0 / np.sqrt(a), 0.0, prior_sd_ev)) if a > 0.0 else prior_sd_ev
+    se = float(np.clip(1.0 / np.sqrt(a), 0.0, energy_shift_sd_ev)) if a > 0.0 else energy_shift_sd_ev
     chi2, residual = _chi2(shift, mean_od[use], weight, energy[use], end_members, extra)
     left = nothing.copy()
     left[use] = residual
-    why = f"the best shift is at the bound of {bound_ev:g} eV: check the references and the edge" if at_bound else ""
-    return EnergyShift(shift, max(se, prior_sd_ev) if at_bound else se, True, at_bound, chi2 / freedom, left, why)
+    why = (
+        f"the best shift is at the bound of {largest_energy_shift_ev:g} eV: check the references and the edge"
+        if at_bound
+        else ""
+    )
+    return EnergyShift(
+        shift, max(se, energy_shift_sd_ev) if at_bound else se, True, at_bound, chi2 / freedom, left, why
+    )
 
 
 def _chi2(

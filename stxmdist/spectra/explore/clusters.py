@@ -45,6 +45,11 @@ class ClusterOptions:
                 mend="Give one more than there are phases, for what is beside the particles",
             )
 
+    @property
+    def parts(self) -> int:
+        """How many spectra are looked for."""
+        return self.number
+
 
 @dataclass(frozen=True, eq=False)
 class Mixture:

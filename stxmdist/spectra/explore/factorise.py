@@ -42,6 +42,11 @@ class FactorOptions:
                 mend="Look at how many components the principal components suggest",
             )
 
+    @property
+    def parts(self) -> int:
+        """How many spectra are looked for."""
+        return self.components
+
 
 @dataclass(frozen=True, eq=False)
 class Factors:

@@ -38,6 +38,11 @@ class PrincipalOptions:
                 mend="Give the number of components to keep",
             )
 
+    @property
+    def parts(self) -> int:
+        """How many spectra are looked for."""
+        return self.components
+
 
 @dataclass(frozen=True)
 class ComponentNumber:

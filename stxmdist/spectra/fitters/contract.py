@@ -7,7 +7,7 @@ charge.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -22,44 +22,13 @@ MOST_TERMS = 4
 POWER_LAW_EXPONENT = 3.0
 _WORST_CONDITION = 1e4
 
-FITTERS: Table[Entry[Any]] = Table(
-    "fitter",
-    {
-        "poisson": Entry("stxmdist.spectra.fitters.poisson:fit"),
-        "poisson_non_negative": Entry("stxmdist.spectra.fitters.poisson_non_negative:fit"),
-        "nnls": Entry("stxmdist.spectra.fitters.nnls:fit"),
-        "least_squares": Entry("stxmdist.spectra.fitters.least_squares:fit"),
-        "sum_to_one": Entry("stxmdist.spectra.fitters.sum_to_one:fit"),
-        "two_energy": Entry("stxmdist.spectra.fitters.two_energy:fit"),
-        "polar_angle": Entry("stxmdist.spectra.fitters.polar_angle:fit"),
-        "white_line": Entry("stxmdist.spectra.fitters.white_line:fit"),
-        "l3_l2": Entry("stxmdist.spectra.fitters.l3_l2:fit"),
-        "complex": Entry("stxmdist.spectra.fitters.complex_index:fit"),
-        "fill_factor": Entry("stxmdist.spectra.fitters.fill_factor:fit"),
-        "poisson_shift": Entry("stxmdist.spectra.fitters.poisson_shift:fit"),
-    },
-)
-"""Name to fit(transmission (ENERGY, PIXEL) float32, effective_counts (ENERGY,), design (ENERGY, TERM), options,
-beside) -> Fit
-"""
-
-MAPS = {
-    "polar_angle": ("polar_angle_deg", "polar_angle_se_deg"),
-    "fill_factor": ("fill_factor", "fill_factor_se"),
-    "poisson_shift": ("energy_shift_ev", "energy_shift_se_ev"),
-}
-"""What fitters find beside coefficients, ``Fit.maps``, by fitter"""
-
-FROM_LOGARITHMS = ("nnls", "least_squares", "sum_to_one", "complex")
-"""Fitters that leave energies out at which a pixel counted nothing, as they have no optical density there"""
-
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What every fitter obeys."""
+    """How fitters iterate and weigh; each obeys what concerns it."""
 
     iterations: int = 12
-    """At most so many Fisher scoring steps"""
+    """A pixel takes at most so many steps of Fisher scoring"""
     tolerance_sd: float = 1e-3
     """A pixel is done when no coefficient moved by more than this many of its standard deviations"""
     bias_removed: bool = True
@@ -105,7 +74,9 @@ class Fit:
     chi2_reduced: F32
     """(PIXEL,) float32: Pearson's chi-square per degree of freedom; NaN where energies do not outnumber terms"""
     maps: Mapping[str, F32] = field(default_factory=dict)
-    """What a fitter finds beside, (PIXEL,) float32, by the name it is published under"""
+    """What a fitter finds beside the coefficients, (PIXEL,) float32, by the name of the array in the store"""
+    covered: F32 | None = None
+    """(PIXEL,) float32 share of each pixel that the particle covers; None: all of it"""
 
     @classmethod
     def empty(cls, n_terms: int, n_pixels: int) -> "Fit":
@@ -115,6 +86,118 @@ class Fit:
             covariance=np.empty((n_terms, n_terms, n_pixels), np.float32),
             chi2_reduced=np.empty(n_pixels, np.float32),
         )
+
+
+class Fitter(Protocol):
+    """From the transmission of pixels to coefficients with their covariance."""
+
+    def __call__(
+        self,
+        transmission: F32,
+        effective_counts: F64,
+        design: F64,
+        options: FitOptions | None = None,
+        beside: FitContext | None = None,
+        /,
+    ) -> Fit:
+        """Fit ``transmission`` (ENERGY, PIXEL) float32 with Var(T) = T / ``effective_counts`` (ENERGY,).
+
+        ``design`` (ENERGY, TERM) float64 is the optical density per unit of each coefficient.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FittedMap:
+    """A map that a fitter leaves beside the coefficients: an array (Y, X) float32 of the store, NaN where not known."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """By how much more than a linear fit of the whole spectrum a fitter magnifies the rounding of float32 data."""
+
+    coefficients: float = 1.0
+    chi2_reduced: float = 1.0
+
+
+@dataclass(frozen=True)
+class FitterEntry(Entry[Fitter]):
+    """One line of the table of fitters."""
+
+    maps: tuple[FittedMap, ...] = ()
+    """What it leaves beside the coefficients: the keys of ``Fit.maps``"""
+    takes_logarithms: bool = False
+    """Whether it fits optical density and leaves out energies at which a pixel counted nothing, as there is no
+    logarithm of zero. Its pixels are then of class ``low_count``
+    """
+    needs_every_count: bool = False
+    """Whether a pixel without a count at an energy that the fitter looks at is NaN"""
+    two_energies: bool = False
+    """Whether it looks at two energies alone: there is no room for a background, and no chi-square"""
+    needs_l2_line: bool = False
+    """Whether the energies must reach beyond the L2 line"""
+    wants_phase: bool = False
+    """Whether it fits the phase of a ptychographic stack too, and refuses a stack without"""
+    rounding: Rounding = Rounding()
+    """How exact it must be in the contract test"""
+
+
+FITTERS: Table[FitterEntry] = Table(
+    "fitter",
+    {
+        "poisson": FitterEntry("stxmdist.spectra.fitters.poisson:fit"),
+        "poisson_non_negative": FitterEntry("stxmdist.spectra.fitters.poisson_non_negative:fit"),
+        "nnls": FitterEntry("stxmdist.spectra.fitters.nnls:fit", takes_logarithms=True),
+        "least_squares": FitterEntry("stxmdist.spectra.fitters.least_squares:fit", takes_logarithms=True),
+        "sum_to_one": FitterEntry(
+            "stxmdist.spectra.fitters.sum_to_one:fit", takes_logarithms=True, needs_every_count=True
+        ),
+        "two_energy": FitterEntry("stxmdist.spectra.fitters.two_energy:fit", two_energies=True, needs_every_count=True),
+        "polar_angle": FitterEntry(
+            "stxmdist.spectra.fitters.polar_angle:fit",
+            maps=(
+                FittedMap("polar_angle_deg", "deg", "angle of the optical densities at two energies"),
+                FittedMap("polar_angle_se_deg", "deg", "standard error of the angle"),
+            ),
+            two_energies=True,
+            needs_every_count=True,
+        ),
+        # Heights and areas of peaks tell the end-members apart less well than their whole spectra do. Areas of L3 and
+        # L2 are nearly proportional in LiFePO4 and FePO4.
+        "white_line": FitterEntry(
+            "stxmdist.spectra.fitters.white_line:fit", needs_every_count=True, rounding=Rounding(10.0, 10.0)
+        ),
+        "l3_l2": FitterEntry(
+            "stxmdist.spectra.fitters.l3_l2:fit",
+            needs_every_count=True,
+            needs_l2_line=True,
+            rounding=Rounding(60.0, 60.0),
+        ),
+        "complex": FitterEntry("stxmdist.spectra.fitters.complex_index:fit", takes_logarithms=True, wants_phase=True),
+        # Where two unknowns nearly compensate one another, rounding errors of both grow.
+        "fill_factor": FitterEntry(
+            "stxmdist.spectra.fitters.fill_factor:fit",
+            maps=(
+                FittedMap("fill_factor", "1", "share of the pixel that the particle covers"),
+                FittedMap("fill_factor_se", "1", "standard error of the share"),
+            ),
+            rounding=Rounding(coefficients=60.0),
+        ),
+        "poisson_shift": FitterEntry(
+            "stxmdist.spectra.fitters.poisson_shift:fit",
+            maps=(
+                FittedMap("energy_shift_ev", "eV", "the pixel's own energy shift, beside the stack's"),
+                FittedMap("energy_shift_se_ev", "eV", "standard error of the pixel's own energy shift"),
+            ),
+            rounding=Rounding(coefficients=5.0),
+        ),
+    },
+)
+"""All fitters: adding one is one file and one line here"""
 
 
 def design_matrix(

@@ -49,7 +49,7 @@ def fit(
                 fill**2 * c[s, t] + fill * (theta[s] * c[t, -1] + theta[t] * c[s, -1]) + theta[s] * theta[t] * c[-1, -1]
             )
     maps = {"fill_factor": found[-1], "fill_factor_se": np.sqrt(covariance[-1, -1])}
-    return Fit((fill * theta).astype(np.float32), mean.astype(np.float32), chi2, maps)
+    return Fit((fill * theta).astype(np.float32), mean.astype(np.float32), chi2, maps, covered=found[-1])
 
 
 def as_if_covered(transmission: F32, fill: F32) -> F32:

@@ -10,6 +10,7 @@ from storage.layout import ArrayPlan
 from stxmdist.arrays import Array, Mask, MaskClass
 from stxmdist.campaign.schema import GPU
 from stxmdist.errors import InputError
+from stxmdist.planning.end_members import strongest_mass_absorption
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.chain import NEIGHBOUR, Carried, chain_order
 from stxmdist.ptychography.checkpoint import Checkpoint
@@ -34,7 +35,6 @@ from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
 from stxmdist.runner.writing import ShardWriter
-from stxmdist.stages.inputs.spectral_model import strongest_mass_absorption
 from stxmdist.stages.reconstruct.options import Options
 from stxmdist.stages.reconstruct.tile_start import FrameTile, device_of, few_counts, problem_of, seed_of
 

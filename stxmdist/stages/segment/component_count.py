@@ -12,7 +12,7 @@ from stxmdist.spectra.checks.components import ResidualSums, missing_spectrum, m
 from stxmdist.spectra.checks.pulls import morans_test
 from stxmdist.spectra.checks.systematics import shared_od_variance
 from stxmdist.spectra.fitters.contract import background_columns
-from stxmdist.stages.inputs.spectral_model import SpectralModel, without_pre_edge
+from stxmdist.spectra.fitting.model import SpectralModel, without_pre_edge
 
 PIXELS_AT_ONCE = 16384
 """A block of so many pixels and their energies: 100 of them take 80 MB with the residuals' bases"""

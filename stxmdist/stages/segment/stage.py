@@ -16,6 +16,7 @@ from stxmdist.particles.psf_bias import psf_bias
 from stxmdist.particles.segment import SegmentOptions, segment
 from stxmdist.particles.table import particle_table
 from stxmdist.planning.conditions import conditions_of
+from stxmdist.planning.end_members import end_member_source, identity_of_end_members, upstream_of_end_members
 from stxmdist.planning.grid import grid_of
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner.perform import Outcome
@@ -24,14 +25,9 @@ from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_sh
 from stxmdist.spectra.checks.classes import ClassOptions, edge_zone
 from stxmdist.spectra.checks.systematics import SocSensitivity, soc_sensitivity, systematic_soc_error
 from stxmdist.spectra.density.mean_spectrum import soc_effects
+from stxmdist.spectra.fitting.model import ModelOptions, SpectralModel
 from stxmdist.stages.inputs.measured import measured
-from stxmdist.stages.inputs.spectral_model import (
-    SpectralModel,
-    identity_of_references,
-    references_of,
-    spectral_model,
-    upstream_of_references,
-)
+from stxmdist.stages.inputs.spectral_model import spectral_model
 from stxmdist.stages.segment.component_count import COUNTING_BYTES, FLAG, CountOptions, component_columns
 
 NAME = "segment"
@@ -73,12 +69,12 @@ class Options:
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     """Segment reads the maps of the fit, and what their errors rest on."""
-    return (("fit", scan_id), ("align", scan_id), ("absorbance", scan_id), *upstream_of_references(survey, scan_id))
+    return (("fit", scan_id), ("align", scan_id), ("absorbance", scan_id), *upstream_of_end_members(survey, scan_id))
 
 
 def identity(survey: Survey, scan_id: str) -> Any:
     """The conditions that go into the table, and the end-members."""
-    return {"conditions": conditions_of(survey, scan_id)} | identity_of_references(survey, scan_id)
+    return {"conditions": conditions_of(survey, scan_id)} | identity_of_end_members(survey, scan_id)
 
 
 def plan(survey: Survey, options: Options) -> Plan:
@@ -103,7 +99,8 @@ def plan(survey: Survey, options: Options) -> Plan:
                 owns=all_shards(arrays),
                 arrays=arrays,
                 part={
-                    "references": references_of(survey, scan_id),
+                    "references": end_member_source(survey, scan_id),
+                    "model": survey.options_of("fit", ModelOptions),
                     "fit": survey.options_as_dict("fit"),
                     "conditions": conditions_of(survey, scan_id),
                     "modality": scan.modality,
@@ -122,14 +119,7 @@ def work(unit: Unit) -> Outcome:
     """Find the particles of one scan and describe them."""
     options: Options = unit.options
     fit, absorbance = unit.source("fit"), unit.source("absorbance")
-    model = spectral_model(
-        unit,
-        background=unit.part["fit"]["background"],
-        fit_shift=unit.part["fit"]["fit_energy_shift"],
-        largest_shift_ev=unit.part["fit"]["largest_energy_shift_ev"],
-        prior_sd_ev=unit.part["fit"]["energy_shift_sd_ev"],
-        pre_edge_below_ev=unit.part["fit"]["pre_edge_below_ev"],
-    )
+    model = spectral_model(unit.scan_id, unit.source("align"), unit.part["references"], unit.part["model"])
     scan = FittedScan(
         **{name: fit.read(name) for name in FIT_ARRAYS},
         noise_correlation_px2=measured(unit, AlignMeasures, "align").noise_correlation_px2,

@@ -76,7 +76,7 @@ def test_error_bars_cover_and_grow_with_misfit(lfp: EndMembers) -> None:
 
 def test_too_few_energies_leave_the_prior(lfp: EndMembers) -> None:
     energy = np.array([708.2, 710.2])
-    result = energy_shift(np.array([0.5, 0.5]), np.full(2, 1e-4), energy, lfp, prior_sd_ev=0.25)
+    result = energy_shift(np.array([0.5, 0.5]), np.full(2, 1e-4), energy, lfp, energy_shift_sd_ev=0.25)
     assert (result.shift_ev, result.se_ev, result.determined) == (0.0, 0.25, False)
     assert "2 energies" in result.why
     nothing = energy_shift(np.full(24, np.nan), np.full(24, np.nan), GRIDS["24"], lfp)
@@ -96,6 +96,6 @@ def test_energies_not_used_or_outside_the_references_are_left_out(lfp: EndMember
 
 def test_a_shift_at_the_bound_is_flagged(lfp: EndMembers) -> None:
     od = lfp.at(GRIDS["24"], 1.4).T @ np.array([70.0, 50.0])
-    result = energy_shift(od, np.full(24, 1e-6), GRIDS["24"], lfp, bound_ev=0.6)
+    result = energy_shift(od, np.full(24, 1e-6), GRIDS["24"], lfp, largest_energy_shift_ev=0.6)
     assert result.at_bound
     assert "bound" in result.why

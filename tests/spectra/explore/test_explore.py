@@ -1,6 +1,7 @@
 """Exploring: planted components come back, numpy and scipy agree, and blocks, threads and order change no bit."""
 
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from itertools import product
 
 import numpy as np
@@ -10,9 +11,10 @@ from scipy.optimize import nnls
 
 from stxmdist.arrays import F32, F64, Array
 from stxmdist.errors import InputError
+from stxmdist.records import figures_of, from_json
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.explore.clusters import ClusterOptions, find_clusters
-from stxmdist.spectra.explore.contract import EXPLORERS, Exploring, require_energies
+from stxmdist.spectra.explore.contract import EXPLORERS, Exploring, TargetSpectra, require_energies
 from stxmdist.spectra.explore.factorise import FactorOptions, amounts_of, factorise, purest_spectra
 from stxmdist.spectra.explore.pixel_stack import LEAST_COUNT, PixelStack, sample_of
 from stxmdist.spectra.explore.principal import PrincipalOptions, indicator_function, principal_components
@@ -182,18 +184,21 @@ def test_every_explorer_keeps_its_promises_and_its_bits(
     def explored(**how: int) -> list[Array]:
         stack = stack_of(transmission, **how)
         principal = principal_components(stack)
-        given = Exploring(
-            stack, principal, np.random.default_rng(4), FactorOptions(2, sample_passes=9, passes=2),
-            ClusterOptions(3), (("discharged", "charged"), lfp.at(ENERGY_EV)),
-        )  # fmt: skip
-        found = EXPLORERS[name].load()(given)
+        entry = EXPLORERS[name]
+        options = None if entry.options is None else entry.options_kind()()
+        targets = TargetSpectra(("discharged", "charged"), lfp.at(ENERGY_EV))
+        found = entry.load()(Exploring(stack, principal, np.random.default_rng(4), options, targets))
+        assert len(found.names) == entry.number_of_parts(options, len(ENERGY_EV))
+        assert is_dataclass(found.measures)
+        assert from_json(type(found.measures), figures_of(found.measures))
         assert found.spectra.shape == (len(found.names), len(ENERGY_EV))
         assert np.isfinite(found.spectra).all()
         maps = np.concatenate(list(stack.each(found.maps)), axis=1)
         assert maps.shape[1] == stack.n_pixels
         unknown = np.isnan(maps) if maps.dtype == np.float32 else maps == -1
         assert unknown.sum() == 28 * len(maps)
-        assert maps.dtype == np.int8 or len(maps) == len(found.names)
+        assert maps.dtype == (np.int8 if entry.labels else np.float32)
+        assert len(maps) == (1 if entry.labels else len(found.names))
         return [found.spectra, maps]
 
     first = explored()

@@ -28,16 +28,8 @@ from stxmdist.spectra.fitters.two_energy import pair_of
 
 EXACT = 2e-5  # relative to the thickness: float32 data, some hundred terms
 PRIME_PIXELS = 331  # no multiple of the kernels' 128 lanes
-FEATURES_ALONE = {"white_line": 10.0, "l3_l2": 60.0}
-"""How much worse the end-members' features are conditioned than their whole spectra: areas of L3 and L2 are nearly
-proportional in LFP and FP"""
-NONLINEAR = {"fill_factor": 60.0, "poisson_shift": 5.0}
-"""Where two unknowns nearly compensate, rounding of float32 transmissions is magnified as much"""
 
 fitters = pytest.mark.parametrize("name", list(FITTERS))
-# Laws that a member cannot meet, and why:
-TWO_ENERGIES = {"two_energy", "polar_angle"}  # two energies have no room for background, and leave no chi-square
-NEEDS_ALL_COUNTS = {"polar_angle", "white_line", "l3_l2", "sum_to_one"}  # -ln 0 where an energy is used and dark
 
 
 @pytest.fixture(scope="module")
@@ -100,26 +92,27 @@ def test_without_noise_the_truth_returns(
     design = design_matrix(lfp, energies, background=background)
     truth, transmission = _noise_free(design, np.random.default_rng(1))
     counts, options, beside = np.full(35, 400.0), FitOptions(bias_removed=False), beside_of(truth)
-    if name in TWO_ENERGIES and background != "none":
+    if FITTERS[name].two_energies and background != "none":
         with pytest.raises(InputError, match="fewer energies than unknowns"):
             FITTERS[name].load()(transmission, counts, design, options, beside)
         return
     fit = FITTERS[name].load()(transmission, counts, design, options, beside)
+    assert tuple(fit.maps) == tuple(one.name for one in FITTERS[name].maps)
     scale = np.abs(design).max(axis=0)[:, None]
     # The float32 transmissions themselves limit what a poorly conditioned background can return.
-    tolerance = EXACT * condition_number(design) * FEATURES_ALONE.get(name, 1.0) * NONLINEAR.get(name, 1.0)
+    tolerance = EXACT * condition_number(design) * FITTERS[name].rounding.coefficients
     np.testing.assert_allclose(fit.coefficients * scale, truth * scale, atol=tolerance)
-    if name in TWO_ENERGIES:
+    if FITTERS[name].two_energies:
         assert np.isnan(fit.chi2_reduced).all()
     else:
-        assert fit.chi2_reduced.max() < 1e-6 * FEATURES_ALONE.get(name, 1.0)
+        assert fit.chi2_reduced.max() < 1e-6 * FITTERS[name].rounding.chi2_reduced
 
 
 @fitters
 def test_any_block_of_pixels_and_any_threads_give_the_same_bits(
     name: str, lfp: EndMembers, energies: np.ndarray, beside_of: Callable[..., FitContext]
 ) -> None:
-    background = "none" if name in TWO_ENERGIES else "constant"
+    background = "none" if FITTERS[name].two_energies else "constant"
     design = design_matrix(lfp, energies, background=background)
     rng = np.random.default_rng(2)
     truth, transmission = _noise_free(design, rng)
@@ -166,7 +159,7 @@ def test_a_nan_in_a_used_energy_makes_the_pixel_nan_and_no_other(
     fit = FITTERS[name].load()(transmission, counts, design, options, beside)
     bad = np.zeros(PRIME_PIXELS, dtype=bool)
     bad[[0, 130, 330]] = True
-    chi2 = () if name in TWO_ENERGIES else (fit.chi2_reduced,)
+    chi2 = () if FITTERS[name].two_energies else (fit.chi2_reduced,)
     for values in (*fit.coefficients, fit.covariance[0, 0], fit.covariance[0, 1], *chi2, *fit.maps.values()):
         np.testing.assert_array_equal(np.isnan(values), bad)
     # Left out, that energy harms nobody, and the result is that of a stack without it.
@@ -189,12 +182,12 @@ def test_no_counts_at_all_are_nan_and_one_dark_energy_is_data_or_nan(
     truth, transmission = _noise_free(design, rng, n=3)
     counts, beside, options = np.full(35, 1000.0), beside_of(truth, rng, 1000.0), FitOptions()
     transmission[:, 0] = 0.0
-    used = int(pair_of(counts, design, options, beside)[0]) if name in TWO_ENERGIES else 0
+    used = int(pair_of(counts, design, options, beside)[0]) if FITTERS[name].two_energies else 0
     transmission[used, 1] = 0.0
     fit = FITTERS[name].load()(transmission, counts, design, options, beside)
     assert np.isnan(fit.coefficients[:, 0]).all()
     assert np.isnan(fit.covariance[:, :, 0]).all()
-    assert np.isfinite(fit.coefficients[:, 1]).all() == (name not in NEEDS_ALL_COUNTS | TWO_ENERGIES)
+    assert np.isfinite(fit.coefficients[:, 1]).all() == (not FITTERS[name].needs_every_count)
     assert np.isfinite(fit.coefficients[:, 2]).all()
 
 
@@ -208,7 +201,7 @@ def test_error_bars_are_those_of_repeated_experiments(
     rng = np.random.default_rng(5)
     truth = np.array([70.0, 60.0])[:, None] * np.ones(n)
     mean = np.exp(-design @ truth)
-    if name == "fill_factor":
+    if any(one.name == "fill_factor" for one in FITTERS[name].maps):
         # Half covered: at 1 the bound cuts half of the distribution off.
         mean = 0.5 + 0.5 * np.exp(-design @ (2.0 * truth))
     transmission = (rng.poisson(counts * mean) / counts).astype(np.float32)
@@ -223,7 +216,7 @@ def test_error_bars_are_those_of_repeated_experiments(
         assert pulls.std(axis=1) == pytest.approx(1.0, abs=0.05)
         # Of a pixel's error bar; several times what 4000 pixels leave of it, for what is biased to second order.
         assert pulls.mean(axis=1) == pytest.approx(0.0, abs=0.1)
-        if weighted and name not in TWO_ENERGIES:
+        if weighted and not FITTERS[name].two_energies:
             assert fit.chi2_reduced.mean() == pytest.approx(1.0, abs=0.02)
 
 
@@ -239,7 +232,9 @@ def test_shapes_and_designs_that_cannot_be_fitted(
     with pytest.raises(InputError, match="fewer energies than unknowns"):
         FITTERS[name].load()(transmission, np.where(np.arange(35) < 1, 1.0, np.nan), design, FitOptions(), beside)
     # What looks for energies at which the end-members differ finds one energy twice.
-    with pytest.raises(InputError, match="both energies are the same" if name in TWO_ENERGIES else "condition number"):
+    with pytest.raises(
+        InputError, match="both energies are the same" if FITTERS[name].two_energies else "condition number"
+    ):
         FITTERS[name].load()(transmission, np.ones(35), design[:, [0, 0]], FitOptions(), beside)
 
 
