@@ -20,13 +20,14 @@ from stxmdist.planning.end_members import (
 from stxmdist.planning.explored import file_of
 from stxmdist.planning.grid import Grid, grid_of
 from stxmdist.planning.survey import Stage, Survey, Upstream
-from stxmdist.records import Json, figures_of, from_json
+from stxmdist.records import Json, figures_of
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 from stxmdist.spectra.explore.contract import EXPLORERS, Exploration, ExplorerEntry, TargetSpectra
 from stxmdist.spectra.explore.explore_stack import ExploreOptions, Options, explore_stack
 from stxmdist.spectra.explore.pixel_stack import PIXELS_PER_BLOCK, SLAB_BYTES, Block, PixelStack, rows_per_block
+from stxmdist.stages.inputs.measured import measured
 
 NAME = "explore"
 
@@ -140,9 +141,7 @@ def work(unit: Unit[ExploreOptions, ExplorePart]) -> Outcome:
     options, align = unit.options, unit.source("align")
     used: Mask = (align.read("energy_used") == 1) & np.isfinite(align.read("effective_counts"))
     energy_ev: F64 = align.read("energy_ev")[used]
-    receipt = align.receipt("scan")
-    assert receipt is not None
-    aligned = from_json(AlignMeasures, receipt["measures"])
+    aligned = measured(unit, AlignMeasures, "align")
     write = ShardWriter(unit)
     stack = stack_of(align, used, threads_lent())
     targets = target_spectra(unit.part.targets, energy_ev)
@@ -165,9 +164,9 @@ def work(unit: Unit[ExploreOptions, ExplorePart]) -> Outcome:
     for method in methods:
         _write_spectra(write, EXPLORERS[method], explored.found.get(method), used, energy_ev)
     _write_maps(write, stack, explored.found, methods)
-    measured = {method: figures_of(found.measures) for method, found in explored.found.items()}
+    found = {method: figures_of(one.measures) for method, one in explored.found.items()}
     refused = {method: {"note": note} for method, note in explored.refused.items()}
-    return write.outcome(ExploreMeasures(energies=int(used.sum()), explored={**measured, **refused}))
+    return write.outcome(ExploreMeasures(energies=int(used.sum()), explored={**found, **refused}))
 
 
 def stack_of(align: Output, used: Mask, threads: int = 1) -> PixelStack:
