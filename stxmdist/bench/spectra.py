@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stxmdist.arrays import F32, F64
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
-from stxmdist.spectra.end_members.references import CHEMISTRIES
 from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions, design_matrix, design_slope
 
 COUNTS = 100.0
@@ -90,7 +90,7 @@ class MadeUp:
 
 def simulated_store(rng: np.random.Generator, n_energies: int, n_pixels: int, counts: float = COUNTS) -> MadeUp:
     """Counted transmission and phase of LFP of which half is background, as on a sparsely loaded grid."""
-    end_members = CHEMISTRIES["LFP"].load()()
+    end_members = CHEMISTRIES["LFP"].load().end_members()
     energy = np.linspace(700.0, 735.0, n_energies)
     design, phase_design = design_matrix(end_members, energy), phase_per_nm(end_members, energy).T
     total = np.where(rng.random(n_pixels) < 0.5, 0.0, rng.uniform(50.0, 200.0, n_pixels))

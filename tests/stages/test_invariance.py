@@ -157,8 +157,8 @@ parts = [found.object_, found.probe, found.error, found.illumination]
 """,
     "fit": """
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
-from stxmdist.spectra.end_members.references import CHEMISTRIES
-design = CHEMISTRIES["LFP"].load()().at(np.linspace(701.0, 729.0, 20)).T
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+design = CHEMISTRIES["LFP"].load().end_members().at(np.linspace(701.0, 729.0, 20)).T
 counts = rng.poisson(3000 * np.exp(-design @ rng.uniform(0, 150, (2, 997))))
 seen, incident = (counts / 3000).astype(np.float32), np.full(20, 3000.0)
 fits = [FITTERS[name].load()(seen, incident, design, FitOptions()) for name in FITTERS]

@@ -47,8 +47,8 @@ class Doubt:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A pair of end-members of the library, and all that is known of it."""
+class ModelledEdge:
+    """The two end-members of a cathode at one of its edges, as they are modelled, and what is known of them."""
 
     edge: Edge
     discharged: State
@@ -71,70 +71,70 @@ class Entry:
 
 @dataclass(frozen=True)
 class Chemistry:
-    """A cathode and the edges at which the library knows it; called, it gives the end-members of one of them."""
+    """A cathode and the absorption edges at which the library models its two end-members."""
 
-    name: str
-    entries: tuple[Entry, ...]
-    """The edge that is meant unless another is named comes first, edges that do not follow the charge last"""
+    edges: tuple[ModelledEdge, ...]
+    """The edge that is used unless another is named comes first; edges that do not follow the charge come last"""
 
-    def __call__(self, edge: str | None = None) -> EndMembers:
-        """End-members at an edge such as ``Ni L`` or ``O K``; at the first where none is named.
-
-        Raises
-        ------
-        InputError
-            for an edge that the library does not have
-        """
-        return _modelled(self.entries[0] if edge is None else self.entry(edge))
-
-    def entry(self, edge: str) -> Entry:
-        """The library's entry for an edge.
+    def end_members(self, edge: str | None = None) -> EndMembers:
+        """End-members at an edge such as ``Ni L`` or ``O K``; at the first edge if none is named.
 
         Raises
         ------
         InputError
             for an edge that the library does not have
         """
-        for entry in self.entries:
-            if entry.edge.name == edge:
-                return entry
+        return _modelled(self.at_edge(edge))
+
+    def at_edge(self, edge: str | None = None) -> ModelledEdge:
+        """The modelled edge of this name; the first one if none is named.
+
+        Raises
+        ------
+        InputError
+            for an edge that the library does not have
+        """
+        for modelled in self.edges:
+            if edge in (None, modelled.edge.name):
+                return modelled
         raise InputError(
-            where=f"references of {self.name}",
-            problem="the library has no such edge of this chemistry",
+            where=f"references of {self.edges[0].discharged.name}",
+            problem="the library does not have this edge of the chemistry",
             got=repr(edge),
-            wanted=self.holds,
+            wanted=self.edges_in_words,
             mend="Choose one of those, or give measured references",
         )
 
-    def edge_at(self, energy_ev: F64) -> str | None:
-        """The edge whose white lines a scan's energies (ENERGY,) meet, twice at least if any is; None: they meet none.
+    def edge_covered_by(self, energy_ev: F64) -> str | None:
+        """Name of the edge whose white lines lie among a scan's energies (ENERGY,); None if there is no such edge.
 
-        Where they meet several, the first of the table counts.
+        An edge with two energies at its white lines is preferred to one with a single energy there, and among equals
+        the edge that comes first.
         """
         energy = np.asarray(energy_ev, dtype=np.float64)
-        met = {}
-        for entry in self.entries:
-            low, high = entry.lines_ev
-            met[entry.edge.name] = int(((energy >= low) & (energy <= high)).sum())
+        counts = {}
+        for modelled in self.edges:
+            low, high = modelled.lines_ev
+            counts[modelled.edge.name] = int(((energy >= low) & (energy <= high)).sum())
         for least in (2, 1):
-            for name, count in met.items():
+            for name, count in counts.items():
                 if count >= least:
                     return name
         return None
 
     @property
-    def holds(self) -> str:
-        """The edges in words, with the energies of their white lines."""
-        return ", ".join("{} ({:.0f} to {:.0f} eV)".format(entry.edge.name, *entry.lines_ev) for entry in self.entries)
+    def edges_in_words(self) -> str:
+        """Names of the edges with the photon energies of their white lines."""
+        return ", ".join("{} ({:.0f} to {:.0f} eV)".format(each.edge.name, *each.lines_ev) for each in self.edges)
 
 
 @lru_cache(maxsize=32)
-def _modelled(entry: Entry) -> EndMembers:
-    edge, states = entry.edge, (entry.discharged, entry.charged)
-    energy = np.arange(edge.steps[0].energy_ev - _BELOW_EV, edge.steps[-1].energy_ev + entry.above_ev, MODEL_STEP_EV)
+def _modelled(modelled: ModelledEdge) -> EndMembers:
+    edge, states = modelled.edge, (modelled.discharged, modelled.charged)
+    energy = np.arange(edge.steps[0].energy_ev - _BELOW_EV, edge.steps[-1].energy_ev + modelled.above_ev, MODEL_STEP_EV)
     atoms = [atoms_of(state.formula) for state in states]
     per_mole = [molar_mass(each) for each in atoms]
-    units = entry.density_g_cm3 / per_mole[0] * AVOGADRO_PER_MOL
+    units = modelled.density_g_cm3 / per_mole[0] * AVOGADRO_PER_MOL
     parts = [edge_parts(edge, each, state.lines, units, energy) for each, state in zip(atoms, states, strict=True)]
     mu = np.stack([part.total for part in parts])
     shapes: list[F64] = []
@@ -142,12 +142,12 @@ def _modelled(entry: Entry) -> EndMembers:
     for component, (state, part) in enumerate(zip(states, parts, strict=True)):
         for line, absorption in zip(state.lines, part.lines, strict=True):
             shape = np.zeros_like(mu)
-            shape[component] = entry.doubt.line_height * absorption
+            shape[component] = modelled.doubt.line_height * absorption
             shapes.append(shape)
             causes.append(f"height of the line of {state.name} at {line.energy_ev:g} eV")
-    shapes.append(apart(energy, mu, entry.doubt.position_ev))
+    shapes.append(apart(energy, mu, modelled.doubt.position_ev))
     causes.append("position of one state against the other")
-    shapes.append(entry.doubt.continuum * np.stack([part.continuum for part in parts]))
+    shapes.append(modelled.doubt.continuum * np.stack([part.continuum for part in parts]))
     causes.append("continuum against the edge")
     errors = ReferenceErrors(energy, np.stack(shapes), tuple(causes), np.zeros_like(mu))
     for array in (energy, mu, errors.shapes, errors.noise_sd):
@@ -155,12 +155,12 @@ def _modelled(entry: Entry) -> EndMembers:
     return EndMembers(
         energy_ev=energy,
         mu_per_nm=mu,
-        names=(entry.discharged.name, entry.charged.name),
-        source=entry.source,
+        names=(modelled.discharged.name, modelled.charged.name),
+        source=modelled.source,
         errors=errors,
-        control=entry.control,
-        flags=(f"{edge.name}: {entry.control}",) if entry.control else (),
-        density_g_cm3=(entry.density_g_cm3, entry.density_g_cm3 * per_mole[1] / per_mole[0]),
+        control=modelled.control,
+        flags=(f"{edge.name}: {modelled.control}",) if modelled.control else (),
+        density_g_cm3=(modelled.density_g_cm3, modelled.density_g_cm3 * per_mole[1] / per_mole[0]),
     )
 
 
@@ -200,12 +200,14 @@ _OXYGEN = (
 )
 
 
-def _follows(edge: Edge, formulas: Pair[str], lines: Pair[tuple[Peak, ...]], density_g_cm3: float, src: str) -> Entry:
+def _follows(
+    edge: Edge, formulas: Pair[str], lines: Pair[tuple[Peak, ...]], density_g_cm3: float, source: str
+) -> ModelledEdge:
     discharged, charged = (State(formula, formula, each) for formula, each in zip(formulas, lines, strict=True))
-    return Entry(edge, discharged, charged, density_g_cm3, src, Doubt())
+    return ModelledEdge(edge, discharged, charged, density_g_cm3, source, Doubt())
 
 
-def _stays(edge: Edge, formula: str, stays: int, density_g_cm3: float, above_ev: float = _ABOVE_EV) -> Entry:
+def _stays(edge: Edge, formula: str, stays: int, density_g_cm3: float, above_ev: float = _ABOVE_EV) -> ModelledEdge:
     """Edge of a metal whose valence does not change: between 3+ and 4+, it stays at one of them."""
     metal = edge.element
     lower, upper = (State(f"{metal}{v}+ in {formula}", formula, LINES[metal, v]) for v in (3, 4))
@@ -213,16 +215,15 @@ def _stays(edge: Edge, formula: str, stays: int, density_g_cm3: float, above_ev:
         f"{metal} stays {stays}+ through the charge, so that the share of {metal}4+ should be {stays - 3} everywhere"
     )
     source = _NOT_MEASURED.format(f"{metal}3+ and {metal}4+")
-    return Entry(edge, lower, upper, density_g_cm3, source, Doubt(), control, above_ev)
+    return ModelledEdge(edge, lower, upper, density_g_cm3, source, Doubt(), control, above_ev)
 
 
 lithium_iron_phosphate = Chemistry(
-    "LFP",
     (
         # Two heights are set so that the polar angle atan(OD(710.2 eV)/OD(708.2 eV)) is 27.48 degrees at Li0.93FePO4
         # and 65.00 degrees at Li0.02FePO4, as measured by Yu et al., Nat. Commun. 9, 921 (2018), figure 2. Shapes and
         # the absolute height of the white lines are plausible, not measured. The two positions are of one experiment.
-        Entry(
+        ModelledEdge(
             FE_L,
             State(
                 "LiFePO4",
@@ -259,7 +260,6 @@ lithium_iron_phosphate = Chemistry(
 _NMC = ("LiNi0.8Mn0.1Co0.1O2", "Ni0.8Mn0.1Co0.1O2")
 # Co L ends before Ni L begins.
 nickel_manganese_cobalt = Chemistry(
-    "NMC",
     (
         _follows(NI_L, _NMC, (NI_2, NI_4), 4.78, _NOT_MEASURED.format("Ni2+ and Ni4+")),
         _follows(O_K, _NMC, (O_DISCHARGED, O_CHARGED), 4.78, _OXYGEN),
@@ -272,7 +272,6 @@ et al. 2020 found Co near 3+ and Mn near 4+ throughout)."""
 
 _NCA = ("LiNi0.8Co0.15Al0.05O2", "Ni0.8Co0.15Al0.05O2")
 nickel_cobalt_aluminium = Chemistry(
-    "NCA",
     (
         _follows(NI_L, _NCA, (NI_2, NI_4), 4.75, _NOT_MEASURED.format("Ni2+ and Ni4+")),
         _follows(O_K, _NCA, (O_DISCHARGED, O_CHARGED), 4.75, _OXYGEN),
@@ -283,7 +282,6 @@ nickel_cobalt_aluminium = Chemistry(
 
 _LCO = ("LiCoO2", "CoO2")
 lithium_cobalt_oxide = Chemistry(
-    "LCO",
     (
         _follows(CO_L, _LCO, (CO_3, CO_4), 5.06, _NOT_MEASURED.format("Co3+ and Co4+")),
         _follows(O_K, _LCO, (O_DISCHARGED, O_CHARGED), 5.06, _OXYGEN),
@@ -293,7 +291,6 @@ lithium_cobalt_oxide = Chemistry(
 
 _LMO = ("LiMn2O4", "Mn2O4")
 lithium_manganese_oxide = Chemistry(
-    "LMO",
     (
         _follows(MN_L, _LMO, (MN_3_AND_4, MN_4), 4.28, _NOT_MEASURED.format("Mn3+ and Mn4+")),
         _follows(O_K, _LMO, (O_DISCHARGED, O_CHARGED), 4.28, _OXYGEN),

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from stxmdist.arrays import F64, Mask
 from stxmdist.errors import InputError
-from stxmdist.registry import Entry, Table
 from stxmdist.spectra.end_members.edge_model import NM_PER_CM, atoms_of, molar_mass
 from stxmdist.spectra.end_members.mass_scale import TABLES_SD, scale_to_mass
 from stxmdist.spectra.end_members.reference_errors import ReferenceErrors, apart
@@ -104,19 +103,6 @@ class EndMembers:
         energy = np.asarray(energy_ev, dtype=np.float64)
         low, high = self.energy_ev[0] + margin_ev - 1e-3, self.energy_ev[-1] - margin_ev + 1e-3
         return np.asarray((energy >= low) & (energy <= high), dtype=np.bool_)
-
-
-CHEMISTRIES: Table[Entry[Any]] = Table(
-    "chemistry",
-    {
-        "LFP": Entry("stxmdist.spectra.end_members.library:lithium_iron_phosphate"),
-        "NMC": Entry("stxmdist.spectra.end_members.library:nickel_manganese_cobalt"),
-        "NCA": Entry("stxmdist.spectra.end_members.library:nickel_cobalt_aluminium"),
-        "LCO": Entry("stxmdist.spectra.end_members.library:lithium_cobalt_oxide"),
-        "LMO": Entry("stxmdist.spectra.end_members.library:lithium_manganese_oxide"),
-    },
-)
-"""Name of a chemistry to its ``library.Chemistry``: called, it gives the end-members of one of its edges"""
 
 
 @dataclass(frozen=True)
@@ -327,11 +313,3 @@ def _looks_normalised(mu: F64) -> bool:
     last = np.median(mu[:, -max(3, mu.shape[1] // 10) :], axis=1)
     first = np.median(mu[:, : max(3, mu.shape[1] // 20)], axis=1)
     return bool(np.all(np.abs(last - 1.0) < 0.02) and np.all(np.abs(first) < 0.02))
-
-
-__all__ = [
-    "CHEMISTRIES",
-    "Compounds",
-    "EndMembers",
-    "from_files",
-]

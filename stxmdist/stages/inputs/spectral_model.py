@@ -13,9 +13,9 @@ from stxmdist.errors import InputError
 from stxmdist.planning.explored import file_of, named_by, refuse_alike, require_spectrum
 from stxmdist.planning.survey import Survey
 from stxmdist.runner.unit import Unit
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.end_members.energy_shift import EnergyShift, energy_shift
-from stxmdist.spectra.end_members.library import Chemistry
-from stxmdist.spectra.end_members.references import CHEMISTRIES, Compounds, EndMembers, from_files
+from stxmdist.spectra.end_members.references import Compounds, EndMembers, from_files
 from stxmdist.spectra.fitters.contract import design_matrix
 
 _LEAST_MEAN_OD = -0.05
@@ -87,9 +87,9 @@ def references_of(survey: Survey, scan_id: str) -> dict[str, Any]:
     recording = survey.recordings.get(scan_id)
     if chemistry not in CHEMISTRIES or recording is None:
         return {"chemistry": chemistry}
-    library: Chemistry = CHEMISTRIES[chemistry].load()
-    edge = library.edge_at(recording.energy_ev)
-    first = library.entries[0].edge.name
+    library = CHEMISTRIES[chemistry].load()
+    edge = library.edge_covered_by(recording.energy_ev)
+    first = library.edges[0].edge.name
     return {"chemistry": chemistry} | ({"edge": edge} if edge not in (None, first) else {})
 
 
@@ -138,14 +138,14 @@ def end_members_of(references: dict[str, Any]) -> EndMembers:
         if "explored" in references:
             refuse_alike(members)
         return members
-    return CHEMISTRIES[references["chemistry"]].load()(references.get("edge"))  # type: ignore[no-any-return]
+    return CHEMISTRIES[references["chemistry"]].load().end_members(references.get("edge"))
 
 
 def _library_holds(references: dict[str, Any]) -> str:
     if "discharged" in references:
         return ""
     chemistry = references["chemistry"]
-    return f"; of {chemistry} the library holds {CHEMISTRIES[chemistry].load().holds}"
+    return f"; of {chemistry} the library holds {CHEMISTRIES[chemistry].load().edges_in_words}"
 
 
 def strongest_mass_absorption(survey: Survey, scan_id: str, energy_ev: F64) -> F64:

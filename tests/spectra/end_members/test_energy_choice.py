@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.end_members.energy_choice import (
     SOCS,
     Unknowns,
@@ -14,7 +15,7 @@ from stxmdist.spectra.end_members.energy_choice import (
     soc_sigma,
     unseen,
 )
-from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
+from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, design_matrix, state_of_charge
 
 PHOTONS = 1e4
@@ -106,7 +107,7 @@ def test_two_energies_are_the_two_white_lines(lfp: EndMembers) -> None:
 
 @pytest.mark.parametrize("name", CHEMISTRIES)
 def test_presets_beat_energies_spread_evenly(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    entry, members = CHEMISTRIES[name].load().entries[0], CHEMISTRIES[name].load()()
+    entry, members = CHEMISTRIES[name].load().edges[0], CHEMISTRIES[name].load().end_members()
     low, high = entry.lines_ev
     grid = np.arange(np.ceil(low), high, 0.1)
     found = choose_energies(members, grid, 5, thickness_nm=150.0, photons=PHOTONS)

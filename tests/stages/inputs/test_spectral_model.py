@@ -12,7 +12,8 @@ from stxmdist.campaign.schema import References
 from stxmdist.errors import InputError
 from stxmdist.planning.survey import Survey
 from stxmdist.spectra.checks.classes import ClassOptions
-from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.stages.inputs.spectral_model import (
     SpectralModel,
     end_members_of,
@@ -78,14 +79,14 @@ def test_references_stand_for_scans_of_the_campaigns_chemistry_and_custom(
 def test_the_energies_of_a_scan_say_which_edge_it_is(chemistry: str, energy_ev: list[float], edge: str | None) -> None:
     found = references_of(survey(chemistry, chemistry, None, np.array(energy_ev)), "one")
     assert found == {"chemistry": chemistry} | ({"edge": edge} if edge else {})
-    expected = CHEMISTRIES[chemistry].load()(edge)
+    expected = CHEMISTRIES[chemistry].load().end_members(edge)
     assert end_members_of(found) is expected
 
 
 def test_the_state_that_absorbs_more_is_taken_for_the_dose() -> None:
     energy_ev = np.array([500.0, 708.2, 710.2])
     found = strongest_mass_absorption(survey("LFP", "LFP", None), "one", energy_ev)
-    both = CHEMISTRIES["LFP"].load()().mass_absorption(energy_ev[1:])
+    both = CHEMISTRIES["LFP"].load().end_members().mass_absorption(energy_ev[1:])
     assert both is not None
     # Discharged at its own peak, charged at the other; outside the end-members nothing is known.
     np.testing.assert_allclose(found, [np.nan, both[0, 0], both[1, 1]])
@@ -95,7 +96,7 @@ def test_the_state_that_absorbs_more_is_taken_for_the_dose() -> None:
 @pytest.fixture
 def written(tmp_path: Path) -> dict[str, Any]:
     """The built-in pair as files, per nm."""
-    members = CHEMISTRIES["LFP"].load()()
+    members = CHEMISTRIES["LFP"].load().end_members()
     for name, mu in zip(("discharged", "charged"), members.mu_per_nm, strict=True):
         np.savetxt(tmp_path / name, np.column_stack([members.energy_ev, mu]))
     return {"discharged": str(tmp_path / "discharged"), "charged": str(tmp_path / "charged")}
@@ -103,7 +104,7 @@ def written(tmp_path: Path) -> dict[str, Any]:
 
 def test_files_per_nm_are_the_same_as_built_in_ones(written: dict[str, Any]) -> None:
     found = end_members_of(written | {"thickness_unit": "nm"})
-    built_in = CHEMISTRIES["LFP"].load()()
+    built_in = CHEMISTRIES["LFP"].load().end_members()
     energy_ev = np.linspace(700.0, 730.0, 41)
     assert found.thickness_unit == "nm"
     np.testing.assert_allclose(found.at(energy_ev), built_in.at(energy_ev), rtol=1e-9)
@@ -119,7 +120,7 @@ def test_optical_densities_are_not_taken_for_absorption_per_nm(written: dict[str
 
 
 def model(scale: float, unit: Any) -> SpectralModel:
-    members = CHEMISTRIES["LFP"].load()()
+    members = CHEMISTRIES["LFP"].load().end_members()
     energy_ev = np.linspace(700.0, 725.0, 51)
     mu = scale * members.at(energy_ev)
     return SpectralModel(
@@ -185,7 +186,7 @@ def test_files_with_formulas_are_scaled_and_then_their_dose_is_known(written: di
         density_g_cm3=3.6,
     )
     scan = survey("custom", "custom", files)
-    found, built_in = end_members_of(references_of(scan, "one")), CHEMISTRIES["LFP"].load()()
+    found, built_in = end_members_of(references_of(scan, "one")), CHEMISTRIES["LFP"].load().end_members()
     energy_ev = np.linspace(700.0, 730.0, 41)
     # The model's arctangents have not quite reached what the tables say.
     np.testing.assert_allclose(found.at(energy_ev), built_in.at(energy_ev), rtol=0.05)
