@@ -7,8 +7,9 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.design_matrix import design_matrix, design_slope
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
-from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions, design_matrix, design_slope
+from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions
 
 COUNTS = 100.0
 

@@ -25,7 +25,7 @@ from stxmdist.readers.recording import StxmRecording
 from stxmdist.runner.run import RunRecord, run_stage
 from stxmdist.runner.unit import StageReport
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
-from stxmdist.spectra.fitters.contract import design_matrix
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.stages import align
 
 Row = dict[str, Any]

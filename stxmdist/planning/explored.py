@@ -6,8 +6,8 @@ from typing import Any
 from stxmdist.campaign.problems import did_you_mean
 from stxmdist.campaign.schema import ExploredSpectrum, References
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.design_matrix import condition_number
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import condition_number
 
 EXPLORED = {"clusters": "cluster", "nmf": "nmf"}
 """Method to the kind of spectra it finds that may stand for a substance"""

@@ -11,7 +11,7 @@ from stxmdist.errors import Explained
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank
 from stxmdist.report.evidence import Evidence, label_of, number, numbers
 from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape
-from stxmdist.spectra.fitters.contract import design_matrix
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.stages.inputs.spectral_model import end_members_of
 
 MOST_SCANS = 12

@@ -15,6 +15,7 @@ from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, bytes_of
 from stxmdist.spectra.checks.classes import ClassOptions, classify, od_range
+from stxmdist.spectra.end_members.design_matrix import design_slope
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
 from stxmdist.spectra.fitters.contract import (
     FITTERS,
@@ -23,7 +24,6 @@ from stxmdist.spectra.fitters.contract import (
     Fit,
     FitContext,
     FitOptions,
-    design_slope,
     mean_residual,
     r_factor,
     state_of_charge,

@@ -17,18 +17,12 @@ from stxmdist.spectra.density.absorbance import (
     particle_free,
 )
 from stxmdist.spectra.density.mean_spectrum import mean_spectrum
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.energy_shift import energy_shift
 from stxmdist.spectra.end_members.mass_scale import scale_to_mass
 from stxmdist.spectra.end_members.references import Compounds, EndMembers, from_files
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
-from stxmdist.spectra.fitters.contract import (
-    FITTERS,
-    FitOptions,
-    design_matrix,
-    mean_residual,
-    r_factor,
-    state_of_charge,
-)
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, mean_residual, r_factor, state_of_charge
 from stxmdist.stages.segment.component_count import CountOptions
 
 

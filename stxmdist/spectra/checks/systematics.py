@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F64
+from stxmdist.spectra.end_members.design_matrix import Background, design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import Background, design_matrix
 
 END_MEMBERS_UNKNOWN_SD = 0.005
 """What end-members add to the error of a state of charge where nobody says how wrong they are: the least that unlike

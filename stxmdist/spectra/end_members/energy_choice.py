@@ -11,8 +11,8 @@ import numpy as np
 
 from stxmdist.arrays import F64, Index
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.design_matrix import Background, background_columns
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import Background, background_columns
 from stxmdist.units import joule_from_ev
 
 SOCS = (0.0, 0.5, 1.0)

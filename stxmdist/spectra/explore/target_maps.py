@@ -6,8 +6,8 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.design_matrix import condition_number
 from stxmdist.spectra.explore.principal import Principal
-from stxmdist.spectra.fitters.contract import condition_number
 
 WORST_CONDITION = 500.0
 """Targets that are more alike than this cannot be told apart."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64
 from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
-from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.fitters.poisson import fit as fit_poisson
+from stxmdist.spectra.kernels.fit_input import fit_input
 from stxmdist.spectra.kernels.nuisance_blocks import Nuisance, fit_nuisance
 
 _WITHIN = Nuisance(fills=True, start=1.0, prior=1.0, prior_sd=1.0, low=0.02, high=1.0)
@@ -37,8 +37,16 @@ def fit(
     options, beside = options or FitOptions(), beside or FitContext()
     start = fit_poisson(transmission, effective_counts, design, replace(options, bias_removed=False), beside)
     given = fit_input(transmission, effective_counts, design)
-    slope = np.zeros_like(given.white, dtype=np.float64)
-    found, covariance, chi2 = fit_nuisance(given, slope, start.coefficients, _WITHIN, options, beside)
+    slope = np.zeros_like(given.orthogonal, dtype=np.float64)
+    found, covariance, chi2 = fit_nuisance(
+        given,
+        slope,
+        start.coefficients,
+        _WITHIN,
+        iterations=options.iterations,
+        tolerance_sd=options.tolerance_sd,
+        threads=beside.threads,
+    )
     theta, fill = found[:-1].astype(np.float64), found[-1].astype(np.float64)
     c = covariance.astype(np.float64)
     n_terms = len(theta)

@@ -2,9 +2,9 @@
 
 from stxmdist.arrays import F32, F64
 from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
-from stxmdist.spectra.fitters.fit_input import fit_input
+from stxmdist.spectra.kernels.fit_input import fit_input
 from stxmdist.spectra.kernels.linear_blocks import solve_linear
-from stxmdist.spectra.kernels.pixel_blocks import in_threads
+from stxmdist.spectra.kernels.pixel_blocks import empty_fit, in_threads
 
 
 def fit_linear(
@@ -35,23 +35,14 @@ def fit_linear(
     """
     options, beside = options or FitOptions(), beside or FitContext()
     given = fit_input(transmission, effective_counts, design, phase, phase_design)
-    result = Fit.empty(design.shape[1], transmission.shape[1])
+    result = empty_fit(design.shape[1], transmission.shape[1])
     in_threads(
         solve_linear,
         transmission.shape[1],
         beside.threads,
-        given.transmission,
-        given.phase,
-        given.energies,
-        given.counts,
-        given.white,
-        given.pairs,
-        given.triangle,
-        given.inverse_triangle,
+        given,
         options.weighted,
         non_negative,
-        result.coefficients,
-        result.covariance,
-        result.chi2_reduced,
+        result,
     )
-    return result
+    return Fit(*result)

@@ -12,8 +12,9 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64
 from stxmdist.errors import InputError
-from stxmdist.spectra.fitters.contract import Fit, FitContext, condition_number
-from stxmdist.spectra.fitters.fit_input import fit_input
+from stxmdist.spectra.end_members.design_matrix import condition_number
+from stxmdist.spectra.fitters.contract import Fit, FitContext
+from stxmdist.spectra.kernels.fit_input import fit_input
 from stxmdist.spectra.kernels.functional_blocks import apply_functional
 
 _STEP_BELOW_PEAK_EV = 0.7
@@ -140,7 +141,7 @@ def fit_features(
     mean_od = used[:, :2].sum(axis=1) if beside.mean_od is None else np.asarray(beside.mean_od)[given.energies]
     peaks = find_peaks(energy_ev, mean_od, used)
     functional = functional_of(peaks, energy_ev, used, given.counts.astype(np.float64) * np.exp(-mean_od), areas=areas)
-    return apply_functional(given, used, functional, beside.threads)
+    return Fit(*apply_functional(given, used, functional, beside.threads))
 
 
 def functional_of(peaks: Peaks, energy_ev: F64, design: F64, weights: F64, *, areas: bool) -> F64:

@@ -2,8 +2,8 @@
 
 from stxmdist.arrays import F32, F64
 from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
-from stxmdist.spectra.fitters.fit_input import fit_input
-from stxmdist.spectra.kernels.pixel_blocks import in_threads
+from stxmdist.spectra.kernels.fit_input import fit_input
+from stxmdist.spectra.kernels.pixel_blocks import empty_fit, in_threads
 from stxmdist.spectra.kernels.poisson_blocks import maximise
 
 
@@ -31,22 +31,15 @@ def fit(
     """
     options, beside = options or FitOptions(), beside or FitContext()
     given = fit_input(transmission, effective_counts, design)
-    result = Fit.empty(design.shape[1], transmission.shape[1])
+    result = empty_fit(design.shape[1], transmission.shape[1])
     in_threads(
         maximise,
         transmission.shape[1],
         beside.threads,
-        given.transmission,
-        given.energies,
-        given.counts,
-        given.white,
-        given.pairs,
-        given.inverse_triangle,
+        given,
         options.iterations,
         options.tolerance_sd,
         options.bias_removed,
-        result.coefficients,
-        result.covariance,
-        result.chi2_reduced,
+        result,
     )
-    return result
+    return Fit(*result)

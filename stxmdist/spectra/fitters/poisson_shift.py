@@ -7,8 +7,8 @@ import numpy as np
 from stxmdist.arrays import F32, F64
 from stxmdist.errors import InputError
 from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
-from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.fitters.poisson import fit as fit_poisson
+from stxmdist.spectra.kernels.fit_input import fit_input
 from stxmdist.spectra.kernels.nuisance_blocks import Nuisance, fit_nuisance
 
 _PRIOR_SD_EV = 0.2
@@ -48,6 +48,14 @@ def fit(
     start = fit_poisson(transmission, effective_counts, design, replace(options, bias_removed=False), beside)
     slope = np.asarray(beside.slope, dtype=np.float64)[given.energies]
     shift = Nuisance(False, start=0.0, prior=0.0, prior_sd=_PRIOR_SD_EV, low=-_LARGEST_EV, high=_LARGEST_EV)
-    found, covariance, chi2 = fit_nuisance(given, slope, start.coefficients, shift, options, beside)
+    found, covariance, chi2 = fit_nuisance(
+        given,
+        slope,
+        start.coefficients,
+        shift,
+        iterations=options.iterations,
+        tolerance_sd=options.tolerance_sd,
+        threads=beside.threads,
+    )
     maps = {"energy_shift_ev": found[-1], "energy_shift_se_ev": np.sqrt(covariance[-1, -1])}
     return Fit(found[:-1], covariance[:-1, :-1], chi2, maps)

@@ -4,8 +4,8 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64
 from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
-from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.fitters.two_energy import pair_of
+from stxmdist.spectra.kernels.fit_input import fit_input
 
 _LEAST_TRANSMISSION = 1e-30
 

@@ -14,9 +14,9 @@ from stxmdist.planning.explored import file_of, named_by, refuse_alike, require_
 from stxmdist.planning.survey import Survey
 from stxmdist.runner.unit import Unit
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.end_members.references import Compounds, EndMembers, from_files
-from stxmdist.spectra.fitters.contract import design_matrix
 
 _LEAST_MEAN_OD = -0.05
 """Noise alone, in a field without particles, leaves less"""

@@ -11,7 +11,7 @@ from stxmdist.runner.unit import Unit
 from stxmdist.spectra.checks.components import ResidualSums, missing_spectrum, more_terms, residual_sums
 from stxmdist.spectra.checks.pulls import morans_test
 from stxmdist.spectra.checks.systematics import shared_od_variance
-from stxmdist.spectra.fitters.contract import background_columns
+from stxmdist.spectra.end_members.design_matrix import background_columns
 from stxmdist.stages.inputs.spectral_model import SpectralModel, without_pre_edge
 
 PIXELS_AT_ONCE = 16384

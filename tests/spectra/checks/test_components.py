@@ -14,9 +14,10 @@ from stxmdist.spectra.checks.components import (
     whitened_residuals,
 )
 from stxmdist.spectra.checks.pulls import morans_i, morans_test, pull_summary, pulls
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.edge_model import Edge, Peak, Step, edge_parts
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, design_matrix
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
 
 ENERGY = np.linspace(700.0, 735.0, 35)
 THICKNESS_NM = 150.0

@@ -7,6 +7,7 @@ import pytest
 
 from stxmdist.errors import InputError
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.energy_choice import (
     SOCS,
     Unknowns,
@@ -16,7 +17,7 @@ from stxmdist.spectra.end_members.energy_choice import (
     unseen,
 )
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, design_matrix, state_of_charge
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, state_of_charge
 
 PHOTONS = 1e4
 TWO = np.array([708.2, 710.2])

@@ -8,16 +8,10 @@ from scipy.optimize import minimize
 
 from stxmdist.errors import InputError
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.design_matrix import design_matrix, design_slope
 from stxmdist.spectra.end_members.dispersion import EV_NM, phase_per_nm
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import (
-    FITTERS,
-    FitContext,
-    FitOptions,
-    design_matrix,
-    design_slope,
-    state_of_charge,
-)
+from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions, state_of_charge
 from stxmdist.spectra.fitters.fill_factor import as_if_covered
 from stxmdist.spectra.fitters.peaks import find_peaks
 
