@@ -15,31 +15,30 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: FitContext | None = None,
+    context: FitContext | None = None,
 ) -> Fit:
     """Maximise the Poisson likelihood of every pixel's counts subject to theta >= 0, exactly.
 
-    Arguments as in ``poisson.fit``. Where the free maximum has no negative coefficient it is the result.
-    Elsewhere Newton steps go to the non-negative maximum of the quadratic model at hand, each found by trying every
-    support; the likelihood is concave, so that where they end is the one maximum.
+    Arguments as in ``poisson.fit``. Where the free maximum has no negative coefficient it is the result. Elsewhere each
+    Newton step goes to the non-negative maximum of the local quadratic model, which is found by trying every support.
+    The likelihood is concave, so the steps end at its only maximum.
 
-    The covariance is that of the free maximum: where the constraint bites, an error bar centred on the
-    constrained value would be too short. Constrained values bias a state of charge near 0 and 1, and the
-    bias of few counts is left in (``options.bias_removed`` means nothing here: taking it off would lead out of
-    what is allowed).
+    The covariance is that of the free maximum: where the constraint is active, an error bar centred on the constrained
+    value would be too short. The constraint biases a state of charge near 0 and 1. The bias of few counts is not
+    subtracted, whatever ``options.bias_removed`` says, because that could make a thickness negative again.
 
     Raises
     ------
     InputError
         for shapes that do not match, or a design that cannot be solved
     """
-    options, beside = options or FitOptions(), beside or FitContext()
-    free = fit_free(transmission, effective_counts, design, replace(options, bias_removed=False), beside)
+    options, context = options or FitOptions(), context or FitContext()
+    free = fit_free(transmission, effective_counts, design, replace(options, bias_removed=False), context)
     given = fit_input(transmission, effective_counts, design)
     in_threads(
         constrain,
         transmission.shape[1],
-        beside.threads,
+        context.threads,
         given,
         options.iterations,
         options.tolerance_sd,
