@@ -442,7 +442,10 @@ UNFIT: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
         lambda b: b.set("fit fitter: two_energy", "fit fit: {energies_ev: [708.0, 708.1]}"),
         ("both energies are the same", "Ask for energies_ev that were measured"),
     ),
-    "collinear": (_collinear, ("the two references say the same", "condition number", "Give two different spectra")),
+    "collinear": (
+        _collinear,
+        ("the two references are nearly proportional", "condition number", "Give two different spectra"),
+    ),
     "dim-i0": (_dim, ("the incident beam is weaker than what came through", "references: i0")),
 }
 

@@ -156,7 +156,7 @@ def test_files_count_reference_samples(tmp_path: Path, edge: tuple[np.ndarray, n
         (lambda e, v: (e, 900 * np.exp(-v)), "counts or an absorption coefficient"),
         (lambda e, v: (e, 1e4 * v), "counts or an absorption coefficient"),
         (lambda e, v: (e, np.exp(-v)), "decreases through its edge"),
-        (lambda e, v: (e + 200, v), "share no energies"),
+        (lambda e, v: (e + 200, v), "no energies in common"),
     ],
 )
 def test_references_in_other_units_are_refused(tmp_path, edge, change, message) -> None:
