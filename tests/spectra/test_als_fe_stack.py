@@ -167,7 +167,7 @@ def test_end_members_weighed_by_their_own_spectra(folder, authors, capsys) -> No
         assert 5.5e4 < one.mass_absorption_cm2_g.max() < 9.0e4
         assert one.near
     assert members.thickness_unit == "nm"
-    assert "not yet sure" in members.flags[0]
+    assert "not yet reliable" in members.flags[0]
     # The files end at 730 eV: the scale is the same whatever else the compound holds.
     weighed = scale_to_mass(*read_spectrum(folder / "reduced.t"), "FeS")
     iron = 55.845 / (55.845 + 32.06)

@@ -1,5 +1,7 @@
 """Interpolation that moves a frame by a fraction of a pixel, and its effect on the noise."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
@@ -55,11 +57,11 @@ def noise_correlation_px2(shift_px: F64) -> float:
     return 1.0 / variance_factor(shift_px)
 
 
-def _windowed(filled: F32, extreme: object, whole: Index) -> F32:
+def _windowed(filled: F32, extreme: Callable[..., F32], whole: Index) -> F32:
     result = filled
     for axis in range(2):
         # The window of four pixels reaches from i - whole - 2 to i - whole + 1.
-        result = extreme(result, size=4, axis=axis, origin=0, mode="nearest")  # type: ignore[operator]
+        result = extreme(result, size=4, axis=axis, origin=0, mode="nearest")
         n = result.shape[axis]
         index = np.clip(np.arange(n) - whole[axis], 0, n - 1)
         result = np.take(result, index, axis=axis)

@@ -131,8 +131,8 @@ def _registered(frames: Sequence[_Frame], options: AlignOptions) -> tuple[F64, F
     for k in map(int, np.flatnonzero(good & (share < PARTLY_KNOWN))):
         nearest = whole[np.argsort(np.abs(whole - k), kind="stable")[:2]]
         if nearest.size:
-            beside = [ndimage.shift(absorptance(frames[i].read())[0], shift[i] - shift[k], order=1) for i in nearest]
-            feature, _ = absorptance(frames[k].read(), np.mean(beside, axis=0, dtype=np.float32))
+            filled = [ndimage.shift(absorptance(frames[i].read())[0], shift[i] - shift[k], order=1) for i in nearest]
+            feature, _ = absorptance(frames[k].read(), np.mean(filled, axis=0, dtype=np.float32))
             spectra[k] = band.spectrum(feature * fading)
     return _refined(spectra, shift, good, band, options)
 

@@ -69,7 +69,7 @@ class ExtraTermTest:
 class MissingSpectrum:
     """A spectrum of any shape that the model of a particle's pixels lacks; NaN with too few pixels."""
 
-    p_alike: F64
+    p_constant: F64
     """(PARTICLE,) probability that noise gives as large a mean residual (chi-square): the same amount in all pixels"""
     p_varying: F64
     """(PARTICLE,) probability that noise gives as large an eigenvalue of the covariance of the residuals (Tracy-Widom):
@@ -85,7 +85,7 @@ class MissingSpectrum:
     @property
     def p(self) -> F64:
         """(PARTICLE,) probability for both tests together: twice the smaller one, at most 1."""
-        return np.minimum(1.0, 2.0 * np.fmin(self.p_alike, self.p_varying))
+        return np.minimum(1.0, 2.0 * np.fmin(self.p_constant, self.p_varying))
 
 
 def whitened_residuals(transmission: Real, coefficients: Real, counts: F64, design: F64) -> tuple[F64, F64]:
@@ -249,7 +249,7 @@ def missing_spectrum(
     shared = np.zeros(n_energy) if shared_variance is None else np.nan_to_num(shared_variance)
     expected = 1.0 / n[:, None] + shared / noise_od**2
     mean = sums.whitened / pixels
-    p_alike = stats.chi2.sf((mean**2 / expected).sum(axis=1), free)
+    p_constant = stats.chi2.sf((mean**2 / expected).sum(axis=1), free)
     values, vectors = np.linalg.eigh(sums.moments / max(1.0, correlation_px2))
     # An error common to all pixels adds one direction, by whose length the eigenvalue may grow.
     strongest = values[:, -1] - n * (shared / noise_od**2).sum(axis=1)
@@ -260,7 +260,7 @@ def missing_spectrum(
     p_varying = stats.gamma.sf((strongest - centre) / spread + shift, shape, scale=scale)
     vector = vectors[:, :, -1]
     vector = vector * np.sign(np.take_along_axis(vector, np.abs(vector).argmax(axis=1)[:, None], axis=1))
-    alike = (p_alike <= p_varying)[:, None]
+    alike = (p_constant <= p_varying)[:, None]
     # Whitened residuals are those of transmission: more light means less optical density.
     pattern = np.where(alike, -mean, np.sqrt(np.maximum(strongest - centre, 0.0) / n)[:, None] * vector)
     od = pattern * noise_od
@@ -269,6 +269,6 @@ def missing_spectrum(
         length = np.sqrt(np.maximum((od**2).sum(axis=1) - noise, 0.0))
         share = length / np.linalg.norm(sums.od / pixels, axis=1)
     few = (sums.pixels < least_pixels) | (n < 3.0)
-    for values_of in (p_alike, p_varying, share, od):
+    for values_of in (p_constant, p_varying, share, od):
         values_of[few] = np.nan
-    return MissingSpectrum(p_alike, p_varying, od, share)
+    return MissingSpectrum(p_constant, p_varying, od, share)

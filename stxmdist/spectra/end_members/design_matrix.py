@@ -32,7 +32,7 @@ def design_matrix(
     Raises
     ------
     InputError
-        where the energies leave the end-members, are fewer than the terms, or cannot tell the terms apart
+        where the energies leave the end-members, are fewer than the terms, or do not distinguish the terms
     """
     energy = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64))
     design = np.concatenate([end_members.at(energy, shift_ev).T, background_columns(energy, background)], axis=1)
@@ -85,7 +85,8 @@ def check_design(design: F64, where: str = "fit") -> None:
     Raises
     ------
     InputError
-        for more terms than energies or than the kernels hold, values that are not finite, and terms that say the same
+        for more terms than energies or than the kernels have room for, values that are not finite, and terms that are
+        nearly proportional
     """
     n_energies, n_terms = design.shape
     if n_terms > MOST_TERMS or n_energies < n_terms:

@@ -5,7 +5,7 @@ Sums over these blocks, in their order, have the same bits however the store is 
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -78,13 +78,13 @@ class PixelStack:
                 yield function(self._block(first_row, rows))
             return
         with ThreadPoolExecutor(self.threads) as pool:
-            ahead: deque[object] = deque()
+            ahead: deque[Future[R]] = deque()
             for first_row, rows in self._rows():
                 ahead.append(pool.submit(lambda first, part: function(self._block(first, part)), first_row, rows))
                 if len(ahead) > 2 * self.threads:
-                    yield ahead.popleft().result()  # type: ignore[attr-defined]
+                    yield ahead.popleft().result()
             while ahead:
-                yield ahead.popleft().result()  # type: ignore[attr-defined]
+                yield ahead.popleft().result()
 
     def _rows(self) -> Iterator[tuple[int, F32]]:
         ny, nx = self.shape
