@@ -10,7 +10,7 @@ from stxmdist.planning.stages import STAGES
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.readers import READERS
 from stxmdist.registry import Entry, Table
-from stxmdist.spectra.end_members.references import CHEMISTRIES
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.fitters.contract import FITTERS
 
 PARTS: Table[Entry[object]] = Table(

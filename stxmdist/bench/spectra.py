@@ -1,4 +1,4 @@
-"""How fast this machine fits spectra, against the loop over pixels that beamlines run today."""
+"""How fast this machine fits spectra, compared with the loop over pixels that beamlines run today."""
 
 import time
 from dataclasses import dataclass, replace
@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stxmdist.arrays import F32, F64
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.design_matrix import design_matrix, design_slope
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
-from stxmdist.spectra.end_members.references import CHEMISTRIES
-from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions, design_matrix, design_slope
+from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions
 
 COUNTS = 100.0
 
@@ -19,15 +20,15 @@ class FitTiming:
 
     name: str
     seconds: float
-    """For the whole stack, the least of the rounds"""
+    """Time for the whole stack, the shortest of all rounds"""
     core_seconds: float
-    """Of all threads together, the least of the rounds; beyond it lies what other programs took of the machine"""
+    """CPU time of all threads, the shortest of all rounds; ``seconds`` also contains delays by other programs"""
     threads: int
     measured_pixels: int
     pixels: int
-    """More than were measured: seconds are extrapolated from a sample"""
+    """Pixels of the stack; if fewer were measured, seconds are extrapolated"""
     largest_difference: float
-    """Against the exact non-negative fit of this package, in optical density; NaN where the estimators differ"""
+    """From the exact non-negative fit of this package, in optical density; NaN for other estimators"""
 
     @property
     def spectra_per_second(self) -> float:
@@ -43,28 +44,26 @@ def fit_timings(
     threads: tuple[int, ...] = (1,),
     rounds: int = 1,
 ) -> tuple[FitTiming, ...]:
-    """Seconds to fit an LFP stack of (n_energies, side, side) with each fitter, on each number of ``threads`` in turn,
-    and with scipy's nnls in a loop.
+    """Seconds to fit an LFP stack (n_energies, side, side) with each fitter and number of threads, and in a scipy loop.
 
-    Kernels give coefficients, covariance and chi-square; the loop gives coefficients only, of the same weighted
-    problem.
-    ``loop_pixels`` None times the loop over the whole stack, a number extrapolates from so many evenly spread pixels.
-    Compilation is not counted.
+    The fitters give coefficients, covariance and chi-square; the loop with scipy's nnls gives only the coefficients of
+    the same weighted problem. It is timed over the whole stack if ``loop_pixels`` is None, and otherwise extrapolated
+    from so many evenly spread pixels. Compilation is not included.
     """
-    made = simulated_store(rng, n_energies, side_px * side_px)
+    made = simulated_stack(rng, n_energies, side_px * side_px)
     transmission, counts, design = made.transmission, made.counts, made.design
     timings = []
     exact: F32 | None = None
     for name in FITTERS:
         fit = FITTERS[name].load()
-        few = replace(made.beside, phase=made.beside.phase[:, :256])  # type: ignore[index]
+        few = replace(made.context, phase=made.context.phase[:, :256])  # type: ignore[index]
         fit(transmission[:, :256], counts, design, FitOptions(), few)
         least = dict.fromkeys(threads, (float("inf"), float("inf")))
         for _ in range(rounds):
             for number in threads:
-                beside = replace(made.beside, threads=number)
+                context = replace(made.context, threads=number)
                 start, core_start = time.perf_counter(), time.process_time()
-                result = fit(transmission, counts, design, FitOptions(), beside)
+                result = fit(transmission, counts, design, FitOptions(), context)
                 took = time.perf_counter() - start, time.process_time() - core_start
                 least[number] = min(least[number][0], took[0]), min(least[number][1], took[1])
         if name == "nnls":
@@ -76,21 +75,21 @@ def fit_timings(
 
 
 @dataclass(frozen=True, eq=False)
-class MadeUp:
-    """A stack that never was, as every fitter wants it."""
+class SimulatedStack:
+    """A simulated stack in the form that all fitters take."""
 
     transmission: F32
-    """(ENERGY, PIXEL) float32"""
+    """(ENERGY, PIXEL) float32 with Var(T) = T / counts"""
     counts: F64
-    """(ENERGY,)"""
+    """(ENERGY,) effective counts at T = 1"""
     design: F64
-    """(ENERGY, TERM)"""
-    beside: FitContext
+    """(ENERGY, TERM) optical density per nm"""
+    context: FitContext
 
 
-def simulated_store(rng: np.random.Generator, n_energies: int, n_pixels: int, counts: float = COUNTS) -> MadeUp:
-    """Counted transmission and phase of LFP of which half is background, as on a sparsely loaded grid."""
-    end_members = CHEMISTRIES["LFP"].load()()
+def simulated_stack(rng: np.random.Generator, n_energies: int, n_pixels: int, counts: float = COUNTS) -> SimulatedStack:
+    """Transmission and phase of LFP with shot noise; half of the pixels are background, as on a sparse grid."""
+    end_members = CHEMISTRIES["LFP"].load().end_members()
     energy = np.linspace(700.0, 735.0, n_energies)
     design, phase_design = design_matrix(end_members, energy), phase_per_nm(end_members, energy).T
     total = np.where(rng.random(n_pixels) < 0.5, 0.0, rng.uniform(50.0, 200.0, n_pixels))
@@ -103,8 +102,8 @@ def simulated_store(rng: np.random.Generator, n_energies: int, n_pixels: int, co
         transmission[k] = rng.poisson(counts * mean) / counts
         phase[k] = phase_design[k].astype(np.float32) @ thickness
         phase[k] += rng.standard_normal(n_pixels, np.float32) / np.sqrt(4.0 * counts * mean)
-    beside = FitContext(energy, None, design_slope(end_members, energy), phase, phase_design)
-    return MadeUp(transmission, np.full(n_energies, counts), design, beside)
+    context = FitContext(energy, None, design_slope(end_members, energy), phase, phase_design)
+    return SimulatedStack(transmission, np.full(n_energies, counts), design, context)
 
 
 def _scipy_loop(transmission: F32, design: F64, exact: F32, loop_pixels: int | None) -> FitTiming:

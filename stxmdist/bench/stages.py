@@ -24,8 +24,8 @@ from stxmdist.ptychography.kernels.fourier import fftw_available
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.runner.run import RunRecord, run_stage
 from stxmdist.runner.unit import StageReport
-from stxmdist.spectra.end_members.references import CHEMISTRIES
-from stxmdist.spectra.fitters.contract import design_matrix
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.stages import align
 
 Row = dict[str, Any]
@@ -207,7 +207,7 @@ def _write_aligned(survey: Survey, grid: Grid) -> None:
     """Publish a stack of which half is particles, made and written shard by shard."""
     rng = np.random.default_rng(1)
     n, ny, nx = len(grid.energy_ev), grid.ny, grid.nx
-    design = design_matrix(CHEMISTRIES["LFP"].load()(), grid.energy_ev).astype(np.float32)
+    design = design_matrix(CHEMISTRIES["LFP"].load().end_members(), grid.energy_ev).astype(np.float32)
     store = survey.store.create()
     output = survey.output("align", "bench")
     arrays = align.arrays_of(grid)

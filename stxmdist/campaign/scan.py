@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES as MODELLED_CHEMISTRIES
+
 COLUMNS = (
     "scan_id",
     "file",
@@ -27,7 +29,7 @@ COLUMNS = (
 MODALITIES = ("stxm", "ptychography")
 DIRECTIONS = ("charge", "discharge")
 ROI_RULES = ("random", "systematic", "convenience")
-CHEMISTRIES = ("LFP", "NMC", "NCA", "LCO", "LMO", "custom")
+CHEMISTRIES = (*MODELLED_CHEMISTRIES, "custom")
 
 
 @dataclass(frozen=True)

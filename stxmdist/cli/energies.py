@@ -29,13 +29,13 @@ def energies(
 ) -> None:
     """Name the energies to take next time, with shares of the dwell time and the errors to expect."""
     from stxmdist.spectra.checks.systematics import soc_sensitivity
-    from stxmdist.spectra.end_members.energy_choice import SOCS, Unknowns, choose_energies, unseen
-    from stxmdist.spectra.end_members.references import CHEMISTRIES
+    from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+    from stxmdist.spectra.end_members.energy_choice import SOCS, Unknowns, choose_energies, limitations
 
     screen = Screen(as_json=as_json)
     library = CHEMISTRIES[chemistry].load()
-    entry = library.entries[0] if edge is None else library.entry(edge)
-    members = library(entry.edge.name)
+    entry = library.at_edge(edge)
+    members = library.end_members(entry.edge.name)
     unknowns = Unknowns("constant" if background else "none", shift)
     low, high = entry.lines_ev
     candidates = np.round(np.arange(np.ceil(low / STEP_EV), np.floor(high / STEP_EV) + 1) * STEP_EV, 6)
@@ -73,7 +73,7 @@ def energies(
         {"energy_ev": float(energy), "share": float(share), "photons": float(count)}
         for energy, share, count in zip(choice.energy_ev, choice.share, counts, strict=True)
     ]
-    blind = unseen(choice, members, unknowns, thickness_nm)
+    blind = limitations(choice, members, unknowns, thickness_nm)
     screen.say(f"{chemistry}, {entry.edge.name}: {members.names[0]} to {members.names[1]}, {thickness_nm:g} nm")
     screen.say(f"{choice.photons:.4g} photons per pixel of {pixel_nm:g} nm, {choice.dose_mgy:.3g} MGy")
     screen.say()

@@ -13,8 +13,8 @@ from stxmdist.errors import InputError
 from stxmdist.planning.explored import file_of, named_by, refuse_alike, require_spectrum
 from stxmdist.planning.survey import Survey, Upstream
 from stxmdist.records import Json, figures_of
-from stxmdist.spectra.end_members.library import Chemistry
-from stxmdist.spectra.end_members.references import CHEMISTRIES, Compounds, EndMembers, from_files
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.references import Compounds, EndMembers, from_files
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def end_member_source(survey: Survey, scan_id: str) -> EndMemberSource:
     recording = survey.recordings.get(scan_id)
     if chemistry not in CHEMISTRIES or recording is None:
         return EndMemberSource(chemistry)
-    library: Chemistry = CHEMISTRIES[chemistry].load()
-    edge = library.edge_at(recording.energy_ev)
-    return EndMemberSource(chemistry, None if edge == library.entries[0].edge.name else edge)
+    library = CHEMISTRIES[chemistry].load()
+    edge = library.edge_covered_by(recording.energy_ev)
+    return EndMemberSource(chemistry, None if edge == library.edges[0].edge.name else edge)
 
 
 def _path_of(survey: Survey, reference: Path | ExploredSpectrum) -> str:
@@ -134,8 +134,7 @@ def end_members_of(source: EndMemberSource) -> EndMembers:
         for files that cannot be read or do not fit together, and spectra that an exploration did not find
     """
     if source.files is None:
-        library: Chemistry = CHEMISTRIES[source.chemistry].load()
-        return library(source.edge)
+        return CHEMISTRIES[source.chemistry].load().end_members(source.edge)
     if source.explored:
         for path in source.files:
             require_spectrum(path)
@@ -172,8 +171,8 @@ def other_edges(source: EndMemberSource) -> str:
     """What else the library holds of a chemistry, as the end of an advice; empty where files are used."""
     if source.files is not None:
         return ""
-    library: Chemistry = CHEMISTRIES[source.chemistry].load()
-    return f"; of {source.chemistry} the library holds {library.holds}"
+    library = CHEMISTRIES[source.chemistry].load()
+    return f"; of {source.chemistry} the library holds {library.edges_in_words}"
 
 
 def strongest_mass_absorption(survey: Survey, scan_id: str, energy_ev: F64) -> F64:

@@ -5,10 +5,10 @@ from pathlib import Path
 from stxmdist.campaign.problems import did_you_mean
 from stxmdist.campaign.schema import ExploredSpectrum, References
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.design_matrix import condition_number
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.explore.contract import EXPLORERS, ExplorerEntry, numbered
 from stxmdist.spectra.explore.explore_stack import ExploreOptions
-from stxmdist.spectra.fitters.contract import condition_number
 
 MOST_ALIKE = 20.0
 """Largest condition number of a pair of explored spectra. Noise in the state of charge grows with it: clusters may

@@ -12,7 +12,7 @@ from stxmdist.planning.end_members import EndMemberSource, end_members_of
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank
 from stxmdist.report.evidence import Evidence, label_of, number, numbers
 from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape
-from stxmdist.spectra.fitters.contract import design_matrix
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 
 MOST_SCANS = 12
 MOST_DISCUSSED = 3

@@ -20,7 +20,7 @@ from stxmdist.planning.end_members import (
 )
 from stxmdist.planning.survey import Survey
 from stxmdist.records import from_json, to_json
-from stxmdist.spectra.end_members.references import CHEMISTRIES
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 
 FILES = References(discharged=Path("a.txt"), charged=Path("b.txt"))
 
@@ -77,14 +77,14 @@ def test_the_energies_of_a_scan_say_which_edge_it_is(chemistry: str, energy_ev: 
     found = end_member_source(survey(chemistry, chemistry, None, np.array(energy_ev)), "one")
     assert found == EndMemberSource(chemistry, edge)
     assert to_json(found) == {"chemistry": chemistry} | ({"edge": edge} if edge else {})
-    expected = CHEMISTRIES[chemistry].load()(edge)
+    expected = CHEMISTRIES[chemistry].load().end_members(edge)
     assert end_members_of(found) is expected
 
 
 def test_the_state_that_absorbs_more_is_taken_for_the_dose() -> None:
     energy_ev = np.array([500.0, 708.2, 710.2])
     found = strongest_mass_absorption(survey("LFP", "LFP", None), "one", energy_ev)
-    both = CHEMISTRIES["LFP"].load()().mass_absorption(energy_ev[1:])
+    both = CHEMISTRIES["LFP"].load().end_members().mass_absorption(energy_ev[1:])
     assert both is not None
     # Discharged at its own peak, charged at the other; outside the end-members nothing is known.
     np.testing.assert_allclose(found, [np.nan, both[0, 0], both[1, 1]])
@@ -94,7 +94,7 @@ def test_the_state_that_absorbs_more_is_taken_for_the_dose() -> None:
 @pytest.fixture
 def written(tmp_path: Path) -> EndMemberSource:
     """The built-in pair as files, per nm."""
-    members = CHEMISTRIES["LFP"].load()()
+    members = CHEMISTRIES["LFP"].load().end_members()
     for name, mu in zip(("discharged", "charged"), members.mu_per_nm, strict=True):
         np.savetxt(tmp_path / name, np.column_stack([members.energy_ev, mu]))
     return EndMemberSource("LFP", None, str(tmp_path / "discharged"), str(tmp_path / "charged"), "nm")
@@ -109,7 +109,7 @@ def scale_files(source: EndMemberSource, *factors: float) -> None:
 
 def test_files_per_nm_are_the_same_as_built_in_ones(written: EndMemberSource) -> None:
     found = end_members_of(written)
-    built_in = CHEMISTRIES["LFP"].load()()
+    built_in = CHEMISTRIES["LFP"].load().end_members()
     energy_ev = np.linspace(700.0, 730.0, 41)
     assert found.thickness_unit == "nm"
     np.testing.assert_allclose(found.at(energy_ev), built_in.at(energy_ev), rtol=1e-9)
@@ -128,7 +128,7 @@ def test_files_with_formulas_are_scaled_and_then_their_dose_is_known(written: En
     discharged, charged = written.files
     files = References(discharged=discharged, charged=charged, formulas=("LiFePO4", "FePO4"), density_g_cm3=3.6)
     scan = survey("custom", "custom", files)
-    found, built_in = end_members_of(end_member_source(scan, "one")), CHEMISTRIES["LFP"].load()()
+    found, built_in = end_members_of(end_member_source(scan, "one")), CHEMISTRIES["LFP"].load().end_members()
     energy_ev = np.linspace(700.0, 730.0, 41)
     # The model's arctangents have not quite reached what the tables say.
     np.testing.assert_allclose(found.at(energy_ev), built_in.at(energy_ev), rtol=0.05)

@@ -124,7 +124,7 @@ def test_what_is_written_is_taken_and_the_rest_stays(
         ("  absorbance:\n    i0: file\n", 2, ["no spectrum of the incident beam is named", "references: i0"]),
         ("  absorbance:\n    i0: scan\n", 2, ["not in the sample sheet", "no i0_scan"]),
         ("  absorbance:\n    i0: scan\n    i0_scan: open\n", 3, ["not in the sample sheet", "'open'"]),
-        ("  absorbance:\n    detector:\n      dark_counts: -3\n", 3, ["makes no sense", "0 or more"]),
+        ("  absorbance:\n    detector:\n      dark_counts: -3\n", 3, ["negative", "0 or more"]),
         ("  absorbance: {}\nreferences:\n  i0: options.yaml\n", 3, ["would not be used", "absorbance: i0: file"]),
         ("  absorbance:\n    region: [10, 10, 0, 5]\n", 2, ["the region holds no pixels", "[10, 10, 0, 5]"]),
         ("  absorbance:\n    region: [1, 2]\n", 2, ["the region holds no pixels", "row after the last"]),

@@ -31,6 +31,6 @@ def test_dose_at_the_peak_of_lithium_iron_phosphate(pixel_nm: float, photons: fl
     # 1e7 nm in a cm; 3.6 g/cm3.
     of_table = absorbed_dose_mgy(fluence, PEAK_EV, MU_PER_NM * 1e7 / 3.6)
     assert of_table == pytest.approx(dose_mgy, abs=TWO_DIGITS * 10 ** np.floor(np.log10(dose_mgy) + 1))
-    absorption = lithium_iron_phosphate().mass_absorption(np.array([PEAK_EV]))
+    absorption = lithium_iron_phosphate.end_members().mass_absorption(np.array([PEAK_EV]))
     assert absorption is not None
     assert absorbed_dose_mgy(fluence, PEAK_EV, absorption[0, 0]) == pytest.approx(dose_mgy, rel=CONTINUUM)

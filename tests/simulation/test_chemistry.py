@@ -15,7 +15,7 @@ from stxmdist.simulation.chemistry import (
     refraction_delta,
     transmission,
 )
-from stxmdist.spectra.end_members.references import CHEMISTRIES
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.units import wavelength_nm
 
 ENERGY_EV = np.array([700.0, 705.0, 707.25, 708.25, 709.25, 710.25, 712.0, 720.0])
@@ -68,7 +68,7 @@ def test_kramers_kronig_of_a_bound_electron_is_its_real_part() -> None:
 def test_end_members_of_the_fit_agree_with_the_planted_ones() -> None:
     """Two codes, one physics: the truth must not be biased against the references by more than 1e-3."""
     energy = np.linspace(695.0, 740.0, 301)
-    np.testing.assert_allclose(absorption(energy), CHEMISTRIES["LFP"].load()().at(energy), rtol=1e-3)
+    np.testing.assert_allclose(absorption(energy), CHEMISTRIES["LFP"].load().end_members().at(energy), rtol=1e-3)
 
 
 def test_transmission_is_the_exponential_of_absorption_and_phase() -> None:

@@ -8,7 +8,8 @@ import pytest
 from scipy import ndimage
 
 from stxmdist.arrays import F32, F64
-from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.references import EndMembers
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class PlantedStack:
 
 @pytest.fixture(scope="session")
 def lfp() -> EndMembers:
-    return CHEMISTRIES["LFP"].load()()
+    return CHEMISTRIES["LFP"].load().end_members()
 
 
 @pytest.fixture(scope="session")

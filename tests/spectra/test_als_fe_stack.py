@@ -17,18 +17,12 @@ from stxmdist.spectra.density.absorbance import (
     particle_free,
 )
 from stxmdist.spectra.density.mean_spectrum import mean_spectrum
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.energy_shift import energy_shift
 from stxmdist.spectra.end_members.mass_scale import scale_to_mass
 from stxmdist.spectra.end_members.references import Compounds, EndMembers, from_files
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
-from stxmdist.spectra.fitters.contract import (
-    FITTERS,
-    FitOptions,
-    design_matrix,
-    mean_residual,
-    r_factor,
-    state_of_charge,
-)
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, mean_residual, r_factor, state_of_charge
 from stxmdist.stages.segment.component_count import CountOptions
 
 
@@ -175,7 +169,7 @@ def test_end_members_weighed_by_their_own_spectra(folder, authors, capsys) -> No
         assert 5.5e4 < one.mass_absorption_cm2_g.max() < 9.0e4
         assert one.near
     assert members.thickness_unit == "nm"
-    assert "not yet sure" in members.flags[0]
+    assert "not yet reliable" in members.flags[0]
     # The files end at 730 eV: the scale is the same whatever else the compound holds.
     weighed = scale_to_mass(*read_spectrum(folder / "reduced.t"), "FeS")
     iron = 55.845 / (55.845 + 32.06)

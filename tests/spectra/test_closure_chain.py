@@ -17,9 +17,10 @@ from stxmdist.spectra.density.absorbance import (
     remove_leak,
 )
 from stxmdist.spectra.density.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.energy_shift import energy_shift
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FITTERS, design_matrix, state_of_charge
+from stxmdist.spectra.fitters.contract import FITTERS, state_of_charge
 
 MOST_OVER_BOUND = 1.3
 INSIDE_NM = 250.0  # beyond the rings of the zone plate, which bias what they reach

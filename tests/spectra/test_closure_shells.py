@@ -13,8 +13,9 @@ from stxmdist.crossmodal.psf import gaussian_kernel, zone_plate_kernel, zone_pla
 from stxmdist.particles.psf_bias import psf_bias
 from stxmdist.particles.segment import SegmentOptions, segment
 from stxmdist.spectra.checks.classes import edge_zone
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, design_matrix
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
 from stxmdist.stages.segment.stage import Options
 
 ENERGIES = np.array([703.0, 706.6, 708.2, 710.2, 713.0])

@@ -18,7 +18,7 @@ from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.records import figures_of
-from stxmdist.spectra.end_members.references import CHEMISTRIES
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.stages import align
 
 Rows = Callable[[slice], F32]
@@ -27,7 +27,7 @@ COUNTS = 1000.0
 
 def planted_rows(energy_ev: F64, shape: tuple[int, int], seed: int) -> Rows:
     """Rows of transmission: grains of discharged, charged and mixed LFP of smooth thickness, counted."""
-    mu = CHEMISTRIES["LFP"].load()().at(energy_ev).astype(np.float32)
+    mu = CHEMISTRIES["LFP"].load().end_members().at(energy_ev).astype(np.float32)
     phases = np.random.default_rng(seed).uniform(0.0, 6.28, 6).astype(np.float32)
 
     def rows(part: slice) -> F32:

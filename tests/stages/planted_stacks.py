@@ -13,7 +13,8 @@ from stxmdist.simulation.stxm import StxmModel, StxmNuisance, scan_axes
 from stxmdist.spectra.checks.classes import ClassOptions, classify, od_range
 from stxmdist.spectra.density.absorbance import contrast_map, incident_counts, particle_free, remove_leak
 from stxmdist.spectra.density.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
-from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS, state_of_charge
 from stxmdist.spectra.fitting.model import SpectralModel, StackSummary, model_of_stack
 from stxmdist.stages.fit import Options as FitOptions
@@ -66,7 +67,7 @@ def plant_stack(rng: np.random.Generator, options: Options, setup: StxmSetup = S
         x_um,
         np.stack([model.transmission(k) for k in range(n)]),
         nuisance.i0_counts,
-        _wrong(CHEMISTRIES["LFP"].load()(), options.end_member_sd, rng),
+        _wrong(CHEMISTRIES["LFP"].load().end_members(), options.end_member_sd, rng),
     )
 
 

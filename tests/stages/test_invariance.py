@@ -156,10 +156,11 @@ found = reconstruct(problem, Recipe(schedule), rng)
 parts = [found.object_, found.probe, found.error, found.illumination]
 """,
     "fit": """
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.design_matrix import design_slope
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
-from stxmdist.spectra.end_members.references import CHEMISTRIES
-from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions, design_slope
-members, energy_ev = CHEMISTRIES["LFP"].load()(), np.linspace(701.0, 735.0, 30)
+from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions
+members, energy_ev = CHEMISTRIES["LFP"].load().end_members(), np.linspace(701.0, 735.0, 30)
 design = members.at(energy_ev).T
 counts = rng.poisson(3000 * np.exp(-design @ rng.uniform(0, 150, (2, 997))))
 seen, incident = (counts / 3000).astype(np.float32), np.full(30, 3000.0)

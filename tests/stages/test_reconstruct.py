@@ -61,7 +61,7 @@ def test_the_cpu_is_named_where_nothing_else_is_asked_for(on_cpu: tuple[dict[str
 def test_the_dose_is_what_the_fluence_brings_into_the_chemistry(on_cpu: tuple[dict[str, Any], Any]) -> None:
     quality, output = on_cpu
     energy_ev = output.read("energy_ev")
-    absorption = lithium_iron_phosphate().mass_absorption(energy_ev)
+    absorption = lithium_iron_phosphate.end_members().mass_absorption(energy_ev)
     assert absorption is not None
     assert len(quality["dose_mgy"]) == len(energy_ev)
     for energy, dose_mgy in enumerate(quality["dose_mgy"]):

@@ -1,7 +1,8 @@
-"""Shifts of all frames at once: those with which the stack is best a mixture of a few images.
+"""Shifts of all frames together: those with which the frames of the stack are best described as mixtures of few images.
 
-Where two phases of one particle brighten at different energies its centre of mass moves, so that frames compared one
-with another seem to have drifted. A stack of few components has no such drift: each frame is a sum of the same images.
+Where two phases of one particle absorb at different energies, its centre of mass moves with energy, so that comparing
+one frame with another finds a drift that is not there. Describing every frame as a mixture of the same few images
+avoids this.
 """
 
 import numpy as np
@@ -11,11 +12,15 @@ from stxmdist.arrays import C64, F64, Mask
 from stxmdist.spectra.align.frame_spectra import Band
 
 BLOCK_BYTES = 32_000_000
-"""Frequencies are gone through in blocks, whose derivatives take so much memory"""
+"""Memory for the moved frames and their derivatives in one block of frequencies"""
 
 
 def inner_products(spectra: C64, shift_px: F64, band: Band) -> F64:
-    """Real inner products (3, FRAME, 3, FRAME) of moved frames and of their derivatives by either shift."""
+    """Inner products (3, FRAME, 3, FRAME) float64 of the moved frames and of their derivatives by each shift.
+
+    ``spectra`` (FRAME, QY, QX) are those of the frames, ``shift_px`` (FRAME, 2) how far each is moved. Along the axes
+    of length 3 stand the frame itself, its derivative along y and that along x.
+    """
     n, rows, columns = spectra.shape
     total = np.zeros((3 * n, 3 * n))
     along_y, along_x = band.moves(shift_px)
@@ -31,18 +36,19 @@ def inner_products(spectra: C64, shift_px: F64, band: Band) -> F64:
 
 
 def mixture_step(gram: F64, good: Mask, components: int) -> F64:
-    """By how much more to move each frame (FRAME, 2), so that less of it lies outside ``components`` images.
+    """Step (FRAME, 2) in pixels by which to move each frame so that ``components`` images describe the frames better.
 
-    ``gram`` are the inner products above; ``good`` (FRAME,) frames make the images, the others are held against them.
-    One step of Gauss and Newton; images and mixing coefficients are eliminated (variable projection: Golub and Pereyra,
-    SIAM J. Numer. Anal. 10, 413 (1973), with Kaufman's Jacobian), for which inner products are enough.
+    ``gram`` are the inner products of ``inner_products``. The images are those of the ``good`` frames (FRAME,); the
+    other frames are compared with them. It is one Gauss-Newton step in which images and mixing coefficients are
+    eliminated (variable projection: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973), with Kaufman's Jacobian);
+    inner products are enough to compute it.
     """
     n = len(good)
     use = np.flatnonzero(good)
     value, vector = _strongest(gram[0, :, 0][np.ix_(use, use)], components)
-    # Inner products of every frame, and of its gradients, with the images.
+    # Inner products of every frame, and of its derivatives, with the images.
     along = np.einsum("afe,ek->afk", gram[:, :, 0][:, :, use], vector) / np.sqrt(value)
-    # What is left of frames when the images are taken off: a good frame is a part of them itself.
+    # The frames minus their projections on the images, of which the good frames are a part themselves.
     left = np.eye(n)
     left[:, use] -= along[0] @ (vector / np.sqrt(value)).T
     coupled = np.eye(n)
@@ -54,15 +60,16 @@ def mixture_step(gram: F64, good: Mask, components: int) -> F64:
             curvature[a, :, b, :] = coupled * (gram[a + 1, :, b + 1] - along[a + 1] @ along[b + 1].T)
     matrix = curvature.reshape(2 * n, 2 * n)
     diagonal = np.diag_indices(2 * n)
-    # The stack as a whole may lie anywhere: a trace of damping keeps it where it is.
+    # The position of the stack as a whole is not determined: slight damping keeps it where it is.
     matrix[diagonal] = matrix[diagonal] * 1.001 + 1e-9 * float(np.abs(matrix[diagonal]).max())
     return np.asarray(-np.linalg.solve(matrix, slope.ravel()).reshape(2, n).T)
 
 
-def left_out(gram: F64, good: Mask, components: int) -> tuple[F64, F64]:
-    """Correlation of each frame with what the good others predict of it, and the power that they do not, both (FRAME,).
+def leave_one_out(gram: F64, good: Mask, components: int) -> tuple[F64, F64]:
+    """Correlation of each frame with its prediction from the other good frames, and the power that is not predicted.
 
-    Each frame is left out in turn: a bad one would else be a component of its own.
+    Both are (FRAME,) float64. Each frame is left out of its own prediction: a bad frame would otherwise be predicted
+    perfectly by a component of its own.
     """
     product = gram[0, :, 0]
     quality, misfit = np.zeros(len(good)), np.zeros(len(good))
@@ -83,8 +90,9 @@ def _strongest(gram: F64, components: int) -> tuple[F64, F64]:
 
 
 def components_above(gram: F64, good: Mask, ratio: float) -> int:
-    """How many components of the good frames are ``ratio`` times as strong as the median one; few frames tell few
-    apart.
+    """How many components of the good frames are ``ratio`` times as strong as the median one.
+
+    At least one, and at most half the number of good frames.
     """
     value = linalg.eigvalsh(gram[0, :, 0][np.ix_(good, good)])
     return int(min(max(1, (value > ratio * np.median(value)).sum()), max(1, (value.size - 1) // 2)))

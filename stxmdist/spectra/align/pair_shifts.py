@@ -1,4 +1,4 @@
-"""Where frames lie against their neighbours along energy, pair by pair, and what all pairs together say of each."""
+"""Shifts between pairs of frames that are neighbours along energy, and the shift of every frame from all pairs."""
 
 from dataclasses import dataclass
 
@@ -11,28 +11,29 @@ from stxmdist.arrays import C64, F64, Index, Mask
 from stxmdist.spectra.align.frame_spectra import Band
 
 NEIGHBOURS = (1, 2, 3, 5, 8)
-"""A frame is compared with those so many places before it: near ones look alike, far ones keep errors from adding up"""
+"""Distances along energy at which frames are compared: near ones look alike, far ones keep errors from adding up"""
 OUTLIER_PX = 1.5
-"""A pair that disagrees by more with what all others say was mistaken"""
+"""A pair that differs by more than this from the solution of all pairs is an outlier"""
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Shifts of frames against one another."""
+    """Shifts between pairs of frames."""
 
     frames: Index
-    """(PAIR, 2) which frames"""
+    """(PAIR, 2) indices of the two frames"""
     shift_px: F64
-    """(PAIR, 2) how far the second must be moved, less how far the first must"""
+    """(PAIR, 2) float64 (rows, columns) by how much farther the second frame must be moved than the first"""
     precision: F64
-    """(PAIR,) inverse variance in 1/px^2, up to a factor that all pairs share; 0 where no peak stands out"""
+    """(PAIR,) float64 inverse variance in 1/px^2, up to a factor common to all pairs; 0 without a significant peak"""
 
 
 def pairwise_shifts(spectra: C64, frames: Index, band: Band, max_shift_px: float, least_significance: float) -> Pairs:
-    """Cross-correlate ``spectra`` (ENERGY, QY, QX) of ``frames`` (in the order of energy) with their neighbours'.
+    """Cross-correlate the spectra (ENERGY, QY, QX) of ``frames``, in the order of energy, with their neighbours'.
 
-    Without phase normalisation, which would weigh all frequencies alike, noise included. The precision is that of a
-    summit of given curvature in noise as strong as the correlation shows away from it.
+    The correlation has no phase normalisation, which would give all frequencies the same weight, noise included. The
+    precision follows from the curvature of the peak and the noise, which is the standard deviation of the correlation
+    away from the peak.
     """
     found = []
     for place, first in enumerate(frames):
@@ -74,7 +75,7 @@ def _peak(first: C64, second: C64, band: Band, max_shift_px: float, least_signif
 
 
 def _derivatives(product: C64, shift: F64, band: Band) -> tuple[F64, F64]:
-    """Gradient (2,) and curvature (2, 2) of the correlation at a fraction of a pixel: sums over frequencies."""
+    """Gradient (2,) and curvature (2, 2) of the correlation at a shift (2,) in pixels, as sums over frequencies."""
     wave_x = np.exp(1j * band.x * shift[1]) * band.fold
     columns = np.stack([wave_x, 1j * band.x * wave_x, -(band.x**2) * wave_x], axis=1)
     wave_y = np.exp(1j * band.y * shift[0])
@@ -84,12 +85,11 @@ def _derivatives(product: C64, shift: F64, band: Band) -> tuple[F64, F64]:
 
 
 def solved_together(pairs: Pairs, n: int) -> tuple[F64, Mask]:
-    """Shifts (FRAME, 2) of ``n`` frames by weighted least squares over all pairs, and which frames (FRAME,) hang
-    together.
+    """Shifts (FRAME, 2) of ``n`` frames by weighted least squares over all pairs, and which frames are connected.
 
-    Pairs are reweighted by how far they are off (Cauchy's weights, then none beyond ``OUTLIER_PX``), so that frames
-    that match nothing pull nobody. Frames hang together where pairs that agree join them to the largest group, and more
-    of their pairs agree than do not.
+    Pairs are reweighted by their residuals (Cauchy's weights, in the end zero beyond ``OUTLIER_PX``), so that frames
+    that match no other frame do not affect the rest. A frame is connected, (FRAME,) bool, if pairs that agree join it
+    to the largest group of frames and more than half of its pairs agree.
     """
     shift = np.zeros((n, 2))
     usable = pairs.precision > 0.0
@@ -98,7 +98,7 @@ def solved_together(pairs: Pairs, n: int) -> tuple[F64, Mask]:
     if not first.size:
         return shift, np.zeros(n, dtype=np.bool_)
     precision = precision / np.median(precision)
-    # One very sharp pair must not outvote the rest: contrast that changes biases all of them alike.
+    # One very precise pair must not dominate: changes of contrast bias all pairs by similar amounts.
     weight = np.minimum(precision, 4.0)
     believed = weight
     off = np.zeros(first.size)
@@ -130,6 +130,6 @@ def _least_squares(first: Index, second: Index, measured: F64, weight: F64, n: i
     right = np.zeros((n, 2))
     np.add.at(right, second, weight[:, None] * measured)
     np.add.at(right, first, -weight[:, None] * measured)
-    # A stack may be moved as a whole, and frames without pairs anywhere: they stay where they are.
+    # The position of the whole stack, and of frames without pairs, is not determined: they stay where they are.
     laplacian[np.diag_indices(n)] += 1e-9 * float(np.median(weight))
     return np.asarray(np.linalg.solve(laplacian, right))

@@ -1,4 +1,6 @@
-"""Moving a frame by a fraction of a pixel, once, and what that does to its noise."""
+"""Interpolation that moves a frame by a fraction of a pixel, and its effect on the noise."""
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
@@ -6,15 +8,15 @@ from scipy import ndimage
 from stxmdist.arrays import F32, F64, Index, Mask
 
 _OVERSHOOT = 0.015
-"""How far a result may leave the range of its neighbours, as a share of that range; some freedom leaves noise alone"""
+"""How far a result may leave the range of its neighbours, as a share of that range, so that noise is hardly clipped"""
 
 
 def resample(plane: F32, shift_px: F64) -> F32:
     """Frame (Y, X) float32 whose content is moved by ``shift_px`` (rows, columns), by one cubic spline interpolation.
 
-    Edges are padded with their own values, so that the spline does not ring there. What comes from outside the frame or
-    from an unknown pixel is NaN. The result is held, but for 1.5 %, within the range of the 4 x 4 pixels it was made
-    from: a spline overshoots sharp edges by up to a tenth, and elsewhere the limit is hardly ever reached.
+    Borders are padded with their own values, so that the spline does not ring there. Values from outside the frame or
+    from an unknown pixel are NaN. A spline overshoots at sharp edges by up to a tenth, so the result is limited to the
+    range of the 4 x 4 pixels it is computed from, extended by 1.5 %; elsewhere this limit is hardly ever reached.
     """
     shift = np.asarray(shift_px, dtype=np.float64)
     if not np.isfinite(shift).all():
@@ -30,7 +32,7 @@ def resample(plane: F32, shift_px: F64) -> F32:
         filled = filled[tuple(nearest)]
     moved = ndimage.shift(filled, shift, order=3, mode="nearest", output=np.float32)
     whole = np.floor(shift).astype(int)
-    # Output pixel i lies at i - shift, between input pixels i - whole - 1 and i - whole; two more on each side count.
+    # Output pixel i lies at i - shift, between input pixels i - whole - 1 and i - whole; one more on each side is used.
     low = _windowed(filled, ndimage.minimum_filter1d, whole)
     high = _windowed(filled, ndimage.maximum_filter1d, whole)
     slack = np.float32(_OVERSHOOT) * (high - low)
@@ -39,26 +41,27 @@ def resample(plane: F32, shift_px: F64) -> F32:
 
 
 def variance_factor(shift_px: F64) -> float:
-    """Variance of white noise after ``resample`` by this shift, relative to before: 1 at whole pixels, about .4 at
-    halves.
+    """Variance of white noise after ``resample`` by this shift (2,) in pixels, relative to the variance before.
+
+    It is 1 at whole pixels and about 0.4 at half pixels.
     """
     return _factor(float(shift_px[0])) * _factor(float(shift_px[1]))
 
 
 def noise_correlation_px2(shift_px: F64) -> float:
-    """Area in px over which noise is one and the same after ``resample``: the inverse of its variance factor.
+    """Correlation area in px of noise after ``resample``: the inverse of the variance factor.
 
-    An average over many pixels keeps its variance when they are interpolated, so what each gained is lost in
-    correlation.
+    Interpolation does not change the variance of an average over many pixels: the variance of each pixel falls, and
+    the correlation between pixels rises by the same factor.
     """
     return 1.0 / variance_factor(shift_px)
 
 
-def _windowed(filled: F32, extreme: object, whole: Index) -> F32:
+def _windowed(filled: F32, extreme: Callable[..., F32], whole: Index) -> F32:
     result = filled
     for axis in range(2):
-        # Window of four around i - whole - 1 .. i - whole, that is from -2 to +1 of i - whole.
-        result = extreme(result, size=4, axis=axis, origin=0, mode="nearest")  # type: ignore[operator]
+        # The window of four pixels reaches from i - whole - 2 to i - whole + 1.
+        result = extreme(result, size=4, axis=axis, origin=0, mode="nearest")
         n = result.shape[axis]
         index = np.clip(np.arange(n) - whole[axis], 0, n - 1)
         result = np.take(result, index, axis=axis)
@@ -66,7 +69,7 @@ def _windowed(filled: F32, extreme: object, whole: Index) -> F32:
 
 
 def _reached(known: Mask, shift: F64) -> Mask:
-    """Which output pixels lie within half a pixel of the frame and have only known pixels beside them."""
+    """Which output pixels lie within half a pixel of the frame and have known pixels as nearest neighbours only."""
     result = known
     for axis in range(2):
         n = known.shape[axis]

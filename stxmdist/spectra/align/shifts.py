@@ -1,7 +1,7 @@
-"""Alignment of a stack along energy: where each frame's particles have drifted to.
+"""Alignment of a stack along energy: the drift of each frame, found from its particles.
 
-Frames are registered as absorptance, 1 - exp(-OD): it has the noise of counts without the logarithm's tails, and
-particles are bright in it at every energy, while contrast within them flips through the edge.
+Frames are registered as absorptance, 1 - exp(-OD): its noise is that of counts, without the long tails of a logarithm,
+and particles are bright in it at every energy, while the contrast within them reverses through the edge.
 """
 
 from collections.abc import Sequence
@@ -12,20 +12,21 @@ from scipy import ndimage
 
 from stxmdist.arrays import C64, F32, F64, Array, Mask
 from stxmdist.spectra.align.frame_spectra import Band, absorptance, band_of, window
-from stxmdist.spectra.align.joint_shifts import components_above, inner_products, left_out, mixture_step
+from stxmdist.spectra.align.joint_shifts import components_above, inner_products, leave_one_out, mixture_step
 from stxmdist.spectra.align.pair_shifts import pairwise_shifts, solved_together
 
 STEPS = 5
-"""Newton's method settles within so many"""
+"""At most so many Newton steps for each number of components"""
 SETTLED_PX = 2e-3
+"""Registration has converged when no frame moves by more than this"""
 LEAST_KNOWN = 0.5
-"""A frame of which less is known is not registered"""
+"""A frame with a smaller share of known pixels is not registered"""
 PARTLY_KNOWN = 0.95
-"""What is missing of such a frame is taken from its neighbours, lest its end be taken for an edge"""
+"""With a smaller share of known pixels a frame is filled up from its neighbours, or its end would act as an edge"""
 LEAST_UNEXPLAINED = 0.05
-"""A frame is sound if the others predict all but so much of its power: many photons show every small thing"""
+"""A frame is accepted in any case if the others predict all but this share of its power"""
 ABOVE_NOISE = 1.5
-"""A component is one when it is so many times as strong as the median of all: noise alone gives nearly equal ones"""
+"""A component is used if it is so many times as strong as the median component; those of noise are nearly equal"""
 
 
 @dataclass(frozen=True)
@@ -37,29 +38,29 @@ class AlignOptions:
     least_significance: float = 6.0
     """Two frames are compared where their correlation stands out by so many standard deviations of it elsewhere"""
     smoothing_px: float = 1.5
-    """Registration weighs frequencies by a Gaussian of this width: finer ones hold noise only"""
+    """Width of the Gaussian by which frames are smoothed for registration: finer detail is mostly noise"""
     components: int = 3
-    """At most so many images of which every frame is a mixture: end-members brighten at their own energies, and thick
-    particles less than thin ones
+    """Largest number of images of which every frame is a mixture: end-members absorb at different energies, and thick
+    particles saturate
     """
     most_misfit: float = 5.0
-    """A frame fails that lies further from the mixtures of the others than frames do, by so many robust deviations"""
+    """A frame fails if its misfit with mixtures of the others exceeds the usual misfit by so many robust deviations"""
 
 
 @dataclass(frozen=True, eq=False)
 class Shifts:
-    """By how much each frame must be moved to lie on the reference frame."""
+    """By how much each frame must be moved to coincide with the reference frame."""
 
     shift_px: F64
-    """(ENERGY, 2) float64 (rows, columns), as ``resample`` takes them: content moves towards larger indices"""
+    """(ENERGY, 2) float64 (rows, columns), as ``resample`` takes them: positive values move towards larger indices"""
     quality: F64
-    """(ENERGY,) float64 correlation with what the other frames predict, 0 to 1; NaN for frames not used"""
+    """(ENERGY,) float64 correlation with the prediction from the other frames, 0 to 1; NaN for frames not used"""
     flagged: Mask
-    """(ENERGY,) frames wanted that are empty or failed to register: their shift is interpolated between their
-    neighbours'
+    """(ENERGY,) frames that should be used but are empty or failed to register: their shift is interpolated between
+    those of their neighbours
     """
     reference: int
-    """The frame that stays where it is"""
+    """Index of the frame that stays where it is"""
 
 
 def estimate_shifts(
@@ -67,12 +68,13 @@ def estimate_shifts(
     energy_used: Array | None = None,
     options: AlignOptions | None = None,
 ) -> Shifts:
-    """Drift of every frame of a stack (ENERGY, Y, X).
+    """Drift of every frame of a stack of optical density (ENERGY, Y, X); ``energy_used`` (ENERGY,) selects frames.
 
-    First pairs of neighbours along energy are compared by cross-correlation of their gradients, and all pairs solved
-    together, outliers rejected. Then all shifts are refined at once so that the stack becomes a mixture of few images;
-    frames that are none are named, and never part of what others are held against. The reference is the frame in the
-    middle of all. Frames are read one at a time; memory is that of ``band_of``.
+    First, neighbours along energy are compared by cross-correlation of their gradients, and the shifts of all frames
+    are solved from all pairs together, with outliers rejected. Then all shifts are refined together so that every frame
+    is a mixture of the same few images. A frame that is not such a mixture is flagged, and the others are not compared
+    with it. The reference is the frame whose shift is nearest to the median. Frames are read one at a time; their
+    spectra take the memory that ``band_of`` allows.
     """
     options = options or AlignOptions()
     n = len(optical_density)
@@ -81,8 +83,8 @@ def estimate_shifts(
     frames = np.flatnonzero(wanted)
     if not frames.size:
         return Shifts(shift, quality, good, 0)
-    looked_at = [_Frame(optical_density, int(k)) for k in frames]
-    shift[frames], quality[frames], good[frames] = _registered(looked_at, options)
+    read_later = [_Frame(optical_density, int(k)) for k in frames]
+    shift[frames], quality[frames], good[frames] = _registered(read_later, options)
     middle = np.median(shift[good if good.any() else frames], axis=0)
     reference = int(np.argmin(np.where(good, np.hypot(*(shift - middle).T), np.inf))) if good.any() else int(frames[0])
     shift[frames] -= shift[reference]
@@ -95,7 +97,7 @@ def estimate_shifts(
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """One frame of a stack, read when it is looked at."""
+    """One frame of a stack, which is read when it is needed."""
 
     stack: Sequence[F32] | F32
     energy: int
@@ -105,7 +107,7 @@ class _Frame:
 
 
 def _registered(frames: Sequence[_Frame], options: AlignOptions) -> tuple[F64, F64, Mask]:
-    """Shifts (FRAME, 2), quality (FRAME,) and which frames are sound (FRAME,)."""
+    """Shifts (FRAME, 2), quality (FRAME,) and which frames registered successfully (FRAME,)."""
     n = len(frames)
     shape = frames[0].read().shape
     band = band_of((shape[0], shape[1]), n, options.smoothing_px)
@@ -121,30 +123,33 @@ def _registered(frames: Sequence[_Frame], options: AlignOptions) -> tuple[F64, F
         quality[good] = 1.0
         return shift, quality, good
     pairs = pairwise_shifts(spectra, np.flatnonzero(good), band, options.max_shift_px, options.least_significance)
-    shift, together = solved_together(pairs, n)
-    good &= together
+    shift, connected = solved_together(pairs, n)
+    good &= connected
     if not good.any():
         return np.zeros((n, 2)), quality, good
     whole = np.flatnonzero(good & (share >= PARTLY_KNOWN))
     for k in map(int, np.flatnonzero(good & (share < PARTLY_KNOWN))):
         nearest = whole[np.argsort(np.abs(whole - k), kind="stable")[:2]]
         if nearest.size:
-            beside = [ndimage.shift(absorptance(frames[i].read())[0], shift[i] - shift[k], order=1) for i in nearest]
-            feature, _ = absorptance(frames[k].read(), np.mean(beside, axis=0, dtype=np.float32))
+            filled = [ndimage.shift(absorptance(frames[i].read())[0], shift[i] - shift[k], order=1) for i in nearest]
+            feature, _ = absorptance(frames[k].read(), np.mean(filled, axis=0, dtype=np.float32))
             spectra[k] = band.spectrum(feature * fading)
     return _refined(spectra, shift, good, band, options)
 
 
-def _refined(spectra: C64, shift: F64, together: Mask, band: Band, options: AlignOptions) -> tuple[F64, F64, Mask]:
-    """Components one after the other: a frame out of place is a component too while there are some to spare."""
-    good = together
+def _refined(spectra: C64, shift: F64, connected: Mask, band: Band, options: AlignOptions) -> tuple[F64, F64, Mask]:
+    """Refine with one component, then with two and so on.
+
+    With more components than needed from the start, a misplaced frame would become a component of its own.
+    """
+    good = connected
     quality = np.zeros(len(shift))
     for most in range(1, options.components + 1):
         for _ in range(STEPS):
             gram = inner_products(spectra, shift, band)
             components = min(most, components_above(gram, good, ABOVE_NOISE))
-            quality, misfit = left_out(gram, good, components)
-            before, good = good, _sound(misfit, quality, together, options.most_misfit)
+            quality, misfit = leave_one_out(gram, good, components)
+            before, good = good, _sound(misfit, quality, connected, options.most_misfit)
             step = mixture_step(gram, good, components)
             step -= np.median(step[good], axis=0)
             shift = shift + np.clip(step, -1.0, 1.0)
@@ -155,15 +160,15 @@ def _refined(spectra: C64, shift: F64, together: Mask, band: Band, options: Alig
     return shift, quality, good
 
 
-def _sound(misfit: F64, quality: F64, together: Mask, most_misfit: float) -> Mask:
-    """Which frames (FRAME,) are mixtures of the others as much as frames usually are."""
-    if int(together.sum()) < 5:
-        return together
+def _sound(misfit: F64, quality: F64, connected: Mask, most_misfit: float) -> Mask:
+    """Which frames (FRAME,) are described by mixtures of the others about as well as frames usually are."""
+    if int(connected.sum()) < 5:
+        return connected
     missed = np.log(np.maximum(misfit, 1e-30))
-    middle = float(np.median(missed[together]))
-    spread = max(0.05, 1.4826 * float(np.median(np.abs(missed[together] - middle))))
+    middle = float(np.median(missed[connected]))
+    spread = max(0.05, 1.4826 * float(np.median(np.abs(missed[connected] - middle))))
     usual = missed <= middle + most_misfit * spread
-    return np.asarray(together & (usual | (1.0 - quality**2 <= LEAST_UNEXPLAINED)))
+    return np.asarray(connected & (usual | (1.0 - quality**2 <= LEAST_UNEXPLAINED)))
 
 
 __all__ = ["AlignOptions", "Shifts", "estimate_shifts"]

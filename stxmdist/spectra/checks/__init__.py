@@ -1,1 +1,1 @@
-"""Checks of a fit: which pixels may be trusted, what residuals look like, and what shared errors do."""
+"""Checks of a fit: mask classes of pixels, tests of residuals, and the effect of systematic errors."""

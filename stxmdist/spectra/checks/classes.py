@@ -1,4 +1,4 @@
-"""Which pixels carry a state of charge that may be trusted, and why the others do not."""
+"""Mask classes of pixels: which pixels have a reliable state of charge, and why the others do not."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from scipy.stats import chi2
 from stxmdist.arrays import U8, Mask, MaskClass, Real
 
 BY_CHANCE = 1e-4
-"""Of pixels that the end-members do explain, no more than this share is called a poor fit."""
+"""Largest share of pixels that are called a poor fit by chance, although the end-members explain them"""
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,17 @@ class ClassOptions:
     """Limits beyond which a pixel is not used for chemistry."""
 
     least_thickness_nm: float = 20.0
-    """Thinner is background; not applied to thicknesses that count reference samples"""
+    """A thinner pixel is background; not applied if thickness is in units of the reference samples"""
     least_od_jump: float = 0.05
-    """A smaller step of optical density across the edge is background"""
+    """A pixel with a smaller step of optical density across the edge is background"""
     most_od: float = 2.5
-    """Above this the detector's leak and dark level decide"""
+    """Above this optical density the leak and the dark level of the detector dominate"""
     most_soc_se: float = 0.5
-    """A state of charge known worse than this has too few counts"""
+    """A pixel whose state of charge has a larger standard error has too few counts"""
     least_counts: float = 0.0
-    """Fewer effective counts than this at the strongest absorption are too few; 0: only ``most_soc_se`` decides"""
+    """Fewest effective counts at the strongest absorption; 0: only ``most_soc_se`` decides"""
     most_chi2: float = 3.0
-    """Reduced chi-square above which the end-members do not explain the pixel; higher where few energies scatter far"""
+    """Reduced chi-square above which the end-members do not explain the pixel; raised if there are few energies"""
 
 
 def classify(
@@ -44,16 +44,16 @@ def classify(
     saturated: Mask | None = None,
     options: ClassOptions | None = None,
 ) -> U8:
-    """Class of every pixel (Y, X) uint8, ``stxmdist.arrays.MaskClass``; what was not measured takes precedence over
-    what is poor.
+    """Class of every pixel (Y, X) uint8, ``stxmdist.arrays.MaskClass``.
 
-    ``od_jump`` and ``od_max`` come from ``od_range``; ``thickness_nm`` is the total (None where thickness counts
-    reference samples); ``least_counts`` are the effective counts where ``od_max`` is;
-    ``degrees_of_freedom`` those of ``chi2_reduced``, 0 where not known. A pixel whose fit failed, without being missing
-    or outside, has too little light: low_count.
+    ``od_jump`` and ``od_max`` come from ``od_range``; ``thickness_nm`` is the total thickness, None if thickness is in
+    units of the reference samples; ``least_counts`` are the effective counts at the energy of ``od_max``;
+    ``degrees_of_freedom`` are those of ``chi2_reduced``, 0 if not known. All maps are (Y, X). Where several classes
+    apply, a pixel that was not measured is called so rather than poor. A pixel whose fit failed although it is neither
+    missing nor outside has too little light and becomes low_count.
 
-    Every pixel is judged by itself, so that blocks of an image give what the whole would: what is edge, neighbours
-    decide, and ``edge_zone`` tells from the whole image.
+    The class of a pixel does not depend on other pixels, so a block of an image gives the same as the whole image. The
+    class ``edge`` depends on neighbours; it is found by ``edge_zone`` from the whole image.
     """
     options = options or ClassOptions()
     known = np.isfinite(od_jump)
@@ -64,7 +64,7 @@ def classify(
             result[where] = cause
 
     with np.errstate(invalid="ignore"):
-        # From the weakest reason to the strongest: the last one written stays.
+        # From the weakest reason to the strongest: the last one that applies is kept.
         mark(None if chi2_reduced is None else chi2_reduced > _limit(options, degrees_of_freedom), MaskClass.poor_fit)
         mark(None if soc_se is None else (soc_se > options.most_soc_se), MaskClass.low_count)
         mark(None if least_counts is None else least_counts < options.least_counts, MaskClass.low_count)
@@ -87,11 +87,11 @@ def _limit(options: ClassOptions, degrees_of_freedom: int) -> float:
 
 
 def od_range(design: Real, thickness: Real) -> tuple[Real, Real, int]:
-    """Fitted optical density (Y, X) at the energy at which the end-members together absorb most, its step above where
-    they absorb least, and the index of that energy.
+    """Fitted optical density where the end-members absorb most, its excess over where they absorb least, and an index.
 
-    From absorption ``design`` (ENERGY, COMPONENT) and ``thickness`` (COMPONENT, Y, X). Linear in the thicknesses, hence
-    unclipped: noise scatters about zero where nothing is.
+    The energies are those at which the sum of the end-members is largest and smallest; the index is that of the former.
+    Both maps are (Y, X), computed from the absorption ``design`` (ENERGY, COMPONENT) and ``thickness`` (COMPONENT, Y,
+    X). They are linear in the thicknesses and not clipped, so without a sample they scatter about zero.
     """
     together = design.sum(axis=1)
     steepest = int(np.argmax(together))
@@ -101,9 +101,9 @@ def od_range(design: Real, thickness: Real) -> tuple[Real, Real, int]:
 
 
 def edge_zone(area: Mask, pixel_nm: float, reach_nm: float) -> Mask:
-    """Pixels (Y, X) of the particle area within ``reach_nm`` of its boundary: they hold light of both sides."""
+    """Pixels (Y, X) of the particle area within ``reach_nm`` of its boundary, which contain light of both sides."""
     if reach_nm <= 0.0 or not area.any() or area.all():
         return np.zeros(area.shape, dtype=np.bool_)
-    # Distances run between pixel centres; the boundary lies half a pixel before the first one outside.
+    # Distances are between pixel centres; the boundary lies half a pixel before the first centre outside.
     depth_nm = (ndimage.distance_transform_edt(area) - 0.5) * pixel_nm
     return np.asarray(area & (depth_nm < reach_nm), dtype=np.bool_)

@@ -1,9 +1,9 @@
-"""How many components? Whether a particle's pixels hold more than the end-members say, pooled where one pixel is mute.
+"""Number of components: tests whether the pixels of a particle contain more than the end-members, pooled per particle.
 
-In a single pixel of 100 photons a third component of a tenth of the thickness shows one time in ten; over a hundred
-pixels of a particle it nearly always does. Residuals are whitened (Pearson: divided by the standard deviation that
-counting gives them) and freed of what the end-members could still take up, so that noise alone makes them a standard
-normal in the energies left over.
+In a single pixel with 100 photons, a third component with a tenth of the thickness is detected one time in ten; over a
+hundred pixels of a particle it is detected nearly always. Residuals are whitened (Pearson residuals, divided by the
+standard deviation of their shot noise) and made orthogonal to the end-members, so that noise alone gives a standard
+normal distribution in the remaining dimensions.
 """
 
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ from stxmdist.errors import InputError
 _TRACY_WIDOM = (46.446, 0.186054, 9.84801)
 """Shape, scale and shift of the gamma distribution that is within 1 % of Tracy and Widom's first law in its tail"""
 _LEAST_SPREAD = 1e-6
-"""Of a candidate's length: less of it left beside the end-members, and it says nothing new"""
+"""A candidate is a mixture of the end-members if a smaller share of its length is orthogonal to them"""
 
 
 @dataclass(frozen=True, eq=False)
 class ResidualSums:
-    """What a block of pixels adds to the sums of each particle; blocks are added with ``+``, in any order."""
+    """Sums over pixels for each particle; those of different blocks are added with ``+``, in any order."""
 
     pixels: I64
-    """(PARTICLE,)"""
+    """(PARTICLE,) number of pixels"""
     chi2: F64
-    """(PARTICLE,) Pearson's, at the best thicknesses"""
+    """(PARTICLE,) Pearson's chi-square at the best thicknesses"""
     whitened: F64
     """(PARTICLE, ENERGY) sum over pixels of the whitened residual"""
     moments: F64
     """(PARTICLE, ENERGY, ENERGY) sum over pixels of the whitened residual's outer product"""
     gained: F64
-    """(PARTICLE, CANDIDATE) by how much chi-square falls where every pixel may have its own amount of a candidate"""
+    """(PARTICLE, CANDIDATE) by how much chi-square falls if a candidate is fitted in every pixel"""
     od: F64
     """(PARTICLE, ENERGY) sum over pixels of fitted optical density"""
     noise_od: F64
@@ -52,48 +52,48 @@ class ResidualSums:
 
 
 @dataclass(frozen=True, eq=False)
-class MoreTerms:
-    """One candidate term against none, for every particle; all (PARTICLE,) float64, NaN without pixels."""
+class ExtraTermTest:
+    """Tests of one candidate term in addition to the model, all (PARTICLE,) float64; NaN without pixels."""
 
     f: F64
-    """Fall of chi-square per coefficient over what is left per degree of freedom"""
+    """Fall of chi-square per coefficient over the remaining chi-square per degree of freedom"""
     p: F64
-    """How often noise alone gives as much"""
+    """Probability that noise alone gives an F as large"""
     aic_gain: F64
-    """By how much Akaike's criterion falls; positive: the term is worth its coefficients"""
+    """By how much Akaike's criterion falls; positive: the term is justified"""
     bic_gain: F64
-    """The same of Schwarz' criterion, which is harder to please where observations are many"""
+    """The same for Schwarz' criterion, which is stricter if there are many observations"""
 
 
 @dataclass(frozen=True, eq=False)
 class MissingSpectrum:
-    """What pixels of a particle have in common beside the model, whatever it looks like; NaN with too few pixels."""
+    """A spectrum of any shape that the model of a particle's pixels lacks; NaN with too few pixels."""
 
-    p_alike: F64
-    """(PARTICLE,) how often noise alone gives as large a mean residual (chi-square): something alike in all pixels"""
+    p_constant: F64
+    """(PARTICLE,) probability that noise gives as large a mean residual (chi-square): the same amount in all pixels"""
     p_varying: F64
-    """(PARTICLE,) ... as large an eigenvalue of the residuals' covariance (Tracy-Widom): something that comes and goes
+    """(PARTICLE,) probability that noise gives as large an eigenvalue of the covariance of the residuals (Tracy-Widom):
+    an amount that varies from pixel to pixel
     """
     od: F64
-    """(PARTICLE, ENERGY) the more significant of both in optical density: the mean residual, or the strongest pattern's
-    root mean square over pixels with the sign that makes its largest value positive
+    """(PARTICLE, ENERGY) the more significant of both as optical density: the mean residual, or the strongest pattern
+    with its root mean square over pixels and the sign that makes its largest value positive
     """
     share: F64
-    """(PARTICLE,) its length, noise taken off, over that of the mean optical density"""
+    """(PARTICLE,) its length, after subtracting noise, relative to that of the mean optical density"""
 
     @property
     def p(self) -> F64:
-        """(PARTICLE,) of both tests together: twice the smaller one, at most 1."""
-        return np.minimum(1.0, 2.0 * np.fmin(self.p_alike, self.p_varying))
+        """(PARTICLE,) probability for both tests together: twice the smaller one, at most 1."""
+        return np.minimum(1.0, 2.0 * np.fmin(self.p_constant, self.p_varying))
 
 
 def whitened_residuals(transmission: Real, coefficients: Real, counts: F64, design: F64) -> tuple[F64, F64]:
-    """Whitened residuals (PIXEL, ENERGY) at the best coefficients, and an orthonormal basis (PIXEL, ENERGY, TERM) of
-    what the terms take up.
+    """Whitened residuals (PIXEL, ENERGY) at the best coefficients, and an orthonormal basis of the whitened terms.
 
-    ``transmission`` (ENERGY, PIXEL) with Var(T) = T / N, ``coefficients`` (TERM, PIXEL) at or near the optimum,
-    ``counts`` (ENERGY,) or (ENERGY, PIXEL) N, ``design`` (ENERGY, TERM). Near is enough: one scoring step is made. NaN
-    pixels stay NaN.
+    The basis is (PIXEL, ENERGY, TERM), both are float64. ``transmission`` (ENERGY, PIXEL) has Var(T) = T / N with N the
+    ``counts`` (ENERGY,) or (ENERGY, PIXEL); ``design`` is (ENERGY, TERM). The ``coefficients`` (TERM, PIXEL) need only
+    be near the optimum, because one scoring step is made. NaN pixels stay NaN.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         fitted = np.exp(-(design @ np.asarray(coefficients, dtype=np.float64))).T
@@ -108,7 +108,7 @@ def whitened_residuals(transmission: Real, coefficients: Real, counts: F64, desi
 
 
 def _orthonormal(columns: F64) -> F64:
-    """Orthonormal basis (PIXEL, ENERGY, TERM) of columns: Gram and Schmidt twice, over all pixels at once."""
+    """Orthonormal basis (PIXEL, ENERGY, TERM) of columns, by the Gram-Schmidt process, made twice for accuracy."""
     basis = columns.copy()
     for term in range(columns.shape[2]):
         vector, before = basis[:, :, term], basis[:, :, :term]
@@ -134,23 +134,23 @@ def residual_sums(
     transmission, coefficients, counts, design
         as in ``whitened_residuals``
     particle
-        (PIXEL,) which particle, from 0; pixels below 0 take no part, nor do those with a NaN
+        (PIXEL,) index of the particle, from 0; pixels with a negative index or a NaN are ignored
     candidates
         (ENERGY, CANDIDATE) optical density per unit of further terms: a background, a library or cluster spectrum
 
     Raises
     ------
     InputError
-        for fewer energies than are needed to leave a residual
+        for fewer energies than are needed to have a residual
     """
     n_energy, n_terms = design.shape
     if n_energy < n_terms + 2:
         raise InputError(
             where="number of components",
-            problem="too few energies to ask for one component more",
+            problem="there are too few energies to test for one component more",
             got=f"{n_energy} energies for {n_terms} terms",
             wanted=f"at least {n_terms + 2}",
-            mend="Measure more energies where the number of components matters",
+            mend="Measure more energies, or do not count components",
         )
     extra = np.empty((n_energy, 0)) if candidates is None else np.asarray(candidates, dtype=np.float64)
     mine = np.asarray(particle) >= 0
@@ -200,12 +200,12 @@ def _runs(ordered: Integer) -> list[tuple[int, slice]]:
     return [(int(ordered[a]), slice(int(a), int(b))) for a, b in zip(starts, ends, strict=True)]
 
 
-def more_terms(sums: ResidualSums, n_terms: int, candidate: int, correlation_px2: float = 1.0) -> MoreTerms:
+def extra_term_test(sums: ResidualSums, n_terms: int, candidate: int, correlation_px2: float = 1.0) -> ExtraTermTest:
     """F test, AIC and BIC of ``n_terms`` terms against one more, pooled over the pixels of each particle.
 
-    F = (chi2_k - chi2_k+1) / n over chi2_k+1 / (n (E - k - 1)): every one of n pixels has its own amount of the
-    candidate. Where noise is one and the same over ``correlation_px2`` pixels, there are that many fewer independent
-    ones. Criteria are of chi-square, whose differences are those of the deviance to first order.
+    F = (chi2_k - chi2_k+1) / n over chi2_k+1 / (n (E - k - 1)), as each of n pixels has its own amount of the
+    candidate. If noise has the correlation area ``correlation_px2``, the number of independent pixels is smaller by
+    this factor. The criteria use chi-square, whose differences are those of the deviance to first order.
     """
     n_energy = sums.od.shape[1]
     n = sums.pixels / max(1.0, correlation_px2)
@@ -216,7 +216,7 @@ def more_terms(sums: ResidualSums, n_terms: int, candidate: int, correlation_px2
         f = np.where(n > 0, (gained / n) / (left / freedom), np.nan)
         p = stats.f.sf(f, n, freedom)
         bic = gained - n * np.log(n * n_energy)
-    return MoreTerms(f, p, np.where(n > 0, gained - 2.0 * n, np.nan), np.where(n > 0, bic, np.nan))
+    return ExtraTermTest(f, p, np.where(n > 0, gained - 2.0 * n, np.nan), np.where(n > 0, bic, np.nan))
 
 
 def missing_spectrum(
@@ -226,17 +226,17 @@ def missing_spectrum(
     shared_variance: F64 | None = None,
     least_pixels: int = 12,
 ) -> MissingSpectrum:
-    """Whether pixels of a particle share a spectrum that is none of the terms'.
+    """Test whether pixels of a particle have a spectrum in common that the terms do not contain.
 
-    n |mean whitened residual|^2 is chi-square of E - k degrees of freedom for noise. The largest eigenvalue of X'X, X
-    the whitened residuals of n pixels, follows for noise the law of Tracy and Widom around
-    (sqrt(n - 1) + sqrt(E - k))^2: a component whose amount varies puts it higher.
+    For noise, n |mean whitened residual|^2 has a chi-square distribution with E - k degrees of freedom, and the largest
+    eigenvalue of X'X, with X the whitened residuals of n pixels, follows the law of Tracy and Widom around
+    (sqrt(n - 1) + sqrt(E - k))^2. A component whose amount varies from pixel to pixel makes this eigenvalue larger.
 
     Parameters
     ----------
     shared_variance
-        (ENERGY,) variance of optical density that all pixels share (incident beam, energy scale): of the mean residual
-        only what exceeds it counts
+        (ENERGY,) variance of optical density that is common to all pixels (incident beam, energy scale), which is not
+        significant in the mean residual
 
     Source: Johnstone, Ann. Stat. 29, 295 (2001), theorem 1.1; Chiani, J. Multivar. Anal. 129, 69 (2014), for the law's
     tail.
@@ -249,9 +249,9 @@ def missing_spectrum(
     shared = np.zeros(n_energy) if shared_variance is None else np.nan_to_num(shared_variance)
     expected = 1.0 / n[:, None] + shared / noise_od**2
     mean = sums.whitened / pixels
-    p_alike = stats.chi2.sf((mean**2 / expected).sum(axis=1), free)
+    p_constant = stats.chi2.sf((mean**2 / expected).sum(axis=1), free)
     values, vectors = np.linalg.eigh(sums.moments / max(1.0, correlation_px2))
-    # What all pixels share through the beam is one direction more: of its length the eigenvalue may grow.
+    # An error common to all pixels adds one direction, by whose length the eigenvalue may grow.
     strongest = values[:, -1] - n * (shared / noise_od**2).sum(axis=1)
     root_n, root_free = np.sqrt(np.maximum(n - 1.0, 1.0)), np.sqrt(free)
     centre = (root_n + root_free) ** 2
@@ -260,8 +260,8 @@ def missing_spectrum(
     p_varying = stats.gamma.sf((strongest - centre) / spread + shift, shape, scale=scale)
     vector = vectors[:, :, -1]
     vector = vector * np.sign(np.take_along_axis(vector, np.abs(vector).argmax(axis=1)[:, None], axis=1))
-    alike = (p_alike <= p_varying)[:, None]
-    # Whitened residuals are of transmission: more light is less optical density.
+    alike = (p_constant <= p_varying)[:, None]
+    # Whitened residuals are those of transmission: more light means less optical density.
     pattern = np.where(alike, -mean, np.sqrt(np.maximum(strongest - centre, 0.0) / n)[:, None] * vector)
     od = pattern * noise_od
     noise = np.where(alike[:, 0], (expected * noise_od**2).sum(axis=1) * free / n_energy, 0.0)
@@ -269,6 +269,6 @@ def missing_spectrum(
         length = np.sqrt(np.maximum((od**2).sum(axis=1) - noise, 0.0))
         share = length / np.linalg.norm(sums.od / pixels, axis=1)
     few = (sums.pixels < least_pixels) | (n < 3.0)
-    for values_of in (p_alike, p_varying, share, od):
+    for values_of in (p_constant, p_varying, share, od):
         values_of[few] = np.nan
-    return MissingSpectrum(p_alike, p_varying, od, share)
+    return MissingSpectrum(p_constant, p_varying, od, share)

@@ -1,4 +1,4 @@
-"""Whether residuals are the noise that was assumed: their pulls, and whether misfit lies together on the image."""
+"""Tests whether residuals are the assumed noise: their pulls, and the spatial correlation of the misfit."""
 
 from dataclasses import dataclass
 
@@ -10,26 +10,26 @@ from stxmdist.arrays import F64, Mask
 
 @dataclass(frozen=True)
 class PullSummary:
-    """Pulls are residuals over their own standard deviation: a standard normal where model and noise are right."""
+    """Summary of pulls, which have a standard normal distribution if model and noise are right."""
 
     n: int
     mean: float
     sd: float
     beyond_3: float
-    """Share beyond three standard deviations: .0027 of a normal"""
+    """Share beyond three standard deviations: 0.0027 for a normal distribution"""
 
 
 def pulls(residual: F64, basis: F64) -> F64:
-    """Whitened residuals (PIXEL, ENERGY) over the standard deviation that fitting leaves them, sqrt(1 - leverage).
+    """Pulls (PIXEL, ENERGY) float64: whitened residuals over their standard deviation sqrt(1 - leverage).
 
-    ``residual`` and ``basis`` as from ``components.whitened_residuals``. NaN where a term takes up all of an energy.
+    ``residual`` and ``basis`` are those of ``components.whitened_residuals``. NaN where a term fits an energy exactly.
     """
     left = 1.0 - (basis**2).sum(axis=2)
     return np.asarray(residual / np.sqrt(np.where(left > 1e-6, left, np.nan)))
 
 
 def pull_summary(values: F64) -> PullSummary:
-    """Mean, standard deviation and tails of pulls of any shape; NaN are passed over."""
+    """Mean, standard deviation and tails of pulls of any shape; NaN are ignored."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return PullSummary(0, float("nan"), float("nan"), float("nan"))
@@ -41,7 +41,7 @@ def pull_summary(values: F64) -> PullSummary:
 def morans_i(values: F64, inside: Mask) -> F64:
     """Moran's I of maps (..., Y, X) over the pixels inside (Y, X), neighbours sharing a side.
 
-    (n / S0) sum w z z' / sum z^2, about -1 / (n - 1) where neighbours know nothing of each other.
+    (n / S0) sum w z z' / sum z^2, which is about -1 / (n - 1) for values that are not correlated.
 
     Source: Moran, Biometrika 37, 17 (1950).
     """
@@ -61,12 +61,12 @@ def morans_test(
     noise_sigma_px: float = 0.0,
     draws: int = 199,
 ) -> tuple[float, float]:
-    """Moran's I of a map (Y, X) and how often noise gives as much, by so many draws.
+    """Moran's I of a map (Y, X), and the probability that noise gives as large a value, from random draws.
 
-    Noise that was blurred or resampled is alike in neighbouring pixels by itself: the null is white noise through a
-    Gaussian of ``noise_sigma_px``. (Photon noise of a scan is white whatever its point spread function is: photons are
-    counted after it.) Where values are squares of such noise, as chi-square is, their correlation is its square: give
-    the sigma divided by sqrt(2).
+    Noise that was blurred or resampled is correlated between neighbouring pixels. The null hypothesis is therefore
+    white noise convolved with a Gaussian of ``noise_sigma_px``. (The shot noise of a scan is white whatever the point
+    spread function is, because photons are counted after it.) If values are squares of such noise, as chi-square is,
+    their correlation is the square of that of the noise: divide sigma by sqrt(2).
     """
     use = inside & np.isfinite(values)
     if use.sum() < 4:

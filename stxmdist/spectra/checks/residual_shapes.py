@@ -1,4 +1,4 @@
-"""What a residual spectrum looks like: offset, slope, energy error, broadening, saturation, or none of them."""
+"""Decomposition of a residual spectrum into offset, slope, energy error, broadening and saturation."""
 
 from dataclasses import dataclass
 
@@ -13,44 +13,44 @@ SHAPES = {
     "broadening": "lines of another width than the references'",
     "saturation": "saturation: strong absorption comes out too weak or too strong",
 }
-"""Name to what it means; the energies tell them apart only where they are many."""
+"""Name of each shape and its meaning; with few energies the shapes cannot be distinguished"""
 
 LEAST_SHARE = 0.05
-"""A shape that explains less of the squared residual is not named."""
+"""A shape that explains a smaller share of the squared residual is not named"""
 WHITE_LINE = 0.5
-"""Of the range of optical density: above it lies the white line."""
+"""The white line is where optical density exceeds this share of its range"""
 ONSET = 0.15
-"""... below it, before the first rise, the pre-edge."""
+"""The pre-edge ends where optical density first exceeds this share of its range"""
 
 
 @dataclass(frozen=True)
 class ResidualShape:
-    """A residual taken apart: shares of its sum of squares, largest first."""
+    """A residual decomposed into shapes; shares are those of its sum of squares, largest first."""
 
     shares: dict[str, float]
-    """Name of a shape to what it explains beyond those before it"""
+    """Name of a shape and the share that it explains in addition to those before it"""
     sizes: dict[str, float]
-    """Of the same shapes: optical density, its slope per eV, eV, eV^2 of added variance, and per unit of od^2"""
+    """Sizes of the same shapes: optical density, its slope per eV, eV, eV^2 of added variance, and per unit of OD^2"""
     unnamed: float
     """Share that none of the shapes explains"""
     where: dict[str, float]
-    """Share of the unnamed squares in each part of the spectrum: pre-edge, white line, elsewhere"""
+    """Share of the unexplained squares in each part of the spectrum: pre-edge, white line, elsewhere"""
 
 
 def residual_shape(residual_od: F64, model_od: F64, energy_ev: F64, terms: F64) -> ResidualShape:
-    """Take a mean residual (ENERGY,) apart by projections on shapes that causes leave.
+    """Decompose a mean residual (ENERGY,) by projecting it on the shapes that known causes leave.
 
-    The shapes are made from the fitted optical density: its derivative by energy (an energy error), its second
-    derivative (a broadening: half the added variance of the resolution), its square (saturation by thickness, leak or
-    blur), beside a constant and a slope. Residuals are free of the fitted terms, so the shapes are made so too; each
-    step takes the shape that explains most of what is left.
+    The shapes are a constant, a slope and three that follow from the fitted optical density: its derivative by energy
+    (an energy error), its second derivative (a broadening; its size is half the added variance of the resolution) and
+    its square (saturation by thickness, leak or blur). Residuals are orthogonal to the fitted terms, so the shapes are
+    made orthogonal to them too. Each step takes the shape that explains most of the remaining residual.
 
     Parameters
     ----------
     residual_od
-        measured less fitted; energies with NaN are left out
+        (ENERGY,) measured minus fitted; energies with NaN are left out
     model_od
-        (ENERGY,) fitted
+        (ENERGY,) fitted optical density
     energy_ev
         (ENERGY,) ascending
     terms
@@ -103,7 +103,7 @@ def _where(left: F64, model: F64, energy: F64) -> dict[str, float]:
 
 
 def in_words(shape: ResidualShape) -> str:
-    """One sentence of what the residual looks like."""
+    """One sentence that describes the residual."""
     named = []
     for name, share in shape.shares.items():
         size = f" of {1e3 * shape.sizes[name]:+.0f} meV" if name == "energy" else ""

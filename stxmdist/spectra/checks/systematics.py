@@ -1,8 +1,7 @@
-"""What errors common to a whole stack do to a particle's state of charge: they shift all pixels alike and do not
-average.
+"""Effect on a particle's state of charge of errors that are common to a stack, which averaging does not reduce.
 
-For an estimate theta = H^-1 A' W y with H = A' W A, a small change dy of the optical density moves theta by H^-1 A' W
-dy. Sensitivities to first order follow for every particle at once, without fitting anything again.
+For an estimate theta = H^-1 A' W y with H = A' W A, a small change dy of the optical density changes theta by H^-1 A' W
+dy. Sensitivities to first order therefore follow for all particles without another fit.
 """
 
 from dataclasses import dataclass
@@ -10,32 +9,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F64
+from stxmdist.spectra.end_members.design_matrix import Background, design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import Background, design_matrix
 
 END_MEMBERS_UNKNOWN_SD = 0.005
-"""What end-members add to the error of a state of charge where nobody says how wrong they are: the least that unlike
-samples do"""
+"""Error of the state of charge due to end-members whose own errors are not known: the least that differences between
+samples cause"""
 _DIFFERENCE_EV = 0.01
 
 
 @dataclass(frozen=True, eq=False)
 class SocSensitivity:
-    """First-order change of the state of charge of particles (PARTICLE,) with each error that a stack shares."""
+    """First-order change of the state of charge of particles (PARTICLE,) with each error common to a stack."""
 
     energy_per_ev: F64
     """Bias per eV by which the assumed energy shift is too high"""
     leak: F64
-    """Bias per unit of unsuspected leak fraction"""
+    """Bias per unit of leak fraction that was not corrected"""
     i0: F64
     """Bias per unit of relative error of the incident beam, the same at all energies"""
     i0_scatter: F64
-    """Standard deviation caused by the given error of the incident beam, independent between energies"""
+    """Standard deviation due to the given error of the incident beam, independent between energies"""
     response: F64
     """(PARTICLE, ENERGY) change with a unit of optical density at each energy"""
     end_members: F64
-    """Standard deviation caused by what the end-members say of their own error, ``END_MEMBERS_UNKNOWN_SD`` at least
-    where they say nothing"""
+    """Standard deviation due to the errors of the end-members; ``END_MEMBERS_UNKNOWN_SD`` if these are not known"""
 
 
 def soc_sensitivity(
@@ -51,8 +49,8 @@ def soc_sensitivity(
     """Sensitivities of particles' states of charge to the energy scale, to leaking light and to the incident beam.
 
     ``thickness`` (COMPONENT, PARTICLE) in the end-members' unit, the particles' mean; ``energy_ev`` and
-    ``effective_counts`` (ENERGY,) as used in the fit; ``i0_relative_variance`` (ENERGY,) Var(I0)/I0^2. Weights are
-    those of the Poisson fit at the particle's own transmission. NaN for particles without positive thickness.
+    ``effective_counts`` (ENERGY,) are those of the fit; ``i0_relative_variance`` (ENERGY,) is Var(I0)/I0^2. The weights
+    are those of the Poisson fit at the particle's own transmission. NaN for particles without positive thickness.
     """
     energy = np.asarray(energy_ev, dtype=np.float64)
     design = design_matrix(end_members, energy, shift_ev, background)
@@ -69,10 +67,10 @@ def soc_sensitivity(
     gradient[:, 0] = -particles[1] / safe**2
     gradient[:, 1] = particles[0] / safe**2
     hessian[~good] = np.eye(design.shape[1])
-    # What one unit of optical density at each energy does to the state of charge: (PARTICLE, ENERGY).
+    # Change of the state of charge with the optical density at each energy: (PARTICLE, ENERGY).
     response = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0] @ design.T * weight
     response[~good] = np.nan
-    # Assuming a shift too high by d subtracts slope x d from the optical density that the model leaves unexplained.
+    # Assuming a shift that is too high by d changes the residual optical density by -slope x d.
     energy_bias = -(response * (particles.T @ slope)).sum(axis=1)
     with np.errstate(over="ignore"):
         leak = (response * (1.0 - np.exp(np.minimum(od, 20.0)))).sum(axis=1)
@@ -80,10 +78,10 @@ def soc_sensitivity(
     if i0_relative_variance is not None:
         scatter = np.sqrt((response**2 * np.nan_to_num(i0_relative_variance)).sum(axis=1))
     errors = end_members.errors
-    unlike = np.full(particles.shape[1], END_MEMBERS_UNKNOWN_SD)
+    reference_sd = np.full(particles.shape[1], END_MEMBERS_UNKNOWN_SD)
     if errors is not None:
-        unlike = errors.soc_sd(response, particles, energy + shift_ev)
-    return SocSensitivity(energy_bias, leak, response.sum(axis=1), scatter, response, unlike)
+        reference_sd = errors.soc_sd(response, particles, energy + shift_ev)
+    return SocSensitivity(energy_bias, leak, response.sum(axis=1), scatter, response, reference_sd)
 
 
 def shared_od_variance(
@@ -95,7 +93,7 @@ def shared_od_variance(
     shift_se_ev: float,
     i0_relative_variance: F64,
 ) -> F64:
-    """Variance (ENERGY,) of optical density that all pixels share: that of the incident beam and of the energy scale.
+    """Variance (ENERGY,) of optical density common to all pixels: that of the incident beam and of the energy scale.
 
     ``thickness`` (COMPONENT,) of a typical pixel in the end-members' unit, ``i0_relative_variance`` (ENERGY,)
     Var(I0)/I0^2.
@@ -105,7 +103,7 @@ def shared_od_variance(
 
 
 def _slope(end_members: EndMembers, energy: F64, shift_ev: float) -> F64:
-    """Derivative (COMPONENT, ENERGY) of the end-members' absorption by energy; 0 beyond them."""
+    """Derivative (COMPONENT, ENERGY) of the end-members' absorption by energy; 0 outside their range."""
     inside = end_members.spans(energy + shift_ev, _DIFFERENCE_EV)
     slope = np.zeros((2, energy.size))
     up = end_members.at(energy[inside], shift_ev + _DIFFERENCE_EV)
@@ -122,9 +120,10 @@ def systematic_soc_error(
     i0_relative_sd: float = 0.0,
     end_member_sd: float | F64 = 0.0,
 ) -> F64:
-    """Systematic standard error (PARTICLE,) of the state of charge: independent causes added in squares.
+    """Systematic standard error (PARTICLE,) of the state of charge, with independent causes added in quadrature.
 
-    ``end_member_sd`` is that of the state of charge: ``sensitivity.end_members``, or what is known better.
+    ``end_member_sd`` is the error of the state of charge due to the end-members: ``sensitivity.end_members``, or a
+    value that is known better.
     """
     return np.sqrt(
         (sensitivity.energy_per_ev * shift_se_ev) ** 2

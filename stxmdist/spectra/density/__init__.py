@@ -1,1 +1,1 @@
-"""From counts to optical density: the incident beam, what a detector adds, and the noise that is left."""
+"""From counts to optical density: the incident beam, corrections for the detector, and the noise."""

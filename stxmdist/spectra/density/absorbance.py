@@ -1,4 +1,4 @@
-"""From counts to optical density: where the field holds no particle, what beam came in there, and its error."""
+"""From counts to optical density: particle-free pixels, the incident beam measured there, and its error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ class AbsorbanceOptions:
     """How the incident beam is found."""
 
     free_sigma: float = 2.5
-    """A pixel is free when it absorbs no more than the background's mode plus so many of its standard deviations"""
+    """A pixel is free if it absorbs no more than the background's mode plus so many of its standard deviations"""
     margin_px: int = 2
-    """Free pixels keep this distance from particles, against drift between energies and the beam's tails"""
+    """Distance of free pixels from particles, against drift between energies and the tails of the beam"""
     least_free_px: int = 30
-    """With fewer free pixels than this there is no incident beam to be had from the field"""
+    """With fewer free pixels than this the incident beam is not taken from the field"""
     contrast_energies: int = 8
-    """The field is searched in the mean of so many energies at which its contrast is highest"""
+    """Particles are searched for in the mean over this many energies, those with the highest contrast"""
 
 
 def contrast_map(counts: Sequence[F32] | F32, n_energies: int = 8) -> F32:
-    """Mean of -ln(counts), up to a constant, over the energies at which it varies most; (Y, X) float32.
+    """Mean of -ln(counts), up to a constant, over the energies with the highest contrast; (Y, X) float32.
 
-    ``counts`` (ENERGY, Y, X) are raw, of any scale and drift, and read one frame at a time; frames without a finite
-    pixel are passed over. The sign is that of an optical density: particles are bright.
+    ``counts`` (ENERGY, Y, X) are raw counts of any scale, with any drift, and are read one frame at a time; frames
+    without a finite pixel are skipped. The sign is that of an optical density: particles are bright.
 
     Raises
     ------
     InputError
-        if no frame holds anything but NaN and zeros
+        if all frames contain only NaN and zeros
     """
     contrasts = np.full(len(counts), np.nan)
     for k in range(len(counts)):
@@ -62,12 +62,12 @@ def contrast_map(counts: Sequence[F32] | F32, n_energies: int = 8) -> F32:
 
 
 def _absorbing(counts: F32) -> F32 | None:
-    """-ln of a smoothed frame over its bright end; None for a frame without counts."""
+    """-ln of a smoothed frame relative to its 95th percentile; None for a frame without counts."""
     frame = np.asarray(counts, dtype=np.float32)
     known = np.isfinite(frame)
     if not known.any() or not (frame[known] > 0.0).any():
         return None
-    # Smoothed before the logarithm, which few counts would bias.
+    # The frame is smoothed before the logarithm, which would be biased by few counts.
     mean = _smoothed(frame, known, sigma_px=1.0)
     scale = np.nanpercentile(mean, 95.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -75,10 +75,11 @@ def _absorbing(counts: F32) -> F32 | None:
 
 
 def particle_free(contrast: Real, options: AbsorbanceOptions | None = None) -> Mask:
-    """Which pixels (Y, X) hold no particle, from a map that is brighter where more is absorbed.
+    """Pixels (Y, X) without a particle, from a map that is brighter where more is absorbed.
 
-    Otsu's threshold separates particles from background; the background's mode and its lower half give its width, so
-    that thin particles, which Otsu misses, are left out too. What remains keeps a margin from every particle.
+    Otsu's threshold separates particles from background. The mode of the background and the spread below the mode give
+    the width of its distribution, so that thin particles, which Otsu's threshold misses, are excluded too. Free pixels
+    keep a margin from every particle.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def particle_free(contrast: Real, options: AbsorbanceOptions | None = None) -> M
         width = float(np.sqrt(np.mean((below - mode) ** 2)))
         filled = np.where(known, contrast, np.inf)
         free = filled <= mode + options.free_sigma * max(width, 1e-6)
-        # Single bright pixels of the background are noise, not particles: only what survives an opening gets a margin.
+        # Single bright pixels are noise, not particles: only what remains after an opening gets a margin.
         particles = ndimage.binary_opening(~free & known, iterations=1)
         if options.margin_px > 0:
             free &= ~ndimage.binary_dilation(particles, iterations=options.margin_px)
@@ -105,7 +106,7 @@ def particle_free(contrast: Real, options: AbsorbanceOptions | None = None) -> M
         raise InputError(
             where="absorbance",
             problem="the field has no particle-free pixels to take the incident beam from",
-            got=f"{int(free.sum())} free of {contrast.size} pixels",
+            got=f"{int(free.sum())} of {contrast.size} pixels",
             wanted=f"at least {options.least_free_px}",
             mend="Give an incident spectrum (references: i0: FILE, with stages: absorbance: i0: file) or a free region "
             "(stages: absorbance: region)",
@@ -116,8 +117,9 @@ def particle_free(contrast: Real, options: AbsorbanceOptions | None = None) -> M
 def incident_counts(counts: Sequence[F32] | F32, free: Mask) -> tuple[F64, F64]:
     """Incident counts per pixel and their variance, both (ENERGY,) float64, from particle-free pixels.
 
-    A mean clipped at four robust standard deviations, so that dust and glitches do not count; the variance is what the
-    pixels show, hence holds flicker as well as photons. NaN for a frame that is missing or dark there.
+    The mean is clipped at four robust standard deviations, so that dust and glitches do not contribute. The variance is
+    estimated from the scatter of the pixels, so it contains flicker as well as shot noise. NaN for a frame that is
+    missing or dark in these pixels.
 
     Raises
     ------
@@ -130,7 +132,7 @@ def incident_counts(counts: Sequence[F32] | F32, free: Mask) -> tuple[F64, F64]:
             problem="the region for the incident beam holds no pixels",
             got="0 pixels",
             wanted="at least one",
-            mend="Correct the region in the campaign file, or leave it out to have it found",
+            mend="Correct the region in the campaign file, or remove it: free pixels are then found automatically",
         )
     i0 = np.full(len(counts), np.nan)
     variance = np.full(len(counts), np.nan)
@@ -140,7 +142,7 @@ def incident_counts(counts: Sequence[F32] | F32, free: Mask) -> tuple[F64, F64]:
         if values.size == 0 or not (values > 0.0).any():
             continue
         median = np.median(values)
-        # Poisson sets a floor: of integers with few counts the median deviation may be zero.
+        # Shot noise sets a lower limit: with few counts the median deviation of integers may be zero.
         spread = max(1.4826 * np.median(np.abs(values - median)), np.sqrt(max(median, 1.0)) * 0.5)
         kept = values[np.abs(values - median) <= 4.0 * spread]
         i0[k] = kept.mean()
@@ -151,9 +153,9 @@ def incident_counts(counts: Sequence[F32] | F32, free: Mask) -> tuple[F64, F64]:
 def optical_density(counts: F32, i0: F64, i0_variance: F64, counts_variance: F32 | None = None) -> tuple[F32, F32]:
     """Natural-log optical density (ENERGY, Y, X) float32 and its variance, Var(N)/N^2 + Var(I0)/I0^2.
 
-    Without ``counts_variance`` (ENERGY, Y, X) counts are Poisson's: Var(N) = N.
-    NaN where nothing was counted, or where the incident beam is not known. The share of the incident beam in the
-    variance is common to all pixels of an energy: it does not average down.
+    Without ``counts_variance`` (ENERGY, Y, X) the counts are taken to be Poisson distributed, Var(N) = N. ``i0`` and
+    ``i0_variance`` are (ENERGY,). NaN where nothing was counted, or where the incident beam is not known. The
+    contribution of the incident beam is common to all pixels of an energy, so averaging over pixels does not reduce it.
     """
     shape = (-1,) + (1,) * (counts.ndim - 1)
     incident = np.where(i0 > 0.0, i0, np.nan).reshape(shape).astype(np.float32)
@@ -166,20 +168,22 @@ def optical_density(counts: F32, i0: F64, i0_variance: F64, counts_variance: F32
 
 
 def remove_leak(transmission: F32, fraction: float) -> F32:
-    """Transmission without the light that no sample absorbs: T = T' (1 + eps) - eps, from T' = (T + eps)/(1 + eps).
+    """Transmission without the light that the sample does not absorb, float32 of the same shape.
 
-    ``fraction`` eps is higher orders and leakage relative to the incident beam. Unchecked, optical density saturates at
-    -ln eps and 5 % shifts the state of charge at 200 nm by up to .05.
+    ``fraction`` eps is the light of higher orders and leakage relative to the incident beam: the measured transmission
+    is T' = (T + eps)/(1 + eps), and T = T' (1 + eps) - eps. Without this correction the optical density saturates at
+    -ln eps, and a fraction of 5 % changes the state of charge at 200 nm by up to 0.05.
     """
     return np.asarray(transmission * np.float32(1.0 + fraction) - np.float32(fraction), dtype=np.float32)
 
 
 def effective_counts_from_halves(half_a: F32, half_b: F32, inside: Mask | None = None) -> F64:
-    """Effective photons per pixel at T = 1, (ENERGY,) float64, from transmissions of two half data sets.
+    """Effective photons per pixel at T = 1, (ENERGY,) float64, from the transmissions of two half data sets.
 
-    ``half_a``, ``half_b`` (ENERGY, Y, X) come from disjoint halves of the frames; the whole has a quarter of the
-    variance of their difference. With Var(T) = T/N the median of (a - b)^2/T is .4549 x 4/N (chi-square of one degree
-    of freedom): a median, because reconstructions fail in places. NaN where fewer than ten pixels are known.
+    ``half_a`` and ``half_b`` (ENERGY, Y, X) come from disjoint halves of the frames, so the variance of their mean is a
+    quarter of the variance of their difference. With Var(T) = T/N the median of (a - b)^2/T is 0.4549 x 4/N
+    (chi-square of one degree of freedom). The median is used because reconstructions fail in places. NaN for an energy
+    with fewer than ten known pixels.
     """
     result = np.full(len(half_a), np.nan)
     for k, (a, b) in enumerate(zip(half_a, half_b, strict=True)):
@@ -191,7 +195,7 @@ def effective_counts_from_halves(half_a: F32, half_b: F32, inside: Mask | None =
         if int(use.sum()) < 10:
             continue
         difference = first[use] - second[use]
-        # Halves may differ in scale as a whole, which is not noise.
+        # A common difference in scale between the halves is not noise.
         difference -= mean[use] * np.median(difference / mean[use])
         variance = np.median(difference**2 / mean[use]) / 0.4549
         result[k] = 4.0 / variance if variance > 0.0 else np.nan
@@ -199,11 +203,11 @@ def effective_counts_from_halves(half_a: F32, half_b: F32, inside: Mask | None =
 
 
 def noise_factor(counts: Sequence[F32] | F32, free: Mask) -> F64:
-    """Variance over mean of counts in free pixels, (ENERGY,) float64: 1 for single photons, the gain for scaled counts.
+    """Variance over mean of the counts in free pixels, (ENERGY,) float64; effective counts are I0 over this factor.
 
-    Taken from differences of horizontal neighbours, so that slow unevenness of the field does not enter. Frames that
-    were resampled by others show less than 1: their noise is correlated. Effective counts are I0 divided by this
-    factor.
+    It is 1 for single photons and the gain for scaled counts. It is computed from differences of horizontal neighbours,
+    so that slow variations over the field do not contribute. Frames that another program has resampled give less than
+    1, because their noise is correlated.
     """
     pair = free[:, 1:] & free[:, :-1]
     result = np.full(len(counts), np.nan)
@@ -220,9 +224,10 @@ def noise_factor(counts: Sequence[F32] | F32, free: Mask) -> F64:
 
 
 def noise_correlation_area(noise: Real) -> float:
-    """Area in px over which noise (Y, X) is one and the same: the sum of its autocorrelation around zero lag.
+    """Correlation area of noise (Y, X) in px: the sum of its autocorrelation around zero lag.
 
-    For ptychography: the difference of half reconstructions. Averaging n pixels reduces the variance by n / area only.
+    In ptychography the noise is the difference of two half reconstructions. Averaging n pixels reduces its variance by
+    n / area only.
     """
     known = np.isfinite(noise)
     if int(known.sum()) < 16:
@@ -233,7 +238,7 @@ def noise_correlation_area(noise: Real) -> float:
     overlap = np.fft.irfft2(np.abs(np.fft.rfft2(known.astype(np.float64), shape)) ** 2, shape)
     correlation = np.fft.irfft2(power, shape) / np.maximum(overlap, 1.0)
     correlation = np.fft.fftshift(correlation / correlation[0, 0])
-    # Beyond where the correlation first falls below five per cent there is only noise to sum.
+    # Only the central region with a correlation above five per cent is summed: the rest is noise.
     centre = (correlation.shape[0] // 2, correlation.shape[1] // 2)
     label, _ = ndimage.label(correlation > 0.05)
     return float(max(1.0, correlation[label == label[centre]].sum()))
@@ -247,7 +252,7 @@ def _smoothed(image: F32, known: Mask, sigma_px: float) -> F32:
 
 
 def _otsu(values: F64) -> float:
-    # Outliers would spend the histogram's bins.
+    # Outliers would leave too few bins of the histogram for all other pixels.
     low, high = np.percentile(values, (0.1, 99.9))
     if not high > low:
         return float(high)
@@ -261,8 +266,9 @@ def _otsu(values: F64) -> float:
 
 
 def _half_sample_mode(values: F64) -> float:
-    """Mode by repeatedly keeping the densest half (Bickel and Fruehwirth 2006), stopped at a twentieth to stay
-    smooth.
+    """Mode by repeatedly keeping the densest half (Bickel and Fruehwirth 2006), stopped at a twentieth of the values.
+
+    Stopping there keeps the estimate smooth.
     """
     kept = np.sort(values)
     least = max(8, values.size // 20)

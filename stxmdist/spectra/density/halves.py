@@ -1,4 +1,4 @@
-"""The noise of images that were reconstructed twice, from disjoint halves of the frames: grain and slow waves apart."""
+"""Noise of images reconstructed from two disjoint halves of the frames, separated into grain and slow waves."""
 
 from dataclasses import dataclass
 
@@ -11,22 +11,23 @@ from stxmdist.spectra.density.absorbance import effective_counts_from_halves, no
 
 @dataclass(frozen=True, eq=False)
 class HalfNoise:
-    """What the difference of two halves says of their mean."""
+    """Noise of the mean of two half reconstructions, estimated from their difference."""
 
     effective_counts: F64
-    """(ENERGY,) photons per pixel at T = 1 whose counting noise is as large as the fine grain"""
+    """(ENERGY,) photons per pixel at T = 1 whose shot noise is as large as the fine grain"""
     correlation_px2: float
-    """Area over which the fine grain is one and the same"""
+    """Correlation area of the fine grain"""
     slow_variance: F64
-    """(ENERGY,) variance of ln T by waves longer than a particle: it does not average over one"""
+    """(ENERGY,) variance of ln T by waves longer than a particle, which averaging over a particle does not reduce"""
 
 
 def split_noise(half_a: F32, half_b: F32, inside: Mask, smooth_px: float) -> HalfNoise:
     """Separate the difference of half transmissions (ENERGY, Y, X) at a length of ``smooth_px`` pixels.
 
-    Iterative phase retrieval converges last at low spatial frequencies, so that halves differ by slow waves beside
-    counting noise. The grain averages over a particle's pixels, the waves do not: they act as an error of the incident
-    beam that differs from energy to energy. Both are of the mean of the halves, a quarter of the difference's variance.
+    Iterative phase retrieval converges last at low spatial frequencies, so the halves differ by slow waves in addition
+    to shot noise. Averaging over the pixels of a particle reduces the grain but not the waves, which act as an error of
+    the incident beam that differs from energy to energy. Both figures are for the mean of the halves, whose variance is
+    a quarter of that of their difference. ``inside`` (Y, X) are the pixels that are used.
     """
     slow = np.zeros_like(half_a)
     variance = np.full(len(half_a), np.nan)

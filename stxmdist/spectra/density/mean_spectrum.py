@@ -1,4 +1,4 @@
-"""The mean spectrum of all that is not background: bright enough to say how far a stack's energies are off."""
+"""The mean spectrum of the particles of a stack, from which the error of its energy scale is found."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,16 +8,17 @@ from scipy import ndimage
 from stxmdist.arrays import F32, F64, Mask, Real
 
 LEAST_SAMPLE_PX = 10
+"""With fewer pixels than this a choice of pixels is not used"""
 
 
 def sample_pixels(mean_od: Real, known: Mask, level: float = 0.5) -> Mask:
-    """Pixels (Y, X) in the inside of particles: the deeper half of those whose mean optical density is beyond ``level``
-    of the way from the median to the thick ones (the 98th percentile).
+    """Pixels (Y, X) in the interior of particles: of the thick pixels, the half farther from the boundary.
 
-    At edges transmissions are averaged, not optical densities: strong absorption comes out too weak there, which a fit
-    takes for a shift of energy. How far edges reach depends on the instrument; the deeper half, by distance to where
-    the level is not reached, leaves them out without knowing. ``mean_od`` (Y, X) may be off by a constant; where fewer
-    than ten pixels stand out, every known one is taken.
+    A pixel is thick if its mean optical density lies beyond ``level`` of the way from the median to the 98th
+    percentile. At the edges of particles transmissions are averaged, not optical densities: strong absorption is
+    measured too weak there, which a fit would take for an energy shift. How far edges reach depends on the instrument;
+    taking the half farther from the boundary excludes them without knowing it. ``mean_od`` (Y, X) may be off by a
+    constant. With fewer than ten thick pixels every known pixel is taken.
     """
     mean = np.asarray(mean_od, dtype=np.float64)
     inside = known & np.isfinite(mean)
@@ -32,7 +33,10 @@ def sample_pixels(mean_od: Real, known: Mask, level: float = 0.5) -> Mask:
 
 
 def mean_absorption(transmission: Iterable[F32]) -> F64:
-    """-ln of the mean transmission over energies (Y, X) float64, from frames (Y, X) one at a time; NaN if any is."""
+    """-ln of the mean transmission over energies, (Y, X) float64, from frames (Y, X) one at a time.
+
+    A pixel that is NaN in any frame is NaN.
+    """
     total, n = np.zeros(1), 0
     for plane in transmission:
         total, n = total + plane.astype(np.float64), n + 1
@@ -44,11 +48,12 @@ def mean_spectrum(
 ) -> tuple[F64, F64]:
     """Mean optical density of chosen pixels and its variance, both (ENERGY,) float64.
 
-    ``transmission`` (ENERGY, Y, X), ``effective_counts`` (ENERGY,) with Var(T) = T/N; Var(OD) = 1/(N T) averages over
-    pixels, the incident beam's relative variance is common to them all. NaN for energies that were not measured.
+    ``transmission`` is (ENERGY, Y, X) with Var(T) = T/N, N being the ``effective_counts`` (ENERGY,). Averaging over
+    pixels reduces Var(OD) = 1/(N T), but not ``i0_relative_variance`` (ENERGY,), which is common to all pixels. NaN for
+    energies that were not measured.
 
-    Few counts have a biased logarithm: -ln of a Poisson number n exceeds that of its mean by 1/(2n) to second order,
-    which is taken off pixel by pixel. Otherwise the strongest absorption, where counts are fewest, would stand out.
+    The logarithm of few counts is biased: -ln of a Poisson number n exceeds -ln of its mean by 1/(2n) to second order,
+    which is subtracted in every pixel. Otherwise the mean would be too high where absorption is strongest.
     """
     mean = np.full(len(transmission), np.nan)
     variance = np.full(len(transmission), np.nan)
@@ -64,8 +69,9 @@ def mean_spectrum(
 
 
 def soc_of(mean_od: F64, mu_per_nm: F64) -> float:
-    """State of charge of a mean spectrum (ENERGY,) by least squares with end-members (2, ENERGY); NaN if there are too
-    few energies.
+    """State of charge of a mean spectrum (ENERGY,) by least squares with end-members (2, ENERGY).
+
+    NaN if fewer than two energies are known.
     """
     used = np.isfinite(mean_od) & np.isfinite(mu_per_nm).all(axis=0)
     if int(used.sum()) < 2:
@@ -76,10 +82,10 @@ def soc_of(mean_od: F64, mu_per_nm: F64) -> float:
 
 
 def soc_effects(mean_od: F64, without: Mapping[str, F64], mu_per_nm: F64) -> dict[str, float | None]:
-    """By how much each correction changes the state of charge of a mean spectrum; None where it cannot be told.
+    """By how much each correction changes the state of charge of a mean spectrum; None where it cannot be computed.
 
-    ``mean_od`` (ENERGY,) with all corrections, ``without`` the same with one of them left out, NaN where that makes no
-    difference; ``mu_per_nm`` (2, ENERGY) as in ``soc_of``.
+    ``mean_od`` (ENERGY,) has all corrections; ``without`` gives, for each correction, the spectrum without it, NaN
+    where it makes no difference. ``mu_per_nm`` (2, ENERGY) as in ``soc_of``.
     """
     corrected = soc_of(mean_od, mu_per_nm)
     changes = {

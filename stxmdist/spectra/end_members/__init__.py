@@ -1,1 +1,1 @@
-"""End-member spectra: where they come from, how sure they are, and where on the energy scale they lie."""
+"""End-member spectra: their sources, their uncertainty, and their position on the energy scale."""

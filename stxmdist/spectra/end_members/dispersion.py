@@ -1,4 +1,4 @@
-"""Phase of the end-members, from their absorption: what slows light follows from what absorbs it (Kramers-Kronig)."""
+"""Phase shift of the end-members, computed from their absorption by the Kramers-Kronig relation."""
 
 from collections.abc import Mapping
 
@@ -17,25 +17,26 @@ _FROM_EV, _TO_EV = 12.0, 400_000.0
 
 
 def phase_per_nm(end_members: EndMembers, energy_ev: F64, shift_ev: float = 0.0) -> F64:
-    """Phase (COMPONENT, ENERGY) float64 in radians that one nm of each end-member adds to the transmission: -k delta.
+    """Phase -k delta (COMPONENT, ENERGY) float64 in radians that one nm of each end-member adds to the transmission.
 
-    With F2 = mu / (2 r_e lambda) the scattering strength f2 per nm3, and Z* = Z - (Z/82.5)^2.37 electrons per nm3,
+    With F2 = mu / (2 r_e lambda) the scattering factor f2 per nm3, and Z* = Z - (Z/82.5)^2.37 electrons per nm3,
 
         F1(E) = Z* + (2/pi) P int E' F2(E') / (E^2 - E'^2) dE',    k delta = r_e lambda F1,
 
-    F2 from the end-members within their range and from Chantler's tables (xraydb) outside. The principal value is
-    a midpoint sum: the energies lie between the nodes, and what is antisymmetric about them cancels.
+    where F2 comes from the end-members within their range and from Chantler's tables (xraydb) outside. The principal
+    value is a midpoint sum: the energies lie midway between the nodes, so that terms antisymmetric about them cancel.
+    ``energy_ev`` (ENERGY,) is the scan's energy axis, ``shift_ev`` is added to it.
 
     Raises
     ------
     InputError
-        where the end-members' composition is not known (references from files), or energies leave their range
+        if the composition of the end-members is not known (references from files), or energies leave their range
     """
     energy = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64)) + shift_ev
     end_members.at(energy)
     formulae = _compositions(end_members)
     low, high = end_members.energy_ev[[0, -1]]
-    # Points of the result lie at whole steps, nodes of the integral at half ones.
+    # The result is computed at whole steps, the nodes of the integral lie at half steps.
     steps = int(np.ceil((high - low) / _STEP_EV))
     nodes = low + (high - low) / steps * (np.arange(steps) + 0.5)
     points = low + (high - low) / steps * np.arange(steps + 1)
@@ -48,7 +49,7 @@ def phase_per_nm(end_members: EndMembers, energy_ev: F64, shift_ev: float = 0.0)
             middle = np.sqrt(part[1:] * part[:-1])
             strength = strength + _integral(points, middle, per_nm3 * _f2(formula, middle), np.diff(part))
         strength = strength * 2.0 / np.pi + per_nm3 * _electrons(formula)
-        # The ends of the range lie on a jump between table and end-member, where the integral has no value.
+        # At the ends of the range table and end-member differ by a jump, where the integral has no value.
         result[component] = np.interp(energy, points[1:-1], strength[1:-1])
     return -ELECTRON_RADIUS_NM * EV_NM / energy * result
 
@@ -69,7 +70,7 @@ def _compositions(end_members: EndMembers) -> list[tuple[Mapping[str, float], fl
         raise InputError(
             where=f"references ({end_members.source})",
             problem="the phase of these references cannot be computed",
-            got="absorption of a sample whose composition and density are not known",
+            got="the absorption of samples whose composition and density are not known",
             wanted="end-members per nm with their density",
             mend="Use the built-in end-members of the chemistry, or a fitter that needs no phase (poisson)",
         )

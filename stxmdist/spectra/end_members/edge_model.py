@@ -1,7 +1,7 @@
-"""Absorption of a cathode at an edge that nobody measured: tabulated continuum, arctangent steps, Gaussian lines.
+"""Modelled absorption of a cathode across an edge: tabulated continuum, arctangent steps and Gaussian white lines.
 
-The tables know no resonances, and just above an L3 edge they disagree with one another by up to a factor of 2.6.
-They are therefore used only well below the edge and far above it; everything between is modelled.
+Tables of absorption contain no resonances, and just above an L3 edge they differ from one another by up to a factor of
+2.6. They are therefore used only well below the edge and far above it; the range between is modelled.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from stxmdist.errors import InputError
 AVOGADRO_PER_MOL = 6.02214076e23
 NM_PER_CM = 1e7
 _STEP_CHECK_EV = (25.0, 80.0)
-"""Where above the last step the continuum is again what the tables say, eV"""
+"""Energies above the last step, in eV, between which the continuum is taken from the tables again"""
 
 
 @dataclass(frozen=True)
 class Peak:
-    """A Gaussian white line; its height is in units of the jump of the edge."""
+    """A Gaussian white line; its height is relative to the jump of the edge."""
 
     energy_ev: float
     sigma_ev: float
@@ -29,7 +29,7 @@ class Peak:
 
 @dataclass(frozen=True)
 class Step:
-    """An arctangent step; its share is that of the whole jump of the edge."""
+    """An arctangent step, with its share of the whole jump of the edge."""
 
     energy_ev: float
     width_ev: float
@@ -41,12 +41,12 @@ class Edge:
     """An absorption edge of one element: its steps, L3 and L2 or K alone."""
 
     name: str
-    """As scientists say it, e.g. ``Fe L`` or ``O K``"""
+    """Such as ``Fe L`` or ``O K``"""
     element: str
     steps: tuple[Step, ...]
     """Ascending in energy"""
     onset_ev: float
-    """Where the tables place the edge; they are not believed from 17 eV below it"""
+    """Energy of the edge in the tables, which are used up to 17 eV below it"""
 
 
 def mass_absorption(element: str, energy_ev: F64) -> F64:
@@ -62,7 +62,7 @@ def atoms_of(formula: str) -> dict[str, float]:
     Raises
     ------
     InputError
-        for what is not a chemical formula
+        for a text that is not a chemical formula
     """
     import xraydb
 
@@ -90,18 +90,18 @@ def molar_mass(atoms: Mapping[str, float]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class EdgeParts:
-    """Linear absorption of a compound across an edge of one of its elements, in parts that add up to it; 1/nm."""
+    """Linear absorption of a compound across an edge of one of its elements, as a sum of three parts, in 1/nm."""
 
     continuum: F64
-    """(ENERGY,) all that the edge does not change: other elements, and this one's before its edge"""
+    """(ENERGY,) the other elements, and the pre-edge absorption of this one"""
     steps: F64
     """(ENERGY,) the jump"""
     lines: F64
-    """(LINE, ENERGY) each white line"""
+    """(LINE, ENERGY) the white lines"""
 
     @property
     def total(self) -> F64:
-        """(ENERGY,) float64"""
+        """(ENERGY,) float64 sum of all parts."""
         return np.asarray(self.continuum + self.steps + self.lines.sum(axis=0), dtype=np.float64)
 
 
@@ -110,12 +110,12 @@ def edge_parts(
 ) -> EdgeParts:
     """Absorption per nm of a compound with the given number density of formula units, in its parts.
 
-    Of the edge's element, mu(E) = pre(E) + J { sum_k s_k S(E; E_k) + sum_i a_i exp(-(E - c_i)^2 / 2 w_i^2) } with
-    S(E; E0) = 1/2 + atan((E - E0) / (w/2)) / pi, pre(E) a power law through the tables below the edge, and the jump J
-    read where the tables are smooth again; of other elements the tables.
+    The element of the edge has mu(E) = pre(E) + J { sum_k s_k S(E; E_k) + sum_i a_i exp(-(E - c_i)^2 / 2 w_i^2) } with
+    S(E; E0) = 1/2 + atan((E - E0) / (w/2)) / pi. pre(E) is a power law through the tables below the edge, and the jump
+    J is taken from the tables where they are smooth again. The other elements have the absorption of the tables.
 
-    Giving the discharged phase's number density for both states conserves the metal: a thickness then means how
-    thick the same metal would be as the discharged phase, whatever the volume change.
+    If the number density of the discharged phase is given for both states, the metal is conserved: a thickness then is
+    that of the discharged phase with the same amount of metal, whatever the change of volume.
     """
     import xraydb
 
@@ -138,7 +138,7 @@ def _continuum(edge: Edge, energy_ev: F64) -> tuple[F64, F64]:
     above = edge.steps[-1].energy_ev + np.linspace(*_STEP_CHECK_EV, 40)
     jump = mass_absorption(edge.element, above) - np.exp(slope * np.log(above) + offset)
     decay, jump_offset = np.polyfit(np.log(above / above[0]), np.log(jump), 1)
-    # Up to there the jump is held constant: its decay, extrapolated, would raise the white lines by a tenth.
+    # Below this range the jump is held constant: extrapolating its decay would raise the white lines by a tenth.
     jump_here = np.exp(jump_offset) * np.maximum(energy_ev / above[0], 1.0) ** decay
     return np.exp(slope * np.log(energy_ev) + offset), jump_here
 

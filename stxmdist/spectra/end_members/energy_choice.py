@@ -1,7 +1,7 @@
-"""Which energies to take next time: the least error of the state of charge that a number of photons, or a dose, allows.
+"""EnergyChoice of photon energies that minimises the error of the state of charge for a number of photons or a dose.
 
-No unbiased estimate is better than the Cramer-Rao bound, and the Poisson fit reaches it. Information of independent
-energies adds, so energies can be chosen before anything is measured.
+No unbiased estimate has a smaller error than the Cramer-Rao bound, and the Poisson fit reaches it. The Fisher
+information of independent energies adds up, so energies can be chosen before anything is measured.
 """
 
 from collections.abc import Sequence
@@ -11,47 +11,47 @@ import numpy as np
 
 from stxmdist.arrays import F64, Index
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.design_matrix import Background, background_columns
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import Background, background_columns
 from stxmdist.units import joule_from_ev
 
 SOCS = (0.0, 0.5, 1.0)
-"""States of charge over which an error is averaged (in squares): energies must do for all of them"""
+"""States of charge over which the variance is averaged: the energies must be good for all of them"""
 _SHIFT_STEP_EV = 0.01
 _EQUAL_PART = 0.5
-"""Share of the light that is spread evenly: the best for the state of charge alone would leave energies dark"""
+"""Share of the light that is spread evenly, because the optimum for the state of charge would leave energies dark"""
 _MOST_ROUNDS = 20
 _SATURATED_OD = 2.5
 
 
 @dataclass(frozen=True)
 class Unknowns:
-    """What is fitted with the state of charge, and costs light."""
+    """What is fitted in each pixel together with the two thicknesses."""
 
     background: Background = "none"
-    """What absorbs beside the end-members"""
+    """Shape of the background over energy"""
     shift: bool = False
-    """Whether the energy scale is to be found, too"""
+    """Whether the energy shift is fitted too"""
 
     def count(self) -> int:
-        """How many numbers each pixel is asked for."""
+        """Number of coefficients of each pixel."""
         return 2 + {"none": 0, "constant": 1, "power_law": 2}[self.background] + int(self.shift)
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """Energies to take, and what to expect of them."""
+class EnergyChoice:
+    """Energies to measure, and the errors to expect."""
 
     energy_ev: F64
     """(ENERGY,) ascending"""
     share: F64
-    """(ENERGY,) of the photons, or of the dwell time where the beam is constant; they add up to 1"""
+    """(ENERGY,) share of the photons, or of the dwell time if the beam is constant; the shares add up to 1"""
     photons: float
-    """Per pixel, all energies together"""
+    """Photons per pixel at all energies together"""
     dose_mgy: float
-    """Where the beam enters the sample, all energies together; NaN where nobody knows what the references weigh"""
+    """Dose where the beam enters the sample, all energies together; NaN if the references have no density"""
     soc_sigma: F64
-    """(SOC,) least standard deviation of a pixel's state of charge at each of ``SOCS``"""
+    """(SOC,) smallest possible standard deviation of a pixel's state of charge at each of ``SOCS``"""
 
 
 def soc_sigma(
@@ -63,9 +63,9 @@ def soc_sigma(
     soc: float = 0.5,
     unknowns: Unknowns | None = None,
 ) -> float:
-    """Cramer-Rao bound of the standard deviation of a pixel's state of charge; inf where it cannot be told at all.
+    """Cramer-Rao bound of the standard deviation of a pixel's state of charge; inf if it is not determined.
 
-    ``photons`` (ENERGY,) fall on the pixel at each of ``energy_ev``. Fisher's information of Poisson counts is
+    ``photons`` (ENERGY,) fall on the pixel at each of ``energy_ev``. The Fisher information of Poisson counts is
     A' diag(N exp(-A theta)) A, and sigma^2 = g' F^-1 g with g = (-b, a)/(a + b)^2.
     """
     unknowns = unknowns or Unknowns()
@@ -76,16 +76,16 @@ def soc_sigma(
 
 
 def dose_per_photon_mgy(end_members: EndMembers, energy_ev: F64, pixel_nm: float) -> F64:
-    """Dose (ENERGY,) in MGy that one photon on a pixel makes, D = F E mu/rho, in the state that absorbs more.
+    """Dose (ENERGY,) float64 in MGy per photon on a pixel, D = F E mu/rho, in the state that absorbs more.
 
-    NaN where nobody knows what the references weigh.
+    NaN if the density of the references is not known.
     """
     mass = end_members.mass_absorption(energy_ev)
     if mass is None:
         return np.full(energy_ev.size, np.nan)
     per_cm2 = 1.0 / (pixel_nm * 1e-7) ** 2
     joule = np.array([joule_from_ev(float(energy)) for energy in energy_ev])
-    return np.asarray(per_cm2 * joule * mass.max(axis=0) * 1e-3)  # a joule per gram is a kilogray
+    return np.asarray(per_cm2 * joule * mass.max(axis=0) * 1e-3)  # 1 J/g is 1 kGy
 
 
 def choose_energies(
@@ -99,19 +99,19 @@ def choose_energies(
     dose_mgy: float | None = None,
     unknowns: Unknowns | None = None,
     spacing_ev: float = 0.5,
-) -> Choice:
-    """The ``n`` of the candidates (ENERGY,) that tell the state of charge best for the photons, or for the dose.
+) -> EnergyChoice:
+    """The ``n`` of the candidates (ENERGY,) that determine the state of charge best for given photons or a given dose.
 
     Exactly one of ``photons`` (per pixel, all energies together) and ``dose_mgy`` is given. Energies are added one by
-    one, then exchanged one by one while that helps (Fedorov's exchange), the variance averaged over ``SOCS``; closer
-    to one another than ``spacing_ev`` they would say the same. Then the light is shared out: half of it evenly, half
-    where it helps most (multiplicative algorithm of optimal design).
+    one, then exchanged one by one as long as that reduces the variance averaged over ``SOCS`` (Fedorov's exchange).
+    They stay at least ``spacing_ev`` apart, because closer ones would measure the same. Then the light is distributed:
+    half of it evenly, half where it reduces the variance most (multiplicative algorithm of optimal design).
 
     Raises
     ------
     InputError
         for fewer energies than unknowns, too few candidates, neither or both of photons and dose, amounts that are not
-        positive, and a dose where nobody knows what the references weigh
+        positive, and a dose if the density of the references is not known
     """
     unknowns = unknowns or Unknowns()
     candidates = np.unique(np.asarray(candidates_ev, dtype=np.float64))
@@ -125,7 +125,7 @@ def choose_energies(
         assert dose_mgy is not None
         photons = dose_mgy / float(share @ per_photon[chosen])
     total = np.einsum("e,seij->sij", photons * share, information[:, chosen])
-    return Choice(
+    return EnergyChoice(
         candidates[chosen],
         share,
         float(photons),
@@ -134,31 +134,37 @@ def choose_energies(
     )
 
 
-def unseen(choice: Choice, end_members: EndMembers, unknowns: Unknowns, thickness_nm: float) -> list[str]:
-    """What a choice of energies cannot tell, in sentences."""
+def limitations(choice: EnergyChoice, end_members: EndMembers, unknowns: Unknowns, thickness_nm: float) -> list[str]:
+    """What cannot be found with a choice of energies, in sentences."""
     spare = choice.energy_ev.size - unknowns.count()
-    said = []
+    sentences = []
     if spare == 0:
-        said.append("No third component: as many energies as unknowns fit anything, and chi-square says nothing.")
+        sentences.append(
+            "No third component: with as many energies as unknowns the fit is always exact, and there is no chi-square."
+        )
     elif spare == 1:
-        said.append("Hardly a third component: one energy more than unknowns tells that something is wrong, not what.")
+        sentences.append(
+            "Hardly a third component: with one energy more than unknowns a misfit is seen, but not its cause."
+        )
     if unknowns.background == "none":
-        said.append("No background: a film, a binder or an offset of I0 goes into the state of charge.")
+        sentences.append("No background: a film, a binder or an offset of I0 changes the state of charge.")
     if not unknowns.shift:
-        said.append("No energy shift: calibrate it by a full spectrum of one field.")
+        sentences.append("No energy shift: calibrate the energy scale with a full spectrum of one field.")
     od = thickness_nm * end_members.at(choice.energy_ev).max(axis=0)
     if (od > _SATURATED_OD).any():
         where = ", ".join(f"{energy:.1f}" for energy in choice.energy_ev[od > _SATURATED_OD])
-        said.append(f"Saturated at {where} eV, where the optical density of a pure particle is above {_SATURATED_OD}.")
+        sentences.append(
+            f"Saturated at {where} eV, where the optical density of a pure particle is above {_SATURATED_OD}."
+        )
     if end_members.control:
-        said.append(f"The state of charge: {end_members.control}.")
-    return said
+        sentences.append(f"The state of charge: {end_members.control}.")
+    return sentences
 
 
 def _information(
     members: EndMembers, energy_ev: F64, thickness_nm: float, socs: Sequence[float], unknowns: Unknowns
 ) -> F64:
-    """Fisher's information (SOC, ENERGY, TERM, TERM) of one incident photon at each energy."""
+    """Fisher information (SOC, ENERGY, TERM, TERM) of one incident photon at each energy."""
     mu = members.at(energy_ev).T
     fixed = np.concatenate([mu, background_columns(energy_ev, unknowns.background)], axis=1)
     inside = np.clip(energy_ev, members.energy_ev[0] + _SHIFT_STEP_EV, members.energy_ev[-1] - _SHIFT_STEP_EV)
@@ -172,7 +178,7 @@ def _information(
 
 
 def _variance(information: F64, thickness_nm: float, socs: Sequence[float]) -> F64:
-    """Variance of the state of charge (..., SOC) from information (..., SOC, TERM, TERM); inf where it is singular."""
+    """Variance of the state of charge (..., SOC) from information (..., SOC, TERM, TERM); inf if that is singular."""
     soc = np.array(socs)
     gradient = np.zeros((soc.size, information.shape[-1]))
     gradient[:, 0], gradient[:, 1] = -soc / thickness_nm, (1.0 - soc) / thickness_nm
@@ -187,14 +193,14 @@ def _variance(information: F64, thickness_nm: float, socs: Sequence[float]) -> F
 
 
 def _criterion(information: F64, cost: F64 | float, thickness_nm: float) -> F64:
-    """Mean variance over ``SOCS`` for a unit of cost, of information (..., SOC, TERM, TERM)."""
+    """Variance averaged over ``SOCS``, times the cost, from information (..., SOC, TERM, TERM)."""
     return np.asarray(_variance(information, thickness_nm, SOCS).mean(axis=-1) * cost, dtype=np.float64)
 
 
 def _exchange(information: F64, cost: F64, energy_ev: F64, n: int, thickness_nm: float, spacing_ev: float) -> Index:
-    """Indices (ENERGY,) of the best ``n`` energies with the same light at each, ascending."""
+    """Indices (ENERGY,), ascending, of the best ``n`` energies if each gets the same light."""
     each = np.moveaxis(information, 1, 0)  # (ENERGY, SOC, TERM, TERM)
-    # So little that it decides nothing but the first few, when nothing can be told yet.
+    # A little information from all energies, without which the first few would leave the unknowns undetermined.
     faint = 1e-4 * each.mean(axis=0)
 
     def best(others: list[int], faintly: F64) -> tuple[float, int]:
@@ -214,10 +220,10 @@ def _exchange(information: F64, cost: F64, energy_ev: F64, n: int, thickness_nm:
         if index < 0:
             raise InputError(
                 where="choice of energies",
-                problem="so many energies do not fit into the edge",
+                problem="so many energies do not fit into the range of the edge",
                 got=f"{n} energies, {spacing_ev:g} eV apart, from {energy_ev[0]:.1f} to {energy_ev[-1]:.1f} eV",
                 wanted="fewer energies, or closer ones",
-                mend="Ask for fewer",
+                mend="Ask for fewer energies",
             )
         chosen.append(index)
     nothing = np.zeros_like(faint)
@@ -235,9 +241,9 @@ def _exchange(information: F64, cost: F64, energy_ev: F64, n: int, thickness_nm:
 
 
 def _shared(information: F64, cost: F64, thickness_nm: float, rounds: int = 200) -> F64:
-    """Share of the photons (ENERGY,) at each of the chosen energies: half of them evenly, half where they help most."""
+    """Share of the photons (ENERGY,) at each energy: half of them evenly, half where they reduce the variance most."""
     n = cost.size
-    # In shares of the cost, which add up to 1, the variance is convex.
+    # The variance is convex in the shares of the cost, which add up to 1.
     each = np.moveaxis(information, 1, 0) / cost[:, None, None, None]
     even = (cost / cost.sum()) * _EQUAL_PART
     free = np.full(n, 1.0 / n)
@@ -259,26 +265,30 @@ def _check(
     unknowns: Unknowns,
     photons: float | None,
     dose_mgy: float | None,
-    weighed: bool,
+    with_density: bool,
     thickness_nm: float,
     pixel_nm: float,
 ) -> None:
-    def refuse(problem: str, got: str, wanted: str, mend: str) -> InputError:
+    def refusal(problem: str, got: str, wanted: str, mend: str) -> InputError:
         return InputError(where="choice of energies", problem=problem, got=got, wanted=wanted, mend=mend)
 
     least = unknowns.count()
     if not least <= n <= candidates.size:
-        raise refuse(
-            "there are fewer energies than unknowns" if n < least else "there are not so many energies to choose from",
+        raise refusal(
+            "there are fewer energies than unknowns" if n < least else "there are too few energies to choose from",
             f"{n} energies",
             f"{least} to {candidates.size}",
-            "Ask for another number of energies, or leave background and shift out",
+            "Ask for another number of energies, or fit neither background nor shift",
         )
     if (photons is None) == (dose_mgy is None):
-        raise refuse("light is counted in photons or in dose", "both or neither", "one of them", "Give one of them")
+        raise refusal(
+            "the amount of light must be given as photons or as dose", "both or neither", "one of them", "Give one"
+        )
     amounts = {"photons": photons, "dose_mgy": dose_mgy, "thickness_nm": thickness_nm, "pixel_nm": pixel_nm}
     for name, value in amounts.items():
         if value is not None and not (0.0 < value < np.inf):
-            raise refuse(f"{name} is no amount", f"{value:g}", "more than 0", "Correct it")
-    if dose_mgy is not None and not weighed:
-        raise refuse("nobody knows what the references weigh", "a dose", "photons", "Give photons instead of a dose")
+            raise refusal(f"{name} is not a positive number", f"{value:g}", "more than 0", "Correct it")
+    if dose_mgy is not None and not with_density:
+        raise refusal(
+            "the density of the references is not known", "a dose", "photons", "Give photons instead of a dose"
+        )

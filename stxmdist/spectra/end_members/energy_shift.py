@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F64, Array
+from stxmdist.spectra.end_members.design_matrix import Background, background_columns
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import Background, background_columns
 
 _GRID_STEP_EV = 0.02
 

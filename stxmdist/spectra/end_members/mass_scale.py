@@ -1,7 +1,7 @@
-"""From the optical density of a reference sample to mass absorption: matched to tables where tables can be believed.
+"""From the optical density of a reference sample to mass absorption, matched to tables where these are reliable.
 
-Tables hold no white lines, and just above an L3 edge they disagree by up to a factor of 2.6 (at 712 eV iron has 12200
-cm2/g after Chantler, 7150 after Elam). Below the edge, and from 25 eV above its last step on, they agree within 5 %.
+Tables contain no white lines, and just above an L3 edge they differ by up to a factor of 2.6 (at 712 eV iron has 12200
+cm2/g after Chantler and 7150 after Elam). Below the edge, and from 25 eV above its last step on, they agree within 5 %.
 """
 
 from dataclasses import dataclass
@@ -13,45 +13,46 @@ from stxmdist.errors import InputError
 from stxmdist.spectra.end_members.edge_model import atoms_of, mass_absorption, molar_mass
 
 _BELOW_L_EV = 2.8
-"""Tabulated L3 edges stand so far above the first rise of a white line: 704 eV for iron"""
+"""How far the first rise of a white line lies below the tabulated L3 edge: at 704 eV for iron"""
 _BELOW_K_EV = 16.0
-"""The same of the K edge of oxygen, whose pre-edge begins far below what the tables know"""
+"""The same for the K edge of oxygen, whose pre-edge begins far below the tabulated edge"""
 _ABOVE_EV, _ABOVE_AT_LEAST_EV = 25.0, 7.0
-"""From where above the last step the tables are believed, and from where they are where a spectrum ends before that"""
+"""Above the last step, where tables are used from; and where they are used from if the spectrum ends before that"""
 TABLES_SD, _NEAR_SD = 0.05, 0.09
-"""How well they are believed there, alike for all spectra of an edge, and what being near adds to each on its own"""
+"""Relative error of the tables, common to all spectra of an edge; and what a spectrum that ends early adds by itself"""
 _BACKGROUND_EXPONENT = 3.0
 _LEAST_ENERGIES = 2
 
 
 @dataclass(frozen=True, eq=False)
 class MassScale:
-    """A reference sample, weighed by its own spectrum."""
+    """Areal density of a reference sample, found from its own spectrum, and its mass absorption."""
 
     mass_absorption_cm2_g: F64
-    """(ENERGY,) float64 mu/rho of the sample without what else it held"""
+    """(ENERGY,) float64 mu/rho of the compound, without the background"""
     areal_density_g_cm2: float
-    """rho t"""
+    """Density times thickness, rho t"""
     relative_sd: float
-    """Of the areal density, beside ``TABLES_SD``, which all spectra of an edge share"""
+    """Relative error of the areal density, in addition to ``TABLES_SD``, which is common to all spectra of an edge"""
     background_od: float
-    """Optical density before the edge that is not the sample's: film, gas, offset; negative if some was subtracted"""
+    """Optical density before the edge of film, gas or an offset; negative if too much was subtracted"""
     metal: str
     """The element whose edge the spectrum crosses"""
     near: bool
-    """Whether the spectrum ends before the tables can be believed to 5 %"""
+    """Whether the spectrum ends before the range in which tables agree within 5 %"""
 
 
 def scale_to_mass(energy_ev: F64, od: F64, formula: str, where: str = "reference") -> MassScale:
     """Mass absorption of a compound from the optical density (ENERGY,) of a sample of unknown thickness.
 
-    Before the edge and far above it, OD(E) = rho t mu(E) + b (E0/E)^3 with mu from Chantler's tables (xraydb) is
-    solved by least squares for the areal density rho t and the background b. Everything between is measured.
+    Before the edge and far above it, OD(E) = rho t mu(E) + b (E0/E)^3, with mu from Chantler's tables (xraydb), is
+    solved by least squares for the areal density rho t and the background b. Between them the measured spectrum is
+    used.
 
     Raises
     ------
     InputError
-        for a formula without an edge within the energies, too few energies where tables are believed, and an optical
+        for a formula without an edge within the energies, too few energies where tables are reliable, and an optical
         density that does not rise over the edge
     """
     atoms = atoms_of(formula)
@@ -59,7 +60,7 @@ def scale_to_mass(energy_ev: F64, od: F64, formula: str, where: str = "reference
     if not edges:
         raise InputError(
             where=where,
-            problem="the spectrum crosses no edge of its compound, so nothing says how much of it there was",
+            problem="the spectrum crosses no edge of its compound, so the amount of the compound cannot be found",
             got=f"{energy_ev[0]:.1f} to {energy_ev[-1]:.1f} eV of {formula}",
             wanted="an L3 or K edge of one of its elements in between",
             mend="Correct the formula, or leave formulas and density_g_cm3 out",
@@ -73,7 +74,7 @@ def scale_to_mass(energy_ev: F64, od: F64, formula: str, where: str = "reference
     if before.sum() < _LEAST_ENERGIES or after.sum() < _LEAST_ENERGIES:
         raise InputError(
             where=where,
-            problem="the spectrum is too short to be scaled to tables, which hold no white lines",
+            problem="the spectrum is too short to be scaled to tables, which contain no white lines",
             got=f"{int(before.sum())} energies up to {first:.1f} eV, {int(after.sum())} from "
             f"{last + _ABOVE_AT_LEAST_EV:.1f} eV on",
             wanted=f"{_LEAST_ENERGIES} or more of each, better from {last + _ABOVE_EV:.1f} eV on",
@@ -82,9 +83,9 @@ def scale_to_mass(energy_ev: F64, od: F64, formula: str, where: str = "reference
     grams = {element: number * molar_mass({element: 1.0}) for element, number in atoms.items()}
     tables = sum(part * mass_absorption(element, energy_ev) for element, part in grams.items()) / sum(grams.values())
     background = (energy_ev.mean() / energy_ev) ** _BACKGROUND_EXPONENT
-    # Either side counts alike, however many energies it has.
+    # Both sides of the edge have the same weight, however many energies they have.
     weight = np.sqrt(before / before.sum() + after / after.sum())
-    # In units of 1e4 cm2/g both columns are of order one.
+    # In units of 1e4 cm2/g both columns are of the order of one.
     design = np.stack([np.asarray(tables) * 1e-4, background], axis=1)
     solve = np.linalg.pinv(design * weight[:, None]) * weight
     solution = solve @ od
@@ -106,7 +107,7 @@ def scale_to_mass(energy_ev: F64, od: F64, formula: str, where: str = "reference
 
 
 def _edges_within(atoms: dict[str, float], low_ev: float, high_ev: float) -> list[tuple[str, float, float]]:
-    """Element, last energy before it that tables are believed at, and last step, of each edge between two energies."""
+    """Element, last energy before the edge at which tables are used, and last step, of each edge in a range."""
     import xraydb
 
     found = []

@@ -1,36 +1,36 @@
-"""End-member spectra: what discharged and charged cathodes absorb, from the library or from files."""
+"""End-member spectra: absorption of the discharged and the charged cathode, from the library or from files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from stxmdist.arrays import F64, Mask
 from stxmdist.errors import InputError
-from stxmdist.registry import Entry, Table
 from stxmdist.spectra.end_members.edge_model import NM_PER_CM, atoms_of, molar_mass
 from stxmdist.spectra.end_members.mass_scale import TABLES_SD, scale_to_mass
-from stxmdist.spectra.end_members.reference_errors import ReferenceErrors, apart
+from stxmdist.spectra.end_members.reference_errors import ReferenceErrors, relative_position_error
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum_with_error
 
 _COUNTS_NOT_OD = 10.0
-"""No reference has an optical density above this: such values are counts, or an absorption coefficient"""
+"""No reference sample has an optical density above this: such values are counts, or an absorption coefficient"""
 _MOST_PER_NM = 0.15
 """No solid absorbs more per nm, white lines included: such values are optical densities of a sample"""
 _RISEN = 0.05
 """Share of its height by which a spectrum has risen where its edge begins"""
 _LEAST_BEFORE = 5
+"""Fewest energies before the edge from which noise is estimated"""
 _SAME_INSTRUMENT_SD_EV = 0.05
-"""How well two references of one beamtime keep the energy scale; what is common to both is the stack's shift"""
+"""Difference of the energy scales of two references of one beamtime; a common error is the energy shift of a stack"""
 _SOFT_X_RAYS_EV = (40.0, 20000.0)
 
 
 @dataclass(frozen=True, eq=False)
 class EndMembers:
-    """Absorption of the two states between which a cathode is charged, always in the order (discharged, charged)."""
+    """Absorption of the two end states of a cathode, always in the order (discharged, charged)."""
 
     energy_ev: F64
     """(ENERGY,) float64, ascending"""
@@ -39,31 +39,31 @@ class EndMembers:
     names: tuple[str, str]
     """(discharged, charged)"""
     source: str
-    """Where the numbers come from; ``modelled`` is said where nobody measured them"""
+    """Where the numbers come from; it contains ``modelled`` if they were not measured"""
     thickness_unit: Literal["nm", "reference"] = "nm"
-    """``nm``: of the same metal as discharged phase; ``reference``: 1.0 is as thick as the reference sample"""
+    """``nm``: of the discharged phase with the same metal; ``reference``: 1.0 is as thick as the reference sample"""
     errors: ReferenceErrors | None = None
-    """How wrong ``mu_per_nm`` may be; None where nobody knows"""
+    """Errors of ``mu_per_nm``; None if they are not known"""
     control: str = ""
-    """What the edge should say everywhere, where it does not follow the charge; empty where it does"""
+    """The expected result at an edge that does not follow the charge; empty at an edge that does"""
     flags: tuple[str, ...] = field(default=())
-    """What a reader of results should know, e.g. that spectra look normalised"""
+    """Warnings for the readers of results, e.g. that spectra look normalised"""
     density_g_cm3: tuple[float, float] | None = None
-    """Grams of each state in the volume that ``mu_per_nm`` counts, which holds the same metal; None where not known"""
+    """Mass of each state per volume of the discharged phase with the same metal; None if it is not known"""
 
     def at(self, energy_ev: F64, shift_ev: float = 0.0) -> F64:
-        """Absorption (COMPONENT, ENERGY) float64 at the energies of a scan whose scale is off by ``shift_ev``.
+        """Absorption (COMPONENT, ENERGY) float64 at the energies of a scan whose energy scale is off by ``shift_ev``.
 
-        A stack whose monochromator reads E sees what the end-members have at E + shift. Interpolation is monotone and
-        cubic (PCHIP): smooth enough to differentiate along energy, and without overshoot in noisy references.
+        Where the monochromator reads E, the true energy is E + shift. Interpolation is cubic and monotone (PCHIP),
+        which is smooth enough to differentiate along energy and does not overshoot in noisy references.
 
         Raises
         ------
         InputError
-            where the shifted energies leave the range of the end-members
+            if the shifted energies leave the range of the end-members
         """
         wanted = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64)) + shift_ev
-        # A thousandth of an eV: energies in files are rounded.
+        # A tolerance of a thousandth of an eV, because energies in files are rounded.
         if wanted.size and (wanted.min() < self.energy_ev[0] - 1e-3 or wanted.max() > self.energy_ev[-1] + 1e-3):
             raise InputError(
                 where=f"references ({self.source})",
@@ -76,12 +76,12 @@ class EndMembers:
         return np.asarray(self._interpolant(within), dtype=np.float64)
 
     def mass_absorption(self, energy_ev: F64) -> F64 | None:
-        """mu/rho (COMPONENT, ENERGY) float64 in cm2/g; None where nobody knows what the references weigh.
+        """Mass absorption mu/rho (COMPONENT, ENERGY) float64 in cm2/g; None if the density is not known.
 
         Raises
         ------
         InputError
-            where the energies leave the range of the end-members
+            if the energies leave the range of the end-members
         """
         if self.density_g_cm3 is None:
             return None
@@ -90,7 +90,7 @@ class EndMembers:
 
     @property
     def mu_sd_per_nm(self) -> F64 | None:
-        """Standard deviation (COMPONENT, ENERGY) float64 of ``mu_per_nm``; None where nobody knows."""
+        """Standard deviation (COMPONENT, ENERGY) float64 of ``mu_per_nm``; None if it is not known."""
         return None if self.errors is None else self.errors.sd
 
     @cached_property
@@ -100,33 +100,20 @@ class EndMembers:
         return PchipInterpolator(self.energy_ev, self.mu_per_nm, axis=1)  # type: ignore[no-any-return]
 
     def spans(self, energy_ev: F64, margin_ev: float = 0.0) -> Mask:
-        """Which energies lie within the references, keeping a margin for an energy shift; bool (ENERGY,)."""
+        """Which energies (ENERGY,) lie within the references with a margin, which leaves room for an energy shift."""
         energy = np.asarray(energy_ev, dtype=np.float64)
         low, high = self.energy_ev[0] + margin_ev - 1e-3, self.energy_ev[-1] - margin_ev + 1e-3
         return np.asarray((energy >= low) & (energy <= high), dtype=np.bool_)
 
 
-CHEMISTRIES: Table[Entry[Any]] = Table(
-    "chemistry",
-    {
-        "LFP": Entry("stxmdist.spectra.end_members.library:lithium_iron_phosphate"),
-        "NMC": Entry("stxmdist.spectra.end_members.library:nickel_manganese_cobalt"),
-        "NCA": Entry("stxmdist.spectra.end_members.library:nickel_cobalt_aluminium"),
-        "LCO": Entry("stxmdist.spectra.end_members.library:lithium_cobalt_oxide"),
-        "LMO": Entry("stxmdist.spectra.end_members.library:lithium_manganese_oxide"),
-    },
-)
-"""Name of a chemistry to its ``library.Chemistry``: called, it gives the end-members of one of its edges"""
-
-
 @dataclass(frozen=True)
 class Compounds:
-    """What two reference samples are made of, by which their spectra are scaled to absorption per nm."""
+    """The compounds of two reference samples, with which their spectra are scaled to absorption per nm."""
 
     formulas: tuple[str, str]
     """(discharged, charged), e.g. LiFePO4 and FePO4"""
     density_g_cm3: float
-    """Of the discharged compound"""
+    """Density of the discharged compound"""
 
 
 def from_files(
@@ -138,18 +125,19 @@ def from_files(
 ) -> EndMembers:
     """End-members from two files of optical density against photon energy in eV, as measured on reference samples.
 
-    Thickness then counts reference samples: 1.0 absorbs what the reference does. With ``thickness_unit="nm"`` the files
-    are absorption per nm instead. With ``compounds`` each file is scaled to tabulated mass absorption outside its edge
-    (``mass_scale``), so that thickness is in nm of the discharged compound that holds as much metal. The files need not
-    share their energies; what counts is the range they share. A third column is the standard deviation of the second;
-    without it, repeated energies or the scatter before the edge say it.
+    Thickness then is in units of the reference sample: 1.0 absorbs as much as the reference. With
+    ``thickness_unit="nm"`` the files are absorption per nm instead. With ``compounds`` each file is scaled to tabulated
+    mass absorption outside its edge (``mass_scale``), so that thickness is in nm of the discharged compound with the
+    same amount of metal. The files need not have the same energies; the range that they have in common is used. A third
+    column is the standard deviation of the second; without it, this is estimated from repeated energies or from the
+    scatter before the edge.
 
     Raises
     ------
     InputError
         for files that cannot be read, energies in other units than eV, values that are counts, transmissions or
-        absorption coefficients, optical densities that are said to be per nm, ranges without overlap, or two files that
-        say the same; for spectra that cannot be scaled to tables
+        absorption coefficients, optical densities that are declared to be per nm, ranges without overlap, two files
+        with proportional spectra, and spectra that cannot be scaled to tables
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -166,7 +154,7 @@ def from_files(
     if not low < high:
         raise InputError(
             where=f"{discharged} and {charged}",
-            problem="the two references share no energies",
+            problem="the two references have no energies in common",
             got=" and ".join(f"{each.energy_ev[0]:.2f} to {each.energy_ev[-1]:.2f} eV" for each in spectra),
             wanted="ranges that overlap",
             mend="Give references of the same edge",
@@ -191,13 +179,13 @@ def from_files(
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """One end-member as its file has it."""
+    """The spectrum of one end-member as it is in its file."""
 
     energy_ev: F64
     mu: F64
     sd: F64 | None
     strength_sd: float = 0.0
-    """Of the whole spectrum, as a share"""
+    """Relative standard deviation of the whole spectrum"""
 
 
 def _scaled(
@@ -224,21 +212,24 @@ def _scaled(
         for each, scale, factor in zip(spectra, scales, per_nm, strict=True)
     ]
     sure = 100.0 * np.hypot(TABLES_SD, max(scale.relative_sd for scale in scales))
-    flag = f"references end where tables are not yet sure: thickness is known to {sure:.0f} %"
+    flag = f"references end where tables are not yet reliable: thickness is known to {sure:.0f} %"
     return scaled, density, (flag,) if any(scale.near for scale in scales) else ()
 
 
 def _errors_of(spectra: list[_Measured], energy_ev: F64, mu: F64) -> ReferenceErrors | None:
-    """What measured end-members say of their own error; None where a file does not."""
+    """Errors of measured end-members; None if the noise of a file is not known."""
     noise = []
     for each in spectra:
         if each.sd is None:
             return None
-        # More nodes than were measured would average noise that is the same.
+        # The common axis has more nodes than the file, and interpolated values do not have independent noise.
         inside = (each.energy_ev >= energy_ev[0]) & (each.energy_ev <= energy_ev[-1])
         denser = np.sqrt(max(1.0, energy_ev.size / max(1, int(inside.sum()))))
         noise.append(np.interp(energy_ev, each.energy_ev, each.sd) * denser)
-    shapes, causes = [apart(energy_ev, mu, _SAME_INSTRUMENT_SD_EV)], ["position of one state against the other"]
+    shapes, causes = (
+        [relative_position_error(energy_ev, mu, _SAME_INSTRUMENT_SD_EV)],
+        ["position of one state against the other"],
+    )
     for component, each in enumerate(spectra):
         if each.strength_sd:
             strength = np.zeros_like(mu)
@@ -251,19 +242,19 @@ def _errors_of(spectra: list[_Measured], energy_ev: F64, mu: F64) -> ReferenceEr
 def _noise_before_edge(energy_ev: F64, value: F64) -> F64 | None:
     """Standard deviation (ENERGY,) from the scatter before the edge; None for fewer than five energies there.
 
-    Counted light scatters more the less of it is left: exp(OD/2) times as much.
+    Shot noise of the optical density grows with the optical density, as exp(OD/2).
     """
     from scipy.ndimage import median_filter
 
     start = float(np.median(value[: max(3, value.size // 20)]))
-    # A single energy that errs upward is no edge.
+    # The median filter keeps a single outlier from being taken for the edge.
     risen = np.flatnonzero(median_filter(value, 5, mode="nearest") > start + _RISEN * (value.max() - start))
     before = int(risen[0]) if risen.size else value.size
     if before < _LEAST_BEFORE:
         return None
     line = np.polyfit(energy_ev[:before] - energy_ev[0], value[:before], 1)
     scatter = value[:before] - np.polyval(line, energy_ev[:before] - energy_ev[0])
-    # About a line, not between neighbours: programs smooth their spectra, and neighbours then err alike.
+    # The scatter is that about a line, not between neighbours: smoothed spectra have correlated neighbours.
     sd = np.sqrt(np.sum(scatter**2) / (before - 2))
     return np.asarray(sd * np.exp(0.5 * (value - start)), dtype=np.float64)
 
@@ -306,7 +297,7 @@ def _refuse_more_than_per_nm(largest: float, where: str) -> None:
             problem="the references are not absorption per nm",
             got=f"values up to {largest:.3g}",
             wanted=f"below {_MOST_PER_NM:g} per nm, with which thickness would be in nm",
-            mend="Say thickness_unit: reference in campaign.yaml, or divide by the thickness of the reference samples",
+            mend="Set thickness_unit: reference in campaign.yaml, or divide by the thickness of the reference samples",
         )
 
 
@@ -316,7 +307,7 @@ def _refuse_collinear(mu: F64, where: str) -> None:
     if condition > 500.0:
         raise InputError(
             where=where,
-            problem="the two references say the same, so no state of charge follows from them",
+            problem="the two references are nearly proportional, so no state of charge follows from them",
             got=f"condition number {condition:.3g}",
             wanted="below 500",
             mend="Give two different spectra: discharged and charged",
@@ -327,11 +318,3 @@ def _looks_normalised(mu: F64) -> bool:
     last = np.median(mu[:, -max(3, mu.shape[1] // 10) :], axis=1)
     first = np.median(mu[:, : max(3, mu.shape[1] // 20)], axis=1)
     return bool(np.all(np.abs(last - 1.0) < 0.02) and np.all(np.abs(first) < 0.02))
-
-
-__all__ = [
-    "CHEMISTRIES",
-    "Compounds",
-    "EndMembers",
-    "from_files",
-]

@@ -1,4 +1,4 @@
-"""Spectra in text files of two columns, as every program of the field writes them."""
+"""Reading spectra from text files of two columns, which all programs of the field write."""
 
 import re
 from dataclasses import dataclass
@@ -11,35 +11,36 @@ from stxmdist.errors import InputError
 
 _COMMENT = ("*", "#", "%", ";", "!")
 _MOST_SD = 0.25
-"""Share of a spectrum's height that a standard deviation may be: with more, it is none, or there is no spectrum"""
-# A mark with a blank before it and none behind stands where a digit was: a field is empty then.
+"""Largest standard deviation as a share of the spectrum's height; a column with larger values is something else"""
+# A comma or semicolon that has a blank before it and none after it leaves an empty field, which is refused.
 _SEPARATOR = re.compile(r"\s*[,;]\s+|[,;]|\s+")
 _ENERGY_NAMES = ("e", "energy", "energy_ev", "ev")
 VALUE_NAMES = ("xmu", "norm", "mu", "od", "flat")
-"""Columns that may be the spectrum where a file has several, the first of these that it has: Athena's names."""
+"""Athena's names of the columns that may be the spectrum; the first of these that a file has is taken"""
 
 
 def read_spectrum(path: str | Path) -> tuple[F64, F64]:
     """Photon energy and value, both (ENERGY,) float64, from a file of two columns, or of several with their names.
 
-    Energies ascend and repeated ones are averaged. Reads ``.xas`` and Mantis' ``.csv`` (comments start with ``*``),
-    ``.xsp``, ``.t``, ``.txt`` and the like: comments and headings are passed over, columns are parted by blanks, tabs,
-    commas or semicolons. Of Athena's ``.nor`` and ``.xmu`` one column is taken, `read_column` says which.
+    Energies are sorted in ascending order, and values at the same energy are averaged. The formats are ``.xas`` and
+    Mantis' ``.csv`` (comments start with ``*``), ``.xsp``, ``.t``, ``.txt`` and similar: comments and headings are
+    skipped, columns are separated by blanks, tabs, commas or semicolons. From Athena's ``.nor`` and ``.xmu`` one column
+    is taken; `read_column` also returns its name.
 
     Raises
     ------
     InputError
-        for a file that is missing, empty, not text, or has a line that is not two numbers; the line is named
+        for a file that is missing, empty, not text, or has a line that is not two numbers, with the line's number
     """
     energy, value, _ = read_column(path)
     return energy, value
 
 
 def read_column(path: str | Path) -> tuple[F64, F64, str]:
-    """The same with the name of the column that was taken, empty for a file of two columns without names.
+    """The same with the name of the column that was taken, which is empty for two columns without names.
 
-    Of more than two columns the first of `VALUE_NAMES` is taken; the names stand in the last line before the numbers,
-    the first of them is the energy's.
+    From more than two columns the first of `VALUE_NAMES` is taken. The names are in the last line before the numbers,
+    and the first of them is the energy's.
 
     Raises
     ------
@@ -51,19 +52,19 @@ def read_column(path: str | Path) -> tuple[F64, F64, str]:
 
 
 def read_spectrum_with_error(path: str | Path) -> tuple[F64, F64, F64 | None]:
-    """The same with the standard deviation of each value, (ENERGY,) float64; None where the file does not tell it.
+    """The same with the standard deviation of each value, (ENERGY,) float64; None if the file does not contain it.
 
-    It is the third of three columns without names, else what repeated energies differ by, pooled over the spectrum.
-    Means of repeated energies have that much smaller errors.
+    It is the third of three columns without names. Otherwise it is estimated from the differences of repeated energies,
+    pooled over the spectrum. Means over repeated energies have correspondingly smaller errors.
 
     Raises
     ------
     InputError
-        as ``read_spectrum``, and for a third column on some lines only, or that is no standard deviation
+        as ``read_spectrum``, and for a third column that some lines lack, or that is not a standard deviation
     """
     table = _table_of(Path(path), with_error=True)
     if table.sd is not None:
-        # A second spectrum or an incident beam stands in third columns, too.
+        # A third column may also be a second spectrum or the incident beam.
         if (table.sd < 0.0).any() or np.median(table.sd) > _MOST_SD * np.ptp(table.mean):
             raise InputError(
                 where=path,
@@ -83,22 +84,22 @@ def read_spectrum_with_error(path: str | Path) -> tuple[F64, F64, F64 | None]:
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """The lines of a file, and the energies that they are of."""
+    """The lines of a file, and their energies."""
 
     energy_ev: F64
-    """(ENERGY,) ascending, each once"""
+    """(ENERGY,) ascending, without repetition"""
     place: Index
-    """(LINE,) which of the energies a line is of"""
+    """(LINE,) index of the energy of each line"""
     value: F64
-    """(LINE,)"""
+    """(LINE,) value of each line"""
     sd: F64 | None
-    """(LINE,)"""
+    """(LINE,) standard deviation of each value, if the file has it"""
     name: str
-    """Of the column of values, where columns have names"""
+    """Name of the column of values; empty if columns have no names"""
 
     @property
     def repeats(self) -> Index:
-        """(ENERGY,) lines of each energy."""
+        """(ENERGY,) number of lines of each energy."""
         return np.bincount(self.place)
 
     @property
@@ -108,7 +109,7 @@ class _Table:
 
 
 def _table_of(path: Path, *, with_error: bool) -> _Table:
-    """The lines of a file; ``with_error`` lets a third column without a name be the standard deviation."""
+    """The lines of a file; ``with_error`` takes a third column without a name for the standard deviation."""
     rows: list[list[float]] = []
     heading: list[str] = []
     columns, value_at, sd_at = 2, 1, 0
@@ -166,13 +167,13 @@ def _words(line: str) -> list[str]:
 
 
 def _is_heading(line: str) -> bool:
-    """Whether words stand before the numbers; two words of which one is a number are a damaged line."""
+    """Whether a line is a heading; two words of which one is a number are a damaged line instead."""
     words = _words(line)
     return _numbers(line) is None and not (len(words) == 2 and any(_numbers(word) for word in words))
 
 
 def _place(names: list[str], columns: int) -> int:
-    """Which of several columns is the spectrum, 0 where their names do not say it."""
+    """Index of the column that is the spectrum; 0 if the names of the columns do not tell it."""
     if len(names) != columns or names[0] not in _ENERGY_NAMES:
         return 0
     return next((names.index(name) for name in VALUE_NAMES if name in names), 0)
@@ -201,7 +202,7 @@ def _text_of(path: Path) -> str:
 
 
 def _numbers(line: str) -> list[float] | None:
-    # float() would take digits with underscores, which no program writes.
+    # float() accepts digits with underscores, which no program writes.
     if "_" in line:
         return None
     try:

@@ -1,1 +1,1 @@
-"""Explorers: what a stack holds before end-members are chosen, one block of pixels at a time."""
+"""Explorers: what a stack contains, found without end-members, one block of pixels at a time."""

@@ -1,4 +1,4 @@
-"""Clusters of pixels with alike spectra: a mixture of Gaussians, or k-means, on the scores of principal components."""
+"""Clusters of pixels with similar spectra: a mixture of Gaussians, or k-means, of principal component scores."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,37 +12,37 @@ from stxmdist.spectra.explore.pixel_stack import Block, PixelStack, sample_of
 from stxmdist.spectra.explore.principal import Principal
 
 SAMPLE_PIXELS = 65536
-"""Clusters are found on so many pixels, drawn once; then every pixel is assigned to one."""
+"""Clusters are found from so many random pixels; then every pixel is assigned to one"""
 STARTS = 4
-"""Of k-means, of which the best is taken: each may end in another minimum."""
+"""Number of starts of k-means, of which the best is taken, because each may end in another minimum"""
 NARROWEST = 1e-6
-"""Share of the whole spread that every cluster has at least, along every axis: a mixture may shrink onto one pixel."""
+"""Least variance of a cluster along every axis, relative to that of all pixels; otherwise it may shrink to one pixel"""
 MOST_CLUSTERS = 20
 
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """How pixels are put together."""
+    """How clusters are found."""
 
     number: int = 4
-    """Clusters; what is beside the particles is one, too"""
+    """Number of clusters, including that of the background"""
     kind: Literal["mixture", "kmeans"] = "mixture"
-    """Gaussians with a shape of their own each, as thickness draws clusters out; or spheres alike"""
+    """Gaussians, each with its own shape, because thickness elongates clusters; or k-means, equal spheres"""
     components: int = 0
-    """Scores that are looked at; 0: as many as the principal components suggest"""
+    """Number of scores that are used; 0: as many as the principal components suggest"""
     iterations: int = 300
     """At most so many rounds of expectation and maximisation"""
     tolerance: float = 1e-7
-    """It is over when a round raises the mean log likelihood of a pixel by less"""
+    """Iteration ends when a round raises the mean log likelihood of a pixel by less"""
 
     def __post_init__(self) -> None:
         if not 2 <= self.number <= MOST_CLUSTERS:
             raise InputError(
                 where="clusters.number",
-                problem="pixels cannot be put into so many clusters",
+                problem="pixels cannot be divided into this number of clusters",
                 got=self.number,
                 wanted=f"2 to {MOST_CLUSTERS}",
-                mend="Give one more than there are phases, for what is beside the particles",
+                mend="Give one more than there are phases, for the background",
             )
 
     @property
@@ -53,12 +53,12 @@ class ClusterOptions:
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Gaussians in the space of scores; k-means is the case of equal weights and equal round shapes."""
+    """Gaussians in the space of scores; k-means is the case of equal weights and equal spherical shapes."""
 
     log_share: F64
-    """(CLUSTER,)"""
+    """(CLUSTER,) log of the share of pixels"""
     means: F64
-    """(CLUSTER, COMPONENT)"""
+    """(CLUSTER, COMPONENT) mean scores"""
     whitening: F64
     """(CLUSTER, COMPONENT, COMPONENT): whitening @ (score - mean) has unit covariance"""
 
@@ -75,7 +75,7 @@ class Mixture:
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
-    """Clusters of all pixels, from the least to the most absorbing."""
+    """Clusters of all pixels, in the order of increasing absorption."""
 
     mixture: Mixture
     spectra: F64
@@ -83,13 +83,13 @@ class Clusters:
     spectra_se: F64
     """(CLUSTER, ENERGY) float64 standard error of that mean"""
     pixels: I64
-    """(CLUSTER,)"""
+    """(CLUSTER,) number of pixels"""
     components: int
-    """Scores that were looked at"""
+    """Number of scores that were used"""
     log_likelihood: float
-    """Mean over the sample, per pixel; NaN for k-means"""
+    """Mean log likelihood per pixel of the sample; NaN for k-means"""
     bic: float
-    """Bayesian information criterion of the sample: the least over several numbers of clusters tells the best"""
+    """Bayesian information criterion of the sample, which is smallest for the best number of clusters"""
     converged: bool
 
     def labels(self, principal: Principal, block: Block) -> I8:
@@ -108,7 +108,7 @@ def assigned(mixture: Mixture, principal: Principal, block: Block, components: i
 def find_clusters(
     stack: PixelStack, principal: Principal, rng: np.random.Generator, options: ClusterOptions | None = None
 ) -> Clusters:
-    """Find clusters on a random sample, then assign every pixel and average the spectra of each; two passes.
+    """Find clusters from a random sample, then assign every pixel and average the spectra of each cluster; two passes.
 
     Raises
     ------
@@ -130,7 +130,9 @@ def find_clusters(
     mixture = by_kmeans(scores, options.number, rng)
     likelihood, converged = float("nan"), True
     if options.kind == "mixture":
-        mixture, likelihood, converged = by_expectation(scores, mixture, options.iterations, options.tolerance)
+        mixture, likelihood, converged = by_expectation_maximisation(
+            scores, mixture, options.iterations, options.tolerance
+        )
     number, size = options.number, scores.shape[1]
     freedom = number - 1 + number * n + number * n * (n + 1) // 2
     bic = freedom * np.log(size) - 2.0 * likelihood * size
@@ -139,7 +141,7 @@ def find_clusters(
         mean = sums[1] / sums[0]
         variance = (sums[2] / sums[0] - mean**2) * sums[0] / (sums[0] - 1.0)
         error = np.sqrt(np.maximum(variance, 0.0) / sums[0])
-    # A cluster without pixels stands last.
+    # A cluster without pixels comes last.
     order = np.argsort(np.nan_to_num(mean.mean(axis=1), nan=np.inf), kind="stable")
     mixture = Mixture(mixture.log_share[order], mixture.means[order], mixture.whitening[order])
     counted = sums[0][order, 0].astype(np.int64)
@@ -147,7 +149,7 @@ def find_clusters(
 
 
 def _averaged(stack: PixelStack, principal: Principal, mixture: Mixture, components: int) -> F64:
-    """Number, sum and sum of squares (3, CLUSTER, ENERGY) of optical density in each cluster."""
+    """Number of pixels, sum and sum of squares (3, CLUSTER, ENERGY) of optical density in each cluster."""
     number = len(mixture.means)
 
     def part(block: Block) -> F64:
@@ -164,7 +166,7 @@ def _averaged(stack: PixelStack, principal: Principal, mixture: Mixture, compone
 
 
 def by_kmeans(scores: F64, number: int, rng: np.random.Generator) -> Mixture:
-    """k-means of scores (COMPONENT, PIXEL), the best of several starts, as a mixture of equal round Gaussians."""
+    """k-means of scores (COMPONENT, PIXEL), the best of several starts, as a mixture of equal spherical Gaussians."""
     best, least = None, np.inf
     for _ in range(STARTS):
         centres, label = kmeans2(scores.T, number, iter=50, minit="++", missing="warn", rng=rng)
@@ -178,11 +180,13 @@ def by_kmeans(scores: F64, number: int, rng: np.random.Generator) -> Mixture:
     return Mixture(np.full(number, -np.log(number)), np.asarray(best, dtype=np.float64), white)
 
 
-def by_expectation(scores: F64, start: Mixture, iterations: int, tolerance: float) -> tuple[Mixture, float, bool]:
-    """Mixture of Gaussians of scores (COMPONENT, PIXEL) by expectation and maximisation from a start.
+def by_expectation_maximisation(
+    scores: F64, start: Mixture, iterations: int, tolerance: float
+) -> tuple[Mixture, float, bool]:
+    """Mixture of Gaussians of scores (COMPONENT, PIXEL) by expectation maximisation from a starting mixture.
 
-    Dempster, Laird and Rubin, J. R. Stat. Soc. B 39, 1 (1977). Returns the mixture, the mean log likelihood of a pixel,
-    and whether it had settled.
+    Returns the mixture, the mean log likelihood of a pixel, and whether the iteration converged. Source: Dempster,
+    Laird and Rubin, J. R. Stat. Soc. B 39, 1 (1977).
     """
     floor = NARROWEST * np.cov(scores).reshape(len(scores), -1).trace() / len(scores)
     found, before = start, -np.inf
@@ -201,13 +205,13 @@ def by_expectation(scores: F64, start: Mixture, iterations: int, tolerance: floa
 
 
 def _maximised(scores: F64, share: F64, before: Mixture, floor: float) -> Mixture:
-    """The mixture that fits scores best whose share (CLUSTER, PIXEL) in each cluster is known."""
+    """The mixture with the largest likelihood for scores whose share (CLUSTER, PIXEL) in each cluster is given."""
     n = len(scores)
     weight = share.sum(axis=1)
     means, whitening = before.means.copy(), before.whitening.copy()
     for k, total in enumerate(weight):
         if total < n + 1.0:
-            continue  # too few pixels for a shape: it stays what it was
+            continue  # too few pixels to determine a shape, which is kept
         means[k] = scores @ share[k] / total
         away = scores - means[k][:, None]
         covariance = (away * share[k]) @ away.T / total + floor * np.eye(n)

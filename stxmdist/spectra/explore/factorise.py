@@ -1,4 +1,4 @@
-"""Non-negative factors of a stack that need not fit into memory: spectra and maps of which none is negative."""
+"""Non-negative matrix factorisation of a stack that need not fit into memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from stxmdist.spectra.explore.principal import Principal
 from stxmdist.spectra.kernels.shared_products import MOST_UNKNOWNS, nonnegative_solutions
 
 SAMPLE_PIXELS = 32768
-"""The factors are found on so many pixels first, which costs next to nothing, and then on all."""
+"""Factors are found from so many random pixels first, which is fast, and then from all"""
 LEAST_SPECTRUM = 1e-12
-"""Of the largest value of its spectrum: a factor that has vanished altogether would make the equations singular."""
+"""Least value of a spectrum relative to the largest: a factor that is zero would make the equations singular"""
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,24 @@ class FactorOptions:
     """How non-negative factors are found."""
 
     components: int = 3
-    """Factors: the background, where it is no constant, counts as one"""
+    """Number of factors, including a background that is not constant"""
     passes: int = 30
     """At most so many passes over the whole stack"""
     sample_passes: int = 1000
-    """At most so many over the random pixels before"""
+    """At most so many passes over the random pixels before"""
     tolerance: float = 1e-4
-    """It is over when a pass lowers the cost by less than this share of the noise's. What comes after that is slow, and
-    bends the spectra away from one another to fit the noise of empty pixels, which has no negative amounts
+    """Iteration ends when a pass lowers the cost by less than this share of the cost of noise. Later passes are slow,
+    and distort the spectra to fit the noise of empty pixels, for which negative amounts would be needed
     """
 
     def __post_init__(self) -> None:
         if not 1 <= self.components <= MOST_UNKNOWNS:
             raise InputError(
                 where="nmf.components",
-                problem="the stack cannot be divided into so many factors",
+                problem="the stack cannot be divided into this number of factors",
                 got=self.components,
                 wanted=f"1 to {MOST_UNKNOWNS}",
-                mend="Look at how many components the principal components suggest",
+                mend="Give the number of components that the principal components suggest",
             )
 
     @property
@@ -50,18 +50,18 @@ class FactorOptions:
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """OD is close to spectra.T @ amounts, and neither has a negative value."""
+    """Factors of a stack: OD is close to spectra.T @ amounts, and neither has a negative value."""
 
     spectra: F64
-    """(COMPONENT, ENERGY) float64 optical density where the amount is 1, the typical amount where there is any; what
-    holds most of the optical density comes first
+    """(COMPONENT, ENERGY) float64 optical density for an amount of 1, which is typical of pixels with this component;
+    the component with most of the optical density comes first
     """
     energy_weight: F64
-    """(ENERGY,) what squared deviations are multiplied by"""
+    """(ENERGY,) weights of squared deviations"""
     costs: tuple[float, ...]
-    """Weighted sum of squared deviations over that of counting noise, with each pass over the whole stack"""
+    """Weighted sum of squared deviations relative to that of shot noise, after each pass over the whole stack"""
     sample_costs: tuple[float, ...]
-    """The same over the random pixels, before"""
+    """The same for the random pixels before"""
     converged: bool
 
     def amounts(self, block: Block) -> F32:
@@ -79,7 +79,7 @@ def amounts_of(spectra: F64, energy_weight: F64, od: F64) -> F64:
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    # What a pass leaves: sums over pixels, weighted by pixel and not by energy.
+    # Sums over pixels of one pass, weighted by pixel and not by energy.
     projections: F64  # (COMPONENT, ENERGY) amounts times optical density
     products: F64  # (COMPONENT, COMPONENT) of amounts
     amounts: F64  # (COMPONENT,)
@@ -90,13 +90,13 @@ class _Sums:
 
 @dataclass(frozen=True)
 class _Scale:
-    # What squared deviations are measured by, for the pixels in question.
+    # Weights and normalisation of squared deviations, for the pixels in question.
     energy_weight: F64
     squares: float  # of the scaled optical density
     noise_squares: float  # of its counting noise
 
     def cost(self, sums: _Sums, spectra: F64) -> float:
-        """Weighted squared deviations of the spectra with the amounts that were summed, over those of noise."""
+        """Weighted squared deviations of the spectra with the summed amounts, relative to those of noise."""
         fitted = (sums.products @ spectra - 2.0 * sums.projections) * spectra
         return (self.squares + float(fitted.sum(axis=0) @ self.energy_weight)) / self.noise_squares
 
@@ -106,12 +106,12 @@ def factorise(
 ) -> Factors:
     """Non-negative factors by alternating exact non-negative least squares, one pass over the stack for each round.
 
-    Weighted like the principal components, sqrt(counts) being of rank one, so that what is minimised is close to
-    chi-square. Given the spectra, amounts follow pixel by pixel; given the sums of their products over all pixels, the
-    spectra follow energy by energy: two-block coordinate descent, Kim and Park, SIAM J. Sci. Comput. 33, 3261 (2011).
-    It starts from the pixels of a random sample whose spectra are purest (``purest_spectra``), and goes over the sample
-    until nothing changes there. The cost never rises; a lower minimum elsewhere is not excluded, and where no pixel is
-    pure the data alone do not fix the spectra.
+    The weights are those of the principal components, a rank-one approximation of the counts, so the cost is close to
+    chi-square. For given spectra the amounts follow pixel by pixel; from the sums of their products over all pixels the
+    spectra follow energy by energy (two-block coordinate descent: Kim and Park, SIAM J. Sci. Comput. 33, 3261 (2011)).
+    The start is the purest spectra of a random sample of pixels (``purest_spectra``), which are first refined on the
+    sample until they converge. The cost never rises. A lower minimum elsewhere is possible, and if no pixel is pure the
+    data alone do not determine the spectra.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def factorise(
 
     def over_stack(spectra: F64) -> _Sums:
         def part(block: Block) -> _Sums:
-            # Pixels that are not known have no optical density and so no amounts.
+            # Pixels that are not known have zero optical density, and so zero amounts.
             pixel = principal.pixel_weight(block.transmission)
             return _summed(block.od.astype(np.float64), pixel, spectra, weight)
 
@@ -155,7 +155,7 @@ def factorise(
 def _descend(
     sums_of: Callable[[F64], _Sums], spectra: F64, scale: _Scale, passes: int, tolerance: float
 ) -> tuple[F64, list[float], _Sums, bool]:
-    """Alternate until a round brings nothing; spectra, the cost after each round, its sums, and whether it ended."""
+    """Alternate until convergence; return spectra, the cost of each round, the last sums, and whether it converged."""
     costs: list[float] = []
     while True:
         sums = sums_of(spectra)
@@ -167,18 +167,18 @@ def _descend(
 
 
 def _summed(od: F64, pixel_weight: F64, spectra: F64, energy_weight: F64) -> _Sums:
-    """Sums over pixels."""
+    """Sums over pixels, with the amounts for the given spectra."""
     amounts = amounts_of(spectra, energy_weight, od)
     weighted = amounts * pixel_weight
     return _Sums(weighted @ od.T, weighted @ amounts.T, weighted.sum(axis=1))
 
 
 def purest_spectra(od: F64, energy_weight: F64, pixel_weight: F64, n: int) -> F64:
-    """Spectra (COMPONENT, ENERGY) float64 of the ``n`` pixels of (ENERGY, PIXEL) that are least like one another.
+    """Spectra (COMPONENT, ENERGY) float64 of the ``n`` pixels of (ENERGY, PIXEL) that differ most from one another.
 
-    Successive projection: the pixel with the longest spectrum, then the one with the longest remainder once all that
-    resembles the first is taken off, and so on: Gillis and Vavasis, IEEE Trans. Pattern Anal. Mach. Intell. 36, 698
-    (2014), algorithm 1. Noise is taken off before, by keeping the ``n`` leading components.
+    Successive projection chooses the pixel with the longest spectrum, then the pixel with the longest remainder after
+    projecting out the first one, and so on. Noise is reduced before by keeping the ``n`` leading components. Source:
+    Gillis and Vavasis, IEEE Trans. Pattern Anal. Mach. Intell. 36, 698 (2014), algorithm 1.
     """
     root = np.sqrt(energy_weight)[:, None]
     scaled = od * root
@@ -197,13 +197,13 @@ def purest_spectra(od: F64, energy_weight: F64, pixel_weight: F64, n: int) -> F6
 
 
 def _positive(spectra: F64) -> F64:
-    """Without negative values, and none zero throughout."""
+    """Spectra without negative values, none of which is zero throughout."""
     floor = LEAST_SPECTRUM * np.abs(spectra).max()
     return np.asarray(np.maximum(spectra, floor), dtype=np.float64)
 
 
 def _in_order(spectra: F64, sums: _Sums) -> F64:
-    """Spectra in units of the typical amount, the strongest first."""
+    """Spectra per typical amount, the strongest first."""
     strength = sums.amounts * spectra.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         typical = np.diag(sums.products) / sums.amounts

@@ -1,11 +1,11 @@
-"""A stack of images too large for memory, gone through in blocks of pixels that depend on its shape alone.
+"""A stack of images too large for memory, read in blocks of pixels that depend on its shape only.
 
-Whatever is summed over such blocks, in their order, has the same bits however the store is cut: energies, rows or both.
+Sums over these blocks, in their order, have the same bits however the store is chunked: by energies, rows or both.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,18 +16,18 @@ from stxmdist.arrays import F32, F64, Mask
 R = TypeVar("R")
 
 PIXELS_PER_BLOCK = 16384
-"""100 energies of so many pixels are 6.6 MB: products of matrices are at full speed, and several blocks are little."""
+"""100 energies of so many pixels are 6.6 MB: enough for fast matrix products, and several blocks fit in memory"""
 LEAST_ROWS = 2
-"""Of a block, so that it holds neighbours along both axes."""
+"""Fewest rows of a block, so that it contains neighbours along both axes"""
 SLAB_BYTES = 64_000_000
-"""Read at once and then cut into blocks: a store whose chunks hold more rows than a block is not decoded for each."""
+"""How much is read at once and then cut into blocks, so that a large chunk is not decoded for each of its blocks"""
 LEAST_COUNT = 0.5
-"""What a pixel without a count is taken for: zero has no optical density, and leaving it out would favour the thin."""
+"""Counts of a pixel without a count: zero has no optical density, and leaving it out would favour thin places"""
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Whole rows of the images, as optical density."""
+    """Some rows of all images of a stack, as optical density."""
 
     first_row: int
     n_rows: int
@@ -36,54 +36,55 @@ class Block:
     od: F32
     """(ENERGY, PIXEL) float32, its negative logarithm; 0 in pixels that are not known"""
     known: Mask
-    """(PIXEL,) measured at every energy"""
+    """(PIXEL,) whether a pixel was measured at every energy"""
     floored: int
-    """How many elements had less than half a count"""
+    """Number of elements that had less than half a count"""
 
 
 @dataclass(frozen=True, eq=False)
 class PixelStack:
-    """Transmission of (ENERGY, Y, X), of which only a part is in memory at a time."""
+    """Transmission (ENERGY, Y, X), of which only a part is in memory at a time."""
 
     shape: tuple[int, int]
     """(Y, X)"""
     effective_counts: F64
     """(ENERGY,) photons per pixel at full transmission: Var(T) = T / effective_counts"""
     read_rows: Callable[[slice], F32]
-    """Rows to their transmission (ENERGY, ROW, X) float32, NaN where not known"""
+    """Reads the transmission (ENERGY, ROW, X) float32 of some rows, NaN where not known"""
     threads: int = 1
-    """Blocks worked on at once; results are taken in order, so they do not depend on it"""
+    """Number of blocks processed at once; results do not depend on it, because they are taken in order"""
     slab_bytes: int = SLAB_BYTES
+    """How much is read at once"""
 
     @property
     def n_energies(self) -> int:
-        """Energies of the stack."""
+        """Number of energies."""
         return len(self.effective_counts)
 
     @property
     def n_pixels(self) -> int:
-        """Pixels of one image."""
+        """Number of pixels of one image."""
         return self.shape[0] * self.shape[1]
 
     @property
     def rows_per_block(self) -> int:
-        """Rows of every block but the last."""
+        """Number of rows of every block except the last."""
         return rows_per_block(self.shape)
 
     def each(self, function: Callable[[Block], R]) -> Iterator[R]:
-        """What a function makes of every block, in the order of the blocks; one pass over the stack."""
+        """Results of a function for every block, in the order of the blocks; one pass over the stack."""
         if self.threads == 1:
             for first_row, rows in self._rows():
                 yield function(self._block(first_row, rows))
             return
         with ThreadPoolExecutor(self.threads) as pool:
-            ahead: deque[object] = deque()
+            ahead: deque[Future[R]] = deque()
             for first_row, rows in self._rows():
                 ahead.append(pool.submit(lambda first, part: function(self._block(first, part)), first_row, rows))
                 if len(ahead) > 2 * self.threads:
-                    yield ahead.popleft().result()  # type: ignore[attr-defined]
+                    yield ahead.popleft().result()
             while ahead:
-                yield ahead.popleft().result()  # type: ignore[attr-defined]
+                yield ahead.popleft().result()
 
     def _rows(self) -> Iterator[tuple[int, F32]]:
         ny, nx = self.shape
@@ -108,22 +109,22 @@ class PixelStack:
 
 
 def rows_per_block(shape: tuple[int, int]) -> int:
-    """Rows of a block of images of this shape (Y, X)."""
+    """Number of rows of a block, for images of this shape (Y, X)."""
     return min(shape[0], max(LEAST_ROWS, PIXELS_PER_BLOCK // shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Pixels of a stack drawn at random, few enough to stand in memory."""
+    """Pixels of a stack drawn at random, few enough to be held in memory."""
 
     od: F64
-    """(ENERGY, SAMPLE) float64; only pixels that are known"""
+    """(ENERGY, SAMPLE) float64 optical density of known pixels"""
     transmission: F64
     """(ENERGY, SAMPLE) float64"""
 
 
 def sample_of(stack: PixelStack, n: int, rng: np.random.Generator) -> Sample:
-    """At most ``n`` pixels, the same ones whatever the blocks; one pass."""
+    """At most ``n`` random pixels, which do not depend on the blocks; one pass."""
     chosen = np.sort(rng.choice(stack.n_pixels, min(n, stack.n_pixels), replace=False))
     nx = stack.shape[1]
 

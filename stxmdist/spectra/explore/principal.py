@@ -1,4 +1,4 @@
-"""Principal components of a stack that need not fit into memory, and how many of them are more than noise."""
+"""Principal components of a stack that need not fit into memory, and how many of them are significant."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,29 +10,30 @@ from stxmdist.errors import InputError
 from stxmdist.spectra.explore.pixel_stack import Block, PixelStack
 
 MOST_LOOKED_AT = 20
-"""Components whose images are tried for structure: nobody has found more in one stack."""
+"""Number of components whose maps are tested for structure; more have not been found in one stack"""
 LEAST_AUTOCORRELATION = 0.1
-"""Above that of the noise. Less is seen where lines flicker or spectra drift; a map of particles has .3 and more."""
+"""Least excess over that of noise. Flicker of lines and drift of spectra cause less; a map of particles has over 0.3"""
 
 
 @dataclass(frozen=True)
 class PrincipalOptions:
-    """How components are found."""
+    """How principal components are found."""
 
     components: int = 6
-    """So many are kept, with spectrum and map"""
+    """Number of components that are kept, with spectrum and map"""
     scaling: Literal["poisson", "counts", "none"] = "poisson"
-    """Optical density is multiplied by the square root of its counts first, so that every element has the same noise:
-    counts as mean spectrum times mean image (Keenan and Kotula), by their mean spectrum alone, or not at all
+    """How optical density is scaled first, so that every element has the same noise: by the square root of the counts,
+    taken as mean spectrum times mean image (``poisson``, Keenan and Kotula), by that of their mean spectrum
+    (``counts``), or not at all
     """
     centred: bool = False
-    """Subtract the mean spectrum first. Spectromicroscopy does not: zero optical density means no sample"""
+    """Subtract the mean spectrum first. This is not usual in spectromicroscopy: zero optical density means no sample"""
 
     def __post_init__(self) -> None:
         if self.components < 1:
             raise InputError(
                 where="principal.components",
-                problem="there would be nothing to see",
+                problem="no principal component would be kept",
                 got=self.components,
                 wanted="1 or more",
                 mend="Give the number of components to keep",
@@ -46,18 +47,18 @@ class PrincipalOptions:
 
 @dataclass(frozen=True)
 class ComponentNumber:
-    """How many components are more than noise, by three criteria that fail in different ways."""
+    """Number of significant components by three criteria, which fail in different ways."""
 
     suggested: int
-    """Leading components that stand above the noise and are images: both of the next two"""
+    """Number of leading components that fulfil both of the next two criteria"""
     above_noise: int
-    """Eigenvalues above the largest that counting noise alone gives (the edge of Marchenko and Pastur). Counts what
-    imperfect instruments add, too
+    """Number of eigenvalues above the largest that shot noise alone gives (the edge of Marchenko and Pastur). It
+    includes components that instrumental errors add
     """
     images: int
-    """Leading components whose maps are alike in neighbouring pixels, along rows and along columns"""
+    """Number of leading components whose maps are correlated between neighbours, along rows and along columns"""
     indicator: int
-    """Where Malinowski's indicator function is least; needs no noise level, but the same noise everywhere"""
+    """Number at which Malinowski's indicator function is least; it needs no noise level, but assumes uniform noise"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,26 +70,27 @@ class Principal:
     transform: F64
     """(COMPONENT, ENERGY) float64: scores (COMPONENT, PIXEL) = transform @ (OD - mean_od)"""
     mean_od: F64
-    """(ENERGY,) zero unless centred"""
+    """(ENERGY,) mean spectrum that was subtracted; zero unless centred"""
     eigenvalues: F64
-    """(ENERGY,) float64, descending, of the mean square of the scaled optical density"""
+    """(ENERGY,) float64, descending, of the mean products of the scaled optical density"""
     energy_weight: F64
-    """(ENERGY,) what squares of optical density are multiplied by, beside ``pixel_weight``"""
+    """(ENERGY,) weight of squares of optical density, in addition to ``pixel_weight``"""
     scaling: Literal["poisson", "counts", "none"]
     effective_counts: F64
+    """(ENERGY,) photons per pixel at full transmission"""
     squares: float
-    """Sum of the squares of the scaled optical density, never centred"""
+    """Sum of the squares of the scaled optical density, without centring"""
     noise_squares: float
-    """What counting noise alone would give"""
+    """The same sum for shot noise alone"""
     noise_edge: float
-    """No eigenvalue of counting noise alone exceeds it"""
+    """Largest eigenvalue that shot noise alone gives"""
     autocorrelation: F64
-    """(COMPONENT looked at,) of the maps, the lower of along rows and along columns"""
+    """(COMPONENT tested,) of the maps, the lower of those along rows and along columns"""
     indicator: F64
     """(ENERGY - 1,) Malinowski's function for 1, 2, ... components"""
     number: ComponentNumber
     pixels: int
-    """Pixels that are known at every energy"""
+    """Number of pixels that are known at every energy"""
     floored_share: float
     """Share of elements that had less than half a count"""
 
@@ -100,16 +102,16 @@ class Principal:
         return scores
 
     def pixel_weight(self, transmission: F32 | F64) -> F64:
-        """What squares of optical density (ENERGY, PIXEL) are multiplied by, (PIXEL,) float64."""
+        """Weight (PIXEL,) float64 of squares of optical density in each pixel of transmission (ENERGY, PIXEL)."""
         return pixel_weight(transmission, self.effective_counts, self.scaling)
 
     def explained(self, n: int) -> float:
-        """Share of the sum of squares that the first ``n`` components hold."""
+        """Share of the sum of squares that the first ``n`` components explain."""
         return float(self.eigenvalues[:n].sum() / self.eigenvalues.sum())
 
 
 def pixel_weight(transmission: F32 | F64, effective_counts: F64, scaling: str) -> F64:
-    """Mean transmission (PIXEL,) float64 weighted by the incident beam for ``poisson``, else 1."""
+    """Mean transmission (PIXEL,) float64, weighted by the incident beam, if scaling is ``poisson``; otherwise 1."""
     if scaling != "poisson":
         return np.ones(transmission.shape[1])
     share = effective_counts / effective_counts.sum()
@@ -132,12 +134,13 @@ def principal_components(
 ) -> Principal:
     """Principal components of a stack, in two passes over its blocks.
 
-    Optical density has the variance 1/(N T). Scaled by the square root of the rank-one matrix nearest to N T, the mean
-    spectrum times the mean image, its noise is one everywhere while a sum of K spectra stays a sum of K spectra: Keenan
-    and Kotula, Surf. Interface Anal. 36, 203 (2004), eq. 12, carried over from counts to their logarithm. The products
-    (ENERGY, ENERGY) of the scaled spectra are summed, never those of a covariance, and their eigenvectors taken.
+    Optical density has the variance 1/(N T). It is scaled by the square root of a rank-one approximation of N T, the
+    mean spectrum times the mean image. Its noise then has a variance of about 1 everywhere, and a sum of K spectra
+    remains a sum of K spectra. The components are the eigenvectors of the summed products (ENERGY, ENERGY) of the
+    scaled spectra. Source: Keenan and Kotula, Surf. Interface Anal. 36, 203 (2004), eq. 12, applied to the logarithm of
+    counts.
 
-    ``noise_correlation_px2`` is the area over which noise is one and the same, 1 where pixels are independent.
+    ``noise_correlation_px2`` is the correlation area of the noise, 1 if pixels are independent.
 
     Raises
     ------
@@ -156,13 +159,13 @@ def principal_components(
     root = np.sqrt(weight)
     products = (sums.products - sums.weight * np.outer(mean, mean)) * np.outer(root, root) / sums.pixels
     eigenvalues, vectors = np.linalg.eigh(products)
-    # Rounding leaves the smallest of them below zero.
+    # Rounding makes the smallest eigenvalues negative.
     eigenvalues, vectors = np.maximum(eigenvalues[::-1], 0.0), vectors[:, ::-1]
     back = vectors / root[:, None]
     length = np.linalg.norm(back, axis=0)
     largest = np.take_along_axis(back, np.abs(back).argmax(axis=0)[None], axis=0)[0]
     signed = np.where(largest < 0.0, -1.0, 1.0) * length
-    # What is common to all noise is its level; the spread of its eigenvalues follows from how few pixels there are.
+    # The level of the noise is the same in all components; the number of pixels determines the spread of eigenvalues.
     independent = sums.pixels / max(1.0, noise_correlation_px2)
     edge = float((weight * sums.noise / sums.pixels).max()) * (1.0 + np.sqrt(n / independent)) ** 2
     found = Principal(
@@ -186,7 +189,7 @@ def principal_components(
 
 
 def _summed(stack: PixelStack, scaling: str) -> _Sums:
-    """Everything that is summed over pixels before the scaling by energy is known."""
+    """All sums over pixels that are needed before the scaling by energy is known."""
 
     def part(block: Block) -> _Sums:
         pixel = np.where(block.known, pixel_weight(block.transmission, stack.effective_counts, scaling), 0.0)
@@ -213,7 +216,7 @@ def _summed(stack: PixelStack, scaling: str) -> _Sums:
             problem="no pixel is known at every energy",
             got=f"{stack.n_pixels} pixels",
             wanted="at least one",
-            mend="Look at the alignment: the frames may share no area, or leave energies out",
+            mend="Check the alignment: the frames may have no common area; or leave energies out",
         )
     return total
 
@@ -221,8 +224,8 @@ def _summed(stack: PixelStack, scaling: str) -> _Sums:
 def indicator_function(eigenvalues: F64) -> F64:
     """Malinowski's indicator function for 1 to ENERGY - 1 components, (ENERGY - 1,) float64.
 
-    The real error sqrt(sum of what is left over / (ENERGY - n)) over (ENERGY - n)^2: Malinowski, Anal. Chem. 49, 612
-    (1977), eq. 20.
+    It is the real error, sqrt(sum of the remaining eigenvalues / (ENERGY - n)), over (ENERGY - n)^2. Source:
+    Malinowski, Anal. Chem. 49, 612 (1977), eq. 20.
     """
     n = len(eigenvalues)
     left = np.cumsum(eigenvalues[::-1])[::-1][1:]
@@ -231,10 +234,10 @@ def indicator_function(eigenvalues: F64) -> F64:
 
 
 def _numbered(stack: PixelStack, found: Principal, noise_correlation_px2: float, kept: int) -> Principal:
-    """The components that are kept, and how many of all are more than noise."""
+    """The components that are kept, with the number of significant ones."""
     looked = min(stack.n_energies, MOST_LOOKED_AT)
     autocorrelation = map_autocorrelation(stack, found, looked)
-    # Noise of nearest neighbours r that falls off along both axes covers the area (1 + 2 r)^2.
+    # Noise with the correlation r of nearest neighbours along both axes has the correlation area (1 + 2 r)^2.
     of_noise = min(0.9, 0.5 * (np.sqrt(max(1.0, noise_correlation_px2)) - 1.0))
     above = _leading(found.eigenvalues > found.noise_edge)
     images = _leading(autocorrelation > of_noise + LEAST_AUTOCORRELATION)
@@ -258,7 +261,7 @@ def _leading(yes: Mask) -> int:
 def map_autocorrelation(stack: PixelStack, principal: Principal, n: int) -> F64:
     """Correlation of neighbouring pixels in the maps of the first ``n`` components, (COMPONENT,) float64; one pass.
 
-    The lower of along rows and along columns: the flicker of a line is alike along one axis only.
+    It is the lower of those along rows and along columns, because flicker of lines is correlated along one axis only.
     """
 
     def part(block: Block) -> F64:

@@ -1,4 +1,4 @@
-"""Maps of spectra that are given: by least squares, or within the space of the principal components."""
+"""Maps of given target spectra, by least squares or within the space of the principal components."""
 
 from dataclasses import dataclass
 
@@ -6,34 +6,34 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.design_matrix import condition_number
 from stxmdist.spectra.explore.principal import Principal
-from stxmdist.spectra.fitters.contract import condition_number
 
 WORST_CONDITION = 500.0
-"""Targets that are more alike than this cannot be told apart."""
+"""Targets with a larger condition number are too similar to be distinguished"""
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """How maps of target spectra follow from optical density."""
+    """The linear transformation from optical density to maps of target spectra."""
 
     spectra: F64
-    """(TARGET, ENERGY) float64: what the components make of each target"""
+    """(TARGET, ENERGY) float64: each target as approximated by the components"""
     transform: F64
-    """(TARGET, ENERGY) float64: maps (TARGET, PIXEL) = transform @ OD, negative values left as they are"""
+    """(TARGET, ENERGY) float64: maps (TARGET, PIXEL) = transform @ OD, which may be negative"""
     match: F64
-    """(TARGET,) share of each target's length that lies within the components' space, 1 for all of it: what is missing
-    is not in the sample, or hidden in its noise
+    """(TARGET,) share of each target's length that lies within the space of the components; less than 1 if the sample
+    does not contain the target, or only below its noise
     """
 
 
 def least_squares_maps(targets: F64, energy_weight: F64) -> F64:
-    """Transform (TARGET, ENERGY) float64 to the maps of targets (TARGET, ENERGY) with least weighted squares.
+    """Transformation (TARGET, ENERGY) float64 to the maps of targets (TARGET, ENERGY) by weighted least squares.
 
     Raises
     ------
     InputError
-        for targets that cannot be told apart
+        for targets that are too similar
     """
     root = np.sqrt(energy_weight)
     scaled = targets * root
@@ -42,17 +42,17 @@ def least_squares_maps(targets: F64, energy_weight: F64) -> F64:
 
 
 def target_transform(principal: Principal, targets: F64, components: int) -> Targets:
-    """Targets (TARGET, ENERGY) expressed by the leading components, and the maps that follow: Malinowski's target test.
+    """Targets (TARGET, ENERGY) approximated by the leading components, and their maps: Malinowski's target test.
 
-    With the components' spectra C and scores S, OD = C S; a target is approached by C T, and its map is T^+ S, with
-    T = C^+ mu: Malinowski, Factor Analysis in Chemistry, ch. 3; for microscopes Lerotic et al., J. Electron Spectrosc.
-    144-147, 1137 (2005), eq. 10. Only what stands above the noise takes part, so the maps are less noisy than those of
-    least squares, and a target that is not in the sample shows by its match.
+    With the components' spectra C and scores S, OD = C S. A target mu is approximated by C T with T = C^+ mu, and its
+    map is T^+ S. Only components above the noise are used, so the maps are less noisy than those of least squares, and
+    a target that the sample does not contain has a low match. Sources: Malinowski, Factor Analysis in Chemistry, ch. 3;
+    for microscopes Lerotic et al., J. Electron Spectrosc. 144-147, 1137 (2005), eq. 10.
 
     Raises
     ------
     InputError
-        for more targets than components, or targets that the components cannot tell apart
+        for more targets than components, or targets that are too similar within the components
     """
     n = min(components, len(principal.spectra))
     if len(targets) > n:
@@ -68,7 +68,7 @@ def target_transform(principal: Principal, targets: F64, components: int) -> Tar
     root = np.sqrt(principal.energy_weight)
     _refuse_alike((found * root).T)
     match = np.linalg.norm(found * root, axis=1) / np.linalg.norm(targets * root, axis=1)
-    # Scores have the length of their spectra in them; within the components' space least squares is weighted alike.
+    # Within the space of the components least squares has the same weights as the components themselves.
     maps = np.linalg.pinv((found * root).T) * root
     within = principal.spectra[:n].T @ principal.transform[:n]
     return Targets(found, np.asarray(maps @ within), np.asarray(match))
@@ -82,5 +82,5 @@ def _refuse_alike(columns: F64) -> None:
             problem="the targets cannot be told apart",
             got=f"condition number {condition:.3g}",
             wanted=f"below {WORST_CONDITION:g}",
-            mend="Leave one of those that are alike out",
+            mend="Leave out one of the targets that are similar",
         )

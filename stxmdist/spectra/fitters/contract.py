@@ -7,20 +7,12 @@ charge.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from stxmdist.arrays import F32, F64, Mask, Real
-from stxmdist.errors import InputError
 from stxmdist.registry import Entry, Table
-from stxmdist.spectra.end_members.references import EndMembers
-
-Background = Literal["none", "constant", "power_law"]
-
-MOST_TERMS = 4
-POWER_LAW_EXPONENT = 3.0
-_WORST_CONDITION = 1e4
 
 
 @dataclass(frozen=True)
@@ -77,15 +69,6 @@ class Fit:
     """What a fitter finds beside the coefficients, (PIXEL,) float32, by the name of the array in the store"""
     covered: F32 | None = None
     """(PIXEL,) float32 share of each pixel that the particle covers; None: all of it"""
-
-    @classmethod
-    def empty(cls, n_terms: int, n_pixels: int) -> "Fit":
-        """Memory for a kernel to write to."""
-        return cls(
-            coefficients=np.empty((n_terms, n_pixels), np.float32),
-            covariance=np.empty((n_terms, n_terms, n_pixels), np.float32),
-            chi2_reduced=np.empty(n_pixels, np.float32),
-        )
 
 
 class Fitter(Protocol):
@@ -198,104 +181,6 @@ FITTERS: Table[FitterEntry] = Table(
     },
 )
 """All fitters: adding one is one file and one line here"""
-
-
-def design_matrix(
-    end_members: EndMembers, energy_ev: F64, shift_ev: float = 0.0, background: Background = "none"
-) -> F64:
-    """Optical density (ENERGY, TERM) float64 per unit of each coefficient: discharged, charged, constant, power law.
-
-    ``background="constant"`` adds a third term, ``"power_law"`` a third and a fourth, (E0/E)^3 - 1 with E0 the mean
-    energy, for what is not the cathode: carbon, binder, a neighbouring edge's tail (larch's and Mantis' usual
-    choice).
-
-    Raises
-    ------
-    InputError
-        where the energies leave the end-members, are fewer than the terms, or cannot tell the terms apart
-    """
-    energy = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64))
-    design = np.concatenate([end_members.at(energy, shift_ev).T, background_columns(energy, background)], axis=1)
-    check_design(design, where=f"fit with {end_members.names[0]} and {end_members.names[1]}")
-    return design
-
-
-def design_slope(
-    end_members: EndMembers, energy_ev: F64, shift_ev: float = 0.0, background: Background = "none"
-) -> F64:
-    """Derivative of ``design_matrix`` by the energy of the end-members, (ENERGY, TERM) float64 per eV.
-
-    A symmetric difference over 0.05 eV, one-sided at the ends of the references; 0 for background terms.
-    """
-    low, high = end_members.energy_ev[[0, -1]]
-    at = np.clip(np.asarray(energy_ev, dtype=np.float64) + shift_ev, low, high)
-    below, above = np.clip(at - 0.025, low, high), np.clip(at + 0.025, low, high)
-    slope = ((end_members.at(above) - end_members.at(below)) / (above - below)).T
-    flat = np.zeros_like(background_columns(np.asarray(energy_ev, dtype=np.float64), background))
-    return np.concatenate([slope, flat], axis=1)
-
-
-def background_columns(energy_ev: F64, background: Background) -> F64:
-    """Terms (ENERGY, 0 to 2) float64 for what is not the cathode: a constant, and (E0/E)^3 - 1 with E0 the mean energy.
-
-    Raises
-    ------
-    InputError
-        for a background of another name
-    """
-    columns = []
-    if background not in ("none", "constant", "power_law"):
-        raise InputError(
-            where="fit options",
-            problem="there is no background of this kind",
-            got=repr(background),
-            wanted="none, constant or power_law",
-            mend="Choose one of those",
-        )
-    if background != "none":
-        columns.append(np.ones_like(energy_ev))
-    if background == "power_law":
-        columns.append((energy_ev.mean() / energy_ev) ** POWER_LAW_EXPONENT - 1.0)
-    return np.stack(columns, axis=1) if columns else np.empty((energy_ev.size, 0))
-
-
-def check_design(design: F64, where: str = "fit") -> None:
-    """Refuse a design (ENERGY, TERM) that cannot be solved.
-
-    Raises
-    ------
-    InputError
-        for more terms than energies or than the kernels hold, values that are not finite, and terms that say the same
-    """
-    n_energies, n_terms = design.shape
-    if n_terms > MOST_TERMS or n_energies < n_terms:
-        raise InputError(
-            where=where,
-            problem="there are fewer energies than unknowns" if n_energies < n_terms else "too many terms",
-            got=f"{n_energies} energies for {n_terms} terms",
-            wanted=f"at least as many energies as terms, and at most {MOST_TERMS} terms",
-            mend="Fit fewer terms (background: none) or measure more energies",
-        )
-    finite = bool(np.isfinite(design).all())
-    condition = condition_number(design) if finite else float("inf")
-    if not condition < _WORST_CONDITION:
-        raise InputError(
-            where=where,
-            problem="the energies measured cannot tell the terms of the fit apart",
-            got=f"condition number {condition:.3g}",
-            wanted=f"below {_WORST_CONDITION:g}",
-            mend="Use end-members that differ, add energies across the edge, or fit without background",
-        )
-
-
-def condition_number(design: F64) -> float:
-    """Ratio of the largest to the smallest singular value of a design (ENERGY, TERM) whose columns are scaled to
-    length 1.
-    """
-    length = np.linalg.norm(design, axis=0)
-    if not np.all(length > 0.0):
-        return float("inf")
-    return float(np.linalg.cond(design / length))
 
 
 def state_of_charge(thickness: Real, covariance: Real) -> tuple[F32, F32]:

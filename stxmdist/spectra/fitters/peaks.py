@@ -1,9 +1,10 @@
-"""White lines over arctangent steps: peaks found once in a stack's mean spectrum, and what they say of a pixel.
+"""White lines above arctangent steps: peaks are found once in a stack's mean spectrum, then used in every pixel.
 
-A pixel's optical density is a constant, an edge step of 2/3 at L3 and 1/3 at L2, and Gaussian peaks whose centres and
-widths are those of the stack. So heights are linear in the optical density, and a feature of a pixel (a height, an
-area) is compared with the same feature of the end-members' own spectra, by the same functional: what the peaks do not
-describe distorts both alike, and mixtures of the end-members come out exactly.
+A pixel's optical density is described by a constant, an edge step of 2/3 at L3 and 1/3 at L2, and Gaussian peaks whose
+centres and widths are those of the stack. The peak heights are then linear in the optical density. A feature of a pixel
+(a height or an area) is compared with the same feature of the end-members' own spectra, computed by the same linear
+functional. What the peaks do not describe distorts both in the same way, so mixtures of the end-members are recovered
+exactly.
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64
 from stxmdist.errors import InputError
-from stxmdist.spectra.fitters.contract import Fit, FitContext, condition_number
-from stxmdist.spectra.fitters.fit_input import fit_input
+from stxmdist.spectra.end_members.design_matrix import condition_number
+from stxmdist.spectra.fitters.contract import Fit, FitContext
+from stxmdist.spectra.kernels.fit_input import fit_input
 from stxmdist.spectra.kernels.functional_blocks import apply_functional
 
 _STEP_BELOW_PEAK_EV = 0.7
@@ -22,18 +24,19 @@ _STEP_WIDTH_EV = 1.3
 _WIDTHS_EV = (0.3, 0.8, 2.0)
 _CENTRE_MOVES_EV = 0.6
 _L2_AT_LEAST_EV = 7.0
-"""Spin-orbit splitting of the lightest metal in use, less the widths of the peaks"""
+"""Spin-orbit splitting of the lightest metal in use, minus the widths of the peaks"""
 _APART_EV = 0.6
 _WORST_CONDITION = 1e3
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """Gaussian white lines and where the two steps stand, in eV."""
+    """Gaussian white lines; the two steps lie at a fixed distance below them."""
 
     centres_ev: tuple[float, ...]
-    """Of the discharged state's L3 line, the charged one's, and where L2 was measured, its line"""
+    """Centres of the discharged state's L3 line, of the charged state's L3 line and, if measured, of the L2 line"""
     sigmas_ev: tuple[float, ...]
+    """Standard deviations of the same lines"""
 
     @property
     def has_l2(self) -> bool:
@@ -41,7 +44,7 @@ class Peaks:
         return len(self.centres_ev) > 2
 
     def basis(self, energy_ev: F64) -> F64:
-        """Constant, step and one column for each peak (ENERGY, 2 + PEAK) float64."""
+        """Columns (ENERGY, 2 + PEAK) float64: a constant, the step, and each peak with height 1."""
         l3_ev = min(self.centres_ev[:2]) - _STEP_BELOW_PEAK_EV
         step = _step(energy_ev, l3_ev)
         if self.has_l2:
@@ -58,15 +61,15 @@ def _step(energy_ev: F64, centre_ev: float) -> F64:
 
 
 def find_peaks(energy_ev: F64, mean_od: F64, design: F64) -> Peaks:
-    """Centres and widths of the white lines in a mean spectrum (ENERGY,), started at the end-members' own maxima.
+    """Centres and widths of the white lines in a mean spectrum (ENERGY,), starting from the end-members' own maxima.
 
-    ``design`` (ENERGY, TERM): its first two columns are the end-members. Least squares, bounded to where peaks can be;
-    on the linear heights it is solved exactly at each step (variable projection).
+    The first two columns of ``design`` (ENERGY, TERM) are the end-members. Centres and widths follow from bounded least
+    squares; the heights, which are linear, are solved exactly at each step (variable projection).
 
     Raises
     ------
     InputError
-        where the end-members have one maximum between them, or the energies are too few for the peaks
+        if the maxima of the two end-members coincide, or the energies are too few for the peaks
     """
     from scipy.optimize import least_squares
 
@@ -74,7 +77,7 @@ def find_peaks(energy_ev: F64, mean_od: F64, design: F64) -> Peaks:
     l3 = energy_ev[in_l3]
     centres = [float(l3[int(np.argmax(design[in_l3, component]))]) for component in (0, 1)]
     if abs(centres[1] - centres[0]) < _APART_EV:
-        # One line for both states: where one has more than its share of it than the other.
+        # Both states share one line: take where each of them absorbs most relative to the other.
         share = design[in_l3, :2] / design[in_l3, :2].max(axis=0)
         more = share[:, 1] - share[:, 0]
         centres = [float(l3[int(np.argmin(more))]), float(l3[int(np.argmax(more))])]
@@ -109,47 +112,47 @@ def fit_features(
     transmission: F32,
     effective_counts: F64,
     design: F64,
-    beside: FitContext | None,
+    context: FitContext | None,
     *,
     areas: bool,
 ) -> Fit:
     """Thicknesses from two features of every pixel: the heights of both L3 lines, or the areas of L3 and L2.
 
-    With B the peaks' basis and P = (B'VB)^-1 B'V (V the counts at the mean spectrum) a spectrum's features are F P OD;
-    those of the end-members are M = F P A, and theta = M^-1 F P OD = G OD. Background terms join B, and their
-    coefficients follow from what the end-members leave over.
+    With B the basis of the peaks and P = (B'VB)^-1 B'V, V being the counts at the mean spectrum, the features of a
+    spectrum are F P OD. Those of the end-members are M = F P A, so that theta = M^-1 F P OD = G OD. Background terms
+    are added to B, and their coefficients are fitted to what remains after the end-members are subtracted.
 
     Raises
     ------
     InputError
         for shapes that do not match, a missing energy axis, energies that do not resolve the peaks, or end-members
-        whose features say the same
+        whose features are nearly proportional
     """
-    beside = beside or FitContext()
+    context = context or FitContext()
     given = fit_input(transmission, effective_counts, design)
-    if beside.energy_ev is None:
+    if context.energy_ev is None:
         raise InputError(
             where="peak fit",
-            problem="peaks are asked for, but it is not known at which energies was measured",
+            problem="peaks are asked for, but it is not known at which energies the stack was measured",
             got="no energy axis",
             wanted="FitContext(energy_ev=...)",
             mend="Give the energy axis of the stack",
         )
-    energy_ev = np.asarray(beside.energy_ev, dtype=np.float64)[given.energies]
+    energy_ev = np.asarray(context.energy_ev, dtype=np.float64)[given.energies]
     used = np.asarray(design, dtype=np.float64)[given.energies]
-    mean_od = used[:, :2].sum(axis=1) if beside.mean_od is None else np.asarray(beside.mean_od)[given.energies]
+    mean_od = used[:, :2].sum(axis=1) if context.mean_od is None else np.asarray(context.mean_od)[given.energies]
     peaks = find_peaks(energy_ev, mean_od, used)
     functional = functional_of(peaks, energy_ev, used, given.counts.astype(np.float64) * np.exp(-mean_od), areas=areas)
-    return apply_functional(given, used, functional, beside.threads)
+    return Fit(*apply_functional(given, used, functional, context.threads))
 
 
 def functional_of(peaks: Peaks, energy_ev: F64, design: F64, weights: F64, *, areas: bool) -> F64:
-    """G (TERM, ENERGY) float64 with theta = G OD, from the features of ``fit_features``.
+    """G (TERM, ENERGY) float64 with theta = G OD, from the features that ``fit_features`` describes.
 
     Raises
     ------
     InputError
-        where L2 is asked for and not measured, or the end-members' features say the same
+        if L2 is asked for and was not measured, or the end-members' features are nearly proportional
     """
     if areas and not peaks.has_l2:
         raise InputError(
@@ -159,7 +162,7 @@ def functional_of(peaks: Peaks, energy_ev: F64, design: F64, weights: F64, *, ar
             wanted=f"beyond {max(peaks.centres_ev) + _L2_AT_LEAST_EV:.1f} eV",
             mend="Measure the L2 line too, or choose another fitter (white_line)",
         )
-    # Of the background terms the constant is in the basis already.
+    # The constant, which is the first background term, is in the basis already.
     basis = np.concatenate([peaks.basis(energy_ev), design[:, 3:]], axis=1)
     weight = np.sqrt(weights)[:, None]
     projection = np.linalg.pinv(weight * basis) * weight.T

@@ -1,9 +1,9 @@
-"""Poisson maximum likelihood: the estimator for counts, unbiased where logarithms of few counts are not."""
+"""Poisson maximum likelihood: the estimator for counts, without the bias that logarithms of few counts have."""
 
 from stxmdist.arrays import F32, F64
 from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
-from stxmdist.spectra.fitters.fit_input import fit_input
-from stxmdist.spectra.kernels.pixel_blocks import in_threads
+from stxmdist.spectra.kernels.fit_input import fit_input
+from stxmdist.spectra.kernels.pixel_blocks import empty_fit, in_threads
 from stxmdist.spectra.kernels.poisson_blocks import maximise
 
 
@@ -12,41 +12,35 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: FitContext | None = None,
+    context: FitContext | None = None,
 ) -> Fit:
-    """Maximise the Poisson likelihood of every pixel's counts, and take off the estimate's bias to first order.
+    """Maximise the Poisson likelihood of every pixel's counts, and subtract the first-order bias of the maximum.
 
-    ``transmission`` (ENERGY, PIXEL) float32 with Var(T) = T / effective_counts, ``effective_counts`` (ENERGY,),
-    ``design`` (ENERGY, TERM) optical density per unit of coefficient. Energies whose effective counts are not
-    positive are not used. A pixel is NaN where any used energy is, or where the likelihood has no maximum (no counts).
+    ``transmission`` (ENERGY, PIXEL) float32 has Var(T) = T / N with N the ``effective_counts`` (ENERGY,); ``design``
+    (ENERGY, TERM) float64 is the optical density per unit of coefficient. Energies whose effective counts are not
+    positive are not used. A pixel is NaN if it is NaN at any of the energies used, or if its likelihood has no maximum
+    (no counts).
 
     The maximum itself is biased by H^-1 A' l / 2, with l the leverages (Cordeiro and McCullagh, J. R. Stat. Soc. B 53,
-    629 (1991)): little in a pixel, but the same in every pixel, so that a particle's mean does not shed it: .002 in
-    state of charge at 100 counts, .007 at 30. ``options.bias_removed=False`` gives the bare maximum.
+    629 (1991)). This is small in a pixel, but the same in every pixel, so that averaging over a particle does not
+    remove it: 0.002 in state of charge at 100 counts, 0.007 at 30. ``options.bias_removed=False`` leaves it in.
 
     Raises
     ------
     InputError
         for shapes that do not match, or a design that cannot be solved
     """
-    options, beside = options or FitOptions(), beside or FitContext()
+    options, context = options or FitOptions(), context or FitContext()
     given = fit_input(transmission, effective_counts, design)
-    result = Fit.empty(design.shape[1], transmission.shape[1])
+    result = empty_fit(design.shape[1], transmission.shape[1])
     in_threads(
         maximise,
         transmission.shape[1],
-        beside.threads,
-        given.transmission,
-        given.energies,
-        given.counts,
-        given.white,
-        given.pairs,
-        given.inverse_triangle,
+        context.threads,
+        given,
         options.iterations,
         options.tolerance_sd,
         options.bias_removed,
-        result.coefficients,
-        result.covariance,
-        result.chi2_reduced,
+        result,
     )
-    return result
+    return Fit(*result)

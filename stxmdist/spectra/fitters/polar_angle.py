@@ -4,8 +4,8 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64
 from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
-from stxmdist.spectra.fitters.fit_input import fit_input
 from stxmdist.spectra.fitters.two_energy import pair_of
+from stxmdist.spectra.kernels.fit_input import fit_input
 
 _LEAST_TRANSMISSION = 1e-30
 
@@ -15,26 +15,27 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: FitContext | None = None,
+    context: FitContext | None = None,
 ) -> Fit:
     """Angle atan2(OD(E2), OD(E1)) of every pixel, and the mixture of end-members that lies at this angle and length.
 
     Arguments as in ``linear_fit.fit_linear``, the two energies as in ``two_energy.pair_of``. On the line between the
-    end-members (a1, a2) and (b1, b2), in optical density per nm, the state of charge at angle phi is
+    end-members (a1, a2) and (b1, b2), given as optical density per nm, the state of charge at the angle phi is
 
         soc = (a2 cos phi - a1 sin phi) / ((a2 - b2) cos phi + (b1 - a1) sin phi),
 
-    exact, but not linear in phi; the length gives the total, R / |a (1 - soc) + b soc|. Both errors are propagated:
-    Var(phi) = (OD1^2 Var OD2 + OD2^2 Var OD1) / R^4, Var(OD) = 1 / (N T). Maps: ``polar_angle_deg`` and
-    ``polar_angle_se_deg``. By another way, what ``two_energy`` finds. (Yu et al., Nat. Commun. 9, 921 (2018).)
+    which is exact and not linear in phi. The length R gives the total, R / |a (1 - soc) + b soc|. Both errors are
+    propagated: Var(phi) = (OD1^2 Var OD2 + OD2^2 Var OD1) / R^4 with Var(OD) = 1 / (N T). The thicknesses are those of
+    ``two_energy``, computed in another way. Maps: ``polar_angle_deg`` and ``polar_angle_se_deg``. Source: Yu et al.,
+    Nat. Commun. 9, 921 (2018).
 
     Raises
     ------
     InputError
         for shapes that do not match, background terms, or energies that cannot tell the end-members apart
     """
-    options, beside = options or FitOptions(), beside or FitContext()
-    pair = pair_of(effective_counts, design, options, beside)
+    options, context = options or FitOptions(), context or FitContext()
+    pair = pair_of(effective_counts, design, options, context)
     given = fit_input(transmission[pair], np.asarray(effective_counts)[pair], np.asarray(design)[pair])
     (a1, b1), (a2, b2) = np.asarray(design, np.float64)[pair]
     od, variance = _optical_density(given.transmission, given.counts)
@@ -42,8 +43,8 @@ def fit(
     cosine, sine = np.cos(angle), np.sin(angle)
     length = np.hypot(od[0], od[1])
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        # Not soc and total: where they have no value, at the angle between the two end-members' opposite, their
-        # products still do.
+        # Thicknesses are computed directly and not as products of soc and total: at the angle opposite the two
+        # end-members these two have no value, and the thicknesses do.
         determinant = a1 * b2 - a2 * b1
         coefficients = length * np.stack([b2 * cosine - b1 * sine, a1 * sine - a2 * cosine]) / determinant
         across = np.stack([-b2 * sine - b1 * cosine, a1 * cosine + a2 * sine]) * length / determinant

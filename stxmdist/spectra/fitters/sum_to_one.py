@@ -1,4 +1,4 @@
-"""Normalised least squares: the fractions of the end-members sum to one, as their total is known from elsewhere."""
+"""Normalised least squares: the fractions of the end-members sum to one, because their total is known separately."""
 
 import numpy as np
 
@@ -16,22 +16,23 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: FitContext | None = None,
+    context: FitContext | None = None,
 ) -> Fit:
     """Minimise ||W^(1/2) (OD - A theta)|| subject to s' theta = t: fractions of t that sum to 1.
 
-    Arguments as in ``linear_fit.fit_linear``. With ``options.total_thickness`` s is 1 for both end-members and t that
-    thickness, without error. Otherwise t is the pixel's own edge jump, c' OD with c the mean of the last energies minus
-    that of the first, and s = A'c the jumps of the terms: division by the edge jump, but with its error. W = N T.
+    Arguments as in ``linear_fit.fit_linear``. With ``options.total_thickness`` s is 1 for both end-members, and t is
+    that thickness, assumed to have no error. Otherwise t is the pixel's own edge jump c' OD, with c the mean of the
+    last energies minus the mean of the first, and s = A'c are the jumps of the terms. This is the usual division by the
+    edge jump, with the error of the jump taken into account. W = N T.
 
-    With theta0, C the free estimate and its covariance, k = C s / (s' C s):
+    With theta0 the free estimate, C its covariance and k = C s / (s' C s),
 
         theta = theta0 + k (t - s' theta0),    Cov = C - k (s' C s) k' + k Var(t) k',
 
-    where Var(t) = sum c^2 / (N T), or 0. (Terms between t and the rest cancel: Cov(t, theta0) = C A'c = C s.)
-    Chi-square has one more degree of freedom, that of t - s' theta0, whose variance is Var(t) - s' C s (s' C s for
-    a given total). Less efficient than the free fit where that is right; less sensitive to whatever distorts the
-    white lines alike.
+    where Var(t) = sum c^2 / (N T), or 0 for a given thickness. (The mixed terms cancel: Cov(t, theta0) = C A'c = C s.)
+    Chi-square has one more degree of freedom, that of t - s' theta0, whose variance is Var(t) - s' C s, or s' C s for a
+    given thickness. This fit is less efficient than the free fit where the model is right, and less sensitive to
+    anything that distorts all white lines in the same way.
 
     Raises
     ------
@@ -39,12 +40,12 @@ def fit(
         for shapes that do not match, a design that cannot be solved, or energies that hold no edge jump
     """
     options = options or FitOptions()
-    free = fit_linear(transmission, effective_counts, design, FitOptions(), beside)
+    free = fit_linear(transmission, effective_counts, design, FitOptions(), context)
     design, counts = np.asarray(design, np.float64), np.asarray(effective_counts, np.float64)
     energies = np.flatnonzero(np.isfinite(counts) & (counts > 0.0))
     freedom = energies.size - design.shape[1]
     if options.total_thickness is None:
-        contrast = edge_contrast(design, energies, beside or FitContext())
+        contrast = edge_contrast(design, energies, context or FitContext())
         sums = design.T @ contrast
         total, total_variance = _weighted_sum(transmission, counts, contrast)
     else:
@@ -71,18 +72,19 @@ def fit(
     return Fit(theta.astype(np.float32), covariance.astype(np.float32), chi2.astype(np.float32))
 
 
-def edge_contrast(design: F64, energies: I64, beside: FitContext) -> F64:
-    """Weights c (ENERGY,) with which c' OD is the edge jump: the mean of the last tenth of the energies minus that of
-    the first tenth.
+def edge_contrast(design: F64, energies: I64, context: FitContext) -> F64:
+    """Weights c (ENERGY,) float64 with which c' OD is the edge jump.
+
+    The edge jump is the mean over the last tenth of the energies minus the mean over the first tenth.
 
     Raises
     ------
     InputError
-        where an end-member does not absorb more behind the edge than before it
+        if an end-member does not absorb more above the edge than below it
     """
     order = energies
-    if beside.energy_ev is not None:
-        order = energies[np.argsort(np.asarray(beside.energy_ev)[energies], kind="stable")]
+    if context.energy_ev is not None:
+        order = energies[np.argsort(np.asarray(context.energy_ev)[energies], kind="stable")]
     n = max(1, energies.size // _SHARE_OF_ENERGIES)
     contrast = np.zeros(design.shape[0])
     contrast[order[-n:]] += 1.0 / n
@@ -91,9 +93,9 @@ def edge_contrast(design: F64, energies: I64, beside: FitContext) -> F64:
     if not np.all(jumps > 0.02 * np.ptp(design[energies, :2], axis=0)):
         raise InputError(
             where="sum-to-one fit",
-            problem="the energies hold no edge jump to divide by",
+            problem="the energies contain no edge jump to divide by",
             got=f"steps of {jumps[0]:.3g} and {jumps[1]:.3g} per unit of thickness from the first to the last energies",
-            wanted="energies before the edge and behind it, where both end-members absorb more",
+            wanted="energies below the edge and above it, where both end-members absorb more",
             mend="Measure both, give total_thickness, or choose another fitter",
         )
     return contrast

@@ -1,4 +1,4 @@
-"""Two energies, two unknowns: the quickest experiment for a state of charge, without a way to see that it is wrong."""
+"""Two energies for two unknowns: the fastest measurement of a state of charge, without any check of the model."""
 
 import numpy as np
 
@@ -13,33 +13,35 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: FitContext | None = None,
+    context: FitContext | None = None,
 ) -> Fit:
     """Solve OD(E1) = A(E1) theta, OD(E2) = A(E2) theta in every pixel (Yu et al., Nat. Commun. 9, 921 (2018)).
 
-    Arguments as in ``linear_fit.fit_linear``; the two energies as in ``pair_of``, all others are not looked at.
-    Covariance: A^-1 diag(1 / N T) A^-T. Chi-square is NaN, as nothing is left over to test the model with.
+    Arguments as in ``linear_fit.fit_linear``. The two energies are those of ``pair_of``; all others are ignored. The
+    covariance is A^-1 diag(1 / N T) A^-T. Chi-square is NaN, because there are no degrees of freedom left.
 
     Raises
     ------
     InputError
         for shapes that do not match, background terms, or energies that cannot tell the end-members apart
     """
-    options, beside = options or FitOptions(), beside or FitContext()
-    pair = pair_of(effective_counts, design, options, beside)
-    return fit_linear(transmission[pair], np.asarray(effective_counts)[pair], np.asarray(design)[pair], options, beside)
+    options, context = options or FitOptions(), context or FitContext()
+    pair = pair_of(effective_counts, design, options, context)
+    return fit_linear(
+        transmission[pair], np.asarray(effective_counts)[pair], np.asarray(design)[pair], options, context
+    )
 
 
-def pair_of(effective_counts: F64, design: F64, options: FitOptions, beside: FitContext) -> I64:
-    """Indices (2,) of the energies that are used: where the discharged state absorbs more, then the charged one.
+def pair_of(effective_counts: F64, design: F64, options: FitOptions, context: FitContext) -> I64:
+    """Indices (2,) int64 of the energies used: first where the discharged state absorbs more, then the charged state.
 
-    They are the measured energies nearest to ``options.energies_ev``; without those, the energies at which the
-    end-members differ most either way.
+    They are the measured energies nearest to ``options.energies_ev``. If these are not given, they are the energies at
+    which the discharged end-member exceeds the charged one most, and the other way round.
 
     Raises
     ------
     InputError
-        for more terms than the two end-members, fewer than two energies, or two that are one
+        for more terms than the two end-members, fewer than two energies, or the same energy twice
     """
     if np.ndim(design) != 2 or np.shape(design)[0] != np.size(effective_counts):
         raise InputError(
@@ -62,15 +64,15 @@ def pair_of(effective_counts: F64, design: F64, options: FitOptions, beside: Fit
         excess = design[measured, 1] - design[measured, 0]
         pair = measured[[int(np.argmin(excess)), int(np.argmax(excess))]]
     else:
-        if beside.energy_ev is None:
+        if context.energy_ev is None:
             raise InputError(
                 where="two-energy fit",
-                problem="energies are asked for, but it is not known which were measured",
+                problem="two energies are asked for, but it is not known which energies were measured",
                 got="no energy axis",
                 wanted="FitContext(energy_ev=...)",
                 mend="Give the energy axis of the stack",
             )
-        energy_ev = np.asarray(beside.energy_ev)[measured]
+        energy_ev = np.asarray(context.energy_ev)[measured]
         pair = measured[[int(np.argmin(np.abs(energy_ev - asked))) for asked in options.energies_ev]]
     if pair[0] == pair[1]:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Heights of the two L3 white lines: the state of charge as the position between the end-members' own lines."""
+"""Heights of the two L3 white lines: the state of charge from their ratio, compared with that of the end-members."""
 
 from stxmdist.arrays import F32, F64
 from stxmdist.spectra.fitters.contract import Fit, FitContext, FitOptions
@@ -10,18 +10,18 @@ def fit(
     effective_counts: F64,
     design: F64,
     options: FitOptions | None = None,
-    beside: FitContext | None = None,
+    context: FitContext | None = None,
 ) -> Fit:
-    """Thicknesses from the heights of the discharged and the charged state's L3 lines over arctangent steps.
+    """Thicknesses from the heights of the discharged and the charged state's L3 lines above arctangent steps.
 
-    Arguments as in ``linear_fit.fit_linear``, with ``beside.energy_ev`` and, for centres and widths of the lines, the
-    stack's ``beside.mean_od``. How heights become thicknesses: ``peaks.fit_features``. Uses less of the spectrum than
-    poisson and knows the state of charge less well; sees the lines alone, whatever the background's shape far from
-    them.
+    Arguments as in ``linear_fit.fit_linear``, with ``context.energy_ev`` (ENERGY,) and, for centres and widths of the
+    lines, the stack's ``context.mean_od`` (ENERGY,). ``peaks.fit_features`` describes how heights become thicknesses.
+    The fit uses less of the spectrum than ``poisson``, so its error bars are longer; it depends on the lines only, and
+    not on the shape of the background far from them.
 
     Raises
     ------
     InputError
         for shapes that do not match, or energies and end-members that do not resolve the lines
     """
-    return fit_features(transmission, effective_counts, design, beside, areas=False)
+    return fit_features(transmission, effective_counts, design, context, areas=False)

@@ -6,9 +6,9 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64, U8, Mask
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.design_matrix import Background, background_columns, design_matrix, design_slope
 from stxmdist.spectra.end_members.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import Background, background_columns, design_matrix, design_slope
 
 _LEAST_MEAN_OD = -0.05
 """In a field without particles, noise alone keeps the mean optical density above this"""

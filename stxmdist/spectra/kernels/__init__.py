@@ -1,1 +1,1 @@
-"""Compiled loops over blocks of pixels, on which the fitters stand."""
+"""Compiled loops over blocks of pixels, which the fitters and explorers call."""

@@ -2,39 +2,33 @@
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, I64, compiled
-from stxmdist.spectra.fitters.contract import Fit
-from stxmdist.spectra.fitters.fit_input import FitInput
-from stxmdist.spectra.kernels.pixel_blocks import LANES, gather, in_threads, logarithm
+from stxmdist.arrays import F64, compiled
+from stxmdist.spectra.kernels.fit_input import FitInput
+from stxmdist.spectra.kernels.pixel_blocks import LANES, PixelFit, empty_fit, gather, in_threads, logarithm
 
 _f = np.float32
 
 _LEAST_TRANSMISSION = _f(1e-30)
 
 
-def apply_functional(given: FitInput, design: F64, functional: F64, threads: int) -> Fit:
-    """Coefficients theta = G OD of every pixel with their covariance G diag(1 / N T) G' and chi-square.
+def apply_functional(given: FitInput, design: F64, functional: F64, threads: int) -> PixelFit:
+    """Coefficients theta = G OD of every pixel, their covariance G diag(1 / N T) G' and the reduced chi-square.
 
-    ``design`` (USED, TERM) and ``functional`` G (TERM, USED) over the energies that are used. G need not be what least
-    squares would take, so that chi-square, sum N T (OD - A theta)^2, is divided by what it is on average:
-    E - 2 tr(A G) + tr(A' N T A Cov). A pixel in which an energy counted nothing has no optical density there, and is
-    NaN.
+    ``design`` A (USED, TERM) and ``functional`` G (TERM, USED) are float64 over the energies that are used. G need not
+    be the solution of least squares, so chi-square, sum N T (OD - A theta)^2, is divided by its expected value
+    E - 2 tr(A G) + tr(A' N T A Cov). A pixel without counts at an energy has no optical density there and becomes NaN.
     """
     n_terms, n_pixels = functional.shape[0], given.transmission.shape[1]
-    result = Fit.empty(n_terms, n_pixels)
+    result = empty_fit(n_terms, n_pixels)
     in_threads(
         _apply,
         n_pixels,
         threads,
-        given.transmission,
-        given.energies,
-        given.counts,
+        given,
         np.ascontiguousarray(design),
         np.ascontiguousarray(functional),
         len(design) - 2.0 * float(np.trace(functional @ design)),
-        result.coefficients,
-        result.covariance,
-        result.chi2_reduced,
+        result,
     )
     return result
 
@@ -43,17 +37,15 @@ def apply_functional(given: FitInput, design: F64, functional: F64, threads: int
 def _apply(
     begin: int,
     end: int,
-    transmission: F32,
-    energies: I64,
-    counts: F32,
+    given: FitInput,
     design: F64,
     functional: F64,
     freedom: float,
-    coefficients: F32,
-    covariance: F32,
-    chi2_reduced: F32,
+    result: PixelFit,
 ) -> None:
     n_energies, n_terms = design.shape
+    counts = given.counts
+    coefficients, covariance, chi2_reduced = result
     block = np.empty((n_energies, LANES), np.float32)
     known = np.empty(LANES, np.bool_)
     theta = np.empty((n_terms, LANES), np.float64)
@@ -63,7 +55,7 @@ def _apply(
     residual = np.empty(LANES, np.float64)
     for first in range(begin, end, LANES):
         n = min(LANES, end - first)
-        gather(transmission, energies, first, block, known)
+        gather(given.transmission, given.energies, first, block, known)
         for s in range(n_terms):
             for p in range(LANES):
                 theta[s, p] = 0.0

@@ -1,14 +1,15 @@
-"""Linear least squares of optical density over blocks of pixels, with or without the constraint that nothing is
-negative.
-"""
+"""Linear least squares of optical density over blocks of pixels, with or without the constraint theta >= 0."""
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, I64, Mask, compiled
-from stxmdist.spectra.kernels.non_negative import best_support, in_own_units
+from stxmdist.arrays import F32, F64, compiled
+from stxmdist.spectra.kernels.fit_input import FitInput
+from stxmdist.spectra.kernels.non_negative import best_support, in_coefficient_units
 from stxmdist.spectra.kernels.pixel_blocks import (
     LANES,
     ZERO,
+    PixelFit,
+    Scratch,
     add_terms,
     clear,
     copy_rows,
@@ -16,6 +17,7 @@ from stxmdist.spectra.kernels.pixel_blocks import (
     logarithm,
     scatter_coefficients,
     scatter_covariance,
+    scratch_for,
     solve,
 )
 
@@ -25,22 +27,14 @@ _LEAST_TRANSMISSION = _f(1e-30)
 
 
 @compiled
-def _normal_equations(
-    block: F32,
-    counts: F32,
-    white: F32,
-    pairs: F32,
-    weighted: bool,
-    g: F32,
-    h: F32,
-    spread: F32,
-    lane: F32,
-) -> None:
-    """Sum g = Q'W OD, h = Q'WQ and, unless weighted, spread = Q' diag(1/N T) Q.
+def _normal_equations(given: FitInput, weighted: bool, scratch: Scratch, spread: F32) -> None:
+    """Sum g = Q'W OD, h = Q'WQ and, unless weighted, spread = Q' diag(1/N T) Q, with Q the orthogonal design.
 
-    Energies without counts have no optical density: their weight is 0. Where ``block`` has further rows they are
-    the phase.
+    An energy without counts has no optical density, and its weight is 0. The phase follows in further rows of the
+    block if there is one.
     """
+    counts, orthogonal, pairs = given.counts, given.orthogonal, given.pairs
+    block, lane, g, h = scratch.block, scratch.lane, scratch.g32, scratch.h32
     clear(g)
     clear(h)
     clear(spread)
@@ -57,7 +51,7 @@ def _normal_equations(
             w = w if seen else ZERO
             weight[p] = w
             product[p] = w * od
-        add_terms(product, white[k], g)
+        add_terms(product, orthogonal[k], g)
         add_terms(weight, pairs[k], h)
         if not weighted:
             for p in range(LANES):
@@ -69,13 +63,17 @@ def _normal_equations(
                 add_terms(product, pairs[counts.size + k], spread)
             for p in range(LANES):
                 product[p] = weight[p] * _f(2.0) * phase[p]
-            add_terms(product, white[counts.size + k], g)
+            add_terms(product, orthogonal[counts.size + k], g)
             add_terms(weight, pairs[counts.size + k], h)
 
 
 @compiled
-def _chi2(block: F32, counts: F32, white: F32, phi: F32, chi2: F32, seen: F32, residual: F32) -> None:
-    """Sum of N T (OD - fit)^2 over energies that counted anything, and how many those are; the phase counts too."""
+def _chi2(given: FitInput, scratch: Scratch) -> None:
+    """Sum N T (OD - fit)^2 over the energies with counts, the phase included, and leave their number in lane[0]."""
+    counts, orthogonal = given.counts, given.orthogonal
+    block, phi, chi2 = scratch.block, scratch.phi32, scratch.chi2
+    seen = scratch.lane[0]
+    residual = scratch.lane[1]
     for p in range(LANES):
         chi2[p] = _f(0.0)
     for p in range(LANES):
@@ -91,8 +89,8 @@ def _chi2(block: F32, counts: F32, white: F32, phi: F32, chi2: F32, seen: F32, r
             phase = block[r]
             for p in range(LANES):
                 residual[p] = _f(2.0) * phase[p]
-        for t in range(white.shape[1]):
-            c = white[r, t]
+        for t in range(orthogonal.shape[1]):
+            c = orthogonal[r, t]
             for p in range(LANES):
                 residual[p] -= c * phi[t, p]
         for p in range(LANES):
@@ -104,20 +102,12 @@ def _chi2(block: F32, counts: F32, white: F32, phi: F32, chi2: F32, seen: F32, r
 
 @compiled
 def _sandwich(
-    h: F64,
-    spread: F64,
-    inverse_triangle: F64,
-    known: Mask,
-    first: int,
-    n: int,
-    covariance: F32,
-    lower: F64,
-    work: F64,
-    columns: F64,
+    scratch: Scratch, spread: F64, inverse_triangle: F64, first: int, n: int, covariance: F32, columns: F64
 ) -> None:
     """Write R^-1 H^-1 S H^-1 R^-T, the covariance of unweighted least squares under counting noise."""
     n_terms = inverse_triangle.shape[0]
-    unit = work[:n_terms]
+    h, lower, known = scratch.h, scratch.lower, scratch.known
+    unit = scratch.work[:n_terms]
     for t in range(n_terms):
         for i in range(n_terms):
             for p in range(LANES):
@@ -137,20 +127,13 @@ def _sandwich(
 
 
 @compiled
-def _constrain(
-    phi: F64,
-    h: F64,
-    g: F64,
-    triangle: F64,
-    inverse_triangle: F64,
-    known: Mask,
-    first: int,
-    n: int,
-    fitted: F32,
-) -> None:
-    """Replace phi, and the coefficients in fitted (TERM, PIXEL), of the lanes that hold a negative coefficient by the
-    non-negative least-squares solution.
+def _constrain(scratch: Scratch, given: FitInput, first: int, n: int, fitted: F32) -> None:
+    """Replace phi and the coefficients ``fitted`` (TERM, PIXEL) by the non-negative least-squares solution.
+
+    Only lanes with a negative coefficient change.
     """
+    phi, h, g, known = scratch.phi, scratch.h, scratch.g, scratch.known
+    triangle, inverse_triangle = given.triangle, given.inverse_triangle
     n_terms = triangle.shape[0]
     coefficients = np.empty(n_terms)
     gradient = np.empty(n_terms)
@@ -166,7 +149,7 @@ def _constrain(
             negative = negative or total < 0.0
         if not (negative and known[p]):
             continue
-        in_own_units(h, g, p, triangle, hessian, gradient)
+        in_coefficient_units(h, g, p, triangle, hessian, gradient)
         best_support(hessian, gradient, coefficients, trial, lower)
         for i in range(n_terms):
             total = 0.0
@@ -178,67 +161,44 @@ def _constrain(
 
 
 @compiled
-def solve_linear(
-    begin: int,
-    end: int,
-    transmission: F32,
-    phase: F32,
-    energies: I64,
-    counts: F32,
-    white: F32,
-    pairs: F32,
-    triangle: F64,
-    inverse_triangle: F64,
-    weighted: bool,
-    non_negative: bool,
-    coefficients: F32,
-    covariance: F32,
-    chi2_reduced: F32,
-) -> None:
-    """Fit pixels begin to end of transmission (ENERGY, PIXEL) and, if it has rows, of phase; write coefficients,
-    covariance of the free fit, and chi-square.
+def solve_linear(begin: int, end: int, given: FitInput, weighted: bool, non_negative: bool, result: PixelFit) -> None:
+    """Fit pixels begin to end by linear least squares; write coefficients, covariance of the free fit and chi-square.
+
+    The phase is fitted together with the optical density if there is one.
     """
-    n_energies = energies.size
-    n_terms = white.shape[1]
-    n_pairs = pairs.shape[1]
-    with_phase = phase.shape[0] > 0
-    block = np.empty((2 * n_energies if with_phase else n_energies, LANES), np.float32)
-    lane = np.empty((2, LANES), np.float32)
-    g32 = np.empty((n_terms, LANES), np.float32)
-    h32 = np.empty((n_pairs, LANES), np.float32)
+    n_energies = given.energies.size
+    n_terms = given.orthogonal.shape[1]
+    n_pairs = given.pairs.shape[1]
+    with_phase = given.phase.shape[0] > 0
+    scratch = scratch_for(2 * n_energies if with_phase else n_energies, n_terms)
+    block, known, g, h, phi, lower = scratch.block, scratch.known, scratch.g, scratch.h, scratch.phi, scratch.lower
     spread32 = np.empty((n_pairs, LANES), np.float32)
-    phi32 = np.empty((n_terms, LANES), np.float32)
-    chi2 = np.empty(LANES, np.float32)
-    g = np.empty((n_terms, LANES), np.float64)
-    h = np.empty((n_pairs, LANES), np.float64)
     spread = np.empty((n_pairs, LANES), np.float64)
-    lower = np.empty((n_pairs, LANES), np.float64)
-    phi = np.empty((n_terms, LANES), np.float64)
-    work = np.empty((2 * n_terms, LANES), np.float64)
     columns = np.empty((n_terms, n_terms, LANES), np.float64)
-    known = np.empty(LANES, np.bool_)
     phase_known = np.empty(LANES, np.bool_)
     for first in range(begin, end, LANES):
         n = min(LANES, end - first)
-        gather(transmission, energies, first, block[:n_energies], known)
+        gather(given.transmission, given.energies, first, block[:n_energies], known)
         if with_phase:
-            gather(phase, energies, first, block[n_energies:], phase_known)
+            gather(given.phase, given.energies, first, block[n_energies:], phase_known)
             for p in range(LANES):
                 known[p] = known[p] & phase_known[p]
-        _normal_equations(block, counts, white, pairs, weighted, g32, h32, spread32, lane)
-        copy_rows(g32, g)
-        copy_rows(h32, h)
+        _normal_equations(given, weighted, scratch, spread32)
+        copy_rows(scratch.g32, g)
+        copy_rows(scratch.h32, h)
         copy_rows(spread32, spread)
         solve(h, g, phi, lower, known)
-        scatter_coefficients(phi, inverse_triangle, known, first, n, coefficients)
+        scatter_coefficients(phi, given.inverse_triangle, known, first, n, result.coefficients)
         if non_negative:
-            _constrain(phi, h, g, triangle, inverse_triangle, known, first, n, coefficients)
-        copy_rows(phi, phi32)
-        _chi2(block, counts, white, phi32, chi2, lane[0], lane[1])
+            _constrain(scratch, given, first, n, result.coefficients)
+        copy_rows(phi, scratch.phi32)
+        _chi2(given, scratch)
         if weighted:
-            scatter_covariance(h, lower, inverse_triangle, known, first, n, covariance, work)
+            scatter_covariance(h, lower, given.inverse_triangle, known, first, n, result.covariance, scratch.work)
         else:
-            _sandwich(h, spread, inverse_triangle, known, first, n, covariance, lower, work, columns)
+            _sandwich(scratch, spread, given.inverse_triangle, first, n, result.covariance, columns)
+        energies_counted = scratch.lane[0]
         for p in range(n):
-            freedom = lane[0, p] - _f(n_terms)
-            chi2_reduced[first + p] = chi2[p] / freedom if known[p] and freedom > ZERO else _f(np.nan)
+            freedom = energies_counted[p] - _f(n_terms)
+            reduced = scratch.chi2[p] / freedom
+            result.chi2_reduced[first + p] = reduced if known[p] and freedom > ZERO else _f(np.nan)

@@ -1,4 +1,7 @@
-"""Exact non-negative least squares of one pixel among those of a block: every support is tried."""
+"""Exact non-negative least squares of a single pixel of a block, by trying every support.
+
+A support is a set of coefficients that may differ from zero; all others are held at zero.
+"""
 
 import numpy as np
 
@@ -7,10 +10,11 @@ from stxmdist.arrays import F64, compiled
 
 @compiled
 def best_support(hessian: F64, gradient: F64, solution: F64, trial: F64, lower: F64) -> None:
-    """Minimise theta' H theta / 2 - g' theta subject to theta >= 0: the best of the solutions on every support that
-    are non-negative.
+    """Minimise theta' H theta / 2 - g' theta subject to theta >= 0.
 
-    ``hessian`` (TERM, TERM) and ``gradient`` (TERM,) in the coefficients' own units; ``solution`` is overwritten.
+    Of the solutions on every support that have no negative value the best one is written to ``solution`` (TERM,).
+    ``hessian`` H (TERM, TERM) and ``gradient`` g (TERM,) are float64 in the units of the coefficients theta; ``trial``
+    (TERM,) and ``lower`` (TERM, TERM) are scratch memory.
     """
     n = gradient.size
     best = 0.0
@@ -55,10 +59,10 @@ def best_support(hessian: F64, gradient: F64, solution: F64, trial: F64, lower: 
 
 
 @compiled
-def in_own_units(h: F64, g: F64, p: int, triangle: F64, hessian: F64, gradient: F64) -> None:
-    """Write lane p's normal equations in the coefficients' own units: R' H R (TERM, TERM) and R' g (TERM,).
+def in_coefficient_units(h: F64, g: F64, p: int, triangle: F64, hessian: F64, gradient: F64) -> None:
+    """Write the normal equations of lane p for theta instead of phi: R' H R (TERM, TERM) and R' g (TERM,).
 
-    ``h`` (PAIR, LANES) and ``g`` (TERM, LANES) are those of the orthogonalised design.
+    ``h`` H (PAIR, LANES) and ``g`` (TERM, LANES) are those of the orthogonal design, ``triangle`` R (TERM, TERM).
     """
     n_terms = triangle.shape[0]
     for s in range(n_terms):

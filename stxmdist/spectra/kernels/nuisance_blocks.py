@@ -1,28 +1,31 @@
-"""Poisson likelihood with one more unknown in every pixel, which is not linear: a fill factor or an energy shift.
+"""Poisson likelihood with a nuisance parameter in every pixel that is not linear: a fill factor or an energy shift.
 
-Fisher scoring in the coefficients and the nuisance q together: with m the expected counts and J their derivatives,
-g = J'(n - m)/m, H = J' diag(1/m) J. A normal prior on q holds it where the pixel says nothing of it, a step is cut
-where it would leave the bounds of q, and where q rests on a bound the coefficients are those of that bound.
+Fisher scoring is made in the coefficients and the nuisance q together: with m the expected counts and J their
+derivatives, g = J'(n - m)/m and H = J' diag(1/m) J. A normal prior holds q in pixels that do not determine it. A step
+that would leave the bounds of q is cut there, and where q stays at a bound the coefficients are those for this bound.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, I64, Mask, compiled
-from stxmdist.spectra.fitters.contract import FitContext, FitOptions
-from stxmdist.spectra.fitters.fit_input import FitInput
+from stxmdist.arrays import F32, F64, compiled
+from stxmdist.spectra.kernels.fit_input import FitInput
 from stxmdist.spectra.kernels.pixel_blocks import (
     LANES,
     SMALLEST_COUNT,
+    PixelFit,
+    Scratch,
     clear,
     copy_rows,
+    empty_fit,
     exponential,
     gather,
     in_threads,
     length_of_longest_row,
     scatter_coefficients,
     scatter_covariance,
+    scratch_for,
     solve,
 )
 
@@ -33,77 +36,66 @@ _LONGEST_STEP_Q = 0.25
 _LEAST_ITERATIONS = 200
 """Fisher scoring is not Newton's method here, and takes more steps than ``FitOptions.iterations``"""
 _WHOLE_STEPS = 16
-"""From then on steps are halved: the few pixels that still move go to and fro about their maximum"""
+"""Later steps are halved, because the few pixels that have not converged by then oscillate about their maximum"""
 
 
-@dataclass(frozen=True)
-class Nuisance:
-    """The further unknown: its first value, its prior and its bounds."""
+class Nuisance(NamedTuple):
+    """The nuisance parameter q of a pixel: what it does, where it starts, its prior and its bounds."""
 
     fills: bool
-    """T = 1 - q + q exp(-A theta); else T = exp(-(A + q S) theta)"""
+    """True: T = 1 - q + q exp(-A theta); False: T = exp(-(A + q S) theta), with S the slope of A"""
     start: float
     prior: float
+    """Mean of the normal prior"""
     prior_sd: float
+    """Standard deviation of the normal prior"""
     low: float
     high: float
 
 
 def fit_nuisance(
-    given: FitInput, slope: F64, coefficients: F32, nuisance: Nuisance, options: FitOptions, beside: FitContext
-) -> tuple[F32, F32, F32]:
-    """Coefficients and q (TERM + 1, PIXEL), their covariance (TERM + 1, TERM + 1, PIXEL), and reduced chi-square.
+    given: FitInput,
+    slope: F64,
+    coefficients: F32,
+    nuisance: Nuisance,
+    *,
+    iterations: int,
+    tolerance_sd: float,
+    threads: int,
+) -> PixelFit:
+    """Coefficients of every pixel followed by its nuisance parameter q, with their covariance and chi-square.
 
-    ``coefficients`` (TERM, PIXEL) are where to start, NaN where there is nothing to fit; ``slope`` S (USED, TERM) is
-    not looked at by a fill factor.
+    ``coefficients`` (TERM, PIXEL) float32 are the starting point, NaN in pixels that cannot be fitted. ``slope`` S
+    (USED, TERM) float64 is not used for a fill factor. The result has TERM + 1 rows, q being the last.
     """
     n_terms, n_pixels = coefficients.shape
-    triangle, inverse = np.eye(n_terms + 1), np.eye(n_terms + 1)
-    triangle[:n_terms, :n_terms], inverse[:n_terms, :n_terms] = given.triangle, given.inverse_triangle
-    found = np.empty((n_terms + 1, n_pixels), np.float32)
-    covariance = np.empty((n_terms + 1, n_terms + 1, n_pixels), np.float32)
-    chi2 = np.empty(n_pixels, np.float32)
+    triangle, inverse_triangle = np.eye(n_terms + 1), np.eye(n_terms + 1)
+    triangle[:n_terms, :n_terms], inverse_triangle[:n_terms, :n_terms] = given.triangle, given.inverse_triangle
+    result = empty_fit(n_terms + 1, n_pixels)
     in_threads(
-        _score_all,
+        _maximise,
         n_pixels,
-        beside.threads,
-        given.transmission,
-        given.energies,
-        given.counts,
-        given.white,
+        threads,
+        given._replace(triangle=triangle, inverse_triangle=inverse_triangle),
         np.ascontiguousarray(slope @ given.inverse_triangle, dtype=np.float32),
-        triangle,
-        inverse,
         np.ascontiguousarray(coefficients, dtype=np.float32),
-        nuisance.fills,
-        np.array([nuisance.start, nuisance.prior, 1.0 / nuisance.prior_sd**2, nuisance.low, nuisance.high]),
-        max(options.iterations, _LEAST_ITERATIONS),
-        options.tolerance_sd,
-        found,
-        covariance,
-        chi2,
+        nuisance,
+        max(iterations, _LEAST_ITERATIONS),
+        tolerance_sd,
+        result,
     )
-    return found, covariance, chi2
+    return result
 
 
 @compiled
-def _sums(
-    block: F32,
-    counts: F32,
-    white: F32,
-    slope: F32,
-    fills: bool,
-    phi: F32,
-    g: F32,
-    h: F32,
-    chi2: F32,
-    lane: F32,
-    derivative: F32,
-) -> None:
-    """Sum g, h and Pearson's chi-square; phi (TERM + 1, LANES) ends with q."""
+def _sums(given: FitInput, slope: F32, fills: bool, scratch: Scratch, derivative: F32) -> None:
+    """Sum gradient, Hessian and Pearson's chi-square at phi (TERM + 1, LANES), whose last row is q."""
+    counts, orthogonal = given.counts, given.orthogonal
+    block, lane, phi, chi2 = scratch.block, scratch.lane, scratch.phi32, scratch.chi2
+    g, h = scratch.g32, scratch.h32
     clear(g)
     clear(h)
-    n_terms = white.shape[1]
+    n_terms = orthogonal.shape[1]
     for p in range(LANES):
         chi2[p] = _f(0.0)
     exponent = lane[0]
@@ -117,7 +109,7 @@ def _sums(
             exponent[p] = _f(0.0)
             change[p] = _f(0.0)
         for t in range(n_terms):
-            a = white[k, t]
+            a = orthogonal[k, t]
             s = slope[k, t]
             for p in range(LANES):
                 exponent[p] -= a * phi[t, p]
@@ -129,7 +121,7 @@ def _sums(
                 derivative[n_terms, p] = n * (inside - _f(1.0))
                 exponent[p] = -n * q[p] * inside
             for t in range(n_terms):
-                a = white[k, t]
+                a = orthogonal[k, t]
                 for p in range(LANES):
                     derivative[t, p] = exponent[p] * a
         else:
@@ -138,7 +130,7 @@ def _sums(
                 expected[p] = m
                 derivative[n_terms, p] = m * change[p]
             for t in range(n_terms):
-                a = white[k, t]
+                a = orthogonal[k, t]
                 s = slope[k, t]
                 for p in range(LANES):
                     derivative[t, p] = -expected[p] * (a + q[p] * s)
@@ -157,17 +149,12 @@ def _sums(
 
 
 @compiled
-def _move(
-    phi: F64,
-    step: F64,
-    g: F64,
-    bounds: F64,
-    longest_row: float,
-    longest: float,
-    tolerance_sd: float,
-    active: Mask,
-    known: Mask,
-) -> None:
+def _move(scratch: Scratch, nuisance: Nuisance, longest_row: float, longest: float, tolerance_sd: float) -> None:
+    """Take a step in the lanes that are still active, at most ``longest`` times the whole step; end those that settled.
+
+    A lane has converged when its next step would be too small to matter and q is within its bounds.
+    """
+    phi, step, g, active, known = scratch.phi, scratch.step, scratch.g, scratch.active, scratch.known
     last = phi.shape[0] - 1
     for p in range(LANES):
         if not (active[p] and known[p]):
@@ -184,56 +171,52 @@ def _move(
         for t in range(last + 1):
             phi[t, p] += scale * step[t, p]
         wanted = phi[last, p]
-        phi[last, p] = min(max(wanted, bounds[3]), bounds[4])
+        phi[last, p] = min(max(wanted, nuisance.low), nuisance.high)
         within = phi[last, p] == wanted
         if within and np.sqrt(max(decrement, 0.0)) < tolerance_sd:
             active[p] = False
 
 
 @compiled
-def _score_all(
+def _hold_at_bounds(scratch: Scratch, nuisance: Nuisance) -> None:
+    """Uncouple q from the equations of lanes in which q is at a bound and the gradient points beyond it."""
+    g, h, phi = scratch.g, scratch.h, scratch.phi
+    last = phi.shape[0] - 1
+    for p in range(LANES):
+        q = phi[last, p]
+        outwards = (q >= nuisance.high and g[last, p] > 0.0) or (q <= nuisance.low and g[last, p] < 0.0)
+        if outwards:
+            g[last, p] = 0.0
+            for t in range(last):
+                h[last * (last + 1) // 2 + t, p] = 0.0
+
+
+@compiled
+def _maximise(
     begin: int,
     end: int,
-    transmission: F32,
-    energies: I64,
-    counts: F32,
-    white: F32,
+    given: FitInput,
     slope: F32,
-    triangle: F64,
-    inverse_triangle: F64,
     start: F32,
-    fills: bool,
-    bounds: F64,
+    nuisance: Nuisance,
     iterations: int,
     tolerance_sd: float,
-    found: F32,
-    covariance: F32,
-    chi2_reduced: F32,
+    result: PixelFit,
 ) -> None:
-    n_energies, n_terms = white.shape
+    n_energies, n_terms = given.orthogonal.shape
     n_all = n_terms + 1
     n_pairs = n_all * (n_all + 1) // 2
     freedom = n_energies - n_all
-    block = np.empty((n_energies, LANES), np.float32)
-    lane = np.empty((3, LANES), np.float32)
+    precision = 1.0 / (nuisance.prior_sd * nuisance.prior_sd)
+    triangle, inverse_triangle = given.triangle, given.inverse_triangle
+    scratch = scratch_for(n_energies, n_all)
+    known, active, g, h, phi, lower = scratch.known, scratch.active, scratch.g, scratch.h, scratch.phi, scratch.lower
     derivative = np.empty((n_all, LANES), np.float32)
-    g32 = np.empty((n_all, LANES), np.float32)
-    h32 = np.empty((n_pairs, LANES), np.float32)
-    phi32 = np.empty((n_all, LANES), np.float32)
-    chi2 = np.empty(LANES, np.float32)
-    g = np.empty((n_all, LANES), np.float64)
-    h = np.empty((n_pairs, LANES), np.float64)
     information = np.empty((n_pairs, LANES), np.float64)
-    lower = np.empty((n_pairs, LANES), np.float64)
-    step = np.empty((n_all, LANES), np.float64)
-    phi = np.empty((n_all, LANES), np.float64)
-    work = np.empty((2 * n_all, LANES), np.float64)
-    known = np.empty(LANES, np.bool_)
-    active = np.empty(LANES, np.bool_)
-    longest_row = length_of_longest_row(white)
+    longest_row = length_of_longest_row(given.orthogonal)
     for first in range(begin, end, LANES):
         n = min(LANES, end - first)
-        gather(transmission, energies, first, block, known)
+        gather(given.transmission, given.energies, first, scratch.block, known)
         for p in range(LANES):
             for t in range(n_terms):
                 total = 0.0
@@ -241,36 +224,31 @@ def _score_all(
                     total += triangle[t, i] * (start[i, first + p] if p < n else 0.0)
                 known[p] = known[p] & np.isfinite(total)
                 phi[t, p] = total if np.isfinite(total) else 0.0
-            phi[n_terms, p] = bounds[0]
+            phi[n_terms, p] = nuisance.start
             active[p] = known[p]
-        # The last pass moves nothing: it gives information and chi-square at the maximum.
+        # The last pass takes no step: it gives information and chi-square at the maximum.
         for iteration in range(iterations + 1):
-            copy_rows(phi, phi32)
-            _sums(block, counts, white, slope, fills, phi32, g32, h32, chi2, lane, derivative)
-            copy_rows(g32, g)
-            copy_rows(h32, h)
+            copy_rows(phi, scratch.phi32)
+            _sums(given, slope, nuisance.fills, scratch, derivative)
+            copy_rows(scratch.g32, g)
+            copy_rows(scratch.h32, h)
             for p in range(LANES):
-                g[n_terms, p] += (bounds[1] - phi[n_terms, p]) * bounds[2]
-                h[n_pairs - 1, p] += bounds[2]
+                g[n_terms, p] += (nuisance.prior - phi[n_terms, p]) * precision
+                h[n_pairs - 1, p] += precision
             remaining = 0
             for p in range(LANES):
                 remaining += 1 if active[p] and known[p] else 0
             copy_rows(h, information)
             if remaining == 0 or iteration == iterations:
                 break
-            for p in range(LANES):
-                q = phi[n_terms, p]
-                outwards = (q >= bounds[4] and g[n_terms, p] > 0.0) or (q <= bounds[3] and g[n_terms, p] < 0.0)
-                if outwards:
-                    g[n_terms, p] = 0.0
-                    for t in range(n_terms):
-                        h[n_terms * (n_terms + 1) // 2 + t, p] = 0.0
-            solve(h, g, step, lower, known)
+            _hold_at_bounds(scratch, nuisance)
+            solve(h, g, scratch.step, lower, known)
             longest = 1.0 if iteration < _WHOLE_STEPS else 0.5
-            _move(phi, step, g, bounds, longest_row, longest, tolerance_sd, active, known)
+            _move(scratch, nuisance, longest_row, longest, tolerance_sd)
         for p in range(LANES):
             known[p] = known[p] & (not active[p])
-        scatter_covariance(information, lower, inverse_triangle, known, first, n, covariance, work)
-        scatter_coefficients(phi, inverse_triangle, known, first, n, found)
+        scatter_covariance(information, lower, inverse_triangle, known, first, n, result.covariance, scratch.work)
+        scatter_coefficients(phi, inverse_triangle, known, first, n, result.coefficients)
         for p in range(n):
-            chi2_reduced[first + p] = chi2[p] / _f(freedom) if known[p] and freedom > 0 else _f(np.nan)
+            fitted = known[p] and freedom > 0
+            result.chi2_reduced[first + p] = scratch.chi2[p] / _f(freedom) if fitted else _f(np.nan)

@@ -1,18 +1,19 @@
-"""Compiled passes over a block of pixels, energy by energy, that all fitters share.
+"""Compiled functions on a block of pixels that all fit kernels share, and the memory that a kernel works in.
 
-Layout: a stack lies as (ENERGY, PIXEL), so one pixel's spectrum is spread over memory in strides of a whole image. A
-block of LANES neighbouring pixels is copied into a small scratch (ENERGY, LANES) and everything runs over its last
-axis, which the compiler turns into SIMD. The last block is padded, never shortened: every pixel meets the same
-instructions wherever it stands, so results depend neither on how an image was cut into blocks nor on how many threads
-share them.
+A stack lies in memory as (ENERGY, PIXEL), so the values of one pixel's spectrum are a whole image apart. A kernel
+therefore copies a block of LANES neighbouring pixels into scratch memory (ENERGY, LANES) and loops over the last axis,
+which the compiler turns into SIMD instructions. The last block is padded and never shortened: every pixel goes through
+the same instructions wherever it stands, so results depend neither on how an image was cut into blocks nor on the
+number of threads.
 
-The design is orthogonalised beforehand (``whitened``), which keeps float32 sums of squares well conditioned.
+The design is orthogonalised beforehand (``orthogonalised``), which keeps float32 sums of squares well conditioned. The
+coefficients of the orthogonal design are called phi, those of the design itself theta.
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,25 +33,106 @@ ONE = _f(1.0)
 ZERO = _f(0.0)
 
 
-def whitened(design: F64, effective_counts: F64) -> tuple[F64, F64]:
-    """Design with orthogonal columns (ENERGY, TERM) under weights N, and R (TERM, TERM) with design = result @ R."""
+def orthogonalised(design: F64, effective_counts: F64) -> tuple[F64, F64]:
+    """Design (ENERGY, TERM) whose columns are orthogonal under the weights N, and R (TERM, TERM), both float64.
+
+    ``design`` (ENERGY, TERM) is their product, orthogonal @ R; ``effective_counts`` N are (ENERGY,).
+    """
     weight = np.sqrt(effective_counts / effective_counts.mean())[:, None]
     _, triangle = np.linalg.qr(weight * design)
-    white = np.linalg.solve(triangle.T, design.T).T
-    return np.ascontiguousarray(white), np.ascontiguousarray(triangle)
+    orthogonal = np.linalg.solve(triangle.T, design.T).T
+    return np.ascontiguousarray(orthogonal), np.ascontiguousarray(triangle)
 
 
-def pair_products(white: F64) -> F32:
-    """Products of terms (PAIR, ENERGY) float32, PAIR running over 00, 10, 11, 20, 21, 22, ..."""
-    n_terms = white.shape[1]
-    pairs = [white[:, i] * white[:, j] for i in range(n_terms) for j in range(i + 1)]
+def pair_products(orthogonal: F64) -> F32:
+    """Products (PAIR, ENERGY) float32 of two columns each of a design (ENERGY, TERM).
+
+    PAIR runs over 00, 10, 11, 20, 21, 22, ...
+    """
+    n_terms = orthogonal.shape[1]
+    pairs = [orthogonal[:, i] * orthogonal[:, j] for i in range(n_terms) for j in range(i + 1)]
     return np.ascontiguousarray(np.stack(pairs), dtype=np.float32)
 
 
-def in_threads(kernel: Callable[..., None], n_pixels: int, threads: int, *arguments: Any) -> None:
-    """Run kernel(begin, end, *arguments) over all pixels, dealt in whole blocks to ``threads`` threads.
+class PixelFit(NamedTuple):
+    """The result of a kernel, into which it writes pixel by pixel; NaN where a pixel cannot be fitted."""
 
-    Kernels are compiled without Python's global lock and write to pixels begin to end alone.
+    coefficients: F32
+    """(TERM, PIXEL) float32"""
+    covariance: F32
+    """(TERM, TERM, PIXEL) float32"""
+    chi2_reduced: F32
+    """(PIXEL,) float32"""
+
+
+def empty_fit(n_terms: int, n_pixels: int) -> PixelFit:
+    """Memory for the result of a kernel."""
+    return PixelFit(
+        coefficients=np.empty((n_terms, n_pixels), np.float32),
+        covariance=np.empty((n_terms, n_terms, n_pixels), np.float32),
+        chi2_reduced=np.empty(n_pixels, np.float32),
+    )
+
+
+class Scratch(NamedTuple):
+    """Memory in which a kernel works on one block of pixels; sums over energies are float32, equations float64."""
+
+    block: F32
+    """(ROW, LANES) transmission, energy by energy, followed by the phase if there is one"""
+    lane: F32
+    """(3, LANES) values of the energy at hand"""
+    chi2: F32
+    """(LANES,)"""
+    g32: F32
+    """(TERM, LANES) gradient, as summed"""
+    h32: F32
+    """(PAIR, LANES) Hessian, as summed"""
+    phi32: F32
+    """(TERM, LANES) coefficients of the orthogonal design, as used in sums"""
+    g: F64
+    """(TERM, LANES) gradient"""
+    h: F64
+    """(PAIR, LANES) Hessian"""
+    lower: F64
+    """(PAIR, LANES) Cholesky factor of the Hessian"""
+    step: F64
+    """(TERM, LANES) by how much phi changes"""
+    phi: F64
+    """(TERM, LANES) coefficients of the orthogonal design"""
+    work: F64
+    """(2 TERM, LANES) right-hand side and solution while the covariance is computed"""
+    known: Mask
+    """(LANES,) pixels that can be fitted"""
+    active: Mask
+    """(LANES,) pixels that have not converged yet"""
+
+
+@compiled
+def scratch_for(n_rows: int, n_terms: int) -> Scratch:
+    """Scratch memory for blocks of ``n_rows`` values per pixel and ``n_terms`` coefficients."""
+    n_pairs = n_terms * (n_terms + 1) // 2
+    return Scratch(
+        np.empty((n_rows, LANES), np.float32),
+        np.empty((3, LANES), np.float32),
+        np.empty(LANES, np.float32),
+        np.empty((n_terms, LANES), np.float32),
+        np.empty((n_pairs, LANES), np.float32),
+        np.empty((n_terms, LANES), np.float32),
+        np.empty((n_terms, LANES), np.float64),
+        np.empty((n_pairs, LANES), np.float64),
+        np.empty((n_pairs, LANES), np.float64),
+        np.empty((n_terms, LANES), np.float64),
+        np.empty((n_terms, LANES), np.float64),
+        np.empty((2 * n_terms, LANES), np.float64),
+        np.empty(LANES, np.bool_),
+        np.empty(LANES, np.bool_),
+    )
+
+
+def in_threads(kernel: Callable[..., None], n_pixels: int, threads: int, *arguments: object) -> None:
+    """Run kernel(begin, end, *arguments) over all pixels, which are split into whole blocks for each thread.
+
+    A kernel runs without Python's global lock and writes to the pixels from begin to end only.
     """
     blocks = -(-n_pixels // LANES)
     parts = max(1, min(threads, blocks))
@@ -66,8 +148,9 @@ def in_threads(kernel: Callable[..., None], n_pixels: int, threads: int, *argume
 
 @compiled
 def exponential(x: np.float32) -> np.float32:
-    """e^x to 2e-7 relative, clamped to |x| <= 87; Cephes' polynomial (Moshier 1989), free of branches so that it
-    vectorises.
+    """e^x to 2e-7 relative, with x clamped to |x| <= 87.
+
+    The polynomial is that of Cephes (Moshier 1989), without branches so that the compiler can vectorise it.
     """
     x = min(max(x, _f(-87.0)), _f(87.0))
     k = np.floor(x * LOG2_E + HALF)
@@ -86,7 +169,7 @@ def exponential(x: np.float32) -> np.float32:
 
 @compiled
 def logarithm(x: np.float32) -> np.float32:
-    """ln x of a positive normal number to 2e-7; Cephes' polynomial, free of branches."""
+    """ln x of a positive normal number to 2e-7, by the polynomial of Cephes, without branches."""
     bits = np.float32(x).view(np.int32)
     # The mantissa is brought to [sqrt(1/2), sqrt(2)): 0x3f3504f3 are the bits of sqrt(1/2).
     k = _i((bits - _i(0x3F3504F3)) >> _i(23))
@@ -110,8 +193,9 @@ def logarithm(x: np.float32) -> np.float32:
 
 @compiled
 def gather(transmission: F32, energies: I64, first: int, block: F32, known: Mask) -> None:
-    """Copy LANES pixels from ``first`` on into block (ENERGY, LANES); lanes beyond the image or with a NaN become 1
-    and unknown.
+    """Copy LANES pixels, the first of them at ``first``, into block (ENERGY, LANES).
+
+    Lanes beyond the image, and lanes with a NaN or an infinity, are set to 1 and are not known.
     """
     n = min(LANES, transmission.shape[1] - first)
     for p in range(LANES):
@@ -124,7 +208,7 @@ def gather(transmission: F32, energies: I64, first: int, block: F32, known: Mask
             block[k, p] = ONE
     for k in range(energies.size):
         for p in range(LANES):
-            # NaN and infinity fail this comparison.
+            # NaN and infinity do not pass this comparison.
             known[p] = known[p] & (abs(block[k, p]) < _f(1e30))
     for p in range(LANES):
         if not known[p]:
@@ -134,29 +218,30 @@ def gather(transmission: F32, energies: I64, first: int, block: F32, known: Mask
 
 @compiled
 def clear(rows: F32) -> None:
-    """Set (ROW, LANES) to zero; plain loops compile far quicker than assignments to slices."""
+    """Set (ROW, LANES) to zero. Plain loops compile far faster than assignments to slices."""
     for t in range(rows.shape[0]):
         for p in range(LANES):
             rows[t, p] = ZERO
 
 
 @compiled
-def length_of_longest_row(white: F32) -> float:
-    """Largest norm over energies of the terms (ENERGY, TERM): what a step of length 1 changes optical density by at
-    most.
+def length_of_longest_row(orthogonal: F32) -> float:
+    """Largest norm of a row of the orthogonal design (ENERGY, TERM).
+
+    A step of length 1 in phi changes the optical density at any energy by no more than this.
     """
     longest = 0.0
-    for k in range(white.shape[0]):
+    for k in range(orthogonal.shape[0]):
         total = 0.0
-        for t in range(white.shape[1]):
-            total += white[k, t] * white[k, t]
+        for t in range(orthogonal.shape[1]):
+            total += orthogonal[k, t] * orthogonal[k, t]
         longest = max(longest, np.sqrt(total))
     return longest
 
 
 @compiled
 def copy_rows(source: Real, target: Real) -> None:
-    """Copy (ROW, LANES) between precisions."""
+    """Copy (ROW, LANES) from one precision to another."""
     for t in range(source.shape[0]):
         for p in range(LANES):
             target[t, p] = source[t, p]
@@ -164,7 +249,7 @@ def copy_rows(source: Real, target: Real) -> None:
 
 @compiled
 def add_terms(weights: F32, factors: F32, sums: F32) -> None:
-    """sums (ROW, LANES) += factors (ROW,) x weights (LANES,)."""
+    """Add factors (ROW,) x weights (LANES,) to sums (ROW, LANES)."""
     for t in range(factors.size):
         c = factors[t]
         for p in range(LANES):
@@ -173,9 +258,10 @@ def add_terms(weights: F32, factors: F32, sums: F32) -> None:
 
 @compiled
 def solve(hessian: F64, gradient: F64, step: F64, lower: F64, known: Mask) -> None:
-    """Solve H x = g in every lane by Cholesky: H (PAIR, LANES), g and x (TERM, LANES), L (PAIR, LANES) float64.
+    """Solve H x = g in every lane by Cholesky factorisation, H = L L'; all arrays are float64.
 
-    A lane whose H is not positive definite becomes unknown and keeps x = 0.
+    ``hessian`` H and ``lower`` L are (PAIR, LANES), ``gradient`` g and ``step`` x (TERM, LANES). A lane whose H is not
+    positive definite is no longer known afterwards, and its x is 0.
     """
     n = gradient.shape[0]
     for i in range(n):
@@ -190,7 +276,7 @@ def solve(hessian: F64, gradient: F64, step: F64, lower: F64, known: Mask) -> No
                     lower[ij, p] -= lower[ik, p] * lower[jk, p]
             if i == j:
                 for p in range(LANES):
-                    # The pivot must stand above the rounding of float32 sums.
+                    # The pivot must exceed the rounding errors of float32 sums.
                     sound = lower[ij, p] > 1e-6 * hessian[ij, p]
                     known[p] = known[p] & sound
                     lower[ij, p] = np.sqrt(lower[ij, p] if sound else 1.0)
@@ -229,8 +315,9 @@ def scatter_covariance(
     covariance: F32,
     work: F64,
 ) -> None:
-    """Write R^-1 H^-1 R^-T of every lane into covariance (TERM, TERM, PIXEL) from ``first`` on; ``work`` (2 TERM,
-    LANES).
+    """Write the covariance R^-1 H^-1 R^-T of ``n`` lanes to pixels ``first`` to ``first + n``.
+
+    ``covariance`` is (TERM, TERM, PIXEL), ``work`` scratch memory (2 TERM, LANES). NaN for lanes that are not known.
     """
     n_terms = inverse_triangle.shape[0]
     unit = work[:n_terms]
@@ -253,17 +340,20 @@ def scatter_covariance(
 
 @compiled
 def scatter_coefficients(
-    coefficients_white: F64,
+    phi: F64,
     inverse_triangle: F64,
     known: Mask,
     first: int,
     n: int,
     coefficients: F32,
 ) -> None:
-    """Write R^-1 phi of every lane into coefficients (TERM, PIXEL) from ``first`` on; NaN for unknown lanes."""
+    """Write the coefficients R^-1 phi of ``n`` lanes to pixels ``first`` to ``first + n`` of (TERM, PIXEL).
+
+    NaN for lanes that are not known.
+    """
     for t in range(inverse_triangle.shape[0]):
         for p in range(n):
             total = 0.0
             for i in range(inverse_triangle.shape[0]):
-                total += inverse_triangle[t, i] * coefficients_white[i, p]
+                total += inverse_triangle[t, i] * phi[i, p]
             coefficients[t, first + p] = _f(total if known[p] else np.nan)

@@ -1,20 +1,20 @@
-"""Exact non-negative least squares of many right-hand sides that share one matrix of products."""
+"""Exact non-negative least squares of many right-hand sides with the same matrix of products."""
 
 import numpy as np
 
 from stxmdist.arrays import F64, compiled
 
 MOST_UNKNOWNS = 8
-"""The inverses of all supports stand in a table: 256 of them."""
+"""The inverses for all supports are tabulated, which are 256 for eight unknowns"""
 
 
 def nonnegative_solutions(products: F64, projections: F64) -> F64:
     """Minimise h' G h / 2 - c' h over h >= 0 for every column c, exactly; (UNKNOWN, COLUMN) float64.
 
-    ``products`` G (UNKNOWN, UNKNOWN) float64, positive definite; ``projections`` (UNKNOWN, COLUMN) float64. By block
-    principal pivoting, which exchanges all infeasible unknowns at once and, where that goes round in circles, one at a
-    time: Kim and Park, SIAM J. Sci. Comput. 33, 3261 (2011), algorithm 1. G is the same for all columns, so each
-    support is inverted once.
+    ``products`` G (UNKNOWN, UNKNOWN) float64 is positive definite; ``projections`` (UNKNOWN, COLUMN) float64 holds the
+    columns c. The method is block principal pivoting, which exchanges all infeasible unknowns at once or, if that
+    cycles, one at a time: Kim and Park, SIAM J. Sci. Comput. 33, 3261 (2011), algorithm 1. G is the same for all
+    columns, so each support is inverted once.
     """
     solutions = np.empty_like(projections)
     _pivot(support_inverses(products), products, np.ascontiguousarray(projections), solutions)
@@ -22,7 +22,7 @@ def nonnegative_solutions(products: F64, projections: F64) -> F64:
 
 
 def support_inverses(products: F64) -> F64:
-    """Inverse of the products over every support, (2^UNKNOWN, UNKNOWN, UNKNOWN) float64, zero outside of it."""
+    """Inverse of the products for every support, (2^UNKNOWN, UNKNOWN, UNKNOWN) float64, zero outside the support."""
     n = len(products)
     inverses = np.zeros((1 << n, n, n))
     for support in range(1, 1 << n):
@@ -39,7 +39,7 @@ def _pivot(inverses: F64, products: F64, projections: F64, solutions: F64) -> No
         support = every
         fewest = n + 1
         chances = 3
-        # Ends by itself: one at a time, no support comes twice.
+        # The loop always ends before: with exchanges one at a time, no support is repeated.
         for _ in range(4 * (every + 1)):
             wrong = 0
             number = 0

@@ -8,10 +8,10 @@ from scipy import ndimage
 
 from stxmdist.arrays import I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.runner.unit import Unit
-from stxmdist.spectra.checks.components import ResidualSums, missing_spectrum, more_terms, residual_sums
+from stxmdist.spectra.checks.components import ResidualSums, extra_term_test, missing_spectrum, residual_sums
 from stxmdist.spectra.checks.pulls import morans_test
 from stxmdist.spectra.checks.systematics import shared_od_variance
-from stxmdist.spectra.fitters.contract import background_columns
+from stxmdist.spectra.end_members.design_matrix import background_columns
 from stxmdist.spectra.fitting.model import SpectralModel, without_pre_edge
 
 PIXELS_AT_ONCE = 16384
@@ -104,7 +104,7 @@ def _batch(sums: ResidualSums, n_terms: int, correlation_px2: float, shared: Rea
     freedom = sums.pixels * (sums.od.shape[1] - n_terms)
     with np.errstate(divide="ignore", invalid="ignore"):
         pooled = np.where(freedom > 0, sums.chi2 / freedom, np.nan)
-    gains = {name: more_terms(sums, n_terms, at, correlation_px2).bic_gain for at, name in enumerate(BACKGROUNDS)}
+    gains = {name: extra_term_test(sums, n_terms, at, correlation_px2).bic_gain for at, name in enumerate(BACKGROUNDS)}
     kept = {"chi2_pooled": pooled, "p_missing_component": found.p, "missing_share": found.share}
     return kept | {"od": found.od, "pixels": sums.pixels} | gains
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import lsq_linear, nnls
 
-from stxmdist.bench.spectra import MadeUp, fit_timings, simulated_store
+from stxmdist.bench.spectra import SimulatedStack, fit_timings, simulated_stack
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
 
 HERE = Path(__file__).parent
@@ -44,7 +44,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     ours = fit_timings(rng, asked.energies, asked.side, loop_pixels=200, threads=(1, 2), rounds=asked.rounds)
     least = {(one.name, one.threads): (one.seconds, one.core_seconds) for one in ours if one.name in FITTERS}
-    stack = simulated_store(rng, asked.energies, asked.side**2, COUNTS)
+    stack = simulated_stack(rng, asked.energies, asked.side**2, COUNTS)
     rows = [*loops(stack, asked.sample), *peers(stack, asked)]
 
     print(f"\n{asked.energies} energies x {asked.side} x {asked.side}, seconds (least of {asked.rounds} rounds)\n")
@@ -62,7 +62,7 @@ def main() -> None:
         print(f"{row['name']:40}{ratios[0]:10.1f}{ratios[1]:10.1f}")
 
 
-def loops(stack: MadeUp, sample: int) -> list[dict[str, Any]]:
+def loops(stack: SimulatedStack, sample: int) -> list[dict[str, Any]]:
     """What pystxmcontrol does for every pixel, and the bounded fit of PyXAS' kind for some of them."""
     od = -np.log(stack.transmission.T.astype(np.float64))
     n_pixels = len(od)
@@ -83,7 +83,7 @@ def _loop(od: Any, pixels: Iterable[int], fit: Callable[[Any], Any]) -> tuple[tu
     return took, np.stack(found, axis=1)
 
 
-def peers(stack: MadeUp, asked: argparse.Namespace) -> list[dict[str, Any]]:
+def peers(stack: SimulatedStack, asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Programs with an environment of their own."""
     if asked.peer is None:
         return []
@@ -91,7 +91,7 @@ def peers(stack: MadeUp, asked: argparse.Namespace) -> list[dict[str, Any]]:
         folder = Path(name)
         np.save(folder / "transmission.npy", stack.transmission)
         np.save(folder / "design.npy", stack.design)
-        np.save(folder / "energy_ev.npy", stack.beside.energy_ev)
+        np.save(folder / "energy_ev.npy", stack.context.energy_ev)
         (folder / "side.txt").write_text(str(asked.side))
         done = subprocess.run(
             [asked.peer, HERE / "spectra_peers.py", folder, "--rounds", str(asked.rounds)],
@@ -116,7 +116,7 @@ def _row(
     name: str,
     seconds: tuple[float, float],
     found: Any,
-    stack: MadeUp,
+    stack: SimulatedStack,
     fitter: str,
     remark: str,
     pixels: Any = slice(None),

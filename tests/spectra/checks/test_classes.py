@@ -6,8 +6,9 @@ from scipy import ndimage
 
 from stxmdist.arrays import MaskClass
 from stxmdist.spectra.checks.classes import BY_CHANCE, classify, edge_zone, od_range
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, design_matrix, state_of_charge
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, state_of_charge
 
 SHELL_BIAS = 0.02
 PIXEL_NM = 15.0

@@ -8,15 +8,16 @@ from stxmdist.errors import InputError
 from stxmdist.spectra.checks.components import (
     MissingSpectrum,
     ResidualSums,
+    extra_term_test,
     missing_spectrum,
-    more_terms,
     residual_sums,
     whitened_residuals,
 )
 from stxmdist.spectra.checks.pulls import morans_i, morans_test, pull_summary, pulls
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.edge_model import Edge, Peak, Step, edge_parts
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, design_matrix
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
 
 ENERGY = np.linspace(700.0, 735.0, 35)
 THICKNESS_NM = 150.0
@@ -55,15 +56,15 @@ def sums(lfp: EndMembers, counts: float, share: float, n_particles: int, n_pixel
 
 def test_power_of_one_pixel_and_of_a_particle(lfp: EndMembers, capsys: pytest.CaptureFixture[str]) -> None:
     for counts, expected in PER_PIXEL.items():
-        one = more_terms(sums(lfp, counts, 0.1, 1000, 1), 2, 0).p < LEVEL
-        none = more_terms(sums(lfp, counts, 0.0, 1000, 1), 2, 0).p < LEVEL
+        one = extra_term_test(sums(lfp, counts, 0.1, 1000, 1), 2, 0).p < LEVEL
+        none = extra_term_test(sums(lfp, counts, 0.0, 1000, 1), 2, 0).p < LEVEL
         with capsys.disabled():
             print(f"\n  {counts:g} photons: a tenth of a third component shows in {one.mean():.2f} of pixels, ", end="")
             print(f"where it is not in {none.mean():.3f}", end="")
         assert none.mean() == pytest.approx(LEVEL, abs=0.02)
         assert one.mean() == pytest.approx(expected, abs=POWER_WITHIN)
     pooled, false = (sums(lfp, 100.0, share, 100, POOLED_PIXELS) for share in (0.1, 0.0))
-    given, given_false = (more_terms(one, 2, 0).p < LEVEL for one in (pooled, false))
+    given, given_false = (extra_term_test(one, 2, 0).p < LEVEL for one in (pooled, false))
     found, found_false = (missing_spectrum(one, 2) for one in (pooled, false))
     with capsys.disabled():
         print(
@@ -74,8 +75,8 @@ def test_power_of_one_pixel_and_of_a_particle(lfp: EndMembers, capsys: pytest.Ca
     assert (found.p < LEVEL).mean() > LEAST_POOLED_POWER
     for wrong in (given_false, found_false.p < LEVEL):
         assert abs(wrong.mean() - LEVEL) < FALSE_WITHIN
-    assert (more_terms(false, 2, 0).bic_gain < 0.0).all()
-    assert (more_terms(false, 2, 0).aic_gain < 0.0).mean() > 0.95
+    assert (extra_term_test(false, 2, 0).bic_gain < 0.0).all()
+    assert (extra_term_test(false, 2, 0).aic_gain < 0.0).mean() > 0.95
 
 
 def test_an_unknown_spectrum_is_found_by_its_shape(lfp: EndMembers) -> None:
@@ -103,7 +104,7 @@ def test_what_varies_from_pixel_to_pixel_is_found_where_the_mean_is_right(lfp: E
     coefficients = FITTERS["poisson"].load()(transmission.astype(np.float32), counts, design).coefficients
     found = missing_spectrum(residual_sums(transmission, coefficients, counts, design, np.zeros(n, int), 1), 2)
     assert found.p_varying[0] < 1e-6
-    assert found.p_varying[0] < found.p_alike[0]
+    assert found.p_varying[0] < found.p_constant[0]
 
 
 def test_blocks_and_their_order_do_not_matter(lfp: EndMembers) -> None:

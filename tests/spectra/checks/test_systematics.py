@@ -11,9 +11,10 @@ from stxmdist.spectra.checks.systematics import (
     soc_sensitivity,
     systematic_soc_error,
 )
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.reference_errors import ReferenceErrors
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, design_matrix, state_of_charge
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, state_of_charge
 
 THICKNESS = np.array([[150.0, 0.0, 75.0, 30.0], [0.0, 150.0, 75.0, 60.0]])
 ENERGY = np.linspace(700.0, 735.0, 35)

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.energy_choice import (
     SOCS,
     Unknowns,
     choose_energies,
     dose_per_photon_mgy,
+    limitations,
     soc_sigma,
-    unseen,
 )
-from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
-from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, design_matrix, state_of_charge
+from stxmdist.spectra.end_members.references import EndMembers
+from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, state_of_charge
 
 PHOTONS = 1e4
 TWO = np.array([708.2, 710.2])
@@ -106,7 +108,7 @@ def test_two_energies_are_the_two_white_lines(lfp: EndMembers) -> None:
 
 @pytest.mark.parametrize("name", CHEMISTRIES)
 def test_presets_beat_energies_spread_evenly(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    entry, members = CHEMISTRIES[name].load().entries[0], CHEMISTRIES[name].load()()
+    entry, members = CHEMISTRIES[name].load().edges[0], CHEMISTRIES[name].load().end_members()
     low, high = entry.lines_ev
     grid = np.arange(np.ceil(low), high, 0.1)
     found = choose_energies(members, grid, 5, thickness_nm=150.0, photons=PHOTONS)
@@ -146,9 +148,9 @@ def test_a_dose_is_kept_and_chosen_for(lfp: EndMembers) -> None:
         (3, {"photons": 1e4, "unknowns": Unknowns("constant", shift=True)}, "fewer energies than unknowns"),
         (2, {}, "neither"),
         (2, {"photons": 1e4, "dose_mgy": 1.0}, "both"),
-        (2, {"photons": -1.0}, "photons is no amount"),
-        (2, {"photons": 1e4, "thickness_nm": 0.0}, "thickness_nm is no amount"),
-        (40, {"photons": 1e4}, "do not fit into the edge"),
+        (2, {"photons": -1.0}, "photons is not a positive number"),
+        (2, {"photons": 1e4, "thickness_nm": 0.0}, "thickness_nm is not a positive number"),
+        (40, {"photons": 1e4}, "do not fit into the range of the edge"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused(lfp: EndMembers, n: int, more: dict, message: str) -> None:
@@ -161,7 +163,7 @@ def test_what_a_choice_cannot_see_is_said(lfp: EndMembers) -> None:
 
     def said(n: int, unknowns: Unknowns, thickness_nm: float = 150.0) -> str:
         choice = choose_energies(lfp, grid, n, thickness_nm=thickness_nm, photons=PHOTONS, unknowns=unknowns)
-        return " ".join(unseen(choice, lfp, unknowns, thickness_nm))
+        return " ".join(limitations(choice, lfp, unknowns, thickness_nm))
 
     assert "No third component" in said(2, Unknowns())
     assert "Hardly a third component" in said(3, Unknowns())

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.energy_shift import energy_shift
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FITTERS, design_matrix, state_of_charge
+from stxmdist.spectra.fitters.contract import FITTERS, state_of_charge
 
 ACCURACY_EV = 0.01
 SOC_BIAS = 0.01

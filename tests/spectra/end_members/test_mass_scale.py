@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.end_members.mass_scale import TABLES_SD, scale_to_mass
-from stxmdist.spectra.end_members.references import CHEMISTRIES, Compounds, EndMembers, from_files
+from stxmdist.spectra.end_members.references import Compounds, EndMembers, from_files
 
 # The planted spectra follow the tables far from the edge, but for two power laws fitted through them and the tails of
 # two arctangents, a hundredth each.
@@ -91,7 +92,7 @@ def test_files_of_samples_of_unknown_thickness_become_absorption_per_nm(tmp_path
 
 def test_noise_before_the_edge_speaks_where_no_column_does(tmp_path: Path) -> None:
     rng = np.random.default_rng(11)
-    members = CHEMISTRIES["NCA"].load()()
+    members = CHEMISTRIES["NCA"].load().end_members()
     energy = np.concatenate([np.arange(830.0, 848.0, 0.2), np.arange(848.0, 925.0, 0.25)])
     sd = 0.013
     for name, mu in zip("dc", 100.0 * members.at(energy), strict=True):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
-from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers, from_files
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.references import EndMembers, from_files
 
 ANGLE_TOLERANCE_DEG = 0.1  # half of the digits that the paper prints, doubled
 TABLE_TOLERANCE = 0.07  # the table was made with Henke's continuum, 3 to 5 % above Chantler's
@@ -38,7 +39,7 @@ def test_absolute_scale_conserves_iron(lfp: EndMembers) -> None:
 
 @pytest.mark.parametrize("chemistry", list(CHEMISTRIES))
 def test_every_chemistry(chemistry: str) -> None:
-    members = CHEMISTRIES[chemistry].load()()
+    members = CHEMISTRIES[chemistry].load().end_members()
     assert members.mu_per_nm.shape == (2, members.energy_ev.size)
     assert np.all(np.diff(members.energy_ev) > 0)
     assert np.all(members.mu_per_nm > 0)
@@ -49,14 +50,14 @@ def test_every_chemistry(chemistry: str) -> None:
     # Charging moves the white line up.
     strongest = members.energy_ev[np.argmax(members.mu_per_nm, axis=1)]
     assert strongest[1] > strongest[0]
-    assert CHEMISTRIES[chemistry].load()() is members
+    assert CHEMISTRIES[chemistry].load().end_members() is members
 
 
 @pytest.mark.parametrize("chemistry", list(CHEMISTRIES))
 def test_mass_absorption_is_that_of_the_elements_by_weight(chemistry: str) -> None:
     import xraydb
 
-    members = CHEMISTRIES[chemistry].load()()
+    members = CHEMISTRIES[chemistry].load().end_members()
     # Far below the edge, where the tables are taken as they are but for the power law through the metal's.
     energy = members.energy_ev[:1]
     found = members.mass_absorption(energy)
@@ -68,15 +69,15 @@ def test_mass_absorption_is_that_of_the_elements_by_weight(chemistry: str) -> No
         assert value == pytest.approx(tables / sum(grams.values()), rel=POWER_LAW)
 
 
-EVERY_EDGE = [(name, entry.edge.name) for name, chemistry in CHEMISTRIES.items() for entry in chemistry.load().entries]
+EVERY_EDGE = [(name, each.edge.name) for name, chemistry in CHEMISTRIES.items() for each in chemistry.load().edges]
 
 
 @pytest.mark.parametrize(("chemistry", "edge"), EVERY_EDGE)
 def test_every_edge_of_the_library(chemistry: str, edge: str) -> None:
     import xraydb
 
-    members = CHEMISTRIES[chemistry].load()(edge)
-    entry = CHEMISTRIES[chemistry].load().entry(edge)
+    members = CHEMISTRIES[chemistry].load().end_members(edge)
+    entry = CHEMISTRIES[chemistry].load().at_edge(edge)
     assert members.source.startswith("modelled")
     assert np.isfinite(members.mu_per_nm).all()
     assert (members.mu_per_nm > 0).all()
@@ -97,14 +98,14 @@ def test_every_edge_of_the_library(chemistry: str, edge: str) -> None:
         assert 0.02 < sd[component, peak] / members.mu_per_nm[component, peak] < 0.2
     assert len(members.errors.causes) == len(members.errors.shapes)
     # A scan of this edge alone is known by its energies.
-    assert CHEMISTRIES[chemistry].load().edge_at(np.linspace(*entry.lines_ev, 7)) == edge
+    assert CHEMISTRIES[chemistry].load().edge_covered_by(np.linspace(*entry.lines_ev, 7)) == edge
     assert ("should be" in members.control) == (edge in ("Co L", "Mn L") and chemistry in ("NMC", "NCA"))
 
 
 def test_an_edge_that_the_library_lacks_is_refused_with_what_it_has() -> None:
     with pytest.raises(InputError, match=r"'Fe L', wanted Ni L \(849 to 881 eV\), O K .*, Co L .*, Mn L"):
-        CHEMISTRIES["NMC"].load()("Fe L")
-    assert CHEMISTRIES["NMC"].load().edge_at(np.array([280.0, 700.0])) is None
+        CHEMISTRIES["NMC"].load().end_members("Fe L")
+    assert CHEMISTRIES["NMC"].load().edge_covered_by(np.array([280.0, 700.0])) is None
 
 
 def test_shift_reads_the_spectrum_further_up(lfp: EndMembers) -> None:
@@ -155,7 +156,7 @@ def test_files_count_reference_samples(tmp_path: Path, edge: tuple[np.ndarray, n
         (lambda e, v: (e, 900 * np.exp(-v)), "counts or an absorption coefficient"),
         (lambda e, v: (e, 1e4 * v), "counts or an absorption coefficient"),
         (lambda e, v: (e, np.exp(-v)), "decreases through its edge"),
-        (lambda e, v: (e + 200, v), "share no energies"),
+        (lambda e, v: (e + 200, v), "no energies in common"),
     ],
 )
 def test_references_in_other_units_are_refused(tmp_path, edge, change, message) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.design_matrix import condition_number, design_matrix, design_slope
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import (
@@ -16,9 +17,6 @@ from stxmdist.spectra.fitters.contract import (
     Fit,
     FitContext,
     FitOptions,
-    condition_number,
-    design_matrix,
-    design_slope,
     mean_residual,
     r_factor,
     residual_od,

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FitOptions, design_matrix
+from stxmdist.spectra.fitters.contract import FitOptions
 from stxmdist.spectra.fitters.least_squares import fit
 
 AGREEMENT_OD = 1e-5

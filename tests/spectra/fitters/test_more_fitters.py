@@ -7,16 +7,11 @@ import pytest
 from scipy.optimize import minimize
 
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.design_matrix import design_matrix, design_slope
 from stxmdist.spectra.end_members.dispersion import EV_NM, phase_per_nm
-from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
-from stxmdist.spectra.fitters.contract import (
-    FITTERS,
-    FitContext,
-    FitOptions,
-    design_matrix,
-    design_slope,
-    state_of_charge,
-)
+from stxmdist.spectra.end_members.references import EndMembers
+from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions, state_of_charge
 from stxmdist.spectra.fitters.fill_factor import as_if_covered
 from stxmdist.spectra.fitters.peaks import find_peaks
 
@@ -128,7 +123,7 @@ def test_energies_without_an_edge_jump_are_refused(lfp: EndMembers) -> None:
 
 @pytest.mark.parametrize("chemistry", list(CHEMISTRIES))
 def test_white_lines_of_every_chemistry_are_found_and_return_the_truth(chemistry: str) -> None:
-    members = CHEMISTRIES[chemistry].load()()
+    members = CHEMISTRIES[chemistry].load().end_members()
     strongest = members.energy_ev[int(np.argmax(members.mu_per_nm.sum(axis=0)))]
     energy_ev = np.linspace(strongest - 8.0, strongest + 25.0, 90)
     design = design_matrix(members, energy_ev)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FitOptions, design_matrix
+from stxmdist.spectra.fitters.contract import FitOptions
 from stxmdist.spectra.fitters.nnls import fit
 
 AGREEMENT_OD = 1e-5

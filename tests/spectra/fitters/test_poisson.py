@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import FitOptions, design_matrix, state_of_charge
+from stxmdist.spectra.fitters.contract import FitOptions, state_of_charge
 from stxmdist.spectra.fitters.poisson import fit
 
 BIAS = 0.002

@@ -7,8 +7,8 @@ import pytest
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
-from stxmdist.spectra.fitters.contract import design_matrix
 from stxmdist.spectra.fitting.model import ModelOptions, StackSummary, model_of_stack, pre_edge, without_pre_edge
 
 ENERGY_EV = np.linspace(700.0, 725.0, 51)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stxmdist.arrays import compiled
-from stxmdist.spectra.kernels.pixel_blocks import exponential, logarithm, pair_products, whitened
+from stxmdist.spectra.kernels.pixel_blocks import exponential, logarithm, orthogonalised, pair_products
 
 FLOAT32_FUNCTION = 3e-7  # relative; half a unit in the last place of float32 is 6e-8
 
@@ -32,11 +32,11 @@ def test_exponential_is_clamped_not_wrapped() -> None:
     assert e[1] > 1e37
 
 
-def test_whitened_design_is_orthogonal_under_the_counts() -> None:
+def test_orthogonalised_design_is_orthogonal_under_the_counts() -> None:
     rng = np.random.default_rng(0)
     design, counts = rng.normal(size=(23, 4)) + 3.0, rng.uniform(10, 1000, 23)
-    white, triangle = whitened(design, counts)
-    np.testing.assert_allclose(white @ triangle, design, rtol=1e-10)
-    gram = white.T @ np.diag(counts) @ white
+    orthogonal, triangle = orthogonalised(design, counts)
+    np.testing.assert_allclose(orthogonal @ triangle, design, rtol=1e-10)
+    gram = orthogonal.T @ np.diag(counts) @ orthogonal
     np.testing.assert_allclose(gram, np.diag(np.diag(gram)), atol=1e-9 * gram.max())
-    assert pair_products(white).shape == (10, 23)
+    assert pair_products(orthogonal).shape == (10, 23)

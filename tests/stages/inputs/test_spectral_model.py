@@ -10,14 +10,15 @@ from storage.output import Output
 from stxmdist.errors import InputError
 from stxmdist.planning.end_members import EndMemberSource
 from stxmdist.spectra.checks.classes import ClassOptions
-from stxmdist.spectra.end_members.references import CHEMISTRIES, EndMembers
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitting.model import ModelOptions, SpectralModel
 from stxmdist.stages.inputs.spectral_model import spectral_model
 from stxmdist.stages.segment.stage import nominal_nm
 
 
 def model(scale: float, unit: Any) -> SpectralModel:
-    members = CHEMISTRIES["LFP"].load()()
+    members = CHEMISTRIES["LFP"].load().end_members()
     energy_ev = np.linspace(700.0, 725.0, 51)
     mu = scale * members.at(energy_ev)
     return SpectralModel(
