@@ -65,7 +65,7 @@ def chemistry_table(
     soc_se_sys: float | Real = 0.0,
     psf: PointSpread | None = None,
     options: ChemistryOptions | None = None,
-) -> Any:
+) -> pd.DataFrame:
     """Mass-weighted state of charge of each particle, its standard error, its spread inside and its phases.
 
     ``soc_mean = sum(charged) / sum(discharged + charged)`` over all trusted pixels of the particle's reach, edges and

@@ -116,6 +116,25 @@ class Pixels:
         return np.asarray((1 - mean) ** 2 * v11 - 2 * mean * (1 - mean) * v01 + mean**2 * v00, dtype=np.float64)
 
 
+def counted_classes(mask_class: U8, thickness_nm: Real, least_counts: float = 0.0) -> U8:
+    """Classes (Y, X) by which a particle's mass is summed: a pixel whose state of charge is too noisy still has mass.
+
+    Such pixels are thin ones whose noise happens to be low or high: without them the mean of a particle in few photons
+    is off by .03. Where a least number of counts is asked for (``least_counts`` above 0), pixels below stay out.
+
+    Parameters
+    ----------
+    mask_class
+        (Y, X) uint8, ``stxmdist.arrays.MaskClass``
+    thickness_nm
+        (COMPONENT, Y, X) floating, NaN where not fitted
+    """
+    noisy = (mask_class == MaskClass.low_count) & np.isfinite(thickness_nm).all(axis=0)
+    if least_counts > 0.0:
+        return mask_class
+    return np.where(noisy, np.uint8(MaskClass.background), mask_class).astype(np.uint8)
+
+
 def intra_variance(here: Pixels, looked: Mask, correlation: float) -> float:
     """Mass-weighted variance of soc inside a particle, less what noise adds: unbiased, so it may be negative.
 

@@ -213,6 +213,12 @@ def _renumbered(labels: I32) -> I32:
     return np.asarray(lookup[labels])
 
 
+def without_gaps(labels: I32) -> I32:
+    """Labels (Y, X) numbered 1, 2, ... again, in the same order; what is below 1 stays."""
+    present = np.unique(labels[labels > 0])
+    return np.where(labels > 0, np.searchsorted(present, labels) + 1, labels).astype(np.int32)
+
+
 def _check(thickness_nm: Real, known: Mask, pixel_nm: float) -> None:
     if thickness_nm.ndim != 2 or thickness_nm.shape != known.shape:
         raise InputError(

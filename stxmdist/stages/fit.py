@@ -187,6 +187,7 @@ def work(unit: Unit) -> Outcome:
     align = unit.source("align")
     model = spectral_model(
         unit,
+        unit.part["references"],
         background=options.background,
         fit_shift=options.fit_energy_shift,
         largest_shift_ev=options.largest_energy_shift_ev,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stxmdist.spectra.align.shifts import estimate_shifts
+from stxmdist.spectra.checks.component_count import CountOptions
 from stxmdist.spectra.checks.components import missing_spectrum, residual_sums
 from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape
 from stxmdist.spectra.density.absorbance import (
@@ -29,7 +30,6 @@ from stxmdist.spectra.fitters.contract import (
     r_factor,
     state_of_charge,
 )
-from stxmdist.stages.segment.component_count import CountOptions
 
 
 @pytest.fixture(scope="module")

@@ -166,6 +166,7 @@ def strongest_mass_absorption(survey: Survey, scan_id: str, energy_ev: F64) -> F
 
 def spectral_model(
     unit: Unit,
+    references: dict[str, Any],
     *,
     background: str,
     fit_shift: bool,
@@ -181,7 +182,6 @@ def spectral_model(
         when too few energies are left, none of them lies before the edge, or the edge does not follow the charge.
     """
     align = unit.source("align")
-    references = dict(unit.part["references"])
     members = end_members_of(references)
     if members.control:
         raise InputError(

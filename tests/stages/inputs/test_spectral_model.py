@@ -22,7 +22,7 @@ from stxmdist.stages.inputs.spectral_model import (
     strongest_mass_absorption,
     without_pre_edge,
 )
-from stxmdist.stages.segment.stage import nominal_nm
+from stxmdist.stages.segment.describe import nominal_nm
 
 FILES = References(discharged=Path("a.txt"), charged=Path("b.txt"))
 
@@ -213,8 +213,8 @@ def test_a_scan_of_an_edge_that_says_nothing_is_refused(
         "mean_od": np.full(len(energy_ev), 0.5),
         "mean_od_variance": np.full(len(energy_ev), 1e-6),
     }
-    unit = SimpleNamespace(
-        scan_id="one", part={"references": references}, source=lambda stage: SimpleNamespace(read=arrays.__getitem__)
-    )
+    unit = SimpleNamespace(scan_id="one", source=lambda stage: SimpleNamespace(read=arrays.__getitem__))
     with pytest.raises(InputError, match=message):
-        spectral_model(cast(Any, unit), background="none", fit_shift=True, largest_shift_ev=0.6, prior_sd_ev=0.2)
+        spectral_model(
+            cast(Any, unit), references, background="none", fit_shift=True, largest_shift_ev=0.6, prior_sd_ev=0.2
+        )
