@@ -22,10 +22,6 @@ LEAST_ERROR_PX = 0.05
 class RegisterOptions:
     """How far to search, how much to believe the stages, and when to refuse."""
 
-    psf_sigma_nm: float = 26.0
-    """Gaussian-equivalent PSF of the fixed (STXM) image."""
-    moving_psf_sigma_nm: float = 5.0
-    """... and of the moving (ptychography) one, already in it."""
     search_um: float = 2.0
     """Radius of the search around the stage coordinates."""
     maximum_rotation_deg: float = 5.0
@@ -86,6 +82,7 @@ def register(
     moving_axes: Axes,
     options: RegisterOptions | None = None,
     *,
+    blur_nm: float = 0.0,
     od_per_unit: float = 1.0,
 ) -> Registration:
     """Place a ptychography image on an STXM image of the same quantity.
@@ -101,6 +98,9 @@ def register(
         (Y, X) floating, NaN where not known; (Y,), (X,) um
     moving, moving_axes
         (V, U) floating on its own, usually finer, grid
+    blur_nm
+        sigma in nm of the Gaussian that gives the moving image the resolution of the fixed one
+        (``psf.MicroscopePsf.matching_blur_nm``); 0: both are equally sharp
     od_per_unit
         optical density per unit of the images: 1 if they are optical densities; nm thicknesses want about 0.01
 
@@ -113,9 +113,8 @@ def register(
     """
     options = options or RegisterOptions()
     fixed_px, moving_px = _pitch("fixed", fixed, fixed_axes), _pitch("moving", moving, moving_axes)
-    extra_nm = float(np.sqrt(max(options.psf_sigma_nm**2 - options.moving_psf_sigma_nm**2, 0.0)))
     target = np.asarray(fixed, dtype=np.float64) * od_per_unit
-    blurred = blur_optical_density(np.asarray(moving) * od_per_unit, extra_nm * 1e-3 / moving_px)
+    blurred = blur_optical_density(np.asarray(moving) * od_per_unit, blur_nm * 1e-3 / moving_px)
     centre = np.array([(axis[0] + axis[-1]) / 2.0 for axis in moving_axes])
     if not np.isfinite(target).any() or not np.isfinite(blurred).any():
         return _refused(centre, "an image has no known pixels")
