@@ -9,6 +9,7 @@ from stxmdist.arrays import F64, Mask, Real
 from stxmdist.crossmodal.correlation import Peak, best_placement, masked_correlation
 from stxmdist.crossmodal.psf import blur_optical_density
 from stxmdist.errors import InputError
+from stxmdist.pixel_pitch import pitch_yx_um
 
 Axes = tuple[F64, F64]
 """(y_um (Y,), x_um (X,)): coordinates of pixel centres, ascending, evenly spaced"""
@@ -359,4 +360,4 @@ def _pitch(name: str, image: Real, axes: Axes) -> float:
             wanted="ascending, evenly spaced y_um and x_um, one per row and column, at least two",
             mend="Take the coordinates that were stored with the map",
         )
-    return float(np.mean([step.mean() for step in steps]))
+    return float(np.mean(pitch_yx_um(*axes)))
