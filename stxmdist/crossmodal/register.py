@@ -1,4 +1,4 @@
-"""Ptychography placed on STXM: stage coordinates, resolution matched, searched, and refined to a similarity."""
+"""Places a ptychography image on an STXM image: resolution is matched, the shift searched, a similarity refined."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,9 @@ Axes = tuple[F64, F64]
 
 
 LEAST_ERROR_PX = 0.05
-"""No position is known better than this part of a fixed pixel: PSF and sampling are not modelled better."""
+"""No position is known better than this fraction of a pixel of the fixed image, because the point spread function and
+the sampling are not modelled better.
+"""
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,13 @@ class RegisterOptions:
     search_um: float = 2.0
     """Radius of the search around the stage coordinates."""
     maximum_rotation_deg: float = 5.0
-    """A placement turned by more is refused."""
+    """A placement that is rotated by more is refused."""
     maximum_scale_error: float = 0.05
-    """... or one whose scale differs by more than this share."""
+    """A placement whose scale differs by more than this share is refused."""
     rotation_sd_deg: float = 2.0
-    """Stages are mounted this true to each other: a weak prior for fields with one particle."""
+    """Standard deviation of the rotation between the two stages: a weak prior, for fields with one particle."""
     scale_sd: float = 0.02
-    """... and their scales agree this well."""
+    """Standard deviation of the scale of one stage over that of the other, as a prior."""
     least_overlap: float = 0.5
     """Fraction of the moving image that must fall on known pixels of the fixed one."""
     least_score: float = 0.6
@@ -42,7 +44,7 @@ class RegisterOptions:
     least_contrast: float = 0.05
     """Standard deviation of optical density in the overlap below which there is nothing to register."""
     maximum_error_px: float = 1.0
-    """... or one whose expected error is more than so many pixels of the fixed image."""
+    """A placement whose expected error is more than so many pixels of the fixed image is refused."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ def register(
 
     The moving image is blurred to the fixed one's PSF in transmission, placed by masked normalised cross-correlation
     within the search radius, and refined by Gauss-Newton on shift, rotation and scale with free gain and offset, which
-    maximises the correlation. It is refused, with a reason, where there is nothing to hold on to; then the transform
-    says what was found, for the record.
+    maximises the correlation. Where the images do not determine the placement, it is refused with a reason; then the
+    transform still says what was found.
 
     Parameters
     ----------

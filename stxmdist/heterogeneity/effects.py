@@ -155,7 +155,7 @@ def effects_table(
     written = [column for column in EFFECT_COLUMNS if column not in ("q_fdr", "primary")]
     table = pd.DataFrame([asdict(effect) for effect in out], columns=written)
     pairs = zip(table["endpoint"], table["term"], table["method"], strict=True)
-    # The declared test of a primary effect is its t row; the others of it are looks from other sides.
+    # The declared test of a primary effect is its t row; its other rows are alternative tests of the same effect.
     table["primary"] = [(endpoint, term) in declared and method != MIXED for endpoint, term, method in pairs]
     table["q_fdr"] = UNKNOWN
     for method in table["method"].unique():

@@ -187,7 +187,7 @@ def _nested(chosen: Rows, adjust_for: Sequence[str], level: float) -> tuple[Comp
             else "one particle per region: its variance is part of particle"
         )
     if weights["particle"] is None:
-        notes["particle"] = "one particle per region: not to be told from it"
+        notes["particle"] = "one particle per region: the two cannot be separated"
     if upper.degrees > 0 and upper.electrode > 1e-9:
         rest = upper.region * (weights["region"] if weights["region"] is not None else 0.0)
         rest = rest + (weights["particle"] if weights["particle"] is not None else 0.0)
@@ -196,7 +196,7 @@ def _nested(chosen: Rows, adjust_for: Sequence[str], level: float) -> tuple[Comp
         notes["electrode"] = (
             "one electrode: nothing to compare"
             if chosen.n_electrodes == 1
-            else "every electrode has a condition of its own: not to be told from it"
+            else "every electrode has a condition of its own: the two cannot be separated"
         )
     out = {}
     for name, weight in weights.items():

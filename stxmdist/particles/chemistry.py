@@ -150,9 +150,7 @@ _DTYPES = {
 }
 
 
-def _chemistry(
-    here: Pixels, correlation: float, systematic: float, psf: PointSpread, options: ChemistryOptions
-) -> Row:
+def _chemistry(here: Pixels, correlation: float, systematic: float, psf: PointSpread, options: ChemistryOptions) -> Row:
     """The row of one particle, without its number."""
     bias = float(psf.soc_bias)
     flags: list[str] = []

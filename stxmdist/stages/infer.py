@@ -55,7 +55,7 @@ class SheetRow:
 
 @dataclass(frozen=True)
 class InferPart:
-    """What the only unit is told of the campaign."""
+    """What the only unit knows of the campaign from the plan."""
 
     seed: int
     exclusions: tuple[Exclusion, ...]
@@ -76,7 +76,7 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
-    """The campaign as a whole."""
+    """There is one unit for the campaign as a whole, and none for a scan."""
     return scan_id == CAMPAIGN
 
 

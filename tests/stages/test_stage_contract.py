@@ -69,9 +69,11 @@ def test_a_stage_says_who_it_is_and_what_it_can(name: str, stage: Any) -> None:
 
 
 def documented(kind: type) -> set[str]:
-    """Fields of a dataclass with a docstring under them."""
+    """Fields of a dataclass and its bases with a docstring under them."""
+    (base,) = kind.__bases__
+    inherited = documented(base) if base is not object else set()
     (body,) = (node.body for node in ast.parse(inspect.getsource(kind)).body if isinstance(node, ast.ClassDef))
-    return {
+    return inherited | {
         above.target.id
         for above, below in pairwise(body)
         if isinstance(above, ast.AnnAssign)
@@ -102,6 +104,7 @@ def test_options_are_frozen_and_every_one_is_explained(stage: Any) -> None:
 def test_units_are_small_and_carry_no_arrays(units: tuple[Unit, ...]) -> None:
     def check(value: Any) -> None:
         assert not isinstance(value, np.ndarray)
+        value = vars(value) if is_dataclass(value) and not isinstance(value, type) else value
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
         for one in inner:
             check(one)

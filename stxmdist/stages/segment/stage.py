@@ -47,7 +47,7 @@ class FitChoices:
 
 @dataclass(frozen=True)
 class SegmentPart:
-    """What the unit of a scan is told of it."""
+    """What the unit of a scan knows of it from the plan."""
 
     references: dict[str, object]
     """Where the scan's end-members come from"""
