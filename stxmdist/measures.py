@@ -144,7 +144,7 @@ class SegmentMeasures:
     """Whether two end-members are enough, in a sentence"""
     particles_missing_component: int | None = None
     missing_spectrum_od: F64 | None = None
-    """(ENERGY used,) what the end-members leave over, where it was found"""
+    """(ENERGY used,) what the end-members leave over; NaN where no particle lacks a component"""
     particles_wanting_constant: int | None = None
     particles_wanting_power_law: int | None = None
 

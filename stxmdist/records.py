@@ -82,7 +82,16 @@ def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
             wanted=", ".join(hints),
             mend="Run the campaign again: stages of another version are then computed anew",
         )
-    return kind(**{name: _value(hints[name], value) for name, value in written.items()})
+    optional = {f.name for f in fields(cast(Any, kind)) if f.default is None}
+    wanted = {name: _number_of(hint) if name in optional and written.get(name) is None else hint
+              for name, hint in hints.items()}  # fmt: skip
+    return kind(**{name: _value(wanted[name], value) for name, value in written.items()})
+
+
+def _number_of(hint: object) -> object:
+    """The numbers that a hint admits beside None, else the hint: null of a field that may be left out is NaN."""
+    numbers = [argument for argument in get_args(hint) if argument is float or get_origin(argument) is np.ndarray]
+    return numbers[0] if numbers else hint
 
 
 def _gathered(kind: type[object], written: Mapping[str, object]) -> Mapping[str, object]:

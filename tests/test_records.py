@@ -82,6 +82,26 @@ def test_what_json_cannot_say_is_refused() -> None:
         to_json({"value": 1j})
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    always: float | None
+    spectrum: F64 | None = None
+    share: float | None = None
+    words: str | None = None
+
+
+def test_null_of_a_field_that_may_be_left_out_is_not_a_number_and_stays_null() -> None:
+    written = {"always": None, "spectrum": None, "share": None}
+    assert figures_of(Measured(None, np.array(np.nan), np.nan)) == written
+    read = from_json(Measured, written)
+    assert read.always is None
+    assert read.spectrum is not None
+    assert np.isnan(read.spectrum)
+    assert read.share is not None
+    assert np.isnan(read.share)
+    assert figures_of(read) == written
+
+
 RECORDS = [kind for kind in vars(measures).values() if isinstance(kind, type) and is_dataclass(kind)]
 
 

@@ -1,13 +1,23 @@
 """The same particle in both images, and maps of one brought to the grid of the other."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage, optimize
 
-from stxmdist.arrays import F64, I32, I64, Real
+from stxmdist.arrays import F32, F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.crossmodal.register import Axes, Registration, sample
+
+OD_PER_UNIT: Mapping[str, float] = {"nm": 0.01, "1": 1.0}
+"""Approximate optical density at the white line of one unit of thickness, by the unit of the maps: a nanometre, or a
+reference sample (``1``)."""
+
+LEAST_OD = 0.2
+"""Optical density below which a pixel has no state of charge to compare."""
+
+MEASURED_COLUMNS = ("soc_mean", "soc_se", "d_eq_um")
+"""Columns of the particle table that stand in the table of pairs, once for each modality."""
 
 PAIR_COLUMNS = ("particle_id_stxm", "particle_id_ptychography", "iou", "distance_um")
 
@@ -19,7 +29,7 @@ def pair_particles(
     axes_ptychography: Axes,
     registration: Registration,
     least_iou: float = 0.3,
-) -> Any:
+) -> pd.DataFrame:
     """Pair the particles of two label images one to one so that the sum of their overlaps is largest.
 
     Overlap is intersection over union, counted on ptychography pixels carried into the STXM frame. Only particles that
@@ -97,7 +107,7 @@ def onto_fixed(
     thickness_nm
         (..., V, U) floating
     sigma_um
-        blur that brings the moving resolution to the fixed one, um in the fixed frame
+        sigma of the blur that gives the moving image the resolution of the fixed one, um in the fixed frame
 
     Returns
     -------
@@ -110,6 +120,66 @@ def onto_fixed(
     planes = maps.reshape(-1, *maps.shape[-2:])
     out = np.stack([sample(_blurred(plane, sigma_um / pitch), moving_axes, y, x) for plane in planes])
     return out.reshape(*maps.shape[:-2], *y.shape)
+
+
+def total_thickness(thickness: Real, mask_class: U8) -> Real:
+    """Sum (Y, X) of the thicknesses (COMPONENT, Y, X), in their unit; NaN where nothing was measured."""
+    return np.asarray(np.where(_unknown(mask_class), np.nan, thickness.sum(axis=0)))
+
+
+def soc_onto_fixed(
+    thickness: Real,
+    mask_class: U8,
+    moving_axes: Axes,
+    fixed_axes: Axes,
+    registration: Registration,
+    *,
+    blur_nm: float,
+    od_per_unit: float,
+) -> F32:
+    """State of charge of the moving image as the fixed one would show it.
+
+    Parameters
+    ----------
+    thickness
+        (2, V, U) floating, thicknesses of (discharged, charged) material on the moving grid
+    mask_class
+        (V, U) uint8, ``stxmdist.arrays.MaskClass``
+    blur_nm
+        sigma in nm of the Gaussian that gives the moving image the resolution of the fixed one
+    od_per_unit
+        optical density per unit of thickness (``OD_PER_UNIT``)
+
+    Returns
+    -------
+    soc
+        (Y, X) float32; NaN outside the moving image, where it absorbs less than ``LEAST_OD``, and everywhere where the
+        registration was refused
+    """
+    if not registration.accepted:
+        return np.full((len(fixed_axes[0]), len(fixed_axes[1])), np.nan, np.float32)
+    known = np.where(_unknown(mask_class), np.nan, thickness)
+    discharged, charged = onto_fixed(known, moving_axes, fixed_axes, registration, 1e-3 * blur_nm)
+    total = discharged + charged
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(total * od_per_unit > LEAST_OD, charged / total, np.nan).astype(np.float32)
+
+
+def with_measurements(pairs: pd.DataFrame, particles: Mapping[str, tuple[str, pd.DataFrame]]) -> pd.DataFrame:
+    """Pairs with what either modality measured of the particle, in ``MEASURED_COLUMNS`` with the modality behind.
+
+    ``particles`` gives, for each modality, the scan's identifier and its particle table.
+    """
+    joined = pairs
+    for modality, (scan_id, table) in particles.items():
+        columns = table[["particle_id", *MEASURED_COLUMNS]].add_suffix(f"_{modality}")
+        joined = joined.merge(columns, on=f"particle_id_{modality}", how="left")
+        joined.insert(0, f"scan_id_{modality}", scan_id)
+    return joined
+
+
+def _unknown(mask_class: U8) -> Mask:
+    return np.isin(mask_class, (MaskClass.missing, MaskClass.outside))
 
 
 def _blurred(plane: F64, sigma_px: float) -> F64:

@@ -1,11 +1,111 @@
-"""The point spread function of a zone plate, and imaging through it: transmission is averaged, not optical density."""
+"""Point spread functions of a microscope, and imaging through them: transmission is averaged, not optical density."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage, optimize, special
 
 from stxmdist.arrays import F64, Real
+from stxmdist.errors import InputError
 
 SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
+
+RINGS_NM = 500.0
+"""Distance in nm out to which the rings of a zone plate's point spread function are followed."""
+
+EDGE_VARIANCE_NM2 = 687.0
+"""Variance in nm^2 of the Gaussian (sigma 26.2 nm) that softens the edges of plates as a zone plate with 60 nm zones
+and a central stop of 0.3 does. It is a convention between two others: the Gaussian with the full width at half maximum
+of the zone plate's pattern has a sigma of 25.0 nm, and the one that fits the image of a straight edge best within 100
+nm, where the first ring is seen, has 27.6 nm."""
+
+
+@dataclass(frozen=True)
+class MicroscopePsf:
+    """The point spread functions of both modalities, described once for all stages that need them.
+
+    The options of ``segment`` are such a description; ``register`` reads it there.
+
+    Raises
+    ------
+    InputError
+        for a zone plate that cannot be, or a negative width.
+    """
+
+    outer_zone_nm: float = 60.0
+    """Width of the outermost zone of the zone plate of wide-field scans, nm: it sets their point spread function."""
+    central_stop_fraction: float = 0.3
+    """Diameter of the central stop, as a share of the zone plate's diameter."""
+    psf_sigma_ptychography_nm: float = 6.0
+    """Gaussian sigma of the point spread function of reconstructed images, nm: about half of their half-period
+    resolution."""
+
+    def __post_init__(self) -> None:
+        if not self.outer_zone_nm > 0.0:
+            raise _impossible("outer_zone_nm", self.outer_zone_nm, "a width above 0 nm")
+        if not 0.0 <= self.central_stop_fraction < 1.0:
+            raise _impossible("central_stop_fraction", self.central_stop_fraction, "a share from 0 to less than 1")
+        if not self.psf_sigma_ptychography_nm >= 0.0:
+            raise _impossible("psf_sigma_ptychography_nm", self.psf_sigma_ptychography_nm, "a width of at least 0 nm")
+
+    def sigma_nm(self, modality: str) -> float:
+        """Sigma in nm of the Gaussian with the full width at half maximum of a modality's point spread function."""
+        if modality == "stxm":
+            return zone_plate_sigma_nm(self.outer_zone_nm, self.central_stop_fraction)
+        return self.psf_sigma_ptychography_nm
+
+    def kernel(self, modality: str, pixel_nm: float) -> F64:
+        """The point spread function (K, K) float64 of a modality on pixels of a pitch in nm; its sum is 1."""
+        if modality == "stxm":
+            half_width_px = max(2, round(RINGS_NM / pixel_nm))
+            return zone_plate_kernel(pixel_nm, self.outer_zone_nm, self.central_stop_fraction, half_width_px)
+        return gaussian_kernel(pixel_nm, self.psf_sigma_ptychography_nm)
+
+    @property
+    def edge_sigma_nm(self) -> float:
+        """Sigma in nm of the Gaussian that softens edges as the zone plate of wide-field scans does, rings included.
+
+        It scales with the width of the zone plate's pattern from ``EDGE_VARIANCE_NM2``.
+        """
+        return float(np.sqrt(self._edge_variance_nm2()))
+
+    def matching_blur_nm(self) -> float:
+        """Sigma in nm of the Gaussian blur that gives a ptychography image the resolution of a wide-field scan.
+
+        Raises
+        ------
+        InputError
+            where ptychography is not the sharper of the two.
+        """
+        variance = self._edge_variance_nm2() - self.psf_sigma_ptychography_nm**2
+        if variance < 0.0:
+            raise InputError(
+                where="stages.segment.psf_sigma_ptychography_nm",
+                problem="ptychography would be less sharp than the wide-field scan that it is registered to",
+                got=f"a sigma of {self.psf_sigma_ptychography_nm:g} nm for ptychography and of "
+                f"{self.edge_sigma_nm:.3g} nm for an outermost zone of {self.outer_zone_nm:g} nm",
+                wanted="ptychography at least as sharp as wide-field scans",
+                mend="Correct outer_zone_nm or psf_sigma_ptychography_nm under stages: segment",
+            )
+        return float(np.sqrt(variance))
+
+    def _edge_variance_nm2(self) -> float:
+        reference = zone_plate_sigma_nm(_REFERENCE.outer_zone_nm, _REFERENCE.central_stop_fraction)
+        return EDGE_VARIANCE_NM2 * (self.sigma_nm("stxm") / reference) ** 2
+
+
+_REFERENCE = MicroscopePsf(outer_zone_nm=60.0, central_stop_fraction=0.3)
+"""The zone plate that ``EDGE_VARIANCE_NM2`` stands for."""
+
+
+def _impossible(option: str, got: float, wanted: str) -> InputError:
+    return InputError(
+        where=f"stages.segment.{option}",
+        problem="there is no such point spread function",
+        got=f"{got:g}",
+        wanted=wanted,
+        mend="Correct the value, or take the line out to have the default",
+    )
 
 
 def zone_plate_intensity(radius_nm: Real, outer_zone_nm: float, central_stop: float = 0.0) -> F64:

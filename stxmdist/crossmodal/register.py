@@ -1,4 +1,4 @@
-"""Ptychography placed on STXM: stage coordinates, resolution matched, searched, and refined to a similarity."""
+"""Places a ptychography image on an STXM image: resolution is matched, the shift searched, a similarity refined."""
 
 from dataclasses import dataclass
 
@@ -9,33 +9,32 @@ from stxmdist.arrays import F64, Mask, Real
 from stxmdist.crossmodal.correlation import Peak, best_placement, masked_correlation
 from stxmdist.crossmodal.psf import blur_optical_density
 from stxmdist.errors import InputError
+from stxmdist.pixel_pitch import pitch_yx_um
 
 Axes = tuple[F64, F64]
 """(y_um (Y,), x_um (X,)): coordinates of pixel centres, ascending, evenly spaced"""
 
 
 LEAST_ERROR_PX = 0.05
-"""No position is known better than this part of a fixed pixel: PSF and sampling are not modelled better."""
+"""No position is known better than this fraction of a pixel of the fixed image, because the point spread function and
+the sampling are not modelled better.
+"""
 
 
 @dataclass(frozen=True)
 class RegisterOptions:
     """How far to search, how much to believe the stages, and when to refuse."""
 
-    psf_sigma_nm: float = 26.0
-    """Gaussian-equivalent PSF of the fixed (STXM) image."""
-    moving_psf_sigma_nm: float = 5.0
-    """... and of the moving (ptychography) one, already in it."""
     search_um: float = 2.0
     """Radius of the search around the stage coordinates."""
     maximum_rotation_deg: float = 5.0
-    """A placement turned by more is refused."""
+    """A placement that is rotated by more is refused."""
     maximum_scale_error: float = 0.05
-    """... or one whose scale differs by more than this share."""
+    """A placement whose scale differs by more than this share is refused."""
     rotation_sd_deg: float = 2.0
-    """Stages are mounted this true to each other: a weak prior for fields with one particle."""
+    """Standard deviation of the rotation between the two stages: a weak prior, for fields with one particle."""
     scale_sd: float = 0.02
-    """... and their scales agree this well."""
+    """Standard deviation of the scale of one stage over that of the other, as a prior."""
     least_overlap: float = 0.5
     """Fraction of the moving image that must fall on known pixels of the fixed one."""
     least_score: float = 0.6
@@ -45,7 +44,7 @@ class RegisterOptions:
     least_contrast: float = 0.05
     """Standard deviation of optical density in the overlap below which there is nothing to register."""
     maximum_error_px: float = 1.0
-    """... or one whose expected error is more than so many pixels of the fixed image."""
+    """A placement whose expected error is more than so many pixels of the fixed image is refused."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +85,15 @@ def register(
     moving_axes: Axes,
     options: RegisterOptions | None = None,
     *,
+    blur_nm: float = 0.0,
     od_per_unit: float = 1.0,
 ) -> Registration:
     """Place a ptychography image on an STXM image of the same quantity.
 
     The moving image is blurred to the fixed one's PSF in transmission, placed by masked normalised cross-correlation
     within the search radius, and refined by Gauss-Newton on shift, rotation and scale with free gain and offset, which
-    maximises the correlation. It is refused, with a reason, where there is nothing to hold on to; then the transform
-    says what was found, for the record.
+    maximises the correlation. Where the images do not determine the placement, it is refused with a reason; then the
+    transform still says what was found.
 
     Parameters
     ----------
@@ -101,6 +101,9 @@ def register(
         (Y, X) floating, NaN where not known; (Y,), (X,) um
     moving, moving_axes
         (V, U) floating on its own, usually finer, grid
+    blur_nm
+        sigma in nm of the Gaussian that gives the moving image the resolution of the fixed one
+        (``psf.MicroscopePsf.matching_blur_nm``); 0: both are equally sharp
     od_per_unit
         optical density per unit of the images: 1 if they are optical densities; nm thicknesses want about 0.01
 
@@ -113,9 +116,8 @@ def register(
     """
     options = options or RegisterOptions()
     fixed_px, moving_px = _pitch("fixed", fixed, fixed_axes), _pitch("moving", moving, moving_axes)
-    extra_nm = float(np.sqrt(max(options.psf_sigma_nm**2 - options.moving_psf_sigma_nm**2, 0.0)))
     target = np.asarray(fixed, dtype=np.float64) * od_per_unit
-    blurred = blur_optical_density(np.asarray(moving) * od_per_unit, extra_nm * 1e-3 / moving_px)
+    blurred = blur_optical_density(np.asarray(moving) * od_per_unit, blur_nm * 1e-3 / moving_px)
     centre = np.array([(axis[0] + axis[-1]) / 2.0 for axis in moving_axes])
     if not np.isfinite(target).any() or not np.isfinite(blurred).any():
         return _refused(centre, "an image has no known pixels")
@@ -360,4 +362,4 @@ def _pitch(name: str, image: Real, axes: Axes) -> float:
             wanted="ascending, evenly spaced y_um and x_um, one per row and column, at least two",
             mend="Take the coordinates that were stored with the map",
         )
-    return float(np.mean([step.mean() for step in steps]))
+    return float(np.mean(pitch_yx_um(*axes)))

@@ -1,18 +1,19 @@
 """What cycling, rate and size do to state of charge, to its spread and to activity: the electrode is the unit."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from stxmdist.arrays import F64, I64
+from stxmdist.heterogeneity.columns import codes, numbers, text
 from stxmdist.heterogeneity.intervals import t_interval
+from stxmdist.heterogeneity.metrics.table import METRICS
 from stxmdist.heterogeneity.mixed import mixed_slope
-from stxmdist.heterogeneity.permutation import exact_sign_flip, exact_slope
-from stxmdist.heterogeneity.rows import CONDITION, Rows, codes, numbers, rows, text
+from stxmdist.heterogeneity.permutation import PermutationTest, exact_sign_flip, exact_slope
+from stxmdist.heterogeneity.rows import CONDITION, Rows, rows
 
 EFFECT_COLUMNS = (
     "endpoint",
@@ -31,9 +32,6 @@ EFFECT_COLUMNS = (
     "primary",
     "note",
 )
-
-ENDPOINTS = ("soc_mean", "soc_sd", "active")
-PRIMARY = (("soc_mean", "cycle"),)
 
 SLOPES_T = "t on electrode slopes"
 SLOPES_SIGNS = "exact sign flip of electrode slopes"
@@ -57,8 +55,10 @@ class Term:
     within_region: bool
     """Particles of a region differ in it (size), or share it (cycle)"""
     unit: str
+    meaning: str
+    """As it stands above figures and in tables"""
 
-    def of(self, frame: Any) -> F64:
+    def of(self, frame: pd.DataFrame) -> F64:
         """(ROW,) values; NaN where missing or without logarithm."""
         values = numbers(frame, self.column)
         if not self.logarithm:
@@ -69,9 +69,9 @@ class Term:
 TERMS = {
     term.name: term
     for term in (
-        Term("cycle", "cycle", False, False, "per cycle"),
-        Term("log_c_rate", "c_rate", True, False, "per e-fold of rate"),
-        Term("log_d_eq", "d_eq_um", True, True, "per e-fold of diameter"),
+        Term("cycle", "cycle", False, False, "per cycle", "cycle"),
+        Term("log_c_rate", "c_rate", True, False, "per e-fold of rate", "logarithm of rate"),
+        Term("log_d_eq", "d_eq_um", True, True, "per e-fold of diameter", "logarithm of diameter"),
     )
 }
 
@@ -79,17 +79,36 @@ SIZE_UNKNOWN_FLAGS = ("touches border", "overlap suspected")
 """Particles so flagged have a size that is not theirs: they take no part in size effects."""
 
 
+@dataclass(frozen=True)
+class Effect:
+    """One row of the table: an effect of a term on an endpoint, by one method; NaN where it cannot be given."""
+
+    endpoint: str
+    term: str
+    method: str
+    unit: str
+    estimate: float = UNKNOWN
+    se: float = UNKNOWN
+    ci_low: float = UNKNOWN
+    ci_high: float = UNKNOWN
+    p: float = UNKNOWN
+    p_min_attainable: float = UNKNOWN
+    n_electrodes: int = 0
+    n_particles: int = 0
+    note: str = ""
+
+
 def effects_table(
-    particles: Any,
+    particles: pd.DataFrame,
     *,
-    endpoints: Sequence[str] = ENDPOINTS,
+    endpoints: Sequence[str] | None = None,
     terms: Sequence[str] | None = None,
-    primary: Iterable[tuple[str, str]] = PRIMARY,
+    primary: Iterable[tuple[str, str]] | None = None,
     modality: str | None = "stxm",
     mixed: bool = True,
     level: float = 0.95,
     rng: np.random.Generator | None = None,
-) -> Any:
+) -> pd.DataFrame:
     """Effects of cycle, rate and size on each endpoint, by summary measures per electrode and by a mixed model.
 
     Each electrode gives one slope: over cycle (or the logarithm of rate) from its region means, over the logarithm of
@@ -103,10 +122,13 @@ def effects_table(
     ----------
     particles
         the particle table, one row per PARTICLE; those without an endpoint or term take no part in that row
+    endpoints
+        names of ``metrics.table.METRICS``; all if left out
     terms
         names of ``TERMS``; left out: cycle and size, and rate where it varies
     primary
-        pairs of endpoint and term declared before looking: no correction for multiplicity
+        pairs of endpoint and term declared before looking: no correction for multiplicity; those of ``METRICS`` if left
+        out
     rng
         wanted only for more electrodes than can be enumerated
 
@@ -118,18 +140,22 @@ def effects_table(
     Source: Matthews, Altman, Campbell, Royston, BMJ 300, 230 (1990) (summary measures); Benjamini, Hochberg, J. R.
     Stat. Soc. B 57, 289 (1995).
     """
+    endpoints = tuple(METRICS) if endpoints is None else endpoints
+    if primary is None:
+        primary = [(name, term) for name, entry in METRICS.items() for term in entry.primary]
     declared = set(primary)
     if terms is None:
         rates = numbers(particles, "c_rate")
         varies = len(np.unique(rates[np.isfinite(rates)])) > 1
         terms = ("cycle", "log_c_rate", "log_d_eq") if varies else ("cycle", "log_d_eq")
-    out: list[dict[str, Any]] = []
+    out: list[Effect] = []
     for endpoint in endpoints:
         for name in terms:
             out += _effect(particles, endpoint, TERMS[name], modality, mixed, level, rng)
-    table = pd.DataFrame(out, columns=[column for column in EFFECT_COLUMNS if column not in ("q_fdr", "primary")])
+    written = [column for column in EFFECT_COLUMNS if column not in ("q_fdr", "primary")]
+    table = pd.DataFrame([asdict(effect) for effect in out], columns=written)
     pairs = zip(table["endpoint"], table["term"], table["method"], strict=True)
-    # The declared test of a primary effect is its t row; the others of it are looks from other sides.
+    # The declared test of a primary effect is its t row; its other rows are alternative tests of the same effect.
     table["primary"] = [(endpoint, term) in declared and method != MIXED for endpoint, term, method in pairs]
     table["q_fdr"] = UNKNOWN
     for method in table["method"].unique():
@@ -153,16 +179,17 @@ def benjamini_hochberg(p: F64) -> F64:
 
 
 def _effect(
-    particles: Any,
+    particles: pd.DataFrame,
     endpoint: str,
     term: Term,
     modality: str | None,
     mixed: bool,
     level: float,
     rng: np.random.Generator | None,
-) -> list[dict[str, Any]]:
+) -> list[Effect]:
     """The rows of one endpoint and term."""
-    if len(particles) == 0 or endpoint not in particles.columns or term.column not in particles.columns:
+    wanted = (*METRICS[endpoint].columns, term.column)
+    if len(particles) == 0 or any(column not in particles.columns for column in wanted):
         return [_row(endpoint, term, SLOPES_T, note=f"the table has no {endpoint} or no {term.column}")]
     chosen = rows(_with_size(particles) if term.within_region else particles, endpoint, modality, finite=(term.column,))
     x = term.of(chosen.frame)
@@ -183,7 +210,7 @@ def _effect(
             found = _mean_rows(endpoint, term, chosen, x, level, rng)
     if mixed:
         found.append(_mixed_row(endpoint, term, chosen, x, level))
-    return [{**row, "n_particles": len(x)} for row in found]
+    return [replace(row, n_particles=len(x)) for row in found]
 
 
 def _without_rounding(slopes: F64, y: F64, x: F64) -> F64:
@@ -192,17 +219,18 @@ def _without_rounding(slopes: F64, y: F64, x: F64) -> F64:
     return np.where(np.abs(slopes) * spread < ROUNDING * float(y.std()), 0.0, slopes) if spread > 0 else slopes
 
 
-def _with_size(particles: Any) -> Any:
+def _with_size(particles: pd.DataFrame) -> pd.DataFrame:
     if "flags" not in particles.columns:
         return particles
     bad = [any(flag in str(words) for flag in SIZE_UNKNOWN_FLAGS) for words in particles["flags"]]
     return particles[~np.array(bad, dtype=bool)]
 
 
-def _row(endpoint: str, term: Term, method: str, **numbers_: Any) -> dict[str, Any]:
-    empty = dict.fromkeys(("estimate", "se", "ci_low", "ci_high", "p", "p_min_attainable"), UNKNOWN)
-    row = {"endpoint": endpoint, "term": term.name, "method": method, "unit": term.unit, "note": ""}
-    return {"n_electrodes": 0, "n_particles": 0, **empty, **row, **numbers_}
+def _row(endpoint: str, term: Term, method: str, note: str = "", n_electrodes: int = 0, n_particles: int = 0) -> Effect:
+    """A row whose numbers are not known, or not yet."""
+    of_endpoint = METRICS[endpoint].unit
+    unit = term.unit if of_endpoint == "1" else f"{of_endpoint} {term.unit}"
+    return Effect(endpoint, term.name, method, unit, note=note, n_electrodes=n_electrodes, n_particles=n_particles)
 
 
 def slope(x: F64, y: F64, strata: I64) -> float:
@@ -240,9 +268,7 @@ def _within_region_slopes(chosen: Rows, x: F64) -> F64:
     return out
 
 
-def _slope_rows(
-    endpoint: str, term: Term, slopes: F64, level: float, rng: np.random.Generator | None
-) -> list[dict[str, Any]]:
+def _slope_rows(endpoint: str, term: Term, slopes: F64, level: float, rng: np.random.Generator | None) -> list[Effect]:
     """Student's t and the exact sign flip over (ELECTRODE,) slopes."""
     slopes = slopes[np.isfinite(slopes)]
     n = len(slopes)
@@ -258,33 +284,38 @@ def _slope_rows(
             p = float(2.0 * stats.t.sf(abs(interval.estimate) / se, n - 1))
         else:
             se, note = UNKNOWN, "the electrodes' slopes are all equal"
-    limits = {"ci_low": interval.low, "ci_high": interval.high} if np.isfinite(se) else {}
+    known = np.isfinite(se)
     signs = exact_sign_flip(slopes, rng)
     flat = not np.any(slopes)
     return [
-        _row(endpoint, term, SLOPES_T, estimate=interval.estimate, se=se, p=p, note=note, n_electrodes=n, **limits),
-        _row(
-            endpoint,
-            term,
-            SLOPES_SIGNS,
+        replace(
+            _row(endpoint, term, SLOPES_T, note, n),
+            estimate=interval.estimate,
+            se=se,
+            p=p,
+            ci_low=interval.low if known else UNKNOWN,
+            ci_high=interval.high if known else UNKNOWN,
+        ),
+        replace(
+            _row(endpoint, term, SLOPES_SIGNS, "all slopes are 0" if flat else _capability(signs, level), n),
             estimate=signs.statistic,
             p=UNKNOWN if flat else signs.p,
             p_min_attainable=signs.p_min_attainable,
-            note="all slopes are 0" if flat else _capability(signs.p_min_attainable, signs.note, level),
-            n_electrodes=n,
         ),
     ]
 
 
-def _capability(least: float, note: str, level: float) -> str:
+def _capability(test: PermutationTest, level: float) -> str:
+    """The note of an exact test, and whether the design can reach significance at all."""
+    least = test.p_min_attainable
     if np.isfinite(least) and least > 1.0 - level:
-        return "; ".join(part for part in (note, f"this design cannot reach p < {1.0 - level:.2g}") if part)
-    return note
+        return "; ".join(part for part in (test.note, f"this design cannot reach p < {1.0 - level:.2g}") if part)
+    return test.note
 
 
 def _mean_rows(
     endpoint: str, term: Term, chosen: Rows, x: F64, level: float, rng: np.random.Generator | None
-) -> list[dict[str, Any]]:
+) -> list[Effect]:
     """Regression of electrode means on a condition that each electrode has but one of."""
     first = chosen.region_first
     region_mean = chosen.region_mean(chosen.value)
@@ -297,29 +328,31 @@ def _mean_rows(
         return [_row(endpoint, term, MEANS_T, note=f"{term.column} does not vary", n_electrodes=n)]
     dx = place - place.mean()
     residual = mean - mean.mean() - beta * dx
-    row = _row(endpoint, term, MEANS_T, estimate=beta, n_electrodes=n, note="fewer than three electrodes")
+    row = replace(_row(endpoint, term, MEANS_T, "fewer than three electrodes", n), estimate=beta)
     if n > 2 and float(residual @ residual) > 1e-24:
         se = float(np.sqrt(residual @ residual / (n - 2) / (dx @ dx)))
         half = float(stats.t.ppf(0.5 + level / 2.0, n - 2)) * se
-        row.update(se=se, ci_low=beta - half, ci_high=beta + half, note="each electrode has one condition only")
-        row["p"] = float(2.0 * stats.t.sf(abs(beta) / se, n - 2))
+        row = replace(
+            row,
+            se=se,
+            ci_low=beta - half,
+            ci_high=beta + half,
+            p=float(2.0 * stats.t.sf(abs(beta) / se, n - 2)),
+            note="each electrode has one condition only",
+        )
     elif n > 2:
-        row["note"] = "the electrodes' means lie on a line exactly"
+        row = replace(row, note="the electrodes' means lie on a line exactly")
     test = exact_slope(place, mean, rng)
-    permuted = _row(
-        endpoint,
-        term,
-        MEANS_PERMUTED,
+    permuted = replace(
+        _row(endpoint, term, MEANS_PERMUTED, _capability(test, level), n),
         estimate=test.statistic,
         p=test.p,
         p_min_attainable=test.p_min_attainable,
-        note=_capability(test.p_min_attainable, test.note, level),
-        n_electrodes=n,
     )
     return [row, permuted]
 
 
-def _mixed_row(endpoint: str, term: Term, chosen: Rows, x: F64, level: float) -> dict[str, Any]:
+def _mixed_row(endpoint: str, term: Term, chosen: Rows, x: F64, level: float) -> Effect:
     """Mixed model on region means by electrode (cycle, rate), or on particles by region (size).
 
     Cycle effects of region means equal those of particles and take a fiftieth of the time; size effects do not.
@@ -335,15 +368,11 @@ def _mixed_row(endpoint: str, term: Term, chosen: Rows, x: F64, level: float) ->
         many = len(mean) > 2 * chosen.n_electrodes
         fit = mixed_slope(mean, x[first], chosen.region_electrode, dummies, random_slope=many)
     half = float(stats.norm.ppf(0.5 + level / 2.0)) * fit.se
-    return _row(
-        endpoint,
-        term,
-        MIXED,
+    return replace(
+        _row(endpoint, term, MIXED, fit.note, chosen.n_electrodes),
         estimate=fit.estimate,
         se=fit.se,
         ci_low=fit.estimate - half,
         ci_high=fit.estimate + half,
         p=fit.p,
-        note=fit.note,
-        n_electrodes=chosen.n_electrodes,
     )

@@ -1,31 +1,39 @@
 """One row per electrode and condition: its state of charge, its spread among and inside particles, its active share."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from stxmdist.arrays import F64, I64, Text
+from stxmdist.heterogeneity.columns import codes, numbers, text
 from stxmdist.heterogeneity.intervals import Interval, design_effect, wilson
-from stxmdist.heterogeneity.rows import CONDITION, codes, intra_variance, noise_variance, numbers, of_modality, text
+from stxmdist.heterogeneity.metrics.active import active
+from stxmdist.heterogeneity.metrics.soc_mean import soc_mean
+from stxmdist.heterogeneity.metrics.table import METRICS
+from stxmdist.heterogeneity.rows import CONDITION, of_modality
 from stxmdist.heterogeneity.variance import icc
+
+Cell: TypeAlias = str | float
+"""A number or a text in the table."""
+
+_OF_METRICS = tuple(
+    column
+    for entry in METRICS.values()
+    for figure in entry.figures
+    for column in (figure.column, *(figure.limits or ()))
+)
 
 ELECTRODE_COLUMNS = (
     "electrode_id",
     *CONDITION,
     "n_regions",
     "n_particles",
-    "soc_mean",
-    "soc_ci_low",
-    "soc_ci_high",
     "soc_coulometric",
-    "sd_inter",
-    "sd_intra",
+    *_OF_METRICS,
     "icc",
-    "active_fraction",
-    "active_ci_low",
-    "active_ci_high",
     "d10_um",
     "d50_um",
     "d90_um",
@@ -36,7 +44,9 @@ LEAST_FOR_QUANTILES = 10
 """Fewer sizes have no tenth percentile."""
 
 
-def electrode_table(particles: Any, scans: Any = None, *, modality: str | None = "stxm", level: float = 0.95) -> Any:
+def electrode_table(
+    particles: pd.DataFrame, scans: pd.DataFrame | None = None, *, modality: str | None = "stxm", level: float = 0.95
+) -> pd.DataFrame:
     """Summarise each electrode in each condition (cycle, rate, direction).
 
     ``soc_mean`` is weighted by mass (area times thickness, in nm or in reference samples), as coulometry sees it; its
@@ -72,9 +82,8 @@ def electrode_table(particles: Any, scans: Any = None, *, modality: str | None =
     particle_keys = _keys(_with_columns(frame, keys), keys)
     rows = []
     place_keys = _keys(places, keys)
-    for index in sorted(
-        np.unique(place_keys, return_index=True)[1].tolist(), key=lambda at: _order(places.iloc[at], keys)
-    ):
+    cells = places.to_numpy(dtype=object)
+    for index in sorted(np.unique(place_keys, return_index=True)[1].tolist(), key=lambda at: _order(cells[at])):
         here = frame[particle_keys == place_keys[index]]
         row = dict(zip(keys, places.iloc[index], strict=True))
         row["soc_coulometric"] = coulometry.get(str(place_keys[index]), np.nan)
@@ -82,10 +91,11 @@ def electrode_table(particles: Any, scans: Any = None, *, modality: str | None =
     return pd.DataFrame(rows, columns=list(ELECTRODE_COLUMNS))
 
 
-def _summary(here: Any, correlation: float, level: float) -> dict[str, Any]:
+def _summary(here: pd.DataFrame, correlation: float, level: float) -> dict[str, Cell]:
     """The numbers of one electrode in one condition."""
     notes: list[str] = []
-    soc = numbers(here, "soc_mean")
+    charge = soc_mean(here)
+    soc = charge.value
     known = np.isfinite(soc)
     region = _regions(here)
     mean = mass_weighted_mean(soc, mass_of(here), region, numbers(here, "soc_se_sys"), level)
@@ -93,18 +103,18 @@ def _summary(here: Any, correlation: float, level: float) -> dict[str, Any]:
         notes.append(mean.note)
     sd_inter, sd_intra = np.nan, np.nan
     if known.sum() > 1:
-        between = float(soc[known].var(ddof=1) - noise_variance(here, "soc_mean")[known].mean())
+        between = float(soc[known].var(ddof=1) - charge.noise_variance[known].mean())
         if between < 0:
             notes.append("sd_inter is below the noise")
         sd_inter = np.sqrt(max(between, 0.0))
-    intra = intra_variance(here)
-    if np.isfinite(intra).any():
+    intra = charge.intra_variance
+    if intra is not None and np.isfinite(intra).any():
         sd_intra = np.sqrt(max(float(np.nanmean(intra)), 0.0))
-    active = numbers(here, "active")
-    said = np.isfinite(active)
+    takes_part = active(here).value
+    said = np.isfinite(takes_part)
     sizes = np.bincount(region[said]) if said.any() else np.zeros(0)
     deff = design_effect(sizes[sizes > 0].astype(np.float64), correlation)
-    fraction = wilson(float(active[said].sum()), float(said.sum()), deff)
+    fraction = wilson(float(takes_part[said].sum()), float(said.sum()), deff)
     if said.any() and np.isnan(correlation):
         notes.append("active interval takes particles as independent")
     d10, d50, d90 = _size_quantiles(here, notes)
@@ -160,37 +170,37 @@ def mass_weighted_mean(soc: F64, mass: F64, region: I64, systematic: F64, level:
     return Interval(mean, mean - half, mean + half, note)
 
 
-def active_correlation(particles: Any) -> float:
+def active_correlation(particles: pd.DataFrame) -> float:
     """Intraclass correlation of being active among particles of a region, pooled over the campaign, at least 0.
 
     One-way analysis of variance of 0 and 1 within conditions of electrodes; NaN where no electrode has two regions.
     """
-    active = numbers(particles, "active")
-    known = np.isfinite(active)
+    takes_part = active(particles).value
+    known = np.isfinite(takes_part)
     if not known.any():
         return float("nan")
     frame = particles[known]
-    active = active[known]
+    takes_part = takes_part[known]
     place = codes([text(frame, name) for name in ("electrode_id", *CONDITION)])
     region = codes([place.astype(np.str_), text(frame, "region_id" if "region_id" in frame.columns else "scan_id")])
     counts = np.bincount(region).astype(np.float64)
-    means = np.bincount(region, active) / counts
+    means = np.bincount(region, takes_part) / counts
     place_counts = np.bincount(place).astype(np.float64)
-    place_means = np.bincount(place, active) / place_counts
+    place_means = np.bincount(place, takes_part) / place_counts
     place_of = np.zeros(len(counts), dtype=np.int64)
     place_of[region] = place
-    between_degrees, within_degrees = len(counts) - len(place_counts), len(active) - len(counts)
+    between_degrees, within_degrees = len(counts) - len(place_counts), len(takes_part) - len(counts)
     if between_degrees < 1 or within_degrees < 1:
         return float("nan")
     between = float((counts * (means - place_means[place_of]) ** 2).sum()) / between_degrees
-    within = float(((active - means[region]) ** 2).sum()) / within_degrees
+    within = float(((takes_part - means[region]) ** 2).sum()) / within_degrees
     squares = np.bincount(place_of, counts**2)
     size = float((counts.sum() - (squares / place_counts).sum()) / between_degrees)
     total = between + (size - 1.0) * within
     return max((between - within) / total, 0.0) if total > 0 else 0.0
 
 
-def _size_quantiles(here: Any, notes: list[str]) -> tuple[float, float, float]:
+def _size_quantiles(here: pd.DataFrame, notes: list[str]) -> tuple[float, float, float]:
     sizes = numbers(here, "d_eq_um")
     usable = np.isfinite(sizes)
     if "flags" in here.columns:
@@ -203,7 +213,7 @@ def _size_quantiles(here: Any, notes: list[str]) -> tuple[float, float, float]:
     return float(d10), float(d50), float(d90)
 
 
-def mass_of(particles: Any) -> F64:
+def mass_of(particles: pd.DataFrame) -> F64:
     """(PARTICLE,) area times thickness, up to a constant: in nm, or in reference samples if no thickness is in nm."""
     thickness = numbers(particles, "thickness_nm")
     if not np.isfinite(thickness).any():
@@ -211,15 +221,15 @@ def mass_of(particles: Any) -> F64:
     return numbers(particles, "area_um2") * thickness
 
 
-def _regions(here: Any) -> I64:
+def _regions(here: pd.DataFrame) -> I64:
     return codes([text(here, "region_id" if "region_id" in here.columns else "scan_id")])
 
 
-def _with_columns(sheet: Any, keys: list[str]) -> Any:
+def _with_columns(sheet: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return sheet.assign(**{key: np.nan for key in keys if key not in sheet.columns})
 
 
-def _keys(sheet: Any, keys: list[str]) -> Text:
+def _keys(sheet: pd.DataFrame, keys: list[str]) -> Text:
     """One text per row; numbers written alike whether a column holds integers or floats."""
     columns = [
         [
@@ -232,18 +242,19 @@ def _keys(sheet: Any, keys: list[str]) -> Text:
     return np.asarray(["\x1f".join(parts) for parts in zip(*columns, strict=True)], dtype=np.str_)
 
 
-def _order(place: Any, keys: list[str]) -> tuple[Any, ...]:
+def _order(cells: Iterable[object]) -> tuple[Cell, ...]:
     """Sort numbers as numbers and the missing last."""
-    out: list[Any] = []
-    for key in keys:
-        item = place[key]
+    out: list[Cell] = []
+    for item in cells:
         missing = item is None or item != item
-        number = isinstance(item, int | float | np.number) and not missing
-        out += [missing, float(item) if number else 0.0, "" if missing or number else str(item)]
+        if isinstance(item, int | float | np.number) and not missing:
+            out += [False, float(item), ""]
+        else:
+            out += [missing, 0.0, "" if missing else str(item)]
     return tuple(out)
 
 
-def _coulometric(sheets: list[Any], keys: list[str]) -> dict[str, float]:
+def _coulometric(sheets: list[pd.DataFrame], keys: list[str]) -> dict[str, float]:
     """Mean of what the sheet says of each electrode and condition."""
     said: dict[str, list[float]] = {}
     for sheet in sheets:

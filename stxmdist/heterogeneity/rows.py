@@ -2,27 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from stxmdist.arrays import F64, I64, Text
+from stxmdist.arrays import F64, I64
 from stxmdist.errors import InputError
+from stxmdist.heterogeneity.columns import codes, numbers, text
+from stxmdist.heterogeneity.metrics.table import METRICS, MetricValues
 
 CONDITION = ("cycle", "c_rate", "direction")
 """What distinguishes one state of an electrode from another."""
-
-NOISE_COLUMNS = {"soc_mean": ("soc_se_stat", "soc_se")}
-"""Where the measurement error of an endpoint stands, best first; endpoints without one are taken as exact."""
 
 
 @dataclass(frozen=True)
 class Rows:
     """Particles with a finite endpoint, in clusters; every array is (PARTICLE,) unless it says otherwise."""
 
-    frame: Any
-    value: F64
-    noise_variance: F64
+    frame: pd.DataFrame
+    metric: MetricValues
     electrode: I64
     """Codes 0, 1, ... by first appearance in sorted order of electrode_id"""
     region: I64
@@ -31,6 +29,14 @@ class Rows:
     """(REGION,) electrode of each region"""
     n_dropped: int
     """Rows left out for want of a number or an electrode"""
+
+    @property
+    def value(self) -> F64:
+        return self.metric.value
+
+    @property
+    def noise_variance(self) -> F64:
+        return self.metric.noise_variance
 
     @property
     def n_electrodes(self) -> int:
@@ -51,7 +57,7 @@ class Rows:
         return np.asarray(np.unique(self.region, return_index=True)[1], dtype=np.int64)
 
 
-def of_modality(particles: Any, modality: str | None) -> Any:
+def of_modality(particles: pd.DataFrame, modality: str | None) -> pd.DataFrame:
     """Rows of one modality: particles seen twice must not count twice. A table without any of it is taken whole."""
     if modality is None or "modality" not in particles.columns:
         return particles
@@ -60,7 +66,7 @@ def of_modality(particles: Any, modality: str | None) -> Any:
 
 
 def rows(
-    particles: Any,
+    particles: pd.DataFrame,
     endpoint: str,
     modality: str | None = "stxm",
     finite: Sequence[str] = (),
@@ -68,12 +74,18 @@ def rows(
 ) -> Rows:
     """Select the particles that have the endpoint (and the further ``finite`` columns), and code their clusters.
 
+    Parameters
+    ----------
+    endpoint
+        a name of ``metrics.table.METRICS``
+
     Raises
     ------
     InputError
-        where the table lacks electrode_id or the endpoint.
+        for a metric that there is not, and where the table lacks electrode_id or a column of the metric.
     """
-    for column in ("electrode_id", endpoint, *finite):
+    entry = METRICS[endpoint]
+    for column in ("electrode_id", *entry.columns, *finite):
         if column not in particles.columns:
             raise InputError(
                 where="particle table",
@@ -84,8 +96,9 @@ def rows(
             )
     chosen = of_modality(particles, modality)
     keep = chosen["electrode_id"].notna().to_numpy(dtype=bool)
-    for column in (endpoint, *finite):
-        keep = keep & np.isfinite(numbers(chosen, column))
+    metric = entry.load()
+    for values in (metric(chosen).value, *(numbers(chosen, column) for column in finite)):
+        keep = keep & np.isfinite(values)
     frame = chosen[keep].reset_index(drop=True)
     electrode = codes([text(frame, "electrode_id")])
     names = [text(frame, "electrode_id"), *(text(frame, name) for name in conditions)]
@@ -94,55 +107,9 @@ def rows(
     first = np.unique(region, return_index=True)[1]
     return Rows(
         frame=frame,
-        value=numbers(frame, endpoint),
-        noise_variance=noise_variance(frame, endpoint),
+        metric=metric(frame),
         electrode=electrode,
         region=region,
         region_electrode=electrode[first],
         n_dropped=len(chosen) - len(frame),
     )
-
-
-def numbers(frame: Any, column: str) -> F64:
-    """(PARTICLE,) float64 of a column, NaN where it is missing, absent or no number; True counts 1."""
-    import pandas as pd
-
-    if column not in frame.columns:
-        return np.full(len(frame), np.nan)
-    return np.asarray(
-        pd.to_numeric(frame[column], errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan)
-    )
-
-
-def text(frame: Any, column: str) -> Text:
-    """(PARTICLE,) text of a column; missing is a value of its own."""
-    if column not in frame.columns:
-        return np.full(len(frame), "")
-    return np.asarray(["" if item is None or item != item else str(item) for item in frame[column]], dtype=np.str_)
-
-
-def codes(columns: Sequence[Text]) -> I64:
-    """(PARTICLE,) codes 0, 1, ... of the combinations of text columns, in sorted order."""
-    if not len(columns[0]):
-        return np.zeros(0, dtype=np.int64)
-    inverse = np.unique(np.stack([column.astype(np.str_) for column in columns], axis=1), axis=0, return_inverse=True)[
-        1
-    ]
-    return np.asarray(inverse.reshape(-1), dtype=np.int64)
-
-
-def noise_variance(frame: Any, endpoint: str) -> F64:
-    """(PARTICLE,) squared standard error of the endpoint; 0 where the table does not say."""
-    for column in NOISE_COLUMNS.get(endpoint, ()):
-        if column in frame.columns:
-            return np.nan_to_num(numbers(frame, column)) ** 2
-    return np.zeros(len(frame))
-
-
-def intra_variance(frame: Any) -> F64:
-    """(PARTICLE,) noise-corrected variance of soc inside each particle, signed where the table has it so.
-
-    The square of a standard deviation that was clipped at 0 would not average to the truth.
-    """
-    signed = numbers(frame, "soc_var_intra")
-    return np.where(np.isfinite(signed), signed, numbers(frame, "soc_sd") ** 2)

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from stxmdist.arrays import F64, Array
+from stxmdist.heterogeneity.columns import text
 from stxmdist.heterogeneity.intervals import t_interval
-from stxmdist.heterogeneity.rows import CONDITION, Rows, intra_variance, rows, text
+from stxmdist.heterogeneity.metrics.table import METRICS
+from stxmdist.heterogeneity.rows import CONDITION, Rows, rows
 
 COMPONENTS = ("electrode", "region", "particle", "intra", "noise")
 UNKNOWN = float("nan")
@@ -26,14 +27,20 @@ class Component:
     note: str = ""
 
 
+def partitions(particles: pd.DataFrame, *, modality: str | None = "stxm", level: float = 0.95) -> pd.DataFrame:
+    """The rows of ``partition`` of every metric whose variance is divided, one metric after the other."""
+    names = [name for name, entry in METRICS.items() if entry.partitioned]
+    return pd.concat([partition(particles, name, modality=modality, level=level) for name in names], ignore_index=True)
+
+
 def partition(
-    particles: Any,
+    particles: pd.DataFrame,
     endpoint: str = "soc_mean",
     *,
     adjust_for: Sequence[str] = CONDITION,
     modality: str | None = "stxm",
     level: float = 0.95,
-) -> Any:
+) -> pd.DataFrame:
     """Split the variance of an endpoint into electrode, region, particle, intra-particle and noise.
 
     Nested analysis of variance by the method of moments, unbalanced (Henderson's method 3), after the means of the
@@ -62,7 +69,7 @@ def partition(
     (1980); Burdick, Graybill, Confidence Intervals on Variance Components (1992), 3.3.
     """
     chosen = rows(particles, endpoint, modality)
-    found = dict(zip(COMPONENTS, _components(chosen, endpoint, adjust_for, level), strict=True))
+    found = dict(zip(COMPONENTS, _components(chosen, adjust_for, level), strict=True))
     total = float(np.nansum([component.variance for component in found.values()]))
     known = any(np.isfinite(component.variance) for component in found.values())
     return pd.DataFrame(
@@ -86,14 +93,13 @@ def _share_at(limit: float, component: Component, total: float) -> float:
     return limit / moved if moved > 0 else UNKNOWN
 
 
-def _components(chosen: Rows, endpoint: str, adjust_for: Sequence[str], level: float) -> tuple[Component, ...]:
+def _components(chosen: Rows, adjust_for: Sequence[str], level: float) -> tuple[Component, ...]:
     if len(chosen.value) == 0:
         return (Component(UNKNOWN, UNKNOWN, UNKNOWN, "no particles"),) * 5
-    inner = (
-        _mean_over_clusters(intra_variance(chosen.frame), chosen, level)
-        if endpoint == "soc_mean"
-        else Component(UNKNOWN, UNKNOWN, UNKNOWN, "not defined for this endpoint")
-    )
+    inside = chosen.metric.intra_variance
+    inner = Component(UNKNOWN, UNKNOWN, UNKNOWN, "not defined for this endpoint")
+    if inside is not None:
+        inner = _mean_over_clusters(inside, chosen, level)
     return (*_nested(chosen, adjust_for, level), inner, _mean_over_clusters(chosen.noise_variance, chosen, level))
 
 
@@ -181,7 +187,7 @@ def _nested(chosen: Rows, adjust_for: Sequence[str], level: float) -> tuple[Comp
             else "one particle per region: its variance is part of particle"
         )
     if weights["particle"] is None:
-        notes["particle"] = "one particle per region: not to be told from it"
+        notes["particle"] = "one particle per region: the two cannot be separated"
     if upper.degrees > 0 and upper.electrode > 1e-9:
         rest = upper.region * (weights["region"] if weights["region"] is not None else 0.0)
         rest = rest + (weights["particle"] if weights["particle"] is not None else 0.0)
@@ -190,7 +196,7 @@ def _nested(chosen: Rows, adjust_for: Sequence[str], level: float) -> tuple[Comp
         notes["electrode"] = (
             "one electrode: nothing to compare"
             if chosen.n_electrodes == 1
-            else "every electrode has a condition of its own: not to be told from it"
+            else "every electrode has a condition of its own: the two cannot be separated"
         )
     out = {}
     for name, weight in weights.items():

@@ -1,7 +1,7 @@
 """State of charge of each particle and how it varies inside, with noise taken out of the variances."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from stxmdist.particles.inside import (
     phase_class,
     phase_fractions,
 )
+
+Row: TypeAlias = dict[str, float | str | bool | None]
+"""Column name to the value of one particle."""
 
 CHEMISTRY_COLUMNS = (
     "particle_id",
@@ -65,7 +68,7 @@ def chemistry_table(
     soc_se_sys: float | Real = 0.0,
     psf: PointSpread | None = None,
     options: ChemistryOptions | None = None,
-) -> Any:
+) -> pd.DataFrame:
     """Mass-weighted state of charge of each particle, its standard error, its spread inside and its phases.
 
     ``soc_mean = sum(charged) / sum(discharged + charged)`` over all trusted pixels of the particle's reach, edges and
@@ -147,9 +150,7 @@ _DTYPES = {
 }
 
 
-def _chemistry(
-    here: Pixels, correlation: float, systematic: float, psf: PointSpread, options: ChemistryOptions
-) -> dict[str, Any]:
+def _chemistry(here: Pixels, correlation: float, systematic: float, psf: PointSpread, options: ChemistryOptions) -> Row:
     """The row of one particle, without its number."""
     bias = float(psf.soc_bias)
     flags: list[str] = []
@@ -213,6 +214,6 @@ def _chemistry(
     }
 
 
-def _unknown(why: str) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(CHEMISTRY_COLUMNS[1:], np.nan)
+def _unknown(why: str) -> Row:
+    row: Row = dict.fromkeys(CHEMISTRY_COLUMNS[1:], np.nan)
     return {**row, "phase_class": "unknown", "active": None, "flags": why}

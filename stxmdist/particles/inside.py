@@ -8,7 +8,8 @@ from scipy import ndimage
 from stxmdist.arrays import F64, U8, Mask, MaskClass, Real
 
 COUNTED = (MaskClass.valid, MaskClass.edge, MaskClass.background)
-"""Classes of pixels that enter the particle's mean: edges too, for the estimand is the whole particle."""
+"""Classes of pixels that enter the particle's mean. Edges are among them, because the mean is that of all its material.
+"""
 
 MIXED_WIDTH_SIGMAS = 1.05
 """A step blurred by a Gaussian lies between 0.3 and 0.7 over this many sigmas (2 * 0.524)."""
@@ -19,24 +20,24 @@ class ChemistryOptions:
     """Thresholds of the classes; the defaults are those of the literature on LiFePO4."""
 
     charged_above: float = 0.7
-    """A pixel's state of charge beyond which it is of the charged phase."""
+    """A pixel whose state of charge is above this belongs to the charged phase."""
     discharged_below: float = 0.3
-    """... and below which of the discharged one; between both it is mixed."""
+    """A pixel whose state of charge is below this belongs to the discharged phase; between both limits it is mixed."""
     two_phase_fraction: float = 0.1
-    """Both phases hold more than this mass fraction in a two-phase particle."""
+    """In a two-phase particle each phase holds more than this fraction of the mass."""
     active_low: float = 0.1
-    """A particle beyond this and below ``active_high``, by two standard errors, takes part."""
+    """A particle is active if its state of charge is above this, and below ``active_high``, by two standard errors."""
     active_high: float = 0.9
-    """See ``active_low``."""
+    """Upper limit of the state of charge of an active particle; see ``active_low``."""
     psf_doubt: float = 0.025
     """Standard error of the correction for the PSF, as a share of the standard deviation of soc that the PSF levels out
     inside: the correction itself may vanish where its errors do not, at opposite rims (closure on simulated fields)."""
     minimum_pixels: int = 12
-    """Of fewer the particle is flagged."""
+    """A particle of fewer pixels is flagged."""
     minimum_thickness_nm: float = 20.0
-    """Thinner pixels carry no soc of their own (their mass still counts)."""
+    """Thinner pixels are not used for what varies inside a particle; their mass still counts for its mean."""
     overlap_ratio: float = 1.5
-    """A tenth of the particle thicker than this multiple of its median, and two plates may lie on each other."""
+    """Where a tenth of a particle is thicker than this multiple of its median, two plates may lie on each other."""
     noisy_se: float = 0.15
     """Median pixel standard error of soc above which phase fractions are noise."""
 
@@ -114,6 +115,25 @@ class Pixels:
         """(Y, X) variance in nm^2 of ``charged - mean * total`` from the covariance of the fit."""
         v00, v01, v11 = self.covariance
         return np.asarray((1 - mean) ** 2 * v11 - 2 * mean * (1 - mean) * v01 + mean**2 * v00, dtype=np.float64)
+
+
+def counted_classes(mask_class: U8, thickness_nm: Real, least_counts: float = 0.0) -> U8:
+    """Classes (Y, X) by which a particle's mass is summed: a pixel whose state of charge is too noisy still has mass.
+
+    Such pixels are thin ones whose noise happens to be low or high: without them the mean of a particle in few photons
+    is off by .03. Where a least number of counts is asked for (``least_counts`` above 0), pixels below stay out.
+
+    Parameters
+    ----------
+    mask_class
+        (Y, X) uint8, ``stxmdist.arrays.MaskClass``
+    thickness_nm
+        (COMPONENT, Y, X) floating, NaN where not fitted
+    """
+    noisy = (mask_class == MaskClass.low_count) & np.isfinite(thickness_nm).all(axis=0)
+    if least_counts > 0.0:
+        return mask_class
+    return np.where(noisy, np.uint8(MaskClass.background), mask_class).astype(np.uint8)
 
 
 def intra_variance(here: Pixels, looked: Mask, correlation: float) -> float:

@@ -20,21 +20,22 @@ NOISE_SIGMAS = 4.0
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """How particles are told from the empty field and from each other."""
+    """How particles are separated from the empty field and from each other."""
 
     smoothing_px: float = 0.7
     """Gaussian sigma of the smoothing before the threshold, pixels."""
     minimum_thickness_nm: float = 20.0
-    """No particle is thinner: below it the edge jump says nothing of chemistry."""
+    """No particle is thinner than this: its edge jump would be too small to give a state of charge."""
     minimum_diameter_um: float = 0.15
-    """Smaller equivalent diameters are noise or beyond the resolution."""
+    """Regions of a smaller equivalent diameter are dropped: they are noise, or smaller than the resolution."""
     outline_fraction: float = 0.5
     """The outline lies where thickness falls to this fraction of the particle's plateau; a half is unbiased for any
     symmetric point spread function at a straight edge."""
     h_px: float = 0.75
     """Two maxima of the distance transform are two particles only if the saddle between is this much lower, pixels."""
     neck_fraction: float = 0.75
-    """... and only if the neck is narrower than this fraction of the smaller one's inscribed circle."""
+    """Two maxima are two particles only if the neck is also narrower than this fraction of the inscribed circle of the
+    smaller one."""
 
 
 def segment(thickness_nm: Real, known: Mask, pixel_nm: float, options: SegmentOptions | None = None) -> I32:
@@ -211,6 +212,12 @@ def _renumbered(labels: I32) -> I32:
     lookup = np.zeros(int(labels.max()) + 1, dtype=np.int32)
     lookup[present[order]] = np.arange(1, present.size + 1, dtype=np.int32)
     return np.asarray(lookup[labels])
+
+
+def without_gaps(labels: I32) -> I32:
+    """Labels (Y, X) numbered 1, 2, ... again, in the same order; what is below 1 stays."""
+    present = np.unique(labels[labels > 0])
+    return np.where(labels > 0, np.searchsorted(present, labels) + 1, labels).astype(np.int32)
 
 
 def _check(thickness_nm: Real, known: Mask, pixel_nm: float) -> None:

@@ -1,12 +1,11 @@
 """Size and shape of labelled particles, in micrometres."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from skimage.measure import regionprops_table
 
 from stxmdist.arrays import F64, I32, Array, Mask
+from stxmdist.pixel_pitch import pitch_yx_um
 
 SHAPE_COLUMNS = (
     "particle_id",
@@ -21,17 +20,12 @@ SHAPE_COLUMNS = (
 )
 
 
-def pitch_um(axis_um: F64) -> float:
-    """Pixel pitch in um of the coordinates (Y,) or (X,) of pixel centres."""
-    return float(abs(axis_um[-1] - axis_um[0]) / (len(axis_um) - 1)) if len(axis_um) > 1 else float("nan")
-
-
 def shape_table(
     labels: I32,
     y_um: F64,
     x_um: F64,
     known: Mask | None = None,
-) -> Any:
+) -> pd.DataFrame:
     """Area, equivalent diameter 2 sqrt(A/pi), aspect and solidity of each particle.
 
     Aspect is the ratio of the axes of the ellipse of equal second moments, each moment with the 1/12 px^2 of a square
@@ -56,9 +50,7 @@ def shape_table(
     labels = np.maximum(labels, 0)
     if not (labels > 0).any():
         return pd.DataFrame({name: pd.Series(dtype=_dtype(name)) for name in SHAPE_COLUMNS})
-    step_y, step_x = pitch_um(y_um), pitch_um(x_um)
-    # A single row or column of pixels has no pitch of its own: take the other's.
-    step_y, step_x = (step_x if np.isnan(step_y) else step_y), (step_y if np.isnan(step_x) else step_x)
+    step_y, step_x = pitch_yx_um(y_um, x_um).tolist()
     properties = regionprops_table(
         labels,
         properties=("label", "centroid", "num_pixels", "inertia_tensor_eigvals", "bbox"),

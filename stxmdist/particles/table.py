@@ -1,7 +1,6 @@
 """The rows of the particle table that one scan contributes: shape and chemistry joined, flags together."""
 
-from typing import Any
-
+import numpy as np
 import pandas as pd
 
 from stxmdist.arrays import F64, I32, Mask, Real
@@ -24,7 +23,7 @@ def particle_table(
     soc_se_sys: float | Real = 0.0,
     psf: PointSpread | None = None,
     options: ChemistryOptions | None = None,
-) -> Any:
+) -> pd.DataFrame:
     """One row per PARTICLE: the columns of ``shape_table`` and ``chemistry_table`` joined on particle_id.
 
     Touching the border and lacking convexity, which only the shape knows, are added to the flags. Arguments as there.
@@ -42,3 +41,12 @@ def particle_table(
         flags.append(";".join(present))
     # Of no particles pandas would make a column of numbers.
     return table.assign(flags=pd.Series(flags, index=table.index, dtype=object))
+
+
+def with_flag(table: pd.DataFrame, flag: str, which: Mask) -> pd.DataFrame:
+    """The table with one flag more on the rows ``which`` (PARTICLE,)."""
+    words = [
+        ";".join(word for word in (before, flag if flagged else "") if word)
+        for before, flagged in zip(table["flags"], np.asarray(which, dtype=bool), strict=True)
+    ]
+    return table.assign(flags=pd.Series(words, index=table.index, dtype=object))

@@ -1,7 +1,7 @@
 """Options of the stages: one frozen dataclass each, read from the campaign file, every mistake named at once."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -10,6 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from stxmdist.campaign.manifest import Campaign, Problem
 from stxmdist.campaign.problems import did_you_mean, one_of
 from stxmdist.campaign.yamltext import read_yaml
+from stxmdist.crossmodal.psf import MicroscopePsf
 from stxmdist.errors import InputError
 from stxmdist.planning.explored import explorers_of_substances, named_by, names_found
 from stxmdist.planning.stages import STAGES
@@ -38,9 +39,19 @@ def _read_all(campaign: Campaign) -> tuple[dict[str, Any], list[Problem]]:
     options: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, entry in STAGES.items():
-        options[name], found = _read(entry.load().options, campaign.stages.get(name) or {}, f"stages.{name}", campaign)
-        problems += found
+        stage = entry.load()
+        options[name], found = _read(stage.options, campaign.stages.get(name) or {}, f"stages.{name}", campaign)
+        moved = {f"stages.{name}.{option}": mend for option, mend in stage.moved_options.items()}
+        problems += [_moved(problem, moved) for problem in found]
     return options, problems
+
+
+def _moved(problem: Problem, moved: Mapping[str, str]) -> Problem:
+    """A mistake, in other words where an option of an earlier version was written."""
+    if problem.where not in moved:
+        return problem
+    said = "this option of earlier versions is written elsewhere now"
+    return replace(problem, problem=said, wanted="no such option here", mend=moved[problem.where])
 
 
 def _by_line(problems: Iterable[Problem]) -> list[Problem]:
@@ -51,6 +62,7 @@ def _at_odds(campaign: Campaign, options: Mapping[str, Any]) -> Iterator[Problem
     """Where an option and the rest of the campaign file do not go together."""
     references = campaign.references
     yield from _unknown_spectra(campaign, options["explore"])
+    yield from _not_sharper(campaign, options["segment"])
     if options["absorbance"].i0 == "file" and (references is None or references.i0 is None):
         yield campaign.problem_at(
             "stages.absorbance.i0",
@@ -75,6 +87,16 @@ def _at_odds(campaign: Campaign, options: Mapping[str, Any]) -> Iterator[Problem
             "stages: absorbance: i0: file",
             "Add that, or take the spectrum out to have the incident beam from particle-free pixels",
         )
+
+
+def _not_sharper(campaign: Campaign, psf: MicroscopePsf) -> Iterator[Problem]:
+    """Where ptychography scans that are to be registered are described as less sharp than wide-field scans."""
+    if not any(scan.pair_id and scan.modality == "ptychography" for scan in campaign.scans):
+        return
+    try:
+        psf.matching_blur_nm()
+    except InputError as error:
+        yield campaign.problem_at(error.where, error.problem, error.got, error.wanted, error.mend)
 
 
 def _unknown_spectra(campaign: Campaign, options: Any) -> Iterator[Problem]:

@@ -72,6 +72,8 @@ class Stage(Generic[OptionsT, PartT, MeasuresT]):
     """Scan to what its units measured, in their order; returns scan to its quality figures, a record for each"""
     recording_after: Callable[[Recording, OptionsT], Recording] = as_it_was
     """How a scan's header reads once the stage has changed its frames"""
+    moved_options: Mapping[str, str] = field(default_factory=dict)
+    """Option that earlier versions had, by its key below the stage's, to a sentence that says what to write now"""
     whole_campaign: bool = False
     """Whether it has one unit for the campaign, and none for a scan"""
     worker_bytes: int = 700_000_000

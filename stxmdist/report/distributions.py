@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from stxmdist.arrays import F64, Mask
 from stxmdist.heterogeneity.electrodes import mass_of
+from stxmdist.heterogeneity.metrics.table import METRICS
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, styles_of
 from stxmdist.report.evidence import Evidence, column, words
 
@@ -119,12 +120,7 @@ def _same(values: F64, wanted: float) -> Mask:
     return values == wanted if np.isfinite(wanted) else ~np.isfinite(values)
 
 
-PANELS = (
-    ("state of charge", "soc_mean", "soc_ci_low", "soc_ci_high"),
-    ("spread between particles (SD)", "sd_inter", None, None),
-    ("spread within particles (SD)", "sd_intra", None, None),
-    ("active fraction", "active_fraction", "active_ci_low", "active_ci_high"),
-)
+PANELS = tuple(figure for entry in METRICS.values() for figure in entry.figures)
 
 
 def trends(evidence: Evidence) -> Picture | Absent:
@@ -138,21 +134,23 @@ def trends(evidence: Evidence) -> Picture | Absent:
     names = sorted(set(words(table, "electrode_id")))
     styles = styles_of(names)
     figure = blank(7.6, 5.2)
-    cells = np.ravel(figure.subplots(2, 2))
+    cells = np.ravel(figure.subplots(-(-len(PANELS) // 2), 2))
+    for axes in cells[len(PANELS) :]:
+        axes.axis("off")
     far = np.ptp(cycle[np.isfinite(cycle)]) or 1.0
-    for axes, (label, value, low, high) in zip(cells, PANELS, strict=True):
+    for axes, panel in zip(cells, PANELS, strict=False):
         for i, name in enumerate(names):
             here = np.flatnonzero(words(table, "electrode_id") == name)
             here = here[np.argsort(cycle[here], kind="stable")]
             # FitContext one another, or intervals at one cycle hide each other.
             x = cycle[here] + far * 0.012 * (i - 0.5 * (len(names) - 1)) * min(1.0, 8.0 / len(names))
-            y, style = column(table, value)[here], styles[name]
+            y, style = column(table, panel.column)[here], styles[name]
             axes.plot(x, y, style.dash, marker=style.marker, color=style.colour, label=name)
-            if low is not None and high is not None:
-                limits = column(table, low)[here], column(table, high)[here]
-                axes.vlines(x, *limits, color=style.colour, lw=0.9)
-        axes.set(xlabel="cycle", ylabel=label)
-        if value == "soc_mean":
+            if panel.limits is not None:
+                low, high = (column(table, limit)[here] for limit in panel.limits)
+                axes.vlines(x, low, high, color=style.colour, lw=0.9)
+        axes.set(xlabel="cycle", ylabel=panel.meaning)
+        if panel.column == "soc_mean":
             axes.plot([], [], " ")
     if len(names) <= 16:
         figure.legend(*cells[0].get_legend_handles_labels(), loc="outside upper center", ncols=min(8, len(names)))

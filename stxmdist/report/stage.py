@@ -1,7 +1,7 @@
 """Report: all that is published of a campaign becomes figures and one HTML page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from storage.publication import Publication
@@ -9,13 +9,13 @@ from storage.tables import publish_folder
 from stxmdist import __version__
 from stxmdist.campaign.scan import COLUMNS, Scan
 from stxmdist.planning.end_members import end_member_source
+from stxmdist.planning.exclusions import exclusions
 from stxmdist.planning.grid import grid_of
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
 from stxmdist.runner.writing import ShardWriter
-from stxmdist.stages.infer import exclusions
 
 NAME = "report"
 
@@ -81,7 +81,7 @@ def _about(survey: Survey) -> dict[str, Any]:
         "seed": campaign.seed,
         "scans": [_row(scan) for scan in campaign.scans],
         "excluded": [_row(scan) for scan in campaign.excluded],
-        "exclusions": exclusions(survey) + _of_infer(survey),
+        "exclusions": [asdict(row) for row in exclusions(survey)] + _of_infer(survey),
         "published": [[stage, name, digest] for (stage, name), digest in _published(survey).items()],
         "references": {scan_id: end_member_source(survey, scan_id) for scan_id in survey.scans},
     }

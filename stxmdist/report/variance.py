@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from stxmdist.heterogeneity.effects import TERMS as EFFECT_TERMS
+from stxmdist.heterogeneity.metrics.table import METRICS
 from stxmdist.report.canvas import COLOURS, HATCHES, INK, Absent, Picture, as_svg, blank, styles_of
 from stxmdist.report.evidence import Evidence, column, words
 
@@ -15,12 +17,8 @@ MEANINGS = {
     "intra": "within particles",
     "noise": "measurement noise",
 }
-ENDPOINTS = {
-    "soc_mean": "state of charge",
-    "soc_sd": "spread within particles",
-    "active": "active fraction",
-}
-TERMS = {"cycle": "cycle", "log_c_rate": "logarithm of rate", "log_d_eq": "logarithm of diameter"}
+ENDPOINTS = {name: entry.meaning for name, entry in METRICS.items()}
+TERMS = {name: term.meaning for name, term in EFFECT_TERMS.items()}
 
 
 def variance(evidence: Evidence) -> Picture | Absent:

@@ -23,10 +23,9 @@ from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, bytes_of
-from stxmdist.spectra.checks.classes import ClassOptions
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, FittedMap
 from stxmdist.spectra.fitting.block import FittedBlock, StackBlock, fit_block, merged_measures
-from stxmdist.spectra.fitting.model import ModelOptions
+from stxmdist.spectra.fitting.model import FitChoices
 from stxmdist.stages.inputs.spectral_model import spectral_model
 
 NAME = "fit"
@@ -36,7 +35,7 @@ PIXELS_PER_UNIT = 65536
 
 
 @dataclass(frozen=True)
-class Options(ModelOptions):
+class Options(FitChoices):
     """How pixels are fitted."""
 
     fitter: str = "poisson"
@@ -49,8 +48,6 @@ class Options(ModelOptions):
     """Another fitter for ptychography scans, such as ``complex``; None: the same one"""
     fit: FitOptions = field(default_factory=FitOptions)
     """How the fitter iterates and weighs"""
-    classes: ClassOptions = field(default_factory=ClassOptions)
-    """The limits beyond which a pixel is not used"""
     rows_per_unit: int = 0
     """Rows of pixels in one unit; 0 lets the size of the image decide."""
 

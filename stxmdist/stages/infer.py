@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,13 @@ from storage.store import Store
 from storage.tables import publish_folder, read_table, write_data_dictionary, write_table
 from stxmdist.heterogeneity.effects import effects_table
 from stxmdist.heterogeneity.electrodes import electrode_table
-from stxmdist.heterogeneity.variance import partition
+from stxmdist.heterogeneity.variance import partitions
+from stxmdist.measures import InferMeasures
+from stxmdist.planning.exclusions import Exclusion, exclusions
 from stxmdist.planning.explored import FOLDER as EXPLORED_FOLDER
 from stxmdist.planning.explored import names_found
 from stxmdist.planning.survey import Stage, Survey
+from stxmdist.records import Json, to_json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
@@ -37,6 +40,31 @@ class Options:
     """Leave particles that the field cuts out of the statistics; they stay in the table."""
 
 
+@dataclass(frozen=True)
+class SheetRow:
+    """What the statistics ask of a row of the sample sheet, under the names of its columns."""
+
+    scan_id: str
+    modality: str
+    electrode_id: str
+    cycle: float | None
+    c_rate: float | None
+    direction: str | None
+    soc_coulometric: float | None
+
+
+@dataclass(frozen=True)
+class InferPart:
+    """What the only unit knows of the campaign from the plan."""
+
+    seed: int
+    exclusions: tuple[Exclusion, ...]
+    """What was left out before any particle was seen"""
+    sheet: tuple[SheetRow, ...]
+    stages: tuple[str, ...]
+    """All stages, in the order of a run"""
+
+
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     """The particles of every scan that has them, the pairs of every registered pair, and spectra found by exploring."""
     particles = [("segment", name) for name in survey.scans if survey.published("segment", name)]
@@ -48,13 +76,17 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
-    """The campaign as a whole."""
+    """There is one unit for the campaign as a whole, and none for a scan."""
     return scan_id == CAMPAIGN
 
 
-def identity(survey: Survey, scan_id: str) -> Any:
-    """The seed, what was left out, and the sheet's rows: a summary of nothing else would not notice them."""
-    return {"seed": survey.campaign.seed, "exclusions": exclusions(survey), "sheet": _sheet(survey)}
+def identity(survey: Survey, scan_id: str) -> Json:
+    """The seed, what was left out, and the sheet's rows: no source's digest would change with them."""
+    return {
+        "seed": survey.campaign.seed,
+        "exclusions": to_json(exclusions(survey)),
+        "sheet": to_json(_sheet(survey)),
+    }
 
 
 def plan(survey: Survey, options: Options) -> Plan:
@@ -67,12 +99,7 @@ def plan(survey: Survey, options: Options) -> Plan:
         NAME,
         CAMPAIGN,
         "tables",
-        part={
-            "seed": survey.campaign.seed,
-            "exclusions": exclusions(survey),
-            "sheet": _sheet(survey),
-            "stages": list(survey.stages),
-        },
+        part=InferPart(survey.campaign.seed, exclusions(survey), _sheet(survey), tuple(survey.stages)),
         estimate=Estimate(1_000_000, peak_bytes=50_000_000 + 200_000 * len(found), core_seconds=5.0),
     )
     return Plan((unit,))
@@ -90,55 +117,40 @@ def _nothing_to_infer(before: str) -> Refusal:
     )
 
 
-def _sheet(survey: Survey) -> list[dict[str, Any]]:
-    keys = ("scan_id", "modality", "electrode_id", "cycle", "c_rate", "direction", "soc_coulometric")
-    return [{key: getattr(scan, key) for key in keys} for scan in survey.scans.values()]
+def _sheet(survey: Survey) -> tuple[SheetRow, ...]:
+    return tuple(
+        SheetRow(
+            scan_id=scan.scan_id,
+            modality=scan.modality,
+            electrode_id=scan.electrode_id,
+            cycle=scan.cycle,
+            c_rate=scan.c_rate,
+            direction=scan.direction,
+            soc_coulometric=scan.soc_coulometric,
+        )
+        for scan in survey.scans.values()
+    )
 
 
-def exclusions(survey: Survey) -> list[dict[str, Any]]:
-    """What was left out before any particle was seen, where and why: rows of the table."""
-    rows = [
-        _excluded(scan.scan_id, "sample sheet", "row", scan.reason or "excluded") for scan in survey.campaign.excluded
-    ]
-    rows += [
-        _excluded(r.scan_id, "ingest" if r.unit == "header" else "sample sheet", r.where, r.sentence)
-        for r in survey.refusals
-    ]
-    for name in survey.stages:
-        stage = survey.stage(name)
-        if stage.whole_campaign:
-            break
-        for scan_id in survey.scans:
-            if stage.concerns(survey, scan_id) and survey.ready(name, scan_id):
-                set_aside = survey.output(name, scan_id).quarantined()
-                rows += [
-                    _excluded(scan_id, name, unit, Refusal(**reason).reason, "unit")
-                    for unit, reason in set_aside.items()
-                ]
-    return rows
-
-
-def _excluded(scan_id: str, stage: str, where: str, why: str, what: str = "scan", n: int = 1) -> dict[str, Any]:
-    return {"what": what, "scan_id": scan_id, "stage": stage, "where": where, "why": why, "n": n}
-
-
-def work(unit: Unit) -> Outcome:
+def work(unit: Unit[Options, InferPart]) -> Outcome:
     """All tables of the campaign."""
-    options: Options = unit.options
+    options, part = unit.options, unit.part
     particles = _gathered(unit, "segment", "particles")
     pairs = _gathered(unit, "register", "pairs")
-    sheet = pd.DataFrame(unit.part["sheet"])
+    sheet = pd.DataFrame([asdict(row) for row in part.sheet])
     kept = particles[~particles["touches_border"]] if options.drop_at_border else particles
-    rng = np.random.default_rng([unit.part["seed"], 0])
+    rng = np.random.default_rng([part.seed, 0])
     wide = sheet[sheet["modality"] == options.modality] if len(sheet) else sheet
     tables = {
         "particles": particles,
         "pairs": pairs,
         "electrodes": electrode_table(kept, wide, modality=options.modality),
         "effects": effects_table(kept, modality=options.modality, mixed=options.mixed_models, rng=rng),
-        "variance": partition(kept, "soc_mean", modality=options.modality),
-        "scans": _scans(Store(unit.store), unit.part["stages"]),
-        "exclusions": pd.DataFrame([*unit.part["exclusions"], *_at_border(particles)], columns=_columns("exclusions")),
+        "variance": partitions(kept, modality=options.modality),
+        "scans": _scans(Store(unit.store), part.stages),
+        "exclusions": pd.DataFrame(
+            [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
+        ),
     }
     write = ShardWriter(unit)
     folder = write.output.path / "tables"
@@ -153,14 +165,15 @@ def work(unit: Unit) -> Outcome:
             for file in found:
                 name = f"tables/{EXPLORED_FOLDER}/{file.name}"
                 write.keep(write.output.path / write.output.put(name, file.read_bytes()))
-    return write.outcome({name: len(table) for name, table in tables.items()})
+    return write.outcome(InferMeasures(**{name: len(table) for name, table in tables.items()}))
 
 
 def _columns(name: str) -> list[str]:
     return [column.name for column in TABLES[name].columns]
 
 
-def _gathered(unit: Unit, stage: str, name: str) -> Any:
+def _gathered(unit: Unit[Options, InferPart], stage: str, name: str) -> pd.DataFrame:
+    """The tables that a stage left for all scans, one below the other."""
     tables = [
         read_table(unit.source(stage, source.scan_id).path / f"{name}.parquet")
         for source in unit.sources
@@ -172,22 +185,21 @@ def _gathered(unit: Unit, stage: str, name: str) -> Any:
     return tables[0] if tables else _empty(name)
 
 
-def _empty(name: str) -> Any:
+def _empty(name: str) -> pd.DataFrame:
     kinds = {"string": "object", "float64": "float64", "int64": "int64", "bool": "bool"}
     return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in TABLES[name].columns})
 
 
-def _at_border(particles: Any) -> list[dict[str, Any]]:
+def _at_border(particles: pd.DataFrame) -> list[Exclusion]:
     cut = particles[particles["touches_border"].astype(bool)]
+    why = "cut by the edge of the field of view"
     return [
-        _excluded(
-            str(scan_id), NAME, "edge of the field", "cut by the edge of the field of view", "particle", len(here)
-        )
+        Exclusion("particle", str(scan_id), NAME, "edge of the field", why, len(here))
         for scan_id, here in cut.groupby("scan_id", sort=True)
     ]
 
 
-def _scans(store: Store, stages: Sequence[str]) -> Any:
+def _scans(store: Store, stages: Sequence[str]) -> pd.DataFrame:
     rows = []
     for stage in stages:
         publication = store.publication(stage) if stage not in (NAME, "report") else None
@@ -209,8 +221,8 @@ def _scans(store: Store, stages: Sequence[str]) -> Any:
     return pd.DataFrame(rows, columns=_columns("scans"))
 
 
-def finish(survey: Survey, measured: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
-    """Show the tables, all at once."""
+def finish(survey: Survey, measured: Mapping[str, Sequence[InferMeasures]]) -> Mapping[str, InferMeasures]:
+    """Publish the tables, all at once."""
     if CAMPAIGN in measured:
         output = survey.output(NAME, CAMPAIGN)
         publish_folder(survey.store, "tables", output.path / "tables")
@@ -221,7 +233,7 @@ STAGE = Stage(
     name=NAME,
     version=1,
     options=Options,
-    measures=dict,
+    measures=InferMeasures,
     upstream=upstream,
     plan=plan,
     work=work,

@@ -1,28 +1,24 @@
 """Register: a ptychography scan is placed on the wide-field scan of the same region, particle on particle."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from storage.output import Output
 from storage.tables import read_table, write_table
-from stxmdist.arrays import Array, MaskClass
-from stxmdist.crossmodal.pairs import onto_fixed, pair_particles
-from stxmdist.crossmodal.register import RegisterOptions, Registration, register
+from stxmdist.arrays import Real
+from stxmdist.crossmodal.pairs import OD_PER_UNIT, pair_particles, soc_onto_fixed, total_thickness, with_measurements
+from stxmdist.crossmodal.psf import MicroscopePsf
+from stxmdist.crossmodal.register import Axes, RegisterOptions, register
+from stxmdist.measures import RegisterMeasures
 from stxmdist.planning.grid import grid_of
 from stxmdist.planning.survey import Stage, Survey
+from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 
 NAME = "register"
-
-OD_PER_UNIT = {"nm": 0.01, "1": 1.0}
-"""What thickness is turned into before blurring, by the unit of the maps: about the optical density at the white line
-of a nanometre, or of a reference sample."""
-
-LEAST_OD = 0.2
-"""Where less absorbs there is no state of charge to compare."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +27,16 @@ class Options:
 
     register: RegisterOptions = field(default_factory=RegisterOptions)
     """How far to search, and when to refuse."""
+
+
+@dataclass(frozen=True)
+class RegisterPart:
+    """Which pair a unit registers."""
+
+    stxm_id: str
+    """The wide-field scan; the unit's own is the ptychography scan"""
+    psf: MicroscopePsf
+    """How sharp both scans are: as segment's options describe it"""
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
@@ -43,7 +49,7 @@ def concerns(survey: Survey, scan_id: str) -> bool:
     return scan_id in survey.pairs
 
 
-def identity(survey: Survey, scan_id: str) -> Any:
+def identity(survey: Survey, scan_id: str) -> Json:
     """Which two scans."""
     return [scan_id, survey.pairs[scan_id]]
 
@@ -65,89 +71,84 @@ def plan(survey: Survey, options: Options) -> Plan:
                 "pair",
                 owns=all_shards(arrays),
                 arrays=arrays,
-                part={"stxm": stxm_id},
+                part=RegisterPart(stxm_id, survey.options_of("segment", MicroscopePsf)),
                 estimate=Estimate(bytes_of(arrays), peak_bytes=pixels * 200, core_seconds=1.0 + pixels * 2e-5),
             )
         )
     return Plan(tuple(units))
 
 
-def work(unit: Unit) -> Outcome:
+def work(unit: Unit[Options, RegisterPart]) -> Outcome:
     """Register one pair, and pair its particles."""
-    options: Options = unit.options
-    stxm_id = unit.part["stxm"]
+    stxm_id = unit.part.stxm_id
+    blur_nm = unit.part.psf.matching_blur_nm()
     stxm, ptychography = unit.source("fit", stxm_id), unit.source("fit")
-    stxm_axes = stxm.read("y_um"), stxm.read("x_um")
-    ptychography_axes = ptychography.read("y_um"), ptychography.read("x_um")
-    found = register(_total(stxm), stxm_axes, _total(ptychography), ptychography_axes, options.register)
-    labels = unit.source("segment", stxm_id).read("labels"), unit.source("segment").read("labels")
-    pairs = pair_particles(labels[0], stxm_axes, labels[1], ptychography_axes, found)
-    if not found.accepted:
-        pairs = pairs.iloc[:0]
-    pairs = _with_states_of_charge(pairs, unit, stxm_id)
+    wide, fine = unit.source("segment", stxm_id), unit.source("segment")
+    axes, fine_axes = _axes(stxm), _axes(ptychography)
+    found = register(_total_od(stxm), axes, _total_od(ptychography), fine_axes, unit.options.register, blur_nm=blur_nm)
+    pairs = pair_particles(wide.read("labels"), axes, fine.read("labels"), fine_axes, found)
+    tables = {
+        "stxm": (stxm_id, read_table(wide.path / "particles.parquet")),
+        "ptychography": (unit.scan_id, read_table(fine.path / "particles.parquet")),
+    }
+    pairs = with_measurements(pairs if found.accepted else pairs.iloc[:0], tables)
+    soc = soc_onto_fixed(
+        ptychography.read("thickness_nm"),
+        ptychography.read("mask_class"),
+        fine_axes,
+        axes,
+        found,
+        blur_nm=blur_nm,
+        od_per_unit=_od_per_unit(ptychography),
+    )
 
     write = ShardWriter(unit)
-    write("soc_ptychography_on_stxm", (0, 0), _carried(ptychography, ptychography_axes, stxm_axes, found, options))
+    write("soc_ptychography_on_stxm", (0, 0), soc)
     for path in write_table(pairs, write.output.path / "pairs.parquet", "pairs"):
         write.keep(path)
     return write.outcome(
-        {
-            "stxm": stxm_id,
-            "accepted": found.accepted,
-            "reason": found.reason,
-            "matrix_um": found.matrix,
-            "shift_um": list(found.shift_um),
-            "rotation_deg": found.rotation_deg,
-            "scale": found.scale,
-            "error_um": found.error_um,
-            "correlation": found.score,
-            "pairs": len(pairs),
-        }
+        RegisterMeasures(
+            stxm=stxm_id,
+            accepted=found.accepted,
+            reason=found.reason,
+            matrix_um=found.matrix,
+            shift_um=np.array(found.shift_um),
+            rotation_deg=found.rotation_deg,
+            scale=found.scale,
+            error_um=found.error_um,
+            correlation=found.score,
+            pairs=len(pairs),
+        )
     )
 
 
-def _total(fit: Any) -> Array:
-    thickness = fit.read("thickness_nm").sum(axis=0) * _od_per_unit(fit)
-    unknown = np.isin(fit.read("mask_class"), (MaskClass.missing, MaskClass.outside))
-    return np.where(unknown, np.nan, thickness)
+def _axes(fit: Output) -> Axes:
+    return fit.read("y_um"), fit.read("x_um")
 
 
-def _od_per_unit(fit: Any) -> float:
+def _od_per_unit(fit: Output) -> float:
     return OD_PER_UNIT[fit.attrs("thickness_nm")["units"]]
 
 
-def _carried(fit: Any, axes: Any, stxm_axes: Any, found: Registration, options: Options) -> Array:
-    """State of charge of ptychography as the wide field would show it; NaN outside or where not registered."""
-    if not found.accepted:
-        return np.full((len(stxm_axes[0]), len(stxm_axes[1])), np.nan, np.float32)
-    sigma_um = 1e-3 * float(np.sqrt(options.register.psf_sigma_nm**2 - options.register.moving_psf_sigma_nm**2))
-    unknown = np.isin(fit.read("mask_class"), (MaskClass.missing, MaskClass.outside))
-    thickness = np.where(unknown, np.nan, fit.read("thickness_nm"))
-    discharged, charged = onto_fixed(thickness, axes, stxm_axes, found, sigma_um)
-    total = discharged + charged
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(total * _od_per_unit(fit) > LEAST_OD, charged / total, np.nan).astype(np.float32)
-
-
-def _with_states_of_charge(pairs: Any, unit: Unit, stxm_id: str) -> Any:
-    joined = pairs
-    for modality, scan_id in (("stxm", stxm_id), ("ptychography", unit.scan_id)):
-        table = read_table(unit.source("segment", scan_id).path / "particles.parquet")
-        columns = table[["particle_id", "soc_mean", "soc_se", "d_eq_um"]].add_suffix(f"_{modality}")
-        joined = joined.merge(columns, on=f"particle_id_{modality}", how="left")
-        joined.insert(0, f"scan_id_{modality}", scan_id)
-    return joined
+def _total_od(fit: Output) -> Real:
+    """Optical density (Y, X) at the white line, about, of all material of a scan; NaN where nothing was measured."""
+    return total_thickness(fit.read("thickness_nm"), fit.read("mask_class")) * _od_per_unit(fit)
 
 
 STAGE = Stage(
     name=NAME,
-    version=1,
+    version=2,
     options=Options,
-    measures=dict,
+    measures=RegisterMeasures,
     upstream=upstream,
     plan=plan,
     work=work,
     concerns=concerns,
     identity=identity,
+    moved_options={
+        "register.psf_sigma_nm": "Describe the zone plate once for all stages: outer_zone_nm and central_stop_fraction "
+        "under stages: segment",
+        "register.moving_psf_sigma_nm": "Give psf_sigma_ptychography_nm under stages: segment, once for all stages",
+    },
     worker_bytes=700_000_000,
 )

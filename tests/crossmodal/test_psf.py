@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, optimize, special
 
 from stxmdist.crossmodal.psf import (
+    EDGE_VARIANCE_NM2,
+    MicroscopePsf,
     blur_optical_density,
     blur_transmission,
     gaussian_kernel,
@@ -12,6 +14,7 @@ from stxmdist.crossmodal.psf import (
     zone_plate_kernel,
     zone_plate_sigma_nm,
 )
+from stxmdist.errors import InputError
 from stxmdist.simulation.optics import ZonePlate, point_spread
 
 KERNELS = 4e-3
@@ -90,3 +93,57 @@ def test_the_rings_are_in_the_kernel_and_not_in_the_gaussian() -> None:
     radius = [np.hypot(*(np.indices(k.shape) - k.shape[0] // 2)) * 20.0 for k in (kernel, gaussian)]
     assert kernel[radius[0] > 100.0].sum() > 0.1
     assert gaussian[radius[1] > 100.0].sum() < 1e-3
+
+
+def test_the_gaussian_of_edges_lies_between_that_of_the_core_and_that_of_the_nearest_ring() -> None:
+    pixel_nm, half_px = 5.0, 200
+    kernel = zone_plate_kernel(pixel_nm, 60.0, 0.3, half_px)
+    at_nm = (np.arange(2 * half_px + 1) - half_px) * pixel_nm
+    edge, near = np.cumsum(kernel.sum(axis=0)), np.abs(at_nm) <= 100.0
+
+    def misfit(sigma_nm: float) -> float:
+        columns = np.stack([special.ndtr((at_nm + 0.5 * pixel_nm) / sigma_nm), np.ones_like(at_nm)], axis=1)[near]
+        return float(np.linalg.lstsq(columns, edge[near], rcond=None)[1][0])
+
+    best_nm = optimize.minimize_scalar(misfit, bounds=(15.0, 60.0), method="bounded").x
+    assert best_nm == pytest.approx(27.6, abs=0.1)
+    assert zone_plate_sigma_nm(60.0, 0.3) < np.sqrt(EDGE_VARIANCE_NM2) < best_nm
+
+
+def test_one_description_serves_both_modalities() -> None:
+    psf = MicroscopePsf(outer_zone_nm=45.0, central_stop_fraction=0.4, psf_sigma_ptychography_nm=8.0)
+    assert psf.sigma_nm("stxm") == zone_plate_sigma_nm(45.0, 0.4)
+    assert psf.sigma_nm("ptychography") == 8.0
+    np.testing.assert_array_equal(psf.kernel("stxm", 25.0), zone_plate_kernel(25.0, 45.0, 0.4, 20))
+    np.testing.assert_array_equal(psf.kernel("ptychography", 25.0), gaussian_kernel(25.0, 8.0))
+    # Pixels wider than the rings are followed still have neighbours.
+    assert psf.kernel("stxm", 2000.0).shape == (5, 5)
+
+
+def test_the_blur_between_both_scales_with_the_zone_plate() -> None:
+    # What registration used before both were described once: 26 nm and 5 nm.
+    assert MicroscopePsf().matching_blur_nm() == np.sqrt(26.0**2 - 5.0**2)
+    one, half = (MicroscopePsf(zone_nm, 0.3, 0.0).matching_blur_nm() for zone_nm in (60.0, 30.0))
+    assert half == pytest.approx(one / 2, rel=1e-12)
+    sharpest = MicroscopePsf(60.0, 0.3, psf_sigma_ptychography_nm=MicroscopePsf().edge_sigma_nm - 1e-9)
+    assert 0.0 <= sharpest.matching_blur_nm() < 0.01
+
+
+def test_ptychography_that_is_less_sharp_is_refused_and_never_nan() -> None:
+    with pytest.raises(InputError, match="less sharp") as refused:
+        MicroscopePsf(outer_zone_nm=10.0).matching_blur_nm()
+    assert "outer_zone_nm or psf_sigma_ptychography_nm under stages: segment" in refused.value.mend
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"outer_zone_nm": 0.0},
+        {"outer_zone_nm": float("nan")},
+        {"central_stop_fraction": 1.0},
+        {"psf_sigma_ptychography_nm": -1.0},
+    ],
+)
+def test_a_zone_plate_that_cannot_be_is_refused(written: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="no such point spread function"):
+        MicroscopePsf(**written)

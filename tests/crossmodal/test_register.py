@@ -1,17 +1,28 @@
 """A planted similarity comes back, its error is known, and what has nothing to hold on to is refused."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import ndimage
 
-from stxmdist.arrays import F64, I32
+from stxmdist.arrays import F64, I32, MaskClass
 from stxmdist.crossmodal.correlation import masked_correlation
-from stxmdist.crossmodal.pairs import PAIR_COLUMNS, onto_fixed, pair_particles
+from stxmdist.crossmodal.pairs import (
+    PAIR_COLUMNS,
+    onto_fixed,
+    pair_particles,
+    soc_onto_fixed,
+    total_thickness,
+    with_measurements,
+)
 from stxmdist.crossmodal.register import RegisterOptions, Registration, register
 from stxmdist.errors import InputError
 
 FINE_UM, PIXEL_UM, PTYCHOGRAPHY_UM, PSF_NM = 0.01, 0.05, 0.0123, 30.0
-OPTIONS = RegisterOptions(psf_sigma_nm=PSF_NM, moving_psf_sigma_nm=5.0)
+BLUR_NM = float(np.sqrt(PSF_NM**2 - 5.0**2))
+"""Ptychography is imaged through a Gaussian of 5 nm."""
 N = 520
 
 
@@ -78,7 +89,7 @@ def target_error_um(found: Registration, planted: Registration, axes: tuple[F64,
 def test_a_planted_similarity_comes_back(rotation_deg: float, scale: float, shift_um: tuple[float, float]) -> None:
     planted = truth(rotation_deg, scale, shift_um, CENTRE)
     (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
-    found = register(fixed, fixed_axes, moving, moving_axes, OPTIONS)
+    found = register(fixed, fixed_axes, moving, moving_axes, blur_nm=BLUR_NM)
     assert found.accepted, found.reason
     error = target_error_um(found, planted, moving_axes)
     # The promise is half an STXM pixel; plates without distortion do better, even half out of the field.
@@ -93,7 +104,7 @@ def test_a_planted_similarity_comes_back(rotation_deg: float, scale: float, shif
 def test_other_contrast_and_noise_cost_accuracy_that_is_said(seed: int) -> None:
     planted = truth(1.0, 1.01, (0.2, -0.3), CENTRE)
     (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted, seed, noise=0.1, contrast=0.8)
-    found = register(fixed, fixed_axes, moving, moving_axes, OPTIONS)
+    found = register(fixed, fixed_axes, moving, moving_axes, blur_nm=BLUR_NM)
     assert found.accepted, found.reason
     error = target_error_um(found, planted, moving_axes)
     assert error < 0.5 * PIXEL_UM
@@ -114,7 +125,7 @@ def test_unknown_pixels_of_either_do_not_mislead() -> None:
     (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
     fixed[40:46] = np.nan
     moving[:30, :60] = np.nan
-    found = register(fixed, fixed_axes, moving, moving_axes, OPTIONS)
+    found = register(fixed, fixed_axes, moving, moving_axes, blur_nm=BLUR_NM)
     assert found.accepted, found.reason
     assert target_error_um(found, planted, moving_axes) < 0.1 * PIXEL_UM
 
@@ -122,8 +133,8 @@ def test_unknown_pixels_of_either_do_not_mislead() -> None:
 def test_thickness_registers_as_optical_density_does() -> None:
     planted = truth(0.7, 1.0, (0.15, 0.25), CENTRE)
     (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
-    one = register(fixed, fixed_axes, moving, moving_axes, OPTIONS)
-    other = register(100 * fixed, fixed_axes, 100 * moving, moving_axes, OPTIONS, od_per_unit=0.01)
+    one = register(fixed, fixed_axes, moving, moving_axes, blur_nm=BLUR_NM)
+    other = register(100 * fixed, fixed_axes, 100 * moving, moving_axes, blur_nm=BLUR_NM, od_per_unit=0.01)
     np.testing.assert_allclose(one.matrix, other.matrix, atol=1e-6)
 
 
@@ -145,7 +156,7 @@ def test_nothing_to_hold_on_to_is_refused_with_a_reason() -> None:
         "another place": (periodic, periodic_moving, moving_axes),
     }
     for reason, (one, other, axes) in cases.items():
-        found = register(one, fixed_axes, other, axes, OPTIONS)
+        found = register(one, fixed_axes, other, axes, blur_nm=BLUR_NM)
         assert not found.accepted, reason
         assert reason in found.reason
 
@@ -153,8 +164,8 @@ def test_nothing_to_hold_on_to_is_refused_with_a_reason() -> None:
 def test_an_incredible_rotation_is_refused() -> None:
     planted = truth(4.0, 1.0, (0.0, 0.0), CENTRE)
     (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
-    strict = RegisterOptions(psf_sigma_nm=PSF_NM, maximum_rotation_deg=2.0)
-    found = register(fixed, fixed_axes, moving, moving_axes, strict)
+    strict = RegisterOptions(maximum_rotation_deg=2.0)
+    found = register(fixed, fixed_axes, moving, moving_axes, strict, blur_nm=BLUR_NM)
     assert "not credible" in found.reason
 
 
@@ -232,3 +243,44 @@ def test_maps_brought_over_keep_their_mass_and_place() -> None:
     deep = ndimage.binary_erosion(known, iterations=10)
     np.testing.assert_allclose(over[0][deep], expected[deep], atol=0.004)
     np.testing.assert_allclose(over[1][known], 2 * over[0][known])
+
+
+def test_state_of_charge_is_brought_over_as_a_ratio_of_thicknesses() -> None:
+    planted = truth(1.3, 1.015, (0.31, -0.22), CENTRE)
+    (fixed, fixed_axes, _), (moving, moving_axes, _) = scene(planted)
+    thickness = np.stack([30.0 * np.ones_like(moving), 90.0 * np.ones_like(moving)])
+    mask_class = np.full(moving.shape, MaskClass.valid, np.uint8)
+    mask_class[:40] = MaskClass.outside
+    mask_class[40:, :30] = MaskClass.thick
+    thickness[:, :, 120:] *= 0.01
+    soc = soc_onto_fixed(thickness, mask_class, moving_axes, fixed_axes, planted, blur_nm=20.0, od_per_unit=0.01)
+    assert soc.shape == fixed.shape
+    assert soc.dtype == np.float32
+    known = np.isfinite(soc)
+    np.testing.assert_allclose(soc[known], 0.75, atol=1e-6)
+    # Rows that were not measured and columns that absorb too little are not known; thick pixels are.
+    v, u = planted.inverse(*np.meshgrid(*fixed_axes, indexing="ij"))
+    row, column = (v - moving_axes[0][0]) / PTYCHOGRAPHY_UM, (u - moving_axes[1][0]) / PTYCHOGRAPHY_UM
+    clear = (row > 50) & (row < 200) & (column > 2) & (column < 110)
+    assert known[clear].all()
+    assert not known[row < 39].any()
+    assert not known[(row > 50) & (column > 130)].any()
+    refused = replace(planted, accepted=False)
+    arguments = (thickness, mask_class, moving_axes, fixed_axes, refused)
+    assert np.isnan(soc_onto_fixed(*arguments, blur_nm=20.0, od_per_unit=0.01)).all()
+
+
+def test_the_total_is_not_known_where_nothing_was_measured() -> None:
+    mask_class = np.array([[MaskClass.valid, MaskClass.missing, MaskClass.outside, MaskClass.edge]], np.uint8)
+    total = total_thickness(np.array([[[1.0, 2.0, 3.0, 4.0]], [[10.0, 20.0, 30.0, 40.0]]]), mask_class)
+    np.testing.assert_array_equal(total, [[11.0, np.nan, np.nan, 44.0]])
+
+
+def test_pairs_carry_what_either_modality_measured() -> None:
+    pairs = pd.DataFrame({"particle_id_stxm": [2], "particle_id_ptychography": [1], "iou": [0.8], "distance_um": [0.0]})
+    stxm = pd.DataFrame({"particle_id": [1, 2], "soc_mean": [0.1, 0.2], "soc_se": 0.01, "d_eq_um": 0.5, "more": "x"})
+    fine = pd.DataFrame({"particle_id": [1], "soc_mean": [0.25], "soc_se": 0.02, "d_eq_um": 0.4})
+    (row,) = with_measurements(pairs, {"stxm": ("wide", stxm), "ptychography": ("fine", fine)}).to_dict("records")
+    assert (row["scan_id_stxm"], row["scan_id_ptychography"]) == ("wide", "fine")
+    assert (row["soc_mean_stxm"], row["soc_mean_ptychography"], row["d_eq_um_ptychography"]) == (0.2, 0.25, 0.4)
+    assert "more_stxm" not in row

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from stxmdist.arrays import F64, I32, Mask
 from stxmdist.errors import InputError
-from stxmdist.particles.segment import SegmentOptions, particle_threshold, segment, split_touching
+from stxmdist.particles.segment import SegmentOptions, particle_threshold, segment, split_touching, without_gaps
 
 FINE_NM, PIXEL_NM, PSF_NM = 10, 50, 30.0
 STEP = PIXEL_NM // FINE_NM
@@ -159,3 +159,10 @@ def test_mistakes_are_explained() -> None:
         segment(np.zeros((4, 5)), np.ones((5, 4), bool), PIXEL_NM)
     with pytest.raises(InputError, match="nm above 0"):
         segment(np.zeros((4, 5)), np.ones((4, 5), bool), 0.0)
+
+
+def test_gaps_in_the_numbers_are_closed_and_the_order_stays() -> None:
+    labels = np.array([[-1, 0, 7, 3], [9, 9, 3, 0]], np.int32)
+    closed = without_gaps(labels)
+    assert closed.tolist() == [[-1, 0, 2, 1], [3, 3, 1, 0]]
+    assert closed.dtype == np.int32

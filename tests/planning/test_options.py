@@ -129,6 +129,22 @@ def test_what_is_written_is_taken_and_the_rest_stays(
         ("  absorbance:\n    region: [10, 10, 0, 5]\n", 2, ["the region holds no pixels", "[10, 10, 0, 5]"]),
         ("  absorbance:\n    region: [1, 2]\n", 2, ["the region holds no pixels", "row after the last"]),
         ("  infer:\n    modality: sxtm\n", 2, ["'stxm' or 'ptychography'"]),
+        ("  segment:\n    outer_zone_nm: 0\n", 2, ["no such point spread function", "above 0 nm"]),
+        (
+            "  segment:\n    edge_sigmas: 2\n    psf_sigma_ptychography_nm: 40\n",
+            3,
+            ["less sharp", "40 nm", "under stages: segment"],
+        ),
+        (
+            "  register:\n    register:\n      psf_sigma_nm: 4\n",
+            3,
+            ["written elsewhere now", "outer_zone_nm and central_stop_fraction under stages: segment"],
+        ),
+        (
+            "  register:\n    register:\n      moving_psf_sigma_nm: 4\n",
+            3,
+            ["written elsewhere now", "psf_sigma_ptychography_nm under stages: segment"],
+        ),
     ],
 )
 def test_a_mistake_has_its_line_and_its_mend(folder: Path, stages: str, line: int, words: list[str]) -> None:

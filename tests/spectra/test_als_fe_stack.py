@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stxmdist.spectra.align.shifts import estimate_shifts
+from stxmdist.spectra.checks.component_count import CountOptions
 from stxmdist.spectra.checks.components import missing_spectrum, residual_sums
 from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape
 from stxmdist.spectra.density.absorbance import (
@@ -23,7 +24,6 @@ from stxmdist.spectra.end_members.mass_scale import scale_to_mass
 from stxmdist.spectra.end_members.references import Compounds, EndMembers, from_files
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, mean_residual, r_factor, state_of_charge
-from stxmdist.stages.segment.component_count import CountOptions
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from stxmdist.spectra.checks.classes import edge_zone
 from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions
-from stxmdist.stages.segment.stage import Options
+from stxmdist.stages.segment.options import Options
 
 ENERGIES = np.array([703.0, 706.6, 708.2, 710.2, 713.0])
 FINE_NM, STEP = 5.0, 2

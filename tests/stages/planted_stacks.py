@@ -18,7 +18,8 @@ from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS, state_of_charge
 from stxmdist.spectra.fitting.model import SpectralModel, StackSummary, model_of_stack
 from stxmdist.stages.fit import Options as FitOptions
-from stxmdist.stages.segment.stage import FittedScan, Options, described
+from stxmdist.stages.segment.describe import FittedScan, described
+from stxmdist.stages.segment.options import Options
 
 ENERGIES = (700.0, 703.0, 706.6, 707.7, 708.2, 709.2, 710.2, 711.2, 713.0, 716.0, 721.8, 726.0)
 SETUP = StxmSetup(energy_ev=ENERGIES, n_px=80, pixel_nm=50.0)

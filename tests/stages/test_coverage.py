@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from stxmdist.stages.fit import Options as FitOptions
-from stxmdist.stages.segment.stage import Options
+from stxmdist.stages.segment.options import Options
 from tests.stages.planted_stacks import fitted, matched, plant_stack
 
 PHOTONS = (30.0, 100.0, 1000.0)

@@ -4,14 +4,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from storage.store import Store
 from storage.tables import read_table
-from stxmdist.arrays import MaskClass
+from stxmdist.arrays import F32, MaskClass
+from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, SegmentMeasures
+from stxmdist.planning.conditions import with_conditions
+from stxmdist.records import from_json, to_json
+from stxmdist.runner.perform import perform
+from stxmdist.runner.unit import Receipt
+from stxmdist.runner.writing import single_shard
 from stxmdist.spectra.checks.classes import ClassOptions
+from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.stages.fit import Options as FitOptions
-from stxmdist.stages.segment.stage import Options, counted_classes, described
+from stxmdist.stages.segment.describe import described, particle_numbers
+from stxmdist.stages.segment.options import Options
+from tests.stages.aligned import aligned_survey
 from tests.stages.planted_stacks import fitted, plant_stack
 from tests.stages.tiny import PTYCHOGRAPHY, STXM
 
@@ -69,14 +79,6 @@ def test_outlines_are_drawn_in_where_asked() -> None:
         assert shrunk.table["area_um2"][label - 1] < masked.table["area_um2"][before - 1]
 
 
-def test_noisy_pixels_keep_their_mass_unless_a_least_count_is_asked_for() -> None:
-    classes = np.array([[MaskClass.valid, MaskClass.low_count, MaskClass.low_count, MaskClass.thick]], np.uint8)
-    thickness = np.array([[[50.0, 5.0, np.nan, 300.0]]] * 2).reshape(2, 1, 4)
-    counted = counted_classes(classes, thickness, ClassOptions())
-    assert counted.tolist() == [[MaskClass.valid, MaskClass.background, MaskClass.low_count, MaskClass.thick]]
-    np.testing.assert_array_equal(counted_classes(classes, thickness, ClassOptions(least_counts=5.0)), classes)
-
-
 @pytest.mark.parametrize("scan_id", STXM)
 def test_components_are_counted_where_there_are_pixels_to_do_it(processed: Path, scan_id: str) -> None:
     segment = Store(processed.parent / "store").published_output("segment", scan_id)
@@ -92,3 +94,55 @@ def test_components_are_counted_where_there_are_pixels_to_do_it(processed: Path,
     publication = Store(processed.parent / "store").open().publication("segment")
     assert publication is not None
     assert publication.scans[scan_id].quality["missing_component"].startswith("two end-members explain all of")
+
+
+LINE_ENERGY_EV = np.array([700.0, 705.0, 706.6, 708.2, 709.2, 710.2, 712.6, 720.6])
+PLATE = slice(60, 80)
+"""A plate of 1 um in pixels of 50 nm; in pixels of 25 nm it would be smaller than the least particle."""
+
+
+def line_of_one_plate(part: slice) -> F32:
+    amounts = np.zeros((2, 140))
+    amounts[:, PLATE] = [[40.0], [60.0]]
+    mu = CHEMISTRIES["LFP"].load().end_members().at(LINE_ENERGY_EV)
+    return np.exp(-(mu.T @ amounts))[:, None, :].astype(np.float32)
+
+
+def test_a_line_scan_is_segmented_at_the_pitch_of_its_steps(tmp_path: Path) -> None:
+    survey = aligned_survey(tmp_path, LINE_ENERGY_EV, (1, 140), line_of_one_plate)
+    n = len(LINE_ENERGY_EV)
+    aligned = AlignMeasures(0.0, 0, np.zeros(0), 1.0, 0.0, 20, 1.0)
+    beam = AbsorbanceMeasures(np.full(n, 1e3), np.ones(n), 1.0, 0.5, n)
+    survey.output("align", "made").mark("scan", {"measures": to_json(aligned)})
+    absorbance = survey.output("absorbance", "made")
+    absorbance.declare([single_shard(name, (n,)) for name in ("i0_counts", "i0_variance")])
+    for name, value in (("i0_counts", 1e3), ("i0_variance", 1.0)):
+        absorbance.write("scan", {name: [(0,)]}, name, (0,), np.full(n, value))
+    absorbance.mark("scan", {"measures": to_json(beam)})
+    for stage in ("fit", "segment"):
+        for unit in survey.stage(stage).plan(survey, survey.options[stage]).units:
+            unit.output().declare(unit.arrays)
+            receipt = perform(unit)
+            assert isinstance(receipt, Receipt), receipt
+    found = from_json(SegmentMeasures, receipt.measures)
+    (row,) = read_table(survey.output("segment", "made").path / "particles.parquet").to_dict("records")
+    assert (found.particles, row["n_pixels"]) == (1, 20)
+    assert row["area_um2"] == pytest.approx(20 * 0.05**2)
+    assert row["x_um"] == pytest.approx(0.05 * 69.5)
+    # Two sigmas of 25 nm are one pixel on either side.
+    classes = survey.output("segment", "made").read("mask_class")[0, PLATE]
+    assert np.flatnonzero(classes == MaskClass.edge).tolist() == [0, 19]
+
+
+def test_particles_are_numbered_from_nought_where_pixels_are_valid() -> None:
+    labels = np.array([[-1, 0, 4, 4, 7]], np.int32)
+    mask_class = np.array([[MaskClass.valid] * 3 + [MaskClass.edge, MaskClass.valid]], np.uint8)
+    numbers, n = particle_numbers(labels, mask_class)
+    assert (numbers.tolist(), n) == ([[-1, -1, 0, -1, 1]], 2)
+
+
+def test_conditions_stand_before_the_numbers_in_the_order_of_the_sheet() -> None:
+    table = with_conditions(pd.DataFrame({"particle_id": [1, 2]}), {"scan_id": "one", "cycle": 3.0, "pair_id": None})
+    assert list(table.columns) == ["scan_id", "cycle", "pair_id", "particle_id"]
+    assert table["cycle"].tolist() == [3.0, 3.0]
+    assert len(with_conditions(pd.DataFrame({"particle_id": []}), {"scan_id": "one"})) == 0

@@ -111,6 +111,7 @@ def test_options_are_frozen_and_every_one_is_explained(stage: Any) -> None:
 def test_units_are_small_and_carry_no_arrays(units: tuple[Unit, ...]) -> None:
     def check(value: Any) -> None:
         assert not isinstance(value, np.ndarray)
+        value = vars(value) if is_dataclass(value) and not isinstance(value, type) else value
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
         for one in inner:
             check(one)

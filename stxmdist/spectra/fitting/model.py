@@ -1,11 +1,12 @@
 """The linear model of optical density with which a stack is fitted: its end-members, energies and energy shift."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from stxmdist.arrays import F32, F64, U8, Mask
 from stxmdist.errors import InputError
+from stxmdist.spectra.checks.classes import ClassOptions
 from stxmdist.spectra.end_members.design_matrix import Background, background_columns, design_matrix, design_slope
 from stxmdist.spectra.end_members.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.end_members.references import EndMembers
@@ -32,6 +33,14 @@ class ModelOptions:
     it is not. This removes films and binders from scans of one edge with energies before it; a ``constant`` background
     is found from all energies instead
     """
+
+
+@dataclass(frozen=True)
+class FitChoices(ModelOptions):
+    """The options of a fit on which the description of its particles rests, too."""
+
+    classes: ClassOptions = field(default_factory=ClassOptions)
+    """The limits beyond which a pixel is not used"""
 
 
 @dataclass(frozen=True, eq=False)

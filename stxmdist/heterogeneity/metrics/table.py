@@ -1,0 +1,96 @@
+"""The metrics of heterogeneity: what is measured of each particle and inferred for electrodes.
+
+Adding a metric is one file with a function ``(particle table) -> MetricValues`` and one line in ``METRICS``. The tables
+of effects and of variance, the report and its figures take the names, columns and words from here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import pandas as pd
+
+from stxmdist.arrays import F64
+from stxmdist.registry import Entry, Table
+
+
+@dataclass(frozen=True, eq=False)
+class MetricValues:
+    """One metric of every particle; each (PARTICLE,) float64."""
+
+    value: F64
+    """NaN where it is not known"""
+    noise_variance: F64
+    """Squared standard error of the measurement; 0 where the metric is taken as exact"""
+    intra_variance: F64 | None = None
+    """Variance inside the particle, noise taken out, so that it may be negative; None where a particle has none"""
+
+
+Metric: TypeAlias = Callable[[pd.DataFrame], MetricValues]
+"""From the particle table to the metric of each of its rows."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A column of the table of electrodes that summarises a metric."""
+
+    column: str
+    meaning: str
+    limits: tuple[str, str] | None = None
+    """Columns of its confidence limits"""
+
+
+@dataclass(frozen=True)
+class MetricEntry(Entry[Metric]):
+    """One metric: where its function is, and what the program asks of it."""
+
+    meaning: str
+    """As it stands above figures and in tables"""
+    unit: str
+    """``1`` for pure numbers"""
+    columns: tuple[str, ...]
+    """Columns of the particle table without which there is no such metric"""
+    estimator: Literal["mean", "spread", "share"]
+    """What an effect on it is an effect on: a mean, a standard deviation, or the share of particles of a kind"""
+    primary: tuple[str, ...] = ()
+    """Terms whose effect on it was declared before looking: not corrected for the number of tests"""
+    partitioned: bool = False
+    """Whether its variance is divided over electrodes, regions, particles, their inside, and noise"""
+    figures: tuple[Figure, ...] = ()
+    """How the table of electrodes summarises it"""
+
+
+METRICS: Table[MetricEntry] = Table(
+    "metric",
+    {
+        "soc_mean": MetricEntry(
+            "stxmdist.heterogeneity.metrics.soc_mean:soc_mean",
+            meaning="state of charge",
+            unit="1",
+            columns=("soc_mean",),
+            estimator="mean",
+            primary=("cycle",),
+            partitioned=True,
+            figures=(
+                Figure("soc_mean", "state of charge", ("soc_ci_low", "soc_ci_high")),
+                Figure("sd_inter", "spread between particles (SD)"),
+            ),
+        ),
+        "soc_sd": MetricEntry(
+            "stxmdist.heterogeneity.metrics.soc_sd:soc_sd",
+            meaning="spread within particles",
+            unit="1",
+            columns=("soc_sd",),
+            estimator="spread",
+            figures=(Figure("sd_intra", "spread within particles (SD)"),),
+        ),
+        "active": MetricEntry(
+            "stxmdist.heterogeneity.metrics.active:active",
+            meaning="active fraction",
+            unit="1",
+            columns=("active",),
+            estimator="share",
+            figures=(Figure("active_fraction", "active fraction", ("active_ci_low", "active_ci_high")),),
+        ),
+    },
+)

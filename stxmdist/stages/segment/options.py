@@ -1,0 +1,33 @@
+"""Options of segment: how particles are found and described."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stxmdist.crossmodal.psf import MicroscopePsf
+from stxmdist.particles.inside import ChemistryOptions
+from stxmdist.particles.segment import SegmentOptions
+from stxmdist.spectra.checks.component_count import CountOptions
+
+
+@dataclass(frozen=True)
+class Options(MicroscopePsf):
+    """How particles are found and described; the microscope's point spread functions stand here for all stages."""
+
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    """How the map is cut into particles."""
+    chemistry: ChemistryOptions = field(default_factory=ChemistryOptions)
+    """Limits of phases and of activity."""
+    leak_sd: float = 0.002
+    """How well the leak fraction of wide-field scans is known."""
+    end_member_sd: float | None = None
+    """What unlike end-members add to the error of every state of charge; None: what their own uncertainty makes of it.
+    """
+    components: CountOptions = field(default_factory=CountOptions)
+    """When particles are said to hold more than the end-members."""
+    edge_policy: Literal["mask", "shrink"] = "mask"
+    """``mask``: pixels at edges stay in their particle's mean and are left out of all that looks inside; ``shrink``:
+    the outlines themselves are drawn in by as much, and what lies outside is no particle any more (sizes shrink too)"""
+    edge_sigmas: float = 2.0
+    """Pixels within so many PSF sigmas of an outline are classed as edge: their spectra are mixtures."""
+    correct_psf_bias: bool = True
+    """Subtract from each particle what imaging through the point spread function adds to its state of charge."""
