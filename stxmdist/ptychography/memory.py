@@ -19,7 +19,7 @@ def peak_bytes(
     pixels = (object_shape[0] + margin) * (object_shape[1] + margin)
     laid_out = 2 if frame_itemsize <= 2 else 4
     frames = positions * window * (frame_itemsize + laid_out)
-    keeping = any(ENGINES[step.engine].load().keeps_waves for step in recipe.schedule)
+    keeping = any(ENGINES[step.engine].keeps_waves for step in recipe.schedule)
     waves = positions * window * 8 * (recipe.modes_of_waves() if keeping else 0)
     objects = pixels * (8 * 6 + 12 * LANES)
     probes = (window + 8 * sum(frame_shape)) * 8 * (14 * modes + 4 * variations) + 6 * LANES * GROUP_BYTES

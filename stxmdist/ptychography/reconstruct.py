@@ -1,7 +1,7 @@
 """A tile reconstructed: engines in a row, what else is unknown found between their iterations, the best state kept."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from stxmdist.arrays import C64, F32, F64, namespace_of, numpy_of
 from stxmdist.errors import InputError
 from stxmdist.ptychography.checkpoint import Checkpoint
-from stxmdist.ptychography.engines.contract import ENGINES, OPTIONS
+from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels import operators
 from stxmdist.ptychography.kernels import pie as kernels
 from stxmdist.ptychography.kernels.fourier import inside, padded_copy
@@ -30,32 +30,33 @@ class Step:
     """A member of the table of engines"""
     iterations: int = 30
     """Passes over all frames"""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     """Its own options, where they are not the defaults"""
 
     def __post_init__(self) -> None:
         refuse_unless(self, iterations=(self.iterations >= 1, "at least 1"))
         self.parsed()
 
-    def parsed(self) -> Any:
-        """The options as the engine wants them.
+    def parsed(self) -> object:
+        """The options as the engine wants them, a record of its own kind.
 
         Raises
         ------
         InputError
-            for an engine or an option that there is not, or a value without sense.
+            for an engine or an option that does not exist, or a value that makes no sense.
         """
-        kind = OPTIONS[self.engine].load()
-        unknown = sorted(set(self.options) - set(kind.__dataclass_fields__))
+        kind = ENGINES[self.engine].options.load()
+        known = [option.name for option in fields(kind)]
+        unknown = sorted(set(self.options) - set(known))
         if unknown:
             raise InputError(
                 where="options",
                 problem=f"{self.engine} has no option {unknown[0]!r}",
                 got=unknown[0],
-                wanted="one of " + ", ".join(kind.__dataclass_fields__),
+                wanted="one of " + ", ".join(known),
                 mend="Correct the name, or take it out",
             )
-        return kind(**self.options)
+        return replace(kind(), **self.options)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Recipe:
         done, most = 0, 0
         for step in self.schedule:
             last = done + step.iterations - 1
-            if ENGINES[step.engine].load().keeps_waves:
+            if ENGINES[step.engine].keeps_waves:
                 most = max(most, self.modes_at(last / self.iterations))
             done = last + 1
         return most
@@ -137,7 +138,7 @@ def reconstruct(
     sweep.adopt(state)
     best = state.copy()
     for step in recipe.schedule:
-        engine = None
+        engine, comparable = None, ENGINES[step.engine].comparable
         for own in range(step.iterations):
             progress = iteration / recipe.iterations
             if iteration < done:
@@ -162,15 +163,15 @@ def reconstruct(
             errors.append(state.error)
             iteration += 1
             # The error is that of the state before the step.
-            if not engine.comparable or (np.isfinite(state.error) and state.error <= best.error):
+            if not comparable or (np.isfinite(state.error) and state.error <= best.error):
                 best = before
-                best.error = state.error if engine.comparable else np.inf
-            if engine.comparable:
+                best.error = state.error if comparable else np.inf
+            if comparable:
                 refinement.review(state)
-            stopped = _verdict(state, best.error if engine.comparable else np.inf, model)
+            stopped = _verdict(state, best.error if comparable else np.inf, model)
             if stopped != "finished":
                 break
-            if engine.comparable and iteration < recipe.iterations and refinement.due(iteration, progress):
+            if comparable and iteration < recipe.iterations and refinement.due(iteration, progress):
                 refinement.apply(sweep, state, progress)
             if raster is not None and not model.freeze_object and not model.freeze_probe:
                 _hand_over_pattern(state, raster)

@@ -53,9 +53,6 @@ class LeastSquares:
     there already: no frame is looked at twice.
     """
 
-    comparable = True
-    keeps_waves = False
-
     def __init__(self, sweep: Sweep, state: State, options: LeastSquaresOptions) -> None:
         self.sweep, self.state, self.options = sweep, state, options
         xp = namespace_of(state.object_)

@@ -38,9 +38,6 @@ class ConjugateGradient:
     Polak and Ribiere's directions; the step is Newton's along the direction, from the far fields of its derivatives.
     """
 
-    comparable = True
-    keeps_waves = False
-
     def __init__(self, sweep: Sweep, state: State, options: ConjugateGradientOptions) -> None:
         self.sweep, self.state, self.options = sweep, state, options
         xp = namespace_of(state.object_)

@@ -59,9 +59,6 @@ class Epie:
 
     alpha = 1.0
 
-    comparable = True
-    keeps_waves = False
-
     def __init__(self, sweep: Sweep, state: State, options: PieOptions) -> None:
         self.sweep, self.state, self.options = sweep, state, options
         self._change = namespace_of(state.object_).zeros_like(state.object_) if options.momentum else None

@@ -31,9 +31,6 @@ class Raar:
     """Relaxed averaged alternating reflections (Luke, Inverse Problems 21, 37, 2005) of modulus and overlap."""
 
     beta = 0.8
-    comparable = False
-    """Its misfit is that of reflected waves: it may rise for long, and says nothing of the state"""
-    keeps_waves = True
 
     def __init__(self, sweep: Sweep, state: State, options: ProjectionOptions) -> None:
         self.sweep, self.state, self.options = sweep, state, options

@@ -264,14 +264,21 @@ def test_cupy_adds_complex_numbers_as_two_floats(monkeypatch: pytest.MonkeyPatch
 
 
 def reconstructed(made: Any, engine: str, namespace: Any, batch: int) -> Reconstruction:
-    batch = int(7 if engine == "lsqml" else batch)
+    batch = 7 if ENGINES[engine].steps_after == "batch" else batch
     schedule = (Step(engine, 4, {"batch": batch} if batch else {}), Step("lsqml", 3, {"batch": 7}))
     model = ModelOptions(n_modes=2, n_variations=1, intensities=True, background=True, amplitude_limit=1.05)
     recipe = Recipe(schedule, model, PositionOptions(start=0.3, limit_px=2.0))
     return reconstruct(made.problem, recipe, np.random.default_rng(5), namespace=namespace)
 
 
-@pytest.mark.parametrize(("engine", "batch"), [*((engine, 0) for engine in ENGINES), ("epie", 5), ("rpie", 5)])
+@pytest.mark.parametrize(
+    ("engine", "batch"),
+    [
+        (name, batch)
+        for name, entry in ENGINES.items()
+        for batch in ((0, 5) if entry.steps_after == "pattern" else (0,))
+    ],
+)
 def test_every_engine_finds_the_same(engine: str, batch: int, measurement: Callable[..., Any]) -> None:
     made = measurement(n=23, side=4, modes=2, counts=3e4, whole=False, hooded=True)
     made.problem.good[:2, 5] = False
