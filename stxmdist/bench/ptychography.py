@@ -8,7 +8,8 @@ import numpy as np
 
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels.fourier import padded_copy, transform
-from stxmdist.ptychography.kernels.sweep import Sweep, margins
+from stxmdist.ptychography.kernels.fused_sweep import FusedSweep
+from stxmdist.ptychography.kernels.sweep import margins
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Step
 from stxmdist.ptychography.state import State
@@ -103,7 +104,7 @@ def _iteration(
         shares=np.zeros((positions, 0), np.float32),
         sub_pixel=sub_pixel,
     )
-    engine = ENGINES[name].load()(Sweep(problem, n_modes, threads, library), state, Step(name, 1).parsed())
+    engine = ENGINES[name].load()(FusedSweep(problem, n_modes, threads, library), state, Step(name, 1).parsed())
     rng = np.random.default_rng(0)
     return lambda: engine.iterate(1.0, rng, object_moves=True, probe_moves=True)
 

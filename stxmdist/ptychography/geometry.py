@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,21 @@ from stxmdist.units import wavelength_nm
 
 LEAST_OVERLAP = 0.3
 """Linear overlap of neighbouring beams under which no engine is to be believed; 0.6 to 0.7 is what beamlines aim at."""
+
+
+class ScanGeometry(NamedTuple):
+    """What of a scan's header says where its frames lie on the sample."""
+
+    energy_ev: F64
+    """(ENERGY,)"""
+    positions_um: F64
+    """(ENERGY, POSITION, 2) (y, x) of the beam on the sample"""
+    distance_m: float
+    """From the sample to the detector"""
+    detector_pixel_um: tuple[float, float]
+    """(y, x)"""
+    frame_shape: tuple[int, int]
+    """(QY, QX)"""
 
 
 def object_pixel_nm(energy_ev: float, distance_m: float, detector_pixel_um: float, n: int) -> float:

@@ -47,7 +47,7 @@ class Pattern:
         return np.asarray(values * np.maximum(1.0, _LEAST / np.maximum(np.abs(values), 1e-12)), np.complex64)
 
 
-def steps_of(positions_px: F64) -> F64 | None:
+def raster_steps(positions_px: F64) -> F64 | None:
     """The two steps (2, 2) in pixels, one in each row, of a raster that all positions (POSITION, 2) lie on; None where
     they lie on none.
     """
@@ -93,7 +93,7 @@ def _typical(apart: F64, length: F64) -> F64 | None:
     return np.asarray(turned[same].mean(axis=0))
 
 
-def pattern_of(object_: C64, steps_px: F64, light: F32) -> Pattern:
+def periodic_pattern(object_: C64, steps_px: F64, light: F32) -> Pattern:
     """What of the object (Y, X), relative to its mean, repeats with both steps (2, 2) where there is light (Y, X).
 
     Divided by it the object loses the pattern; the probe times it at any position of the scan makes up for that: no

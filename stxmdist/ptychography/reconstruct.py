@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,14 +11,13 @@ from stxmdist.arrays import C64, F32, F64, namespace_of, numpy_of
 from stxmdist.errors import InputError
 from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.engines.contract import ENGINES
-from stxmdist.ptychography.kernels import operators
-from stxmdist.ptychography.kernels import pie as kernels
+from stxmdist.ptychography.kernels import object_steps, operators
+from stxmdist.ptychography.kernels.device import sweep_on
 from stxmdist.ptychography.kernels.fourier import inside, padded_copy
 from stxmdist.ptychography.kernels.sweep import Sweep, margins
-from stxmdist.ptychography.kernels.sweep_arrays import sweep_on
 from stxmdist.ptychography.probe import add_modes, mode_power, orthogonalise, scaled_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction, check
-from stxmdist.ptychography.raster import pattern_of, steps_of
+from stxmdist.ptychography.raster import periodic_pattern, raster_steps
 from stxmdist.ptychography.refinement import PositionOptions, Refinement
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
 
@@ -97,9 +97,16 @@ class Recipe:
 
 
 def reconstruct(
-    problem: Problem, recipe: Recipe, rng: np.random.Generator, *, threads: int = 1, library: str | None = None,
-    namespace: Any = None, checkpoint: Checkpoint | None = None, watch: Callable[[int, State], None] | None = None,
-) -> Reconstruction:  # fmt: skip
+    problem: Problem,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    *,
+    threads: int = 1,
+    library: str | None = None,
+    namespace: ModuleType | str | None = None,
+    checkpoint: Checkpoint | None = None,
+    watch: Callable[[int, State], None] | None = None,
+) -> Reconstruction:
     """Object, probe and whatever else the recipe leaves unknown, from the frames of one tile.
 
     Parameters
@@ -109,8 +116,8 @@ def reconstruct(
     library
         of Fourier transforms, see ``fourier.transform``
     namespace
-        array library that the passes run in, see ``sweep_arrays``: ``cupy`` for a GPU, where there is one; None: the
-        fused loops on the CPU, the only ones that ``threads`` and ``library`` mean
+        array library that the passes run in, see ``device.sweep_on``: ``cupy`` for a GPU, where there is one; None:
+        compiled loops on the CPU, which alone use ``threads`` and ``library``
     checkpoint
         where the state is kept on the way, and taken up again if it is there
     watch
@@ -238,7 +245,7 @@ def _keep_power(state: State, power: float) -> None:
 
 def _clip(state: State, limit: float) -> None:
     if isinstance(state.object_, np.ndarray):
-        kernels.clip_amplitude(state.object_.view(np.float32), limit)
+        object_steps.clip_amplitude(state.object_.view(np.float32), limit)
     else:
         state.object_ = operators.clipped(state.object_, limit)
 
@@ -250,7 +257,7 @@ class _Raster(NamedTuple):
 
 
 def _raster_of(state: State) -> _Raster | None:
-    steps = steps_of(state.positions_px)
+    steps = raster_steps(state.positions_px)
     if steps is None:
         return None
     return _Raster(steps, state.positions_px[0].copy(), _illumination(state, inside(state.probe)))
@@ -258,7 +265,7 @@ def _raster_of(state: State) -> _Raster | None:
 
 def _hand_over_pattern(state: State, raster: _Raster) -> None:
     xp = namespace_of(state.object_)
-    pattern = pattern_of(numpy_of(state.object_), raster.steps_px, raster.light)
+    pattern = periodic_pattern(numpy_of(state.object_), raster.steps_px, raster.light)
     state.object_ /= xp.asarray(pattern.on(np.zeros(2), raster.light.shape))
     here = xp.asarray(pattern.on(raster.knot_px, inside(state.probe).shape[1:]))
     inside(state.probe)[...] *= here
@@ -268,7 +275,7 @@ def _hand_over_pattern(state: State, raster: _Raster) -> None:
 def _illumination(state: State, probe: C64) -> F32:
     illumination = np.zeros(state.object_.shape, np.float32)
     nearest = np.round(state.positions_px).astype(np.int32)
-    kernels.add_illumination((np.abs(probe) ** 2).sum(axis=0), nearest, illumination)
+    object_steps.add_illumination((np.abs(probe) ** 2).sum(axis=0), nearest, illumination)
     return illumination
 
 

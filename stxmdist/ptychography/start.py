@@ -1,11 +1,17 @@
-"""Where to begin when the file brings no illumination: short trials find the defocus and the frames' orientation."""
+"""Where a reconstruction starts: from the file's probe, a neighbour's, or one that short trials find.
+
+Short trials find the defocus of the probe, and the orientation of the frames.
+"""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from stxmdist.arrays import C64, F64, Array
-from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate
+from stxmdist.arrays import C64, F64, Array, Mask
+from stxmdist.ptychography.chain import Carried
+from stxmdist.ptychography.geometry import overlap, probe_diameter_px
+from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate, zone_plate_probe
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
@@ -18,6 +24,22 @@ ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", 
 
 _TIE = 1.03
 """Residuals so near to each other are those of an object and its conjugate."""
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """Where the probe starts when the file has none."""
+
+    outer_zone_nm: float | None = None
+    """Outermost zone of the zone plate; without it the start is the square root of the mean frame"""
+    central_stop_fraction: float = 0.0
+    """Diameter of the central stop, as a share of the zone plate's"""
+    defocus_um: float | None = None
+    """Distance from the focus to the sample; where it is unknown, short trials on both sides of the focus find it"""
+    use_file: bool = True
+    """Prefer the probe that the file holds"""
+    orientation: Literal["as read", "find"] = "as read"
+    """Whether trials of all eight orientations of the detector find how its frames must be turned"""
 
 
 @dataclass(frozen=True)
@@ -41,6 +63,97 @@ class TrialOptions:
             phase_step_rad=(self.phase_step_rad > 0.0, "above 0"),
             widest=(0.1 <= self.widest <= 1.0, "0.1 to 1"),
         )
+
+
+@dataclass(frozen=True)
+class Start:
+    """A problem ready to be reconstructed, and where its start comes from."""
+
+    problem: Problem
+    origin: str
+    """In words"""
+    orientation: int
+    """How frames were turned: a place in ``ORIENTATIONS``"""
+
+    @property
+    def overlap(self) -> float:
+        """Linear overlap of neighbouring beams.
+
+        Raises
+        ------
+        InputError
+            if they overlap too little.
+        """
+        return overlap(self.problem.positions_px, probe_diameter_px(self.problem.probe))
+
+
+def carried_on(problem: Problem, carried: Carried, usable: Mask, pixel_nm: tuple[float, float]) -> Start:
+    """The problem with the probe, the orientation and the positions of a neighbour; ``usable`` as in ``Carried``.
+
+    Corrected positions whose windows would leave the object are moved to its rim.
+    """
+    moved = problem.positions_px + carried.moves_um[usable] / (np.array(pixel_nm) * 1e-3)
+    room = np.array(problem.object_shape) - np.array(problem.frames.shape[1:]) - 1
+    begun = replace(
+        problem,
+        frames=turned(problem.frames, carried.orientation),
+        good=turned(problem.good, carried.orientation),
+        positions_px=np.clip(moved, 0.0, room),
+        probe=carried.probe,
+    )
+    return Start(begun, carried.origin, carried.orientation)
+
+
+def afresh(
+    problem: Problem,
+    in_file: C64 | None,
+    pixel_nm: tuple[float, float],
+    energy_ev: float,
+    probe: ProbeOptions,
+    trials: TrialOptions,
+) -> Start:
+    """The problem with a probe from the file (MODE, QY, QX), or else from optics or the mean frame."""
+    orientation = 0
+    if probe.orientation == "find":
+        orientation = find_orientation(problem, pixel_nm, energy_ev, trials).orientation
+        problem = replace(problem, frames=turned(problem.frames, orientation), good=turned(problem.good, orientation))
+    if probe.use_file and in_file is not None:
+        return Start(replace(problem, probe=in_file), "file", orientation)
+    if probe.outer_zone_nm is not None:
+        focused = zone_plate_probe(
+            (problem.frames.shape[1], problem.frames.shape[2]),
+            pixel_nm,
+            energy_ev,
+            outer_zone_nm=probe.outer_zone_nm,
+            central_stop_fraction=probe.central_stop_fraction,
+        )
+        origin = "zone plate"
+    else:
+        focused = probe_from_mean_pattern(problem.frames.mean(axis=0, dtype=np.float64) * problem.good)
+        origin = "mean frame"
+    if probe.defocus_um is None:
+        scan = find_defocus(problem, focused, pixel_nm, energy_ev, trials)
+        origin = f"{origin}, defocus {scan.defocus_um:.4g} um by trials"
+        return Start(replace(problem, probe=scan.probe), origin, orientation)
+    wave = propagate(focused, pixel_nm, energy_ev, probe.defocus_um)[None]
+    return Start(replace(problem, probe=wave), f"{origin}, defocus {probe.defocus_um:.4g} um", orientation)
+
+
+def tile_with_most_contrast(counts: list[F64], usable: list[int]) -> int:
+    """The tile with whose middle a scan starts: the one whose frames differ most in counts.
+
+    Parameters
+    ----------
+    counts
+        for each tile, counts of some of its usable frames (n,)
+    usable
+        for each tile, the number of its usable frames: tiles with less than half of the fullest one's do not count
+    """
+    contrast = [
+        float(some.std() / max(some.mean(), 1.0)) if 2 * number > max(usable) else 0.0
+        for some, number in zip(counts, usable, strict=True)
+    ]
+    return int(np.argmax(contrast))
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,19 @@
 """What a reconstruction changes from iteration to iteration, and what it may hold fixed."""
 
+from __future__ import annotations
+
 from copy import copy
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, I32, Mask, namespace_of
 from stxmdist.errors import InputError
 from stxmdist.ptychography.kernels import operators
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 NOISE = ("gaussian", "poisson")
 """Likelihoods: of amplitudes with one error for all, or of counts."""
@@ -66,7 +71,7 @@ class ModelOptions:
         )
 
 
-def refuse_unless(options: Any, **rules: tuple[bool, str]) -> None:
+def refuse_unless(options: DataclassInstance, **rules: tuple[bool, str]) -> None:
     """Refuse the first of an options object's values that breaks its rule: name=(whether it is kept, what is wanted).
 
     Raises
@@ -137,7 +142,7 @@ class State:
         moved = fractions.any(axis=1) | (len(self.variations) > 0)
         self.placed = Placed(corners, fractions, operators.shift_weights(fractions), np.asarray(moved, np.bool_))
 
-    def copy(self) -> "State":
+    def copy(self) -> State:
         """A state that shares nothing with this one, but for where positions are placed, which nobody changes."""
         other = copy(self)
         for entry in ("object_", "probe", "positions_px", "intensity", "background", "variations", "shares"):

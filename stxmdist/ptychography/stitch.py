@@ -10,12 +10,16 @@ from scipy.ndimage import affine_transform, distance_transform_edt, map_coordina
 from scipy.sparse.csgraph import connected_components
 
 from stxmdist.arrays import C64, C128, F32, F64, Array, Mask
-from stxmdist.ptychography.gauge import Gauge, fit_gauge
+from stxmdist.ptychography.gauge import Gauge, fit_gauge, remove_ramp
+from stxmdist.ptychography.geometry import Placement
 from stxmdist.ptychography.grid import Grid
+from stxmdist.ptychography.verdict import Word
 
 _ENOUGH_PX = 100
 """Pixels that two tiles must share to be tied together."""
 _ROUNDS = 4
+POOR_WEIGHT = 0.1
+"""Weight of the illumination of a poor tile beside that of a good one; where no good one reaches, it counts alone."""
 _SPLINE = 5
 """Order of the spline that resamples: cubic ones dampen details near the pixel by more than a percent."""
 
@@ -235,6 +239,30 @@ def blend(
     safe = np.where(known, weights, 1.0)
     object_ = np.where(known, total / safe, complex(np.nan, np.nan)).astype(np.complex64)
     return object_, np.where(known, light / safe, 0.0).astype(np.float32)
+
+
+def trust_of(verdict: Word) -> float:
+    """Weight of a tile in the blend."""
+    return POOR_WEIGHT if verdict == "poor" else 1.0
+
+
+def half_in_gauge(half: TileImage, whole: TileImage) -> TileImage:
+    """A tile from half of the frames with the scale, phase offset and phase ramp of the whole, and its weight."""
+    object_ = remove_ramp(half.object_, whole.object_, whole.weight.astype(np.float64)).astype(np.complex64)
+    return TileImage(object_, whole.weight, whole.corner_px, whole.trust)
+
+
+def on_grid(
+    tiles: Sequence[TileImage],
+    gauges: Sequence[TileGauge],
+    placement: Placement,
+    grid: Grid,
+    least_illumination: float = 0.1,
+) -> tuple[Array, Array]:
+    """Object and illumination of all tiles, blended (see :func:`blend`) and laid on a grid (Y, X)."""
+    image, light = blend(tiles, gauges, placement.object_shape, least_illumination)
+    moved = [to_grid(values, placement.pixel_nm, placement.origin_um, grid) for values in (image, light)]
+    return moved[0], moved[1]
 
 
 def to_grid(object_: Array, pixel_nm: tuple[float, float], origin_um: tuple[float, float], grid: Grid) -> Array:

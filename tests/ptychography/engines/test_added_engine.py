@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from stxmdist.ptychography.cost import peak_bytes
 from stxmdist.ptychography.engines.contract import ENGINES, EngineEntry, Noiseless
-from stxmdist.ptychography.memory import peak_bytes
 from stxmdist.ptychography.reconstruct import Recipe, Step
 from stxmdist.registry import Entry
 from tests.ptychography.engines import test_engines as contract
-from tests.ptychography.kernels import test_sweep_arrays
+from tests.ptychography.kernels import test_array_sweep
 
 NAME = "descent"
 FILE = '''"""Steepest descent: all frames agree on a direction, and least squares on how far."""
@@ -88,7 +88,7 @@ def test_the_contract_test_runs_over_an_added_engine(function: Any, measurement:
 
 
 def test_an_added_engine_runs_in_other_array_libraries(measurement: Callable[..., Any]) -> None:
-    test_sweep_arrays.test_every_engine_finds_the_same(NAME, 0, measurement)
+    test_array_sweep.test_every_engine_finds_the_same(NAME, 0, measurement)
 
 
 def test_the_memory_of_an_added_engine_is_forecast() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stxmdist.ptychography.verdict import absorbed_dose_mgy, photons_per_um2
+from stxmdist.ptychography.dose import absorbed_dose_mgy, photons_per_um2
 from stxmdist.spectra.end_members.library import lithium_iron_phosphate
 
 PEAK_EV = 708.2

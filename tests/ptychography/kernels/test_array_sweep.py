@@ -16,9 +16,10 @@ from stxmdist.arrays import namespace_of, numpy_of
 from stxmdist.errors import InputError
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels import operators
+from stxmdist.ptychography.kernels.array_sweep import ArraySweep
 from stxmdist.ptychography.kernels.fourier import padded_copy
+from stxmdist.ptychography.kernels.fused_sweep import FusedSweep
 from stxmdist.ptychography.kernels.sweep import Sweep
-from stxmdist.ptychography.kernels.sweep_arrays import ArraySweep
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
@@ -76,7 +77,7 @@ class Pair:
         self, namespace: Any, modes: int = 2, variations: int = 2, whole: bool = False, **options: Any
     ) -> None:
         problem, self.state = awkward(modes, variations, whole)
-        self.fused = Sweep(problem, modes)
+        self.fused = FusedSweep(problem, modes)
         self.arrays = ArraySweep(problem, 1, namespace, **options).with_modes(modes)
         self.other = self.state.copy()
         self.arrays.adopt(self.other)
@@ -110,12 +111,12 @@ kinds = pytest.mark.parametrize(
 uneven = pytest.mark.parametrize("budget", [2**30, 8 * 8 * 2 * 13 * 17 * 4], ids=["at once", "4, 4 and 3"])
 
 
-def test_it_offers_what_the_fused_sweep_does() -> None:
+def test_both_sweeps_offer_what_the_protocol_says() -> None:
     def offered(kind: type) -> dict[str, Any]:
         methods = {name: value for name, value in vars(kind).items() if not name.startswith("_")}
         return {name: list(inspect.signature(getattr(m, "fget", m)).parameters) for name, m in methods.items()}
 
-    assert offered(ArraySweep) == offered(Sweep)
+    assert offered(ArraySweep) == offered(FusedSweep) == offered(Sweep)
     pair = Pair(np)
     for name in ("frames", "good"):
         found, wanted = getattr(pair.arrays, name), getattr(pair.fused, name)
