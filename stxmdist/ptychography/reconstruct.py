@@ -1,7 +1,8 @@
-"""A tile reconstructed: engines in a row, what else is unknown found between their iterations, the best state kept."""
+"""A tile reconstructed: engines run in a row, other unknowns are found between iterations, the best state is kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import islice
 from types import ModuleType
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class Step:
     iterations: int = 30
     """Passes over all frames"""
     options: Mapping[str, object] = field(default_factory=dict)
-    """Its own options, where they are not the defaults"""
+    """Options of the engine that differ from the defaults"""
 
     def __post_init__(self) -> None:
         refuse_unless(self, iterations=(self.iterations >= 1, "at least 1"))
@@ -75,18 +76,22 @@ class Recipe:
 
     @property
     def iterations(self) -> int:
-        """Of all engines together."""
+        """Number of iterations of all engines together."""
         return sum(step.iterations for step in self.schedule)
 
+    def passes(self) -> Iterator[tuple[Step, int]]:
+        """All iterations in their order: the step that each belongs to, and its number in it from 0."""
+        return ((step, own) for step in self.schedule for own in range(step.iterations))
+
     def modes_at(self, progress: float) -> int:
-        """Modes that the probe has after this share of all iterations: they join one by one."""
+        """Number of modes of the probe after this share of all iterations: they are added one by one."""
         model = self.model
         if progress >= model.modes_from:
             return model.n_modes
         return 1 + int((model.n_modes - 1) * progress / model.modes_from)
 
     def modes_of_waves(self) -> int:
-        """Most modes that an engine keeps exit waves of."""
+        """Largest number of modes of which an engine keeps exit waves."""
         done, most = 0, 0
         for step in self.schedule:
             last = done + step.iterations - 1
@@ -107,19 +112,17 @@ def reconstruct(
     checkpoint: Checkpoint | None = None,
     watch: Callable[[int, State], None] | None = None,
 ) -> Reconstruction:
-    """Object, probe and whatever else the recipe leaves unknown, from the frames of one tile.
+    """Object, probe and the other unknowns of the recipe, from the frames of one tile.
 
     Parameters
     ----------
-    threads
-        cores that may be used; they change nothing but the time
-    library
-        of Fourier transforms, see ``fourier.transform``
+    threads, library
+        cores that may be used, which change nothing but the time; and the library of ``fourier.transform``
     namespace
         array library that the passes run in, see ``device.sweep_on``: ``cupy`` for a GPU, where there is one; None:
         compiled loops on the CPU, which alone use ``threads`` and ``library``
     checkpoint
-        where the state is kept on the way, and taken up again if it is there
+        file in which the state is kept on the way, and from which it is taken up again if it is there
     watch
         called after each iteration with its number and the state, whose arrays are the namespace's
 
@@ -130,72 +133,53 @@ def reconstruct(
     """
     check(problem)
     model = recipe.model
-    margin = recipe.positions.margin_px
-    roomy = with_margin(problem, margin)
+    roomy = with_margin(problem, recipe.positions.margin_px)
     state = _start(roomy, recipe)
     power = float((np.abs(state.probe) ** 2).sum())
     raster = _raster_of(state) if model.raster_to_probe else None
     refinement = Refinement(state, model, recipe.positions, rng)
     errors: list[float] = []
-    done, iteration, stopped = 0, 0, "finished"
-    kept = checkpoint.load(state, refinement) if checkpoint is not None else None
-    if kept is not None:
+    done, stopped = 0, "finished"
+    if checkpoint is not None and (kept := checkpoint.load(state, refinement)) is not None:
         done, state, errors = kept
     sweep = sweep_on(namespace, roomy, threads, library).with_modes(len(state.probe))
     sweep.adopt(state)
-    best = state.copy()
-    for step in recipe.schedule:
-        engine, comparable = None, ENGINES[step.engine].comparable
-        for own in range(step.iterations):
-            progress = iteration / recipe.iterations
-            if iteration < done:
-                iteration += 1
-                continue
-            modes = recipe.modes_at(progress)
-            if engine is None or modes != sweep.modes:
-                if modes != len(state.probe):
-                    more = add_modes(inside(numpy_of(state.probe)), modes, model.second_mode_power)
-                    state.probe = namespace_of(state.probe).asarray(padded_copy(more))
-                    sweep = sweep.with_modes(modes)
-                    # More modes begin with a larger error: that is no divergence.
-                    best = replace(state.copy(), error=np.inf)
-                    refinement.forget()
-                engine = ENGINES[step.engine].load()(sweep, state, step.parsed())
-            before = state.copy()
-            misfit = engine.iterate(
-                (own + 1) / step.iterations, rng, object_moves=not model.freeze_object,
-                probe_moves=progress >= model.probe_from and not model.freeze_probe,
-            )  # fmt: skip
-            state.error = float(np.sqrt(misfit / sweep.counts))
-            errors.append(state.error)
-            iteration += 1
-            # The error is that of the state before the step.
-            if not comparable or (np.isfinite(state.error) and state.error <= best.error):
-                best = before
-                best.error = state.error if comparable else np.inf
-            if comparable:
-                refinement.review(state)
-            stopped = _verdict(state, best.error if comparable else np.inf, model)
-            if stopped != "finished":
-                break
-            if comparable and iteration < recipe.iterations and refinement.due(iteration, progress):
-                refinement.apply(sweep, state, progress)
-            if raster is not None and not model.freeze_object and not model.freeze_probe:
-                _hand_over_pattern(state, raster)
-            if model.keep_power and not model.freeze_object and not model.freeze_probe:
-                _keep_power(state, power)
-            if model.amplitude_limit and not model.freeze_object:
-                _clip(state, model.amplitude_limit)
-            if checkpoint is not None:
-                checkpoint.save(iteration, state, errors, refinement)
-            if watch is not None:
-                watch(iteration, state)
+    best, engine = state.copy(), None
+    for iteration, (step, own) in islice(enumerate(recipe.passes()), done, None):
+        progress, comparable = iteration / recipe.iterations, ENGINES[step.engine].comparable
+        if (modes := recipe.modes_at(progress)) != sweep.modes:
+            sweep, engine = _with_modes(sweep, state, modes, model), None
+            # With a new mode the error rises at first: that is not a divergence.
+            best = replace(state.copy(), error=np.inf)
+            refinement.forget()
+        if engine is None or own == 0:
+            engine = ENGINES[step.engine].load()(sweep, state, step.parsed())
+        before = state.copy()
+        probe_moves = progress >= model.probe_from and not model.freeze_probe
+        share = (own + 1) / step.iterations
+        misfit = engine.iterate(share, rng, object_moves=not model.freeze_object, probe_moves=probe_moves)
+        state.error = float(np.sqrt(misfit / sweep.counts))
+        errors.append(state.error)
+        # The error is that of the state before the step.
+        if not comparable or (np.isfinite(state.error) and state.error <= best.error):
+            best = before
+            best.error = state.error if comparable else np.inf
+        if comparable:
+            refinement.review(state)
+        stopped = _verdict(state, best.error if comparable else np.inf, model)
         if stopped != "finished":
             state = best
             break
+        if comparable and iteration + 1 < recipe.iterations and refinement.due(iteration + 1, progress):
+            refinement.apply(sweep, state, progress)
+        _constrain(state, model, power, raster)
+        if checkpoint is not None:
+            checkpoint.save(iteration + 1, state, errors, refinement)
+        if watch is not None:
+            watch(iteration + 1, state)
     if checkpoint is not None:
         checkpoint.clear()
-    return _result(problem, margin, state, sweep, refinement, errors, stopped)
+    return _result(problem, recipe.positions.margin_px, state, sweep, refinement, errors, stopped)
 
 
 def with_margin(problem: Problem, margin: int) -> Problem:
@@ -235,6 +219,26 @@ def _verdict(state: State, least: float, model: ModelOptions) -> str:
     return "diverged" if state.error > model.divergence * least else "finished"
 
 
+def _with_modes(sweep: Sweep, state: State, modes: int, model: ModelOptions) -> Sweep:
+    """Give the state's probe another number of modes, in place, and return passes for as many."""
+    more = add_modes(inside(numpy_of(state.probe)), modes, model.second_mode_power)
+    state.probe = namespace_of(state.probe).asarray(padded_copy(more))
+    return sweep.with_modes(modes)
+
+
+def _constrain(state: State, model: ModelOptions, power: float, raster: "_Raster | None") -> None:
+    """What object and probe are held to after each iteration, in place."""
+    if model.freeze_object:
+        return
+    if not model.freeze_probe:
+        if raster is not None:
+            _move_pattern_to_probe(state, raster)
+        if model.keep_power:
+            _keep_power(state, power)
+    if model.amplitude_limit:
+        _clip(state, model.amplitude_limit)
+
+
 def _keep_power(state: State, power: float) -> None:
     xp = namespace_of(state.probe)
     factor = float(np.sqrt(power / float(xp.sum(xp.abs(state.probe) ** 2, dtype=xp.float64))))
@@ -252,7 +256,7 @@ def _clip(state: State, limit: float) -> None:
 
 class _Raster(NamedTuple):
     steps_px: F64
-    knot_px: F64  # one of its positions; refinement and jitter move those of the state
+    point_px: F64  # one of its positions as the file has it; refinement and jitter move those of the state
     light: F32  # (Y, X) that fell on the object
 
 
@@ -263,11 +267,11 @@ def _raster_of(state: State) -> _Raster | None:
     return _Raster(steps, state.positions_px[0].copy(), _illumination(state, inside(state.probe)))
 
 
-def _hand_over_pattern(state: State, raster: _Raster) -> None:
+def _move_pattern_to_probe(state: State, raster: _Raster) -> None:
     xp = namespace_of(state.object_)
     pattern = periodic_pattern(numpy_of(state.object_), raster.steps_px, raster.light)
-    state.object_ /= xp.asarray(pattern.on(np.zeros(2), raster.light.shape))
-    here = xp.asarray(pattern.on(raster.knot_px, inside(state.probe).shape[1:]))
+    state.object_ /= xp.asarray(pattern.values(np.zeros(2), raster.light.shape))
+    here = xp.asarray(pattern.values(raster.point_px, inside(state.probe).shape[1:]))
     inside(state.probe)[...] *= here
     inside(state.variations)[...] *= here
 

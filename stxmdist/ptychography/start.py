@@ -20,10 +20,10 @@ from stxmdist.units import wavelength_nm
 
 ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", "swapped, y flipped",
                 "swapped, x flipped", "swapped, both flipped")  # fmt: skip
-"""How frames may have to be turned, in the order of :func:`turned`."""
+"""Ways in which frames may have to be turned, in the order of :func:`turned`."""
 
 _TIE = 1.03
-"""Residuals so near to each other are those of an object and its conjugate."""
+"""Residuals within this factor are those of an object and its conjugate."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ class ProbeOptions:
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """How long and how broad the trials of a start are."""
+    """How many trials of a start there are, and how long they are."""
 
     positions: int = 100
-    """Frames of a trial: those nearest to the middle of the scan"""
+    """Number of frames of a trial: those nearest to the middle of the scan"""
     iterations: int = 12
-    """Of rPIE, the probe moving from a third of the way"""
+    """Iterations of rPIE in a trial; the probe changes from a third of them on"""
     phase_step_rad: float = 2.5
-    """Difference between neighbouring trials: defocus phase at the rim of the aperture"""
+    """Difference of neighbouring trials, as the phase by defocus at the rim of the aperture"""
     widest: float = 0.8
-    """Widest beam that is tried, as share of the window"""
+    """Width of the widest beam that is tried, as share of the window"""
 
     def __post_init__(self) -> None:
         refuse_unless(
@@ -158,12 +158,12 @@ def tile_with_most_contrast(counts: list[F64], usable: list[int]) -> int:
 
 @dataclass(frozen=True)
 class DefocusScan:
-    """What the trials came to."""
+    """Result of the trials of a defocus."""
 
     defocus_um: float
-    """of the best"""
+    """Of the best trial"""
     probe: C64
-    """(1, QY, QX) with which it began"""
+    """(1, QY, QX) with which the best trial started"""
     tried_um: F64
     """(TRIAL,) ascending"""
     residual: F64
@@ -175,9 +175,9 @@ def find_defocus(
 ) -> DefocusScan:
     """The defocus, on either side of the focus, with which a short reconstruction explains the frames best.
 
-    ``focused`` (QY, QX) is the probe in focus: of a zone plate, or of the aperture that the mean frame shows. Every
-    defocus by which the beam still fits its window is tried, neighbours so close that their phases over the aperture
-    differ by little; then the best one's neighbourhood more finely.
+    ``focused`` (QY, QX) is the probe in focus: of a zone plate, or of the aperture that the mean frame shows. Trials
+    cover every defocus with which the beam still fits its window, so closely that the phases of neighbours differ
+    little over the aperture. The neighbourhood of the best trial is then searched more finely.
     """
     step_um, most = _steps(focused, pixel_nm, energy_ev, options)
     sample = middle(problem, options.positions)
@@ -207,10 +207,10 @@ def find_defocus(
 
 @dataclass(frozen=True)
 class OrientationScan:
-    """What trials of all eight orientations came to."""
+    """Result of trials of all eight orientations."""
 
     orientation: int
-    """index into ``ORIENTATIONS`` of the one that explains the frames best"""
+    """Place in ``ORIENTATIONS`` of the one that explains the frames best"""
     residual: F64
     """(8,)"""
 
@@ -218,9 +218,9 @@ class OrientationScan:
 def find_orientation(
     problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
 ) -> OrientationScan:
-    """How frames are to be turned so that they and the positions belong together.
+    """How frames must be turned so that their axes are those of the positions.
 
-    Every orientation gets its own scan of the defocus. Frames flipped both ways are explained as well by the conjugate
+    The defocus is searched for every orientation. Frames flipped along both axes are explained as well by the conjugate
     object with the opposite defocus: of such a pair the one nearer to how the frames were read is taken.
     """
     residual = np.zeros(8)
@@ -252,7 +252,7 @@ def _steps(focused: C64, pixel_nm: tuple[float, float], energy_ev: float, option
 
 
 def middle(problem: Problem, count: int) -> Problem:
-    """The positions nearest to the middle of the scan, on an object that just holds their windows."""
+    """The positions nearest to the middle of the scan, on the smallest object that holds their windows."""
     places = problem.positions_px
     distance = np.hypot(*(places - np.median(places, axis=0)).T)
     index = np.sort(np.argsort(distance, kind="stable")[:count])
@@ -281,7 +281,7 @@ def turned(frames: Array, orientation: int) -> Array:
         frames = np.swapaxes(frames, -1, -2)
     for bit, axis in ((1, -2), (2, -1)):
         if orientation & bit:
-            # The centre n // 2 of an even number of pixels is not the middle: it stays where it is.
+            # With an even number of pixels, the centre n // 2 is not the middle: the roll leaves it where it is.
             frames = np.flip(frames, axis)
             if frames.shape[axis] % 2 == 0:
                 frames = np.roll(frames, 1, axis)

@@ -59,9 +59,9 @@ def test_a_planted_pattern_is_found_and_nothing_else() -> None:
     object_ = structured_object((128, 121))
     light = np.ones(object_.shape, np.float32)
     planted = periodic(object_.shape, STEPS)
-    found = periodic_pattern((object_ * planted).astype(np.complex64), STEPS, light).on(np.zeros(2), object_.shape)
+    found = periodic_pattern((object_ * planted).astype(np.complex64), STEPS, light).values(np.zeros(2), object_.shape)
     assert np.sqrt(np.mean(np.abs(found - planted) ** 2)) < OWN
-    none = periodic_pattern(object_.astype(np.complex64), STEPS, light).on(np.zeros(2), object_.shape)
+    none = periodic_pattern(object_.astype(np.complex64), STEPS, light).values(np.zeros(2), object_.shape)
     assert np.sqrt(np.mean(np.abs(none - 1.0) ** 2)) < OWN
 
 
@@ -75,10 +75,10 @@ def test_wide_steps_keep_to_the_widest_harmonics() -> None:
 def test_handing_a_pattern_over_changes_no_exit_wave() -> None:
     pattern = periodic_pattern(structured_object((90, 97)).astype(np.complex64), STEPS, np.ones((90, 97), np.float32))
     first, *others = knots(STEPS, 4, 5)
-    here = pattern.on(first, (31, 29))
+    here = pattern.values(first, (31, 29))
     for place in others:
-        np.testing.assert_allclose(pattern.on(place, (31, 29)), here, atol=1e-5)
-    np.testing.assert_allclose(pattern.on(np.zeros(2), (90, 97)).mean(), 1.0, atol=0.05)
+        np.testing.assert_allclose(pattern.values(place, (31, 29)), here, atol=1e-5)
+    np.testing.assert_allclose(pattern.values(np.zeros(2), (90, 97)).mean(), 1.0, atol=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def strength(measured: Measurement, found: Any) -> float:
     steps = raster_steps(measured.problem.positions_px)
     assert steps is not None
     values = [
-        periodic_pattern(object_.astype(np.complex64), steps, found.illumination).on(np.zeros(2), object_.shape)
+        periodic_pattern(object_.astype(np.complex64), steps, found.illumination).values(np.zeros(2), object_.shape)
         for object_ in (found.object_, measured.object_)
     ]
     return float(np.sqrt(np.mean(np.abs(values[0] - values[1]) ** 2)))
