@@ -67,7 +67,7 @@ THREADS_LIMIT = 1.0 / 1.7
 
 
 def bench_ptychography() -> list[Row]:
-    """The engines' loops over their two Fourier transforms alone, one thread; and what a second thread brings."""
+    """The engines' loops over their two Fourier transforms alone, one thread; and the gain of a second thread."""
     rows = []
     cases = [(frame_px, sub_pixel, "fftw") for frame_px in (128, 256) for sub_pixel in (False, True)]
     for engine, entry in ENGINES.items():
