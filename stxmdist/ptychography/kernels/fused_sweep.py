@@ -300,17 +300,22 @@ class FusedSweep:
         numbers = np.array([object_step, object_alpha, brightest, probe_step, probe_alpha], np.float32)
         object_, light, windows, detector = view
         buffers, modes = lane.buffers, self.modes
-        advance, give_modulus = waves.advance, modulus.modulus
+        psi, lines = buffers.psi, buffers.lines
+        arrays = (
+            object_, *light, buffers.combined, buffers.shifted, psi, *windows, buffers.between, lines, numbers,
+        )  # fmt: skip
+        frames, good, background, gain = detector
+        advance, give_modulus = waves.advance, modulus.modulus_by_array
         forward, backward = lane.fourier.forward, lane.fourier.backward
         misfit = 0.0
         done = -1
         for at, position in enumerate(order.tolist()):
-            advance(object_, light, windows, buffers, numbers, done, position)
+            advance(*arrays, done, position)
             forward()
-            misfit += give_modulus(buffers.psi, modes, detector, Part(order, at, 1), False, buffers.lines)
+            misfit += give_modulus(psi, modes, frames, order, at, 1, good, background, gain, False, lines)
             backward()
             done = position
-        advance(object_, light, windows, buffers, numbers, done, -1)
+        advance(*arrays, done, -1)
         return float(misfit)
 
     def waves(self, state: State) -> C64:

@@ -5,7 +5,7 @@ The layout of arrays is described in ``layout``. Sums over a row are float32, su
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, Array, compiled
+from stxmdist.arrays import F32, F64, I64, Array, compiled
 from stxmdist.ptychography.kernels.layout import Detector, Part
 
 _EDGE = 16
@@ -85,29 +85,25 @@ def _modulus_row_of_modes(
 
 
 @compiled
-def modulus(
+def modulus_by_array(
     psi: F32,
     modes: int,
-    detector: Detector,
-    part: Part,
+    frames: Array,
+    index: I64,
+    start: int,
+    count: int,
+    good: F32,
+    background: F32,
+    gain: F32,
     poisson: bool,
     lines: F32,
 ) -> float:
-    """Give far fields the measured modulus, in place; returns sum (sqrt M - sqrt I)^2 over good pixels, M = |F|^2 + b.
+    """:func:`modulus` of the positions ``index[start : start + count]``, with arrays one by one.
 
-    The Fourier transforms around it are not normalised: their factors, the pixel count on the way in and its inverse on
-    the way out, are folded in here. Pixels that are not good keep what the model says.
-
-    Parameters
-    ----------
-    psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far fields, zero frequency at [0, 0]
-    poisson : follow the Poisson likelihood instead of amplitudes
-    lines : (4, 2 QX) scratch
+    For passes that call once per frame: numba takes some microseconds to open records, a tenth of a small frame's time.
     """
     rows, padded = psi.shape[1:]
     width = padded - 2 * _EDGE
-    frames, good, background, gain = detector.frames, detector.good, detector.background, detector.gain
-    index, start, count = part.positions, part.start, part.number
     pixels = np.float32((rows - 2 * _ROWS) * (width // 2))
     total = 0.0
     for item in range(count):
@@ -128,6 +124,24 @@ def modulus(
                 )
         total += one / float(level)
     return total / float(pixels)
+
+
+@compiled
+def modulus(psi: F32, modes: int, detector: Detector, part: Part, poisson: bool, lines: F32) -> float:
+    """Give far fields the measured modulus, in place; returns sum (sqrt M - sqrt I)^2 over good pixels, M = |F|^2 + b.
+
+    The Fourier transforms around it are not normalised: their factors, the pixel count on the way in and its inverse on
+    the way out, are folded in here. Pixels that are not good keep what the model says.
+
+    Parameters
+    ----------
+    psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far fields, zero frequency at [0, 0]
+    poisson : follow the Poisson likelihood instead of amplitudes
+    lines : (4, 2 QX) scratch
+    """
+    frames, good, background, gain = detector.frames, detector.good, detector.background, detector.gain
+    index, start, count = part.positions, part.start, part.number
+    return modulus_by_array(psi, modes, frames, index, start, count, good, background, gain, poisson, lines)
 
 
 @compiled

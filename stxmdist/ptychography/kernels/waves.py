@@ -9,7 +9,7 @@ inlined from another file changes.
 
 import numpy as np
 
-from stxmdist.arrays import F32, compiled
+from stxmdist.arrays import F32, I32, Mask, compiled
 from stxmdist.ptychography.kernels.layout import Buffers, Light, Part, Windows
 
 TAPS = 6
@@ -292,18 +292,13 @@ def _varied(probe: F32, vary: F32, shares: F32, combined: F32) -> None:
 
 @compiled
 def advance(
-    object_: F32,
-    light: Light,
-    windows: Windows,
-    buffers: Buffers,
-    steps: F32,
-    done: int,
-    following: int,
-) -> None:
-    """Finish frame ``done`` and begin frame ``following`` (-1: none): one call per frame from Python."""
-    corners, weights, fractional = windows.corners, windows.weights, windows.fractional
-    probe, shifted, psi = light.probe, buffers.shifted, buffers.psi
-    between, lines = buffers.between, buffers.lines
+    object_: F32, probe: F32, vary: F32, shares: F32, combined: F32, shifted: F32, psi: F32, corners: I32,
+    weights: F32, fractional: Mask, between: F32, lines: F32, steps: F32, done: int, following: int,
+) -> None:  # fmt: skip
+    """Finish frame ``done`` and begin frame ``following`` (-1: none): one call per frame from Python.
+
+    It takes arrays one by one: numba takes some microseconds to open records, a tenth of a small frame's time.
+    """
     if done >= 0:
         row, column = corners[done]
         wy, wx = weights[done]
@@ -312,9 +307,9 @@ def advance(
         row, column = corners[following]
         wy, wx = weights[following]
         here = probe
-        if light.vary.shape[0] > 0:
-            _varied(probe, light.vary, light.shares[following], buffers.combined)
-            here = buffers.combined
+        if vary.shape[0] > 0:
+            _varied(probe, vary, shares[following], combined)
+            here = combined
         exit_waves(object_, here, shifted, row, column, wy, wx, fractional[following], between, lines, psi)
 
 
