@@ -171,7 +171,7 @@ class RegisterMeasures:
 
 @dataclass(frozen=True, eq=False)
 class TileMeasures:
-    """One ptychography tile at one energy; None where it could not be reconstructed."""
+    """One ptychography tile at one energy. What has a default of None is not known where reconstruction failed."""
 
     verdict: str
     """``good``, ``poor`` or ``failed``"""
@@ -181,30 +181,32 @@ class TileMeasures:
     iterations: int
     stopped: str
     start: str
+    """Where the probe started, in words"""
     orientation: str
-    residual: float | None
+    """How the frames were turned, in words"""
+    residual: float | None = None
     """Amplitude residual, a share"""
-    shot_noise_residual: float | None
-    """What shot noise alone would leave"""
-    overlap: float | None
-    """Share of a beam's diameter"""
-    half_bit_half_period_px: float | None
-    one_bit_half_period_px: float | None
-    counts_per_frame: float | None
-    photons_per_um2: float | None
-    moved_px: float | None
-    """rms of what positions were corrected by"""
-    raster_px: F64 | None
+    shot_noise_residual: float | None = None
+    """What shot noise alone would leave over"""
+    overlap: float | None = None
+    """Of neighbouring beams, as share of a beam's diameter"""
+    half_bit_half_period_px: float | None = None
+    one_bit_half_period_px: float | None = None
+    counts_per_frame: float | None = None
+    photons_per_um2: float | None = None
+    moved_px: float | None = None
+    """Root mean square of the corrections of positions"""
+    raster_px: F64 | None = None
     """(2, 2) steps of the raster that positions lie on"""
-    affine: F64 | None
-    """(2, 2) what positions have in common, less the identity"""
-    clipped_share: float | None
-    """Of the beam's power, outside its window"""
-    mode_power: F64 | None
+    affine: F64 | None = None
+    """(2, 2) linear map that all corrections of positions have in common, less the identity"""
+    clipped_share: float | None = None
+    """Of the probe's power, at the rim of its window"""
+    mode_power: F64 | None = None
     """(MODE,) shares"""
-    pixel_nm: F64 | None
+    pixel_nm: F64 | None = None
     """(y, x)"""
-    device: str | None
+    device: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""How fast this machine runs an engine's loop, beside the Fourier transforms that it cannot do without."""
+"""How fast an engine's loop runs on this machine, compared with the Fourier transforms that every engine needs."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,8 @@ import numpy as np
 
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels.fourier import padded_copy, transform
-from stxmdist.ptychography.kernels.sweep import Sweep, margins
+from stxmdist.ptychography.kernels.fused_sweep import FusedSweep
+from stxmdist.ptychography.kernels.sweep import margins
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Step
 from stxmdist.ptychography.state import State
@@ -16,7 +17,7 @@ from stxmdist.ptychography.state import State
 
 @dataclass(frozen=True)
 class LoopTimes:
-    """Times of one thread, the least of several rounds in which both took turns."""
+    """Times on one thread: the least of several rounds, in which the loop and its transforms took turns."""
 
     engine: str
     frame_px: int
@@ -25,13 +26,13 @@ class LoopTimes:
     library: str
     """``fftw`` or ``scipy``"""
     us_per_pattern: float
-    """one pattern in one iteration, object and probe updated"""
+    """Of one frame in one iteration, with object and probe updated"""
     us_two_transforms: float
-    """the two Fourier transforms of a pattern alone, by the plans of the PIE loop"""
+    """Of the two Fourier transforms of a frame alone, by the plans of the PIE loop"""
 
     @property
     def ratio(self) -> float:
-        """Pattern over its transforms: 1 would be a loop that costs nothing else."""
+        """Time of a frame over that of its transforms: 1 would be a loop that costs nothing else."""
         return self.us_per_pattern / self.us_two_transforms
 
 
@@ -103,7 +104,7 @@ def _iteration(
         shares=np.zeros((positions, 0), np.float32),
         sub_pixel=sub_pixel,
     )
-    engine = ENGINES[name].load()(Sweep(problem, n_modes, threads, library), state, Step(name, 1).parsed())
+    engine = ENGINES[name].load()(FusedSweep(problem, n_modes, threads, library), state, Step(name, 1).parsed())
     rng = np.random.default_rng(0)
     return lambda: engine.iterate(1.0, rng, object_moves=True, probe_moves=True)
 

@@ -62,27 +62,25 @@ def run_bench(what: str, *, workers: int = 2) -> list[Row]:
     return [row for name in chosen for row in parts[name]()]
 
 
-LOOP_LIMITS = {"epie": 2.0, "rpie": 2.0, "raar": 2.5, "dm": 2.5, "lsqml": 4.0}
-"""A pattern in one iteration over its own two Fourier transforms: one mode, one thread, FFTW."""
 THREADS_LIMIT = 1.0 / 1.7
 """An iteration on two threads over one on one thread."""
 
 
 def bench_ptychography() -> list[Row]:
-    """The engines' loops over their two Fourier transforms alone, one thread; and what a second thread brings."""
+    """The engines' loops over their two Fourier transforms alone, one thread; and the gain of a second thread."""
     rows = []
     cases = [(frame_px, sub_pixel, "fftw") for frame_px in (128, 256) for sub_pixel in (False, True)]
-    for engine in ENGINES:
+    for engine, entry in ENGINES.items():
         for frame_px, sub_pixel, library in [*cases, (128, False, "scipy")]:
             if library == "fftw" and not fftw_available():
                 continue
             times = loop_times(frame_px, engine=engine, sub_pixel=sub_pixel, library=library)
-            limit = LOOP_LIMITS.get(engine) if library == "fftw" and not sub_pixel else None
+            limit = entry.loop_limit if library == "fftw" and not sub_pixel else None
             name = f"{engine} {frame_px} px, {library}{', sub-pixel positions' if sub_pixel else ''}"
             remark = f"{times.us_per_pattern:.0f} us a pattern, {times.us_two_transforms:.0f} us two FFTs"
             rows.append(_row(name, times.ratio, "x its FFTs", limit, remark))
-    for engine in ENGINES:
-        if engine in ("epie", "rpie"):  # one pattern after the other
+    for engine, entry in ENGINES.items():
+        if entry.steps_after == "pattern":  # one frame after the other: a second thread finds nothing to do
             continue
         for frame_px in (128, 256):
             gain = speed_up(engine, frame_px)

@@ -1,3 +1,1 @@
-"""Far-field ptychography: from diffraction frames over scan positions to the complex transmission and the
-illumination.
-"""
+"""Far-field ptychography: from diffraction frames at many scan positions to the complex transmission and the probe."""

@@ -1,4 +1,4 @@
-"""The energies of a stack one after another: each begins with what its neighbour found."""
+"""The energies of a stack one after another: each starts from the result of its neighbour."""
 
 from dataclasses import dataclass
 
@@ -7,30 +7,32 @@ import numpy as np
 from stxmdist.arrays import C64, F64
 
 NEIGHBOUR = "neighbour"
-"""Where an energy comes from that begins with what the one beside it found"""
+"""Origin of the start of an energy that takes over the result of the one beside it"""
 
 
 @dataclass(frozen=True)
 class Carried:
-    """What a neighbour in energy, or the tile from which all others start, hands on."""
+    """What is taken over from a neighbour in energy, or from the tile with which all tiles start."""
 
     probe: C64
-    """(MODE, QY, QX): in pixels, which go as the wavelength like the focus of a zone plate, it stays the same"""
+    """(MODE, QY, QX). Pixels scale with the wavelength as the focus of a zone plate does: in pixels the probe is nearly
+    the same at every energy
+    """
     orientation: int
-    """by which frames were turned, see ``start.ORIENTATIONS``"""
+    """How frames were turned: a place in ``start.ORIENTATIONS``"""
     moves_um: F64
-    """(POSITION, 2) by which positions were found to differ from the file's"""
+    """(POSITION, 2) by how much positions were corrected"""
     origin: str = NEIGHBOUR
-    """where this comes from, in words"""
+    """Where this comes from, in words"""
 
 
 def chain_order(energy_ev: F64, counts: F64) -> list[tuple[int, int | None]]:
-    """Which energy (its index) follows which: from the brightest outward, each after its neighbour, the first alone.
+    """The order of energies, each with the neighbour it starts from: from the brightest outward; None for the first.
 
     Parameters
     ----------
     energy_ev, counts
-        (ENERGY,) ascending, and counts of a mean frame: off the absorption edge most light comes through
+        (ENERGY,) ascending; and counts of a mean frame, which are highest off the absorption edge
     """
     first = int(np.argmax(counts))
     below = [(index, index + 1) for index in range(first - 1, -1, -1)]

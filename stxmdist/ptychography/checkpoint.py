@@ -1,4 +1,4 @@
-"""A reconstruction under way, kept in a file: one that was cut off goes on from there."""
+"""The state of a reconstruction under way, kept in a file: one that was interrupted goes on from there."""
 
 import os
 import time
@@ -16,14 +16,14 @@ _PARTS = tuple(entry.name for entry in fields(State) if entry.init and entry.nam
 
 
 class Checkpoint:
-    """Where the state is kept, and how often."""
+    """The file in which the state is kept, and how often it is written."""
 
     def __init__(self, path: Path, every_s: float = 60.0) -> None:
         self.path, self.every_s = path, every_s
         self._last = time.monotonic()
 
     def save(self, iteration: int, state: State, errors: list[float], refinement: Refinement) -> None:
-        """Keep the state after an iteration, if the last was kept long enough ago; a reader never sees half of it."""
+        """Write the state after an iteration, if the last is old enough; a reader never sees half a file."""
         if time.monotonic() - self._last < self.every_s:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self, like: State, refinement: Refinement) -> tuple[int, State, list[float]] | None:
-        """Iteration, state and errors as last kept; None if nothing was, or if it belongs to another problem.
+        """Iteration, state and errors as last written; None if there is no file, or one of another problem.
 
         The refinement goes on as it was.
         """
@@ -58,7 +58,7 @@ class Checkpoint:
             return int(kept["iteration"]), state, kept["errors"].tolist()
 
     def clear(self) -> None:
-        """Forget it, and its folder if that is empty now: the reconstruction is done."""
+        """Remove the file, and its folder if that is empty now: the reconstruction is done."""
         self.path.unlink(missing_ok=True)
-        with suppress(OSError):  # not there, or others keep theirs in it
+        with suppress(OSError):  # the folder does not exist, or other reconstructions keep their files in it
             self.path.parent.rmdir()

@@ -1,6 +1,6 @@
-"""How far windows lie from where their frames were taken, by correlation: sees errors wider than the object is smooth.
+"""How far windows lie from where their frames were taken, by correlation: it also finds errors wider than details.
 
-Source: Zhang et al., Opt. Express 21, 13592 (2013), with the correlation taken between the object and what one frame
+Source: Zhang et al., Opt. Express 21, 13592 (2013), here with the correlation between the object and what one frame
 asks of it, both under the same light.
 """
 
@@ -9,15 +9,15 @@ import numpy as np
 from stxmdist.arrays import C64, F32, F64, Index, Mask
 
 SIGNIFICANCE = 10.0
-"""How many times more than chance a shift must explain before it counts: of two unknowns, one in a hundred exceeds it
-(chi square 9.2).
+"""How many times more than chance a shift must explain before it counts: chance reaches it once in a hundred cases
+(chi square 9.2 of two unknowns).
 """
 
 
 def shifts_by_correlation(
     windows: C64, asked: C64, light: F32, reach_px: float, significance: float = SIGNIFICANCE
 ) -> F64:
-    """Shifts (POSITION, 2) in pixels by which windows should move, shrunk by how far chance could explain them.
+    """Shifts (POSITION, 2) in pixels by which windows should move, shrunk by the share that chance could explain.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def shifts_by_correlation(
     reach_px
         farthest shift that is looked for, along each axis
 
-    What is even under the light correlates with itself best where it is: the mean is taken off both. The light's own
-    outline still holds shifts back, by a share that further corrections make up for.
+    The mean is subtracted from both, because an even part would correlate best without a shift. The outline of the
+    light still makes shifts too small, by a share that further corrections make up for.
     """
     total = light.sum(axis=(1, 2), dtype=np.float64)[:, None, None]
     mean = (light * windows).sum(axis=(1, 2), dtype=np.complex128)[:, None, None] / total
@@ -48,12 +48,12 @@ def shifts_by_correlation(
     found = np.stack([_vertex(likeness, places, axis) for axis in (0, 1)], axis=1)
     sides = np.array([rows, columns])
     found += places - sides * (places > sides // 2)
-    # Of as many independent numbers as pixels have light.
+    # The number of independent values: of pixels with light.
     n = total[:, 0, 0] ** 2 / np.maximum((light.astype(np.float64) ** 2).sum(axis=(1, 2)), 1e-30)
     first = likeness[:, 0, 0]
     gain = np.maximum(peak**2 - first**2, 0.0) + _curve(likeness, places) * (found**2).sum(axis=1) * (best == 0)
     share = np.maximum(0.0, 1.0 - significance * (1.0 - peak**2) / np.maximum(n * gain, 1e-30))
-    # What a frame asks for lies in its window ahead of where the window has it: the window moves the other way.
+    # What a frame asks for is displaced within its window, so that the window moves the other way.
     return np.asarray(-found * share[:, None])
 
 
@@ -74,13 +74,13 @@ def _around(likeness: F64, places: Index, axis: int) -> tuple[F64, F64, F64]:
 
 
 def _vertex(likeness: F64, places: Index, axis: int) -> F64:
-    """Top of the parabola through the peak and its two neighbours, from -0.5 to 0.5 of a pixel."""
+    """Vertex of the parabola through the peak and its two neighbours, from -0.5 to 0.5 of a pixel."""
     below, at, above = _around(likeness, places, axis)
     bend = below - 2.0 * at + above
     return np.clip(0.5 * (below - above) / np.where(bend < 0.0, bend, -np.inf), -0.5, 0.5)
 
 
 def _curve(likeness: F64, places: Index) -> F64:
-    """How fast the square of the likeness falls beside the peak: half its bend, the mean of both axes."""
+    """How fast the square of the correlation falls beside the peak: half its curvature, the mean of both axes."""
     bends = [2.0 * at - below - above for below, at, above in (_around(likeness, places, axis) for axis in (0, 1))]
     return np.asarray(0.5 * (bends[0] + bends[1]) * likeness[np.arange(len(likeness)), places[:, 0], places[:, 1]])

@@ -1,4 +1,4 @@
-"""Fourier ring correlation: how fine a detail two independent reconstructions of one object have in common."""
+"""Fourier ring correlation: down to which detail two independent reconstructions of one object agree."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from stxmdist.errors import InputError
 from stxmdist.ptychography.gauge import register_pair, remove_ramp, shift_image
 
 _TAPER = 0.15
-"""Width of the mask's soft edge, of the smaller side of the area."""
+"""Width of the soft edge of the mask, as share of the smaller side of the area."""
 _COUNTED = 40
-"""Independent Fourier pixels under which a ring's correlation is too uncertain to call the end of the resolved band."""
+"""A ring with fewer independent Fourier pixels is too uncertain to say where the resolved band ends."""
 _COVERED = 0.3
-"""Of the median weight: what has less is outside the area."""
+"""Pixels with less than this share of the median weight are outside the area."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class RingCorrelation:
     """(FREQUENCY,) threshold of half a bit of information per pixel"""
     one_bit: F64
     half_bit_half_period_px: float
-    """1 where the curve stays above the threshold to the Nyquist frequency, NaN where it never is above"""
+    """1 where the curve stays above the threshold up to the Nyquist frequency, NaN where it is never above"""
     one_bit_half_period_px: float
     pixel_nm: float
     shift_px: tuple[float, float]
-    """(y, x) by which the second half lay beside the first"""
+    """(y, x) by which the second half was displaced"""
 
     @property
     def half_bit_half_period_nm(self) -> float:
@@ -58,9 +58,8 @@ def fourier_ring_correlation(
 ) -> RingCorrelation:
     """Compare two reconstructions from independent halves of the frames.
 
-    ``b`` is given the gauge of ``a`` (scale, phase offset, ramp), registered to a hundredth of a pixel, and both are
-    cut out
-    by a soft mask, their means taken away. Rings are one frequency cell of the smaller side wide.
+    ``b`` is given the gauge of ``a`` (scale, phase offset, ramp) and registered to a hundredth of a pixel. Both are cut
+    out by a soft mask, and their means subtracted. Rings are one frequency cell of the smaller side wide.
 
     Parameters
     ----------
@@ -92,7 +91,7 @@ def fourier_ring_correlation(
     for _ in range(2):
         moved = brought_over()
         step = register_pair(one, moved, mask)
-        # Nothing in common: what looks like a shift is noise.
+        # Such a shift is noise: the images have nothing in common.
         if np.abs(shift + step).max() > 0.25 * min(one.shape):
             break
         shift = shift + step
@@ -143,7 +142,8 @@ def _rings(a: C128, b: C128, mask: F64, real: bool) -> tuple[F64, F64, F64]:
     cross = summed((spectra[0] * np.conj(spectra[1])).real)
     powers = summed(np.abs(spectra[0]) ** 2) * summed(np.abs(spectra[1]) ** 2)
     correlation = cross / np.sqrt(np.maximum(powers, 1e-300))
-    # The mask ties neighbouring Fourier pixels: only its share of the area counts. Real images have each pixel twice.
+    # The mask correlates neighbouring Fourier pixels: only its share of the area counts. Fourier pixels of real images
+    # come in equal pairs.
     share = float((mask**2).sum()) / mask.size
     n = summed(np.ones(a.shape)) * share * (0.5 if real else 1.0)
     return np.arange(1, count + 1) / (2.0 * count), np.asarray(correlation, np.float64), n
@@ -152,7 +152,7 @@ def _rings(a: C128, b: C128, mask: F64, real: bool) -> tuple[F64, F64, F64]:
 def crossing_half_period_px(frequency: F64, above: F64, n: F64) -> float:
     """Half-period 1 / (2 f) in pixels at which correlation less threshold (FREQUENCY,) first falls below zero.
 
-    Returns 1 where it never does, NaN where it begins below. Rings of fewer than ``_COUNTED`` pixels do not count.
+    Returns 1 where it never does, NaN where it starts below. Rings of fewer than ``_COUNTED`` pixels do not count.
     """
     first = min(int(np.argmax(n >= _COUNTED)), n.size - 1)
     below = np.flatnonzero(above[first:] < 0.0)

@@ -1,8 +1,7 @@
-"""What ptychography leaves free in an object: amplitude scale, phase offset, phase ramp and a shift; found and removed.
+"""What ptychography leaves free in an object, found and removed: amplitude scale, phase offset, phase ramp, shift.
 
-O(r) exp(i k r) with P(r) exp(-i k r), and O(r - d) with P(r - d), give the same frames: before two reconstructions
-are compared,
-joined or turned into optical density, these must agree.
+O(r) exp(i k r) with P(r) exp(-i k r), and O(r - d) with P(r - d), give the same frames. Before two reconstructions are
+compared, joined or turned into optical density, they must be brought to the same gauge.
 """
 
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from stxmdist.arrays import C64, C128, F64, Array, Mask
 from stxmdist.errors import InputError
 
 _ENOUGH_PX = 50
-"""Pixels under which a ramp over an area is not determined."""
+"""With fewer pixels than this, the ramp over an area is not determined."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,12 @@ class Gauge:
 
     log_amplitude: float
     phase_rad: float
-    """at pixel [0, 0]"""
+    """At pixel [0, 0]"""
     ramp_rad_per_px: tuple[float, float]
     """(y, x)"""
 
     def factor(self, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> C128:
-        """The factor on pixels (Y, X) that begin at a corner."""
+        """The factor on a box of pixels (Y, X) whose first pixel is the corner."""
         rows = np.arange(shape[0]) + corner[0]
         columns = np.arange(shape[1]) + corner[1]
         ramp = self.ramp_rad_per_px[0] * rows[:, None] + self.ramp_rad_per_px[1] * columns
@@ -36,10 +35,10 @@ class Gauge:
 
 
 def fit_gauge(values: Array, weight: F64) -> Gauge:
-    """The gauge that (Y, X) complex values have if they would be 1: weights say where.
+    """The gauge by which complex values (Y, X) differ from 1; weights (Y, X) say how much each pixel counts.
 
-    The ramp is where the Fourier transform of the weighted values peaks, which no phase wrap disturbs; then offset and
-    ramp are refined by least squares of the phase that is left.
+    The ramp is found where the Fourier transform of the weighted values peaks, which phase wraps do not disturb. Then
+    offset and ramp are refined by least squares of the remaining phase.
     """
     sound = np.where(weight > 0, np.nan_to_num(values), 0.0).astype(np.complex128)
     weight = np.asarray(weight, np.float64)
@@ -105,7 +104,7 @@ def _amplitude2(values: Array) -> F64:
 
 
 def _ratio(values: Array, reference: Array) -> C128:
-    # As a weighted mean, |reference|^2 being in the weight: dim pixels would else have the say.
+    # This is a weighted mean, with |reference|^2 in the weight: otherwise dim pixels would dominate.
     denominator = np.maximum(_amplitude2(reference), 1e-6)
     return np.asarray(np.nan_to_num(values) * np.conj(np.nan_to_num(reference)) / denominator, dtype=np.complex128)
 
@@ -113,7 +112,8 @@ def _ratio(values: Array, reference: Array) -> C128:
 def register_pair(a: Array, b: Array, weight: F64) -> F64:
     """Shift (2,) in pixels by which ``b`` must be moved to lie on ``a``; ramps and offsets must agree already.
 
-    Means are taken away first: the edge of the weighted area, the same in both, would else hold the images in place.
+    Means are subtracted first: otherwise the edge of the weighted area, the same in both, would hold the images in
+    place.
     """
     one, other = (_centred(values, weight) for values in (a, b))
     cross = fft.fft2(one) * np.conj(fft.fft2(other))

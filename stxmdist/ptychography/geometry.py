@@ -1,7 +1,8 @@
-"""Where things lie: the object's pixel, positions in pixels, overlap of neighbours, and the scan cut into tiles."""
+"""Where things lie: pixel size of the object, positions in pixels, overlap of neighbours, and tiles of a scan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,11 +11,26 @@ from stxmdist.errors import InputError
 from stxmdist.units import wavelength_nm
 
 LEAST_OVERLAP = 0.3
-"""Linear overlap of neighbouring beams under which no engine is to be believed; 0.6 to 0.7 is what beamlines aim at."""
+"""With less linear overlap of neighbouring beams no reconstruction can be trusted; beamlines aim at 0.6 to 0.7."""
+
+
+class ScanGeometry(NamedTuple):
+    """What of a scan's header says where its frames lie on the sample."""
+
+    energy_ev: F64
+    """(ENERGY,)"""
+    positions_um: F64
+    """(ENERGY, POSITION, 2) (y, x) of the beam on the sample"""
+    distance_m: float
+    """From the sample to the detector"""
+    detector_pixel_um: tuple[float, float]
+    """(y, x)"""
+    frame_shape: tuple[int, int]
+    """(QY, QX)"""
 
 
 def object_pixel_nm(energy_ev: float, distance_m: float, detector_pixel_um: float, n: int) -> float:
-    """Pixel of the object along one axis, lambda z / (n p) in nm; it goes as 1/E.
+    """Pixel size of the object along one axis in nm, lambda z / (n p); it scales as 1/E.
 
     Source: the sampling of the discrete Fourier transform between exit wave and far field.
     """
@@ -122,7 +138,7 @@ def overlap(positions_px: F64, diameter_px: float) -> float:
         return 1.0
     from scipy.spatial import cKDTree
 
-    # The median distance to the nearest but one neighbour is robust against jitter, spirals and gaps.
+    # The median distance to the second nearest neighbour is robust against jitter, spirals and gaps.
     distances = cKDTree(positions_px).query(positions_px, k=min(3, len(positions_px)))[0]
     step = float(np.median(distances[:, -1]))
     figure = 1.0 - step / diameter_px
@@ -139,21 +155,21 @@ def overlap(positions_px: F64, diameter_px: float) -> float:
 
 @dataclass(frozen=True)
 class Tile:
-    """Positions that are reconstructed together."""
+    """Positions that are reconstructed together: those of its core, and a halo that it shares with its neighbours."""
 
     index: int
     positions: Index
     """(n,) indices into the scan's positions, ascending: those of the core and of the halo around it"""
     core_um: tuple[float, float, float, float]
-    """y0, y1, x0, x1 of the beam positions that are this tile's own"""
+    """y0, y1, x0, x1 of the beam positions that belong to this tile alone"""
 
 
 def split_tiles(positions_um: F64, *, most_positions: int, halo_um: float, least_positions: int = 16) -> list[Tile]:
     """A scan's positions (POSITION, 2) cut into a grid of tiles that overlap by a halo on every side.
 
-    Every position is the own one of exactly one tile. The grid is the coarsest, with cells nearest to squares, whose
-    tiles (halo included) have at most ``most_positions``; cells with fewer own positions than ``least_positions`` are
-    joined to a neighbour.
+    Every position is in the core of exactly one tile. The grid is the coarsest, with cells nearest to squares, whose
+    tiles (halo included) have at most ``most_positions``. Cells with fewer positions in their core than
+    ``least_positions`` are joined to a neighbour.
 
     Raises
     ------
@@ -181,7 +197,7 @@ def split_tiles(positions_um: F64, *, most_positions: int, halo_um: float, least
 
 
 def _grids(cells: int, extent: F64) -> list[tuple[int, int]]:
-    # Only grids whose cells are no longer than twice their width: slivers are nearly all halo.
+    # Long cells are left out: slivers are nearly all halo.
     pairs = [(rows, cells // rows) for rows in range(1, cells + 1) if cells % rows == 0]
     sides = {pair: abs(float(np.log((extent[0] / pair[0]) / (extent[1] / pair[1])))) for pair in pairs}
     return sorted((pair for pair in pairs if sides[pair] <= np.log(2.5)), key=lambda pair: sides[pair])
@@ -198,7 +214,7 @@ def _cut(
     size = extent / np.array(grid)
     cell = np.minimum(((positions_um - low) / size).astype(int), np.array(grid) - 1)
     owner = cell[:, 0] * grid[1] + cell[:, 1]
-    # A sparse corner of the scan is no tile of its own.
+    # A sparse corner of the scan does not make a tile.
     for number in range(grid[0] * grid[1]):
         own = owner == number
         if 0 < own.sum() < least:
@@ -223,14 +239,14 @@ def _cut(
 
 
 def merged(tiles: Sequence[Tile], positions_um: F64, values: Sequence[F64]) -> F64:
-    """Values (n, AXIS) of every tile's positions as one array (POSITION, AXIS), NaN where no tile knows any.
+    """Values (n, AXIS) of every tile's positions as one array (POSITION, AXIS), NaN where no tile has one.
 
-    Of several tiles that know a position's, that one counts in whose core the position lies; of several or of none,
-    the one whose core's centre is nearest.
+    Where several tiles have a value, the tile counts in whose core the position lies. If that is several or none, it is
+    the tile with the nearest centre of its core.
     """
     found = np.full((len(positions_um), values[0].shape[1]), np.nan)
     least = np.full(len(positions_um), np.inf)
-    # More than any distance: whoever has the position in its core comes before all others.
+    # More than any distance: a tile with the position in its core comes before all others.
     outside_um = float(np.ptp(positions_um, axis=0).sum()) + 1.0
     for tile, own in zip(tiles, values, strict=True):
         known = np.isfinite(own).all(axis=1)

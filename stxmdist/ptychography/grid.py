@@ -8,12 +8,12 @@ from stxmdist.arrays import F64
 from stxmdist.ptychography.geometry import object_pixel_nm
 
 MARGIN = 0.25
-"""Share of the window kept around the outermost positions: beams reach about so far, and beyond is nothing to see."""
+"""Share of the window that is kept around the outermost positions: beams reach about so far."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Pixel centres of an image: origin and pixel along y and x."""
+    """Pixel centres of an image, by its origin and its pixel size along y and x."""
 
     origin_um: tuple[float, float]
     """(y, x) of the centre of pixel [0, 0]"""
@@ -38,10 +38,10 @@ def scan_grid(
     detector_pixel_um: tuple[float, float],
     frame_shape: tuple[int, int],
 ) -> Grid:
-    """A grid of square pixels for every energy of a scan, known from its header.
+    """The grid of square pixels for all energies of a scan, from its header alone.
 
-    The object's pixel goes as 1/E; the grid takes the coarsest (the lowest energy's), so that no energy is shown finer
-    than it was measured, and begins at a whole multiple of it.
+    The pixel size of the object scales as 1/E. The grid has the coarsest one, that of the lowest energy, so that no
+    energy is shown finer than it was measured, and its origin is a whole multiple of it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The illumination: models to start from, free-space propagation, and its incoherent modes."""
+"""The probe (the illumination): models to start from, free-space propagation, and its incoherent modes."""
 
 import numpy as np
 from scipy import fft
@@ -20,9 +20,8 @@ def zone_plate_probe(
 ) -> C64:
     """Wave of a zone plate at a sample ``defocus_um`` downstream of its focus, by the angular spectrum.
 
-    The annular pupil fills spatial frequencies from ``central_stop_fraction`` to 1 times 1 / (2 outer zone); the
-    diameter of
-    the zone plate does not matter so near its focus.
+    The annular pupil fills spatial frequencies from ``central_stop_fraction`` to 1 times 1 / (2 outer zone). The
+    diameter of the zone plate does not matter so near its focus.
 
     Parameters
     ----------
@@ -38,7 +37,7 @@ def zone_plate_probe(
     Raises
     ------
     InputError
-        for an outermost zone or stop without meaning, or a pixel too coarse for the aperture.
+        for sizes that make no zone plate, or a pixel too coarse for the aperture.
 
     Source: Goodman, Introduction to Fourier Optics, section 3.10; Attwood, Soft X-rays, chapter 9.
     """
@@ -63,7 +62,7 @@ def zone_plate_probe(
     radius = np.hypot(fy, fx)
     largest = 0.5 / outer_zone_nm
     cell = max(1.0 / (shape[0] * pixels[0]), 1.0 / (shape[1] * pixels[1]))
-    # A frequency cell on the rim counts with its part inside: a hard rim would ring.
+    # A frequency cell on the rim counts with the part of it that is inside: a hard rim would ring.
     pupil = np.clip((largest - radius) / cell + 0.5, 0.0, 1.0)
     if central_stop_fraction > 0.0:
         pupil *= np.clip((radius - central_stop_fraction * largest) / cell + 0.5, 0.0, 1.0)
@@ -72,8 +71,9 @@ def zone_plate_probe(
 
 
 def propagate(wave: Array, pixel_nm: float | tuple[float, float], energy_ev: float, distance_um: float) -> C64:
-    """A wave (..., QY, QX) carried along the beam through free space (angular spectrum, waves exp(+ikz)); power is
-    kept.
+    """A wave (..., QY, QX) propagated along the beam through free space; its power is conserved.
+
+    By the angular spectrum, with waves exp(+ikz).
     """
     pixels = _pair(pixel_nm)
     n_y, n_x = wave.shape[-2:]
@@ -96,7 +96,7 @@ def _pair(pixel_nm: float | tuple[float, float]) -> tuple[float, float]:
 def probe_from_mean_pattern(mean_counts: Array) -> C64:
     """The probe in focus: inverse transform of the root of the mean frame (QY, QX), zero frequency at the centre.
 
-    Its phase over the aperture is taken as flat, so it still wants :func:`propagate` by the defocus. Returns (QY, QX)
+    Its phase over the aperture is taken as flat, so that it still must be propagated by the defocus. Returns (QY, QX)
     complex64 centred on n // 2, sum of squares = mean counts of a frame.
     """
     amplitude = np.sqrt(np.maximum(np.nan_to_num(np.asarray(mean_counts, np.float64)), 0.0))
@@ -107,8 +107,7 @@ def orthogonalise(probe: Array) -> C64:
     """Orthogonal modes of the same mixed state, strongest first, by singular values; (MODE, QY, QX) complex64.
 
     The sum over modes of the intensity is unchanged everywhere. Each mode keeps the global phase that has most in
-    common
-    with the mode it comes from, so that a single mode comes back as it was.
+    common with the mode it comes from, so that a single mode comes back as it was.
     """
     modes = probe.shape[0]
     flat = np.asarray(probe, np.complex128).reshape(modes, -1)
@@ -128,11 +127,10 @@ def mode_power(probe: Array) -> F64:
 
 
 def add_modes(probe: Array, n_modes: int, power: float) -> C64:
-    """The probe with modes added until there are ``n_modes`` (or left off, weakest last), its power unchanged.
+    """The probe with modes added until there are ``n_modes`` (or with the last ones left out), its power unchanged.
 
-    A source of finite size blurs the illumination: to first order that adds the derivatives of its strongest mode,
-    along a
-    diagonal, then across it, then of higher order. Each added mode starts with ``power`` of the strongest one's.
+    A source of finite size blurs the probe. To first order that adds the derivatives of its strongest mode, along a
+    diagonal, then across it, then of higher order. Each added mode starts with ``power`` of that of the strongest.
     """
     modes = [np.asarray(mode, np.complex128) for mode in probe[:n_modes]]
     total = sum(float((np.abs(mode) ** 2).sum()) for mode in modes)
@@ -155,14 +153,14 @@ def add_modes(probe: Array, n_modes: int, power: float) -> C64:
 def vacuum_counts(problem: Problem, share: float = 0.95) -> float:
     """Counts of a frame through vacuum on the good pixels: the ``share`` quantile of the frames' sums.
 
-    A few frames are brighter by chance or by a flicker of the source, hence not the brightest.
+    It is not the brightest frame, because a few frames are brighter by chance or by a flicker of the source.
     """
     sums = np.array([np.sum(frame[problem.good], dtype=np.float64) for frame in problem.frames])
     return float(np.quantile(sums, share))
 
 
 def scaled_probe(problem: Problem, probe: Array) -> C64:
-    """The probe with the power that the frames of vacuum show, light on bad pixels counted as the probe has it."""
+    """The probe with the power of vacuum frames; the light on bad pixels is taken from the probe itself."""
     field = fft.fftshift(fft.fft2(np.asarray(probe, np.complex128), axes=(-2, -1), norm="ortho"), axes=(-2, -1))
     seen = float((np.abs(field[:, problem.good]) ** 2).sum())
     return np.asarray(probe * np.sqrt(vacuum_counts(problem) / seen), dtype=np.complex64)
@@ -171,8 +169,8 @@ def scaled_probe(problem: Problem, probe: Array) -> C64:
 def clipped_share(probe: Array, rim: float = 0.05) -> float:
     """Share of the probe's power (MODE, QY, QX) in the outermost ``rim`` of its window on every side.
 
-    Evenly spread light would have 0.19 there. A beam that reaches its window's rim is cut off by it: bin the detector
-    less, or bring the sample nearer to the focus.
+    Evenly spread light would have 0.19 there. A beam that reaches the rim of its window is cut off by it: the detector
+    should be binned less, or the sample brought nearer to the focus.
     """
     power = (np.abs(np.asarray(probe, np.complex128)) ** 2).sum(axis=0)
     edge = [max(1, round(rim * n)) for n in power.shape]

@@ -1,4 +1,4 @@
-"""What a reconstruction is given and what it returns: arrays in pixels, nothing of files or physics units."""
+"""What a reconstruction is given and what it returns: arrays in pixels, without files and physical units."""
 
 from dataclasses import dataclass, replace
 
@@ -19,11 +19,11 @@ class Problem:
     frames: Array
     """(POSITION, QY, QX) counts, integer or float, zero frequency at the centre (index n // 2)"""
     good: Mask
-    """(QY, QX) detector pixels that may be used; the others keep what the model says"""
+    """(QY, QX) detector pixels that may be used; at others the model is kept"""
     positions_px: F64
-    """(POSITION, 2) [row, column] of the window's first pixel in the object; fractions are meant"""
+    """(POSITION, 2) [row, column] of the window's first pixel in the object, with fractions of a pixel"""
     probe: C64
-    """(MODE, QY, QX) complex64 start of the illumination; its power need not be right"""
+    """(MODE, QY, QX) complex64 start of the probe; its power need not be right"""
     object_shape: tuple[int, int]
     """(Y, X) pixels of the object; ``floor(position) + window + 1`` must fit where positions have fractions"""
     object0: C64 | None = None
@@ -36,10 +36,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """The best state that an engine reached."""
+    """The best state of a reconstruction."""
 
     object_: C64
-    """(Y, X) complex64 transmission function; vacuum has amplitude 1 as well as the frames' power tells"""
+    """(Y, X) complex64 transmission function; vacuum has amplitude 1, as well as the counts of the frames tell"""
     probe: C64
     """(MODE, QY, QX) complex64, orthogonal modes, strongest first; sum of squares = counts per vacuum frame"""
     positions_px: F64
@@ -47,21 +47,21 @@ class Reconstruction:
     error: F32
     """(ITERATION,) amplitude residual sqrt(sum (|F| - sqrt I)^2 / sum I), each frame taken just before its update"""
     residual: float
-    """The same of the returned state, every frame with one and the same object and probe"""
+    """The same of the returned state, with one and the same object and probe for all frames"""
     illumination: F32
-    """(Y, X) counts that fell on each object pixel: sum over POSITION and MODE of |P|^2; 0 where no window came"""
+    """(Y, X) counts that fell on each object pixel: sum over POSITION and MODE of |P|^2; 0 outside all windows"""
     mode_power: F64
     """(MODE,) share of each mode in the probe's power, descending, sum 1"""
     intensity: F32
     """(POSITION,) of the light relative to its mean"""
     background: F32
-    """(QY, QX) counts that every frame has beside the object's, zero frequency at the centre"""
+    """(QY, QX) counts that every frame has in addition to the object's, zero frequency at the centre"""
     variations: C64
-    """(VARIATION, QY, QX) by which the strongest mode differs from position to position"""
+    """(VARIATION, QY, QX) patterns by which the strongest mode varies from position to position"""
     shares: F32
-    """(POSITION, VARIATION) how much of each"""
+    """(POSITION, VARIATION) how much of each pattern"""
     affine: F64
-    """(2, 2) linear map by which the refined positions differ from those given, before it was taken off if it was"""
+    """(2, 2) linear map by which refined positions differ from those given, also where it was removed from them"""
     stopped: str
     """``finished``, ``diverged`` (the best state is returned) or ``not finite`` (the last finite state is returned)"""
 
@@ -107,7 +107,7 @@ def check(problem: Problem, where: str = "ptychography problem") -> None:
             "no detector pixel is good",
             0,
             "at least one",
-            "In CXI masks 0 means good: look whether the polarity is reversed",
+            "In CXI masks 0 means good: check whether the polarity is reversed",
         )
     if not np.isfinite(positions).all():
         refuse(
@@ -156,5 +156,5 @@ def _check_counts(problem: Problem, where: str) -> None:
             problem="frames hold no counts on good pixels",
             got=brightest,
             wanted="more than 0",
-            mend="Look whether the shutter was open",
+            mend="Check whether the shutter was open",
         )

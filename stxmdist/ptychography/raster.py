@@ -1,7 +1,7 @@
-"""Scans on a raster: what repeats with their steps can be the object's or the beam's, and frames cannot tell whose.
+"""Scans on a raster: frames cannot tell whether the object or the probe has a pattern with the periods of the raster.
 
-With O also O g explains the frames, and with P also P / g, for any g that has the steps of the scan as its periods. A
-start that breaks the order, or what hands such a pattern from the object to the beam, decides.
+If O and P explain the frames, so do O g and P / g, for any g that has the steps of the scan as its periods (raster-grid
+pathology). Irregular start positions lessen it; or the pattern is moved from the object to the probe.
 
 Source: Thibault et al., Ultramicroscopy 109, 338 (2009).
 """
@@ -13,43 +13,44 @@ import numpy as np
 from stxmdist.arrays import C64, C128, F32, F64, Array
 
 REGULAR = 0.02
-"""Rms distance from the nearest knot, as share of the step, up to which positions lie on a raster"""
+"""Positions lie on a raster up to this rms distance from its points, as share of the step"""
 
 _FEWEST = 9
-"""Positions below which any lie on some raster"""
+"""Fewer positions than this lie on some raster whatever they are"""
 
 _ASIDE = 0.3
-"""Distance from the line of the first step, as share of its length, from which a way is another"""
+"""A step has another direction than the first if it ends at least this far from its line, as share of its length"""
 
 _MOST = 400
-"""Harmonics that a pattern has at most, the widest first: where steps are wider than 20 pixels the finest are left"""
+"""Most harmonics of a pattern, the widest first: where steps are wider than 20 pixels, the finest are left out"""
 
 _LEAST = 0.2
-"""Smallest modulus of a pattern by which an object is divided"""
+"""Smallest modulus of a pattern: an object is divided by it"""
 
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """A function g with the steps of a raster as its periods, mean 1, by its harmonics."""
+    """A function g with the steps of a raster as its periods and the mean 1, as a sum of harmonics."""
 
     frequency: F64
     """(HARMONIC, 2) cycles per pixel, y and x"""
     strength: C128
     """(HARMONIC,) complex amplitudes relative to the mean"""
 
-    def on(self, first: F64, shape: tuple[int, int]) -> C64:
-        """Its values on a grid (rows, columns) of pixels that begins at ``first`` (2,)."""
+    def values(self, first: F64, shape: tuple[int, int]) -> C64:
+        """Its values on a grid (rows, columns) of pixels whose first pixel lies at ``first`` (2,)."""
         rows, columns = (
             np.exp(2j * np.pi * (start + np.arange(side))[:, None] * along)
             for start, side, along in zip(first, shape, self.frequency.T, strict=True)
         )
-        values = 1.0 + (rows * self.strength) @ columns.T
-        return np.asarray(values * np.maximum(1.0, _LEAST / np.maximum(np.abs(values), 1e-12)), np.complex64)
+        found = 1.0 + (rows * self.strength) @ columns.T
+        return np.asarray(found * np.maximum(1.0, _LEAST / np.maximum(np.abs(found), 1e-12)), np.complex64)
 
 
-def steps_of(positions_px: F64) -> F64 | None:
-    """The two steps (2, 2) in pixels, one in each row, of a raster that all positions (POSITION, 2) lie on; None where
-    they lie on none.
+def raster_steps(positions_px: F64) -> F64 | None:
+    """The two steps (2, 2) in pixels, one in each row, of the raster on which all positions (POSITION, 2) lie.
+
+    None where they lie on no raster.
     """
     if len(positions_px) < _FEWEST:
         return None
@@ -61,7 +62,7 @@ def steps_of(positions_px: F64) -> F64 | None:
     first = _typical(apart, length)
     if first is None:
         return None
-    # Of the others, those that lead aside.
+    # The second step is one that leads in another direction.
     across = np.abs(apart[:, 0] * first[1] - apart[:, 1] * first[0]) / np.hypot(*first)
     aside = across > _ASIDE * np.hypot(*first)
     second = _typical(apart[aside], length[aside]) if aside.any() else None
@@ -81,7 +82,7 @@ def steps_of(positions_px: F64) -> F64 | None:
 
 
 def _typical(apart: F64, length: F64) -> F64 | None:
-    """The mean (2,) of the shortest way that many neighbours are apart; opposite ways are one."""
+    """The shortest step (2,) that many neighbours have in common, the mean over them; opposite steps are the same."""
     usable = length > 1e-6
     if not usable.any():
         return None
@@ -93,14 +94,15 @@ def _typical(apart: F64, length: F64) -> F64 | None:
     return np.asarray(turned[same].mean(axis=0))
 
 
-def pattern_of(object_: C64, steps_px: F64, light: F32) -> Pattern:
-    """What of the object (Y, X), relative to its mean, repeats with both steps (2, 2) where there is light (Y, X).
+def periodic_pattern(object_: C64, steps_px: F64, light: F32) -> Pattern:
+    """The pattern of an object (Y, X), relative to its mean, that repeats with both steps (2, 2) where there is light.
 
-    Divided by it the object loses the pattern; the probe times it at any position of the scan makes up for that: no
-    exit wave changes. A true structure with just the periods of the scan goes too: no frame tells one from the other.
+    ``light`` (Y, X) is the illumination. With the object divided by the pattern, and the probe multiplied by its values
+    at any position of the scan, no exit wave changes. A true structure with exactly the periods of the scan is removed
+    too, because no frame tells one from the other.
     """
-    # Light on a raster has the same periods: only where it is bright counts, and of that outline its own
-    # share comes off.
+    # Light on a raster has the same periods: only bright pixels count, and the harmonics of their outline are
+    # subtracted.
     lit = (light > 0.5 * np.median(light[light > 0.1 * light.max()])).astype(np.float64)
     seen = object_ * lit
     reciprocal = np.linalg.inv(steps_px).T

@@ -1,23 +1,24 @@
-"""A tile reconstructed: engines in a row, what else is unknown found between their iterations, the best state kept."""
+"""A tile reconstructed: engines run in a row, other unknowns are found between iterations, the best state is kept."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from itertools import islice
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, namespace_of, numpy_of
 from stxmdist.errors import InputError
 from stxmdist.ptychography.checkpoint import Checkpoint
-from stxmdist.ptychography.engines.contract import ENGINES, OPTIONS
-from stxmdist.ptychography.kernels import operators
-from stxmdist.ptychography.kernels import pie as kernels
+from stxmdist.ptychography.engines.contract import ENGINES
+from stxmdist.ptychography.kernels import object_steps, operators
+from stxmdist.ptychography.kernels.device import sweep_on
 from stxmdist.ptychography.kernels.fourier import inside, padded_copy
 from stxmdist.ptychography.kernels.sweep import Sweep, margins
-from stxmdist.ptychography.kernels.sweep_arrays import sweep_on
 from stxmdist.ptychography.probe import add_modes, mode_power, orthogonalise, scaled_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction, check
-from stxmdist.ptychography.raster import pattern_of, steps_of
+from stxmdist.ptychography.raster import periodic_pattern, raster_steps
 from stxmdist.ptychography.refinement import PositionOptions, Refinement
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
 
@@ -30,32 +31,33 @@ class Step:
     """A member of the table of engines"""
     iterations: int = 30
     """Passes over all frames"""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Its own options, where they are not the defaults"""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Options of the engine that differ from the defaults"""
 
     def __post_init__(self) -> None:
         refuse_unless(self, iterations=(self.iterations >= 1, "at least 1"))
         self.parsed()
 
-    def parsed(self) -> Any:
-        """The options as the engine wants them.
+    def parsed(self) -> object:
+        """The options as the engine wants them, a record of its own kind.
 
         Raises
         ------
         InputError
-            for an engine or an option that there is not, or a value without sense.
+            for an engine or an option that does not exist, or a value that makes no sense.
         """
-        kind = OPTIONS[self.engine].load()
-        unknown = sorted(set(self.options) - set(kind.__dataclass_fields__))
+        kind = ENGINES[self.engine].options.load()
+        known = [option.name for option in fields(kind)]
+        unknown = sorted(set(self.options) - set(known))
         if unknown:
             raise InputError(
                 where="options",
                 problem=f"{self.engine} has no option {unknown[0]!r}",
                 got=unknown[0],
-                wanted="one of " + ", ".join(kind.__dataclass_fields__),
+                wanted="one of " + ", ".join(known),
                 mend="Correct the name, or take it out",
             )
-        return kind(**self.options)
+        return replace(kind(), **self.options)
 
 
 @dataclass(frozen=True)
@@ -74,44 +76,53 @@ class Recipe:
 
     @property
     def iterations(self) -> int:
-        """Of all engines together."""
+        """Number of iterations of all engines together."""
         return sum(step.iterations for step in self.schedule)
 
+    def passes(self) -> Iterator[tuple[Step, int]]:
+        """All iterations in their order: the step that each belongs to, and its number in it from 0."""
+        return ((step, own) for step in self.schedule for own in range(step.iterations))
+
     def modes_at(self, progress: float) -> int:
-        """Modes that the probe has after this share of all iterations: they join one by one."""
+        """Number of modes of the probe after this share of all iterations: they are added one by one."""
         model = self.model
         if progress >= model.modes_from:
             return model.n_modes
         return 1 + int((model.n_modes - 1) * progress / model.modes_from)
 
     def modes_of_waves(self) -> int:
-        """Most modes that an engine keeps exit waves of."""
+        """Largest number of modes of which an engine keeps exit waves."""
         done, most = 0, 0
         for step in self.schedule:
             last = done + step.iterations - 1
-            if ENGINES[step.engine].load().keeps_waves:
+            if ENGINES[step.engine].keeps_waves:
                 most = max(most, self.modes_at(last / self.iterations))
             done = last + 1
         return most
 
 
 def reconstruct(
-    problem: Problem, recipe: Recipe, rng: np.random.Generator, *, threads: int = 1, library: str | None = None,
-    namespace: Any = None, checkpoint: Checkpoint | None = None, watch: Callable[[int, State], None] | None = None,
-) -> Reconstruction:  # fmt: skip
-    """Object, probe and whatever else the recipe leaves unknown, from the frames of one tile.
+    problem: Problem,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    *,
+    threads: int = 1,
+    library: str | None = None,
+    namespace: ModuleType | str | None = None,
+    checkpoint: Checkpoint | None = None,
+    watch: Callable[[int, State], None] | None = None,
+) -> Reconstruction:
+    """Object, probe and the other unknowns of the recipe, from the frames of one tile.
 
     Parameters
     ----------
-    threads
-        cores that may be used; they change nothing but the time
-    library
-        of Fourier transforms, see ``fourier.transform``
+    threads, library
+        cores that may be used, which change nothing but the time; and the library of ``fourier.transform``
     namespace
-        array library that the passes run in, see ``sweep_arrays``: ``cupy`` for a GPU, where there is one; None: the
-        fused loops on the CPU, the only ones that ``threads`` and ``library`` mean
+        array library that the passes run in, see ``device.sweep_on``: ``cupy`` for a GPU, where there is one; None:
+        compiled loops on the CPU, which alone use ``threads`` and ``library``
     checkpoint
-        where the state is kept on the way, and taken up again if it is there
+        file in which the state is kept on the way, and from which it is taken up again if it is there
     watch
         called after each iteration with its number and the state, whose arrays are the namespace's
 
@@ -122,72 +133,53 @@ def reconstruct(
     """
     check(problem)
     model = recipe.model
-    margin = recipe.positions.margin_px
-    roomy = with_margin(problem, margin)
+    roomy = with_margin(problem, recipe.positions.margin_px)
     state = _start(roomy, recipe)
     power = float((np.abs(state.probe) ** 2).sum())
     raster = _raster_of(state) if model.raster_to_probe else None
     refinement = Refinement(state, model, recipe.positions, rng)
     errors: list[float] = []
-    done, iteration, stopped = 0, 0, "finished"
-    kept = checkpoint.load(state, refinement) if checkpoint is not None else None
-    if kept is not None:
+    done, stopped = 0, "finished"
+    if checkpoint is not None and (kept := checkpoint.load(state, refinement)) is not None:
         done, state, errors = kept
     sweep = sweep_on(namespace, roomy, threads, library).with_modes(len(state.probe))
     sweep.adopt(state)
-    best = state.copy()
-    for step in recipe.schedule:
-        engine = None
-        for own in range(step.iterations):
-            progress = iteration / recipe.iterations
-            if iteration < done:
-                iteration += 1
-                continue
-            modes = recipe.modes_at(progress)
-            if engine is None or modes != sweep.modes:
-                if modes != len(state.probe):
-                    more = add_modes(inside(numpy_of(state.probe)), modes, model.second_mode_power)
-                    state.probe = namespace_of(state.probe).asarray(padded_copy(more))
-                    sweep = sweep.with_modes(modes)
-                    # More modes begin with a larger error: that is no divergence.
-                    best = replace(state.copy(), error=np.inf)
-                    refinement.forget()
-                engine = ENGINES[step.engine].load()(sweep, state, step.parsed())
-            before = state.copy()
-            misfit = engine.iterate(
-                (own + 1) / step.iterations, rng, object_moves=not model.freeze_object,
-                probe_moves=progress >= model.probe_from and not model.freeze_probe,
-            )  # fmt: skip
-            state.error = float(np.sqrt(misfit / sweep.counts))
-            errors.append(state.error)
-            iteration += 1
-            # The error is that of the state before the step.
-            if not engine.comparable or (np.isfinite(state.error) and state.error <= best.error):
-                best = before
-                best.error = state.error if engine.comparable else np.inf
-            if engine.comparable:
-                refinement.review(state)
-            stopped = _verdict(state, best.error if engine.comparable else np.inf, model)
-            if stopped != "finished":
-                break
-            if engine.comparable and iteration < recipe.iterations and refinement.due(iteration, progress):
-                refinement.apply(sweep, state, progress)
-            if raster is not None and not model.freeze_object and not model.freeze_probe:
-                _hand_over_pattern(state, raster)
-            if model.keep_power and not model.freeze_object and not model.freeze_probe:
-                _keep_power(state, power)
-            if model.amplitude_limit and not model.freeze_object:
-                _clip(state, model.amplitude_limit)
-            if checkpoint is not None:
-                checkpoint.save(iteration, state, errors, refinement)
-            if watch is not None:
-                watch(iteration, state)
+    best, engine = state.copy(), None
+    for iteration, (step, own) in islice(enumerate(recipe.passes()), done, None):
+        progress, comparable = iteration / recipe.iterations, ENGINES[step.engine].comparable
+        if (modes := recipe.modes_at(progress)) != sweep.modes:
+            sweep, engine = _with_modes(sweep, state, modes, model), None
+            # With a new mode the error rises at first: that is not a divergence.
+            best = replace(state.copy(), error=np.inf)
+            refinement.forget()
+        if engine is None or own == 0:
+            engine = ENGINES[step.engine].load()(sweep, state, step.parsed())
+        before = state.copy()
+        probe_moves = progress >= model.probe_from and not model.freeze_probe
+        share = (own + 1) / step.iterations
+        misfit = engine.iterate(share, rng, object_moves=not model.freeze_object, probe_moves=probe_moves)
+        state.error = float(np.sqrt(misfit / sweep.counts))
+        errors.append(state.error)
+        # The error is that of the state before the step.
+        if not comparable or (np.isfinite(state.error) and state.error <= best.error):
+            best = before
+            best.error = state.error if comparable else np.inf
+        if comparable:
+            refinement.review(state)
+        stopped = _verdict(state, best.error if comparable else np.inf, model)
         if stopped != "finished":
             state = best
             break
+        if comparable and iteration + 1 < recipe.iterations and refinement.due(iteration + 1, progress):
+            refinement.apply(sweep, state, progress)
+        _constrain(state, model, power, raster)
+        if checkpoint is not None:
+            checkpoint.save(iteration + 1, state, errors, refinement)
+        if watch is not None:
+            watch(iteration + 1, state)
     if checkpoint is not None:
         checkpoint.clear()
-    return _result(problem, margin, state, sweep, refinement, errors, stopped)
+    return _result(problem, recipe.positions.margin_px, state, sweep, refinement, errors, stopped)
 
 
 def with_margin(problem: Problem, margin: int) -> Problem:
@@ -227,6 +219,26 @@ def _verdict(state: State, least: float, model: ModelOptions) -> str:
     return "diverged" if state.error > model.divergence * least else "finished"
 
 
+def _with_modes(sweep: Sweep, state: State, modes: int, model: ModelOptions) -> Sweep:
+    """Give the state's probe another number of modes, in place, and return passes for as many."""
+    more = add_modes(inside(numpy_of(state.probe)), modes, model.second_mode_power)
+    state.probe = namespace_of(state.probe).asarray(padded_copy(more))
+    return sweep.with_modes(modes)
+
+
+def _constrain(state: State, model: ModelOptions, power: float, raster: "_Raster | None") -> None:
+    """What object and probe are held to after each iteration, in place."""
+    if model.freeze_object:
+        return
+    if not model.freeze_probe:
+        if raster is not None:
+            _move_pattern_to_probe(state, raster)
+        if model.keep_power:
+            _keep_power(state, power)
+    if model.amplitude_limit:
+        _clip(state, model.amplitude_limit)
+
+
 def _keep_power(state: State, power: float) -> None:
     xp = namespace_of(state.probe)
     factor = float(np.sqrt(power / float(xp.sum(xp.abs(state.probe) ** 2, dtype=xp.float64))))
@@ -237,29 +249,29 @@ def _keep_power(state: State, power: float) -> None:
 
 def _clip(state: State, limit: float) -> None:
     if isinstance(state.object_, np.ndarray):
-        kernels.clip_amplitude(state.object_.view(np.float32), limit)
+        object_steps.clip_amplitude(state.object_.view(np.float32), limit)
     else:
         state.object_ = operators.clipped(state.object_, limit)
 
 
 class _Raster(NamedTuple):
     steps_px: F64
-    knot_px: F64  # one of its positions; refinement and jitter move those of the state
+    point_px: F64  # one of its positions as the file has it; refinement and jitter move those of the state
     light: F32  # (Y, X) that fell on the object
 
 
 def _raster_of(state: State) -> _Raster | None:
-    steps = steps_of(state.positions_px)
+    steps = raster_steps(state.positions_px)
     if steps is None:
         return None
     return _Raster(steps, state.positions_px[0].copy(), _illumination(state, inside(state.probe)))
 
 
-def _hand_over_pattern(state: State, raster: _Raster) -> None:
+def _move_pattern_to_probe(state: State, raster: _Raster) -> None:
     xp = namespace_of(state.object_)
-    pattern = pattern_of(numpy_of(state.object_), raster.steps_px, raster.light)
-    state.object_ /= xp.asarray(pattern.on(np.zeros(2), raster.light.shape))
-    here = xp.asarray(pattern.on(raster.knot_px, inside(state.probe).shape[1:]))
+    pattern = periodic_pattern(numpy_of(state.object_), raster.steps_px, raster.light)
+    state.object_ /= xp.asarray(pattern.values(np.zeros(2), raster.light.shape))
+    here = xp.asarray(pattern.values(raster.point_px, inside(state.probe).shape[1:]))
     inside(state.probe)[...] *= here
     inside(state.variations)[...] *= here
 
@@ -267,7 +279,7 @@ def _hand_over_pattern(state: State, raster: _Raster) -> None:
 def _illumination(state: State, probe: C64) -> F32:
     illumination = np.zeros(state.object_.shape, np.float32)
     nearest = np.round(state.positions_px).astype(np.int32)
-    kernels.add_illumination((np.abs(probe) ** 2).sum(axis=0), nearest, illumination)
+    object_steps.add_illumination((np.abs(probe) ** 2).sum(axis=0), nearest, illumination)
     return illumination
 
 

@@ -1,4 +1,4 @@
-"""What is found between iterations, object and probe held fixed: positions, intensities, background, probe drift."""
+"""Unknowns found between iterations, object and probe held fixed: positions, intensities, background, variation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,13 +13,13 @@ from stxmdist.ptychography.kernels.sweep import Observations, Sweep
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
 
 WORSE = 1.1
-"""Error over the least so far from which positions are taken back to where they were then."""
+"""Positions are taken back to those of the smallest error once the error exceeds it by this factor."""
 
 COARSE = 0.3
-"""Share of the refinement that is by correlation, where it is asked for"""
+"""Share of the refinement that uses correlation, where that is asked for"""
 
 SHARED_MOMENTUM = 0.8
-"""Of the linear map that all corrections share."""
+"""Momentum of the linear map that all corrections have in common."""
 
 
 @dataclass(frozen=True)
@@ -27,31 +27,31 @@ class PositionOptions:
     """How the positions of the file are corrected."""
 
     refine: bool = True
-    """Whether they are"""
+    """Whether they are corrected"""
     method: Literal["gradient", "correlation"] = "gradient"
-    """By slopes; or first by correlation, which sees errors wider than the object's detail, and then by slopes, the
-    finer
+    """By slopes (gradient); or first by correlation, which also finds errors wider than the details of the object, and
+    then by slopes, which are finer
     """
     start: float = 0.2
-    """Share of all iterations before which they are left alone"""
+    """Share of all iterations after which they are corrected"""
     every: int = 2
-    """Iterations between two corrections"""
+    """Iterations from one correction to the next"""
     step_limit_px: float = 1.0
-    """Farthest that one correction moves a position"""
+    """Largest move of a position in one correction"""
     limit_px: float = 10.0
-    """Farthest that a position may come from where the file has it"""
+    """Largest distance of a position from where the file has it"""
     momentum: float = 0.5
-    """Share of the last correction that each goes on with"""
+    """Share of the last correction that is added to each correction"""
     linear: Literal["remove", "keep"] = "keep"
-    """What becomes of a scale, rotation or shear that all corrections have in common"""
+    """Whether a scale, rotation or shear that all corrections have in common is removed or kept"""
     trusted_px: float = 0.5
-    """The file is believed to be right to about this: the less its positions are moved, compared with it, the more they
-    are drawn back. What frames say is stronger; what no frame holds, such as object and positions drifting together
-    where particles stand apart, is not
+    """How exact the positions of the file are, about. Corrections that are small beside it are drawn back most. Where
+    frames determine a position they win; where they do not (object and positions can drift together where particles
+    stand apart), the file does
     """
     jitter_px: float = 0.0
-    """Rms by which positions are moved at random before the first iteration, against patterns that a raster favours;
-    refinement brings them back
+    """Rms of random moves of all positions before the first iteration, against the periodic patterns that a raster
+    favours; refinement brings them back
     """
 
     def __post_init__(self) -> None:
@@ -73,12 +73,12 @@ class PositionOptions:
 
     @property
     def margin_px(self) -> int:
-        """Room that the object needs on every side: positions may move, and slopes look one pixel beyond the window."""
+        """Margin of the object on every side: positions may move, and slopes use one pixel beyond the window."""
         return int(np.ceil(self.limit_px)) + 2 if self.refine else 0
 
 
 class Refinement:
-    """Takes part in a reconstruction from its first iteration to its last, whatever the engines are."""
+    """Finds the unknowns beside object and probe, from the first iteration of a reconstruction to its last."""
 
     def __init__(self, state: State, model: ModelOptions, positions: PositionOptions, rng: np.random.Generator) -> None:
         self.model, self.positions = model, positions
@@ -93,7 +93,7 @@ class Refinement:
             state.place(self.start_px + limited(jitter, positions.limit_px))
 
     def due(self, iteration: int, progress: float) -> bool:
-        """Whether anything is to be found after this iteration (counted from 0), at this share of them all."""
+        """Whether unknowns are found after this iteration (counted from 0), at this share of all iterations."""
         model, positions = self.model, self.positions
         wanted = (
             (positions.refine and not self.gave_up) or model.intensities or model.background or model.n_variations > 0
@@ -101,9 +101,9 @@ class Refinement:
         return wanted and progress >= positions.start and iteration % positions.every == 0
 
     def review(self, state: State) -> None:
-        """Take positions back, and leave them alone from here on, if the frames fit worse since they are moved.
+        """Take positions back, and leave them alone from here on, if frames fit worse since they are corrected.
 
-        So it goes where the probe is cut off by its window: moved by a fraction of a pixel it is not quite the same.
+        This happens where the probe is cut off by its window: moved by a fraction of a pixel it is not quite the same.
         """
         if state.error <= self._best[1]:
             self._best = (state.positions_px.copy(), state.error)
@@ -112,15 +112,15 @@ class Refinement:
             self.gave_up = True
 
     def resume(self, state: State, gave_up: bool) -> None:
-        """Go on from a state that was kept on the way."""
+        """Go on from a state that was kept in a file."""
         self._best, self.gave_up = (state.positions_px.copy(), state.error), gave_up
 
     def forget(self) -> None:
-        """Errors from here on are not to be compared with those before: the model is another."""
+        """Errors from here on cannot be compared with those before, because the model has changed."""
         self._best = (self._best[0], np.inf)
 
     def apply(self, sweep: Sweep, state: State, progress: float) -> None:
-        """Look at all frames and correct what is to be found, at this share of all iterations."""
+        """Look at all frames and correct the unknowns, at this share of all iterations."""
         seen = sweep.observe(state, state.shares if state.shares.any() else self._sketch)
         if self.model.intensities:
             ratio = seen.measured_counts / np.maximum(seen.expected_counts, 1e-9)
@@ -139,7 +139,7 @@ class Refinement:
 
     def _move(self, state: State, step: F64) -> None:
         options = self.positions
-        # A scale, rotation or shear that all have in common shows a little of itself at a time: it gathers way.
+        # Of a scale, rotation or shear common to all, each correction finds only a part: momentum adds them up.
         places = self.start_px - self.start_px.mean(axis=0)
         common = places @ linear_part(self.start_px, step)[1].T
         self._common = SHARED_MOMENTUM * self._common + common
@@ -157,7 +157,7 @@ class Refinement:
         variations, shares, count = inside(numpy_of(state.variations)), state.shares, len(state.shares)
         brightness = np.maximum(seen.brightness, 0.01 * seen.brightness.max())
         if not variations.any():
-            # What each position asks of the probe, gathered with random weights, spans what they ask most.
+            # Random combinations of what all positions ask of the probe span its largest variations.
             found = inside(seen.gathered) / (count * brightness)
         else:
             along, norm = seen.variation[:, 0::2], seen.variation[:, 1::2]
@@ -167,7 +167,7 @@ class Refinement:
                 found = variations + 0.5 * inside(seen.gathered) / (count * brightness * power)
             shares = np.asarray(shares + 0.5 * along / np.maximum(norm, 1e-12), np.float32)
         first = inside(numpy_of(state.probe))[0]
-        turn = 1j * first / np.linalg.norm(first)  # a phase common to a frame leaves no trace
+        turn = 1j * first / np.linalg.norm(first)  # a phase common to a whole frame cannot be seen
         found = found - turn * np.array([np.vdot(turn, one).real for one in found])[:, None, None]
         found_shares, found, mean = principal(shares, found)
         inside(state.probe)[0] += xp.asarray(mean)
@@ -177,17 +177,17 @@ class Refinement:
 
 
 def shifts(normal: F64, n_pixels: int, significance: float = SIGNIFICANCE) -> F64:
-    """Shifts (POSITION, 2) in pixels by which windows should move, shrunk by how far chance could explain them.
+    """Shifts (POSITION, 2) in pixels by which windows should move, shrunk by the share that chance could explain.
 
     Parameters
     ----------
     normal
-        (POSITION, 6) normal equations of each position: yy, yx, xx, ty, tx, and the sum of squares that is left, tt
+        (POSITION, 6) normal equations of each position: yy, yx, xx, ty, tx, and the remaining sum of squares, tt
     n_pixels
         of a window
 
-    A shift lessens the sum of squares by g; by chance, by about 2 tt / n. It counts with the share 1 - s tt / (n g), or
-    not at all: in empty places noise would carry positions off, and the object would follow.
+    A shift lessens the sum of squares by g; by chance it would by about 2 tt / n. It is multiplied by 1 - s tt / (n g),
+    or set to zero if that is negative: in empty places noise would move positions, and the object would follow.
     """
     yy, yx, xx, ty, tx, tt = normal.T
     floor = 1e-3 * (yy + xx) + 1e-12
@@ -222,14 +222,14 @@ def smoothed(values: F32, weight: F32, width_px: float) -> F32:
 
 
 def linear_part(places: F64, moves: F64) -> tuple[F64, F64]:
-    """Shift (2,) and matrix (2, 2) that moves (POSITION, 2) have in common, about the middle of their places."""
+    """Shift (2,) and matrix (2, 2) that moves (POSITION, 2) have in common, about the centre of their places."""
     terms = np.column_stack([np.ones(len(places)), places - places.mean(axis=0)])
     found = np.linalg.lstsq(terms, moves, rcond=None)[0]
     return found[0], found[1:].T
 
 
 def principal(shares: Real, variations: C64) -> tuple[F64, C64, C64]:
-    """The same variation of the probe by orthogonal patterns, strongest first, and its mean, taken off.
+    """The same variation of the probe by orthogonal patterns, strongest first, and its mean, subtracted.
 
     Parameters
     ----------

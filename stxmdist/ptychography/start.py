@@ -1,11 +1,17 @@
-"""Where to begin when the file brings no illumination: short trials find the defocus and the frames' orientation."""
+"""Where a reconstruction starts: from the file's probe, a neighbour's, or one that short trials find.
+
+Short trials find the defocus of the probe, and the orientation of the frames.
+"""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from stxmdist.arrays import C64, F64, Array
-from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate
+from stxmdist.arrays import C64, F64, Array, Mask
+from stxmdist.ptychography.chain import Carried
+from stxmdist.ptychography.geometry import overlap, probe_diameter_px
+from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate, zone_plate_probe
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
@@ -14,24 +20,40 @@ from stxmdist.units import wavelength_nm
 
 ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", "swapped, y flipped",
                 "swapped, x flipped", "swapped, both flipped")  # fmt: skip
-"""How frames may have to be turned, in the order of :func:`turned`."""
+"""Ways in which frames may have to be turned, in the order of :func:`turned`."""
 
 _TIE = 1.03
-"""Residuals so near to each other are those of an object and its conjugate."""
+"""Residuals within this factor are those of an object and its conjugate."""
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """Where the probe starts when the file has none."""
+
+    outer_zone_nm: float | None = None
+    """Outermost zone of the zone plate; without it the start is the square root of the mean frame"""
+    central_stop_fraction: float = 0.0
+    """Diameter of the central stop, as a share of the zone plate's"""
+    defocus_um: float | None = None
+    """Distance from the focus to the sample; where it is unknown, short trials on both sides of the focus find it"""
+    use_file: bool = True
+    """Prefer the probe that the file holds"""
+    orientation: Literal["as read", "find"] = "as read"
+    """Whether trials of all eight orientations of the detector find how its frames must be turned"""
 
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """How long and how broad the trials of a start are."""
+    """How many trials of a start there are, and how long they are."""
 
     positions: int = 100
-    """Frames of a trial: those nearest to the middle of the scan"""
+    """Number of frames of a trial: those nearest to the middle of the scan"""
     iterations: int = 12
-    """Of rPIE, the probe moving from a third of the way"""
+    """Iterations of rPIE in a trial; the probe changes from a third of them on"""
     phase_step_rad: float = 2.5
-    """Difference between neighbouring trials: defocus phase at the rim of the aperture"""
+    """Difference of neighbouring trials, as the phase by defocus at the rim of the aperture"""
     widest: float = 0.8
-    """Widest beam that is tried, as share of the window"""
+    """Width of the widest beam that is tried, as share of the window"""
 
     def __post_init__(self) -> None:
         refuse_unless(
@@ -44,13 +66,104 @@ class TrialOptions:
 
 
 @dataclass(frozen=True)
+class Start:
+    """A problem ready to be reconstructed, and where its start comes from."""
+
+    problem: Problem
+    origin: str
+    """In words"""
+    orientation: int
+    """How frames were turned: a place in ``ORIENTATIONS``"""
+
+    @property
+    def overlap(self) -> float:
+        """Linear overlap of neighbouring beams.
+
+        Raises
+        ------
+        InputError
+            if they overlap too little.
+        """
+        return overlap(self.problem.positions_px, probe_diameter_px(self.problem.probe))
+
+
+def carried_on(problem: Problem, carried: Carried, usable: Mask, pixel_nm: tuple[float, float]) -> Start:
+    """The problem with the probe, the orientation and the positions of a neighbour; ``usable`` as in ``Carried``.
+
+    Corrected positions whose windows would leave the object are moved to its rim.
+    """
+    moved = problem.positions_px + carried.moves_um[usable] / (np.array(pixel_nm) * 1e-3)
+    room = np.array(problem.object_shape) - np.array(problem.frames.shape[1:]) - 1
+    begun = replace(
+        problem,
+        frames=turned(problem.frames, carried.orientation),
+        good=turned(problem.good, carried.orientation),
+        positions_px=np.clip(moved, 0.0, room),
+        probe=carried.probe,
+    )
+    return Start(begun, carried.origin, carried.orientation)
+
+
+def afresh(
+    problem: Problem,
+    in_file: C64 | None,
+    pixel_nm: tuple[float, float],
+    energy_ev: float,
+    probe: ProbeOptions,
+    trials: TrialOptions,
+) -> Start:
+    """The problem with a probe from the file (MODE, QY, QX), or else from optics or the mean frame."""
+    orientation = 0
+    if probe.orientation == "find":
+        orientation = find_orientation(problem, pixel_nm, energy_ev, trials).orientation
+        problem = replace(problem, frames=turned(problem.frames, orientation), good=turned(problem.good, orientation))
+    if probe.use_file and in_file is not None:
+        return Start(replace(problem, probe=in_file), "file", orientation)
+    if probe.outer_zone_nm is not None:
+        focused = zone_plate_probe(
+            (problem.frames.shape[1], problem.frames.shape[2]),
+            pixel_nm,
+            energy_ev,
+            outer_zone_nm=probe.outer_zone_nm,
+            central_stop_fraction=probe.central_stop_fraction,
+        )
+        origin = "zone plate"
+    else:
+        focused = probe_from_mean_pattern(problem.frames.mean(axis=0, dtype=np.float64) * problem.good)
+        origin = "mean frame"
+    if probe.defocus_um is None:
+        scan = find_defocus(problem, focused, pixel_nm, energy_ev, trials)
+        origin = f"{origin}, defocus {scan.defocus_um:.4g} um by trials"
+        return Start(replace(problem, probe=scan.probe), origin, orientation)
+    wave = propagate(focused, pixel_nm, energy_ev, probe.defocus_um)[None]
+    return Start(replace(problem, probe=wave), f"{origin}, defocus {probe.defocus_um:.4g} um", orientation)
+
+
+def tile_with_most_contrast(counts: list[F64], usable: list[int]) -> int:
+    """The tile with whose middle a scan starts: the one whose frames differ most in counts.
+
+    Parameters
+    ----------
+    counts
+        for each tile, counts of some of its usable frames (n,)
+    usable
+        for each tile, the number of its usable frames: tiles with less than half of the fullest one's do not count
+    """
+    contrast = [
+        float(some.std() / max(some.mean(), 1.0)) if 2 * number > max(usable) else 0.0
+        for some, number in zip(counts, usable, strict=True)
+    ]
+    return int(np.argmax(contrast))
+
+
+@dataclass(frozen=True)
 class DefocusScan:
-    """What the trials came to."""
+    """Result of the trials of a defocus."""
 
     defocus_um: float
-    """of the best"""
+    """Of the best trial"""
     probe: C64
-    """(1, QY, QX) with which it began"""
+    """(1, QY, QX) with which the best trial started"""
     tried_um: F64
     """(TRIAL,) ascending"""
     residual: F64
@@ -62,9 +175,9 @@ def find_defocus(
 ) -> DefocusScan:
     """The defocus, on either side of the focus, with which a short reconstruction explains the frames best.
 
-    ``focused`` (QY, QX) is the probe in focus: of a zone plate, or of the aperture that the mean frame shows. Every
-    defocus by which the beam still fits its window is tried, neighbours so close that their phases over the aperture
-    differ by little; then the best one's neighbourhood more finely.
+    ``focused`` (QY, QX) is the probe in focus: of a zone plate, or of the aperture that the mean frame shows. Trials
+    cover every defocus with which the beam still fits its window, so closely that the phases of neighbours differ
+    little over the aperture. The neighbourhood of the best trial is then searched more finely.
     """
     step_um, most = _steps(focused, pixel_nm, energy_ev, options)
     sample = middle(problem, options.positions)
@@ -94,10 +207,10 @@ def find_defocus(
 
 @dataclass(frozen=True)
 class OrientationScan:
-    """What trials of all eight orientations came to."""
+    """Result of trials of all eight orientations."""
 
     orientation: int
-    """index into ``ORIENTATIONS`` of the one that explains the frames best"""
+    """Place in ``ORIENTATIONS`` of the one that explains the frames best"""
     residual: F64
     """(8,)"""
 
@@ -105,9 +218,9 @@ class OrientationScan:
 def find_orientation(
     problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
 ) -> OrientationScan:
-    """How frames are to be turned so that they and the positions belong together.
+    """How frames must be turned so that their axes are those of the positions.
 
-    Every orientation gets its own scan of the defocus. Frames flipped both ways are explained as well by the conjugate
+    The defocus is searched for every orientation. Frames flipped along both axes are explained as well by the conjugate
     object with the opposite defocus: of such a pair the one nearer to how the frames were read is taken.
     """
     residual = np.zeros(8)
@@ -139,7 +252,7 @@ def _steps(focused: C64, pixel_nm: tuple[float, float], energy_ev: float, option
 
 
 def middle(problem: Problem, count: int) -> Problem:
-    """The positions nearest to the middle of the scan, on an object that just holds their windows."""
+    """The positions nearest to the middle of the scan, on the smallest object that holds their windows."""
     places = problem.positions_px
     distance = np.hypot(*(places - np.median(places, axis=0)).T)
     index = np.sort(np.argsort(distance, kind="stable")[:count])
@@ -168,7 +281,7 @@ def turned(frames: Array, orientation: int) -> Array:
         frames = np.swapaxes(frames, -1, -2)
     for bit, axis in ((1, -2), (2, -1)):
         if orientation & bit:
-            # The centre n // 2 of an even number of pixels is not the middle: it stays where it is.
+            # With an even number of pixels, the centre n // 2 is not the middle: the roll leaves it where it is.
             frames = np.flip(frames, axis)
             if frames.shape[axis] % 2 == 0:
                 frames = np.roll(frames, 1, axis)

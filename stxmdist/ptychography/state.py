@@ -1,8 +1,10 @@
-"""What a reconstruction changes from iteration to iteration, and what it may hold fixed."""
+"""The unknowns of a reconstruction, which change from iteration to iteration, and which of them are held fixed."""
+
+from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,34 +12,37 @@ from stxmdist.arrays import C64, F32, F64, I32, Mask, namespace_of
 from stxmdist.errors import InputError
 from stxmdist.ptychography.kernels import operators
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 NOISE = ("gaussian", "poisson")
-"""Likelihoods: of amplitudes with one error for all, or of counts."""
+"""Likelihoods: of amplitudes that all have the same error, or of counts."""
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What is unknown beside the object, and what is held fixed; the same for every engine."""
+    """Which unknowns there are beside the object, and which are held fixed; the same for every engine."""
 
     n_modes: int = 2
-    """Incoherent modes of the probe; those that the start lacks are made from its strongest"""
+    """Incoherent modes of the probe; modes that the start lacks are made from its strongest one"""
     second_mode_power: float = 0.05
     """Power, as share of the first mode's, that each added mode starts with"""
     modes_from: float = 0.2
-    """Share of all iterations after which all modes are there; they join one by one until then"""
+    """Share of all iterations after which all modes are there; until then they are added one by one"""
     probe_from: float = 0.1
-    """Share of all iterations before which the probe is left alone"""
+    """Share of all iterations after which the probe changes; before it is left as it starts"""
     n_variations: int = 0
-    """Orthogonal probe relaxation: patterns by which the strongest mode may differ from position to position"""
+    """Orthogonal probe relaxation: number of patterns by which the strongest mode may vary from position to position"""
     intensities: bool = False
-    """Find the intensity of the light in each frame, relative to its mean"""
+    """Find the intensity of the beam in each frame, relative to its mean"""
     background: bool = False
     """Find a background that is the same in every frame"""
     background_smooth_px: float = 1.0
-    """Width over which the background is taken to be even: under the bright field hardly anything tells it"""
+    """Width over which the background is smoothed: frames hardly determine it under the bright field"""
     amplitude_limit: float = 1.3
-    """Largest |O|, vacuum being 1; after each iteration what is above is brought down to it. 0: no limit"""
+    """Largest |O|, vacuum being 1: after each iteration larger amplitudes are brought down to it. 0: no limit"""
     keep_power: bool = True
-    """Hold the probe's power at what vacuum frames count, so that |O| = 1 in vacuum; the object takes the factor"""
+    """Hold the power of the probe at the counts of vacuum frames, so that |O| = 1 in vacuum; the object is rescaled"""
     sub_pixel: bool = True
     """Move the probe by the fractions of positions; False rounds positions to whole pixels"""
     freeze_object: bool = False
@@ -45,8 +50,8 @@ class ModelOptions:
     freeze_probe: bool = False
     """Leave the probe as it starts"""
     raster_to_probe: bool = False
-    """Where positions lie on a raster, hand what repeats with its steps from the object to the probe after each
-    iteration: frames cannot tell whose it is
+    """Where positions lie on a raster, move a pattern that repeats with its steps from the object to the probe after
+    each iteration: frames cannot tell which of the two has it
     """
     divergence: float = 1.5
     """Stop when the error exceeds its smallest value by this factor, and keep the best state"""
@@ -66,8 +71,8 @@ class ModelOptions:
         )
 
 
-def refuse_unless(options: Any, **rules: tuple[bool, str]) -> None:
-    """Refuse the first of an options object's values that breaks its rule: name=(whether it is kept, what is wanted).
+def refuse_unless(options: DataclassInstance, **rules: tuple[bool, str]) -> None:
+    """Refuse the first value of an options record that breaks its rule: name=(whether it is kept, what is wanted).
 
     Raises
     ------
@@ -88,7 +93,7 @@ def refuse_unless(options: Any, **rules: tuple[bool, str]) -> None:
 
 
 class Placed(NamedTuple):
-    """Positions as the kernels want them."""
+    """Positions as the compiled loops want them."""
 
     corners: I32
     """(POSITION, 2)"""
@@ -104,7 +109,7 @@ class Placed(NamedTuple):
 class State:
     """The unknowns of one tile; arrays are replaced or changed in place by engines and refinements.
 
-    Object, probe, background and variations lie where the passes run, see ``Sweep.adopt``; the others are numpy's.
+    Object, probe, background and variations lie where the passes run, see ``Sweep.adopt``; the others in numpy's.
     """
 
     object_: C64
@@ -112,17 +117,17 @@ class State:
     probe: C64
     """(MODE, QY + 2 PAD_ROWS, QX + 2 PAD): with the margins of ``fourier``, always zero"""
     positions_px: F64
-    """(POSITION, 2) window's first pixel"""
+    """(POSITION, 2) first pixel of each window"""
     intensity: F32
-    """(POSITION,) of the light relative to its mean"""
+    """(POSITION,) intensity of the beam relative to its mean"""
     background: F32
     """(QY, QX) counts, zero frequency at [0, 0]"""
     variations: C64
     """(VARIATION, QY + 2 PAD_ROWS, QX + 2 PAD)"""
     shares: F32
-    """(POSITION, VARIATION) how much of each is added to the strongest mode"""
+    """(POSITION, VARIATION) how much of each variation is added to the strongest mode"""
     error: float = np.inf
-    """amplitude residual of the last iteration"""
+    """Amplitude residual of the last iteration"""
     sub_pixel: bool = True
     placed: Placed = field(init=False)
 
@@ -133,12 +138,12 @@ class State:
         """Take other positions."""
         self.positions_px = positions_px if self.sub_pixel else np.round(positions_px)
         corners, fractions = operators.split_positions(self.positions_px)
-        # A probe that varies is made anew at every position, moved or not.
+        # A probe that varies is computed for every position, moved or not.
         moved = fractions.any(axis=1) | (len(self.variations) > 0)
         self.placed = Placed(corners, fractions, operators.shift_weights(fractions), np.asarray(moved, np.bool_))
 
-    def copy(self) -> "State":
-        """A state that shares nothing with this one, but for where positions are placed, which nobody changes."""
+    def copy(self) -> State:
+        """A state that shares no array with this one but those of ``placed``, which are never changed in place."""
         other = copy(self)
         for entry in ("object_", "probe", "positions_px", "intensity", "background", "variations", "shares"):
             setattr(other, entry, getattr(self, entry).copy())

@@ -1,6 +1,4 @@
-"""Tiles joined into one object: their gauges made to agree over all overlaps at once, then blended by their
-illumination.
-"""
+"""Tiles joined into one object: their gauges are made to agree over all overlaps at once, and they are blended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +8,18 @@ from scipy.ndimage import affine_transform, distance_transform_edt, map_coordina
 from scipy.sparse.csgraph import connected_components
 
 from stxmdist.arrays import C64, C128, F32, F64, Array, Mask
-from stxmdist.ptychography.gauge import Gauge, fit_gauge
+from stxmdist.ptychography.gauge import Gauge, fit_gauge, remove_ramp
+from stxmdist.ptychography.geometry import Placement
 from stxmdist.ptychography.grid import Grid
+from stxmdist.ptychography.verdict import Word
 
 _ENOUGH_PX = 100
 """Pixels that two tiles must share to be tied together."""
 _ROUNDS = 4
+POOR_WEIGHT = 0.1
+"""Weight of the illumination of a poor tile beside that of a good one; where no good one reaches, it counts alone."""
 _SPLINE = 5
-"""Order of the spline that resamples: cubic ones dampen details near the pixel by more than a percent."""
+"""Order of the spline that resamples: a cubic spline dampens details of the size of a pixel by more than a percent."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,13 @@ class TileImage:
 
 @dataclass(frozen=True)
 class TileGauge:
-    """What a tile must be divided by, r counted in the scan's pixels."""
+    """The gauge that a tile must be divided by, with r counted in the scan's pixels."""
 
     gauge: Gauge
     component: int
-    """Tiles of one number are tied together by overlaps; between numbers offset, ramp and scale are unknown"""
+    """Tiles of one number are tied together by overlaps. Between numbers, offset, ramp and scale are unknown"""
     residual_rad: float
-    """Weighted rms of the phase by which the tile still differs from its neighbours; NaN without any"""
+    """Weighted rms of the phase by which the tile still differs from its neighbours; NaN without neighbours"""
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class _Pair:
 def solve_gauge(tiles: Sequence[TileImage], least_illumination: float = 0.3) -> list[TileGauge]:
     """Amplitude scale, phase offset and phase ramp of each tile, by least squares over all pixels of all overlaps.
 
-    A start is found along the strongest overlaps (each pair's ramp from the peak of a Fourier transform, free of
-    wraps); then all unknowns are solved together from the phases and log amplitudes that are left. Offset, ramp and
-    scale common to all tiles are not determined: their mean is made zero.
+    A start is found along the strongest overlaps, the ramp of each pair from the peak of a Fourier transform, which
+    phase wraps do not disturb. Then all unknowns are solved together from the remaining phases and log amplitudes.
+    Offset, ramp and scale common to all tiles are not determined: their mean is made zero.
 
     Parameters
     ----------
@@ -122,7 +124,7 @@ def _overlaps(tiles: Sequence[TileImage], middle: F64, least: float) -> list[_Pa
             if not weight.any():
                 continue
             units = np.where(sound, first * np.conj(second) / np.where(sound, power, 1.0), 0.0)
-            # Of powers, so that tiles may change places; equal noise in both cancels.
+            # From powers, so that the order of both tiles does not matter; equal noise in both cancels.
             powers = [float((weight * np.abs(np.where(sound, values, 0.0)) ** 2).sum()) for values in (first, second)]
             logs = 0.5 * float(np.log(powers[0] / powers[1]))
             pairs.append(_Pair(i, j, units, logs, weight, rows + low[0] - middle[0], columns + low[1] - middle[1]))
@@ -147,7 +149,7 @@ def _start(pairs: list[_Pair], links: F64, count: int) -> F64:
         if not np.isnan(unknowns[root, 0]):
             continue
         unknowns[root] = 0.0
-        while True:  # the strongest link between what is known and what is not yet
+        while True:  # follow the strongest link from a tile that is known to one that is not
             known = ~np.isnan(unknowns[:, 0])
             reach = np.where(known[:, None] & ~known[None, :], links, 0.0)
             if reach.max() <= 0.0:
@@ -207,9 +209,9 @@ def blend(
 ) -> tuple[C64, F32]:
     """One object (Y, X) from tiles brought to one gauge, and its illumination; NaN where too little light fell.
 
-    A tile counts by its illumination, faded out smoothly where that falls below half of what is usual in it, times the
-    square of the distance from its rim: the nearer to it, the fewer frames agree on the object, and a tile that begins
-    at once shows as a seam. The illumination returned is the mean of the tiles' by the same weights.
+    A tile has the weight of its illumination, which fades out smoothly where it falls below half of the usual, times
+    the square of the distance from its rim: near the rim few frames determine the object, and a tile that began at once
+    would show as a seam. The illumination returned is the mean over tiles with the same weights.
 
     Parameters
     ----------
@@ -237,18 +239,42 @@ def blend(
     return object_, np.where(known, light / safe, 0.0).astype(np.float32)
 
 
+def trust_of(verdict: Word) -> float:
+    """Weight of a tile in the blend."""
+    return POOR_WEIGHT if verdict == "poor" else 1.0
+
+
+def half_in_gauge(half: TileImage, whole: TileImage) -> TileImage:
+    """A tile from half of the frames with the scale, phase offset and phase ramp of the whole, and its weight."""
+    object_ = remove_ramp(half.object_, whole.object_, whole.weight.astype(np.float64)).astype(np.complex64)
+    return TileImage(object_, whole.weight, whole.corner_px, whole.trust)
+
+
+def on_grid(
+    tiles: Sequence[TileImage],
+    gauges: Sequence[TileGauge],
+    placement: Placement,
+    grid: Grid,
+    least_illumination: float = 0.1,
+) -> tuple[Array, Array]:
+    """Object and illumination of all tiles, blended (see :func:`blend`) and laid on a grid (Y, X)."""
+    image, light = blend(tiles, gauges, placement.object_shape, least_illumination)
+    moved = [to_grid(values, placement.pixel_nm, placement.origin_um, grid) for values in (image, light)]
+    return moved[0], moved[1]
+
+
 def to_grid(object_: Array, pixel_nm: tuple[float, float], origin_um: tuple[float, float], grid: Grid) -> Array:
     """An image (Y, X), complex or real, on another grid by a quintic spline; NaN outside and where it touches NaN.
 
-    The object's pixel goes as 1/E, so that every energy of a stack must be brought to one grid. Of complex objects
-    the field is interpolated, not the phase, which wraps.
+    The pixel size of the object scales as 1/E, so that all energies of a stack must be brought to one grid. Of complex
+    objects the field is interpolated, not the phase, which wraps.
     """
     scale = np.array([grid.pixel_nm[axis] / pixel_nm[axis] for axis in (0, 1)])
     offset = np.array([(grid.origin_um[axis] - origin_um[axis]) / (pixel_nm[axis] * 1e-3) for axis in (0, 1)])
     unknown = ~np.isfinite(object_)
     if unknown.all():
         return np.full(grid.shape, np.nan, object_.dtype)
-    # Holes are filled with what is nearest, so that the spline does not ring at their borders.
+    # Holes are filled with the nearest known value, so that the spline does not ring at their borders.
     filled = _filled(object_, unknown) if unknown.any() else object_
     parts = [filled.real, filled.imag] if np.iscomplexobj(filled) else [filled]
     moved = [

@@ -1,4 +1,4 @@
-"""How a ptychography scan is cut into tiles, and where each lies: the same for plan, work and stitch."""
+"""How a ptychography scan is cut into tiles, and where each lies at each energy: the same for all who ask."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class TileWindow:
     positions_px: F64
     """(POSITION of the tile, 2) in the tile's own pixels"""
     corner: tuple[int, int]
-    """The tile's first pixel on the scan's grid"""
+    """The tile's first pixel on the grid of the scan"""
     shape: tuple[int, int]
 
 
@@ -38,17 +38,17 @@ class Tiling:
 
     @property
     def n_tiles(self) -> int:
-        """Tiles, the same at every energy."""
+        """Number of tiles, the same at every energy."""
         return len(self.windows[0])
 
     @property
     def most_positions(self) -> int:
-        """Positions of the fullest tile."""
+        """Number of positions of the fullest tile."""
         return max(len(window.tile.positions) for window in self.windows[0])
 
     @property
     def largest(self) -> tuple[int, int]:
-        """Rows and columns that hold any tile at any energy."""
+        """Rows and columns that are enough for any tile at any energy."""
         shapes = np.array([window.shape for row in self.windows for window in row])
         return int(shapes[:, 0].max()), int(shapes[:, 1].max())
 

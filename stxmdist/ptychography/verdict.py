@@ -1,63 +1,41 @@
-"""Whether a reconstruction can be believed: what shot noise alone would leave, and a verdict with its reason."""
+"""Whether a reconstruction can be trusted: what shot noise alone would leave over, and a verdict with its reason."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from stxmdist.arrays import F32, Array, Mask
-from stxmdist.units import joule_from_ev
+from stxmdist.arrays import Array, Mask
 
-VERDICTS = ("good", "poor", "failed")
+Word: TypeAlias = Literal["good", "poor", "failed"]
+VERDICTS: tuple[Word, ...] = get_args(Word)
+"""In the order of the codes that the store keeps."""
 
 POOR_RESIDUAL = 0.2
-"""Amplitude residual from which a reconstruction is poor, unless noise explains it: speckle solutions end near it."""
+"""Amplitude residual above which a reconstruction is poor, unless noise explains it: false solutions end near it."""
 POOR_NOISE_FACTOR = 2.5
-"""Residual over that of shot noise from which, together with the former, a reconstruction is poor."""
+"""A poor reconstruction also has a residual of more than this many times that of shot noise."""
 POOR_HALF_PERIOD_PX = 8.0
-"""Half-bit half-period from which there is no image to speak of, in pixels."""
+"""Half-period of the half-bit limit, in pixels, from which there is no image worth the name."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is thought of a tile, and why."""
+    """Whether a tile can be trusted, and why not."""
 
-    word: Literal["good", "poor", "failed"]
+    word: Word
     reason: str = ""
 
 
 def shot_noise_residual(frames: Array, good: Mask) -> float:
-    """Amplitude residual sqrt(sum (sqrt I - sqrt M)^2 / sum I) that Poisson noise alone leaves.
+    """Amplitude residual sqrt(sum (sqrt I - sqrt M)^2 / sum I) that shot noise alone leaves over.
 
-    The root of a count varies by 1/4 where counts are many, and by their mean where there is hardly one; the mean of
-    each pixel is taken over all frames (POSITION, QY, QX).
+    The root of a count has the variance 1/4 where counts are many, and their mean where there is hardly one. The mean
+    of each pixel is taken over all frames (POSITION, QY, QX).
     """
     mean = frames.mean(axis=0, dtype=np.float64)[good]
     total = float(mean.sum())
     return float(np.sqrt(np.minimum(mean, 0.25).sum() / total)) if total > 0.0 else float("nan")
-
-
-def photons_per_um2(illumination: F32, pixel_nm: tuple[float, float]) -> float:
-    """Counts that fell on a square micrometre of the lit field: the median over pixels (Y, X) that are not dim.
-
-    Each count is taken for a photon. A detector that misses some, or counts in other units, has its own factor.
-    """
-    lit = illumination[illumination > 0.1 * illumination.max()]
-    return float(np.median(lit)) / (pixel_nm[0] * pixel_nm[1] * 1e-6)
-
-
-def absorbed_dose_mgy(photons_per_um2: float, energy_ev: float, mass_absorption_cm2_g: float) -> float:
-    """Dose D = F E mu/rho in megagray, where the beam enters the sample: deeper in it is as much less as the light.
-
-    Parameters
-    ----------
-    photons_per_um2
-        fluence F of one energy, as :func:`photons_per_um2` says it: it takes counts for photons, and so does the dose
-    mass_absorption_cm2_g
-        mu/rho of the sample at that energy
-    """
-    joule_per_cm2 = photons_per_um2 * 1e8 * joule_from_ev(energy_ev)
-    return joule_per_cm2 * mass_absorption_cm2_g * 1e-3  # a joule per gram is a kilogray
 
 
 def verdict(*, residual: float, noise: float, half_period_px: float, stopped: str) -> Verdict:
@@ -66,11 +44,11 @@ def verdict(*, residual: float, noise: float, half_period_px: float, stopped: st
     Parameters
     ----------
     residual, noise
-        amplitude residual, and what shot noise alone would leave
+        amplitude residual, and what shot noise alone would leave over
     half_period_px
-        at which the halves stop agreeing (half-bit), in pixels
+        at which the Fourier ring correlation of two halves falls below the half-bit threshold, in pixels
     stopped
-        as ``problem.Reconstruction`` says it
+        as in ``problem.Reconstruction``
     """
     if stopped == "not finite" or not np.isfinite(residual):
         return Verdict("failed", "the reconstruction broke off with numbers that are not finite")

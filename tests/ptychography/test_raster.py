@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stxmdist.ptychography.raster import pattern_of, steps_of
+from stxmdist.ptychography.raster import periodic_pattern, raster_steps
 from stxmdist.ptychography.reconstruct import Step
 from stxmdist.ptychography.refinement import PositionOptions
 from tests.ptychography.conftest import Measurement, run, structured_object
@@ -31,7 +31,7 @@ def same_lattice(found: np.ndarray, steps: np.ndarray) -> bool:
 def test_a_raster_is_recognised_in_any_order_and_with_gaps(steps: np.ndarray) -> None:
     rng = np.random.default_rng(0)
     positions = rng.permutation(knots(steps))[:120]
-    found = steps_of(positions)
+    found = raster_steps(positions)
     assert found is not None
     assert same_lattice(found, steps)
 
@@ -42,7 +42,7 @@ def test_what_is_no_raster_is_none() -> None:
     spiral = 4.0 * np.sqrt(number)[:, None] * np.stack([np.cos(2.39996 * number), np.sin(2.39996 * number)], axis=1)
     line = np.stack([np.zeros(20), 2.0 * np.arange(20)], axis=1)
     for positions in (knots(STEPS) + rng.normal(0.0, 0.4, (143, 2)), spiral, line, np.zeros((30, 2)), knots(STEPS)[:5]):
-        assert steps_of(positions) is None
+        assert raster_steps(positions) is None
 
 
 def periodic(shape: tuple[int, int], steps: np.ndarray, first: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
@@ -59,26 +59,26 @@ def test_a_planted_pattern_is_found_and_nothing_else() -> None:
     object_ = structured_object((128, 121))
     light = np.ones(object_.shape, np.float32)
     planted = periodic(object_.shape, STEPS)
-    found = pattern_of((object_ * planted).astype(np.complex64), STEPS, light).on(np.zeros(2), object_.shape)
+    found = periodic_pattern((object_ * planted).astype(np.complex64), STEPS, light).values(np.zeros(2), object_.shape)
     assert np.sqrt(np.mean(np.abs(found - planted) ** 2)) < OWN
-    none = pattern_of(object_.astype(np.complex64), STEPS, light).on(np.zeros(2), object_.shape)
+    none = periodic_pattern(object_.astype(np.complex64), STEPS, light).values(np.zeros(2), object_.shape)
     assert np.sqrt(np.mean(np.abs(none - 1.0) ** 2)) < OWN
 
 
 def test_wide_steps_keep_to_the_widest_harmonics() -> None:
     object_ = structured_object((128, 121)).astype(np.complex64)
-    pattern = pattern_of(object_, 40.0 * np.eye(2), np.ones(object_.shape, np.float32))
+    pattern = periodic_pattern(object_, 40.0 * np.eye(2), np.ones(object_.shape, np.float32))
     assert len(pattern.frequency) == 400
     assert np.hypot(*pattern.frequency.T).max() < 0.3
 
 
 def test_handing_a_pattern_over_changes_no_exit_wave() -> None:
-    pattern = pattern_of(structured_object((90, 97)).astype(np.complex64), STEPS, np.ones((90, 97), np.float32))
+    pattern = periodic_pattern(structured_object((90, 97)).astype(np.complex64), STEPS, np.ones((90, 97), np.float32))
     first, *others = knots(STEPS, 4, 5)
-    here = pattern.on(first, (31, 29))
+    here = pattern.values(first, (31, 29))
     for place in others:
-        np.testing.assert_allclose(pattern.on(place, (31, 29)), here, atol=1e-5)
-    np.testing.assert_allclose(pattern.on(np.zeros(2), (90, 97)).mean(), 1.0, atol=0.05)
+        np.testing.assert_allclose(pattern.values(place, (31, 29)), here, atol=1e-5)
+    np.testing.assert_allclose(pattern.values(np.zeros(2), (90, 97)).mean(), 1.0, atol=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +92,10 @@ def on_raster(measurement: Callable[..., Any]) -> Measurement:
 
 def strength(measured: Measurement, found: Any) -> float:
     """Rms of the pattern in the object found, over the true one's."""
-    steps = steps_of(measured.problem.positions_px)
+    steps = raster_steps(measured.problem.positions_px)
     assert steps is not None
     values = [
-        pattern_of(object_.astype(np.complex64), steps, found.illumination).on(np.zeros(2), object_.shape)
+        periodic_pattern(object_.astype(np.complex64), steps, found.illumination).values(np.zeros(2), object_.shape)
         for object_ in (found.object_, measured.object_)
     ]
     return float(np.sqrt(np.mean(np.abs(values[0] - values[1]) ** 2)))

@@ -7,9 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.probe import probe_from_mean_pattern
 from stxmdist.ptychography.problem import check
-from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, middle, short_residual, turned
+from stxmdist.ptychography.start import (
+    ORIENTATIONS,
+    ProbeOptions,
+    Start,
+    TrialOptions,
+    afresh,
+    carried_on,
+    find_defocus,
+    middle,
+    short_residual,
+    tile_with_most_contrast,
+    turned,
+)
 from stxmdist.units import wavelength_nm
 
 ENERGY_EV, PIXEL_NM, ZONE_NM = 700.0, (10.0, 10.0), 60.0
@@ -83,3 +96,45 @@ def test_the_middle_of_a_scan_is_a_problem_of_its_own(measurement: Callable[...,
     assert distance[inside].max() <= np.sort(distance)[19]
     whole = middle(problem, 1000)
     np.testing.assert_array_equal(whole.frames, problem.frames)
+
+
+def test_a_neighbours_result_is_taken_over(measurement: Callable[..., Any]) -> None:
+    problem = measurement(n=16, side=3).problem
+    usable = np.ones(10, bool)
+    usable[4] = False
+    moves_um = np.full((10, 2), 0.02)
+    moves_um[4] = 99.0  # of a frame that takes no part
+    moves_um[0] = -1.0  # would leave the object
+    probe = 2.0 * problem.probe
+    start = carried_on(problem, Carried(probe, 2, moves_um, "neighbour"), usable, (10.0, 20.0))
+    assert (start.origin, start.orientation) == ("neighbour", 2)
+    np.testing.assert_array_equal(start.problem.probe, probe)
+    np.testing.assert_array_equal(start.problem.frames, turned(problem.frames, 2))
+    np.testing.assert_allclose(start.problem.positions_px[1:], problem.positions_px[1:] + np.array([2.0, 1.0]))
+    np.testing.assert_array_equal(start.problem.positions_px[0], 0.0)
+    check(start.problem)
+
+
+def test_the_probe_of_the_file_comes_first_then_optics_then_the_mean_frame(measurement: Callable[..., Any]) -> None:
+    problem = measurement(n=32, side=3, counts=1e5).problem
+    options = ProbeOptions(outer_zone_nm=60.0, defocus_um=3.0)
+
+    def start(in_file: Any, probe: ProbeOptions) -> Start:
+        return afresh(problem, in_file, PIXEL_NM, ENERGY_EV, probe, TrialOptions())
+
+    assert start(problem.probe, options).origin == "file"
+    np.testing.assert_array_equal(start(problem.probe, options).problem.probe, problem.probe)
+    of_optics = start(problem.probe, replace(options, use_file=False))
+    assert of_optics.origin == "zone plate, defocus 3 um"
+    of_frames = start(None, replace(options, outer_zone_nm=None))
+    assert of_frames.origin == "mean frame, defocus 3 um"
+    for one in (of_optics, of_frames):
+        assert one.orientation == 0
+        assert one.problem.probe.shape == (1, 32, 32)
+        check(one.problem)
+
+
+def test_a_scan_starts_with_the_tile_that_shows_most() -> None:
+    counts = [np.full(5, 100.0), np.array([60.0, 140.0, 100.0]), np.array([0.0, 900.0]), np.array([])]
+    assert tile_with_most_contrast(counts, [50, 40, 10, 0]) == 1  # the third has too few usable frames
+    assert tile_with_most_contrast(counts, [50, 40, 30, 0]) == 2

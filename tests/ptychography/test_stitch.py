@@ -167,3 +167,20 @@ def test_real_images_masks_and_borders_on_another_grid() -> None:
     assert np.isnan(found[12, 10])
     assert np.isfinite(found[16, 10])
     assert np.isnan(stitch.to_grid(np.full((5, 5), np.nan), (1.0, 1.0), (0.0, 0.0), grid)).all()
+
+
+def test_a_half_takes_the_gauge_and_the_weight_of_the_whole() -> None:
+    rng = np.random.default_rng(5)
+    object_ = np.exp(0.1 * rng.normal(size=(40, 44)) + 0.2j * rng.normal(size=(40, 44))).astype(np.complex64)
+    whole = stitch.TileImage(object_, np.full((40, 44), 50.0, np.float32), (3, 7), stitch.trust_of("poor"))
+    drifted = object_ / gauge.Gauge(0.3, 0.5, (0.02, -0.03)).factor((40, 44))
+    half = stitch.TileImage(drifted.astype(np.complex64), np.full((40, 44), 25.0, np.float32), (3, 7))
+    found = stitch.half_in_gauge(half, whole)
+    np.testing.assert_allclose(found.object_, object_, atol=1e-4)
+    assert found.weight is whole.weight
+    assert (found.corner_px, found.trust) == ((3, 7), stitch.POOR_WEIGHT)
+
+
+def test_failed_and_good_tiles_have_their_full_weight() -> None:
+    assert stitch.trust_of("good") == 1.0
+    assert stitch.trust_of("poor") == stitch.POOR_WEIGHT < 1.0

@@ -1,36 +1,60 @@
-"""Dose against the figures of the reference shelf, and what fluence is."""
+"""What shot noise alone leaves over, and when a reconstruction is good, poor or failed."""
 
 import numpy as np
 import pytest
 
-from stxmdist.ptychography.verdict import absorbed_dose_mgy, photons_per_um2
-from stxmdist.spectra.end_members.library import lithium_iron_phosphate
+from stxmdist.ptychography.verdict import (
+    POOR_HALF_PERIOD_PX,
+    POOR_NOISE_FACTOR,
+    POOR_RESIDUAL,
+    VERDICTS,
+    shot_noise_residual,
+    verdict,
+)
 
-PEAK_EV = 708.2
-"""Of the L3 edge of LiFePO4"""
-MU_PER_NM = 0.01086
-"""There, as the table has it from which the figures were made"""
-TWO_DIGITS = 0.005
-CONTINUUM = 0.07
-"""That table was made with Henke's continuum, 3 to 5 % above ours: see tests/spectra/test_references"""
-
-
-def fluence_per_um2(photons: float, pixel_nm: float) -> float:
-    lit = np.full((9, 11), photons, np.float32)
-    lit[:, 0] = 0.05 * photons
-    return photons_per_um2(lit, (pixel_nm, pixel_nm))
+SAMPLED = 0.03
+"""Of a residual from some ten thousand counts; the variance of a root differs from 1/4 by as much at 20 counts"""
 
 
-def test_fluence_is_that_of_the_lit_pixels() -> None:
-    assert fluence_per_um2(100.0, 7.2) == pytest.approx(100.0 / 0.0072**2)
+@pytest.mark.parametrize("counts", [0.01, 20.0, 1000.0])
+def test_shot_noise_leaves_the_spread_of_roots_of_poisson_counts(counts: float) -> None:
+    rng = np.random.default_rng(4)
+    frames = rng.poisson(counts, (400, 11, 13))
+    good = np.ones((11, 13), bool)
+    good[3] = False
+    frames[:, ~good] = 10**6
+    used = frames[:, good]
+    roots = np.sqrt(used)
+    found = np.sqrt(((roots - roots.mean()) ** 2).sum() / used.sum())
+    assert shot_noise_residual(frames, good) == pytest.approx(found, rel=SAMPLED)
 
 
-@pytest.mark.parametrize(("pixel_nm", "photons", "dose_mgy"), [(7.2, 1e2, 0.66), (30.0, 1e4, 3.8)])
-def test_dose_at_the_peak_of_lithium_iron_phosphate(pixel_nm: float, photons: float, dose_mgy: float) -> None:
-    fluence = fluence_per_um2(photons, pixel_nm)
-    # 1e7 nm in a cm; 3.6 g/cm3.
-    of_table = absorbed_dose_mgy(fluence, PEAK_EV, MU_PER_NM * 1e7 / 3.6)
-    assert of_table == pytest.approx(dose_mgy, abs=TWO_DIGITS * 10 ** np.floor(np.log10(dose_mgy) + 1))
-    absorption = lithium_iron_phosphate.end_members().mass_absorption(np.array([PEAK_EV]))
-    assert absorption is not None
-    assert absorbed_dose_mgy(fluence, PEAK_EV, absorption[0, 0]) == pytest.approx(dose_mgy, rel=CONTINUUM)
+def test_frames_without_counts_have_no_residual() -> None:
+    assert np.isnan(shot_noise_residual(np.zeros((3, 4, 4)), np.ones((4, 4), bool)))
+
+
+GOOD = {"residual": 0.1, "noise": 0.09, "half_period_px": 2.0, "stopped": "finished"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "word", "reason"),
+    [
+        ({}, "good", ""),
+        ({"stopped": "not finite"}, "failed", "not finite"),
+        ({"residual": float("nan")}, "failed", "not finite"),
+        ({"stopped": "diverged"}, "poor", "rose again"),
+        ({"residual": 1.01 * POOR_RESIDUAL, "noise": 0.01}, "poor", "explained to"),
+        ({"residual": 0.4, "noise": 0.41 / POOR_NOISE_FACTOR}, "good", ""),
+        ({"half_period_px": POOR_HALF_PERIOD_PX}, "poor", "half-period"),
+        ({"half_period_px": float("nan")}, "poor", "half-period"),
+    ],
+)
+def test_a_verdict_has_its_reason(changes: dict[str, object], word: str, reason: str) -> None:
+    found = verdict(**(GOOD | changes))
+    assert found.word == word
+    assert reason in found.reason
+    assert bool(found.reason) == (word != "good")
+
+
+def test_codes_in_the_store_are_these() -> None:
+    assert VERDICTS == ("good", "poor", "failed")

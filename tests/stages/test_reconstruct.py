@@ -13,10 +13,11 @@ from storage.store import Store
 from stxmdist.campaign.schema import GPU
 from stxmdist.planning.execute import CampaignRun, Request, opened
 from stxmdist.planning.headers import survey_of
-from stxmdist.ptychography.verdict import absorbed_dose_mgy
+from stxmdist.ptychography import tile
+from stxmdist.ptychography.dose import absorbed_dose_mgy
 from stxmdist.spectra.end_members.library import lithium_iron_phosphate
 from stxmdist.stages.reconstruct import stage as reconstruct
-from stxmdist.stages.reconstruct import tile_start
+from stxmdist.stages.reconstruct import tile_problem
 from tests.ptychography.foreign import FOREIGN
 from tests.stages import tiny, variants
 
@@ -28,7 +29,7 @@ SHORT = {
 }
 SAME = 2e-4
 """Share of the largest number: what float32 comes to after as many iterations by two libraries, see tests/ptychography
-/test_sweep_arrays.
+/test_array_sweep.
 """
 ARRAYS = ("object_tile", "object_half_a", "object_half_b", "probe")
 
@@ -111,15 +112,15 @@ def test_workers_without_a_gpu_run_the_units_and_say_why(folder: Path) -> None:
 def test_the_whole_and_the_halves_run_in_the_array_library(
     folder: Path, on_cpu: tuple[dict[str, Any], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tile_start, "found_cupy", lambda: (FOREIGN, ""))
+    monkeypatch.setattr(tile_problem, "found_cupy", lambda: (FOREIGN, ""))
     ran: list[Any] = []
-    original = reconstruct.reconstruct
+    original = tile.reconstruct
 
     def watched(*values: Any, **options: Any) -> Any:
         ran.append(options["namespace"])
         return original(*values, **options)
 
-    monkeypatch.setattr(reconstruct, "reconstruct", watched)
+    monkeypatch.setattr(tile, "reconstruct", watched)
     quality, output = processed(folder, "foreign", device="gpu")
     assert set(quality["device"]) == {"gpu"}
     assert ran == [FOREIGN] * 3 * len(quality["device"])

@@ -1,4 +1,4 @@
-"""Where the sums of a pass point, and how far least squares would go: for every engine that steps after many frames."""
+"""Directions from the sums of a pass, and least-squares steps along them, for engines that step after many frames."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ from stxmdist.ptychography.kernels.sweep import Direction, Sums, Sweep
 from stxmdist.ptychography.state import State
 
 _DISTINCT = 1e-3
-"""Share of the normal matrix' diagonal that its determinant must reach: below, object and probe ask for the same."""
+"""Smallest determinant of the normal matrix, as share of its diagonal: below it object and probe ask for the same."""
 
 SAMPLE = 8
-"""Of so many positions one is asked how much both directions have in common: it hardly differs between them."""
+"""One position of so many is asked how much both directions have in common: it hardly differs between positions."""
 
 
 def probe_direction(sums: Sums, damping: float) -> C64:
-    """By what the probe (MODE, QY + 2 PAD_ROWS, QX + 2 PAD) is to change, margins zero; damped as the object's."""
+    """Direction of the probe (MODE, QY + 2 PAD_ROWS, QX + 2 PAD), margins zero; damped as that of the object."""
     floor = damping * sums.brightness.max()
     return padded_copy(inside(sums.probe) / (sums.brightness + floor))
 
@@ -30,7 +30,7 @@ def joint_steps(
 ) -> tuple[float, float]:
     """Steps (a, b) along both directions that minimise sum over positions of |d - a P dO - b O dP|^2.
 
-    What object and probe could both take up is given once: each for itself would together go twice as far.
+    Solved together, because object and probe can both explain the same difference: alone each would take the full step.
 
     Source: Odstrcil, Menzel and Guizar-Sicairos, Opt. Express 26, 3108 (2018), equation 22, summed over positions.
     """
@@ -49,7 +49,7 @@ def joint_steps(
 
 
 def step_alone(right: float, own: float) -> float:
-    """The same of one direction, the other held."""
+    """The step along one direction, the other unknown held fixed."""
     return right / own if own > 0.0 else 0.0
 
 
@@ -70,7 +70,7 @@ def steps(
     object_moves: bool,
     probe_moves: bool,
 ) -> tuple[float, float]:
-    """:func:`joint_steps` of what moves; 0 for what does not."""
+    """Steps of object and probe, as :func:`joint_steps` where both move; 0 for one that does not."""
     if object_moves and probe_moves:
         return joint_steps(sweep, state, index, sums, object_, probe)
     if object_moves:

@@ -1,4 +1,4 @@
-"""Least-squares maximum likelihood: batches of frames say where object and probe should go, and how far."""
+"""Least-squares maximum likelihood: each batch of frames gives directions of object and probe, and steps along them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,24 +13,24 @@ from stxmdist.ptychography.state import NOISE, State, refuse_unless
 
 @dataclass(frozen=True)
 class LeastSquaresOptions:
-    """What may be chosen of LSQ-ML."""
+    """Options of LSQ-ML."""
 
     batch: int = 150
-    """Most positions, drawn anew for each iteration, between two steps"""
+    """Positions from one step to the next; which, is drawn for each iteration"""
     least_steps: int = 8
-    """Steps of an iteration that a scan of few positions takes at least"""
+    """Least number of steps in an iteration, for scans of few positions"""
     noise: Literal["gaussian", "poisson"] = "gaussian"
-    """Which likelihood: of amplitudes with one error for all, or of counts"""
+    """Which likelihood: of amplitudes that all have the same error, or of counts"""
     object_step: float = 1.0
     """Share of the step that least squares propose"""
     probe_step: float = 1.0
     """The same for the probe"""
     final_step: float = 0.1
-    """Over the second half of the iterations both steps fall to this share of themselves"""
+    """Over the second half of the iterations both steps shrink to this share"""
     damping: float = 0.3
-    """Light, as share of the brightest pixel's, under which object and probe hold on to what they are"""
+    """Pixels with less light than this share of the brightest pixel's change little"""
     momentum: float = 0.6
-    """Share of the last steps that each step goes on with, from a third of the iterations on; less before"""
+    """Share of the last step that is added to each step, from a third of the iterations on; less before"""
 
     def __post_init__(self) -> None:
         refuse_unless(
@@ -49,12 +49,9 @@ class LeastSquaresOptions:
 class LeastSquares:
     """LSQ-ML (Odstrcil, Menzel and Guizar-Sicairos, Opt. Express 26, 3108, 2018), one pair of steps for each batch.
 
-    The steps of object and probe minimise sum |d - a P dO - b O dP|^2 over the batch, which needs only sums that are
-    there already: no frame is looked at twice.
+    The steps of object and probe minimise sum |d - a P dO - b O dP|^2 over the batch. That needs only sums that are
+    there already, so that no frame is visited twice.
     """
-
-    comparable = True
-    keeps_waves = False
 
     def __init__(self, sweep: Sweep, state: State, options: LeastSquaresOptions) -> None:
         self.sweep, self.state, self.options = sweep, state, options
@@ -65,7 +62,7 @@ class LeastSquares:
         """One pass over all frames; returns the misfit, each batch taken before its step."""
         options, state = self.options, self.state
         calm = options.final_step ** max(0.0, 2.0 * progress - 1.0)
-        # First steps are long and mislead what follows.
+        # The first steps are long: carried on they would mislead.
         momentum = options.momentum * min(1.0, 3.0 * progress)
         order = rng.permutation(len(self.sweep.frames))
         misfit = 0.0

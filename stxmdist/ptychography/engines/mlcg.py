@@ -1,4 +1,4 @@
-"""Maximum likelihood by conjugate gradients: all frames agree on each step, and the likelihood says how far."""
+"""Maximum likelihood by conjugate gradients: each step follows all frames, with its length by the likelihood."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,18 +11,18 @@ from stxmdist.ptychography.kernels.sweep import Sweep
 from stxmdist.ptychography.state import NOISE, State, refuse_unless
 
 _RISE = 1.05
-"""Misfit, over that before, which a step may cost: the likelihood of counts is not quite the amplitudes' misfit."""
+"""Largest rise of the misfit in a step: the likelihood of counts is not quite the misfit of amplitudes."""
 _SMALLEST = 1e-3
 
 
 @dataclass(frozen=True)
 class ConjugateGradientOptions:
-    """What may be chosen of maximum likelihood."""
+    """Options of maximum likelihood by conjugate gradients."""
 
     noise: Literal["gaussian", "poisson"] = "poisson"
-    """Which likelihood: of amplitudes with one error for all, or of counts"""
+    """Which likelihood: of amplitudes that all have the same error, or of counts"""
     damping: float = 0.02
-    """Light, as share of the brightest pixel's, under which gradients are held back"""
+    """Gradients are reduced at pixels with less light than this share of the brightest pixel's"""
 
     def __post_init__(self) -> None:
         refuse_unless(
@@ -38,9 +38,6 @@ class ConjugateGradient:
     Polak and Ribiere's directions; the step is Newton's along the direction, from the far fields of its derivatives.
     """
 
-    comparable = True
-    keeps_waves = False
-
     def __init__(self, sweep: Sweep, state: State, options: ConjugateGradientOptions) -> None:
         self.sweep, self.state, self.options = sweep, state, options
         xp = namespace_of(state.object_)
@@ -53,7 +50,7 @@ class ConjugateGradient:
         state, poisson = self.state, self.options.noise == "poisson"
         sums = self.sweep.gradients(state, self.sweep.everything, poisson=poisson)
         while sums.misfit > _RISE * self._misfit and self._step > _SMALLEST:
-            # The far field's curvature misled: back by half of what was gone, until the frames agree.
+            # The step by the curvature was too long: it is halved until the misfit agrees.
             self._step *= 0.5
             state.object_ -= self._step * self._object
             state.probe -= self._step * self._probe
@@ -73,7 +70,7 @@ class ConjugateGradient:
         self._object = ahead[0] + share * self._object
         self._probe = ahead[1] + share * self._probe
         slope, curvature = self.sweep.search(state, self._object, self._probe, poisson=poisson)
-        if slope > 0.0:  # no way down: from here on steepest descent again
+        if slope > 0.0:  # the direction leads upward: start again with steepest descent
             self._object, self._probe = ahead
             slope, curvature = self.sweep.search(state, *ahead, poisson=poisson)
         self._step = -slope / curvature if curvature > 0.0 else 1.0

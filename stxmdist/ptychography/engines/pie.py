@@ -1,4 +1,4 @@
-"""The PIE family: object and probe corrected pattern after pattern, or batch after batch, shuffled each iteration."""
+"""The PIE family: object and probe corrected frame after frame, or batch after batch, in a new order each iteration."""
 
 from dataclasses import dataclass
 
@@ -10,32 +10,30 @@ from stxmdist.ptychography.kernels.sweep import Sweep
 from stxmdist.ptychography.state import State, refuse_unless
 
 _ALL = 1.0 - 1e-6
-"""Stands for an alpha of 1, by which 1 - alpha is not to be divided; single precision does not see the difference"""
+"""Used for an alpha of 1, so that 1 - alpha is not zero; single precision does not see the difference"""
 
 
 @dataclass(frozen=True)
 class PieOptions:
-    """What may be chosen of the PIE engines."""
+    """Options of the PIE engines."""
 
     object_step: float = 1.5
-    """Share of the step that the engine proposes for the object: beyond 1 what is wide settles sooner"""
+    """Share of the step that the engine proposes for the object: above 1 large structures settle sooner"""
     probe_step: float = 0.3
     """The same for the probe"""
     final_step: float = 0.1
-    """Over the second half of the iterations both steps fall to this share of themselves: what single frames say is
-    averaged
-    """
+    """Over the second half of the iterations both steps shrink to this share, which averages over frames"""
     object_alpha: float | None = None
-    """Regularisation of the object's step: 1 divides by max |P|^2 (ePIE), 0 by |P|^2; None: the engine's own (ePIE 1,
-    rPIE 0.5)
+    """Regularisation of the step of the object: 1 divides by max |P|^2 (ePIE), 0 by |P|^2; None: 1 for ePIE, 0.5 for
+    rPIE
     """
     probe_alpha: float = 1.0
-    """The same of the probe's step"""
+    """The same for the probe"""
     momentum: float = 0.0
-    """Share of an iteration's change of the object that the next begins with"""
+    """Share of the change of the object in one iteration with which the next starts"""
     batch: int = 1
-    """Positions that are looked at together before object and probe step: 1 goes farthest in an iteration; some tens
-    use several cores, or a GPU
+    """Positions from one step of object and probe to the next: 1 goes farthest in an iteration; some tens use several
+    cores, or a GPU
     """
 
     def __post_init__(self) -> None:
@@ -53,14 +51,9 @@ class PieOptions:
 
 
 class Epie:
-    """Extended PIE (Maiden and Rodenburg, Ultramicroscopy 109, 1256, 2009) with incoherent modes and sub-pixel
-    positions.
-    """
+    """Extended PIE (Maiden and Rodenburg, Ultramicroscopy 109, 1256, 2009), with incoherent modes."""
 
     alpha = 1.0
-
-    comparable = True
-    keeps_waves = False
 
     def __init__(self, sweep: Sweep, state: State, options: PieOptions) -> None:
         self.sweep, self.state, self.options = sweep, state, options
@@ -86,7 +79,7 @@ class Epie:
         return misfit
 
     def _in_batches(self, order: I64, steps: tuple[float, float, float, float]) -> float:
-        # The same with sums over a batch in numerators and denominators: n / ((1 - a) w + a max w).
+        # As frame after frame, with sums over a batch in numerator and denominator: n / ((1 - a) w + a max w).
         object_step, object_alpha, probe_step, probe_alpha = steps
         object_share, probe_share = min(object_alpha, _ALL), min(probe_alpha, _ALL)
         state = self.state
@@ -102,10 +95,10 @@ class Epie:
 
 
 class Rpie(Epie):
-    """Regularised PIE (Maiden, Johnson and Li, Optica 4, 736, 2017): dim parts of the probe count for more.
+    """Regularised PIE (Maiden, Johnson and Li, Optica 4, 736, 2017): dim parts of the probe have a larger weight.
 
-    Half way between both denominators the inside of particles, wider than the beam, settles in half of ePIE's
-    iterations; nearer to the other end noise grows.
+    With an alpha of 0.5, the inside of particles wider than the beam settles in half the iterations of ePIE; with a
+    smaller alpha noise grows.
     """
 
     alpha = 0.5

@@ -1,4 +1,4 @@
-"""Projection engines: every frame keeps its own exit wave, and object and probe are what all of them agree on."""
+"""Projection engines: every frame keeps an exit wave, and object and probe are fitted to all of them."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from stxmdist.ptychography.state import State, refuse_unless
 
 @dataclass(frozen=True)
 class ProjectionOptions:
-    """What may be chosen of the projection engines."""
+    """Options of the projection engines."""
 
     beta: float | None = None
-    """Relaxation: 1 is the difference map, below 1 it is RAAR; None: the engine's own (1 and 0.8)"""
+    """Relaxation: 1 is the difference map, below 1 it is RAAR; None: 1 for the difference map, 0.8 for RAAR"""
     damping: float = 0.01
-    """Light, as share of the brightest pixel's, under which object and probe hold on to what they are"""
+    """Pixels with less light than this share of the brightest pixel's change little"""
 
     def __post_init__(self) -> None:
         beta = 1.0 if self.beta is None else self.beta
@@ -31,9 +31,6 @@ class Raar:
     """Relaxed averaged alternating reflections (Luke, Inverse Problems 21, 37, 2005) of modulus and overlap."""
 
     beta = 0.8
-    comparable = False
-    """Its misfit is that of reflected waves: it may rise for long, and says nothing of the state"""
-    keeps_waves = True
 
     def __init__(self, sweep: Sweep, state: State, options: ProjectionOptions) -> None:
         self.sweep, self.state, self.options = sweep, state, options

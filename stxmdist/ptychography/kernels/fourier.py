@@ -1,8 +1,8 @@
 """Fourier transforms of stacks of small images in place: FFTW where pyfftw is installed, scipy.fft where it is not.
 
 FFTW finds its fastest plan by measuring, and another plan rounds differently. So that results are equal to the last bit
-from run to run and from process to process, what was found is kept in a per-user cache, one file per shape; the first
-writer wins and nothing replaces it.
+from run to run and from process to process, the plan is kept in a per-user cache, one file per shape. The first writer
+of a file wins, and nothing replaces it.
 """
 
 import hashlib
@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -23,11 +24,20 @@ from numpy.typing import DTypeLike
 from stxmdist.arrays import C64, Array, namespace_of
 
 PAD = 8
-"""Pixels of zeros before and after each row of a buffer: rows a power of two long share cache lines and cost a third
-more, and a sub-pixel shift reads beyond the window."""
+"""Pixels of zeros before and after each row of a buffer: rows of a power of two pixels share cache lines and cost a
+third more, and a sub-pixel shift reads beyond the window."""
 _CACHE_LINE = 64
 PAD_ROWS = 3
 """Rows of zeros above and below, for the same shift."""
+
+
+class Plan(Protocol):
+    """A planned transform."""
+
+    def execute(self) -> object:
+        """Transform the buffer in place."""
+        ...
+
 
 _PLANNING = threading.Lock()  # FFTW's planner, and the wisdom it gathers, belong to the whole process
 
@@ -40,9 +50,9 @@ class Transform:
     """(MODE, QY, QX) complex64, the middle of ``padded``"""
     padded: C64
     """(MODE, QY + 2 PAD_ROWS, QX + 2 PAD) complex64; the margins are zero and stay so"""
-    forward: Callable[[], Any]
+    forward: Callable[[], object]
     """buffer <- sum over Y, X of buffer exp(-2 pi i (...)), zero frequency at [0, 0]"""
-    backward: Callable[[], Any]
+    backward: Callable[[], object]
     library: str
     """``fftw`` or ``scipy``"""
 
@@ -58,7 +68,7 @@ def transform(shape: tuple[int, int, int], library: str | None = None) -> Transf
     Parameters
     ----------
     library
-        ``fftw`` or ``scipy``; whichever is there and faster if None.
+        ``fftw`` or ``scipy``; None: fftw where it is installed.
     """
     if library is None:
         library = "fftw" if fftw_available() else "scipy"
@@ -123,8 +133,8 @@ def _fftw(shape: tuple[int, int, int]) -> Transform:
     return Transform(buffer, padded, plans[0].execute, plans[1].execute, "fftw")
 
 
-def _plans(pyfftw: Any, buffer: C64) -> list[Any]:
-    def planned(effort: str) -> list[Any]:
+def _plans(pyfftw: ModuleType, buffer: C64) -> list[Plan]:
+    def planned(effort: str) -> list[Plan]:
         return [
             pyfftw.FFTW(buffer, buffer, axes=(-2, -1), direction=direction, flags=(effort,), threads=1)
             for direction in ("FFTW_FORWARD", "FFTW_BACKWARD")
@@ -142,11 +152,11 @@ def _plans(pyfftw: Any, buffer: C64) -> list[Any]:
         del plans
     wisdom = path.read_bytes()
     accepted = pyfftw.import_wisdom((b"", wisdom, b""))
-    # What another build of FFTW refuses is not replaced: two processes might then disagree.
+    # A file that another build of FFTW refuses is not replaced: two processes might then disagree.
     return planned("FFTW_MEASURE" if accepted[1] else "FFTW_ESTIMATE")
 
 
-def _wisdom_path(pyfftw: Any, shape: tuple[int, ...]) -> Path | None:
+def _wisdom_path(pyfftw: ModuleType, shape: tuple[int, ...]) -> Path | None:
     machine = " ".join([pyfftw.__version__, platform.machine(), _processor(), platform.libc_ver()[0]])
     name = f"c64-pad{PAD}-{'x'.join(map(str, shape))}-{hashlib.sha256(machine.encode()).hexdigest()[:12]}.wisdom"
     folder = cache_folder() / "fftw"
@@ -169,7 +179,7 @@ def _processor() -> str:
 
 
 def cache_folder() -> Path:
-    """Where what this machine learns of itself is kept: ``STXMDIST_CACHE``, or the platform's folder for caches."""
+    """Where plans measured on this machine are kept: ``STXMDIST_CACHE``, or the platform's folder for caches."""
     named = os.environ.get("STXMDIST_CACHE")
     if named:
         return Path(named)

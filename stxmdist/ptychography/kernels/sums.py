@@ -1,12 +1,13 @@
-"""The hot loops of engines that look at many positions before they step: what each asks of object and probe, summed.
+"""The hot loops of engines that step after many frames: what every position asks of object and probe, added up.
 
-Layout as in ``kernels``. Each function walks over the positions ``index[start : start + count]``, whose waves lie one
-after another in ``psi``. Sums go to arrays of the caller's lane: lanes run side by side, and are added in their order.
+The layout of arrays is described in ``layout``. The waves of a part's positions lie one after another in ``psi``. Sums
+go to arrays of the caller's lane: lanes run side by side, and their sums are added in a fixed order.
 """
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, I32, I64, Array, Mask, compiled
+from stxmdist.arrays import F32, F64, I32, compiled
+from stxmdist.ptychography.kernels.layout import Buffers, Detector, LaneSums, Part, Windows
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
@@ -42,23 +43,15 @@ def _gradient_row(object_: F32, light: F32, psi: F32, numerator: F32, weight: F3
 def gradients(
     object_: F32,
     probe: F32,
-    shifted: F32,
-    psi: F32,
-    corners: I32,
-    fractional: Mask,
-    index: I64,
-    start: int,
-    count: int,
-    numerator: F32,
-    weight: F32,
-    brightness: F32,
+    windows: Windows,
+    buffers: Buffers,
+    part: Part,
+    sums: LaneSums,
 ) -> None:
-    """Sums over positions of conj(P) d, |P|^2 and |O|^2, where d = psi - P O; psi becomes conj(O) d.
-
-    Parameters
-    ----------
-    numerator, weight : (Y, 2 X) and (Y, X), added to; brightness : (QY, QX), added to
-    """
+    """Sums over positions of conj(P) d, |P|^2 and |O|^2, where d = psi - P O, added to; psi becomes conj(O) d."""
+    corners, fractional, shifted, psi = windows.corners, windows.fractional, buffers.shifted, buffers.psi
+    index, start, count = part.positions, part.start, part.number
+    numerator, weight, brightness = sums.numerator, sums.weight, sums.brightness
     modes, rows, padded = probe.shape
     width = padded - 2 * _EDGE
     half = width // 2
@@ -115,16 +108,10 @@ def _projection_row(
 def projections(
     object_: F32,
     probe: F32,
-    shifted: F32,
-    psi: F32,
-    corners: I32,
-    fractional: Mask,
-    index: I64,
-    start: int,
-    count: int,
-    numerator: F32,
-    weight: F32,
-    brightness: F32,
+    windows: Windows,
+    buffers: Buffers,
+    part: Part,
+    sums: LaneSums,
     kept: F32,
     beta: float,
 ) -> None:
@@ -133,6 +120,9 @@ def projections(
     With psi the modulus projection of 2 P O - w this is RAAR (Luke, Inverse Problems 21, 37, 2005), and the difference
     map for beta = 1 (Thibault et al., Ultramicroscopy 109, 338, 2009).
     """
+    corners, fractional, shifted, psi = windows.corners, windows.fractional, buffers.shifted, buffers.psi
+    index, start, count = part.positions, part.start, part.number
+    numerator, weight, brightness = sums.numerator, sums.weight, sums.brightness
     modes, rows, padded = probe.shape
     width = padded - 2 * _EDGE
     half = width // 2
@@ -165,13 +155,8 @@ def projections(
 def examine(
     psi: F32,
     modes: int,
-    frames: Array,
-    index: I64,
-    start: int,
-    count: int,
-    good: F32,
-    background: F32,
-    gain: F32,
+    detector: Detector,
+    part: Part,
     expected_counts: F64,
     measured_counts: F64,
     surplus: F32,
@@ -192,6 +177,8 @@ def examine(
     half = width // 2
     inverse = np.float32(1.0 / ((rows - 2 * _ROWS) * half))
     one = np.float32(1.0)
+    frames, good, background, gain = detector.frames, detector.good, detector.background, detector.gain
+    index, start, count = part.positions, part.start, part.number
     for item in range(count):
         position = index[start + item]
         level = one / gain[position]
@@ -249,13 +236,9 @@ def _slope_row(above: F32, below: F32, here: F32, light: F32, psi: F32, normal: 
 def slopes(
     object_: F32,
     probe: F32,
-    shifted: F32,
-    psi: F32,
-    corners: I32,
-    fractional: Mask,
-    index: I64,
-    start: int,
-    count: int,
+    windows: Windows,
+    buffers: Buffers,
+    part: Part,
     normal: F64,
 ) -> None:
     """How far each window should move: the normal equations of d = P (dy dO/dy + dx dO/dx), d = psi - P O.
@@ -264,6 +247,8 @@ def slopes(
     ----------
     normal : (POSITION, 6) written: yy, yx, xx, the right sides y, x, and <d, d>. The window's rim is left out.
     """
+    corners, fractional, shifted, psi = windows.corners, windows.fractional, buffers.shifted, buffers.psi
+    index, start, count = part.positions, part.start, part.number
     modes, rows, padded = probe.shape
     width = padded - 2 * _EDGE
     for item in range(count):
@@ -333,61 +318,6 @@ def vary_probe(
 
 
 @compiled
-def search(
-    field: F32,
-    change: F32,
-    modes: int,
-    frames: Array,
-    index: I64,
-    start: int,
-    count: int,
-    good: F32,
-    background: F32,
-    gain: F32,
-    poisson: bool,
-    sums: F64,
-) -> None:
-    """First and second derivative of the misfit along a change of the far field, added to ``sums`` (2,).
-
-    The misfit is sum (sqrt M - sqrt I)^2, or sum M - I ln M, M = sum over modes of |F + a dF|^2 + b, at a = 0. Fields
-    come from transforms that are not normalised.
-    """
-    rows, padded = field.shape[1:]
-    width = padded - 2 * _EDGE
-    half = width // 2
-    inverse = np.float32(1.0 / ((rows - 2 * _ROWS) * half))
-    for item in range(count):
-        position = index[start + item]
-        level = gain[position]
-        for row in range(_ROWS, rows - _ROWS):
-            counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
-            slope, curve = _ZERO, _ZERO
-            for k in range(half):
-                expected, first, second = _ZERO, _ZERO, _ZERO
-                for mode in range(item * modes, item * modes + modes):
-                    a, b = field[mode, row, _EDGE + 2 * k], field[mode, row, _EDGE + 2 * k + 1]
-                    u, v = change[mode, row, _EDGE + 2 * k], change[mode, row, _EDGE + 2 * k + 1]
-                    expected += a * a + b * b
-                    first += a * u + b * v
-                    second += u * u + v * v
-                expected = expected * inverse + back[k] * level + np.float32(1e-6)
-                first, second = np.float32(2.0) * first * inverse, np.float32(2.0) * second * inverse
-                measured = np.float32(counts[k]) * level
-                # As far as the gradient follows the likelihood: to twice the amplitude, four times the counts.
-                expected = max(expected, np.float32(0.25) * measured) if poisson else expected
-                ratio = measured / expected
-                if poisson:
-                    slope += use[k] * (np.float32(1.0) - ratio) * first
-                    curve += use[k] * (ratio * first * first / expected + (np.float32(1.0) - ratio) * second)
-                else:
-                    root = np.sqrt(ratio)
-                    slope += use[k] * (np.float32(1.0) - root) * first
-                    curve += use[k] * (_HALF * root * first * first / expected + (np.float32(1.0) - root) * second)
-            sums[0] += float(slope)
-            sums[1] += float(curve)
-
-
-@compiled
 def coupling(
     object_: F32,
     object_change: F32,
@@ -395,9 +325,7 @@ def coupling(
     probe: F32,
     probe_change: F32,
     corners: I32,
-    index: I64,
-    start: int,
-    count: int,
+    part: Part,
 ) -> float:
     """Sum over positions of Re <P dO, O dP>: how much of a change of object and probe is the same change twice.
 
@@ -406,8 +334,8 @@ def coupling(
     modes, rows, padded = probe.shape
     width = padded - 2 * _EDGE
     total = 0.0
-    for item in range(count):
-        row0, column0 = corners[index[start + item]]
+    for item in range(part.number):
+        row0, column0 = corners[part.positions[part.start + item]]
         for row in range(_ROWS, rows - _ROWS):
             y = row0 + row - _ROWS
             here = object_[y, 2 * column0 : 2 * column0 + width]
@@ -422,54 +350,3 @@ def coupling(
                     sum_ += (c * p - d * q) * (a * r - b * s) + (c * q + d * p) * (a * s + b * r)
                 total += float(sum_)
     return total
-
-
-@compiled
-def gather_lanes(numerators: F32, weights: F32, low: int, high: int) -> float:
-    """Add the sums of all lanes to the first lane's, rows low to high; returns the largest weight.
-
-    Parameters
-    ----------
-    numerators, weights : (LANE, Y, 2 X) and (LANE, Y, X)
-    """
-    largest = _ZERO
-    for row in range(low, high):
-        into, onto = numerators[0, row], weights[0, row]
-        for lane in range(1, numerators.shape[0]):
-            more, heavier = numerators[lane, row], weights[lane, row]
-            for k in range(into.shape[0]):
-                into[k] += more[k]
-            for k in range(onto.shape[0]):
-                onto[k] += heavier[k]
-        for k in range(onto.shape[0]):
-            largest = max(largest, onto[k])
-    return float(largest)
-
-
-@compiled
-def direct(numerator: F32, weight: F32, floor: float, low: int, high: int, direction: F32, sums: F64) -> None:
-    """Direction n / (w + floor) on rows low to high; adds <direction, n> and <direction, w direction> to ``sums``."""
-    for row in range(low, high):
-        top, bottom, out = numerator[row], weight[row], direction[row]
-        right, own = _ZERO, _ZERO
-        for k in range(bottom.shape[0]):
-            a, b = top[2 * k], top[2 * k + 1]
-            inverse = np.float32(1.0) / (bottom[k] + np.float32(floor))
-            square = (a * a + b * b) * inverse
-            right += square
-            own += square * bottom[k] * inverse
-            out[2 * k] = a * inverse
-            out[2 * k + 1] = b * inverse
-        sums[0] += float(right)
-        sums[1] += float(own)
-
-
-@compiled
-def move(values: F32, run: F32, direction: F32, momentum: float, step: float, low: int, high: int) -> None:
-    """Momentum: run <- momentum run + step direction, values <- values + run, rows low to high of (Y, 2 X)."""
-    share, length = np.float32(momentum), np.float32(step)
-    for row in range(low, high):
-        here, going, ahead = values[row], run[row], direction[row]
-        for k in range(here.shape[0]):
-            going[k] = share * going[k] + length * ahead[k]
-            here[k] += going[k]

@@ -23,6 +23,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
@@ -36,14 +37,10 @@ BATCHED = {
 """What the peer does too: steps after batches, which take longer ones and leave no core idle"""
 LENGTHS = (3, 5, 8, 12, 16, 20, 23, 26, 30, 45, 70)
 """Iterations of the runs that make one engine's curve: each is a run of its own, from start to finish."""
-OURS = {
-    "epie": lambda n: (Step("epie", n),),
-    "rpie": lambda n: (Step("rpie", n),),
+NOISE = {"ml": {"noise": "gaussian"}}
+"""Options of ours that the comparison wants: the peer's likelihood is that of amplitudes"""
+OURS = {name: lambda n, name=name: (Step(name, n, NOISE.get(name, {})),) for name in ENGINES} | {
     "rpie, batch 66": lambda n: (Step("rpie", n, BATCHED),),
-    "dm": lambda n: (Step("dm", n),),
-    "raar": lambda n: (Step("raar", n),),
-    "lsqml": lambda n: (Step("lsqml", n),),
-    "ml": lambda n: (Step("ml", n, {"noise": "gaussian"}),),
     "raar, then lsqml": lambda n: (Step("raar", max(1, n // 5)), Step("lsqml", max(1, n - n // 5))),
 }
 PEERS = {

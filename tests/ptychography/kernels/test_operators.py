@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stxmdist.ptychography.kernels import operators
-from stxmdist.ptychography.kernels import pie as kernels
+from stxmdist.ptychography.kernels import modulus, object_steps, operators, sums, waves
 from stxmdist.ptychography.kernels.fourier import PAD, PAD_ROWS, inside, padded_copy
+from stxmdist.ptychography.kernels.layout import Detector, Part
 
 SHAPE = (13, 17)  # primes: no size that happens to fit
 OBJECT = (31, 29)
@@ -69,10 +69,10 @@ def test_each_operator_has_its_adjoint(name: str) -> None:
 
 
 def test_the_far_field_keeps_power_and_comes_back() -> None:
-    waves = complex_normal(np.random.default_rng(2), MODES)
-    field = operators.propagate(waves)
-    assert np.linalg.norm(field) == pytest.approx(np.linalg.norm(waves), rel=DOUBLE)
-    np.testing.assert_allclose(operators.propagate_adjoint(field), waves, atol=1e-12)
+    before = complex_normal(np.random.default_rng(2), MODES)
+    field = operators.propagate(before)
+    assert np.linalg.norm(field) == pytest.approx(np.linalg.norm(before), rel=DOUBLE)
+    np.testing.assert_allclose(operators.propagate_adjoint(field), before, atol=1e-12)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.25, 0.5, 0.93])
@@ -97,7 +97,9 @@ def test_positions_split_into_whole_and_fraction() -> None:
 
 
 def test_pads_written_out_in_the_kernels_are_those_of_the_transforms() -> None:
-    assert (kernels._EDGE, kernels._ROWS, kernels.TAPS) == (2 * PAD, PAD_ROWS, operators.TAPS)
+    for loops in (modulus, sums, waves):
+        assert (loops._EDGE, loops._ROWS) == (2 * PAD, PAD_ROWS)
+    assert waves.TAPS == operators.TAPS
 
 
 class Fused:
@@ -116,7 +118,7 @@ class Fused:
 
     def exit_waves(self, fractional: bool) -> np.ndarray:
         wy, wx = WY.astype(np.float32), WX.astype(np.float32)
-        kernels.exit_waves(
+        waves.exit_waves(
             *(a.view(np.float32) for a in (self.object_, self.padded, self.shifted)), *CORNER, wy, wx, fractional,
             self.between, self.lines, self.psi.view(np.float32),
         )  # fmt: skip
@@ -124,7 +126,7 @@ class Fused:
 
     def update(self, fractional: bool, steps: np.ndarray) -> None:
         wy, wx = WY.astype(np.float32), WX.astype(np.float32)
-        kernels.update(
+        waves.update(
             *(a.view(np.float32) for a in (self.object_, self.padded, self.shifted, self.psi)), *CORNER, wy, wx,
             fractional, self.between, self.lines, steps,
         )  # fmt: skip
@@ -147,10 +149,10 @@ def test_fused_modulus(modes: int) -> None:
     field = complex_normal(np.random.default_rng(8), (modes, *SHAPE), np.complex64)
     pixels = SHAPE[0] * SHAPE[1]
     inside(fused.psi)[...] = field * np.sqrt(pixels)  # as a transform without normalisation leaves it
-    residual = kernels.modulus(
-        fused.psi.view(np.float32), modes, fused.frame[None], np.zeros(1, np.int64), 0, 1,
-        fused.good.astype(np.float32), np.zeros(SHAPE, np.float32), np.ones(1, np.float32), False, fused.lines,
-    )  # fmt: skip
+    background, gain = np.zeros(SHAPE, np.float32), np.ones(1, np.float32)
+    detector = Detector(fused.frame[None], fused.good.astype(np.float32), background, gain)
+    part = Part(np.zeros(1, np.int64), 0, 1)
+    residual = modulus.modulus(fused.psi.view(np.float32), modes, detector, part, False, fused.lines)
     wanted = operators.modulus(field, fused.frame, fused.good)
     np.testing.assert_allclose(inside(fused.psi) * np.sqrt(pixels), wanted, atol=SINGLE * 10)
     amplitude = np.sqrt((np.abs(field) ** 2).sum(axis=0))
@@ -168,10 +170,9 @@ def test_fused_modulus_of_several_frames_with_background_and_gain(modes: int, po
     gain = rng.uniform(0.5, 2.0, 5).astype(np.float32)
     pixels = SHAPE[0] * SHAPE[1]
     psi = padded_copy((field * np.sqrt(pixels)).reshape(-1, *SHAPE).astype(np.complex64))
-    misfit = kernels.modulus(
-        psi.view(np.float32), modes, frames, order, 1, 3, good.astype(np.float32), back, gain, poisson,
-        np.zeros((4, 2 * SHAPE[1]), np.float32),
-    )  # fmt: skip
+    detector = Detector(frames, good.astype(np.float32), back, gain)
+    lines = np.zeros((4, 2 * SHAPE[1]), np.float32)
+    misfit = modulus.modulus(psi.view(np.float32), modes, detector, Part(order, 1, 3), poisson, lines)
     level = gain[order[1:], None, None].astype(np.float64)
     expected = (np.abs(field.astype(np.complex128)) ** 2).sum(axis=1) + back * level
     measured = frames[order[1:]] * level
@@ -224,7 +225,7 @@ def test_a_probe_step_of_zero_leaves_the_probe() -> None:
 def test_clipping_keeps_phases_and_counts() -> None:
     object_ = complex_normal(np.random.default_rng(3), OBJECT, np.complex64)
     before = object_.copy()
-    count = kernels.clip_amplitude(object_.view(np.float32), 1.3)
+    count = object_steps.clip_amplitude(object_.view(np.float32), 1.3)
     assert count == int((np.abs(before) > 1.3).sum()) > 0
     assert np.abs(object_).max() == pytest.approx(1.3, rel=1e-5)
     np.testing.assert_allclose(np.angle(object_), np.angle(before), atol=1e-5)

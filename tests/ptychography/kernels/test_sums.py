@@ -8,10 +8,11 @@ import pytest
 
 from stxmdist.arrays import C64, C128, F64
 from stxmdist.ptychography.engines.directions import SAMPLE, joint_steps, probe_direction
-from stxmdist.ptychography.kernels import operators
-from stxmdist.ptychography.kernels import pie as kernels
+from stxmdist.ptychography.kernels import operators, waves
 from stxmdist.ptychography.kernels.fourier import inside, padded_copy
-from stxmdist.ptychography.kernels.sweep import Sweep, margins
+from stxmdist.ptychography.kernels.fused_sweep import FusedSweep
+from stxmdist.ptychography.kernels.layout import Buffers, Light, Part, Windows
+from stxmdist.ptychography.kernels.sweep import margins
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.state import State
 
@@ -55,7 +56,7 @@ class Small:
         )
         inside(self.state.variations)[...] = 0.3 * complex_normal(rng, (n_vary, *SHAPE))
         self.state.place(self.state.positions_px)
-        self.sweep = Sweep(self.problem, modes)
+        self.sweep = FusedSweep(self.problem, modes)
         self.frames = np.fft.ifftshift(self.problem.frames, axes=(-2, -1)).astype(np.float64)
         self.good = np.fft.ifftshift(self.problem.good)
 
@@ -165,7 +166,7 @@ def test_search_is_the_slope_and_the_curve_along_a_direction(case: dict[str, Any
     small.frames = np.round(model * rng.uniform(0.5, 2.0, model.shape))
     frames = np.fft.fftshift(small.frames, axes=(-2, -1)).astype(np.uint16)
     small.problem = replace(small.problem, frames=frames)
-    small.sweep = Sweep(small.problem, case["modes"])
+    small.sweep = FusedSweep(small.problem, case["modes"])
     object_change = 0.1 * complex_normal(rng, OBJECT)
     probe_change = padded_copy(0.1 * complex_normal(rng, small.problem.probe.shape))
     slope, curve = small.sweep.search(state, object_change, probe_change, poisson=poisson)
@@ -202,14 +203,14 @@ def test_search_is_the_slope_and_the_curve_along_a_direction(case: dict[str, Any
 def test_projections_are_the_formula(case: dict[str, Any], beta: float) -> None:
     small = Small(**case, plain=True)
     state = small.state
-    waves = small.sweep.waves(state)
+    kept = small.sweep.waves(state)
     probe = inside(state.probe)
     for position in range(COUNT):
         wanted = small.wave(position, state.object_, small.varied(position, probe))
-        np.testing.assert_allclose(waves[position], wanted, atol=SINGLE)
-    waves += 0.5 * complex_normal(np.random.default_rng(4), waves.shape)
-    before = waves.astype(np.complex128)
-    sums = small.sweep.projections(state, waves, beta)
+        np.testing.assert_allclose(kept[position], wanted, atol=SINGLE)
+    kept += 0.5 * complex_normal(np.random.default_rng(4), kept.shape)
+    before = kept.astype(np.complex128)
+    sums = small.sweep.projections(state, kept, beta)
     numerator = np.zeros(OBJECT, np.complex128)
     gathered = np.zeros(probe.shape, np.complex128)
     for position in range(COUNT):
@@ -220,7 +221,7 @@ def test_projections_are_the_formula(case: dict[str, Any], beta: float) -> None:
         factor = np.where(small.good, np.sqrt(small.frames[position] / intensity), 1.0)
         projected = operators.propagate_adjoint(field * factor)
         wanted = beta * (before[position] + projected) + (1.0 - 2.0 * beta) * overlap
-        np.testing.assert_allclose(waves[position], wanted, atol=SINGLE * np.abs(wanted).max())
+        np.testing.assert_allclose(kept[position], wanted, atol=SINGLE * np.abs(wanted).max())
         corner = state.placed.corners[position]
         difference = wanted - overlap
         numerator += operators.window_adjoint(operators.object_adjoint(difference, light), corner, OBJECT)
@@ -248,21 +249,18 @@ def test_gathering_the_probe_is_the_adjoint_of_beginning(modes: int, whole: bool
     between = np.zeros(state.probe.view(np.float32).shape[1:], np.float32)
     combined = np.zeros_like(state.probe.view(np.float32))
     floats = (state.object_, state.probe, state.variations)
-    kernels.begin(
-        *(a.view(np.float32) for a in floats), state.shares, combined, shifted.view(np.float32),
-        psi.view(np.float32), placed.corners, placed.weights, placed.fractional, between,
-        np.zeros((0, 1, 1, 1), np.float32), index, start, count,
-    )  # fmt: skip
+    object_, probe, vary = (a.view(np.float32) for a in floats)
+    buffers = Buffers(psi.view(np.float32), shifted.view(np.float32), combined, between, np.zeros_like(between))
+    windows, part = Windows(placed.corners, placed.weights, placed.fractional), Part(index, start, count)
+    light = Light(probe, vary, state.shares)
+    waves.begin(object_, light, windows, buffers, np.zeros((0, 1, 1, 1), np.float32), part)
     y = complex_normal(rng, (count, modes, *SHAPE))
     for item in range(count):
         corner = placed.corners[index[start + item]]
         here = slice(item * modes, (item + 1) * modes)
         inside(asked)[here] = operators.probe_adjoint(y[item], operators.window(state.object_, corner, SHAPE))
     probe = np.zeros_like(state.probe)
-    kernels.gather_probe(
-        asked.view(np.float32), placed.weights, placed.fractional, between, index, start, count,
-        probe.view(np.float32),
-    )  # fmt: skip
+    waves.gather_probe(asked.view(np.float32), windows, between, part, probe.view(np.float32))
     left = np.vdot(y, inside(psi).reshape(y.shape))
     right = np.vdot(inside(probe), inside(state.probe))
     assert abs(left) > 1.0

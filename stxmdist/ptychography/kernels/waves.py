@@ -1,19 +1,16 @@
-"""The hot loops of the PIE family, fused so that each pattern passes through memory as seldom as possible.
+"""The hot loops that form exit waves, and correct object and probe from them frame after frame (the PIE family).
 
-Complex arrays enter as float32 views with real and imaginary parts interleaved along the last axis: the compiler
-vectorises
-those, not complex numbers. Waves and probes lie in padded memory (``fourier.PAD`` pixels of zeros before and after
-each row):
-the sub-pixel shift reads beyond the window there, and rows a power of two long would fall on the same cache lines.
-Windows of
-the object are addressed by their first pixel. Sums over a row are float32, sums over rows float64.
+Loops are fused so that each frame passes through memory as seldom as possible. The layout of arrays is described in
+``layout``; windows of the object are addressed by their first pixel.
+
+All loops that inline the sub-pixel shift stand in this file: numba's cache does not notice when a function that was
+inlined from another file changes.
 """
-
-from typing import Any
 
 import numpy as np
 
-from stxmdist.arrays import F32, I32, I64, Array, Mask, compiled
+from stxmdist.arrays import F32, I32, Mask, compiled
+from stxmdist.ptychography.kernels.layout import Buffers, Light, Part, Windows
 
 TAPS = 6
 """Points of the sub-pixel interpolation: optics limit the probe's band well below Nyquist, where six are enough."""
@@ -149,124 +146,6 @@ def exit_waves(
     for k in range(width // 2):
         top = max(top, brightest[k])
     brightest[0] = top
-
-
-@compiled
-def _change(measured: Any, expected: Any, poisson: bool) -> Any:
-    # By how much, relative to itself, the field is to change.
-    ratio = np.sqrt(measured / expected)
-    if not poisson:
-        return ratio - _ONE
-    # Half the gradient of the Poisson likelihood, (I / M - 1) / 2; straight on above twice the amplitude, where the
-    # model is too wrong for likelihoods and a dark pixel would outweigh all others.
-    return np.float32(0.5) * (ratio * ratio - _ONE) if ratio < _TWO else np.float32(1.5) * (ratio - _ONE)
-
-
-@compiled
-def _modulus_row(wave: F32, counts: Array, use: F32, back: F32, gain: float, pixels: np.float32) -> np.float32:
-    inverse, scale = _ONE / pixels, gain * pixels
-    tiny = np.float32(1e-6) * pixels
-    sum_ = _ZERO
-    for k in range(use.shape[0]):
-        a, b = wave[2 * k], wave[2 * k + 1]
-        expected = a * a + b * b + back[k] * scale + tiny
-        change = use[k] * (np.sqrt(np.float32(counts[k]) * scale / expected) - _ONE)
-        sum_ += expected * change * change
-        factor = (_ONE + change) * inverse
-        wave[2 * k] = a * factor
-        wave[2 * k + 1] = b * factor
-    return sum_
-
-
-@compiled
-def _modulus_row_of_modes(
-    psi: F32,
-    first: int,
-    modes: int,
-    row: int,
-    counts: Array,
-    use: F32,
-    back: F32,
-    gain: float,
-    pixels: np.float32,
-    poisson: bool,
-    factor: F32,
-) -> np.float32:
-    # Rows are cut from whole arrays one by one: only so the compiler knows that they are contiguous.
-    inverse, scale = _ONE / pixels, gain * pixels
-    tiny = np.float32(1e-6) * pixels
-    width = 2 * use.shape[0]
-    factor[:] = _ZERO
-    for mode in range(first, first + modes):
-        wave = psi[mode, row, _EDGE : _EDGE + width]
-        for k in range(use.shape[0]):
-            a, b = wave[2 * k], wave[2 * k + 1]
-            factor[k] += a * a + b * b
-    sum_ = _ZERO
-    for k in range(use.shape[0]):
-        expected = factor[k] + back[k] * scale + tiny
-        measured = np.float32(counts[k]) * scale
-        misfit = use[k] * (np.sqrt(measured / expected) - _ONE)
-        sum_ += expected * misfit * misfit
-        factor[k] = (_ONE + use[k] * _change(measured, expected, poisson)) * inverse
-    for mode in range(first, first + modes):
-        wave = psi[mode, row, _EDGE : _EDGE + width]
-        for k in range(use.shape[0]):
-            wave[2 * k] *= factor[k]
-            wave[2 * k + 1] *= factor[k]
-    return sum_
-
-
-@compiled
-def modulus(
-    psi: F32,
-    modes: int,
-    frames: Array,
-    index: I64,
-    start: int,
-    count: int,
-    good: F32,
-    background: F32,
-    gain: F32,
-    poisson: bool,
-    lines: F32,
-) -> float:
-    """Give far fields the measured modulus, in place; returns sum (sqrt M - sqrt I)^2 over good pixels, M = |F|^2 + b.
-
-    The Fourier transforms around it are not normalised: their factors, the pixel count on the way in and its inverse on
-    the way out, are folded in here. Pixels that are not good keep what the model says.
-
-    Parameters
-    ----------
-    psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far fields, zero frequency at [0, 0]
-    frames : (POSITION, QY, QX) counts in the same order; those of ``index[start : start + count]`` are meant
-    good : (QY, QX) 1 or 0; background : (QY, QX) counts
-    gain : (POSITION,) one over the intensity of the light relative to its mean; counts and background are brought to it
-    poisson : follow the Poisson likelihood instead of amplitudes
-    lines : (4, 2 QX) scratch
-    """
-    rows, padded = psi.shape[1:]
-    width = padded - 2 * _EDGE
-    pixels = np.float32((rows - 2 * _ROWS) * (width // 2))
-    total = 0.0
-    for item in range(count):
-        position = index[start + item]
-        level = gain[position]
-        one = 0.0
-        for row in range(_ROWS, rows - _ROWS):
-            counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
-            if modes == 1 and not poisson:
-                wave = psi[item, row, _EDGE : _EDGE + width]
-                one += float(_modulus_row(wave, counts, use, back, level, pixels))
-            else:
-                factor = lines[2, : width // 2]
-                one += float(
-                    _modulus_row_of_modes(
-                        psi, item * modes, modes, row, counts, use, back, level, pixels, poisson, factor
-                    )
-                )
-        total += one / float(level)
-    return total / float(pixels)
 
 
 @compiled
@@ -413,30 +292,12 @@ def _varied(probe: F32, vary: F32, shares: F32, combined: F32) -> None:
 
 @compiled
 def advance(
-    object_: F32,
-    probe: F32,
-    vary: F32,
-    shares: F32,
-    combined: F32,
-    shifted: F32,
-    psi: F32,
-    corners: I32,
-    weights: F32,
-    fractional: Mask,
-    between: F32,
-    lines: F32,
-    steps: F32,
-    done: int,
-    following: int,
-) -> None:
-    """Finish pattern ``done`` and begin pattern ``following`` (-1: none): one call per pattern from Python.
+    object_: F32, probe: F32, vary: F32, shares: F32, combined: F32, shifted: F32, psi: F32, corners: I32,
+    weights: F32, fractional: Mask, between: F32, lines: F32, steps: F32, done: int, following: int,
+) -> None:  # fmt: skip
+    """Finish frame ``done`` and begin frame ``following`` (-1: none): one call per frame from Python.
 
-    Parameters
-    ----------
-    vary, shares : (VARIATION, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) and (POSITION, VARIATION): what the strongest mode
-        gains at each position, if anything; combined : as probe, scratch
-    corners : (POSITION, 2) window's first row and column; weights : (POSITION, 2, TAPS); fractional : (POSITION,),
-        true everywhere if the probe varies
+    It takes arrays one by one: numba takes some microseconds to open records, a tenth of a small frame's time.
     """
     if done >= 0:
         row, column = corners[done]
@@ -471,30 +332,16 @@ def _reflected_row(object_: F32, light: F32, kept: F32, psi: F32) -> None:
 
 
 @compiled
-def begin(
-    object_: F32,
-    probe: F32,
-    vary: F32,
-    shares: F32,
-    combined: F32,
-    shifted: F32,
-    psi: F32,
-    corners: I32,
-    weights: F32,
-    fractional: Mask,
-    between: F32,
-    kept: F32,
-    index: I64,
-    start: int,
-    count: int,
-) -> None:
-    """Exit waves P O of several positions, or 2 P O - psi where waves psi are kept from before.
+def begin(object_: F32, light: Light, windows: Windows, buffers: Buffers, kept: F32, part: Part) -> None:
+    """Exit waves P O of several positions, or 2 P O - psi where waves psi are kept from before, into ``buffers.psi``.
 
     Parameters
     ----------
-    shifted, psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)), written; others as in :func:`advance`
     kept : (POSITION or 0, MODE, QY, 2 QX)
     """
+    probe, shifted, psi, between = light.probe, buffers.shifted, buffers.psi, buffers.between
+    corners, weights, fractional = windows.corners, windows.weights, windows.fractional
+    index, start, count = part.positions, part.start, part.number
     modes, rows, padded = probe.shape
     width = padded - 2 * _EDGE
     for item in range(count):
@@ -504,39 +351,32 @@ def begin(
         source, at = probe, 0
         if fractional[position]:
             here = probe
-            if vary.shape[0] > 0:
-                _varied(probe, vary, shares[position], combined)
-                here = combined
+            if light.vary.shape[0] > 0:
+                _varied(probe, light.vary, light.shares[position], buffers.combined)
+                here = buffers.combined
             shift_probe(here, weights[position, 0], weights[position, 1], between, shifted[first : first + modes])
             source, at = shifted, first
         for mode in range(modes):
             for row in range(_ROWS, rows - _ROWS):
                 window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
-                light = source[at + mode, row, _EDGE : _EDGE + width]
+                beam = source[at + mode, row, _EDGE : _EDGE + width]
                 wave = psi[first + mode, row, _EDGE : _EDGE + width]
                 if kept.shape[0] > 0:
-                    _reflected_row(window, light, kept[position, mode, row - _ROWS], wave)
+                    _reflected_row(window, beam, kept[position, mode, row - _ROWS], wave)
                 else:
-                    _wave_row(window, light, wave)
+                    _wave_row(window, beam, wave)
 
 
 @compiled
-def gather_probe(
-    psi: F32,
-    weights: F32,
-    fractional: Mask,
-    between: F32,
-    index: I64,
-    start: int,
-    count: int,
-    probe: F32,
-) -> None:
+def gather_probe(psi: F32, windows: Windows, between: F32, part: Part, probe: F32) -> None:
     """Add what several positions ask of the probe, each moved back by its fraction of a pixel, to one gradient.
 
     Parameters
     ----------
     psi : (count MODE, ...) conj(O) times the difference, margins zero; probe : (MODE, ...), added to
     """
+    weights, fractional = windows.weights, windows.fractional
+    index, start, count = part.positions, part.start, part.number
     modes = probe.shape[0]
     for item in range(count):
         position, first = index[start + item], item * modes
@@ -547,32 +387,3 @@ def gather_probe(
                 here, change = probe[mode].reshape(-1), psi[first + mode].reshape(-1)
                 for k in range(here.shape[0]):
                     here[k] += change[k]
-
-
-@compiled
-def clip_amplitude(object_: F32, limit: float) -> int:
-    """Bring amplitudes of (Y, 2 X) above the limit down to it, phases kept, in place; returns how many there were."""
-    count = 0
-    square = np.float32(limit * limit)
-    for row in range(object_.shape[0]):
-        for k in range(object_.shape[1] // 2):
-            a, b = object_[row, 2 * k], object_[row, 2 * k + 1]
-            intensity = a * a + b * b
-            if intensity > square:
-                factor = np.float32(limit) / np.sqrt(intensity)
-                object_[row, 2 * k] = a * factor
-                object_[row, 2 * k + 1] = b * factor
-                count += 1
-    return count
-
-
-@compiled
-def add_illumination(power: F32, corners: I32, illumination: F32) -> None:
-    """Add the probe's power (QY, QX), once per position and on whole pixels, to the object's grid (Y, X)."""
-    rows, columns = power.shape
-    for position in range(corners.shape[0]):
-        row0, column0 = corners[position]
-        for row in range(rows):
-            target = illumination[row0 + row, column0 : column0 + columns]
-            for k in range(columns):
-                target[k] += power[row, k]

@@ -16,9 +16,10 @@ from stxmdist.arrays import namespace_of, numpy_of
 from stxmdist.errors import InputError
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels import operators
+from stxmdist.ptychography.kernels.array_sweep import ArraySweep
 from stxmdist.ptychography.kernels.fourier import padded_copy
+from stxmdist.ptychography.kernels.fused_sweep import FusedSweep
 from stxmdist.ptychography.kernels.sweep import Sweep
-from stxmdist.ptychography.kernels.sweep_arrays import ArraySweep
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
@@ -76,7 +77,7 @@ class Pair:
         self, namespace: Any, modes: int = 2, variations: int = 2, whole: bool = False, **options: Any
     ) -> None:
         problem, self.state = awkward(modes, variations, whole)
-        self.fused = Sweep(problem, modes)
+        self.fused = FusedSweep(problem, modes)
         self.arrays = ArraySweep(problem, 1, namespace, **options).with_modes(modes)
         self.other = self.state.copy()
         self.arrays.adopt(self.other)
@@ -110,12 +111,12 @@ kinds = pytest.mark.parametrize(
 uneven = pytest.mark.parametrize("budget", [2**30, 8 * 8 * 2 * 13 * 17 * 4], ids=["at once", "4, 4 and 3"])
 
 
-def test_it_offers_what_the_fused_sweep_does() -> None:
+def test_both_sweeps_offer_what_the_protocol_says() -> None:
     def offered(kind: type) -> dict[str, Any]:
         methods = {name: value for name, value in vars(kind).items() if not name.startswith("_")}
         return {name: list(inspect.signature(getattr(m, "fget", m)).parameters) for name, m in methods.items()}
 
-    assert offered(ArraySweep) == offered(Sweep)
+    assert offered(ArraySweep) == offered(FusedSweep) == offered(Sweep)
     pair = Pair(np)
     for name in ("frames", "good"):
         found, wanted = getattr(pair.arrays, name), getattr(pair.fused, name)
@@ -264,14 +265,21 @@ def test_cupy_adds_complex_numbers_as_two_floats(monkeypatch: pytest.MonkeyPatch
 
 
 def reconstructed(made: Any, engine: str, namespace: Any, batch: int) -> Reconstruction:
-    batch = int(7 if engine == "lsqml" else batch)
+    batch = 7 if ENGINES[engine].steps_after == "batch" else batch
     schedule = (Step(engine, 4, {"batch": batch} if batch else {}), Step("lsqml", 3, {"batch": 7}))
     model = ModelOptions(n_modes=2, n_variations=1, intensities=True, background=True, amplitude_limit=1.05)
     recipe = Recipe(schedule, model, PositionOptions(start=0.3, limit_px=2.0))
     return reconstruct(made.problem, recipe, np.random.default_rng(5), namespace=namespace)
 
 
-@pytest.mark.parametrize(("engine", "batch"), [*((engine, 0) for engine in ENGINES), ("epie", 5), ("rpie", 5)])
+@pytest.mark.parametrize(
+    ("engine", "batch"),
+    [
+        (name, batch)
+        for name, entry in ENGINES.items()
+        for batch in ((0, 5) if entry.steps_after == "pattern" else (0,))
+    ],
+)
 def test_every_engine_finds_the_same(engine: str, batch: int, measurement: Callable[..., Any]) -> None:
     made = measurement(n=23, side=4, modes=2, counts=3e4, whole=False, hooded=True)
     made.problem.good[:2, 5] = False

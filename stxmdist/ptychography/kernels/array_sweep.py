@@ -1,56 +1,61 @@
-"""Passes over the frames of a tile in plain array code, for GPUs: what ``sweep`` does in fused loops on the CPU.
+"""Passes over the frames of a tile in plain array code, for GPUs; ``fused_sweep`` does the same in loops on the CPU.
 
-Frames stay in the array library's memory as whole numbers; many positions are looked at in one launch. FitContext its
-speed on a GPU this is the second opinion on the fused loops: the tests hold every pass of one against the other.
+Frames stay in the array library's memory as whole numbers; many positions are computed in one launch. Beside its speed
+on a GPU this is an independent check of the compiled loops: the tests compare every pass of one with the other. Types
+name numpy's arrays, which those of other libraries behave like.
 
-Run so far: with numpy, and with an array library of the tests that refuses numpy's arrays. Not yet run, for want of a
-GPU: cupy. ``operators.add_windows``, ``arrays.numpy_of`` and :func:`cupy_or_none` have branches for it, of which tests
-ran the logic with stand-ins; all else is the same code. On a GPU sums are added in no fixed order, so that the last
+Run so far: with numpy, and with an array library of the tests that refuses numpy's arrays. Not yet run with cupy, for
+lack of a GPU: ``operators.add_windows``, ``arrays.numpy_of`` and ``device.found_cupy`` have branches for cupy, whose
+logic was tested with stand-ins; all else is the same code. On a GPU sums are added in no fixed order, so that the last
 bits may differ from run to run, which they never do on the CPU.
 """
 
 from __future__ import annotations
 
-import importlib
-import warnings
 from collections.abc import Callable, Iterator
 from copy import copy
-from typing import Any, NamedTuple, cast
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, I32, I64, numpy_of
-from stxmdist.errors import InputError
+from stxmdist.arrays import C64, F32, F64, I32, I64, Array, numpy_of
 from stxmdist.ptychography.correlation import shifts_by_correlation
 from stxmdist.ptychography.kernels import operators
 from stxmdist.ptychography.kernels.fourier import inside, padded_copy
-from stxmdist.ptychography.kernels.sweep import Direction, Observations, Sums, Sweep, laid_out
+from stxmdist.ptychography.kernels.sweep import Direction, Observations, Sums, laid_out
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.state import State
-
-Array = Any  # of the library that the passes run in
 
 BUDGET = 2**30
 """Bytes that one launch may fill: more positions at once than these hold are no faster on any GPU."""
 _COPIES = 8  # stacks of waves that a pass holds at the same time
-_TINY = 1e-6  # counts; as in the kernels
-_MOVED = ("object_", "probe", "background", "variations")  # of a state, to where the passes run
+_TINY = 1e-6  # counts; as in the compiled loops
+_MOVED = ("object_", "probe", "background", "variations")  # arrays of a state that lie where the passes run
 
 
-class CorrectionTally(NamedTuple):
-    # Some positions (n,) with all that a pass wants of them.
+class Seen(NamedTuple):
+    """Some positions (n,) with all that a pass needs of them."""
+
     which: I64
-    corners: I32  # (n, 2)
-    weights: tuple[Array, Array] | None  # (n, TAPS) down and along; None if no probe is moved
-    window: Array  # (n, QY, QX) of the object
-    light: Array  # (n, MODE, QY, QX) probe, varied and moved
-    wave: Array  # (n, MODE, QY, QX) light times window
-    counts: Array  # (n, QY, QX) float32
-    gain: Array  # (n, 1, 1) one over the intensity: counts and background are brought to it
+    corners: I32
+    """(n, 2)"""
+    weights: tuple[F32, F32] | None
+    """(n, TAPS) down and along; None if the probe is moved at none of them"""
+    window: C64
+    """(n, QY, QX) of the object"""
+    light: C64
+    """(n, MODE, QY, QX) probe, varied and moved"""
+    wave: C64
+    """(n, MODE, QY, QX) light times window"""
+    counts: F32
+    """(n, QY, QX)"""
+    gain: F32
+    """(n, 1, 1) one over the intensity: counts and background are multiplied by it"""
 
 
 class ArraySweep:
-    """The frames of a tile in an array library's memory, and the passes over them: what ``sweep.Sweep`` offers.
+    """The frames of a tile in an array library's memory, and the passes over them: see ``sweep.Sweep``.
 
     Parameters
     ----------
@@ -60,7 +65,7 @@ class ArraySweep:
         bytes that the waves of one launch may fill
     """
 
-    def __init__(self, problem: Problem, modes: int, namespace: Any, *, budget: int = BUDGET) -> None:
+    def __init__(self, problem: Problem, modes: int, namespace: ModuleType, *, budget: int = BUDGET) -> None:
         self.modes, self.namespace, self.budget = modes, namespace, budget
         self.object_shape = problem.object_shape
         frames, self.good, self.counts = laid_out(problem)
@@ -73,12 +78,12 @@ class ArraySweep:
         return other
 
     def adopt(self, state: State) -> None:
-        """Take a state's arrays to where the passes run."""
+        """Move a state's arrays to where the passes run."""
         for name in _MOVED:
             setattr(state, name, self.namespace.asarray(getattr(state, name)))
 
     def release(self, state: State) -> None:
-        """Take them back to numpy."""
+        """Move them back to numpy."""
         for name in _MOVED:
             setattr(state, name, numpy_of(getattr(state, name)))
 
@@ -88,21 +93,21 @@ class ArraySweep:
         return np.arange(len(self.frames), dtype=np.int64)
 
     def gradients(self, state: State, index: I64, *, poisson: bool = False) -> Sums:
-        """The sums of some positions (n,) with d = what the measured modulus asks of the exit waves less these."""
+        """The sums of some positions (n,) with d = exit waves of the measured modulus less those of the model."""
 
-        def ask(seen: CorrectionTally) -> tuple[Array, Array]:
+        def ask(seen: Seen) -> tuple[C64, float]:
             field, misfit = self._revised(state, operators.propagate(seen.wave), seen, poisson)
             return operators.propagate_adjoint(field) - seen.wave, misfit
 
         return self._sums(state, index, ask)
 
-    def projections(self, state: State, waves: Array, beta: float) -> Sums:
+    def projections(self, state: State, waves: C64, beta: float) -> Sums:
         """One step of RAAR (beta < 1) or the difference map (1) for all kept waves (POSITION, MODE, QY, QX), in place.
 
         The sums are those of d = wave - P O.
         """
 
-        def ask(seen: CorrectionTally) -> tuple[Array, Array]:
+        def ask(seen: Seen) -> tuple[C64, float]:
             here = slice(int(seen.which[0]), int(seen.which[-1]) + 1)
             field, misfit = self._revised(state, operators.propagate(2.0 * seen.wave - waves[here]), seen)
             waves[here] = beta * (waves[here] + operators.propagate_adjoint(field)) + (1.0 - 2.0 * beta) * seen.wave
@@ -110,7 +115,7 @@ class ArraySweep:
 
         return self._sums(state, self.everything, ask)
 
-    def _sums(self, state: State, index: I64, ask: Callable[[CorrectionTally], tuple[Array, Array]]) -> Sums:
+    def _sums(self, state: State, index: I64, ask: Callable[[Seen], tuple[C64, float]]) -> Sums:
         xp, shape = self.namespace, self.good.shape
         reached = state.placed.corners[index, 0]
         rows = slice(int(reached.min()), int(reached.max()) + shape[0])
@@ -129,7 +134,7 @@ class ArraySweep:
         return Sums(object_, weight, padded_copy(probe), brightness, float(misfit), rows, float(weight.max()))
 
     def object_direction(self, sums: Sums, damping: float) -> Direction:
-        """By what the object is to change: the weighted mean of what all positions ask, held back where it is dim.
+        """By what the object is to change: the weighted mean of what all positions ask, reduced where it is dim.
 
         ``damping`` is light, as share of the brightest pixel's, at which half of it is left.
         """
@@ -138,7 +143,7 @@ class ArraySweep:
         right, own = self._total(square), self._total(square * sums.weight * inverse)
         return Direction(sums.object_ * inverse, float(right), float(own), sums.rows)
 
-    def move_object(self, state: State, run: Array, direction: Direction, momentum: float, step: float) -> None:
+    def move_object(self, state: State, run: C64, direction: Direction, momentum: float, step: float) -> None:
         """Momentum: run <- momentum run + step direction, object <- object + run; both (Y, X), in place."""
         rows = direction.rows
         run[rows] = momentum * run[rows] + step * direction.values
@@ -193,7 +198,7 @@ class ArraySweep:
         )
 
     def correlate(self, state: State, reach_px: float) -> F64:
-        """Shifts (POSITION, 2) by which windows should move, by correlation; looked for in numpy, which is seldom."""
+        """Shifts (POSITION, 2) by which windows should move, by correlation, in numpy: this is seldom asked."""
         found = np.zeros((len(self.frames), 2))
         for seen in self._all_seen(state, self.everything):
             wave = operators.propagate_adjoint(self._revised(state, operators.propagate(seen.wave), seen)[0])
@@ -203,7 +208,7 @@ class ArraySweep:
         return found
 
     def search(
-        self, state: State, object_change: Array, probe_change: Array, *, poisson: bool = False
+        self, state: State, object_change: C64, probe_change: C64, *, poisson: bool = False
     ) -> tuple[float, float]:
         """First and second derivative of the misfit along a change of object and probe at once, at no change."""
         xp = self.namespace
@@ -225,7 +230,7 @@ class ArraySweep:
             curve += self._total(self._use * (bent + (1.0 - ratio) * second))
         return float(slope), float(curve)
 
-    def coupling(self, state: State, index: I64, direction: Direction, probe_change: Array) -> float:
+    def coupling(self, state: State, index: I64, direction: Direction, probe_change: C64) -> float:
         """Sum over positions of Re <P dO, O dP>; fractions of a pixel are left out: they move both alike."""
         shape, corners = self.good.shape, state.placed.corners
         probe, change = inside(state.probe), inside(probe_change)
@@ -237,7 +242,7 @@ class ArraySweep:
         return float(total)
 
     def one_by_one(self, state: State, order: I64, steps: tuple[float, float, float, float]) -> float:
-        """Object and probe corrected pattern after pattern (PIE), in place; returns the misfit, each taken just before.
+        """Object and probe corrected frame after frame (PIE), in place; returns the misfit, each taken just before.
 
         Parameters
         ----------
@@ -263,16 +268,16 @@ class ArraySweep:
             state.probe += padded_copy(probe_step * asked)
         return float(misfit)
 
-    def waves(self, state: State) -> Array:
-        """Exit waves P O of all positions (POSITION, MODE, QY, QX) complex64, where projections begin."""
+    def waves(self, state: State) -> C64:
+        """Exit waves P O of all positions (POSITION, MODE, QY, QX) complex64, where projections start."""
         xp = self.namespace
-        waves = xp.zeros((len(self.frames), self.modes, *self.good.shape), dtype=xp.complex64)
+        waves: C64 = xp.zeros((len(self.frames), self.modes, *self.good.shape), dtype=xp.complex64)
         for seen in self._all_seen(state, self.everything):
             waves[int(seen.which[0]) : int(seen.which[-1]) + 1] = seen.wave
         return waves
 
     def misfit(self, state: State) -> float:
-        """Sum over all frames of (sqrt M - sqrt I)^2, one and the same object and probe for all."""
+        """Sum over all frames of (sqrt M - sqrt I)^2, with one and the same object and probe for all."""
         misfit = 0.0
         for seen in self._all_seen(state, self.everything):
             misfit += self._revised(state, operators.propagate(seen.wave), seen)[1]
@@ -283,11 +288,11 @@ class ArraySweep:
         for start in range(0, len(index), count):
             yield index[start : start + count]
 
-    def _all_seen(self, state: State, index: I64) -> Iterator[CorrectionTally]:
+    def _all_seen(self, state: State, index: I64) -> Iterator[Seen]:
         for part in self._parts(index):
             yield self._seen(state, part)
 
-    def _seen(self, state: State, index: I64) -> CorrectionTally:
+    def _seen(self, state: State, index: I64) -> Seen:
         xp, placed = self.namespace, state.placed
         weights = None
         if placed.fractional[index].any():
@@ -297,7 +302,7 @@ class ArraySweep:
             light[:, 0] += xp.asarray(state.shares[index, number])[:, None, None] * mode
         light = _moved(light, weights)
         window = operators.windows(state.object_, placed.corners[index], self.good.shape)
-        return CorrectionTally(
+        return Seen(
             which=index,
             corners=placed.corners[index],
             weights=weights,
@@ -308,17 +313,17 @@ class ArraySweep:
             gain=xp.asarray(np.asarray(1.0 / state.intensity[index], np.float32))[:, None, None],
         )
 
-    def _stack(self, probe: Array, count: int) -> Array:
+    def _stack(self, probe: C64, count: int) -> C64:
         # A probe with margins, without them and once for each position.
-        stack = self.namespace.zeros((count, self.modes, *self.good.shape), dtype=probe.dtype)
+        stack: C64 = self.namespace.zeros((count, self.modes, *self.good.shape), dtype=probe.dtype)
         stack[...] = inside(probe)
         return stack
 
-    def _compared(self, state: State, field: Array, seen: CorrectionTally) -> tuple[Array, Array]:
+    def _compared(self, state: State, field: Array, seen: Seen) -> tuple[F32, F32]:
         # What the model and what the detector count, both brought to even intensity.
         return _power(field).sum(axis=1) + state.background * seen.gain + _TINY, seen.counts * seen.gain
 
-    def _revised(self, state: State, field: Array, seen: CorrectionTally, poisson: bool = False) -> tuple[Array, Array]:
+    def _revised(self, state: State, field: Array, seen: Seen, poisson: bool = False) -> tuple[C64, float]:
         # Far fields with the measured modulus on good pixels, and the misfit before.
         xp = self.namespace
         expected, measured = self._compared(state, field, seen)
@@ -329,8 +334,8 @@ class ArraySweep:
             change = xp.where(ratio < 2.0, 0.5 * (ratio**2 - 1.0), 1.5 * change)
         return field * (1.0 + self._use * change)[:, None], misfit
 
-    def _total(self, values: Array) -> Array:
-        return values.sum(dtype=self.namespace.float64)
+    def _total(self, values: Array) -> float:
+        return float(values.sum(dtype=self.namespace.float64))
 
     def _totals(self, values: Array) -> F64:
         # Of each position.
@@ -338,69 +343,27 @@ class ArraySweep:
         return sums
 
 
-def _power(values: Array) -> Array:
-    return values.real**2 + values.imag**2
+def _power(values: Array) -> F32:
+    power: F32 = values.real**2 + values.imag**2
+    return power
 
 
-def _dot(one: Array, other: Array) -> Array:
-    return one.real * other.real + one.imag * other.imag
+def _dot(one: Array, other: Array) -> F32:
+    product: F32 = one.real * other.real + one.imag * other.imag
+    return product
 
 
-def _moved(light: Array, weights: tuple[Array, Array] | None) -> Array:
+def _moved(light: C64, weights: tuple[F32, F32] | None) -> C64:
     return light if weights is None else operators.shift_probe(light, *weights)
 
 
-def _moved_back(change: Array, seen: CorrectionTally) -> Array:
+def _moved_back(change: C64, seen: Seen) -> C64:
     return change if seen.weights is None else operators.shift_probe_adjoint(change, *seen.weights)
 
 
-def _slopes(seen: CorrectionTally, change: Array) -> list[tuple[Array, Array]]:
+def _slopes(seen: Seen, change: C64) -> list[tuple[Array, Array]]:
     # What the normal equations of a window's shift multiply; the window's rim is left out.
     window, light, change = seen.window, seen.light[:, :, 1:-1, 1:-1], change[:, :, 1:-1, 1:-1]
     down = 0.5 * (window[:, 2:, 1:-1] - window[:, :-2, 1:-1])[:, None] * light
     along = 0.5 * (window[:, 1:-1, 2:] - window[:, 1:-1, :-2])[:, None] * light
     return [(down, down), (down, along), (along, along), (down, change), (along, change), (change, change)]
-
-
-def sweep_on(namespace: Any, problem: Problem, threads: int = 1, library: str | None = None) -> Sweep:
-    """Passes with one mode in an array library, ``cupy`` by its name or any by itself; None: fused loops on the CPU.
-
-    Where cupy finds no GPU it is the CPU too, after a warning.
-
-    Raises
-    ------
-    InputError
-        for another name.
-    """
-    if isinstance(namespace, str):
-        if namespace != "cupy":
-            raise InputError(
-                where="namespace",
-                problem="passes cannot run in this array library",
-                got=namespace,
-                wanted="cupy, or nothing",
-                mend="Correct the name, or leave it out",
-            )
-        namespace = cupy_or_none()
-    if namespace is None:
-        return Sweep(problem, 1, threads, library)
-    return cast(Sweep, ArraySweep(problem, 1, namespace))  # not one by descent, but all that it offers
-
-
-def cupy_or_none() -> Any:
-    """cupy where it can be imported and finds a GPU; else None, after a warning that says why."""
-    cupy, reason = found_cupy()
-    if cupy is None:
-        warnings.warn(f"cupy cannot use a GPU here ({reason}): reconstructing on the CPU instead", stacklevel=4)
-    return cupy
-
-
-def found_cupy() -> tuple[Any, str]:
-    """cupy where it can be imported and finds a GPU; else None, and why: for those who keep the reason."""
-    try:
-        cupy = importlib.import_module("cupy")
-        if cupy.cuda.runtime.getDeviceCount() > 0:
-            return cupy, ""
-        return None, "it finds none"
-    except (ImportError, RuntimeError) as error:  # RuntimeError: what cupy says where there is no driver
-        return None, str(error)

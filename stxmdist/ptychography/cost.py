@@ -1,0 +1,67 @@
+"""What reconstructing and stitching will cost in memory and time, from shapes alone."""
+
+from collections.abc import Sequence
+
+from stxmdist.ptychography.chain import NEIGHBOUR
+from stxmdist.ptychography.engines.contract import ENGINES
+from stxmdist.ptychography.kernels.lanes import GROUP_BYTES, LANES
+from stxmdist.ptychography.options import ReconstructOptions
+from stxmdist.ptychography.reconstruct import Recipe
+from stxmdist.ptychography.tiling import TileWindow
+
+KEPT_BYTES_PER_PX = 48
+"""The result of the whole tile stays in memory while each of its halves is reconstructed."""
+SECONDS_PER_PX = 1.3e-8
+"""Core-seconds of one frame pixel, in one mode and one iteration: measured over the engines"""
+
+
+def peak_bytes(
+    recipe: Recipe, positions: int, frame_shape: tuple[int, int], object_shape: tuple[int, int], frame_itemsize: int
+) -> int:
+    """Most bytes that all arrays of a reconstruction take together, with the frames of its caller.
+
+    Counted are the frames as they were read, the same laid out for the kernels and, during that, as truth values; exit
+    waves for engines that keep them; object and probe with their best state, steps and gradients.
+    """
+    modes, variations = recipe.model.n_modes, recipe.model.n_variations
+    window = frame_shape[0] * frame_shape[1]
+    margin = 2 * recipe.positions.margin_px
+    pixels = (object_shape[0] + margin) * (object_shape[1] + margin)
+    laid_out = 2 if frame_itemsize <= 2 else 4
+    frames = positions * window * (frame_itemsize + laid_out)
+    keeping = any(ENGINES[step.engine].keeps_waves for step in recipe.schedule)
+    waves = positions * window * 8 * (recipe.modes_of_waves() if keeping else 0)
+    objects = pixels * (8 * 6 + 12 * LANES)
+    probes = (window + 8 * sum(frame_shape)) * 8 * (14 * modes + 4 * variations) + 6 * LANES * GROUP_BYTES
+    return frames + waves + objects + probes
+
+
+def tile_peak_bytes(
+    options: ReconstructOptions, windows: Sequence[TileWindow], frame_shape: tuple[int, int], frame_itemsize: int
+) -> int:
+    """Most bytes that a tile takes at any energy, ``windows`` being one for each; halves have half of the frames."""
+    frames = len(windows[0].tile.positions)
+    largest = max((window.shape for window in windows), key=lambda shape: shape[0] * shape[1])
+    whole = peak_bytes(options.recipe(None), frames, frame_shape, largest, frame_itemsize)
+    return whole + KEPT_BYTES_PER_PX * largest[0] * largest[1]
+
+
+def tile_core_seconds(
+    options: ReconstructOptions, positions: int, n_tiles: int, n_energies: int, frame_shape: tuple[int, int]
+) -> float:
+    """Core-seconds of a tile at some energies one after the other, both halves included."""
+    first = options.recipe(None).iterations
+    iterations = first + (n_energies - 1) * options.recipe(NEIGHBOUR).iterations
+    seeding = options.seeded(positions, n_tiles) * min(options.seed_positions, positions) * first
+    passes = 2.0 * positions * iterations + seeding
+    return n_energies + passes * options.model.n_modes * frame_shape[0] * frame_shape[1] * SECONDS_PER_PX
+
+
+def stitch_peak_bytes(shape: tuple[int, int]) -> int:
+    """Most bytes of stitching one energy on a grid (Y, X)."""
+    return shape[0] * shape[1] * 400
+
+
+def stitch_core_seconds(shape: tuple[int, int]) -> float:
+    """Core-seconds of the same."""
+    return 0.2 + shape[0] * shape[1] * 6e-6

@@ -1,0 +1,367 @@
+"""Passes over the frames of a tile in compiled loops on the CPU, on one core or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from typing import TypeVar
+
+import numpy as np
+
+from stxmdist.arrays import C64, F32, F64, I64
+from stxmdist.ptychography.correlation import shifts_by_correlation
+from stxmdist.ptychography.kernels import modulus, object_steps, operators, sums, waves
+from stxmdist.ptychography.kernels.fourier import inside, transform
+from stxmdist.ptychography.kernels.lanes import GROUP_BYTES, LANES, Lane, View, added, bands, view_of
+from stxmdist.ptychography.kernels.layout import Light, Part
+from stxmdist.ptychography.kernels.sweep import Direction, Observations, Sums, laid_out
+from stxmdist.ptychography.problem import Problem
+from stxmdist.ptychography.state import State
+
+A = TypeVar("A")
+B = TypeVar("B")
+R = TypeVar("R")
+
+_NO_WAVES = np.zeros((0, 1, 1, 1), np.float32)
+
+
+class FusedSweep:
+    """The frames of a tile laid out for compiled loops, and the passes over them: see ``sweep.Sweep``.
+
+    Parameters
+    ----------
+    threads
+        cores that may be used; they change nothing but the time
+    library
+        of Fourier transforms, see ``fourier.transform``
+    """
+
+    def __init__(self, problem: Problem, modes: int, threads: int = 1, library: str | None = None) -> None:
+        self.modes = modes
+        # The calling thread does its part.
+        self._others = ThreadPoolExecutor(min(threads, LANES) - 1) if threads > 1 else None
+        self.library = library
+        self.object_shape = problem.object_shape
+        self.frames, self.good, self.counts = laid_out(problem)
+        self._make_lanes()
+
+    def _make_lanes(self) -> None:
+        rows, columns = self.good.shape
+        group = max(1, min(8, GROUP_BYTES // (8 * self.modes * rows * columns)))
+        y, x = self.object_shape
+        self._numerators = np.zeros((LANES, y, 2 * x), np.float32)
+        self._weights = np.zeros((LANES, y, x), np.float32)
+
+        def lane(number: int, group: int) -> Lane:
+            fourier = transform((group * self.modes, rows, columns), self.library)
+            return Lane(number, fourier, self.modes, self._numerators[number], self._weights[number])
+
+        self._lanes = [lane(number, group) for number in range(LANES)]
+        self._one = lane(0, 1)
+
+    def with_modes(self, modes: int) -> FusedSweep:
+        """The same frames for another number of modes."""
+        if modes == self.modes:
+            return self
+        other = copy(self)
+        other.modes = modes
+        other._make_lanes()
+        return other
+
+    def adopt(self, state: State) -> None:
+        """Move a state's arrays to where the passes run: they are there already."""
+
+    def release(self, state: State) -> None:
+        """Move them back to numpy: they are numpy's."""
+
+    @property
+    def everything(self) -> I64:
+        """All positions in their order."""
+        return np.arange(len(self.frames), dtype=np.int64)
+
+    def _view(self, state: State) -> View:
+        return view_of(state, self.frames, self.good)
+
+    def gradients(self, state: State, index: I64, *, poisson: bool = False) -> Sums:
+        """The sums of some positions (n,) with d = exit waves of the measured modulus less those of the model."""
+        view = self._view(state)
+
+        def after(lane: Lane, part: Part) -> None:
+            sums.gradients(view.object_, view.light.probe, view.windows, lane.buffers, part, lane.sums)
+
+        return self._sums(view, index, _NO_WAVES, poisson, after)
+
+    def projections(self, state: State, waves: C64, beta: float) -> Sums:
+        """One step of RAAR (beta < 1) or the difference map (1) for all kept waves (POSITION, MODE, QY, QX), in place.
+
+        The sums are those of d = wave - P O.
+        """
+        view, kept = self._view(state), waves.view(np.float32)
+
+        def after(lane: Lane, part: Part) -> None:
+            probe = view.light.probe
+            sums.projections(view.object_, probe, view.windows, lane.buffers, part, lane.sums, kept, beta)
+
+        return self._sums(view, self.everything, kept, False, after)
+
+    def _sums(self, view: View, index: I64, kept: F32, poisson: bool, after: Callable[[Lane, Part], None]) -> Sums:
+        corners = view.windows.corners[index, 0]
+        low, high = int(corners.min()), int(corners.max()) + self.good.shape[0]
+
+        def walk(lane: Lane, positions: I64) -> float:
+            total = lane.sums
+            for values in (total.numerator[low:high], total.weight[low:high], lane.probe, total.brightness):
+                values[...] = 0
+            misfit = 0.0
+            for part in lane.groups(positions):
+                self._begin(lane, view, part, kept)
+                lane.fourier.forward()
+                misfit += self._modulus(lane, view, part, poisson)
+                lane.fourier.backward()
+                after(lane, part)
+                waves.gather_probe(lane.buffers.psi, view.windows, lane.buffers.between, part, lane.probe)
+            return misfit
+
+        misfits = self._side_by_side(walk, index)
+        largest = self._spread(
+            lambda top, bottom: object_steps.add_lanes(self._numerators, self._weights, top, bottom),
+            *bands(low, high),
+        )
+        rows = slice(low, high)
+        return Sums(
+            object_=self._numerators[0, rows].view(np.complex64),
+            weight=self._weights[0, rows],
+            probe=added(lane.probe for lane in self._lanes).view(np.complex64),
+            brightness=added(lane.sums.brightness for lane in self._lanes),
+            misfit=sum_of(misfits),
+            rows=rows,
+            brightest=max(largest),
+        )
+
+    def object_direction(self, sums: Sums, damping: float) -> Direction:
+        """By what the object is to change: the weighted mean of what all positions ask, reduced where it is dim.
+
+        ``damping`` is light, as share of the brightest pixel's, at which half of it is left.
+        """
+        values = np.empty_like(sums.object_)
+        top, bottom, out = sums.object_.view(np.float32), sums.weight, values.view(np.float32)
+
+        def walk(low: int, high: int) -> F64:
+            found = np.zeros(2)
+            object_steps.object_direction(top, bottom, damping * sums.brightest, low, high, out, found)
+            return found
+
+        right, own = np.sum(self._spread(walk, *bands(0, len(values))), axis=0)
+        return Direction(values, float(right), float(own), sums.rows)
+
+    def move_object(self, state: State, run: C64, direction: Direction, momentum: float, step: float) -> None:
+        """Momentum: run <- momentum run + step direction, object <- object + run; both (Y, X), in place."""
+        rows = direction.rows
+        values, going, ahead = (part.view(np.float32) for part in (state.object_[rows], run[rows], direction.values))
+
+        def walk(low: int, high: int) -> None:
+            object_steps.move_object(values, going, ahead, momentum, step, low, high)
+
+        self._spread(walk, *bands(0, len(values)))
+
+    def observe(self, state: State, sketch: F32) -> Observations:
+        """What all positions say of shift, intensity, background and variation of the probe.
+
+        Parameters
+        ----------
+        sketch
+            (POSITION, VARIATION) float32 weights with which what each asks of the probe is gathered
+        """
+        view = self._view(state)
+        object_, light = view.object_, view.light
+        count, n_vary = len(self.frames), len(state.variations)
+        normal = np.zeros((count, 6))
+        expected, measured = np.zeros(count), np.zeros(count)
+        variation = np.zeros((count, 2 * n_vary))
+        excess = np.zeros((LANES, 2, *self.good.shape), np.float32)
+        gathered = np.zeros((LANES, *light.vary.shape), np.float32)
+
+        def walk(lane: Lane, positions: I64) -> float:
+            buffers, (more, sure) = lane.buffers, excess[lane.number]
+            row = np.zeros(self.good.shape[1], np.float32)
+            change = np.zeros_like(lane.probe)
+            lane.sums.brightness[...] = 0
+            misfit = 0.0
+            for part in lane.groups(positions):
+                self._begin(lane, view, part)
+                lane.fourier.forward()
+                sums.examine(buffers.psi, self.modes, view.detector, part, expected, measured, more, sure, row)
+                misfit += self._modulus(lane, view, part)
+                lane.fourier.backward()
+                sums.slopes(object_, light.probe, view.windows, buffers, part, normal)
+                if not n_vary:
+                    continue
+                sums.gradients(object_, light.probe, view.windows, buffers, part, lane.sums)
+                for item in range(part.number):
+                    change[...] = 0
+                    one = Part(part.positions, part.start + item, 1)
+                    psi = buffers.psi[item * self.modes :]
+                    waves.gather_probe(psi, view.windows, buffers.between, one, change)
+                    position = int(part.positions[one.start])
+                    corner, own = view.windows.corners[position], gathered[lane.number]
+                    sums.vary_probe(object_, corner, change[0], light.vary, position, sketch, variation, own)
+            return misfit
+
+        misfits = self._side_by_side(walk, self.everything)
+        more, sure = added(excess)
+        return Observations(
+            normal=normal,
+            expected_counts=expected,
+            measured_counts=measured,
+            surplus=more / np.maximum(sure, np.float32(1e-12)),
+            certainty=sure,
+            variation=variation,
+            gathered=added(gathered).view(np.complex64),
+            brightness=added(lane.sums.brightness for lane in self._lanes) / np.float32(count),
+            misfit=sum_of(misfits),
+        )
+
+    def correlate(self, state: State, reach_px: float) -> F64:
+        """Shifts (POSITION, 2) by which windows should move, by correlation, see ``shifts_by_correlation``."""
+        view, shape = self._view(state), (self.good.shape[0], self.good.shape[1])
+        found = np.zeros((len(self.frames), 2))
+
+        def walk(lane: Lane, positions: I64) -> None:
+            for part in lane.groups(positions):
+                self._begin(lane, view, part)
+                lane.fourier.forward()
+                self._modulus(lane, view, part)
+                lane.fourier.backward()
+                index = part.positions[part.start : part.start + part.number]
+                stack = (part.number, self.modes, *shape)
+                revised = lane.fourier.buffer[: part.number * self.modes].reshape(stack)
+                moved = inside(lane.buffers.shifted.view(np.complex64))[: part.number * self.modes].reshape(stack)
+                light = np.where(view.windows.fractional[index, None, None, None], moved, inside(state.probe))
+                windows = operators.windows(state.object_, view.windows.corners[index], shape)
+                asked, power = (light.conj() * revised).sum(axis=1), (np.abs(light) ** 2).sum(axis=1)
+                found[index] = shifts_by_correlation(windows, asked, power, reach_px)
+
+        self._side_by_side(walk, self.everything)
+        return found
+
+    def search(
+        self, state: State, object_change: C64, probe_change: C64, *, poisson: bool = False
+    ) -> tuple[float, float]:
+        """First and second derivative of the misfit along a change of object and probe at once, at no change."""
+        view = self._view(state)
+        vary, shares = view.light.vary, view.light.shares
+        along_object = view._replace(object_=object_change.view(np.float32))
+        along_probe = view._replace(light=Light(probe_change.view(np.float32), np.zeros_like(vary), shares))
+
+        def walk(lane: Lane, positions: I64) -> F64:
+            found = np.zeros(2)
+            psi = lane.buffers.psi
+            field = np.zeros_like(psi)
+            for part in lane.groups(positions):
+                # dF = FT(P dO + O dP), then F, through the one buffer that transforms are planned for.
+                self._begin(lane, along_object, part)
+                field[...] = psi
+                self._begin(lane, along_probe, part)
+                psi += field
+                lane.fourier.forward()
+                field[...] = psi
+                self._begin(lane, view, part)
+                lane.fourier.forward()
+                modulus.search(psi, field, self.modes, view.detector, part, poisson, found)
+            return found
+
+        total = np.sum(self._side_by_side(walk, self.everything), axis=0)
+        return float(total[0]), float(total[1])
+
+    def coupling(self, state: State, index: I64, direction: Direction, probe_change: C64) -> float:
+        """Sum over positions of Re <P dO, O dP>; fractions of a pixel are left out: they move both alike."""
+        view = self._view(state)
+        ahead, turn = direction.values.view(np.float32), probe_change.view(np.float32)
+        probe, corners = view.light.probe, view.windows.corners
+
+        def walk(lane: Lane, positions: I64) -> float:
+            part = Part(positions, 0, len(positions))
+            return float(sums.coupling(view.object_, ahead, direction.rows.start, probe, turn, corners, part))
+
+        return sum_of(self._side_by_side(walk, index))
+
+    def one_by_one(self, state: State, order: I64, steps: tuple[float, float, float, float]) -> float:
+        """Object and probe corrected frame after frame (PIE), in place; returns the misfit, each taken just before.
+
+        Parameters
+        ----------
+        steps
+            object step, object alpha, probe step, probe alpha
+        """
+        object_step, object_alpha, probe_step, probe_alpha = steps
+        view, lane = self._view(state), self._one
+        brightest = (np.abs(state.probe) ** 2).sum(axis=0).max()
+        numbers = np.array([object_step, object_alpha, brightest, probe_step, probe_alpha], np.float32)
+        object_, light, windows, detector = view
+        buffers, modes = lane.buffers, self.modes
+        psi, lines = buffers.psi, buffers.lines
+        arrays = (
+            object_, *light, buffers.combined, buffers.shifted, psi, *windows, buffers.between, lines, numbers,
+        )  # fmt: skip
+        frames, good, background, gain = detector
+        advance, give_modulus = waves.advance, modulus.modulus_by_array
+        forward, backward = lane.fourier.forward, lane.fourier.backward
+        misfit = 0.0
+        done = -1
+        for at, position in enumerate(order.tolist()):
+            advance(*arrays, done, position)
+            forward()
+            misfit += give_modulus(psi, modes, frames, order, at, 1, good, background, gain, False, lines)
+            backward()
+            done = position
+        advance(*arrays, done, -1)
+        return float(misfit)
+
+    def waves(self, state: State) -> C64:
+        """Exit waves P O of all positions (POSITION, MODE, QY, QX) complex64, where projections start."""
+        view, lane = self._view(state), self._one
+        kept = np.empty((len(self.frames), self.modes, *self.good.shape), np.complex64)
+        for part in lane.groups(self.everything):
+            self._begin(lane, view, part)
+            kept[part.start] = lane.fourier.buffer
+        return kept
+
+    def misfit(self, state: State) -> float:
+        """Sum over all frames of (sqrt M - sqrt I)^2, with one and the same object and probe for all."""
+        view = self._view(state)
+
+        def walk(lane: Lane, positions: I64) -> float:
+            misfit = 0.0
+            for part in lane.groups(positions):
+                self._begin(lane, view, part)
+                lane.fourier.forward()
+                misfit += self._modulus(lane, view, part)
+            return misfit
+
+        return sum_of(self._side_by_side(walk, self.everything))
+
+    def _begin(self, lane: Lane, view: View, part: Part, kept: F32 = _NO_WAVES) -> None:
+        waves.begin(view.object_, view.light, view.windows, lane.buffers, kept, part)
+        # Of an incomplete group the rest is transformed too: zeros, which do not overflow.
+        lane.buffers.psi[part.number * self.modes :] = 0
+
+    def _modulus(self, lane: Lane, view: View, part: Part, poisson: bool = False) -> float:
+        buffers = lane.buffers
+        return float(modulus.modulus(buffers.psi, self.modes, view.detector, part, poisson, buffers.lines))
+
+    def _side_by_side(self, walk: Callable[[Lane, I64], R], index: I64) -> list[R]:
+        return self._spread(walk, self._lanes, [np.ascontiguousarray(part) for part in np.array_split(index, LANES)])
+
+    def _spread(self, walk: Callable[[A, B], R], ones: Sequence[A], others: Sequence[B]) -> list[R]:
+        """Call a function with each pair of arguments, side by side where threads are lent; results in their order."""
+        first, *rest = zip(ones, others, strict=True)
+        if self._others is None:
+            return [walk(*first), *(walk(*pair) for pair in rest)]
+        under_way = [self._others.submit(walk, *pair) for pair in rest]
+        return [walk(*first), *(one.result() for one in under_way)]
+
+
+def sum_of(numbers: Sequence[float]) -> float:
+    """Of numbers, in their order."""
+    return float(sum(numbers))

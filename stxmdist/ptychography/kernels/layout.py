@@ -1,0 +1,80 @@
+"""What compiled loops are given: records of arrays that belong together.
+
+Complex arrays enter as float32 views with real and imaginary parts interleaved along the last axis: the compiler
+vectorises those, not complex numbers. Waves and probes lie in padded memory (``fourier.PAD`` pixels of zeros before and
+after each row, ``fourier.PAD_ROWS`` rows above and below): the sub-pixel shift reads beyond the window there, and rows
+of a power of two pixels would fall on the same cache lines.
+"""
+
+from typing import NamedTuple
+
+from stxmdist.arrays import F32, I32, I64, Array, Mask
+
+
+class Light(NamedTuple):
+    """The probe, and its variation from position to position."""
+
+    probe: F32
+    """(MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD))"""
+    vary: F32
+    """(VARIATION, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) patterns by which the strongest mode varies"""
+    shares: F32
+    """(POSITION, VARIATION) how much of each pattern is added at a position"""
+
+
+class Windows(NamedTuple):
+    """Where each position's window lies in the object."""
+
+    corners: I32
+    """(POSITION, 2) first row and column"""
+    weights: F32
+    """(POSITION, 2, TAPS) of the interpolation that moves the probe by a fraction of a pixel"""
+    fractional: Mask
+    """(POSITION,) whether the probe is moved; true everywhere if it varies"""
+
+
+class Detector(NamedTuple):
+    """The frames, and how counts follow from intensities."""
+
+    frames: Array
+    """(POSITION, QY, QX) counts, zero frequency at [0, 0]"""
+    good: F32
+    """(QY, QX) 1 for pixels that may be used, 0 for others"""
+    background: F32
+    """(QY, QX) counts"""
+    gain: F32
+    """(POSITION,) one over the intensity of the beam relative to its mean; it multiplies counts and background"""
+
+
+class Part(NamedTuple):
+    """The positions ``positions[start : start + number]``."""
+
+    positions: I64
+    start: int
+    number: int
+
+
+class Buffers(NamedTuple):
+    """Scratch memory of one lane."""
+
+    psi: F32
+    """(number MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) waves of several positions, one after another"""
+    shifted: F32
+    """The same of the probe moved by a fraction of a pixel"""
+    combined: F32
+    """(MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) the probe of one position, with its variation"""
+    between: F32
+    """(2, 2 (QX + 2 PAD)) rows between both passes of the interpolation"""
+    lines: F32
+    """(4, 2 QX or more) sums along a row"""
+
+
+class LaneSums(NamedTuple):
+    """What the positions of one lane ask of object and probe, added up."""
+
+    numerator: F32
+    """(Y, 2 X) sum of conj(P) d"""
+    weight: F32
+    """(Y, X) sum of |P|^2"""
+    brightness: F32
+    """(QY, QX) sum of |O|^2"""

@@ -1,0 +1,87 @@
+"""The hot loops over the object: where it is to go and by how much, limits of its amplitude, and its illumination."""
+
+import numpy as np
+
+from stxmdist.arrays import F32, F64, I32, compiled
+
+_ZERO = np.float32(0.0)
+
+
+@compiled
+def add_lanes(numerators: F32, weights: F32, low: int, high: int) -> float:
+    """Add the sums of all lanes to the first lane's, rows low to high; returns the largest weight.
+
+    Parameters
+    ----------
+    numerators, weights : (LANE, Y, 2 X) and (LANE, Y, X)
+    """
+    largest = _ZERO
+    for row in range(low, high):
+        into, onto = numerators[0, row], weights[0, row]
+        for lane in range(1, numerators.shape[0]):
+            more, heavier = numerators[lane, row], weights[lane, row]
+            for k in range(into.shape[0]):
+                into[k] += more[k]
+            for k in range(onto.shape[0]):
+                onto[k] += heavier[k]
+        for k in range(onto.shape[0]):
+            largest = max(largest, onto[k])
+    return float(largest)
+
+
+@compiled
+def object_direction(numerator: F32, weight: F32, floor: float, low: int, high: int, direction: F32, sums: F64) -> None:
+    """Direction n / (w + floor) on rows low to high; adds <direction, n> and <direction, w direction> to ``sums``."""
+    for row in range(low, high):
+        top, bottom, out = numerator[row], weight[row], direction[row]
+        right, own = _ZERO, _ZERO
+        for k in range(bottom.shape[0]):
+            a, b = top[2 * k], top[2 * k + 1]
+            inverse = np.float32(1.0) / (bottom[k] + np.float32(floor))
+            square = (a * a + b * b) * inverse
+            right += square
+            own += square * bottom[k] * inverse
+            out[2 * k] = a * inverse
+            out[2 * k + 1] = b * inverse
+        sums[0] += float(right)
+        sums[1] += float(own)
+
+
+@compiled
+def move_object(values: F32, run: F32, direction: F32, momentum: float, step: float, low: int, high: int) -> None:
+    """Momentum: run <- momentum run + step direction, values <- values + run, rows low to high of (Y, 2 X)."""
+    share, length = np.float32(momentum), np.float32(step)
+    for row in range(low, high):
+        here, going, ahead = values[row], run[row], direction[row]
+        for k in range(here.shape[0]):
+            going[k] = share * going[k] + length * ahead[k]
+            here[k] += going[k]
+
+
+@compiled
+def clip_amplitude(object_: F32, limit: float) -> int:
+    """Bring amplitudes of (Y, 2 X) above the limit down to it, phases kept, in place; returns how many there were."""
+    count = 0
+    square = np.float32(limit * limit)
+    for row in range(object_.shape[0]):
+        for k in range(object_.shape[1] // 2):
+            a, b = object_[row, 2 * k], object_[row, 2 * k + 1]
+            intensity = a * a + b * b
+            if intensity > square:
+                factor = np.float32(limit) / np.sqrt(intensity)
+                object_[row, 2 * k] = a * factor
+                object_[row, 2 * k + 1] = b * factor
+                count += 1
+    return count
+
+
+@compiled
+def add_illumination(power: F32, corners: I32, illumination: F32) -> None:
+    """Add the probe's power (QY, QX), once per position and on whole pixels, to the object's grid (Y, X)."""
+    rows, columns = power.shape
+    for position in range(corners.shape[0]):
+        row0, column0 = corners[position]
+        for row in range(rows):
+            target = illumination[row0 + row, column0 : column0 + columns]
+            for k in range(columns):
+                target[k] += power[row, k]

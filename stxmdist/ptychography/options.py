@@ -1,0 +1,75 @@
+"""Options of a reconstruction: engines, model, positions, where it starts, and how a scan is cut into tiles.
+
+They stand here, and not in the stage that they belong to, because stitching reads how a scan was cut into tiles.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from stxmdist.ptychography.chain import NEIGHBOUR
+from stxmdist.ptychography.reconstruct import Recipe, Step
+from stxmdist.ptychography.refinement import PositionOptions
+from stxmdist.ptychography.start import ProbeOptions, TrialOptions
+from stxmdist.ptychography.state import ModelOptions, refuse_unless
+
+LEAST_FRAMES = 4
+"""A tile with fewer usable frames than this is not reconstructed."""
+
+
+@dataclass(frozen=True)
+class ReconstructOptions:
+    """Which engines run, where they start, and on which tiles."""
+
+    schedule: tuple[Step, ...] = Recipe().schedule
+    """Engines in a row, each with its number of iterations"""
+    next_energy: tuple[Step, ...] = (Step("lsqml", 20),)
+    """The same for an energy that starts from the result of its neighbour in energy"""
+    chain: bool = True
+    """Start each energy with the probe and the positions of its neighbour, from the brightest energy outward"""
+    model: ModelOptions = field(default_factory=ModelOptions)
+    """What is unknown beside the object"""
+    positions: PositionOptions = field(default_factory=PositionOptions)
+    """How positions are corrected"""
+    probe: ProbeOptions = field(default_factory=ProbeOptions)
+    """Where the probe (the illumination) starts"""
+    trials: TrialOptions = field(default_factory=TrialOptions)
+    """How an unknown defocus is found"""
+    positions_per_tile: int = 1500
+    """A scan of more positions than this is cut into tiles"""
+    halo_um: float = 0.5
+    """How far tiles overlap their neighbours on every side: about the width of the beam"""
+    seed_positions: int = 300
+    """All tiles of a scan start with a probe found from this many positions in the middle of one tile. A scan of one
+    tile starts so too if it has more than twice as many positions
+    """
+    device: Literal["cpu", "gpu"] = "cpu"
+    """Where engines run. Without cupy or a GPU they run on the CPU, and the quality figures say why"""
+
+    def __post_init__(self) -> None:
+        refuse_unless(
+            self,
+            schedule=(len(self.schedule) > 0, "at least one engine"),
+            next_energy=(len(self.next_energy) > 0, "at least one engine"),
+            positions_per_tile=(self.positions_per_tile >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
+            seed_positions=(self.seed_positions >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
+        )
+
+    def recipe(self, origin: str | None) -> Recipe:
+        """The recipe of a reconstruction that starts from ``origin``: a neighbour in energy, a seed, or None."""
+        if origin is None:
+            return Recipe(self.schedule, self.model, self.positions)
+        # The start has all modes of the probe already. The object starts as vacuum, and is corrected first.
+        schedule = self.next_energy if origin == NEIGHBOUR else self.schedule
+        return Recipe(schedule, replace(self.model, modes_from=0.0), self.positions)
+
+    def seeded(self, positions: int, n_tiles: int) -> bool:
+        """Whether a tile starts with a probe found from a few frames: if it has neighbours, or enough positions.
+
+        From a bad probe, the largest structures of a wide field need several times as many iterations to settle.
+        """
+        return n_tiles > 1 or positions > 2 * self.seed_positions
+
+    @property
+    def iterations(self) -> int:
+        """The largest number of iterations that any energy takes."""
+        return max(self.recipe(origin).iterations for origin in (None, NEIGHBOUR))

@@ -1,0 +1,124 @@
+"""One tile reconstructed and judged: its frames as a whole, and in two halves whose difference tells the noise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from stxmdist.arrays import F64, Array, Index, Mask
+from stxmdist.ptychography.chain import Carried
+from stxmdist.ptychography.checkpoint import Checkpoint
+from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
+from stxmdist.ptychography.problem import Problem, Reconstruction
+from stxmdist.ptychography.reconstruct import Recipe, reconstruct
+from stxmdist.ptychography.verdict import Verdict, shot_noise_residual, verdict
+
+
+@dataclass(frozen=True)
+class TileResult:
+    """What came of one tile at one energy."""
+
+    whole: Reconstruction
+    halves: tuple[Reconstruction, Reconstruction]
+    frc: RingCorrelation
+    """Of the two halves"""
+    shot_noise_residual: float
+    """Amplitude residual that shot noise alone would leave over"""
+    counts_per_frame: float
+    """Mean over frames, of good pixels"""
+    verdict: Verdict
+
+
+def reconstruct_tile(
+    problem: Problem,
+    recipe: Recipe,
+    positions: Index,
+    pixel_nm: tuple[float, float],
+    key: Sequence[int],
+    *,
+    threads: int = 1,
+    namespace: ModuleType | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> TileResult:
+    """Reconstruct a tile, and each half of its frames alone.
+
+    Parameters
+    ----------
+    positions
+        (POSITION,) number in the scan of each frame of the problem: every tile draws its halves in the same way
+    key
+        seed of random numbers
+    threads, namespace, checkpoint
+        as in ``reconstruct``; only the whole has a checkpoint
+    """
+    whole = reconstruct(
+        problem,
+        recipe,
+        np.random.default_rng([*key, 0]),
+        threads=threads,
+        namespace=namespace,
+        checkpoint=checkpoint,
+    )
+    second = second_half(positions, np.random.default_rng([*key, 3]))
+    one, other = (
+        reconstruct(
+            problem.subset(np.flatnonzero(second == which)),
+            recipe,
+            np.random.default_rng([*key, 1 + which]),
+            threads=threads,
+            namespace=namespace,
+        )
+        for which in (False, True)
+    )
+    weight = np.minimum(one.illumination, other.illumination)
+    frc = fourier_ring_correlation(one.object_, other.object_, pixel_nm[0], weight)
+    noise = shot_noise_residual(problem.frames, problem.good)
+    return TileResult(
+        whole=whole,
+        halves=(one, other),
+        frc=frc,
+        shot_noise_residual=noise,
+        counts_per_frame=float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames)),
+        verdict=verdict(
+            residual=whole.residual,
+            noise=noise,
+            half_period_px=frc.half_bit_half_period_px,
+            stopped=whole.stopped,
+        ),
+    )
+
+
+def second_half(positions: Index, rng: np.random.Generator) -> Mask:
+    """Which frames (POSITION,) belong to the second of two halves: of every two numbers in a row, one that is drawn.
+
+    Both halves then cover the field alike. Every second position would leave whole columns of a raster to one half,
+    whose image then has stripes.
+    """
+    drawn = rng.integers(0, 2, int(positions.max()) // 2 + 1).astype(bool)
+    return np.asarray((positions % 2).astype(bool) ^ drawn[positions // 2], dtype=np.bool_)
+
+
+def carried_from(
+    whole: Reconstruction, orientation: int, positions_px: F64, usable: Mask, pixel_nm: tuple[float, float]
+) -> Carried:
+    """What the next energy starts with.
+
+    Parameters
+    ----------
+    positions_px
+        (USABLE, 2) where the file has the usable frames, not where the start had them: moves would else be added up
+        along the chain of energies
+    usable
+        (POSITION,) which frames of the tile took part
+    """
+    moves_um = np.zeros((len(usable), 2))
+    moves_um[usable] = (whole.positions_px - positions_px) * (np.array(pixel_nm) * 1e-3)
+    return Carried(whole.probe, orientation, moves_um)
+
+
+def in_shard(values: Array, shape: tuple[int, ...]) -> Array:
+    """Values as the first part of a larger array of a shape, with (ENERGY, TILE) in front; NaN where there are none."""
+    shard = np.full(shape, np.nan, values.dtype)
+    shard[tuple(slice(n) for n in values.shape)] = values
+    return shard[None, None]

@@ -1,0 +1,174 @@
+"""The frames of a tile at one energy, read from the store as a problem that is ready to be reconstructed."""
+
+import zlib
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import TypeAlias
+
+import numpy as np
+
+from storage.output import Output
+from stxmdist.arrays import F64, Array, Index, Mask, MaskClass
+from stxmdist.errors import InputError
+from stxmdist.ptychography.chain import Carried
+from stxmdist.ptychography.kernels.device import found_cupy
+from stxmdist.ptychography.options import LEAST_FRAMES, ReconstructOptions
+from stxmdist.ptychography.problem import Problem
+from stxmdist.ptychography.reconstruct import reconstruct
+from stxmdist.ptychography.start import Start, afresh, carried_on, middle, tile_with_most_contrast
+from stxmdist.ptychography.tiling import TileWindow, Tiling
+from stxmdist.runner.perform import threads_lent
+from stxmdist.runner.unit import Unit
+
+RUN = 256
+"""Frames that are read at once, at most: they are held beside those of the tile."""
+FEW = 16
+"""Frames whose counts tell how bright a scan or a tile is."""
+
+
+@dataclass(frozen=True)
+class ReconstructPart:
+    """One tile of a scan, at all or one of its energies."""
+
+    energies: tuple[int, ...]
+    """Places along the scan's energies"""
+    tile: int
+    seed: int
+    """Of the campaign"""
+
+
+TileUnit: TypeAlias = Unit[ReconstructOptions, ReconstructPart]
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where engines run."""
+
+    namespace: ModuleType | None
+    """The array library; None: the compiled loops on the CPU"""
+    words: str
+
+
+def device_of(options: ReconstructOptions) -> Device:
+    """The device that the options ask for, or the CPU with the reason in its words."""
+    if options.device == "cpu":
+        return Device(None, "cpu")
+    cupy, reason = found_cupy()
+    return Device(cupy, "gpu" if cupy is not None else f"cpu ({reason})")
+
+
+@dataclass(frozen=True)
+class FrameTile:
+    """A tile at one energy, and what it may take over from a neighbour."""
+
+    unit: TileUnit
+    ingest: Output
+    window: TileWindow
+    energy: int
+    """Its place along the scan's energies"""
+    energy_ev: float
+    device: Device
+    carried: Carried | None
+
+    @property
+    def options(self) -> ReconstructOptions:
+        """Those of the stage."""
+        return self.unit.options
+
+    @property
+    def key(self) -> list[int]:
+        """Seed of random numbers: the same for all tiles of a scan at one energy."""
+        return [self.unit.part.seed, zlib.crc32(self.unit.scan_id.encode()), self.energy]
+
+    @property
+    def where(self) -> str:
+        """The tile and its energy in words."""
+        return f"reconstruct of {self.unit.scan_id}, {self.unit.name} at {self.energy_ev:g} eV"
+
+    def usable(self) -> Mask:
+        """(POSITION of the tile,) frames that hold a signal."""
+        return usable_frames(self.ingest, self.energy)[self.window.tile.positions]
+
+
+def usable_frames(ingest: Output, energy: int) -> Mask:
+    """(POSITION,) frames of a scan that hold a signal."""
+    return np.asarray(ingest.read("frame_class", (energy, slice(None))) == MaskClass.valid, dtype=np.bool_)
+
+
+def seed_of(tile: FrameTile, tiles: Tiling) -> Carried | None:
+    """The probe with which all tiles start, from the middle of the tile with most contrast; each tile finds it anew.
+
+    If every tile found a start of its own, neighbours could end with an object and its conjugate twin, and meet in a
+    seam. None where the tile cannot be reconstructed.
+    """
+    windows = tiles.windows[tile.energy]
+    valid = usable_frames(tile.ingest, tile.energy)
+    own = [window.tile.positions[valid[window.tile.positions]] for window in windows]
+    counts = [few_counts(tile.ingest, tile.energy, positions) for positions in own]
+    number = tile_with_most_contrast(counts, [len(positions) for positions in own])
+    chosen = replace(tile, window=windows[number])
+    try:
+        start = start_of(chosen, chosen.usable(), tiles.placements[tile.energy].pixel_nm)
+    except InputError:
+        return None
+    rng = np.random.default_rng([*tile.key, number, 4])
+    sample = middle(start.problem, tile.options.seed_positions)
+    result = reconstruct(
+        sample, tile.options.recipe(None), rng, threads=threads_lent(), namespace=tile.device.namespace
+    )
+    if result.stopped != "finished":
+        return None
+    unmoved = np.zeros((len(tile.window.tile.positions), 2))
+    return Carried(result.probe, start.orientation, unmoved, f"seed of tile {number}, {start.origin}")
+
+
+def start_of(tile: FrameTile, usable: Mask, pixel_nm: tuple[float, float]) -> Start:
+    """The problem of a tile with its start.
+
+    Raises
+    ------
+    InputError
+        for too few usable frames.
+    """
+    if usable.sum() < LEAST_FRAMES:
+        raise InputError(
+            where=tile.where,
+            problem="too few frames of the tile can be used",
+            got=f"{int(usable.sum())} of {len(usable)}",
+            wanted=f"at least {LEAST_FRAMES} frames with counts below the detector's ceiling",
+            mend="Look at the scan with `stxmdist inspect`; exclude it if the beam was lost",
+        )
+    window, ingest, options = tile.window, tile.ingest, tile.options
+    frames = _frames(ingest, tile.energy, window.tile.positions[usable])
+    problem = Problem(
+        frames=frames,
+        good=ingest.read("detector_mask") == 0,
+        positions_px=window.positions_px[usable],
+        probe=np.zeros((1, *frames.shape[1:]), np.complex64),
+        object_shape=window.shape,
+    )
+    if tile.carried is not None:
+        return carried_on(problem, tile.carried, usable, pixel_nm)
+    in_file = ingest.read("illumination") if "illumination" in ingest.arrays() else None
+    return afresh(problem, in_file, pixel_nm, tile.energy_ev, options.probe, options.trials)
+
+
+def few_counts(ingest: Output, energy: int, positions: Index) -> F64:
+    """Counts of some frames: a few of those at the positions, spread over them."""
+    frames = ingest.array("frames")
+    few = positions[:: max(1, len(positions) // FEW)]
+    return np.array([np.nansum(np.asarray(frames[energy, int(position)], np.float64)) for position in few])
+
+
+def _frames(ingest: Output, energy: int, positions: Index) -> Array:
+    """Frames of a tile, read in runs so that no more than a shard is held beside them."""
+    array = ingest.array("frames")
+    frames = np.empty((len(positions), *array.shape[2:]), array.dtype)
+    filled = 0
+    for start in range(0, array.shape[1], RUN):
+        wanted = positions[(positions >= start) & (positions < start + RUN)]
+        if len(wanted):
+            first, last = int(wanted[0]), int(wanted[-1]) + 1
+            frames[filled : filled + len(wanted)] = np.asarray(array[energy, first:last])[wanted - first]
+            filled += len(wanted)
+    return frames

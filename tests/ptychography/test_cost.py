@@ -1,0 +1,66 @@
+"""Forecasts of memory and time grow with what they should grow with."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from stxmdist.ptychography.cost import (
+    KEPT_BYTES_PER_PX,
+    peak_bytes,
+    stitch_core_seconds,
+    stitch_peak_bytes,
+    tile_core_seconds,
+    tile_peak_bytes,
+)
+from stxmdist.ptychography.geometry import Tile
+from stxmdist.ptychography.options import ReconstructOptions
+from stxmdist.ptychography.reconstruct import Recipe, Step
+from stxmdist.ptychography.state import ModelOptions
+from stxmdist.ptychography.tiling import TileWindow
+
+FRAME = (32, 40)
+OBJECT = (90, 100)
+
+
+def recipe(engine: str, modes: int = 1) -> Recipe:
+    return Recipe((Step(engine, 10),), ModelOptions(n_modes=modes, modes_from=0.0))
+
+
+def test_only_engines_that_keep_exit_waves_pay_for_them() -> None:
+    keeping, not_keeping = (peak_bytes(recipe(engine, 2), 500, FRAME, OBJECT, 2) for engine in ("raar", "rpie"))
+    assert keeping - not_keeping == 500 * 2 * FRAME[0] * FRAME[1] * 8
+
+
+def test_frames_of_two_bytes_are_kept_as_they_are_and_others_as_four() -> None:
+    two, eight = (peak_bytes(recipe("rpie"), 500, FRAME, OBJECT, size) for size in (2, 8))
+    assert eight - two == 500 * FRAME[0] * FRAME[1] * ((8 + 4) - (2 + 2))
+
+
+def window(shape: tuple[int, int], positions: int = 50) -> TileWindow:
+    tile = Tile(0, np.arange(positions), (0.0, 1.0, 0.0, 1.0))
+    return TileWindow(tile, np.zeros((positions, 2)), (0, 0), shape)
+
+
+def test_a_tile_takes_what_its_largest_window_takes() -> None:
+    options = ReconstructOptions()
+    found = tile_peak_bytes(options, [window((60, 60)), window(OBJECT)], FRAME, 2)
+    alone = peak_bytes(options.recipe(None), 50, FRAME, OBJECT, 2)
+    assert found == alone + KEPT_BYTES_PER_PX * OBJECT[0] * OBJECT[1]
+
+
+def test_later_energies_cost_the_iterations_of_their_own_schedule() -> None:
+    options = ReconstructOptions(schedule=(Step("lsqml", 40),), next_energy=(Step("lsqml", 10),))
+    one, two = (tile_core_seconds(options, 200, 1, count, FRAME) for count in (1, 2))
+    assert np.isclose((two - 1.0 - one), (one - 1.0) / 4.0)
+    longer = replace(options, next_energy=(Step("lsqml", 20),))
+    assert tile_core_seconds(longer, 200, 1, 2, FRAME) > two
+
+
+def test_a_tile_with_neighbours_pays_for_the_seed() -> None:
+    options = ReconstructOptions()
+    assert tile_core_seconds(options, 200, 4, 1, FRAME) > tile_core_seconds(options, 200, 1, 1, FRAME)
+
+
+def test_stitching_costs_by_the_pixel() -> None:
+    assert stitch_peak_bytes((20, 30)) == 2 * stitch_peak_bytes((10, 30))
+    assert stitch_core_seconds((200, 300)) > stitch_core_seconds((100, 300))
