@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import stxmdist
-from stxmdist.cli import main
+from stxmdist.cli.process import main
 from stxmdist.cli.app import DONE, IN_PART, WRONG_INPUT
 from tests.flows.campaigns import STAGES, simulate_tiny
 

@@ -141,7 +141,7 @@ def test_provenance_names_every_output_behind_a_file(
 
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
     """Exit status and JSON document of a command."""
-    from stxmdist.cli import main
+    from stxmdist.cli.process import main
 
     monkeypatch.setattr("sys.argv", ["stxmdist", "export", *words, "--json"])
     with pytest.raises(SystemExit) as left:
