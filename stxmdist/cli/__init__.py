@@ -1,1 +1,1 @@
-"""The command line: one command for each thing a group does with its beamtime. It begins in ``stxmdist.cli.process``."""
+"""The command line: one command for each thing a group does with its beamtime; `stxmdist.cli.process` begins it."""
