@@ -37,7 +37,7 @@ def offer(source: Source) -> Offer:
     pieces = [Piece(CAMPAIGN, f"{path.stem}.csv", partial(_write_table, path, scans)) for path in paths]
     pieces.append(Piece(CAMPAIGN, "data_dictionary.json", partial(_write_dictionary, folder, names)))
     pieces.append(Piece(CAMPAIGN, "provenance.json", partial(_write_json, provenance)))
-    return Offer(tuple(pieces), notes=notes + source.notes(CAMPAIGN, ("infer",)))
+    return Offer(tuple(pieces), notes=notes)
 
 
 def _write_table(path: Path, scans: frozenset[str] | None, target: Path) -> None:
