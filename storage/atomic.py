@@ -120,7 +120,7 @@ def replace_file(path: Path, parts: Sequence[bytes | memoryview]) -> str:
     return digest.hexdigest()
 
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 """What JSON can say."""
 
 

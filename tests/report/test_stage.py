@@ -63,7 +63,7 @@ def test_it_can_be_foretold(broken: Path) -> None:
 
 
 def test_units_travel_as_json_and_name_every_file_they_wrote(bench: SimpleNamespace) -> None:
-    assert json.loads(json.dumps(dict(bench.unit.index))) == bench.unit.index
+    assert json.loads(json.dumps(dict(bench.unit.part))) == bench.unit.part
     written = {
         path.relative_to(bench.unit.output().path).as_posix() for path in bench.folder.rglob("*") if path.is_file()
     }
