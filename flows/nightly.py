@@ -1,13 +1,11 @@
 """The nightly flow: statistics and report anew, so that the morning's page holds what the day has brought."""
 
-from typing import Any
-
 from prefect import flow
 
 from flows.campaign import campaign
 
 
 @flow(name="nightly", persist_result=False)
-def nightly(path: str) -> Any:
+def nightly(path: str) -> object:
     """Bring statistics and report up to date."""
     return campaign(path, stages=["infer", "report"])

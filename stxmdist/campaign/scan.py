@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from stxmdist.spectra.end_members.references import CHEMISTRIES as MODELLED_CHEMISTRIES
+
 COLUMNS = (
     "scan_id",
     "file",
@@ -27,7 +29,8 @@ COLUMNS = (
 MODALITIES = ("stxm", "ptychography")
 DIRECTIONS = ("charge", "discharge")
 ROI_RULES = ("random", "systematic", "convenience")
-CHEMISTRIES = ("LFP", "NMC", "NCA", "LCO", "LMO", "custom")
+CHEMISTRIES = (*MODELLED_CHEMISTRIES, "custom")
+"""Those whose reference spectra come with the program, and any other, for which the campaign names its own."""
 
 
 @dataclass(frozen=True)

@@ -94,13 +94,13 @@ def validate(campaign: CampaignFile, as_json: Json = False) -> None:
     """Name every mistake of a campaign at once, each with its line and its mend."""
     from stxmdist.campaign.manifest import examine
     from stxmdist.planning.headers import survey_of
-    from stxmdist.planning.options import option_problems, parse_options
+    from stxmdist.planning.options import mistakes_in_options, parse_options
 
     screen = Screen(as_json=as_json)
     found, problems = examine(campaign)
     refusals = []
     if found is None:
-        problems = (*problems, *option_problems(campaign))
+        problems = (*problems, *mistakes_in_options(campaign))
     else:
         options, wrong = parse_options(found)
         problems = (*problems, *wrong)

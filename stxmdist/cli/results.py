@@ -71,10 +71,10 @@ def gc(
 @app.command()
 def report(campaign: CampaignFile, as_json: Json = False) -> None:
     """Draw the HTML page anew from what is published."""
-    from stxmdist.planning.execute import CampaignRun, Request
+    from stxmdist.planning.execute import CampaignRun, RunRequest
 
     screen = Screen(as_json=as_json)
-    with CampaignRun(Request(campaign, ("report",), cluster="inline")) as running:
+    with CampaignRun(RunRequest(campaign, ("report",), cluster="inline")) as running:
         running.stage("report")
         outcome = running.summary()
         page = running.campaign.store / "report" / "index.html"

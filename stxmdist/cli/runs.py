@@ -1,12 +1,15 @@
 """Commands that compute, or say what computing would take: plan, run, retry."""
 
 from collections import Counter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stxmdist.cli.app import DONE, IN_PART, CampaignFile, Json, app
 from stxmdist.cli.screen import ProgressBars, Screen
+
+if TYPE_CHECKING:
+    from stxmdist.planning.execute import RunSummary
 
 Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be given again.")]
 Scans = Annotated[list[str] | None, typer.Option("--scan", metavar="ID", help="Only this scan; may be given again.")]
@@ -20,11 +23,11 @@ NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Pre
 @app.command()
 def plan(campaign: CampaignFile, as_json: Json = False) -> None:
     """Say how many units, bytes, how much memory and time each stage would take; runs nothing."""
-    from stxmdist.planning.execute import opened
+    from stxmdist.planning.execute import campaign_and_options
     from stxmdist.planning.forecast import forecast_of
 
     screen = Screen(as_json=as_json)
-    forecast = forecast_of(*opened(campaign))
+    forecast = forecast_of(*campaign_and_options(campaign))
     screen.table(forecast.rows(), title=f"Plan of {forecast.name}")
     screen.say(
         f"{forecast.units} units, {forecast.bytes_out / 1e9:.2f} GB of arrays, about "
@@ -91,13 +94,13 @@ def run_campaign(
     no_prefect: bool = False,
     *,
     retry: bool = False,
-) -> dict[str, Any]:
+) -> "RunSummary":
     """Run a campaign, through Prefect unless that is not wanted; how it ended."""
     import os
 
-    from stxmdist.planning.execute import CampaignRun, Request
+    from stxmdist.planning.execute import CampaignRun, RunRequest
 
-    running = CampaignRun(Request(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry))
+    running = CampaignRun(RunRequest(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry))
     bars = ProgressBars()
     try:
         # A server takes seconds to start: not for a campaign that is up to date.

@@ -20,10 +20,11 @@ def serve(
     timezone: Annotated[str, typer.Option(help="Time zone of the cron lines.")] = "UTC",
 ) -> None:
     """Serve Prefect, a Dask cluster and the deployments with their schedules, on loopback, until interrupted."""
+    from flows.schedules import Schedules
     from flows.serve import serve as serve_forever
 
     paths = campaigns or [Path("campaign.yaml")]
-    schedules = {"watch_minutes": watch_minutes, "nightly_cron": nightly, "timezone": timezone}
+    schedules = Schedules(watch_minutes=watch_minutes, nightly_cron=nightly, timezone=timezone)
     serve_forever(paths, port=port, schedules=schedules, say=Screen(as_json=False).say)
 
 

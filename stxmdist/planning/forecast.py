@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from stxmdist.campaign.manifest import Campaign
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import AnyStage
-from stxmdist.runner.unit import Refusal, Unit
+from stxmdist.runner.unit import AnyUnit, Refusal
 
 PACKED = {
     # Many pixels of a diffraction frame hold few bits.
@@ -94,7 +93,7 @@ class Forecast:
         """No worker's resident memory exceeds this."""
         return max((stage.peak_worker_bytes for stage in self.stages), default=0)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, object]]:
         """One row for each stage, for people."""
         return [
             {
@@ -108,7 +107,7 @@ class Forecast:
             for stage in self.stages
         ]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """JSON-able, units in the names."""
         return {
             "campaign": self.name,
@@ -126,7 +125,7 @@ class Forecast:
         }
 
 
-def forecast_of(campaign: Campaign, options: Mapping[str, Any]) -> Forecast:
+def forecast_of(campaign: Campaign, options: Mapping[str, object]) -> Forecast:
     """Plan every stage as if all earlier ones had succeeded, and add up; opens headers only."""
     survey = survey_of(campaign, options, forecast=True)
     stages = []
@@ -145,7 +144,7 @@ def forecast_of(campaign: Campaign, options: Mapping[str, Any]) -> Forecast:
     )
 
 
-def _sum(stage: AnyStage, units: tuple[Unit, ...]) -> StageForecast:
+def _sum(stage: AnyStage, units: tuple[AnyUnit, ...]) -> StageForecast:
     return StageForecast(
         stage=stage.name,
         units=len(units),
@@ -156,7 +155,7 @@ def _sum(stage: AnyStage, units: tuple[Unit, ...]) -> StageForecast:
     )
 
 
-def _stored(unit: Unit) -> float:
+def _stored(unit: AnyUnit) -> float:
     nbytes = {plan.name: plan.layout().nbytes for plan in unit.arrays}
     whole = sum(nbytes.values())
     if not whole:

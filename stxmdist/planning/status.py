@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from storage.store import Store
-from stxmdist.planning.execute import opened
+from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
@@ -17,7 +16,7 @@ from stxmdist.runner.unit import Refusal, receipts_of
 class Status:
     """State of every scan and stage."""
 
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, str]]
     refusals: tuple[Refusal, ...]
 
     @property
@@ -37,7 +36,7 @@ class Status:
 
 def status_of(path: str | Path) -> Status:
     """Compare what is published with what the campaign asks for now; reads headers and records only."""
-    campaign, options = opened(path)
+    campaign, options = campaign_and_options(path)
     survey = survey_of(campaign, options)
     if not (campaign.store / "store.json").exists():
         rows = [
@@ -49,7 +48,7 @@ def status_of(path: str | Path) -> Status:
     refusals = list(survey.refusals)
     rows = []
     for scan_id in [*survey.scans, CAMPAIGN]:
-        row: dict[str, Any] = {"scan": scan_id}
+        row: dict[str, str] = {"scan": scan_id}
         for name in _stages_of(survey, scan_id):
             output = survey.output(name, scan_id)
             set_aside = output.quarantined()
@@ -66,7 +65,7 @@ def status_of(path: str | Path) -> Status:
     return Status(_filled(rows), tuple(dict.fromkeys(refusals)))
 
 
-def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _filled(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{"scan": row["scan"]} | {name: row.get(name, "") for name in STAGES} for row in rows]
 
 

@@ -1,7 +1,7 @@
 """A campaign as it is planned: its stages, the headers of its scans, and the digest of every output."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -145,9 +145,11 @@ class Survey:
         assert isinstance(options, kind)
         return options
 
-    def options_as_dict(self, stage: str) -> dict[str, Any]:
+    def options_as_dict(self, stage: str) -> dict[str, Json]:
         """Options of a stage in JSON-able form."""
-        options: Any = self.options[stage]
+        options = self.options[stage]
+        assert is_dataclass(options)
+        assert not isinstance(options, type)
         return asdict(options)
 
     def sources(self, stage: str, scan_id: str) -> tuple[Source, ...]:
