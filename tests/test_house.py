@@ -271,6 +271,6 @@ def test_code_is_in_the_style_of_the_house() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_storage_and_the_pure_wings_are_typed() -> None:
+def test_everything_is_typed() -> None:
     done = command("-m", "mypy")
     assert done.returncode == 0, done.stdout

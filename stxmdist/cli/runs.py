@@ -11,18 +11,24 @@ from stxmdist.cli.screen import ProgressBars, Screen
 if TYPE_CHECKING:
     from stxmdist.planning.execute import RunSummary
 
-Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be given again.")]
-Scans = Annotated[list[str] | None, typer.Option("--scan", metavar="ID", help="Only this scan; may be given again.")]
+Stages = Annotated[list[str] | None, typer.Option("--stage", help="Run only this stage; may be given several times.")]
+Scans = Annotated[
+    list[str] | None, typer.Option("--scan", metavar="ID", help="Process only this scan; may be given several times.")
+]
 ClusterOption = Annotated[
     str | None,
-    typer.Option("--cluster", metavar="SPEC", help="tcp://HOST:PORT, a number of workers, or `inline`."),
+    typer.Option(
+        "--cluster",
+        metavar="SPEC",
+        help="Address of a Dask scheduler (tcp://HOST:PORT), a number of workers, or `inline`.",
+    ),
 ]
 NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Prefect server.")]
 
 
 @app.command()
 def plan(campaign: CampaignFile, as_json: Json = False) -> None:
-    """Say how many units, bytes, how much memory and time each stage would take; runs nothing."""
+    """Forecast the number of units, bytes, memory and time of each stage; computes nothing."""
     from stxmdist.planning.execute import campaign_and_options
     from stxmdist.planning.forecast import forecast_of
 
@@ -49,7 +55,7 @@ def run(
     no_prefect: NoPrefect = False,
     as_json: Json = False,
 ) -> None:
-    """Bring a campaign up to date through Prefect on Dask; a second run does only what is missing."""
+    """Process a campaign through Prefect on Dask; a second run computes only what is missing."""
     _run(Screen(as_json=as_json), campaign, stage, scan, cluster, no_prefect, retry=False)
 
 
@@ -60,7 +66,7 @@ def retry(
     no_prefect: NoPrefect = False,
     as_json: Json = False,
 ) -> None:
-    """Run again the units that were set aside because they failed."""
+    """Run the units again that failed in earlier runs."""
     _run(Screen(as_json=as_json), campaign, None, None, cluster, no_prefect, retry=True)
 
 
@@ -76,7 +82,7 @@ def _run(
 ) -> None:
     outcome = run_campaign(screen, campaign, stages, scans, cluster, no_prefect, retry=retry)
     screen.table(outcome["stages"])
-    # Units of a scan that fail alike are one line.
+    # Units of one scan that fail for the same reason are printed as one line.
     said = Counter(f"not done: {refusal['scan_id']}: {refusal['sentence']}" for refusal in outcome["refusals"])
     for line, times in said.items():
         screen.say(line if times == 1 else f"{line} ({times} units)")
@@ -95,7 +101,7 @@ def run_campaign(
     *,
     retry: bool = False,
 ) -> "RunSummary":
-    """Run a campaign, through Prefect unless that is not wanted; how it ended."""
+    """Run a campaign, through Prefect unless ``no_prefect``; returns how it ended."""
     import os
 
     from stxmdist.planning.execute import CampaignRun, RunRequest

@@ -1,4 +1,4 @@
-"""How far a campaign is: one row for each scan, one word for each stage."""
+"""State of a campaign: one row for each scan, one word for each stage."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ class Status:
         if self.complete:
             return "Everything is done."
         failed = f"{len(self.refusals)} could not be done; " if self.refusals else ""
-        return f"{failed}`stxmdist run` does what is missing, `stxmdist retry` tries again what failed."
+        return f"{failed}`stxmdist run` computes what is missing, `stxmdist retry` runs the failed units again."
 
 
 def status_of(path: str | Path) -> Status:
