@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -201,7 +201,7 @@ class Output:
                 mend="Run stxmdist verify: it names the file; delete this output's folder and run again",
             ) from error
 
-    def attrs(self, name: str | None = None) -> dict[str, Json]:
+    def attrs(self, name: str | None = None) -> dict[str, Any]:
         """Attributes of an array, or of the group."""
         return dict((self._group() if name is None else self.array(name)).attrs)
 
