@@ -24,7 +24,6 @@ class IngestMeasures:
     """File name to the digest of its content"""
     frames_missing: int | None = None
     frames_saturated: int | None = None
-    frames_low_count: int | None = None
     counts_per_frame: F64 | None = None
     """(ENERGY,) mean number of counts in a diffraction frame"""
     pixels: int | None = None

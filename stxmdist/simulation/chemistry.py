@@ -159,7 +159,6 @@ def refraction_delta(member: EndMember, energy_ev: F64) -> F64:
 
     Per nanometre of LiFePO4 with the same iron; dense FePO4 holds FEPO4_IRON_PER_NM3 / IRON_PER_NM3 times as much.
 
-
     Parameters: energy_ev (ENERGY,) eV. Returns (ENERGY,) float64, dimensionless.
     """
     return _delta_cached(member, tuple(float(e) for e in np.asarray(energy_ev))).copy()

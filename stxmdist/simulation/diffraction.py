@@ -10,9 +10,10 @@ Frames have the zero frequency at index n // 2; their rows grow with +y of the s
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy import fft, integrate
 
 from stxmdist.arrays import C64, C128, F64, I64, Array
@@ -29,7 +30,7 @@ _GUARD = 8
 """Detector pixels computed beyond the edge, from which light is integrated into the outermost pixels."""
 
 _NEGLIGIBLE = 1e-6
-"""Of the strongest amplitude of the pupil: what is less is outside the pupil."""
+"""Amplitudes of less than this share of the strongest are outside the pupil."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Detector:
     """A square detector in the far field."""
 
     n: int
-    """Pixels a side."""
+    """Pixels on a side."""
     pixel_um: float
     distance_m: float
 
@@ -63,12 +64,12 @@ class FineObject:
     @property
     def y_um(self) -> F64:
         """(Y,) float64, centres of the rows."""
-        return self.origin_um[0] + self.pixel_um * np.arange(self.values.shape[0])
+        return np.asarray(self.origin_um[0] + self.pixel_um * np.arange(self.values.shape[0]))
 
     @property
     def x_um(self) -> F64:
         """(X,) float64, centres of the columns."""
-        return self.origin_um[1] + self.pixel_um * np.arange(self.values.shape[1])
+        return np.asarray(self.origin_um[1] + self.pixel_um * np.arange(self.values.shape[1]))
 
 
 def fine_axes(positions_um: F64, detector: Detector, energy_ev: float, margin_px: int = 2) -> tuple[F64, F64]:
@@ -159,8 +160,8 @@ def intensities(
     corners, remainders = _windows(fine_object, positions_um, size)
     pupils = _pupils(probe_modes)
     guard = _GUARD if pixel_integration and n + 2 * _GUARD <= size else 0
-    # Spectra are kept with zero frequency at index n: what that costs in signs on the way back it returns on the way
-    # forth. The detector then is a slice.
+    # Spectra are kept with zero frequency at index n, so that the detector is a slice. The signs that this brings into
+    # the inverse transform cancel those of the forward transform.
     kept = slice(n - n // 2 - guard, n - n // 2 + n + guard)
     side = n + 2 * guard
     gather = pixel_response(n, guard) if pixel_integration else None
@@ -176,7 +177,7 @@ def intensities(
             wave = fft.fft(wave, axis=1, overwrite_x=True)[:, kept]
             total += wave.real**2 + wave.imag**2
         if gather is not None:
-            # The band-limited response has small negative lobes; an intensity has not.
+            # The band-limited response has small negative lobes, which an intensity cannot have.
             total = np.maximum(gather @ total @ gather.T, 0.0)
         yield total / float(size) ** 2
 
@@ -191,7 +192,7 @@ def diffraction_frames(
     batch: int = BATCH,
     *,
     pixel_integration: bool = True,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
 ) -> Iterator[Array]:
     """Frames of counted photons: Poisson of the model's intensities.
 
@@ -221,11 +222,11 @@ def diffraction_frames(
         yield np.minimum(counts, np.iinfo(integers).max).astype(integers)
 
 
-def frame_dtype(photons_per_frame: float | F64, probe_modes: C128, n: int) -> np.dtype[Any]:
+def frame_dtype(photons_per_frame: float | F64, probe_modes: C128, n: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
     """uint16, or uint32 where twice the brightest pixel through vacuum would not fit into sixteen bits."""
     spectrum = np.abs(fft.fft2(probe_modes, norm="ortho")) ** 2
     brightest = float(np.max(photons_per_frame)) * float(spectrum.sum(axis=0).max())
-    return np.dtype(np.uint16 if 2.0 * brightest < np.iinfo(np.uint16).max else np.uint32)
+    return np.dtype(np.uint16) if 2.0 * brightest < np.iinfo(np.uint16).max else np.dtype(np.uint32)
 
 
 def nominal_illumination(
@@ -237,7 +238,7 @@ def nominal_illumination(
     *,
     defocus_error: float = 0.09,
 ) -> C64:
-    """The probe that a beamline writes into its file: the zone plate's design, one mode, and not quite the focus.
+    """The probe that a beamline writes into its file: of the zone plate's design, of one mode, slightly out of focus.
 
     Parameters
     ----------
@@ -291,11 +292,17 @@ def _windows(fine_object: FineObject, positions_um: F64, size: int) -> tuple[I64
     return corners, exact - nearest
 
 
-Pupil = tuple[C128, slice, slice]
-"""A mode's centred spectrum where it is not zero, and the rows and columns of the frequencies there."""
+class _Pupil(NamedTuple):
+    """A mode's centred spectrum where it is not zero."""
+
+    spectrum: C128
+    """(QY, QX)"""
+    rows: slice
+    """Of the frequencies there"""
+    columns: slice
 
 
-def _pupils(probe_modes: C128) -> list[Pupil]:
+def _pupils(probe_modes: C128) -> list[_Pupil]:
     """The pupil of each mode (MODE, Y, X)."""
     pupils = []
     for mode in probe_modes:
@@ -303,11 +310,11 @@ def _pupils(probe_modes: C128) -> list[Pupil]:
         filled = np.abs(spectrum) > _NEGLIGIBLE * np.abs(spectrum).max()
         rows, columns = (slice(int(np.argmax(any_)), any_.size - int(np.argmax(any_[::-1])))
                          for any_ in (filled.any(axis=1), filled.any(axis=0)))  # fmt: skip
-        pupils.append((np.ascontiguousarray(spectrum[rows, columns]), rows, columns))
+        pupils.append(_Pupil(np.ascontiguousarray(spectrum[rows, columns]), rows, columns))
     return pupils
 
 
-def _moved(pupil: Pupil, shifts_px: F64, size: int) -> C128:
+def _moved(pupil: _Pupil, shifts_px: F64, size: int) -> C128:
     """The mode (batch, Y, X), moved by (batch, 2) pixels, with the signs (-1)^(y + x) of a centred spectrum."""
     spectrum, rows, columns = pupil
     frequency = fft.fftshift(fft.fftfreq(size))

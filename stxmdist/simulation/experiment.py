@@ -1,4 +1,4 @@
-"""The experiment that is simulated: who is electrode, cycle and region, and what is planted at each level."""
+"""The experiment that is simulated: its electrodes, cycles and regions, and what is planted at each level."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.simulation.phantom import PATTERNS, Outline, Particle, Region, make_particle
-from stxmdist.simulation.placement import place
+from stxmdist.simulation.powder import lay_plates
 from stxmdist.simulation.sizes import CampaignSize
 
 SOC_RANGE = (0.08, 0.97)
 """Planted particle means are kept inside: both phases must be able to make them up."""
 FIELD_MARGIN_UM = 0.9
-"""Particles are laid this far beyond the field, so that some are cut by its border as they are in life."""
+"""Particles are laid this far beyond the field, so that its border cuts some, as it does in a real one."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Planted:
     region_sd: float = 0.03
     particle_sd: float = 0.12
     coulometric_sd: float = 0.01
-    """Error of the cycler."""
+    """Standard error of the cycler's value."""
 
 
 PLANTED = Planted()
 
 
 @dataclass(frozen=True)
-class Place:
+class RegionKey:
     """One region of one electrode at one cycle."""
 
     electrode: int
@@ -49,6 +49,7 @@ class Place:
 
     @property
     def electrode_id(self) -> str:
+        """Unique in the campaign."""
         return f"E{self.electrode + 1:02d}"
 
     @property
@@ -63,28 +64,28 @@ def generator(seed: int, *keys: str | int) -> np.random.Generator:
     return np.random.default_rng([seed, *np.frombuffer(words, dtype="<u4").tolist()])
 
 
-def places(size: CampaignSize) -> tuple[Place, ...]:
+def region_keys(size: CampaignSize) -> tuple[RegionKey, ...]:
     """Every region of the campaign, in the order of measurement."""
     return tuple(
-        Place(electrode, cycle, region)
+        RegionKey(electrode, cycle, region)
         for electrode in range(size.n_electrodes)
         for cycle in size.cycles
         for region in range(size.n_regions)
     )
 
 
-def electrode_effects(seed: int, place: Place, planted: Planted = PLANTED) -> tuple[float, float]:
+def electrode_effects(seed: int, key: RegionKey, planted: Planted = PLANTED) -> tuple[float, float]:
     """Random intercept and random slope over a hundred cycles of an electrode."""
-    rng = generator(seed, place.electrode_id, "effects")
+    rng = generator(seed, key.electrode_id, "effects")
     return (
         float(rng.normal(0.0, planted.electrode_sd)),
         float(rng.normal(0.0, planted.electrode_slope_sd_per_100)),
     )
 
 
-def region_effect(seed: int, place: Place, planted: Planted = PLANTED) -> float:
+def region_effect(seed: int, key: RegionKey, planted: Planted = PLANTED) -> float:
     """Random effect of a region."""
-    return float(generator(seed, place.region_id, "effects").normal(0.0, planted.region_sd))
+    return float(generator(seed, key.region_id, "effects").normal(0.0, planted.region_sd))
 
 
 def centred_cycle(size: CampaignSize, cycle: int) -> float:
@@ -92,12 +93,12 @@ def centred_cycle(size: CampaignSize, cycle: int) -> float:
     return (cycle - float(np.mean(size.cycles))) / 100.0
 
 
-def region_level(size: CampaignSize, seed: int, place: Place, planted: Planted = PLANTED) -> float:
+def region_level(size: CampaignSize, seed: int, key: RegionKey, planted: Planted = PLANTED) -> float:
     """Mean state of charge of a region's particles of the reference size, before their own effects."""
-    intercept, slope = electrode_effects(seed, place, planted)
-    cycle = centred_cycle(size, place.cycle)
+    intercept, slope = electrode_effects(seed, key, planted)
+    cycle = centred_cycle(size, key.cycle)
     drift = (planted.cycle_slope_per_100 + slope) * cycle
-    return planted.level + intercept + drift + region_effect(seed, place, planted)
+    return planted.level + intercept + drift + region_effect(seed, key, planted)
 
 
 def plant_soc(level: float, diameter_um: F64, rng: np.random.Generator, planted: Planted = PLANTED) -> tuple[F64, F64]:
@@ -116,31 +117,31 @@ def plant_soc(level: float, diameter_um: F64, rng: np.random.Generator, planted:
     return mean, mean - fixed
 
 
-def field_centre_um(seed: int, place: Place) -> tuple[float, float]:
+def field_centre_um(seed: int, key: RegionKey) -> tuple[float, float]:
     """(y, x) of the middle of the region in the stage's coordinates."""
-    rng = generator(seed, place.region_id, "stage")
+    rng = generator(seed, key.region_id, "stage")
     y, x = np.round(rng.uniform(-400.0, 400.0, 2), 1)
     return float(y), float(x)
 
 
 def region_plates(
-    size: CampaignSize, seed: int, place_: Place, rng: np.random.Generator, planted: Planted = PLANTED
+    size: CampaignSize, seed: int, key: RegionKey, rng: np.random.Generator, planted: Planted = PLANTED
 ) -> tuple[list[Outline], F64, F64]:
     """Outlines of a region's particles, their planted mean soc (PARTICLE,) and their own effects (PARTICLE,)."""
-    centre = field_centre_um(seed, place_)
+    centre = field_centre_um(seed, key)
     half = 0.5 * size.stxm.n_px * size.stxm.pixel_nm * 1e-3 + FIELD_MARGIN_UM
-    outlines: list[Outline] = place(
+    outlines: list[Outline] = lay_plates(
         (centre[0] - half, centre[1] - half), (centre[0] + half, centre[1] + half), size.powder, rng
     )
     diameters = np.array([outline.diameter_um for outline in outlines])
-    mean, effect = plant_soc(region_level(size, seed, place_, planted), diameters, rng, planted)
+    mean, effect = plant_soc(region_level(size, seed, key, planted), diameters, rng, planted)
     return outlines, mean, effect
 
 
-def region_phantom(size: CampaignSize, seed: int, place_: Place, planted: Planted = PLANTED) -> Region:
+def region_phantom(size: CampaignSize, seed: int, key: RegionKey, planted: Planted = PLANTED) -> Region:
     """All particles of a region: the same for every instrument that looks at it."""
-    rng = generator(seed, place_.region_id, "phantom")
-    outlines, mean, effect = region_plates(size, seed, place_, rng, planted)
+    rng = generator(seed, key.region_id, "phantom")
+    outlines, mean, effect = region_plates(size, seed, key, rng, planted)
     patterns = rng.choice(PATTERNS, size=len(outlines), p=size.pattern_shares)
     particles: list[Particle] = [
         make_particle(index + 1, outline, str(patterns[index]), float(mean[index]), rng, float(effect[index]))
@@ -177,11 +178,11 @@ def choose_field(
 
 
 def coulometric_soc(size: CampaignSize, seed: int, electrode: int, cycle: int, planted: Planted = PLANTED) -> float:
-    """What the cycler says of an electrode: the mean of its imaged particles by mass, and an error."""
+    """State of charge of an electrode by its cycler: the mean by mass of its imaged particles, with an error."""
     mass, charge = 0.0, 0.0
     half = 0.5 * size.stxm.n_px * size.stxm.pixel_nm * 1e-3
     for number in range(size.n_regions):
-        where = Place(electrode, cycle, number)
+        where = RegionKey(electrode, cycle, number)
         centre = field_centre_um(seed, where)
         plates = region_plates(size, seed, where, generator(seed, where.region_id, "phantom"), planted)
         for outline, soc in zip(plates[0], plates[1], strict=True):
@@ -189,5 +190,5 @@ def coulometric_soc(size: CampaignSize, seed: int, electrode: int, cycle: int, p
                 weight = outline.thickness_nm * outline.diameter_um**2
                 mass += weight
                 charge += weight * float(soc)
-    rng = generator(seed, Place(electrode, cycle, 0).electrode_id, cycle, "coulometry")
+    rng = generator(seed, RegionKey(electrode, cycle, 0).electrode_id, cycle, "coulometry")
     return charge / mass + float(rng.normal(0.0, planted.coulometric_sd))

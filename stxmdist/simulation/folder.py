@@ -1,19 +1,20 @@
 """A whole simulated campaign in a folder: beamline files, sample sheet, campaign file, and the truth beside them."""
 
+import io
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
-from stxmdist.simulation.experiment import PLANTED, coulometric_soc, places
-from stxmdist.simulation.scans import ScanTask, make_scan, receipt_of
+from storage.atomic import replace_file
+from stxmdist.simulation.experiment import PLANTED, coulometric_soc, region_keys
+from stxmdist.simulation.scans import ScanReceipt, ScanTask, make_scan, receipt_of
 from stxmdist.simulation.sizes import SIZES, CampaignSize
 from stxmdist.simulation.truth_tables import effects_table, electrode_table, variance_table
 
@@ -57,7 +58,7 @@ def simulate(folder: Path, size: str, seed: int, *, workers: int, report: Callab
     Raises
     ------
     InputError
-        for a size that there is not
+        if there is no size of this name
     """
     return simulate_size(Path(folder), SIZES[size].load(), seed, workers=workers, report=report)
 
@@ -71,16 +72,16 @@ def simulate_size(
     (folder / "truth").mkdir(parents=True, exist_ok=True)
     tasks = scan_tasks(folder, size, seed)
     sheet = sample_sheet(tasks)
-    receipts: dict[str, dict[str, Any]] = {}
-    for receipt in _made(tasks, workers):
-        receipts[receipt["scan_id"]] = receipt
-        kept = " (was there)" if receipt.get("skipped") else f" {receipt['seconds']:.1f} s"
-        report(f"{len(receipts)}/{len(tasks)} {receipt['scan_id']}{kept}")
-    # The sheet and the campaign file come last: a campaign that can be opened is complete.
+    receipts: dict[str, ScanReceipt] = {}
+    for receipt, was_there in _made(tasks, workers):
+        receipts[receipt.scan_id] = receipt
+        took = "(was there)" if was_there else f"{receipt.seconds:.1f} s"
+        report(f"{len(receipts)}/{len(tasks)} {receipt.scan_id} {took}")
+    # The sheet and the campaign file are written last: a campaign that can be opened is complete.
     _write_truth(folder, size, seed, tasks, sheet, receipts)
-    _write_text(folder / "samples.csv", sheet.to_csv(index=False, lineterminator="\n"))
-    _write_text(folder / "campaign.yaml", campaign_text(size, seed))
-    total = sum(sum(receipt["files"].values()) for receipt in receipts.values())
+    replace_file(folder / "samples.csv", [sheet.to_csv(index=False, lineterminator="\n").encode()])
+    replace_file(folder / "campaign.yaml", [campaign_text(size, seed).encode()])
+    total = sum(sum(receipt.files.values()) for receipt in receipts.values())
     return SimulatedCampaign(
         folder=folder,
         paths=(folder / "campaign.yaml", folder / "samples.csv", *(folder / task.file for task in tasks)),
@@ -94,8 +95,8 @@ def scan_tasks(folder: Path, size: CampaignSize, seed: int) -> tuple[ScanTask, .
     """Every scan of a campaign, the two of a region one after the other."""
     modalities: tuple[Literal["stxm", "ptychography"], ...] = ("stxm", "ptychography")
     return tuple(
-        ScanTask(folder, size, seed, place, modality, 2 * number + which)
-        for number, place in enumerate(places(size))
+        ScanTask(folder, size, seed, key, modality, 2 * number + which)
+        for number, key in enumerate(region_keys(size))
         for which, modality in enumerate(modalities)
     )
 
@@ -106,26 +107,26 @@ def sample_sheet(tasks: tuple[ScanTask, ...]) -> pd.DataFrame:
     coulometry: dict[tuple[int, int], float] = {}
     rows = []
     for task in tasks:
-        place = task.place
-        key = (place.electrode, place.cycle)
-        if key not in coulometry:
-            coulometry[key] = round(coulometric_soc(size, seed, *key), 4)
+        key = task.region_key
+        measured = (key.electrode, key.cycle)
+        if measured not in coulometry:
+            coulometry[measured] = round(coulometric_soc(size, seed, *measured), 4)
         rows.append(
             {
                 "scan_id": task.scan_id,
                 "file": task.file.as_posix(),
                 "modality": task.modality,
-                "electrode_id": place.electrode_id,
-                "cell_id": f"cell-{place.electrode_id}",
+                "electrode_id": key.electrode_id,
+                "cell_id": f"cell-{key.electrode_id}",
                 "beamtime_id": "2026-10",
-                "region_id": place.region_id,
-                "cycle": place.cycle,
-                "c_rate": size.c_rates[place.electrode % len(size.c_rates)],
+                "region_id": key.region_id,
+                "cycle": key.cycle,
+                "c_rate": size.c_rates[key.electrode % len(size.c_rates)],
                 "direction": "charge",
                 "soc_nominal": SOC_NOMINAL,
-                "soc_coulometric": coulometry[key],
+                "soc_coulometric": coulometry[measured],
                 "chemistry": "LFP",
-                "pair_id": place.region_id,
+                "pair_id": key.region_id,
                 # STXM fields lie where the raster falls; ptychography is taken where there is something to see.
                 "roi_rule": "systematic" if task.modality == "stxm" else "convenience",
                 "exclude": "",
@@ -166,18 +167,21 @@ cluster:
 """
 
 
-def _made(tasks: tuple[ScanTask, ...], workers: int) -> Iterator[dict[str, Any]]:
-    """Receipts as scans are done; long scans first, so that no core waits for the last one."""
+def _made(tasks: tuple[ScanTask, ...], workers: int) -> Iterator[tuple[ScanReceipt, bool]]:
+    """The receipt of each scan as it is done, and whether it was there before.
+
+    Long scans are made first, so that no core waits for the last one.
+    """
     missing = []
     for task in tasks:
         receipt = receipt_of(task)
         if receipt is None:
             missing.append(task)
         else:
-            yield receipt | {"skipped": True}
+            yield receipt, True
     ordered = sorted(missing, key=lambda task: task.modality != "ptychography")
     if workers <= 1 or len(missing) < 2:
-        yield from map(make_scan, ordered)
+        yield from ((make_scan(task), False) for task in ordered)
         return
     # Spawned, not forked: a forked child of a process with threads (Dask, Prefect) may never wake.
     context = multiprocessing.get_context("spawn")
@@ -185,7 +189,7 @@ def _made(tasks: tuple[ScanTask, ...], workers: int) -> Iterator[dict[str, Any]]
         futures = [pool.submit(make_scan, task) for task in ordered]
         try:
             for future in as_completed(futures):
-                yield future.result()
+                yield future.result(), False
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -197,7 +201,7 @@ def _write_truth(
     seed: int,
     tasks: tuple[ScanTask, ...],
     sheet: pd.DataFrame,
-    receipts: dict[str, dict[str, Any]],
+    receipts: dict[str, ScanReceipt],
 ) -> None:
     """Tables over all scans, with the column names of a campaign's own tables."""
     truth = folder / "truth"
@@ -211,19 +215,13 @@ def _write_truth(
         "variance": variance_table(particles),
     }
     for name, table in tables.items():
-        partial = truth / f".{name}.parquet.partial"
-        table.to_parquet(partial, index=False)
-        os.replace(partial, truth / f"{name}.parquet")
+        content = io.BytesIO()
+        table.to_parquet(content, index=False)
+        replace_file(truth / f"{name}.parquet", [content.getvalue()])
     nuisance = {
         "seed": seed,
         "size": asdict(size),
         "planted": asdict(PLANTED),
-        "scans": {task.scan_id: receipts[task.scan_id]["nuisance"] for task in tasks},
+        "scans": {task.scan_id: receipts[task.scan_id].nuisance for task in tasks},
     }
-    _write_text(truth / "nuisance.json", json.dumps(nuisance, indent=1))
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    replace_file(truth / "nuisance.json", [json.dumps(nuisance, indent=1).encode()])

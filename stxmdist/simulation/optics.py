@@ -13,7 +13,7 @@ _RADII_PER_ZONE = 40
 """Steps of the tabulated radial profile per outermost zone width; between them it is straight within 1e-3."""
 
 _CONFINED_TO = 0.75
-"""Of half the window: there the fall of a confined wave is at one half."""
+"""Share of half the window at which a confined wave has fallen to one half."""
 _FALL_WIDTH = 0.08
 
 
@@ -30,7 +30,7 @@ class ZonePlate:
         if not (self.diameter_um > 0 and self.outer_zone_nm > 0 and 0 <= self.central_stop_fraction < 1):
             raise InputError(
                 where="zone plate",
-                problem="these sizes make no zone plate",
+                problem="a zone plate cannot have these sizes",
                 got=f"{self.diameter_um} um, {self.outer_zone_nm} nm, stop {self.central_stop_fraction}",
                 wanted="a positive diameter and zone width, and a stop fraction in [0, 1)",
                 mend="Correct the zone plate's sizes",
@@ -92,7 +92,7 @@ def point_spread(pixel_nm: float, energy_ev: float, zone_plate: ZonePlate, half_
     if pixel_nm <= 0 or half_width_px < 0 or energy_ev <= 0:
         raise InputError(
             where="point spread function",
-            problem="it cannot be sampled",
+            problem="the point spread function cannot be sampled",
             got=f"pixel {pixel_nm} nm, half width {half_width_px} px, {energy_ev} eV",
             wanted="a positive pixel and energy, and a half width of at least 0",
             mend="Correct the sampling",

@@ -7,8 +7,8 @@ import numpy as np
 
 from stxmdist.arrays import C128, F64
 from stxmdist.simulation.chemistry import transmission
+from stxmdist.simulation.cxi import CxiEntry
 from stxmdist.simulation.diffraction import diffraction_frames, nominal_illumination, sample_object
-from stxmdist.simulation.files.cxi import CxiEntry
 from stxmdist.simulation.optics import probe, probe_modes
 from stxmdist.simulation.phantom import Region
 from stxmdist.simulation.sizes import PtychographySetup
@@ -16,7 +16,7 @@ from stxmdist.simulation.sizes import PtychographySetup
 
 @dataclass(frozen=True)
 class PtychographyNuisance:
-    """What was not as the file says."""
+    """How a scan differs from what its file says."""
 
     energy_offset_ev: float
     """The photons had the file's energy plus this."""
@@ -72,7 +72,7 @@ def entries(
     for index, nominal_ev in enumerate(setup.energy_ev):
         rng = generators[index]
         energy = nominal_ev + nuisance.energy_offset_ev
-        # Every energy is a scan of its own: the stage misses its target anew.
+        # Every energy is a scan of its own, with other errors of the stage.
         wobble = rng.normal(0.0, setup.position_error_nm * 1e-3, positions_um.shape)
         true_um = positions_um + wobble
 

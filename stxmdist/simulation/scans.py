@@ -1,28 +1,31 @@
-"""One scan from formula to beamline file, with its truth beside it: what a process of its own makes."""
+"""One scan from formula to beamline file, with its truth beside it: the work of one process."""
 
+import io
 import json
-import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from storage.atomic import replace_file
 from storage.digests import digest_of
-from stxmdist.arrays import F64
-from stxmdist.simulation import ptychography, stxm
-from stxmdist.simulation.experiment import Place, choose_field, field_centre_um, generator, region_phantom
-from stxmdist.simulation.files import cxi
+from stxmdist.arrays import F64, I64
+from stxmdist.errors import StoreError
+from stxmdist.records import Json, figures_of, from_json
+from stxmdist.simulation import cxi, ptychography, stxm
+from stxmdist.simulation.experiment import RegionKey, choose_field, field_centre_um, generator, region_phantom
 from stxmdist.simulation.optics import gaussian_sigma_nm
 from stxmdist.simulation.sizes import CampaignSize
-from stxmdist.simulation.truth import PARTICLE_COLUMNS, particle_rows, truth_maps, write_maps
+from stxmdist.simulation.truth import PARTICLE_COLUMNS, TrueParticle, TruthMaps, particle_rows, truth_maps, write_maps
 from stxmdist.writers import nxstxm, sdf
 
 VERSION = 1
-"""Of what a size and a seed give; raise it with every change of numbers."""
+"""Of what a size and a seed give; it is raised with every change of numbers."""
 
 _FIRST_SCAN = datetime(2026, 10, 12, 8, 0, 0)
 _PTYCHOGRAPHY_SIGMA_PX = 0.75
@@ -36,14 +39,15 @@ class ScanTask:
     folder: Path
     size: CampaignSize
     seed: int
-    place: Place
+    region_key: RegionKey
     modality: Literal["stxm", "ptychography"]
     number: int
-    """In the order of measurement."""
+    """Place in the order of measurement"""
 
     @property
     def scan_id(self) -> str:
-        return f"{'stxm' if self.modality == 'stxm' else 'ptycho'}-{self.place.region_id}"
+        """Unique in the campaign."""
+        return f"{'stxm' if self.modality == 'stxm' else 'ptycho'}-{self.region_key.region_id}"
 
     @property
     def file(self) -> Path:
@@ -51,7 +55,7 @@ class ScanTask:
         base = Path("beamline")
         if self.modality == "ptychography":
             return base / f"{self.scan_id}.cxi"
-        if self.place.electrode % 2 == 0:
+        if self.region_key.electrode % 2 == 0:
             return base / self.scan_id / f"{self.scan_id}.hdr"
         return base / f"{self.scan_id}.hdf5"
 
@@ -70,70 +74,86 @@ class ScanTask:
 
     @property
     def receipt_path(self) -> Path:
+        """JSON that is written once the scan is complete."""
         return self.folder / "truth" / "scans" / f"{self.scan_id}.json"
 
     @property
     def rows_path(self) -> Path:
+        """Table of the scan's particles."""
         return self.receipt_path.with_suffix(".parquet")
 
     @property
     def maps_path(self) -> Path:
+        """Folder of the scan's true maps."""
         return self.folder / "truth" / "maps" / f"{self.scan_id}.zarr"
 
     @property
     def start_time(self) -> datetime:
+        """When the scan would have begun."""
         return _FIRST_SCAN + timedelta(minutes=75 * self.number)
 
 
-def receipt_of(task: ScanTask) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class ScanReceipt:
+    """What was made of one scan, and what is true of it beside its particles; kept as JSON under ``truth/``."""
+
+    digest: str
+    """Of all that decides what the scan contains"""
+    scan_id: str
+    files: Mapping[str, int]
+    """Path below the campaign's folder to bytes"""
+    nuisance: Mapping[str, object]
+    """How the scan differs from what its file says, by name"""
+    seconds: float
+
+
+def receipt_of(task: ScanTask) -> ScanReceipt | None:
     """The receipt of a scan that is complete and as this version would make it, else None."""
     try:
-        receipt: dict[str, Any] = json.loads(task.receipt_path.read_text())
-    except (OSError, ValueError):
+        receipt = from_json(ScanReceipt, dict(json.loads(task.receipt_path.read_text())))
+    except (OSError, ValueError, TypeError, StoreError):
         return None
-    if receipt.get("digest") != task.digest or not task.rows_path.is_file() or not task.maps_path.is_dir():
+    if receipt.digest != task.digest or not task.rows_path.is_file() or not task.maps_path.is_dir():
         return None
-    for name, size in receipt["files"].items():
+    for name, size in receipt.files.items():
         path = task.folder / name
         if not path.is_file() or path.stat().st_size != size:
             return None
     return receipt
 
 
-def make_scan(task: ScanTask) -> dict[str, Any]:
+def make_scan(task: ScanTask) -> ScanReceipt:
     """Write a scan's file, its map and its particles, then its receipt; nothing where the receipt is there already."""
     done = receipt_of(task)
     if done is not None:
-        return done | {"skipped": True}
+        return done
     started = time.perf_counter()
     for folder in (task.receipt_path.parent, task.maps_path.parent, (task.folder / task.file).parent):
         folder.mkdir(parents=True, exist_ok=True)
     task.receipt_path.unlink(missing_ok=True)
     files, nuisance = _stxm(task) if task.modality == "stxm" else _ptychography(task)
-    receipt = {
-        "digest": task.digest,
-        "scan_id": task.scan_id,
-        "files": {str(path.relative_to(task.folder)): path.stat().st_size for path in files},
-        "nuisance": nuisance,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
-    partial = task.receipt_path.with_name(f".{task.receipt_path.name}.partial")
-    partial.write_text(json.dumps(receipt, indent=1))
-    os.replace(partial, task.receipt_path)
+    receipt = ScanReceipt(
+        task.digest,
+        task.scan_id,
+        {str(path.relative_to(task.folder)): path.stat().st_size for path in files},
+        nuisance,
+        round(time.perf_counter() - started, 3),
+    )
+    replace_file(task.receipt_path, [json.dumps(figures_of(receipt), indent=1).encode()])
     return receipt
 
 
-def _stxm(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
+def _stxm(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Json]]:
     setup = task.size.stxm
-    region = region_phantom(task.size, task.seed, task.place)
-    y_um, x_um = stxm.scan_axes(field_centre_um(task.seed, task.place), setup)
+    region = region_phantom(task.size, task.seed, task.region_key)
+    y_um, x_um = stxm.scan_axes(field_centre_um(task.seed, task.region_key), setup)
     nuisance = stxm.draw_nuisance(setup, generator(task.seed, task.scan_id, "nuisance"))
     maps = truth_maps(region, y_um, x_um, setup.oversample)
     sigma_um = gaussian_sigma_nm(setup.zone_plate) * 1e-3
-    _write_truth(task, maps, particle_rows(region, maps["labels"], y_um, x_um), (y_um, x_um), sigma_um, (0.0, 0.0))
+    _write_truth(task, maps, particle_rows(region, maps.labels, y_um, x_um), (y_um, x_um), sigma_um, (0.0, 0.0))
     model = stxm.StxmModel(region.thickness_nm, y_um, x_um, setup, nuisance)
 
-    def frame_of(index: int) -> Any:
+    def frame_of(index: int) -> I64:
         return model.counts(index, generator(task.seed, task.scan_id, "counts", index))
 
     energy = np.asarray(setup.energy_ev)
@@ -141,7 +161,7 @@ def _stxm(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
     current = 500.0 + 2.0 * np.sin(np.arange(energy.size))
     path = task.folder / task.file
     if path.suffix == ".hdr":
-        # As the ALS rounds what it says.
+        # The headers of the ALS hold rounded numbers.
         axes, current = (np.round(y_um, 4), np.round(x_um, 4)), np.round(current, 2)
         files = sdf.write_stack(path, frame_of, energy, *axes, setup.dwell_ms, current, start_time=task.start_time)
     else:
@@ -160,12 +180,12 @@ def _stxm(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
     }
 
 
-def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
+def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Json]]:
     setup = task.size.ptychography
-    region = region_phantom(task.size, task.seed, task.place)
+    region = region_phantom(task.size, task.seed, task.region_key)
     field_um = task.size.stxm.n_px * task.size.stxm.pixel_nm * 1e-3
     middle, whole = choose_field(
-        region, field_centre_um(task.seed, task.place), setup.field_um, field_um - setup.field_um - 0.4
+        region, field_centre_um(task.seed, task.region_key), setup.field_um, field_um - setup.field_um - 0.4
     )
     rng = generator(task.seed, task.scan_id, "nuisance")
     nuisance = ptychography.draw_nuisance(setup, rng)
@@ -175,10 +195,10 @@ def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
     axes: list[F64] = [np.asarray(centre + (np.arange(count) - (count - 1) / 2.0) * pixel_um) for centre in middle]
     maps = truth_maps(region, axes[0], axes[1], 2)
     sigma_um = _PTYCHOGRAPHY_SIGMA_PX * setup.detector.object_pixel_nm(float(np.median(setup.energy_ev))) * 1e-3
-    rows = particle_rows(region, maps["labels"], axes[0], axes[1])
+    rows = particle_rows(region, maps.labels, axes[0], axes[1])
     shifted = (axes[0] + nuisance.offset_um[0], axes[1] + nuisance.offset_um[1])
     _write_truth(task, maps, rows, shifted, sigma_um, nuisance.offset_um)
-    even = task.place.electrode % 2 == 0
+    even = task.region_key.electrode % 2 == 0
     path = cxi.write_scan(
         task.folder / task.file,
         ptychography.entries(
@@ -213,9 +233,9 @@ def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Any]]:
 
 def _write_truth(
     task: ScanTask,
-    maps: dict[str, Any],
-    rows: list[dict[str, Any]],
-    axes_um: tuple[Any, Any],
+    maps: TruthMaps,
+    rows: list[TrueParticle],
+    axes_um: tuple[F64, F64],
     sigma_um: float,
     offset_um: tuple[float, float],
 ) -> None:
@@ -232,8 +252,8 @@ def _write_truth(
     table["y_um"] += offset_um[0]
     table["x_um"] += offset_um[1]
     table.insert(0, "scan_id", task.scan_id)
-    table["region_particle"] = [f"{task.place.region_id}-p{number:03d}" for number in table["particle_id"]]
+    table["region_particle"] = [f"{task.region_key.region_id}-p{number:03d}" for number in table["particle_id"]]
     table["psf_sigma_um"] = sigma_um
-    partial = task.rows_path.with_name(f".{task.rows_path.name}.partial")
-    table.to_parquet(partial, index=False)
-    os.replace(partial, task.rows_path)
+    content = io.BytesIO()
+    table.to_parquet(content, index=False)
+    replace_file(task.rows_path, [content.getvalue()])

@@ -1,12 +1,11 @@
 """How large a simulated campaign is, and with which instruments: one frozen record per size."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from stxmdist.registry import Entry, Table
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.optics import ZonePlate
-from stxmdist.simulation.placement import Powder
+from stxmdist.simulation.powder import Powder
 
 ENERGIES_24 = (
     700.0, 703.0, 705.0, 706.0, 706.6, 707.2, 707.7, 708.2, 708.7, 709.2, 709.7, 710.2, 710.7, 711.2, 711.8, 712.6,
@@ -80,7 +79,7 @@ class CampaignSize:
     cycles: tuple[int, ...] = (1, 100)
     n_regions: int = 1
     c_rates: tuple[float, ...] = (1.0,)
-    """Dealt out to the electrodes in turn."""
+    """Given to the electrodes in turn."""
     stxm: StxmSetup = field(default_factory=StxmSetup)
     ptychography: PtychographySetup = field(default_factory=PtychographySetup)
     powder: Powder = field(default_factory=Powder)
@@ -115,8 +114,8 @@ LARGE = CampaignSize(
     ptychography=PtychographySetup(field_um=5.8, step_um=0.12, detector=Detector(128, 80.0, 0.0528)),
 )
 
-SIZES: Table[Entry[Any]] = Table(
+SIZES: Table[Entry[CampaignSize]] = Table(
     "campaign size",
     {"small": Entry(f"{__name__}:SMALL"), "medium": Entry(f"{__name__}:MEDIUM"), "large": Entry(f"{__name__}:LARGE")},
 )
-"""Name to CampaignSize"""
+"""Campaigns of a name that `stxmdist simulate --size` takes."""

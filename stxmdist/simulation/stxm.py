@@ -11,6 +11,7 @@ import numpy as np
 from scipy import fft
 
 from stxmdist.arrays import F64, I64
+from stxmdist.pixel_pitch import axis_pitch_um
 from stxmdist.simulation.chemistry import absorption
 from stxmdist.simulation.optics import point_spread
 from stxmdist.simulation.sizes import StxmSetup
@@ -23,7 +24,7 @@ PSF_REACH_NM = 700.0
 
 @dataclass(frozen=True)
 class StxmNuisance:
-    """What was not as the file says."""
+    """How a stack differs from what its file says."""
 
     energy_offset_ev: float
     """The photons had the file's energy plus this."""
@@ -61,7 +62,7 @@ def scan_axes(centre_um: tuple[float, float], setup: StxmSetup) -> tuple[F64, F6
 
 def fine_axis(axis_um: F64, oversample: int, margin: int = 0, length: int = 0) -> F64:
     """An axis with ``oversample`` points in every pixel and ``margin`` before it, ``length`` in all if given."""
-    pitch = (axis_um[-1] - axis_um[0]) / (axis_um.size - 1)
+    pitch = axis_pitch_um(axis_um)
     fine = pitch / oversample
     count = length or axis_um.size * oversample + 2 * margin
     return np.asarray(axis_um[0] - pitch / 2.0 + fine * (np.arange(count) - margin + 0.5))

@@ -1,65 +1,73 @@
 """What a perfect instrument would report: maps on the scan's own grid, and each particle from its formula."""
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zarr
 from scipy import ndimage
 
-from stxmdist.arrays import F64, I32, Array, Mask
+from stxmdist.arrays import F32, F64, I32, Mask
+from stxmdist.pixel_pitch import axis_pitch_um
+from stxmdist.records import Json
 from stxmdist.simulation.phantom import Particle, Region
 from stxmdist.simulation.stxm import fine_axis, gather
 
 PITCH_UM = 0.004
-"""Of the grid on which particles are integrated: a sixth of their bevel."""
+"""Pitch of the grid on which particles are integrated: a sixth of their bevel."""
 CHARGED_ABOVE, DISCHARGED_BELOW = 0.7, 0.3
 TWO_PHASE_FRACTION = 0.1
 ACTIVE = (0.1, 0.9)
 _THINNEST_NM = 1.0
 
 
-def truth_maps(region: Region, y_um: F64, x_um: F64, oversample: int) -> dict[str, Array]:
-    """Labels, thickness and state of charge of a region as pixel means, neither blurred nor moved.
+@dataclass(frozen=True, eq=False)
+class TruthMaps:
+    """Images of a region as means over pixels, neither blurred nor moved."""
+
+    labels: I32
+    """(Y, X) the particle that covers at least half of a pixel, 0 if there is none"""
+    thickness_nm: F32
+    """(COMPONENT, Y, X) of (discharged, charged)"""
+    soc: F32
+    """(Y, X) by mass, NaN where there is no particle"""
+
+
+def truth_maps(region: Region, y_um: F64, x_um: F64, oversample: int) -> TruthMaps:
+    """Labels, thickness and state of charge of a region on the grid of a scan.
 
     Parameters
     ----------
     y_um, x_um
         (Y,), (X,) pixel centres in the sample's coordinates
     oversample
-        points a side of each pixel
-
-    Returns
-    -------
-    labels (Y, X) int32: the particle that covers at least half of a pixel, 0 none; thickness_nm (COMPONENT, Y, X)
-    float32; soc (Y, X) float32, by mass, NaN where there is none
+        points on a side of each pixel
     """
     axes = [fine_axis(axis, oversample) for axis in (y_um, x_um)]
     thickness = gather(region.thickness_nm(axes[0], axes[1]), oversample)
     fine = region.labels(axes[0], axes[1])
     blocks = fine.reshape(y_um.size, oversample, x_um.size, oversample).swapaxes(1, 2).reshape(y_um.size, x_um.size, -1)
     half = (oversample * oversample) // 2
-    # Sorted, particles come after nothing: the value in the middle is a particle where that covers half or more.
+    # Sorted, the points without a particle come first: the point in the middle belongs to a particle that covers half
+    # of the pixel or more.
     labels = np.partition(blocks, half, axis=2)[:, :, half]
     total = thickness.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         soc = np.where(total > _THINNEST_NM, thickness[1] / total, np.nan)
-    return {
-        "labels": labels.astype(np.int32),
-        "thickness_nm": thickness.astype(np.float32),
-        "soc": soc.astype(np.float32),
-    }
+    return TruthMaps(labels.astype(np.int32), thickness.astype(np.float32), soc.astype(np.float32))
 
 
-def write_maps(path: Path, maps: dict[str, Array], y_um: F64, x_um: F64, attributes: dict[str, Any]) -> None:
+def write_maps(path: Path, maps: TruthMaps, y_um: F64, x_um: F64, attributes: Mapping[str, Json]) -> None:
     """Write the maps of a scan as a Zarr v3 group that xarray opens; it appears whole or not at all."""
-    dims = {"labels": ("y", "x"), "soc": ("y", "x"), "thickness_nm": ("component", "y", "x")}
+    dims = {"labels": ("y", "x"), "thickness_nm": ("component", "y", "x"), "soc": ("y", "x")}
     units = {"labels": "", "soc": "1", "thickness_nm": "nm"}
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    group = zarr.open_group(partial, mode="w", zarr_format=3, attributes=attributes)
-    for name, values in maps.items():
+    group = zarr.open_group(partial, mode="w", zarr_format=3, attributes=dict(attributes))
+    for name in dims:
+        values = getattr(maps, name)
         array = group.create_array(
             name,
             shape=values.shape,
@@ -83,15 +91,45 @@ def write_maps(path: Path, maps: dict[str, Array], y_um: F64, x_um: F64, attribu
     partial.rename(path)
 
 
-PARTICLE_COLUMNS = (
-    "particle_id", "y_um", "x_um", "area_um2", "d_eq_um", "aspect", "solidity", "thickness_nm", "soc_mean", "soc_se",
-    "soc_sd", "f_charged", "f_mixed", "f_discharged", "phase_class", "active", "core_shell_index", "flags",
-    "touches_border", "pattern", "soc_planted", "particle_effect", "mass_um2_nm", "n_pixels",
-)  # fmt: skip
-"""What is known of a particle, in the order of ``particle_rows``."""
+@dataclass(frozen=True)
+class TrueParticle:
+    """What is known of a particle in a field of view, under the column names of a campaign's own table."""
+
+    particle_id: int
+    y_um: float
+    x_um: float
+    area_um2: float
+    d_eq_um: float
+    aspect: float
+    solidity: float
+    thickness_nm: float
+    soc_mean: float
+    """Weighted by mass, as are all figures of its chemistry"""
+    soc_se: float
+    soc_sd: float
+    f_charged: float
+    f_mixed: float
+    f_discharged: float
+    phase_class: str
+    active: bool
+    core_shell_index: float
+    """State of charge of the outer quarter of depths less that of the inner quarter"""
+    flags: str
+    touches_border: bool
+    pattern: str
+    soc_planted: float
+    """Mean of the whole particle"""
+    particle_effect: float
+    """What the planted mean has of this particle alone"""
+    mass_um2_nm: float
+    n_pixels: int
+    """Pixels of the scan that it covers at least half of"""
 
 
-def particle_rows(region: Region, labels: I32, y_um: F64, x_um: F64) -> list[dict[str, Any]]:
+PARTICLE_COLUMNS = tuple(field.name for field in fields(TrueParticle))
+
+
+def particle_rows(region: Region, labels: I32, y_um: F64, x_um: F64) -> list[TrueParticle]:
     """One row for each particle that has a pixel in a field of view, integrated over the part of it that lies inside.
 
     Parameters
@@ -104,21 +142,21 @@ def particle_rows(region: Region, labels: I32, y_um: F64, x_um: F64) -> list[dic
     counts = np.bincount(labels.ravel())
     limits = []
     for axis in (y_um, x_um):
-        pitch = (axis[-1] - axis[0]) / (axis.size - 1)
-        limits.append((float(axis[0] - pitch / 2.0), float(axis[-1] + pitch / 2.0)))
-    rows = []
-    for particle in region.particles:
-        if particle.particle_id < counts.size and counts[particle.particle_id] > 0:
-            row = integrate(particle, limits[0], limits[1])
-            rows.append(row | {"n_pixels": int(counts[particle.particle_id])})
-    return rows
+        half_pixel = axis_pitch_um(axis) / 2.0
+        limits.append((float(axis[0] - half_pixel), float(axis[-1] + half_pixel)))
+    return [
+        integrate(particle, limits[0], limits[1], int(counts[particle.particle_id]))
+        for particle in region.particles
+        if particle.particle_id < counts.size and counts[particle.particle_id] > 0
+    ]
 
 
-def integrate(particle: Particle, y_limits_um: tuple[float, float], x_limits_um: tuple[float, float]) -> dict[str, Any]:
+def integrate(
+    particle: Particle, y_limits_um: tuple[float, float], x_limits_um: tuple[float, float], n_pixels: int
+) -> TrueParticle:
     """Size, shape and chemistry of the part of a particle between limits, by sampling its formula every 4 nm.
 
-    Chemistry is weighted by mass. ``core_shell_index`` is the state of charge of the outer quarter of depths less that
-    of the inner quarter. Phases: charged above 0.7, discharged below 0.3.
+    Phases are charged above a state of charge of 0.7 and discharged below 0.3.
     """
     outline = particle.outline
     axes: list[F64] = []
@@ -138,38 +176,39 @@ def integrate(particle: Particle, y_limits_um: tuple[float, float], x_limits_um:
     discharged = float(thickness[soc < DISCHARGED_BELOW].sum() / mass)
     area = float(inside.sum()) * PITCH_UM**2
     rows, columns = np.nonzero(inside)
-    # A point of the grid stands for a square, which has a moment of its own.
+    # A point of the grid stands for a square, which has a second moment of its own.
     eigenvalues = np.linalg.eigvalsh(np.cov(np.stack([rows, columns]), bias=True) + np.eye(2) / 12.0)
     phase = phase_class(mean, charged, discharged, particle.pattern)
-    return {
-        "particle_id": particle.particle_id,
-        "y_um": float(axes[0][rows].mean()),
-        "x_um": float(axes[1][columns].mean()),
-        "area_um2": area,
-        "d_eq_um": 2.0 * float(np.sqrt(area / np.pi)),
-        "aspect": float(np.sqrt(eigenvalues[1] / eigenvalues[0])),
-        "solidity": 1.0,
-        "thickness_nm": float(np.median(thickness[inside])),
-        "soc_mean": mean,
-        "soc_se": 0.0,
-        "soc_sd": float(np.sqrt(variance)),
-        "f_charged": charged,
-        "f_mixed": 1.0 - charged - discharged,
-        "f_discharged": discharged,
-        "phase_class": phase,
-        "active": bool(ACTIVE[0] < mean < ACTIVE[1] or phase == "two-phase"),
-        "core_shell_index": _core_shell_index(inside, thickness, soc),
-        "flags": "touches border" if cut else "",
-        "touches_border": cut,
-        "pattern": particle.pattern,
-        "soc_planted": particle.soc_mean,
-        "particle_effect": particle.random_effect,
-        "mass_um2_nm": float(mass) * PITCH_UM**2,
-    }
+    return TrueParticle(
+        particle_id=particle.particle_id,
+        y_um=float(axes[0][rows].mean()),
+        x_um=float(axes[1][columns].mean()),
+        area_um2=area,
+        d_eq_um=2.0 * float(np.sqrt(area / np.pi)),
+        aspect=float(np.sqrt(eigenvalues[1] / eigenvalues[0])),
+        solidity=1.0,
+        thickness_nm=float(np.median(thickness[inside])),
+        soc_mean=mean,
+        soc_se=0.0,
+        soc_sd=float(np.sqrt(variance)),
+        f_charged=charged,
+        f_mixed=1.0 - charged - discharged,
+        f_discharged=discharged,
+        phase_class=phase,
+        active=bool(ACTIVE[0] < mean < ACTIVE[1] or phase == "two-phase"),
+        core_shell_index=_core_shell_index(inside, thickness, soc),
+        flags="touches border" if cut else "",
+        touches_border=cut,
+        pattern=particle.pattern,
+        soc_planted=particle.soc_mean,
+        particle_effect=particle.random_effect,
+        mass_um2_nm=float(mass) * PITCH_UM**2,
+        n_pixels=n_pixels,
+    )
 
 
 def phase_class(mean: float, charged: float, discharged: float, pattern: str) -> str:
-    """charged, discharged, two-phase or solid-solution; two phases only where they were planted."""
+    """``charged``, ``discharged``, ``two-phase`` or ``solid-solution``; two phases only where they were planted."""
     if pattern == "two_phase" and min(charged, discharged) > TWO_PHASE_FRACTION:
         return "two-phase"
     if mean > CHARGED_ABOVE and discharged <= TWO_PHASE_FRACTION:

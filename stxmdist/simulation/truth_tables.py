@@ -1,7 +1,5 @@
 """The statistics of a simulated campaign as they were planted, under the column names of the campaign's own tables."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -52,8 +50,8 @@ def electrode_table(particles: pd.DataFrame) -> pd.DataFrame:
 def effects_table(size: CampaignSize, particles: pd.DataFrame, planted: Planted = PLANTED) -> pd.DataFrame:
     """Planted effects on the particles' mean state of charge: over a cycle, and over the natural logarithm of size."""
     seen = particles[particles["modality"] == "stxm"]
-    empty: dict[str, Any] = dict.fromkeys(("se", "ci_low", "ci_high", "p"), _UNKNOWN)
-    rest: dict[str, Any] = {"method": "planted", "p_min_attainable": _UNKNOWN, "q_fdr": _UNKNOWN}
+    empty: dict[str, object] = dict.fromkeys(("se", "ci_low", "ci_high", "p"), _UNKNOWN)
+    rest: dict[str, object] = {"method": "planted", "p_min_attainable": _UNKNOWN, "q_fdr": _UNKNOWN}
     counts = {"n_electrodes": size.n_electrodes, "n_particles": len(seen)}
     rows = [
         {"endpoint": "soc_mean", "term": term, "estimate": estimate, **empty, **rest, **counts}

@@ -1,28 +1,36 @@
 """Align: every energy's image is moved back to where the particles were, and resampled once, as transmission."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any
 
 import numpy as np
 
 from storage.layout import ArrayPlan, Layout
 from storage.output import Output
-from stxmdist.arrays import Array, MaskClass
+from stxmdist.arrays import F32, F64, MaskClass
+from stxmdist.measures import AbsorbanceMeasures, AlignMeasures
+from stxmdist.planning.density_options import density_options, empty_field_of
 from stxmdist.planning.grid import Grid, grid_of
-from stxmdist.planning.survey import Stage, Survey
+from stxmdist.planning.survey import Stage, Survey, Upstream
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
+from stxmdist.spectra.align.aligned_stack import (
+    correlation_after_px2,
+    effective_counts,
+    resample_phase,
+    resample_stack,
+    unmoved,
+)
 from stxmdist.spectra.align.frame_spectra import SPECTRA_BYTES
-from stxmdist.spectra.align.resample import noise_correlation_px2, resample, variance_factor
 from stxmdist.spectra.align.shifts import AlignOptions, Shifts, estimate_shifts
-from stxmdist.spectra.density.absorbance import remove_leak
+from stxmdist.spectra.density.corrected import transmission_of
+from stxmdist.spectra.density.detector import DetectorOptions
 from stxmdist.spectra.density.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
-from stxmdist.stages.absorbance import i0_scan
 from stxmdist.stages.inputs.corrected import CorrectedFrames
 from stxmdist.stages.inputs.frames import MappedFrames, ScratchStack, StoredFrames
+from stxmdist.stages.inputs.measured import measured
 
 NAME = "align"
 
@@ -41,7 +49,22 @@ class Options:
     """False leaves the frames where they are, for stacks that were aligned before."""
 
 
-def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+@dataclass(frozen=True)
+class AlignPart:
+    """What the plan knows of a scan, and of how its counts became optical density."""
+
+    wide_field: bool
+    """Its transmission is made from counts, not from complex images"""
+    leak_fraction: float
+    detector: DetectorOptions
+    divide_by_ring_current: bool
+    """The incident beam is not that of the scan's own frames"""
+
+
+AlignUnit = Unit[Options, AlignPart]
+
+
+def upstream(survey: Survey, scan_id: str) -> Upstream:
     """Optical density to register; counts to resample where there are any, because zero counts have no logarithm."""
     if survey.scans[scan_id].modality == "stxm":
         return (("absorbance", scan_id), ("ingest", scan_id))
@@ -53,10 +76,10 @@ def plan(survey: Survey, options: Options) -> Plan:
     return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans if survey.ready(NAME, scan_id)))
 
 
-def _unit(survey: Survey, scan_id: str) -> Unit:
-    grid = grid_of(survey, scan_id)
-    with_phase = survey.scans[scan_id].modality == "ptychography"
-    arrays = arrays_of(grid, with_phase=with_phase)
+def _unit(survey: Survey, scan_id: str) -> Unit[object, AlignPart]:
+    grid, density = grid_of(survey, scan_id), density_options(survey)
+    wide_field = survey.scans[scan_id].modality == "stxm"
+    arrays = arrays_of(grid, with_phase=not wide_field)
     n = len(grid.energy_ev)
     pixels = grid.ny * grid.nx
     return survey.unit(
@@ -65,12 +88,12 @@ def _unit(survey: Survey, scan_id: str) -> Unit:
         "scan",
         owns=all_shards(arrays),
         arrays=arrays,
-        part={
-            "modality": survey.scans[scan_id].modality,
-            "leak_fraction": survey.options["absorbance"].leak_fraction,
-            "detector": survey.options["absorbance"].detector,
-            "ring": survey.options["absorbance"].i0 == "file" or i0_scan(survey, scan_id) is not None,
-        },
+        part=AlignPart(
+            wide_field=wide_field,
+            leak_fraction=density.leak_fraction,
+            detector=density.detector,
+            divide_by_ring_current=density.i0 == "file" or empty_field_of(survey, scan_id) is not None,
+        ),
         estimate=Estimate(
             bytes_of(arrays),
             # Spectra of all frames to register, then one shard of rows and a copy to encode, beside some frames.
@@ -104,111 +127,84 @@ def arrays_of(grid: Grid, *, with_phase: bool = False) -> tuple[ArrayPlan, ...]:
     )
 
 
-def work(unit: Unit) -> Outcome:
+def work(unit: AlignUnit) -> Outcome:
     """Register and resample one scan."""
-    absorbance = unit.source("absorbance")
+    absorbance, options = unit.source("absorbance"), unit.options
     i0, i0_variance = absorbance.read("i0_counts"), absorbance.read("i0_variance")
-    before = measures_of(unit, "absorbance")
+    before = measured(unit, AbsorbanceMeasures, "absorbance")
     od = StoredFrames(absorbance, "optical_density")
-    measured = np.isfinite(i0) & (i0 > 0)
-    if unit.part["modality"] == "stxm":
-        measured &= unit.source("ingest").read("frame_class") == MaskClass.valid
-    options: Options = unit.options
-    shifts = estimate_shifts(od, measured, options.align) if options.register else _unmoved(len(od))
-    factors = np.array([variance_factor(shift) for shift in shifts.shift_px])
-    effective = np.where(measured, i0 / np.asarray(before["noise_factor"], dtype=float) / factors, np.nan)
+    used = np.isfinite(i0) & (i0 > 0)
+    if unit.part.wide_field:
+        used &= unit.source("ingest").read("frame_class") == MaskClass.valid
+    shifts = estimate_shifts(od, used, options.align) if options.register else unmoved(len(od))
+    effective = effective_counts(i0, before.noise_factor, shifts.shift_px, used)
 
     write = ShardWriter(unit)
     layout = next(plan for plan in arrays_of(_grid(absorbance)) if plan.name == "transmission").layout()
     with ScratchStack(write.scratch("aligned"), layout.shape) as aligned:
         frames = _transmissions(unit, absorbance, i0)
-        known = np.ones(layout.shape[1:], dtype=np.bool_)
-        for energy in range(len(od)):
-            plane = np.full(known.shape, np.nan, np.float32)
-            if measured[energy]:
-                plane = resample(frames[energy], shifts.shift_px[energy])
-                known &= np.isfinite(plane)
-            aligned[energy] = plane
-        classes = np.where(known, MaskClass.valid, MaskClass.outside).astype(np.uint8)
-        chosen = sample_pixels(mean_absorption(aligned[k] for k in np.flatnonzero(measured)), known)
+        known = resample_stack(frames, shifts.shift_px, used, aligned, (layout.shape[1], layout.shape[2]))
+        chosen = sample_pixels(mean_absorption(aligned[int(k)] for k in np.flatnonzero(used)), known)
         mean_od, mean_variance = mean_spectrum(aligned, chosen, effective, i0_variance / i0**2)
         for shard in layout.indices():
             write("transmission", shard, aligned.rows(layout.region(shard)[1]))
-    if unit.part["modality"] == "ptychography":
+    if not unit.part.wide_field:
         _write_phase(write, layout, StoredFrames(absorbance, "phase"), shifts)
-    correlation = before["noise_correlation_px2"] * float(
-        np.mean([noise_correlation_px2(shift) for shift in shifts.shift_px[measured]])
-    )
     for name, values in (
         ("effective_counts", effective),
         ("shift_quality", shifts.quality),
         ("mean_od", mean_od),
         ("mean_od_variance", mean_variance),
-        ("energy_used", measured.astype(np.uint8)),
+        ("energy_used", used.astype(np.uint8)),
     ):
         write(name, (0,), values)
     write("shift_px", (0, 0), shifts.shift_px)
-    write("aligned_class", (0, 0), classes)
+    write("aligned_class", (0, 0), np.where(known, MaskClass.valid, MaskClass.outside).astype(np.uint8))
     return write.outcome(
-        {
-            "largest_shift_px": float(np.abs(shifts.shift_px[measured]).max()),
-            "frames_not_registered": int(shifts.flagged.sum()),
-            "energies_not_registered_ev": absorbance.read("energy_ev")[shifts.flagged],
-            "shift_quality": float(np.nanmedian(shifts.quality)) if options.register else None,
-            "outside_share": float(1.0 - known.mean()),
-            "sample_pixels": int(chosen.sum()),
-            "noise_correlation_px2": correlation,
-        }
+        AlignMeasures(
+            largest_shift_px=float(np.abs(shifts.shift_px[used]).max()),
+            frames_not_registered=int(shifts.flagged.sum()),
+            energies_not_registered_ev=absorbance.read("energy_ev")[shifts.flagged],
+            shift_quality=float(np.nanmedian(shifts.quality)) if options.register else None,
+            outside_share=float(1.0 - known.mean()),
+            sample_pixels=int(chosen.sum()),
+            noise_correlation_px2=correlation_after_px2(before.noise_correlation_px2, shifts.shift_px, used),
+        )
     )
 
 
 def _write_phase(write: ShardWriter, layout: Layout, phase: StoredFrames, shifts: Shifts) -> None:
-    """The phase moved as the transmission is: resampled as a number on the unit circle, where it may wrap."""
+    """The phase, moved as the transmission is."""
     with ScratchStack(write.scratch("phase"), layout.shape) as aligned:
         for energy, shift in enumerate(shifts.shift_px):
-            plane = phase[energy]
-            aligned[energy] = np.arctan2(resample(np.sin(plane), shift), resample(np.cos(plane), shift))
+            aligned[energy] = resample_phase(phase[energy], shift)
         for shard in layout.indices():
             write("phase", shard, aligned.rows(layout.region(shard)[1]))
 
 
-def measures_of(unit: Unit, stage: str) -> Mapping[str, Any]:
-    """What a stage of one unit measured of the scan, from its receipt."""
-    receipt = unit.source(stage).receipt("scan")
-    assert receipt is not None
-    return receipt["measures"]  # type: ignore[no-any-return]
-
-
-def _grid(output: Any) -> Grid:
+def _grid(output: Output) -> Grid:
     return Grid(output.read("energy_ev"), output.read("y_um"), output.read("x_um"))
 
 
-def _unmoved(n: int) -> Shifts:
-    return Shifts(np.zeros((n, 2)), np.full(n, np.nan), np.zeros(n, dtype=bool), 0)
-
-
-def _transmissions(unit: Unit, absorbance: Output, i0: Array) -> Sequence[Any]:
+def _transmissions(unit: AlignUnit, absorbance: Output, i0: F64) -> Sequence[F32]:
     """Frames to resample: counts over the incident beam where there are any, because zero counts have no logarithm."""
-    if unit.part["modality"] != "stxm":
+    part = unit.part
+    if not part.wide_field:
         return MappedFrames(StoredFrames(absorbance, "optical_density"), lambda od, energy: np.exp(-od))
-    free = absorbance.read("particle_free").astype(bool)
     frames = CorrectedFrames(
-        unit.source("ingest"), unit.part["detector"], ring=unit.part["ring"], free=free if free.any() else None
+        unit.source("ingest"),
+        part.detector,
+        divide_by_ring_current=part.divide_by_ring_current,
+        free=absorbance.read("particle_free") == 1,
     )
-    leak = unit.part["leak_fraction"]
-
-    def transmission(counts: Array, energy: int) -> Array:
-        over_beam = counts / np.float32(i0[energy])
-        return remove_leak(over_beam, leak) if leak else over_beam
-
-    return MappedFrames(frames, transmission)
+    return MappedFrames(frames, lambda counts, energy: transmission_of(counts, i0[energy], part.leak_fraction))
 
 
 STAGE = Stage(
     name=NAME,
     version=5,
     options=Options,
-    measures=dict,
+    measures=AlignMeasures,
     upstream=upstream,
     plan=plan,
     work=work,

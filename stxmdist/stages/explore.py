@@ -11,6 +11,7 @@ from storage.output import Output
 from storage.schema import array_spec
 from stxmdist.arrays import F32, Array, Mask
 from stxmdist.errors import InputError
+from stxmdist.measures import AlignMeasures
 from stxmdist.planning.explored import EXPLORED, file_of
 from stxmdist.planning.grid import Grid, grid_of
 from stxmdist.planning.survey import Stage, Survey
@@ -22,7 +23,7 @@ from stxmdist.spectra.explore.contract import EXPLORERS, Exploration, Exploring,
 from stxmdist.spectra.explore.factorise import FactorOptions
 from stxmdist.spectra.explore.pixel_stack import PIXELS_PER_BLOCK, SLAB_BYTES, Block, PixelStack, rows_per_block
 from stxmdist.spectra.explore.principal import PrincipalOptions, principal_components
-from stxmdist.stages.align import measures_of
+from stxmdist.stages.inputs.measured import measured
 from stxmdist.stages.inputs.spectral_model import end_members_of, identity_of_references, references_of
 
 NAME = "explore"
@@ -167,7 +168,7 @@ def work(unit: Unit) -> Outcome:
         require_energies(int(used.sum()), where=f"explore of {unit.scan_id}")
         stack = stack_of(align, used, threads_lent())
         principal = principal_components(
-            stack, options.principal, float(measures_of(unit, "align")["noise_correlation_px2"])
+            stack, options.principal, measured(unit, AlignMeasures, "align").noise_correlation_px2
         )
     except InputError as error:
         # A pair of energies is measured on purpose: a scan of them is no failure, there is only nothing to find.

@@ -4,20 +4,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import ceil
-from typing import Any
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from storage.digests import fingerprint_of_file, sha256_of_file
 from storage.layout import ArrayPlan
 from stxmdist import readers
-from stxmdist.arrays import U8, MaskClass
+from stxmdist.arrays import F64, U8, MaskClass
 from stxmdist.errors import InputError
-from stxmdist.planning.survey import Stage, Survey
+from stxmdist.measures import IngestMeasures
+from stxmdist.planning.survey import Stage, Survey, Upstream
 from stxmdist.ptychography.state import refuse_unless
-from stxmdist.readers.frames.beamstop import beamstop_masked, shadow_note, shadow_radius_px
-from stxmdist.readers.frames.classes import frame_classes
-from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, KINDS, faults_masked, sampled_frames
+from stxmdist.readers.frames.beamstop import beamstop_masked
+from stxmdist.readers.frames.judged import (
+    CheckedDetector,
+    checked_detector,
+    frames_by_class,
+    judge_images,
+    judged_frames,
+    refuse_unless_some_valid,
+)
+from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT
 from stxmdist.readers.frames.windowing import (
     LEAST_PX,
     PIECE_BYTES,
@@ -26,10 +35,10 @@ from stxmdist.readers.frames.windowing import (
     frame_bytes,
     pieces,
     run_of,
-    summed,
     zero_frequency_px,
 )
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
+from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
@@ -69,19 +78,44 @@ class Options:
         )
 
 
-def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+@dataclass(frozen=True)
+class FileState:
+    """A file as it was when its scan was planned: another state is another input."""
+
+    name: str
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class IngestPart:
+    """Which scan of which file."""
+
+    file: str
+    region: str | None
+    """Which region of a file that holds several"""
+    planned: tuple[FileState, ...]
+    """Every file of the scan"""
+
+
+IngestUnit: TypeAlias = Unit[Options, IngestPart]
+
+
+def upstream(survey: Survey, scan_id: str) -> Upstream:
     """Ingest reads beamline files only."""
     return ()
 
 
-def identity(survey: Survey, scan_id: str) -> Any:
+def identity(survey: Survey, scan_id: str) -> Json:
     """Name, size and time of every file of the scan: another file, or a changed one, is another input; its region."""
-    files, region = _fingerprints(survey.recordings[scan_id]), survey.scans[scan_id].file_region
+    files = [fingerprint_of_file(path) for path in survey.recordings[scan_id].files]
+    region = survey.scans[scan_id].file_region
     return files if region is None else {"files": files, "region": region}
 
 
-def _fingerprints(recording: Recording) -> list[dict[str, Any]]:
-    return [fingerprint_of_file(path) for path in recording.files]
+def _state_of(path: Path) -> FileState:
+    found = fingerprint_of_file(path)
+    return FileState(str(found["name"]), int(found["bytes"]), int(found["mtime_ns"]))
 
 
 def as_kept(recording: Recording, options: Options) -> Recording:
@@ -92,7 +126,7 @@ def as_kept(recording: Recording, options: Options) -> Recording:
 
 
 def _cut(recording: PtychographyRecording, options: Options) -> PtychographyRecording:
-    # With the file's own pixels: frames and pixels are judged before any are summed.
+    # Frames and pixels are judged by the pixels of the file, before any are summed.
     return beamstop_masked(cropped(recording, options.crop_px), options.beamstop_px)
 
 
@@ -101,7 +135,7 @@ def plan(survey: Survey, options: Options) -> Plan:
     return Plan(tuple(_unit(survey, scan_id, options) for scan_id in survey.scans))
 
 
-def _unit(survey: Survey, scan_id: str, options: Options) -> Unit:
+def _unit(survey: Survey, scan_id: str, options: Options) -> Unit[object, IngestPart]:
     recording = survey.recordings[scan_id]
     if isinstance(recording, StxmRecording):
         arrays = _stxm_arrays(recording)
@@ -116,11 +150,11 @@ def _unit(survey: Survey, scan_id: str, options: Options) -> Unit:
         "scan",
         owns=all_shards(arrays),
         arrays=arrays,
-        part={
-            "file": str(survey.scans[scan_id].file),
-            "region": survey.scans[scan_id].file_region,
-            "planned": _fingerprints(recording),
-        },
+        part=IngestPart(
+            file=str(survey.scans[scan_id].file),
+            region=survey.scans[scan_id].file_region,
+            planned=tuple(_state_of(path) for path in recording.files),
+        ),
         estimate=Estimate(
             total,
             peak_bytes=peak_bytes,
@@ -131,7 +165,7 @@ def _unit(survey: Survey, scan_id: str, options: Options) -> Unit:
 
 
 def _most_stored_bytes(recording: Recording, arrays: Sequence[ArrayPlan]) -> int | None:
-    """How well frames pack depends on how many photons they hold: their file has packed them already."""
+    """Bytes on disk at most: how well frames are compressed depends on their photons, and their file shows it."""
     if isinstance(recording, StxmRecording):
         return None
     others = bytes_of([plan for plan in arrays if plan.name != "frames"])
@@ -164,7 +198,7 @@ def _peak_bytes(recording: PtychographyRecording, options: Options, total: int) 
     of_file = options.bin_px**2 * frame_bytes(recording)
     looked_at = min(FRAMES_LOOKED_AT, n_energy * n_position) * of_file
     piece = max(of_file, min(PIECE_BYTES, n_position * of_file))
-    return max(3 * min(SHARD_BYTES, total) + 2 * piece, 5 * looked_at)
+    return int(max(3 * min(SHARD_BYTES, total) + 2 * piece, 5 * looked_at))
 
 
 def _ptychography_arrays(recording: PtychographyRecording, options: Options) -> tuple[ArrayPlan, ...]:
@@ -210,146 +244,136 @@ def _ptychography_arrays(recording: PtychographyRecording, options: Options) -> 
     return tuple(plans)
 
 
-def stored_type(of_file: np.dtype[Any]) -> np.dtype[Any]:
-    """Whole counts stay whole; signed and broken numbers (dark frames taken off) keep their sign and fractions."""
+def stored_type(of_file: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """Whole counts stay whole; signed numbers and fractions, such as counts less a dark frame, become float32."""
     if of_file.kind == "u" and of_file.itemsize <= 4:
         return np.dtype(np.uint16 if of_file.itemsize <= 2 else np.uint32)
     return np.dtype(np.float32)
 
 
-def work(unit: Unit) -> Outcome:
+def work(unit: IngestUnit) -> Outcome:
     """Read the file piece by piece and write it into shards; classes say which frames can be trusted."""
     write = ShardWriter(unit)
-    recording = readers.read_region(unit.part["file"], unit.part["region"])
+    recording = readers.read_region(unit.part.file, unit.part.region)
     if isinstance(recording, StxmRecording):
-        measures = _ingest_stxm(recording, write, unit)
+        measures = _ingest_stxm(recording, write, unit.options)
     else:
-        measures = _ingest_ptychography(recording, write, unit)
-    measures["sha256"] = {path.name: sha256_of_file(path) for path in recording.files}
-    _refuse_if_changed(unit)
+        measures = _ingest_ptychography(recording, write, unit.options)
+    _refuse_if_changed(unit.part)
     return write.outcome(measures)
 
 
-def _refuse_if_changed(unit: Unit) -> None:
-    """The output bears the digest of the files as they were planned; those of a scan still running are not these."""
-    recording = readers.read_region(unit.part["file"], unit.part["region"])
-    for planned, path in zip_longest(unit.part["planned"], recording.files):
-        found = None if path is None else fingerprint_of_file(path)
+def _refuse_if_changed(part: IngestPart) -> None:
+    """The output bears the digest of the files as they were planned; those of a scan still running are others."""
+    recording = readers.read_region(part.file, part.region)
+    for planned, path in zip_longest(part.planned, recording.files):
+        found = None if path is None else _state_of(path)
         if found != planned:
             raise InputError(
-                where=path or f"{unit.part['file']}, {planned['name']}",
+                where=path or f"{part.file}, {planned.name}",
                 problem="the file changed while it was read",
-                got="no such file any more" if found is None else f"{found['bytes']} bytes and another time",
-                wanted=f"{planned['bytes']} bytes as when the run began" if planned else "no such file, as before",
+                got="no such file any more" if found is None else f"{found.bytes} bytes and another time",
+                wanted=f"{planned.bytes} bytes as when the run began" if planned else "no such file, as before",
                 mend="Wait until the scan is written, then run again",
             )
 
 
-def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: Unit) -> dict[str, Any]:
+def _ingest_stxm(recording: StxmRecording, write: ShardWriter, options: Options) -> IngestMeasures:
     plan = next(plan for plan in _stxm_arrays(recording) if plan.name == "counts")
     assert plan.shards is not None
     n_energy, per_shard = plan.shape[0], plan.shards[0]
     classes = recording.frame_class.copy()
     for shard, start in enumerate(range(0, n_energy, per_shard)):
-        block = np.stack([recording.read(i) for i in range(start, min(start + per_shard, n_energy))])
-        found = frame_classes(block, saturated_fraction=unit.options.saturated_fraction)
-        part = slice(start, start + len(block))
-        classes[part] = np.where(classes[part] == MaskClass.valid, found, classes[part])
-        block[classes[part] != MaskClass.valid] = np.nan
-        write("counts", (shard, 0, 0), block)
-    _refuse_if_nothing_left(classes, recording.source, "frames")
+        images = np.stack([recording.read(i) for i in range(start, min(start + per_shard, n_energy))])
+        part = slice(start, start + len(images))
+        classes[part] = judge_images(images, classes[part], options.saturated_fraction)
+        write("counts", (shard, 0, 0), images)
+    refuse_unless_some_valid(classes, recording.source)
     write("frame_class", (0,), classes)
     write("dwell_ms", (0,), recording.dwell_ms)
     write("ring_current_ma", (0,), recording.ring_current_ma)
-    return {"frames": n_energy, "notes": list(recording.notes)} | count_classes(classes)
+    frames = frames_by_class(classes)
+    return IngestMeasures(
+        frames=n_energy,
+        frames_valid=frames[MaskClass.valid],
+        frames_missing=frames.get(MaskClass.missing),
+        frames_saturated=frames.get(MaskClass.saturated),
+        notes=recording.notes,
+        sha256=_digests_of(recording),
+    )
 
 
-def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, unit: Unit) -> dict[str, Any]:
-    options: Options = unit.options
-    of_file, found = _looked_through(_cut(recording, options), options)
-    kept = binned(of_file, options.bin_px)
+def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, options: Options) -> IngestMeasures:
+    detector = checked_detector(
+        _cut(recording, options), mask_faults=options.mask_faults, saturated_fraction=options.saturated_fraction
+    )
+    kept = binned(detector.recording, options.bin_px)
+    classes, counts = _write_frames(detector, kept, write, options)
+    refuse_unless_some_valid(classes, kept.source)
+    write("positions_um", (0, 0, 0), kept.positions_um)
+    write("frame_class", (0, 0), classes)
+    write("detector_mask", (0, 0), (~kept.good).astype(np.uint8))
+    if kept.illumination is not None:
+        write("illumination", (0, 0, 0), kept.illumination)
+    frames, faults = frames_by_class(classes), detector.faults
+    return IngestMeasures(
+        frames=classes.size,
+        frames_valid=frames[MaskClass.valid],
+        frames_missing=frames.get(MaskClass.missing),
+        frames_saturated=frames.get(MaskClass.saturated),
+        counts_per_frame=counts / classes.shape[1],
+        notes=(*kept.notes, *detector.notes),
+        pixels=kept.good.size,
+        pixels_masked=int(np.count_nonzero(~kept.good)),
+        pixels_hot=None if faults is None else int(np.count_nonzero(faults.hot)),
+        pixels_saturated=None if faults is None else int(np.count_nonzero(faults.saturated)),
+        pixels_dead=None if faults is None else int(np.count_nonzero(faults.dead)),
+        crop_px=options.crop_px,
+        bin_px=options.bin_px,
+        beamstop_px=options.beamstop_px,
+        sha256=_digests_of(recording),
+    )
+
+
+def _write_frames(
+    detector: CheckedDetector, kept: PtychographyRecording, write: ShardWriter, options: Options
+) -> tuple[U8, F64]:
+    """Write all frames, one shard after the other.
+
+    Returns the class (ENERGY, POSITION) of each, and the counts (ENERGY,) of all frames together.
+    """
+    of_file = detector.recording
     plan = next(plan for plan in _ptychography_arrays(kept, options) if plan.name == "frames")
     assert plan.shards is not None
     n_energy, n_position = kept.positions_um.shape[:2]
     per_shard = plan.shards[1]
     classes = np.zeros((n_energy, n_position), np.uint8)
-    photons = np.zeros(n_energy)
+    counts = np.zeros(n_energy)
     for energy in range(n_energy):
         for shard, start in enumerate(range(0, n_position, per_shard)):
             part = range(start, min(start + per_shard, n_position))
             shard_frames = np.empty((1, len(part), *kept.frame_shape), plan.layout().dtype)
             for piece in pieces(part, frame_bytes(of_file)):
                 here = run_of(piece)
-                read = of_file.read(energy, here)
-                # Judged as they are in the file: a sum shows no ceiling.
-                classes[energy, here] = frame_classes(read, of_file.good, saturated_fraction=options.saturated_fraction)
-                frames = summed(read, options.bin_px)
-                # A pixel without a number would spread over the whole object: its frame was not measured.
-                whole_frames = np.isfinite(frames[:, kept.good]).all(axis=1)
-                classes[energy, here] = np.where(whole_frames, classes[energy, here], MaskClass.missing)
-                photons[energy] += float(np.nansum(frames[:, kept.good], dtype=np.float64))
-                shard_frames[0, here.start - start : here.stop - start] = frames
+                judged = judged_frames(
+                    of_file.read(energy, here), of_file.good, kept.good, options.bin_px, options.saturated_fraction
+                )
+                classes[energy, here] = judged.classes
+                counts[energy] += judged.counts
+                shard_frames[0, here.start - start : here.stop - start] = judged.frames
             write("frames", (energy, shard, 0, 0), shard_frames)
-    _refuse_if_nothing_left(classes, kept.source, "frames")
-    write("positions_um", (0, 0, 0), kept.positions_um)
-    write("frame_class", (0, 0), classes)
-    write("detector_mask", (0, 0), (~kept.good).astype(np.uint8))
-    if kept.illumination is not None:
-        write("illumination", (0, 0, 0), kept.illumination)
-    return (
-        {
-            "frames": n_energy * n_position,
-            "counts_per_frame": [float(total / n_position) for total in photons],
-            "notes": [*kept.notes, *found.pop("notes")],
-            "pixels": kept.good.size,
-            "pixels_masked": int(np.count_nonzero(~kept.good)),
-        }
-        | found
-        | count_classes(classes)
-    )
+    return classes, counts
 
 
-def _looked_through(recording: PtychographyRecording, options: Options) -> tuple[PtychographyRecording, dict[str, Any]]:
-    """The recording without the pixels that a look at some frames shows to be faulty, and what else that shows."""
-    frames = sampled_frames(recording, FRAMES_LOOKED_AT)
-    classes = frame_classes(frames, recording.good, saturated_fraction=options.saturated_fraction)
-    frames = frames[classes == MaskClass.valid]
-    shadow = shadow_radius_px(frames, recording.good)
-    found: dict[str, Any] = {
-        "crop_px": options.crop_px,
-        "bin_px": options.bin_px,
-        "beamstop_px": options.beamstop_px,
-        "notes": [] if shadow is None else [shadow_note(shadow)],
-    }
-    if options.mask_faults:
-        recording, faults = faults_masked(recording, frames)
-        found |= {f"pixels_{name}": int(np.count_nonzero(getattr(faults, name))) for name in KINDS}
-    return recording, found
-
-
-def _refuse_if_nothing_left(classes: U8, source: Any, what: str) -> None:
-    if not (classes == MaskClass.valid).any():
-        names = ", ".join(f"{n} {name}" for name, n in count_classes(classes).items() if name.startswith("frames_"))
-        raise InputError(
-            where=source,
-            problem=f"none of the {what} can be used",
-            got=names or "no frames",
-            wanted=f"at least one of the {what} with counts below the detector's ceiling",
-            mend="Look at the file with `stxmdist inspect`; exclude the scan in the sample sheet if it failed",
-        )
-
-
-def count_classes(classes: U8) -> dict[str, int]:
-    """How many frames are of each class, those of none left out."""
-    values, counts = np.unique(classes, return_counts=True)
-    return {f"frames_{MaskClass(value).name}": int(n) for value, n in zip(values, counts, strict=True)}
+def _digests_of(recording: Recording) -> dict[str, str]:
+    return {path.name: sha256_of_file(path) for path in recording.files}
 
 
 STAGE = Stage(
     name=NAME,
     version=2,
     options=Options,
-    measures=dict,
+    measures=IngestMeasures,
     upstream=upstream,
     plan=plan,
     work=work,

@@ -18,7 +18,7 @@ from stxmdist.scoring.campaign import score
 from stxmdist.scoring.particles import overlaps
 from stxmdist.scoring.ptychography import object_error
 from stxmdist.simulation.chemistry import transmission
-from stxmdist.simulation.truth import write_maps
+from stxmdist.simulation.truth import TruthMaps, write_maps
 
 SHAPE = (67, 73)
 PITCH_UM = {"stxm": 0.05, "ptychography": 0.012}
@@ -70,7 +70,7 @@ def write_truth(folder, true):
     nuisance = {}
     for scan_id, here in true.groupby("scan_id"):
         modality = here["modality"].iloc[0]
-        maps = {"labels": labels, "thickness_nm": np.stack([0.4 * thickness, 0.6 * thickness]), "soc": thickness}
+        maps = TruthMaps(labels, np.stack([0.4 * thickness, 0.6 * thickness]), soc=thickness)
         write_maps(folder / "maps" / f"{scan_id}.zarr", maps, *axes(modality), {})
         nuisance[scan_id] = {"modality": modality, "energy_offset_ev": 0.05, "second_mode": 0.04,
                              "offset_um": OFFSET_UM, "shift_um": STACK_DRIFT_UM.tolist()}  # fmt: skip

@@ -8,16 +8,16 @@ import pytest
 from stxmdist.simulation.experiment import (
     PLANTED,
     SOC_RANGE,
-    Place,
+    RegionKey,
     centred_cycle,
     choose_field,
     coulometric_soc,
     electrode_effects,
     field_centre_um,
     generator,
-    places,
     plant_soc,
     region_effect,
+    region_keys,
     region_level,
     region_phantom,
 )
@@ -29,8 +29,8 @@ SD_TOLERANCE = 4.0 / np.sqrt(2.0 * MANY)
 
 
 def test_random_effects_have_the_planted_spread() -> None:
-    intercepts, slopes = np.transpose([electrode_effects(3, Place(i, 1, 0)) for i in range(MANY)])
-    regions = np.array([region_effect(3, Place(0, 1, i)) for i in range(MANY)])
+    intercepts, slopes = np.transpose([electrode_effects(3, RegionKey(i, 1, 0)) for i in range(MANY)])
+    regions = np.array([region_effect(3, RegionKey(0, 1, i)) for i in range(MANY)])
     assert intercepts.std() == pytest.approx(PLANTED.electrode_sd, rel=SD_TOLERANCE)
     assert slopes.std() == pytest.approx(PLANTED.electrode_slope_sd_per_100, rel=SD_TOLERANCE)
     assert regions.std() == pytest.approx(PLANTED.region_sd, rel=SD_TOLERANCE)
@@ -58,7 +58,7 @@ def test_variance_components_come_back_from_a_nested_analysis() -> None:
     soc = np.empty((electrodes, regions, particles))
     for i in range(electrodes):
         for j in range(regions):
-            here = Place(i, 1, j)
+            here = RegionKey(i, 1, j)
             level = region_level(size, 7, here)
             diameter = np.full(particles, PLANTED.reference_diameter_um)
             soc[i, j] = plant_soc(level, diameter, generator(7, here.region_id, "test"))[0]
@@ -75,8 +75,8 @@ def test_level_falls_over_cycles_with_each_electrodes_own_slope() -> None:
     size = replace(SMALL, cycles=(1, 101))
     slopes = []
     for electrode in range(MANY // 4):
-        early, late = (Place(electrode, cycle, 0) for cycle in size.cycles)
-        no_regions = [region_level(size, 1, place) - region_effect(1, place) for place in (early, late)]
+        early, late = (RegionKey(electrode, cycle, 0) for cycle in size.cycles)
+        no_regions = [region_level(size, 1, key) - region_effect(1, key) for key in (early, late)]
         slopes.append(no_regions[1] - no_regions[0])
     assert np.mean(slopes) == pytest.approx(
         PLANTED.cycle_slope_per_100, abs=4 * PLANTED.electrode_slope_sd_per_100 / 31
@@ -86,10 +86,10 @@ def test_level_falls_over_cycles_with_each_electrodes_own_slope() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_ptychography_field_of_the_demo_holds_three_whole_particles(seed: int) -> None:
-    for place in places(SMALL):
-        region = region_phantom(SMALL, seed, place)
+    for key in region_keys(SMALL):
+        region = region_phantom(SMALL, seed, key)
         setup = SMALL.ptychography
-        centre = field_centre_um(seed, place)
+        centre = field_centre_um(seed, key)
         middle, whole = choose_field(region, centre, setup.field_um, 8.0 - setup.field_um - 0.4)
         assert whole >= 3
         inside = [

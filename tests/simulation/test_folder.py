@@ -188,9 +188,9 @@ def test_variance_shares_sum_to_one(campaign: Path) -> None:
 
 def test_phantoms_do_not_depend_on_what_was_made_before() -> None:
     task = scan_tasks(Path("unused"), TINY, 3)[2]
-    one = region_phantom(TINY, 3, task.place)
-    region_phantom(TINY, 9, task.place)
-    two = region_phantom(TINY, 3, task.place)
+    one = region_phantom(TINY, 3, task.region_key)
+    region_phantom(TINY, 9, task.region_key)
+    two = region_phantom(TINY, 3, task.region_key)
     assert [p.soc_mean for p in one.particles] == [p.soc_mean for p in two.particles]
 
 

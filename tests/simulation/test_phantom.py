@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stxmdist.simulation.phantom import PATTERNS, Outline, Region, make_particle
-from stxmdist.simulation.placement import Powder, draw_diameters, overlap, place
+from stxmdist.simulation.powder import Powder, draw_diameters, lay_plates, overlap
 from stxmdist.simulation.stxm import fine_axis, gather
 
 # Midpoint sampling of a bevelled rim every 3 nm, and of the planted mean on 97 x 97 points.
@@ -56,7 +56,7 @@ def test_a_two_phase_particle_holds_both_limits_and_little_else() -> None:
 
 def region() -> Region:
     rng = np.random.default_rng(11)
-    outlines = place((0.0, 0.0), (3.1, 3.7), Powder(), rng)
+    outlines = lay_plates((0.0, 0.0), (3.1, 3.7), Powder(), rng)
     return Region(
         tuple(make_particle(i + 1, o, PATTERNS[i % 3], 0.3 + 0.05 * (i % 9), rng) for i, o in enumerate(outlines))
     )
@@ -88,7 +88,7 @@ def test_metal_is_conserved_whatever_the_charge() -> None:
 
 def test_plates_cover_the_field_without_crossing() -> None:
     powder = Powder()
-    outlines = place((0.0, 0.0), (11.0, 13.0), powder, np.random.default_rng(4))
+    outlines = lay_plates((0.0, 0.0), (11.0, 13.0), powder, np.random.default_rng(4))
     area = sum(np.pi / 4 * o.diameter_um**2 for o in outlines)
     assert area / 143.0 == pytest.approx(powder.cover, abs=0.012)
     assert not any(overlap(a, b) for i, a in enumerate(outlines) for b in outlines[:i])

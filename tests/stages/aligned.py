@@ -12,10 +12,12 @@ from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from stxmdist.arrays import F32, F64, MaskClass
 from stxmdist.campaign.manifest import Campaign, Scan
+from stxmdist.measures import AlignMeasures
 from stxmdist.planning.grid import Grid
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.readers.recording import StxmRecording
+from stxmdist.records import figures_of
 from stxmdist.spectra.end_members.references import CHEMISTRIES
 from stxmdist.stages import align
 
@@ -99,7 +101,16 @@ def aligned_survey(
             else:
                 data = values[layout.name][region]
             output.write("scan", {layout.name: [shard]}, layout.name, shard, np.ascontiguousarray(data))
-    output.mark("scan", {"measures": {"noise_correlation_px2": 1.0}})
+    measures = AlignMeasures(
+        largest_shift_px=0.0,
+        frames_not_registered=0,
+        energies_not_registered_ev=np.empty(0),
+        shift_quality=1.0,
+        outside_share=0.0,
+        sample_pixels=ny * nx,
+        noise_correlation_px2=1.0,
+    )
+    output.mark("scan", {"measures": figures_of(measures)})
     published = PublishedScan(digest=survey.digest("align", "made"), state="done")
     store.publish(Publication("align", align.STAGE.version, {}, 0, "", {}, {"made": published}))
     return survey

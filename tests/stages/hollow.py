@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stxmdist.simulation.files import cxi
+from stxmdist.simulation import cxi
 from stxmdist.simulation.folder import campaign_text, sample_sheet, scan_tasks
 from stxmdist.simulation.scans import ScanTask
 from stxmdist.simulation.sizes import CampaignSize

@@ -156,15 +156,15 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
     "swapped": (lambda b: b.add("swapped", b.file(CXI)), ("a ptychography scan, wanted stxm", "column modality")),
     "zeros": (
         lambda b: b.add("zeros", b.write_sdf("zeros", 0 * b.frames())),
-        ("zeros.hdr", "none of the frames can be used", "8 frames_missing", "exclude the scan"),
+        ("zeros.hdr", "none of the frames can be used", "8 frames missing", "exclude the scan"),
     ),
     "nan": (
         lambda b: b.add("nan", b.write_nexus("nan", np.nan * b.frames())),
-        ("nan.hdf5", "none of the frames can be used", "8 frames_missing"),
+        ("nan.hdf5", "none of the frames can be used", "8 frames missing"),
     ),
     "saturated": (
         lambda b: b.add("saturated", b.write_nexus("saturated", np.full_like(b.frames(), 65535, dtype=np.uint16))),
-        ("saturated.hdf5", "8 frames_saturated", "below the detector's ceiling"),
+        ("saturated.hdf5", "8 frames saturated", "below the detector's ceiling"),
     ),
     "negative": (
         lambda b: b.add("negative", b.write_sdf("negative", -b.frames())),
@@ -194,12 +194,12 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
     "nowhere": (_cxi("nowhere", TRANSLATION, lambda positions: np.nan * positions), ("NaN or infinity", "finite")),
     "in-um": (_cxi("in-um", TRANSLATION, lambda positions: 1e6 * positions), ("not in metres", "Multiply them by")),
     "all-masked": (_cxi("all-masked", MASK, lambda mask: mask | 1), ("all-masked.cxi:entry_1", "every pixel bad")),
-    "dark": (_cxi("dark", DATA, lambda frames: 0 * frames), ("dark.cxi", "98 frames_missing")),
+    "dark": (_cxi("dark", DATA, lambda frames: 0 * frames), ("dark.cxi", "98 frames missing")),
     "glare": (
         _cxi("glare", DATA, lambda frames: np.full_like(frames, np.iinfo(frames.dtype).max)),
-        ("glare.cxi", "98 frames_saturated"),
+        ("glare.cxi", "98 frames saturated"),
     ),
-    "nan-frames": (_cxi("nan-frames", DATA, lambda frames: np.nan * frames), ("nan-frames.cxi", "98 frames_missing")),
+    "nan-frames": (_cxi("nan-frames", DATA, lambda frames: np.nan * frames), ("nan-frames.cxi", "98 frames missing")),
     "shutter": (
         _cxi("shutter", DATA, _first(46, 0)),
         ("reconstruct of shutter, tile-0000", "3 of 49", "at least 4"),

@@ -9,7 +9,7 @@ from stxmdist.planning.execute import CampaignRun, RunRequest
 from stxmdist.planning.stages import STAGES
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.folder import simulate_size
-from stxmdist.simulation.placement import Powder
+from stxmdist.simulation.powder import Powder
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
 
 TINY = CampaignSize(

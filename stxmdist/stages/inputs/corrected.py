@@ -1,31 +1,16 @@
 """Counts of a wide-field scan as absorbance and align see them: read frame by frame, corrected as the options say."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
 import numpy as np
 
 from storage.output import Output
 from stxmdist.arrays import F32, Index, Mask, MaskClass
-from stxmdist.spectra.density.detector import DetectorOptions, line_levels, ring_factor, spikes, without_dead_time
+from stxmdist.spectra.density.corrected import CorrectedFrame, CountedFrame, corrected, left_out_one_by_one
+from stxmdist.spectra.density.detector import DetectorOptions, ring_factor
+from stxmdist.spectra.density.incident_beam import Exposure
+from stxmdist.stages.inputs.frames import FramesOnDemand
 
 
-@dataclass(frozen=True, eq=False)
-class CorrectedFrame:
-    """One frame after its corrections."""
-
-    counts: F32
-    """(Y, X) NaN where masked"""
-    variance: F32
-    """(Y, X) of the counts"""
-    spikes: int
-    """Pixels masked"""
-    lines_scaled: int
-    lines_masked: int
-
-
-class CorrectedFrames(Sequence[F32]):
+class CorrectedFrames(FramesOnDemand):
     """Corrected counts of frames, in the order of energies: a sequence of (Y, X) that reads on demand."""
 
     def __init__(
@@ -33,70 +18,47 @@ class CorrectedFrames(Sequence[F32]):
         ingest: Output,
         options: DetectorOptions,
         *,
-        ring: bool,
+        divide_by_ring_current: bool,
         free: Mask | None = None,
         energies: Index | None = None,
     ) -> None:
-        """Frames ``energies`` (all if None); lines are looked at where ``free`` pixels are known, ``ring`` divides."""
+        """Frames of ``energies`` (all if None); lines are scaled where ``free`` pixels (Y, X) are known, if any is."""
         self.options = options
-        self.free = free
-        self.valid = ingest.read("frame_class") == MaskClass.valid
-        self.dwell_ms = ingest.read("dwell_ms")
-        current = ingest.read("ring_current_ma")
-        self.ring = ring_factor(current) if ring and options.ring_current else np.ones(len(current))
+        self.free = free if free is not None and free.any() else None
+        self.exposure = Exposure(*(ingest.read(name) for name in ("energy_ev", "dwell_ms", "ring_current_ma")))
+        self.measured: Mask = ingest.read("frame_class") == MaskClass.valid
+        divides = divide_by_ring_current and options.ring_current
+        current = self.exposure.ring_current_ma
+        self._ring_factor = ring_factor(current) if divides else np.ones(len(current))
         self._ingest = ingest
-        self._energies = np.arange(len(self.valid)) if energies is None else energies
+        self._energies = np.arange(len(self.measured)) if energies is None else energies
         self._raw: dict[int, F32] = {}
 
     def __len__(self) -> int:
         return len(self._energies)
 
-    def __getitem__(self, index: Any) -> Any:
-        return self.frame(int(self._energies[index])).counts
+    def frame_at(self, place: int) -> F32:
+        """Counts (Y, X)."""
+        return self.frame(int(self._energies[place])).counts
 
-    def frame(self, energy: int, options: DetectorOptions | None = None) -> CorrectedFrame:
-        """One frame by its energy, under other options if given."""
-        options = options or self.options
-        raw = self._read(energy)
-        masked = np.zeros(raw.shape, dtype=np.bool_)
-        if options.spikes and self.valid[energy]:
-            beside = [k for k in (energy - 1, energy + 1) if 0 <= k < len(self.valid) and self.valid[k]]
-            masked = spikes(raw, [self._read(k) for k in beside], options.spike_sigma)
-        counts = np.where(masked, np.float32(np.nan), raw)
-        variance = counts
-        if options.dead_time_us > 0.0 and self.valid[energy]:
-            counts, variance = without_dead_time(
-                counts, float(self.dwell_ms[energy]), options.dead_time_us, options.dead_time_model
-            )
-        counts = counts - np.float32(options.dark_counts)
-        factor = np.float32(self.ring[energy]) if options.ring_current else np.float32(1.0)
-        levels = np.ones(len(raw))
-        if options.glitches and self.free is not None and self.valid[energy]:
-            levels = line_levels(counts, self.free, options.glitch_sigma)
-        scale = levels[:, None].astype(np.float32) * factor
-        return CorrectedFrame(
-            counts / scale,
-            variance / scale**2,
-            int(masked.sum()),
-            int((np.isfinite(levels) & (levels != 1.0)).sum()),
-            int(np.isnan(levels).sum()),
-        )
+    def frame(self, energy: int) -> CorrectedFrame:
+        """One frame by its place along all energies of the scan."""
+        return corrected(self._counted(energy), self.options, self.free)
 
-    def switched_off(self, energy: int, frame: CorrectedFrame) -> dict[str, F32]:
+    def left_out_one_by_one(self, energy: int, frame: CorrectedFrame) -> dict[str, F32]:
         """Counts of a frame without each of the corrections that changed it, by their option."""
-        options = self.options
-        off: dict[str, DetectorOptions] = {}
-        if options.dark_counts > 0.0:
-            off["dark_counts"] = replace(options, dark_counts=0.0)
-        if options.dead_time_us > 0.0:
-            off["dead_time_us"] = replace(options, dead_time_us=0.0)
-        if self.ring[energy] != 1.0:
-            off["ring_current"] = replace(options, ring_current=False)
-        if frame.spikes:
-            off["spikes"] = replace(options, spikes=False)
-        if frame.lines_scaled or frame.lines_masked:
-            off["glitches"] = replace(options, glitches=False)
-        return {name: self.frame(energy, other).counts for name, other in off.items()}
+        return left_out_one_by_one(self._counted(energy), frame, self.options, self.free)
+
+    def _counted(self, energy: int) -> CountedFrame:
+        measured = bool(self.measured[energy])
+        neighbours = [k for k in (energy - 1, energy + 1) if 0 <= k < len(self.measured) and self.measured[k]]
+        return CountedFrame(
+            counts=self._read(energy),
+            neighbours=[self._read(k) for k in neighbours] if self.options.spikes and measured else [],
+            dwell_ms=float(self.exposure.dwell_ms[energy]),
+            ring_factor=float(self._ring_factor[energy]),
+            measured=measured,
+        )
 
     def _read(self, energy: int) -> F32:
         if energy not in self._raw:

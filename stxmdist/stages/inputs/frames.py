@@ -1,9 +1,10 @@
 """Stacks that are larger than memory, one frame or one band of rows at a time."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, SupportsIndex, overload
 
 import numpy as np
 
@@ -11,21 +12,40 @@ from storage.output import Output
 from stxmdist.arrays import F32
 
 
-class StoredFrames(Sequence[F32]):
+class FramesOnDemand(Sequence[F32]):
+    """Frames (Y, X) of a stack, one for each energy, of which each is made or read when it is asked for."""
+
+    @abstractmethod
+    def frame_at(self, place: int) -> F32:
+        """The frame (Y, X) at a place from 0 to the length less one."""
+
+    @overload
+    def __getitem__(self, place: SupportsIndex, /) -> F32: ...
+    @overload
+    def __getitem__(self, place: slice, /) -> Sequence[F32]: ...
+    def __getitem__(self, place: SupportsIndex | slice, /) -> F32 | Sequence[F32]:
+        places = range(len(self))
+        if isinstance(place, slice):
+            return [self.frame_at(one) for one in places[place]]
+        return self.frame_at(places[place])
+
+
+class StoredFrames(FramesOnDemand):
     """The frames (Y, X) of a stack in the store, read one at a time."""
 
     def __init__(self, output: Output, name: str) -> None:
         self._output, self._name = output, name
-        self._length = output.array(name).shape[0]
+        self._length = int(output.array(name).shape[0])
 
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, energy: Any) -> Any:
-        return self._output.read(self._name, (int(energy), slice(None), slice(None)))
+    def frame_at(self, place: int) -> F32:
+        """Read a frame."""
+        return self._output.read(self._name, (place, slice(None), slice(None)))
 
 
-class MappedFrames(Sequence[F32]):
+class MappedFrames(FramesOnDemand):
     """Frames of another sequence, each changed by a function of it and its energy when it is read."""
 
     def __init__(self, frames: Sequence[F32], change: Callable[[F32, int], F32]) -> None:
@@ -34,14 +54,16 @@ class MappedFrames(Sequence[F32]):
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __getitem__(self, energy: Any) -> Any:
-        return self._change(self._frames[int(energy)], int(energy))
+    def frame_at(self, place: int) -> F32:
+        """Read a frame and change it."""
+        return self._change(self._frames[place], place)
 
 
-class ScratchStack(Sequence[F32]):
-    """A stack (ENERGY, Y, X) float32 in a file that goes with it: written by frames, read by frames or rows.
+class ScratchStack(FramesOnDemand):
+    """A stack (ENERGY, Y, X) float32 in a file that is deleted at the end: written by frames, read by frames or rows.
 
-    Shards hold all energies of some rows, frames come one energy after the other. A mapped file would count as memory.
+    Shards hold all energies of some rows, but frames come one energy after the other. A memory-mapped file would count
+    as memory of the worker.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
@@ -55,19 +77,20 @@ class ScratchStack(Sequence[F32]):
     def __exit__(self, *error: object) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)
-        # Others may have something there, or write it now.
+        # The folder stays if other units have something there, or write it now.
         with suppress(OSError):
             self._path.parent.rmdir()
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __setitem__(self, energy: int, frame: F32) -> None:
+    def __setitem__(self, energy: int, frame: F32, /) -> None:
         self._file.seek(int(energy) * frame.nbytes)
         self._file.write(np.ascontiguousarray(frame, dtype=np.float32).data)
 
-    def __getitem__(self, energy: Any) -> Any:
-        return self._read(int(energy), slice(0, self.shape[1]))
+    def frame_at(self, place: int) -> F32:
+        """Read a frame back."""
+        return self._read(place, slice(0, self.shape[1]))
 
     def rows(self, part: slice) -> F32:
         """Some rows of all frames (ENERGY, Y, X)."""

@@ -1,6 +1,5 @@
 """Segment: maps of thickness and state of charge become labelled particles, one row of numbers for each."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ from scipy import ndimage
 from storage.tables import write_table
 from stxmdist.arrays import I32, U8, Array, MaskClass, Real
 from stxmdist.crossmodal.psf import gaussian_kernel, zone_plate_kernel, zone_plate_sigma_nm
+from stxmdist.measures import AbsorbanceMeasures, AlignMeasures
 from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.inside import ChemicalMaps, ChemistryOptions
 from stxmdist.particles.psf_bias import psf_bias
@@ -24,7 +24,7 @@ from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_sh
 from stxmdist.spectra.checks.classes import ClassOptions, edge_zone
 from stxmdist.spectra.checks.systematics import SocSensitivity, soc_sensitivity, systematic_soc_error
 from stxmdist.spectra.density.mean_spectrum import soc_effects
-from stxmdist.stages.align import measures_of
+from stxmdist.stages.inputs.measured import measured
 from stxmdist.stages.inputs.spectral_model import (
     SpectralModel,
     identity_of_references,
@@ -132,7 +132,7 @@ def work(unit: Unit) -> Outcome:
     )
     scan = FittedScan(
         **{name: fit.read(name) for name in FIT_ARRAYS},
-        noise_correlation_px2=float(measures_of(unit, "align")["noise_correlation_px2"]),
+        noise_correlation_px2=measured(unit, AlignMeasures, "align").noise_correlation_px2,
         i0_relative_variance=(absorbance.read("i0_variance") / absorbance.read("i0_counts") ** 2)[model.used],
         modality=unit.part["modality"],
     )
@@ -170,18 +170,19 @@ def work(unit: Unit) -> Outcome:
             "psf_sigma_nm": found.psf_sigma_nm,
             "soc_mean": float(table["soc_mean"].mean()) if len(table) else None,
             "thickness_unit": model.end_members.thickness_unit,
-            "soc_effect": _soc_effects(measures_of(unit, "absorbance"), model),
+            "soc_effect": _soc_effects(measured(unit, AbsorbanceMeasures, "absorbance"), model),
             **said,
         }
     )
 
 
-def _soc_effects(before: Mapping[str, Any], model: SpectralModel) -> dict[str, float | None]:
+def _soc_effects(before: AbsorbanceMeasures, model: SpectralModel) -> dict[str, float | None]:
     """What each correction in counts does to the state of charge of the scan's mean spectrum."""
     mu = np.full((2, len(model.used)), np.nan)
     mu[:, model.used] = model.design[:, :2].T
-    without = {name: np.asarray(od, dtype=float) for name, od in before.get("mean_od_without", {}).items()}
-    return soc_effects(np.asarray(before.get("mean_od", []), dtype=float), without, mu) if without else {}
+    if before.mean_od is None or not before.mean_od_without:
+        return {}
+    return soc_effects(before.mean_od, before.mean_od_without, mu)
 
 
 FIT_ARRAYS = ("y_um", "x_um", "thickness_nm", "thickness_covariance", "soc", "soc_se", "mask_class")

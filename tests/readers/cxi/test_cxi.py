@@ -11,8 +11,8 @@ from stxmdist import readers
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.geometry import far_field_coverage
 from stxmdist.readers.recording import PtychographyRecording
+from stxmdist.simulation import cxi as writer
 from stxmdist.simulation.diffraction import Detector
-from stxmdist.simulation.files import cxi as writer
 
 Write = Callable[..., Path]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
+from stxmdist.simulation import cxi
 from stxmdist.simulation.diffraction import Detector
-from stxmdist.simulation.files import cxi
 
 N_FRAMES = 11
 JOULE_PER_EV = 1.602176634e-19

@@ -1,4 +1,4 @@
-"""Where the plates of a region lie: sizes as battery powders have them, hard-core places, a few touching pairs."""
+"""A powder: plates with the sizes that battery powders have, laid apart from one another but for a few that touch."""
 
 from dataclasses import dataclass, replace
 from math import pi
@@ -22,7 +22,7 @@ class Powder:
     aspect_median: float = 1.45
     aspect_sigma_log: float = 0.15
     thickness_nm: float = 115.0
-    """Of a plate of the median size."""
+    """Thickness of a plate of the median size; others have this times their relative size to ``thickness_power``."""
     thickness_power: float = 0.25
     thickness_sigma_log: float = 0.10
     thickness_limits_nm: tuple[float, float] = (80.0, 160.0)
@@ -35,7 +35,7 @@ class Powder:
 
 
 def draw_diameters(count: int, powder: Powder, rng: np.random.Generator) -> F64:
-    """Equivalent diameters (PARTICLE,) um, log-normal, truncated by drawing again."""
+    """Equivalent diameters (PARTICLE,) in um, log-normal; a diameter outside the limits is drawn again."""
     drawn = rng.lognormal(np.log(powder.median_um), powder.sigma_log, count)
     bad = (drawn < powder.smallest_um) | (drawn > powder.largest_um)
     while bad.any():
@@ -59,12 +59,12 @@ def draw_outline(diameter_um: float, powder: Powder, rng: np.random.Generator) -
     )
 
 
-def place(
+def lay_plates(
     low_um: tuple[float, float], high_um: tuple[float, float], powder: Powder, rng: np.random.Generator
 ) -> list[Outline]:
     """Plates in the box between two corners (y, x) um, centres inside, until the powder's cover is reached.
 
-    Random sequential addition, the largest first so that they find room, the order then shuffled away by position.
+    Random sequential addition, the largest first so that they find room. Plates are returned in the order of position.
     """
     area = (high_um[0] - low_um[0]) * (high_um[1] - low_um[1])
     diameters = draw_diameters(int(np.ceil(area * powder.cover / 0.05)) + 8, powder, rng)

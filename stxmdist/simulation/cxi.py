@@ -65,8 +65,8 @@ def basis_vectors(basis: str, pixel_m: float) -> F64:
     """(3, 2) in m: the laboratory's (x, y, z) step from row to row, and from column to column."""
     name = orientation_named(basis)
     vectors = np.zeros((3, 2))
-    for column, (sign, axis) in enumerate((name[:2], name[2:])):
-        vectors["xy".index(axis), column] = pixel_m if sign == "+" else -pixel_m
+    for column, direction in enumerate((name[:2], name[2:])):
+        vectors["xy".index(direction[1]), column] = pixel_m if direction[0] == "+" else -pixel_m
     return vectors
 
 

@@ -1,0 +1,119 @@
+"""Frames as they are kept: which of them can be used, their numbers, and a detector without its faulty pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stxmdist.arrays import F32, U8, Array, Mask, MaskClass
+from stxmdist.errors import InputError
+from stxmdist.readers.frames.beamstop import shadow_note, shadow_radius_px
+from stxmdist.readers.frames.classes import frame_classes
+from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, PixelFaults, faults_masked, sampled_frames
+from stxmdist.readers.frames.windowing import summed
+from stxmdist.readers.recording import PtychographyRecording
+
+
+def judge_images(images: F32, classes: U8, saturated_fraction: float) -> U8:
+    """Class (ENERGY,) of each image (ENERGY, Y, X); those that cannot be used are filled with NaN, in place.
+
+    ``classes`` (ENERGY,) are those that the file gives; only images that are valid there are looked at.
+    """
+    found = frame_classes(images, saturated_fraction=saturated_fraction)
+    found = np.where(classes == MaskClass.valid, found, classes)
+    images[found != MaskClass.valid] = np.nan
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedFrames:
+    """Some diffraction frames at one energy, as they are kept."""
+
+    frames: Array
+    """(POSITION, QY, QX) summed to larger pixels"""
+    classes: U8
+    """(POSITION,) of `MaskClass`"""
+    counts: float
+    """Sum over all good pixels of all frames"""
+
+
+def judged_frames(
+    frames: Array, good: Mask, good_of_sums: Mask, bin_px: int, saturated_fraction: float
+) -> JudgedFrames:
+    """Diffraction frames (POSITION, QY, QX) of the file, their pixels summed ``bin_px`` on a side, and their classes.
+
+    A frame is saturated or empty by the pixels of the file, because a sum does not show the detector's ceiling. A
+    frame with a good pixel that is not a number was not measured: it would spread over the whole object.
+
+    Parameters
+    ----------
+    good
+        (QY, QX) pixels of the file that can be used
+    good_of_sums
+        (QY / bin_px, QX / bin_px) pixels that can be used once they are summed
+    """
+    classes = frame_classes(frames, good, saturated_fraction=saturated_fraction)
+    sums = summed(frames, bin_px)
+    whole = np.isfinite(sums[:, good_of_sums]).all(axis=1)
+    return JudgedFrames(
+        sums,
+        np.where(whole, classes, np.uint8(MaskClass.missing)),
+        float(np.nansum(sums[:, good_of_sums], dtype=np.float64)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedDetector:
+    """A recording after a look at some of its frames."""
+
+    recording: PtychographyRecording
+    """Without the faulty pixels, if they are masked"""
+    faults: PixelFaults | None
+    """None where faults were not looked for"""
+    notes: tuple[str, ...]
+    """What else the frames show"""
+
+
+def checked_detector(
+    recording: PtychographyRecording, *, mask_faults: bool, saturated_fraction: float
+) -> CheckedDetector:
+    """The recording without the pixels that a look at some frames shows to be faulty, and what else that shows.
+
+    Raises
+    ------
+    InputError
+        if no pixel is left.
+    """
+    frames = sampled_frames(recording, FRAMES_LOOKED_AT)
+    classes = frame_classes(frames, recording.good, saturated_fraction=saturated_fraction)
+    frames = frames[classes == MaskClass.valid]
+    shadow = shadow_radius_px(frames, recording.good)
+    notes = () if shadow is None else (shadow_note(shadow),)
+    if not mask_faults:
+        return CheckedDetector(recording, None, notes)
+    masked, faults = faults_masked(recording, frames)
+    return CheckedDetector(masked, faults, notes)
+
+
+def frames_by_class(classes: U8) -> dict[MaskClass, int]:
+    """How many frames are of each class; a class without frames is left out."""
+    values, counts = np.unique(classes, return_counts=True)
+    return {MaskClass(value): int(n) for value, n in zip(values, counts, strict=True)}
+
+
+def refuse_unless_some_valid(classes: U8, where: object) -> None:
+    """Refuse a scan of which no frame can be used.
+
+    Raises
+    ------
+    InputError
+        with what is wrong with its frames.
+    """
+    if not (classes == MaskClass.valid).any():
+        found = ", ".join(f"{n} frames {kind.name}" for kind, n in frames_by_class(classes).items())
+        raise InputError(
+            where=where,
+            problem="none of the frames can be used",
+            got=found or "no frames",
+            wanted="at least one of the frames with counts below the detector's ceiling",
+            mend="Look at the file with `stxmdist inspect`; exclude the scan in the sample sheet if it failed",
+        )
