@@ -39,7 +39,7 @@ def deployments(path: Path, schedules: Schedules) -> list[RunnerDeployment]:
     name = path.resolve().parent.name
     return [
         _deployment(campaign, name, where, (), ConcurrencyLimitStrategy.ENQUEUE),
-        # A look that is due while the last one still computes would find nothing else: it is left out.
+        # A search for new scans that is due while the last one still computes is skipped: it would find nothing more.
         _deployment(watch, name, where, (every,), ConcurrencyLimitStrategy.CANCEL_NEW),
         _deployment(nightly, name, where, (nights,), ConcurrencyLimitStrategy.CANCEL_NEW),
         _deployment(maintenance, name, where, (weeks,), ConcurrencyLimitStrategy.CANCEL_NEW),
@@ -47,7 +47,7 @@ def deployments(path: Path, schedules: Schedules) -> list[RunnerDeployment]:
 
 
 def forget_what_is_due(found: Sequence[RunnerDeployment]) -> None:
-    """Remove the runs that were due while nobody served: one look at what has come up is as good as a hundred."""
+    """Remove the runs that became due while no server ran: a single run does the work of all of them."""
     names = [f"{deployment.flow_name}/{deployment.name}" for deployment in found]
     with get_client(sync_client=True) as client:
         for name in names:

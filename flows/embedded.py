@@ -1,4 +1,4 @@
-"""A campaign from this process: the flow runs here, and a Prefect server takes down what it does."""
+"""Run a campaign as a flow in this process, recorded by a Prefect server."""
 
 import os
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from stxmdist.planning.execute import CampaignRun, RunSummary
 from stxmdist.runner.run import Watcher
 
 SECONDS_TO_TELL = 5.0
-"""How long the server is given to take down the last events of a run."""
+"""How long to wait until the server has recorded the last events of a run."""
 
 
 def run_embedded(run: CampaignRun, watch: Watcher, note: Callable[[str], None], *, idle: bool = False) -> RunSummary:

@@ -1,4 +1,4 @@
-"""The maintenance flow: prove what is published, remove what nothing refers to."""
+"""The maintenance flow: verify what is published, and remove what nothing refers to."""
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact

@@ -1,4 +1,4 @@
-"""The nightly flow: statistics and report anew, so that the morning's page holds what the day has brought."""
+"""The nightly flow: statistics and report are renewed, so that the report of the morning includes the day's scans."""
 
 from prefect import flow
 

@@ -1,4 +1,4 @@
-"""The watch flow: when rows have come to the sample sheet, or files have changed, run the campaign."""
+"""The watch flow: run the campaign when the sample sheet has new rows, or files have changed."""
 
 from prefect import flow
 
@@ -8,7 +8,7 @@ from stxmdist.planning.execute import CampaignRun, RunRequest
 
 @flow(name="watch", persist_result=False)
 def watch(path: str) -> dict[str, object]:
-    """Look for work that has come up since the last run, and do it."""
+    """Look for work that is new since the last run, and do it."""
     missing = CampaignRun(RunRequest(path)).pending()
     if missing:
         campaign(path)

@@ -110,7 +110,7 @@ def _local_cluster(spec: ClusterSpec) -> "LocalCluster":
     import dask
     from distributed import LocalCluster
 
-    # Prefect turns every logger on; what Dask says of its own housekeeping is no news to the user.
+    # Prefect turns every logger on, but messages of Dask about itself do not concern the user.
     logging.getLogger("distributed").setLevel(logging.ERROR)
 
     # A worker that is ended in mid-work leaves its semaphores to Python's tracker, which removes them, and says so.
@@ -134,7 +134,7 @@ def _local_cluster(spec: ClusterSpec) -> "LocalCluster":
                 "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2),
             },
             "distributed.comm.timeouts.connect": "60s",
-            # Ctrl-C reaches every process of the terminal; the one that started the workers ends them in good order.
+            # Ctrl-C reaches every process of the terminal; the process that started the workers ends them.
             "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
         }
     )

@@ -136,7 +136,7 @@ def _nothing_left(sheet: Sheet) -> Problem:
 
 
 def _sheet_of(path: Path, text: Text) -> Sheet | None:
-    """The sample sheet, read even where the campaign file has mistakes, so that all are told at once."""
+    """The sample sheet, read even where the campaign file has mistakes, so that all are reported at once."""
     samples, chemistry = text.keys.get("samples"), text.keys.get("chemistry")
     if not isinstance(samples, str) or not samples:
         return None
@@ -160,7 +160,7 @@ def _manifest_of(path: Path, text: Text) -> tuple[Manifest | None, list[Problem]
     except ValidationError as error:
         problems.extend(explain(path, text, mistake) for mistake in error.errors())
     problems.extend(_store_problems(path, text))
-    # The spectra are looked at even where other keys have mistakes, so that all are told at once.
+    # The spectra are looked at even where other keys have mistakes, so that all are reported at once.
     references = _references_of(path, text)
     if references is not None:
         problems.extend(_reference_problems(path, text.lines, references))

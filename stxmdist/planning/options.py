@@ -35,7 +35,7 @@ def parse_options(campaign: Campaign) -> tuple[dict[str, object], list[Problem]]
 
 
 def mistakes_in_options(path: str | Path) -> list[Problem]:
-    """Mistakes in the options of a campaign file that has other mistakes as well, so that all are told at once."""
+    """Mistakes in the options of a campaign file that has other mistakes as well, so that all are reported at once."""
     path = Path(path).absolute()
     text = read_yaml(path)
     written = text.keys.get("stages")

@@ -49,7 +49,7 @@ def as_it_was(recording: Recording, options: object) -> Recording:
 
 @dataclass(frozen=True)
 class Stage(Generic[OptionsT, PartT, MeasuresT]):
-    """All that the program asks of a stage: its options, what a unit is told of its part, what it measures."""
+    """All that the program asks of a stage: its options, its units, what it computes and what it measures."""
 
     name: str
     version: int
@@ -81,7 +81,7 @@ class Stage(Generic[OptionsT, PartT, MeasuresT]):
 
 
 AnyStage: TypeAlias = Stage[Any, Any, Any]
-"""A stage of the table: what it is told and what it measures fit together, whatever they are."""
+"""A stage of the table, whatever the types of its options, parts and measures."""
 
 
 @dataclass(frozen=True)

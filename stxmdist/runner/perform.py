@@ -43,7 +43,7 @@ def perform(unit: AnyUnit, threads: int = 1) -> Receipt | Refusal:
     written = unit.output().receipt(unit.name)
     before = None if written is None else Receipt.from_dict(written)
     if before is not None:
-        # A worker died after the unit was finished and before Dask heard of it.
+        # A worker died after it had finished the unit, and before it could report that to Dask.
         return before
     work = cast(Work, located(unit.work))
     _THREADS.set(threads)
@@ -77,7 +77,7 @@ def refusal_of(unit: AnyUnit, error: BaseException, traceback: str = "") -> Refu
         scan_id=unit.scan_id,
         unit=unit.name,
         where=f"{unit.stage} of {unit.scan_id}, unit {unit.name}",
-        problem="the computation broke off" if not _killed(error) else "the worker died while it ran this unit",
+        problem="the computation failed" if not _killed(error) else "the worker died while it ran this unit",
         got=f"{type(error).__name__}: {str(error)[:300]}",
         wanted="a result"
         if not _killed(error)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 RETRIES = 2
-"""How often Dask tries a unit again that broke off without an explanation, e.g. because its worker died."""
+"""How often Dask runs a unit again that failed without an explanation, e.g. because its worker died."""
 
 IN_FLIGHT_PER_THREAD = 4
 """Units submitted ahead of each thread that may run them: enough to hide the scheduler, few enough that a crash loses
@@ -224,7 +224,7 @@ def _compute(todo: Sequence[AnyUnit], client: ClientOf | None) -> Iterable[tuple
         for unit in todo:
             try:
                 yield unit, perform(replace(unit, arrays=()))
-            except Exception as error:  # the boundary of a unit: whatever broke is kept beside it, the rest goes on
+            except Exception as error:  # whatever failed is recorded with its unit, and the other units run
                 yield unit, refusal_of(unit, error, traceback.format_exc())
         return
     yield from _compute_on_dask(todo, client())
@@ -339,7 +339,7 @@ def _publish(
             files=_files(units[0].output(), receipts[scan_id], earlier.get(scan_id), scan_id in whole),
         )
         for scan_id, units in by_scan.items()
-        # Where not even the folder could be made there is nothing to speak of.
+        # A full disk may not even have had room for the folder.
         if units[0].output().path.is_dir()
     }
     scans = {name: scan for name, scan in earlier.items() if name in keep and name not in scans} | scans

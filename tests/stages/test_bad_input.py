@@ -574,7 +574,7 @@ def test_a_unit_that_succeeds_later_renews_what_was_computed_without_it(
 
     monkeypatch.setattr(segment, "STAGE", dataclasses.replace(right, work=breaks))
     (refusal,) = run(again)
-    assert (refusal.scan_id, refusal.problem) == ("late", "the computation broke off")
+    assert (refusal.scan_id, refusal.problem) == ("late", "the computation failed")
     assert "MemoryError: no room" in refusal.got
     assert "MemoryError" in refusal.traceback
     without = identities(again)
