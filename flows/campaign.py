@@ -4,15 +4,17 @@ import os
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
+from uuid import UUID
 
 from prefect import flow, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows.environment import CLUSTER_VARIABLE
-from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, RunRequest, RunSummary
 from stxmdist.runner.run import Progress, Watcher, nobody_watches
 from stxmdist.runner.unit import StageReport
 
@@ -42,14 +44,16 @@ def campaign(
     scans: list[str] | None = None,
     cluster: str | None = None,
     retry: bool = False,
-) -> State[dict[str, Any]]:
+) -> State[RunSummary]:
     """Bring a campaign up to date: every stage in order, only what is missing."""
     cluster = cluster or os.environ.get(CLUSTER_VARIABLE)
-    request = Request(path, tuple(stages or ()), tuple(scans or ()), cluster, retry)
+    request = RunRequest(path, tuple(stages or ()), tuple(scans or ()), cluster, retry)
     with host.get().run or CampaignRun(request) as run:
         for name in run.stages:
             run_stage.with_options(name=name)(run, name)
-        create_table_artifact(key="stages", table=run.table(), description=f"Stages of {run.campaign.name}")
+        create_table_artifact(
+            key="stages", table=[dict(row) for row in run.table()], description=f"Stages of {run.campaign.name}"
+        )
         outcome = run.summary()
     if outcome["refusals"]:
         rows = [{key: refusal[key] for key in ("scan_id", "unit", "sentence")} for refusal in outcome["refusals"]]
@@ -62,13 +66,14 @@ def campaign(
 def run_stage(run: CampaignRun, name: str) -> StageReport:
     """One stage of the campaign, whole."""
     artifact = create_progress_artifact(progress=0.0, key=name, description=f"Units of {name} done")
-    return run.stage(name, _Watch(artifact, host.get().watch))
+    # In a task that is no coroutine, the artifact is made at once and this is its identifier.
+    return run.stage(name, _Watch(cast(UUID, artifact), host.get().watch))
 
 
 class _Watch:
     """Passes progress on to the server, now and then, and to the host, always."""
 
-    def __init__(self, artifact: Any, watcher: Watcher) -> None:
+    def __init__(self, artifact: UUID, watcher: Watcher) -> None:
         self._artifact = artifact
         self._watcher = watcher
         self._sent = time.monotonic()

@@ -1,10 +1,9 @@
 """Deployments and their schedules, as data."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar, cast
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -15,24 +14,20 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, StateType
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
+from prefect.flows import Flow
 from prefect.schedules import Cron, Interval, Schedule
+from prefect.types.entrypoint import EntrypointType
 
 from flows.campaign import campaign
 from flows.maintenance import maintenance
 from flows.nightly import nightly
+from flows.schedules import Schedules
 from flows.watch import watch
 
-
-@dataclass(frozen=True)
-class Schedules:
-    """When the deployments of a campaign run."""
-
-    watch_minutes: float = 5.0
-    nightly_cron: str = "0 2 * * *"
-    maintenance_cron: str = "0 4 * * 0"
-    timezone: str = "UTC"
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def deployments(path: Path, schedules: Schedules) -> list[RunnerDeployment]:
@@ -44,7 +39,7 @@ def deployments(path: Path, schedules: Schedules) -> list[RunnerDeployment]:
     name = path.resolve().parent.name
     return [
         _deployment(campaign, name, where, (), ConcurrencyLimitStrategy.ENQUEUE),
-        # A look that is due while the last one still computes would find nothing else: it is left out.
+        # A search for new scans that is due while the last one still computes is skipped: it would find nothing more.
         _deployment(watch, name, where, (every,), ConcurrencyLimitStrategy.CANCEL_NEW),
         _deployment(nightly, name, where, (nights,), ConcurrencyLimitStrategy.CANCEL_NEW),
         _deployment(maintenance, name, where, (weeks,), ConcurrencyLimitStrategy.CANCEL_NEW),
@@ -52,7 +47,7 @@ def deployments(path: Path, schedules: Schedules) -> list[RunnerDeployment]:
 
 
 def forget_what_is_due(found: Sequence[RunnerDeployment]) -> None:
-    """Remove the runs that were due while nobody served: one look at what has come up is as good as a hundred."""
+    """Remove the runs that became due while no server ran: a single run does the work of all of them."""
     names = [f"{deployment.flow_name}/{deployment.name}" for deployment in found]
     with get_client(sync_client=True) as client:
         for name in names:
@@ -72,15 +67,20 @@ def forget_what_is_due(found: Sequence[RunnerDeployment]) -> None:
 
 
 def _deployment(
-    flow: Any, name: str, parameters: dict[str, Any], schedules: Sequence[Schedule], busy: ConcurrencyLimitStrategy
+    flow: Flow[P, R],
+    name: str,
+    parameters: Mapping[str, str],
+    schedules: Sequence[Schedule],
+    busy: ConcurrencyLimitStrategy,
 ) -> RunnerDeployment:
     """One run at a time: two runs of one campaign would wait for the same lock."""
-    made: RunnerDeployment = flow.to_deployment(
+    made = flow.to_deployment(
         name=name,
-        parameters=parameters,
+        parameters=dict(parameters),
         schedules=list(schedules) or None,
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=busy),
         # A module, not a file: what a file defines cannot be unpickled by other processes.
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    return made
+    # Outside a coroutine it is made at once.
+    return cast(RunnerDeployment, made)

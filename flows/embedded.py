@@ -1,22 +1,20 @@
-"""A campaign from this process: the flow runs here, and a Prefect server takes down what it does."""
+"""Run a campaign as a flow in this process, recorded by a Prefect server."""
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import cast
 
 from flows.environment import prepare_environment
 from flows.server import prefect_server
-from stxmdist.planning.execute import CampaignRun
+from stxmdist.planning.execute import CampaignRun, RunSummary
 from stxmdist.runner.run import Watcher
 
 SECONDS_TO_TELL = 5.0
-"""How long the server is given to take down the last events of a run."""
+"""How long to wait until the server has recorded the last events of a run."""
 
 
-def run_embedded(
-    run: CampaignRun, watch: Watcher, note: Callable[[str], None], *, idle: bool = False
-) -> dict[str, Any]:
+def run_embedded(run: CampaignRun, watch: Watcher, note: Callable[[str], None], *, idle: bool = False) -> RunSummary:
     """Run a campaign as a flow in this process; how it ended.
 
     A server takes seconds to start, and so does Dask, and so does importing Prefect: they start side by side. With
@@ -38,10 +36,11 @@ def run_embedded(
         token = host.set(Host(run, watch))
         request = run.request
         try:
-            outcome: dict[str, Any] = campaign(
+            # Called, a flow that returns a state gives the data of that state, which its type does not say.
+            outcome: object = campaign(
                 request.path, list(request.stages), list(request.scans), request.cluster, request.retry
             )
-            return outcome
+            return cast(RunSummary, outcome)
         finally:
             host.reset(token)
             _tell_the_rest()

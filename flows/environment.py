@@ -13,7 +13,7 @@ DEFAULTS = {
     # Results in files are JSON: a pickle from somebody else is a program.
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
     "PREFECT_CLI_PROMPT": "false",
-    # What happened is told by stxmdist; Prefect's log of a run is on its page. Errors leave as exceptions.
+    # stxmdist prints what happens itself, and Prefect shows the log of a run on its page. Errors are exceptions.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
     # Seconds between two looks of `serve` for runs that are due.

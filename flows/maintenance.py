@@ -1,6 +1,4 @@
-"""The maintenance flow: prove what is published, remove what nothing refers to."""
-
-from typing import Any
+"""The maintenance flow: verify what is published, and remove what nothing refers to."""
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -12,7 +10,7 @@ from stxmdist.campaign.manifest import load
 
 
 @flow(name="maintenance", persist_result=False)
-def maintenance(path: str, dry_run: bool = True) -> dict[str, Any]:
+def maintenance(path: str, dry_run: bool = True) -> dict[str, object]:
     """Recompute the digests of what is published, then collect garbage; by default only say what would go."""
     store = Store(load(path, lenient=True).store)
     findings = verify(store)

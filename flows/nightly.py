@@ -1,6 +1,4 @@
-"""The nightly flow: statistics and report anew, so that the morning's page holds what the day has brought."""
-
-from typing import Any
+"""The nightly flow: statistics and report are renewed, so that the report of the morning includes the day's scans."""
 
 from prefect import flow
 
@@ -8,6 +6,6 @@ from flows.campaign import campaign
 
 
 @flow(name="nightly", persist_result=False)
-def nightly(path: str) -> Any:
+def nightly(path: str) -> object:
     """Bring statistics and report up to date."""
     return campaign(path, stages=["infer", "report"])

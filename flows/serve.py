@@ -2,19 +2,23 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flows.environment import CLUSTER_VARIABLE, prepare_environment
+from flows.schedules import Schedules
 from flows.server import OwnServer, announce
 from stxmdist.campaign.manifest import load
 from stxmdist.cluster import cluster_of
 from stxmdist.errors import InputError
 
+if TYPE_CHECKING:
+    from prefect.client.schemas.schedules import SCHEDULE_TYPES
 
-def serve(paths: Sequence[Path], *, port: int, schedules: Mapping[str, Any], say: Callable[[str], None]) -> None:
+
+def serve(paths: Sequence[Path], *, port: int, schedules: Schedules, say: Callable[[str], None]) -> None:
     """Run until interrupted: server, workers, and a runner that starts flow runs as their schedules fire.
 
     Raises
@@ -26,7 +30,7 @@ def serve(paths: Sequence[Path], *, port: int, schedules: Mapping[str, Any], say
     _refuse_namesakes(paths)
     prepare_environment()
     with OwnServer(port, lasting=True) as server, cluster_of(campaigns[0].cluster) as cluster:
-        address = str(cluster.client().scheduler.address)
+        address = str(cluster.client().scheduler_info()["address"])
         os.environ |= {"PREFECT_API_URL": server.api_url, CLUSTER_VARIABLE: address}
         server.wait()
         note = announce(server, address)
@@ -53,15 +57,14 @@ def _refuse_namesakes(paths: Sequence[Path]) -> None:
             )
 
 
-def _run(paths: Sequence[Path], schedules: Mapping[str, Any], say: Callable[[str], None]) -> None:
+def _run(paths: Sequence[Path], schedules: Schedules, say: Callable[[str], None]) -> None:
     # Prefect is imported here, not above: it reads the address of its server from the environment when imported.
     from prefect.exceptions import TerminationSignal
     from prefect.runner import Runner
 
-    from flows.deployments import Schedules, deployments, forget_what_is_due
+    from flows.deployments import deployments, forget_what_is_due
 
-    when = Schedules(**schedules)
-    found = [deployment for path in paths for deployment in deployments(path, when)]
+    found = [deployment for path in paths for deployment in deployments(path, schedules)]
     forget_what_is_due(found)
     runner = Runner(pause_on_shutdown=False)
     for deployment in found:
@@ -73,7 +76,11 @@ def _run(paths: Sequence[Path], schedules: Mapping[str, Any], say: Callable[[str
         asyncio.run(runner.start())
 
 
-def _in_words(schedule: Any) -> str:
-    if hasattr(schedule, "cron"):
+def _in_words(schedule: "SCHEDULE_TYPES | None") -> str:
+    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+
+    if isinstance(schedule, CronSchedule):
         return f"cron {schedule.cron} {schedule.timezone}"
-    return f"every {schedule.interval.total_seconds():g} s"
+    if isinstance(schedule, IntervalSchedule):
+        return f"every {schedule.interval.total_seconds():g} s"
+    return str(schedule)

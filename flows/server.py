@@ -1,4 +1,4 @@
-"""A Prefect server for the length of a block: the configured one, the one that `serve` started, or a new one."""
+"""A Prefect server for one run: the configured one, the one that `serve` started, or a new one."""
 
 import fcntl
 import json
@@ -24,7 +24,7 @@ DATABASES = 16
 
 
 class PrefectServer(Protocol):
-    """A server that flow runs can be told to."""
+    """A server that records flow runs."""
 
     api_url: str
 
@@ -67,7 +67,7 @@ class RunningServer:
                 problem="no Prefect server answers",
                 got=self.api_url,
                 wanted="the address of a running server, such as http://127.0.0.1:4200/api",
-                mend="Start it, or unset PREFECT_API_URL: a run then brings its own server",
+                mend="Start it, or unset PREFECT_API_URL: a run then starts its own server",
             )
         return self.api_url
 

@@ -1,17 +1,15 @@
-"""The watch flow: when rows have come to the sample sheet, or files have changed, run the campaign."""
-
-from typing import Any
+"""The watch flow: run the campaign when the sample sheet has new rows, or files have changed."""
 
 from prefect import flow
 
 from flows.campaign import campaign
-from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, RunRequest
 
 
 @flow(name="watch", persist_result=False)
-def watch(path: str) -> dict[str, Any]:
-    """Look for work that has come up since the last run, and do it."""
-    missing = CampaignRun(Request(path)).pending()
+def watch(path: str) -> dict[str, object]:
+    """Look for work that is new since the last run, and do it."""
+    missing = CampaignRun(RunRequest(path)).pending()
     if missing:
         campaign(path)
     return {"missing": missing, "ran": bool(missing)}

@@ -31,7 +31,7 @@ class Finding:
 def verify(store: Store, progress: Callable[[int, int], None] = lambda done, total: None) -> list[Finding]:
     """Everything published that is missing, changed or unreadable, in the order of stages and scans; empty if whole.
 
-    ``progress`` hears how many of how many files are done.
+    ``progress`` is called with the number of files that were checked, and of all files.
     """
     findings: list[Finding] = []
     files: list[tuple[str, str, str, str, str]] = []

@@ -3,11 +3,14 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stxmdist.campaign.manifest import ClusterSpec
 from stxmdist.campaign.schema import GPU
 from stxmdist.errors import InputError
+
+if TYPE_CHECKING:
+    from distributed import Client, LocalCluster, Nanny
 
 _ABOUT_SEMAPHORES = "ignore:resource_tracker:UserWarning"
 
@@ -17,10 +20,10 @@ class Cluster:
 
     def __init__(self, spec: ClusterSpec) -> None:
         self.spec = spec
-        self._cluster: Any = None
-        self._client: Any = None
+        self._cluster: LocalCluster | None = None
+        self._client: Client | None = None
 
-    def client(self) -> Any:
+    def client(self) -> "Client":
         """The client; starts or joins the cluster on first use.
 
         Raises
@@ -90,24 +93,24 @@ def devices(count: int) -> tuple[str, ...]:
     return names[:count]
 
 
-def _worker_per_gpu(names: tuple[str, ...]) -> Callable[..., Any]:
+def _worker_per_gpu(names: tuple[str, ...]) -> Callable[..., "Nanny"]:
     """What starts a worker: the first ones have one of these GPUs each, and no other; the rest have none to offer."""
     from distributed import Nanny
 
-    def start(scheduler: str, *, name: int, **options: Any) -> Any:
+    def start(scheduler: str, *, name: int, **options: Any) -> Nanny:
         own = {"resources": {GPU: 1}, "env": {"CUDA_VISIBLE_DEVICES": names[name]}} if name < len(names) else {}
         return Nanny(scheduler, name=name, **options | own)
 
     return start
 
 
-def _local_cluster(spec: ClusterSpec) -> Any:
+def _local_cluster(spec: ClusterSpec) -> "LocalCluster":
     import logging
 
     import dask
     from distributed import LocalCluster
 
-    # Prefect turns every logger on; what Dask says of its own housekeeping is no news to the user.
+    # Prefect turns every logger on, but messages of Dask about itself do not concern the user.
     logging.getLogger("distributed").setLevel(logging.ERROR)
 
     # A worker that is ended in mid-work leaves its semaphores to Python's tracker, which removes them, and says so.
@@ -131,7 +134,7 @@ def _local_cluster(spec: ClusterSpec) -> Any:
                 "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2),
             },
             "distributed.comm.timeouts.connect": "60s",
-            # Ctrl-C reaches every process of the terminal; the one that started the workers ends them in good order.
+            # Ctrl-C reaches every process of the terminal; the process that started the workers ends them.
             "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
         }
     )

@@ -1,4 +1,4 @@
-"""The errors of stxmdist; each names the file, row or key, what was got, what was wanted and what to do."""
+"""The errors of stxmdist: each names the file, row or key, what was got, what was wanted, and what to do."""
 
 from storage.errors import Explained, StoreError
 
@@ -8,7 +8,7 @@ class InputError(Explained):
 
 
 class UnsupportedError(InputError):
-    """What came from outside is understood and well formed, but of a kind that stxmdist does not process."""
+    """What came from outside is well formed, but of a kind that stxmdist does not process."""
 
 
 __all__ = ["Explained", "InputError", "StoreError", "UnsupportedError"]

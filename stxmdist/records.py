@@ -4,64 +4,34 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from storage.atomic import Json, plain_json
 from stxmdist.errors import StoreError
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+__all__ = ["Json", "figures_of", "from_json"]
+
 RecordT = TypeVar("RecordT")
 
 INLINE: Mapping[str, bool] = MappingProxyType({"inline": True})
 """Metadata of a field that holds a mapping: in JSON its items stand among the record's other fields."""
 
 
-def to_json(value: object) -> Json:
-    """A record, array, number or container of them as JSON says it; a number that is not finite becomes null.
-
-    A field whose default is None, and which is None, does not apply and is left out.
-
-    Raises
-    ------
-    TypeError
-        for an object that JSON cannot say.
-    """
-    if is_dataclass(value) and not isinstance(value, type):
-        written: dict[str, Json] = {}
-        for field in fields(value):
-            item = getattr(value, field.name)
-            if field.metadata == INLINE:
-                written |= figures_of(item)
-            elif not (item is None and field.default is None):
-                written[field.name] = to_json(item)
-        return written
-    if isinstance(value, np.ndarray | np.generic):
-        return to_json(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
-
-
 def figures_of(record: object) -> dict[str, Json]:
-    """The fields of a record, or the items of a mapping, as JSON says them; none of None."""
-    written = {} if record is None else to_json(record)
+    """The fields of a record as JSON says them, see :func:`storage.atomic.plain_json`; none of None."""
+    written = {} if record is None else plain_json(record)
     assert isinstance(written, dict)
+    for field in fields(record) if is_dataclass(record) and not isinstance(record, type) else ():
+        if field.metadata == INLINE and isinstance(items := written.pop(field.name, {}), dict):
+            written |= items
     return written
 
 
 def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
-    """The record of a kind that ``to_json`` wrote; null is NaN where the record holds numbers.
+    """The record of a kind that ``figures_of`` wrote; null is NaN where the record holds numbers.
 
     Raises
     ------

@@ -4,14 +4,14 @@ import pytest
 
 from stxmdist.errors import StoreError
 from stxmdist.measures import ExploreMeasures
-from stxmdist.records import figures_of, from_json, to_json
+from stxmdist.records import figures_of, from_json
 from stxmdist.spectra.explore.explorers.nmf import NmfMeasures
 
 
 def test_figures_of_explorers_stand_under_their_names_among_the_others() -> None:
     nmf = NmfMeasures(1.25, 3, 20, True)
     measures = ExploreMeasures(energies=7, explored={"nmf": figures_of(nmf), "targets": {"note": "no spectra"}})
-    written = to_json(measures)
+    written = figures_of(measures)
     assert written == {
         "energies": 7,
         "nmf": {"cost_over_noise": 1.25, "passes": 3, "sample_passes": 20, "converged": True},
@@ -26,7 +26,7 @@ def test_figures_of_explorers_stand_under_their_names_among_the_others() -> None
 
 
 def test_a_stack_of_which_nothing_was_found_has_a_note_alone() -> None:
-    written = to_json(ExploreMeasures(note="too few energies"))
+    written = figures_of(ExploreMeasures(note="too few energies"))
     assert written == {"note": "too few energies"}
     assert isinstance(written, dict)
     assert from_json(ExploreMeasures, written).energies is None

@@ -1,20 +1,18 @@
 """The campaign file: which scans, of what, processed how, where and by what."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from stxmdist.campaign.problems import CampaignError, Problem, did_you_mean, nearest, one_of
 from stxmdist.campaign.scan import CHEMISTRIES, Row, Scan
-from stxmdist.campaign.schema import STAGE_NAMES, ClusterSpec, Manifest, References, explain
+from stxmdist.campaign.schema import ClusterSpec, Manifest, References, explain
 from stxmdist.campaign.sheet import Sheet, read_sheet
 from stxmdist.campaign.yamltext import Text, line_of, read_yaml
 
 __all__ = [
-    "STAGE_NAMES",
     "Campaign",
     "CampaignError",
     "ClusterSpec",
@@ -40,7 +38,7 @@ class Campaign:
     excluded: tuple[Scan, ...] = ()
     """What the sheet leaves out, each with its reason."""
     references: References | None = None
-    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stages: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Options as written, by stage; what each stage knows is checked by the stage."""
     cluster: ClusterSpec = field(default_factory=ClusterSpec)
     seed: int = 0
@@ -138,12 +136,11 @@ def _nothing_left(sheet: Sheet) -> Problem:
 
 
 def _sheet_of(path: Path, text: Text) -> Sheet | None:
-    """The sample sheet, read even where the campaign file has mistakes, so that all are told at once."""
-    value = text.value if isinstance(text.value, dict) else {}
-    samples, chemistry = value.get("samples"), value.get("chemistry")
+    """The sample sheet, read even where the campaign file has mistakes, so that all are reported at once."""
+    samples, chemistry = text.keys.get("samples"), text.keys.get("chemistry")
     if not isinstance(samples, str) or not samples:
         return None
-    return read_sheet(path.parent / samples, chemistry=chemistry if chemistry in CHEMISTRIES else "LFP")
+    return read_sheet(path.parent / samples, chemistry=str(chemistry) if chemistry in CHEMISTRIES else "LFP")
 
 
 def _manifest_of(path: Path, text: Text) -> tuple[Manifest | None, list[Problem]]:
@@ -162,9 +159,8 @@ def _manifest_of(path: Path, text: Text) -> tuple[Manifest | None, list[Problem]
         manifest = Manifest.model_validate(text.value)
     except ValidationError as error:
         problems.extend(explain(path, text, mistake) for mistake in error.errors())
-    problems.extend(_stage_problems(path, text))
     problems.extend(_store_problems(path, text))
-    # The spectra are looked at even where other keys have mistakes, so that all are told at once.
+    # The spectra are looked at even where other keys have mistakes, so that all are reported at once.
     references = _references_of(path, text)
     if references is not None:
         problems.extend(_reference_problems(path, text.lines, references))
@@ -179,7 +175,7 @@ def _manifest_of(path: Path, text: Text) -> tuple[Manifest | None, list[Problem]
 def _references_of(path: Path, text: Text) -> References | None:
     """The spectra with absolute paths; None where none are named or their keys have mistakes."""
     try:
-        references = References.model_validate(text.value.get("references"))
+        references = References.model_validate(text.keys.get("references"))
     except ValidationError:
         return None
     files = {name: getattr(references, name) for name in ("discharged", "charged", "i0")}
@@ -250,7 +246,7 @@ def _missing_references(
 
 def _store_problems(path: Path, text: Text) -> Iterable[Problem]:
     """A store is a folder, there already or not."""
-    store, line = text.value.get("store"), text.lines.get("store")
+    store, line = text.keys.get("store"), text.lines.get("store")
     if not isinstance(store, str) or not store:
         return
     wanted = "a folder, relative to the campaign file"
@@ -258,17 +254,3 @@ def _store_problems(path: Path, text: Text) -> Iterable[Problem]:
         yield Problem(path, line, "store", "buckets are not written yet", repr(store), wanted, "Name a folder")
     elif (path.parent / store).exists() and not (path.parent / store).is_dir():
         yield Problem(path, line, "store", "the store is not a folder", f"a file, {store!r}", wanted, "Name another")
-
-
-def _stage_problems(path: Path, text: Text) -> Iterable[Problem]:
-    """Options for stages that do not exist."""
-    stages = text.value.get("stages")
-    if not isinstance(stages, dict):
-        return
-    for name in stages:
-        if name not in STAGE_NAMES:
-            key = f"stages.{name}"
-            mend = did_you_mean(name, STAGE_NAMES, "Remove it")
-            yield Problem(
-                path, text.lines.get(key), key, "there is no stage of this name", repr(name), one_of(STAGE_NAMES), mend
-            )

@@ -30,6 +30,7 @@ MODALITIES = ("stxm", "ptychography")
 DIRECTIONS = ("charge", "discharge")
 ROI_RULES = ("random", "systematic", "convenience")
 CHEMISTRIES = (*MODELLED_CHEMISTRIES, "custom")
+"""Those whose reference spectra come with the program, and any other, for which the campaign names its own."""
 
 
 @dataclass(frozen=True)

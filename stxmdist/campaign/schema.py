@@ -1,31 +1,29 @@
 """The keys of the campaign file, their values, and a mistake in them in plain words."""
 
-import math
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from stxmdist.campaign.problems import Problem, did_you_mean, one_of
 from stxmdist.campaign.scan import CHEMISTRIES
+from stxmdist.campaign.wanted import nearest_choice, wanted
 from stxmdist.campaign.yamltext import Text, line_of
-
-STAGE_NAMES = (
-    "ingest",
-    "reconstruct",
-    "stitch",
-    "absorbance",
-    "align",
-    "explore",
-    "fit",
-    "segment",
-    "register",
-    "infer",
-    "report",
-)
 
 BYTE_UNITS = {
     "": 1,
@@ -77,6 +75,16 @@ def _address_to_mapping(value: object) -> object:
     return {"address": value} if isinstance(value, str) else value
 
 
+_ADDRESS = r"^(tcp|tls|ws|wss|ucx)://[^\s/]+:\d+$"
+_PAIR = "a list of two formulas, [discharged, charged]"
+
+
+def _known_chemistry(value: str) -> str:
+    if value not in CHEMISTRIES:
+        raise ValueError(one_of(CHEMISTRIES))
+    return value
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -90,7 +98,7 @@ class ClusterSpec(_Strict):
     """Threads per worker."""
     memory_limit: Annotated[int, BeforeValidator(_at_least_a_worker)] = 10**9
     """Bytes per worker; written as ``1GB``, ``512MB``, ``2GiB``."""
-    address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://[^\s/]+:\d+$")] | None = None
+    address: Annotated[str, Field(pattern=_ADDRESS, description="an address such as tcp://host:8786")] | None = None
     """A running scheduler, ``tcp://host:port``; then the numbers above describe its workers."""
     gpus: int = Field(default=0, ge=0, le=1024)
     """How many of the workers have a GPU of this machine to themselves, and offer it as a resource."""
@@ -141,7 +149,7 @@ class References(_Strict):
     """Incident spectrum, where the scans have no particle-free pixels."""
     thickness_unit: Literal["nm", "reference"] = "reference"
     """What the end-members are per: nm, or the thickness of the reference sample where that is not known."""
-    formulas: tuple[str, str] | None = Field(default=None, strict=False)
+    formulas: tuple[str, str] | None = Field(default=None, strict=False, description=_PAIR)
     """Of discharged and charged: with them and the density, the spectra are scaled to tabulated absorption per nm."""
     density_g_cm3: float | None = Field(default=None, gt=0.0, lt=25.0)
     """Of the discharged compound."""
@@ -153,66 +161,54 @@ class Manifest(_Strict):
     name: str = Field(min_length=1, max_length=200)
     store: str = Field(min_length=1)
     samples: str = Field(min_length=1)
-    chemistry: Literal["LFP", "NMC", "NCA", "LCO", "LMO", "custom"]
+    chemistry: Annotated[str, AfterValidator(_known_chemistry)]
     references: References | None = None
-    stages: dict[str, dict[str, Any] | None] | None = None
+    stages: dict[str, dict[str, object] | None] | None = None
     cluster: Annotated[ClusterSpec, BeforeValidator(_address_to_mapping)] = Field(default_factory=ClusterSpec)
     seed: int = Field(default=0, ge=0, lt=2**63)
 
 
-_MODELS: dict[str, type[BaseModel]] = {"": Manifest, "cluster": ClusterSpec, "references": References}
-
-_WANTED = {
-    "string_type": "text",
-    "string_too_short": "text that is not empty",
-    "string_too_long": "at most {max_length} characters",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "bool_type": "true or false",
-    "dict_type": "`key: value` lines",
-    "model_type": "`key: value` lines",
-    "path_type": "a path",
-    "greater_than_equal": "at least {ge}",
-    "less_than_equal": "at most {le}",
-    "greater_than": "more than {gt}",
-    "less_than": "less than {lt}",
-    "float_type": "a number",
-    "tuple_type": "a list of two, [discharged, charged]",
-    "too_short": "two of them, [discharged, charged]",
-    "too_long": "two of them, [discharged, charged]",
-    "string_pattern_mismatch": "an address such as tcp://host:8786",
-    "literal_error": "one of {expected}",
-}
+_MODELS: Mapping[str, type[BaseModel]] = {"": Manifest, "cluster": ClusterSpec, "references": References}
+_CHOICES: Mapping[str, Sequence[str]] = {"chemistry": CHEMISTRIES}
+"""Words that a key admits, where they come from a table and not from the key's type."""
 
 
-def explain(path: Path, text: Text, mistake: Any) -> Problem:
-    """A mistake that pydantic found, in the words of the house."""
+def explain(path: Path, text: Text, mistake: ErrorDetails) -> Problem:
+    """A mistake that pydantic found, in words of our own: what was got, and what may be written at this key."""
     location = [str(part) for part in mistake["loc"]]
     key = ".".join(location)
     parent, name = ".".join(location[:-1]), location[-1]
     line = line_of(text.lines, key)
-    given = mistake["input"]
+    given: object = mistake["input"]
     if mistake["type"] == "extra_forbidden":
         known = list(_MODELS[parent].model_fields)
         mend = did_you_mean(name, known, "Remove it")
         return Problem(path, line, key, "there is no key of this name", repr(name), one_of(known), mend)
-    if mistake["type"] == "missing":
-        got = ", ".join(given) if given else "nothing"
+    if mistake["type"] == "missing" and isinstance(mistake["loc"][-1], str):
+        got = ", ".join(given) if isinstance(given, Mapping) and given else "nothing"
         here = line_of(text.lines, parent)
         return Problem(path, here, key, "this key is missing", f"only {got}", f"`{key}: ...`", f"Add {name!r}")
-    context = {k: v for k, v in mistake.get("ctx", {}).items() if not isinstance(v, float) or math.isfinite(v)}
-    if mistake["type"] == "value_error":
-        wanted = str(mistake["ctx"]["error"])
-    else:
-        wanted = (
-            _WANTED.get(mistake["type"], mistake["msg"]).format(**context).replace("'", "").replace(" or ", ", ", 1)
-        )
+    field = _field(location)
     mend = "Correct the value"
-    if mistake["type"] == "literal_error" and isinstance(given, str):
-        mend = did_you_mean(
-            given, list(CHEMISTRIES) if name == "chemistry" else ["nm", "reference"], "Choose one of those"
-        )
-    elif mistake["type"] == "string_type" and isinstance(given, int | float):
+    if mistake["type"] == "string_type" and isinstance(given, int | float):
         mend = f'Write it as text: "{given}"'
+    elif key in _CHOICES and isinstance(given, str):
+        mend = did_you_mean(given, _CHOICES[key], "Choose one of those")
+    elif field is not None and mistake["type"] == "literal_error":
+        mend = nearest_choice(field.annotation, given, "Choose one of those")
+    # Our own validators raise a ValueError that says what is wanted.
+    said = mistake.get("ctx", {}).get("error") if mistake["type"] == "value_error" else None
+    words = str(said) if said is not None else _wanted_at(field)
     got = "nothing" if given is None else repr(given) if len(repr(given)) < 80 else f"a {type(given).__name__}"
-    return Problem(path, line, key, "this value cannot be used", got, wanted, mend)
+    return Problem(path, line, key, "this value cannot be used", got, words, mend)
+
+
+def _field(location: Sequence[str]) -> FieldInfo | None:
+    """The key of a model at a place, or the one that the place lies in; None inside the options of a stage."""
+    if len(location) > 1 and location[0] in _MODELS:
+        return _MODELS[location[0]].model_fields.get(location[1])
+    return Manifest.model_fields.get(location[0]) if len(location) == 1 else None
+
+
+def _wanted_at(field: FieldInfo | None) -> str:
+    return "`key: value` lines" if field is None else wanted(field.annotation, (field, *field.metadata))

@@ -1,8 +1,8 @@
 """YAML as plain values with the line of every key; duplicate keys and tags that make objects are refused."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -21,11 +21,16 @@ MOST_VALUES = 20_000
 class Text:
     """The values of a YAML file, and where they stand."""
 
-    value: Any
+    value: object
     """dict, list, str, int, float, bool or None, nested."""
     lines: dict[str, int]
     """Key path (``stages.fit.fitter``, ``list.0``) to line, counted from 1."""
     problems: tuple[Problem, ...]
+
+    @property
+    def keys(self) -> Mapping[str, object]:
+        """The values by their keys; empty where the file holds no mapping."""
+        return self.value if isinstance(self.value, Mapping) else {}
 
 
 def read_yaml(path: Path) -> Text:
@@ -74,7 +79,7 @@ def _plain(
     lines: dict[str, int],
     problems: list[Problem],
     above: tuple[Node, ...],
-) -> Any:
+) -> object:
     """A node as plain values; fills ``lines`` and ``problems``."""
     line = node.start_mark.line + 1
     lines.setdefault(where, line)
@@ -96,7 +101,7 @@ def _plain(
         return None
     inside = (*above, node)
     if isinstance(node, MappingNode):
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
         first: dict[str, int] = {}
         for key_node, value_node in node.value:
             at = key_node.start_mark.line + 1

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 DONE, IN_PART, WRONG_INPUT = 0, 1, 2
-"""Exit statuses: all done; what failed is named and the rest is published; the input is wrong."""
+"""Exit statuses: everything is done; something failed, is named, and the rest is published; the input is wrong."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-CampaignFile = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="A campaign.yaml.")]
+CampaignFile = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Path of a campaign.yaml.")]
 
 app = typer.Typer(
     name="stxmdist",
@@ -30,7 +30,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def stxmdist(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """From a beamtime of soft X-ray microscopy on battery cathodes to publishable statistics."""

@@ -17,15 +17,18 @@ def export(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where to write; export/FORMAT beside the campaign if not given."),
+        typer.Option(
+            "--out", metavar="DIR", help="Folder to write to; export/FORMAT beside the campaign if not given."
+        ),
     ] = None,
     scan: Annotated[
-        list[str] | None, typer.Option("--scan", metavar="ID", help="Only this scan; may be given again.")
+        list[str] | None,
+        typer.Option("--scan", metavar="ID", help="Export only this scan; may be given several times."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what an earlier export left.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier export.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write what is published for other programs, in standard formats, with units and provenance."""
+    """Export the published results for other programs, in standard formats, with units and provenance."""
     from stxmdist.export.write import as_document
     from stxmdist.export.write import export as export_campaign
 

@@ -12,13 +12,15 @@ from stxmdist.cli.screen import Screen
 
 @app.command()
 def simulate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if absent.")],
-    size: Annotated[str, typer.Option(help="small (the demo), medium (a beamtime day) or large.")] = "small",
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to; created if it does not exist.")],
+    size: Annotated[str, typer.Option(help="small (as in the demo), medium (one day of beamtime) or large.")] = "small",
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Processes; the machine's cores if not given.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Number of processes; one per core of this machine if not given.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a simulated campaign: beamline files in their real formats, sample sheet, campaign file and truth."""
+    """Simulate a campaign: beamline files in their real formats, sample sheet, campaign file and the truth."""
     from stxmdist.campaign.schema import usable_cores
     from stxmdist.simulation.folder import simulate as simulate_campaign
 
@@ -37,7 +39,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A beamline file.")],
     as_json: Json = False,
 ) -> None:
-    """Say what a file holds, in words and numbers."""
+    """Describe what a beamline file contains."""
     from stxmdist import readers
 
     screen = Screen(as_json=as_json)
@@ -79,7 +81,7 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of beamline files.")],
     as_json: Json = False,
 ) -> None:
-    """Write a commented campaign.yaml and a samples.csv to complete, from a folder of beamline files."""
+    """Write a campaign.yaml with comments and a samples.csv to fill in, from a folder of beamline files."""
     from stxmdist import readers
     from stxmdist.campaign.init import init as write_campaign
 
@@ -91,16 +93,16 @@ def init(
 
 @app.command()
 def validate(campaign: CampaignFile, as_json: Json = False) -> None:
-    """Name every mistake of a campaign at once, each with its line and its mend."""
+    """List every mistake in a campaign file and its sample sheet, with line numbers and how to correct each one."""
     from stxmdist.campaign.manifest import examine
     from stxmdist.planning.headers import survey_of
-    from stxmdist.planning.options import option_problems, parse_options
+    from stxmdist.planning.options import mistakes_in_options, parse_options
 
     screen = Screen(as_json=as_json)
     found, problems = examine(campaign)
     refusals = []
     if found is None:
-        problems = (*problems, *option_problems(campaign))
+        problems = (*problems, *mistakes_in_options(campaign))
     else:
         options, wrong = parse_options(found)
         problems = (*problems, *wrong)

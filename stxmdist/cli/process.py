@@ -32,7 +32,7 @@ def main() -> None:
     except Explained as error:
         _leave(WRONG_INPUT, error.sentence, error.as_dict() | {"sentence": error.sentence})
     except OSError as error:
-        # What the file system refuses is the user's to mend; an error that names no file is a bug.
+        # A refusal of the file system is for the user to correct; an error that names no file is a bug.
         if error.filename is None:
             raise
         sentence = f"{error.filename}: the file system refuses; got {error.strerror}, wanted a place that can be used. "
@@ -41,7 +41,7 @@ def main() -> None:
     except SystemExit as left:
         # Typer makes this status of a KeyboardInterrupt.
         if left.code == 128 + signal.SIGINT:
-            sentence = "interrupted; what was finished is kept, the same command goes on from there"
+            sentence = "interrupted; finished units are kept, and the same command continues from there"
             _leave(128 + ended_by, sentence, {"sentence": sentence})
         raise
 

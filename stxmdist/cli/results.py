@@ -11,7 +11,7 @@ from stxmdist.cli.screen import Screen
 
 @app.command()
 def status(campaign: CampaignFile, as_json: Json = False) -> None:
-    """State of every scan and stage: done, missing, or failed with the reason."""
+    """Show the state of every scan and stage: done, missing, waiting, or failed with the reason."""
     from stxmdist.planning.status import status_of
 
     screen = Screen(as_json=as_json)
@@ -32,7 +32,7 @@ def status(campaign: CampaignFile, as_json: Json = False) -> None:
 
 @app.command()
 def verify(campaign: CampaignFile, as_json: Json = False) -> None:
-    """Recompute the digests of what is published."""
+    """Recompute the checksums of all published files and compare them with the recorded ones."""
     from storage.store import Store
     from storage.verify import verify as verify_store
     from stxmdist.campaign.manifest import load
@@ -43,7 +43,7 @@ def verify(campaign: CampaignFile, as_json: Json = False) -> None:
     for finding in findings:
         screen.say(str(finding))
     count = f"{len(findings)} file{'' if len(findings) == 1 else 's'} not as published."
-    screen.say(count if findings else "Everything published is as it was written.")
+    screen.say(count if findings else "Every published file is as it was written.")
     screen.document({"whole": not findings, "findings": [vars(finding) for finding in findings]})
     raise typer.Exit(IN_PART if findings else DONE)
 
@@ -51,10 +51,10 @@ def verify(campaign: CampaignFile, as_json: Json = False) -> None:
 @app.command()
 def gc(
     campaign: CampaignFile,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove what nothing refers to: outputs under old options, leftovers of crashes."""
+    """Remove files that nothing refers to: outputs of earlier options, and leftovers of crashes."""
     from storage.gc import collect
     from storage.store import Store
     from stxmdist.campaign.manifest import load
@@ -70,11 +70,11 @@ def gc(
 
 @app.command()
 def report(campaign: CampaignFile, as_json: Json = False) -> None:
-    """Draw the HTML page anew from what is published."""
-    from stxmdist.planning.execute import CampaignRun, Request
+    """Draw the HTML report again from the published results."""
+    from stxmdist.planning.execute import CampaignRun, RunRequest
 
     screen = Screen(as_json=as_json)
-    with CampaignRun(Request(campaign, ("report",), cluster="inline")) as running:
+    with CampaignRun(RunRequest(campaign, ("report",), cluster="inline")) as running:
         running.stage("report")
         outcome = running.summary()
         page = running.campaign.store / "report" / "index.html"
@@ -87,7 +87,7 @@ def report(campaign: CampaignFile, as_json: Json = False) -> None:
 
 @app.command()
 def score(campaign: CampaignFile, as_json: Json = False) -> None:
-    """Compare a simulated campaign with its truth."""
+    """Compare the results of a simulated campaign with its truth."""
     from stxmdist.campaign.manifest import load
     from stxmdist.scoring.campaign import score as score_against_truth
 
@@ -99,7 +99,7 @@ def score(campaign: CampaignFile, as_json: Json = False) -> None:
 
 
 def print_score(screen: Screen, found: dict[str, Any]) -> None:
-    """Recovered beside true, in tables, and which targets are met."""
+    """Print tables of recovered and true values, and which targets are met."""
     for name, title in (
         ("particles", "Particles wider than eight PSF sigmas, recovered against true"),
         ("variance", "Variance of state of charge: shares of the total without noise"),
@@ -111,7 +111,7 @@ def print_score(screen: Screen, found: dict[str, Any]) -> None:
             screen.table(found[name], title=title)
             screen.say()
     if found["missing"]:
-        screen.say("Without published particles, in no figure: " + ", ".join(found["missing"]))
+        screen.say("These scans have no published particles and enter no figure: " + ", ".join(found["missing"]))
     missed = [target for target, met in found["passed"].items() if not met]
     screen.say(f"{len(found['passed']) - len(missed)} of {len(found['passed'])} targets met"
                + (f"; missed: {', '.join(missed)}" if missed else ""))  # fmt: skip

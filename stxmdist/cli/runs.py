@@ -1,30 +1,39 @@
 """Commands that compute, or say what computing would take: plan, run, retry."""
 
 from collections import Counter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stxmdist.cli.app import DONE, IN_PART, CampaignFile, Json, app
 from stxmdist.cli.screen import ProgressBars, Screen
 
-Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be given again.")]
-Scans = Annotated[list[str] | None, typer.Option("--scan", metavar="ID", help="Only this scan; may be given again.")]
+if TYPE_CHECKING:
+    from stxmdist.planning.execute import RunSummary
+
+Stages = Annotated[list[str] | None, typer.Option("--stage", help="Run only this stage; may be given several times.")]
+Scans = Annotated[
+    list[str] | None, typer.Option("--scan", metavar="ID", help="Process only this scan; may be given several times.")
+]
 ClusterOption = Annotated[
     str | None,
-    typer.Option("--cluster", metavar="SPEC", help="tcp://HOST:PORT, a number of workers, or `inline`."),
+    typer.Option(
+        "--cluster",
+        metavar="SPEC",
+        help="Address of a Dask scheduler (tcp://HOST:PORT), a number of workers, or `inline`.",
+    ),
 ]
 NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Prefect server.")]
 
 
 @app.command()
 def plan(campaign: CampaignFile, as_json: Json = False) -> None:
-    """Say how many units, bytes, how much memory and time each stage would take; runs nothing."""
-    from stxmdist.planning.execute import opened
+    """Forecast the number of units, bytes, memory and time of each stage; computes nothing."""
+    from stxmdist.planning.execute import campaign_and_options
     from stxmdist.planning.forecast import forecast_of
 
     screen = Screen(as_json=as_json)
-    forecast = forecast_of(*opened(campaign))
+    forecast = forecast_of(*campaign_and_options(campaign))
     screen.table(forecast.rows(), title=f"Plan of {forecast.name}")
     screen.say(
         f"{forecast.units} units, {forecast.bytes_out / 1e9:.2f} GB of arrays, about "
@@ -46,7 +55,7 @@ def run(
     no_prefect: NoPrefect = False,
     as_json: Json = False,
 ) -> None:
-    """Bring a campaign up to date through Prefect on Dask; a second run does only what is missing."""
+    """Process a campaign through Prefect on Dask; a second run computes only what is missing."""
     _run(Screen(as_json=as_json), campaign, stage, scan, cluster, no_prefect, retry=False)
 
 
@@ -57,7 +66,7 @@ def retry(
     no_prefect: NoPrefect = False,
     as_json: Json = False,
 ) -> None:
-    """Run again the units that were set aside because they failed."""
+    """Run the units again that failed in earlier runs."""
     _run(Screen(as_json=as_json), campaign, None, None, cluster, no_prefect, retry=True)
 
 
@@ -73,7 +82,7 @@ def _run(
 ) -> None:
     outcome = run_campaign(screen, campaign, stages, scans, cluster, no_prefect, retry=retry)
     screen.table(outcome["stages"])
-    # Units of a scan that fail alike are one line.
+    # Units of one scan that fail for the same reason are printed as one line.
     said = Counter(f"not done: {refusal['scan_id']}: {refusal['sentence']}" for refusal in outcome["refusals"])
     for line, times in said.items():
         screen.say(line if times == 1 else f"{line} ({times} units)")
@@ -91,13 +100,13 @@ def run_campaign(
     no_prefect: bool = False,
     *,
     retry: bool = False,
-) -> dict[str, Any]:
-    """Run a campaign, through Prefect unless that is not wanted; how it ended."""
+) -> "RunSummary":
+    """Run a campaign, through Prefect unless ``no_prefect``; returns how it ended."""
     import os
 
-    from stxmdist.planning.execute import CampaignRun, Request
+    from stxmdist.planning.execute import CampaignRun, RunRequest
 
-    running = CampaignRun(Request(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry))
+    running = CampaignRun(RunRequest(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry))
     bars = ProgressBars()
     try:
         # A server takes seconds to start: not for a campaign that is up to date.

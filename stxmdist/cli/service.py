@@ -1,4 +1,4 @@
-"""Commands that stay or measure: serve, bench, demo."""
+"""Commands that run for long or measure: serve, demo, bench."""
 
 import sys
 import time
@@ -15,28 +15,30 @@ from stxmdist.cli.screen import Screen
 def serve(
     campaigns: Annotated[list[Path] | None, typer.Argument(metavar="CAMPAIGN", help="Campaign files.")] = None,
     port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = 4200,
-    watch_minutes: Annotated[float, typer.Option(help="How often to look for new scans.")] = 5.0,
-    nightly: Annotated[str, typer.Option(help="Cron line of the nightly statistics and report.")] = "0 2 * * *",
-    timezone: Annotated[str, typer.Option(help="Time zone of the cron lines.")] = "UTC",
+    watch_minutes: Annotated[float, typer.Option(help="Minutes between two searches for new scans.")] = 5.0,
+    nightly: Annotated[str, typer.Option(help="When statistics and report are renewed, as a cron line.")] = "0 2 * * *",
+    timezone: Annotated[str, typer.Option(help="Time zone of the schedules.")] = "UTC",
 ) -> None:
-    """Serve Prefect, a Dask cluster and the deployments with their schedules, on loopback, until interrupted."""
+    """Start a Prefect server, a Dask cluster and the scheduled runs of campaigns on this machine; stop with Ctrl-C."""
+    from flows.schedules import Schedules
     from flows.serve import serve as serve_forever
 
     paths = campaigns or [Path("campaign.yaml")]
-    schedules = {"watch_minutes": watch_minutes, "nightly_cron": nightly, "timezone": timezone}
+    schedules = Schedules(watch_minutes=watch_minutes, nightly_cron=nightly, timezone=timezone)
     serve_forever(paths, port=port, schedules=schedules, say=Screen(as_json=False).say)
 
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where to put it.")] = Path("demo"),
+    folder: Annotated[Path, typer.Option(help="Folder of the demo.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Simulate a small campaign, run it, and print what was recovered beside what is true."""
+    """Simulate a small campaign, run it, and compare the recovered values with the true ones."""
     from stxmdist.campaign.manifest import load
     from stxmdist.cli.results import print_score
     from stxmdist.cli.runs import run_campaign
+    from stxmdist.planning.stages import STAGES
     from stxmdist.scoring.campaign import score as score_against_truth
     from stxmdist.simulation.folder import simulate as simulate_campaign
 
@@ -47,7 +49,7 @@ def demo(
         screen.note(f"1/3 simulate a small campaign in {folder}")
         made = simulate_campaign(folder, "small", seed, workers=2, report=screen.note)
         screen.note(f"    {made.n_scans} scans, {made.bytes / 1e6:.0f} MB, {made.seconds:.1f} s")
-    screen.note("2/3 run it: eleven stages through Prefect on Dask")
+    screen.note(f"2/3 run it: {len(STAGES)} stages through Prefect on Dask")
     outcome = run_campaign(screen, str(campaign))
     screen.note("3/3 compare with the truth of the simulation")
     score = score_against_truth(load(campaign, lenient=True).store, folder / "truth")
@@ -64,10 +66,10 @@ def demo(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="all, ptychography, fit, stage, or large (8 GB of disk).")] = "all",
+    what: Annotated[str, typer.Argument(help="all, ptychography, fit, stage, or large (needs 8 GB of disk).")] = "all",
     as_json: Json = False,
 ) -> None:
-    """Measure this machine's speed on the hot kernels, beside their limits."""
+    """Measure how fast this machine runs the most expensive computations, compared with their limits."""
     from stxmdist.bench.stages import run_bench
 
     screen = Screen(as_json=as_json)

@@ -23,7 +23,7 @@ def _of_scan(writer: str, source: Source, scan_id: str, modality: str) -> Offer:
     if why:
         return Offer(lacks=(Lack(scan_id, "counts", why),))
     piece = Piece(scan_id, scan_id, partial(_write, writer, source, scan_id))
-    return Offer((piece,), notes=source.notes(scan_id, ("ingest",)))
+    return Offer((piece,))
 
 
 def _write(writer: str, source: Source, scan_id: str, target: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from storage.atomic import read_json, replace_file, replace_json
+from storage.atomic import read_json_object, replace_file, replace_json
 from stxmdist.export.pieces import Lack, Offer, Piece
 from stxmdist.export.source import Source
 from stxmdist.runner import CAMPAIGN
@@ -37,7 +37,7 @@ def offer(source: Source) -> Offer:
     pieces = [Piece(CAMPAIGN, f"{path.stem}.csv", partial(_write_table, path, scans)) for path in paths]
     pieces.append(Piece(CAMPAIGN, "data_dictionary.json", partial(_write_dictionary, folder, names)))
     pieces.append(Piece(CAMPAIGN, "provenance.json", partial(_write_json, provenance)))
-    return Offer(tuple(pieces), notes=notes + source.notes(CAMPAIGN, ("infer",)))
+    return Offer(tuple(pieces), notes=notes)
 
 
 def _write_table(path: Path, scans: frozenset[str] | None, target: Path) -> None:
@@ -52,7 +52,7 @@ def _write_table(path: Path, scans: frozenset[str] | None, target: Path) -> None
 
 def _write_dictionary(folder: Path, names: list[str], target: Path) -> None:
     """Type, unit and meaning of every column of the tables that are written."""
-    known: dict[str, Any] = read_json(folder / "data_dictionary.json")
+    known: dict[str, Any] = read_json_object(folder / "data_dictionary.json")
     present = {name: set(pq.read_schema(folder / f"{name}.parquet").names) for name in names}
     tables = {
         name: known[name]

@@ -65,7 +65,7 @@ def _of_scan(source: Source, scan_id: str) -> Offer:
         why = "an older version made the reconstruction, and did not say how it cut the scan; run the campaign"
         lacks += (Lack(scan_id, "refined positions", why),)
     piece = Piece(scan_id, f"{scan_id}.cxi", partial(_write, source, scan_id, energies))
-    return Offer((piece,), lacks, source.notes(scan_id, STAGES_NEEDED))
+    return Offer((piece,), lacks)
 
 
 def _write(source: Source, scan_id: str, energies: list[int], target: Path) -> None:

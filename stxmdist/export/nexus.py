@@ -42,7 +42,7 @@ def _of_scan(source: Source, scan_id: str) -> Offer:
     missing = {stage: why for stage in wanted if (why := source.lack(stage, scan_id))}
     stages = ("align", *(stage for stage in wanted if stage not in missing))
     lacks = tuple(Lack(scan_id, wanted[stage], why) for stage, why in missing.items())
-    notes = source.notes(scan_id, stages)
+    notes: tuple[str, ...] = ()
     unknown = [name for name, moment in zip(TIMES, _times(source, scan_id), strict=True) if moment is None]
     if unknown:
         notes += (f"{scan_id}: the recording does not say {' and '.join(unknown)}, which NXstxm asks for: left out",)

@@ -51,7 +51,7 @@ def _of_scan(source: Source, scan_id: str) -> Offer:
     lacks = (Lack(scan_id, "labels of the particles", without),) if without else ()
     stages = ("align",) if without else ("align", "segment")
     piece = Piece(scan_id, f"{scan_id}.ome.zarr", partial(_write, source, scan_id, stages))
-    return Offer((piece,), lacks, source.notes(scan_id, stages))
+    return Offer((piece,), lacks)
 
 
 def _write(source: Source, scan_id: str, stages: tuple[str, ...], target: Path) -> None:

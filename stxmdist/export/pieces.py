@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.atomic import partial_name, sync_folder
+from storage.atomic import partial_name, sync
 from stxmdist.errors import InputError
 
 
@@ -67,7 +67,7 @@ def put_in_place(piece: Piece, folder: Path) -> Path:
         else:
             _sync(partial)
             os.replace(partial, target)
-        sync_folder(target.parent)
+        sync(target.parent)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise InputError(

@@ -114,14 +114,6 @@ class Source:
         assert scan is not None, (stage, scan_id)
         return self.store.output(stage, scan_id, scan.digest)
 
-    def notes(self, scan_id: str, stages: Iterable[str]) -> tuple[str, ...]:
-        """What is not whole in the outputs that are exported."""
-        return tuple(
-            f"{scan_id}: {scan.units_failed} units of {stage} failed: NaN, or a code, stands where they would"
-            for stage in stages
-            if (scan := self.published(stage, scan_id)) is not None and scan.state == "partial"
-        )
-
     def axes(self, stage: str, scan_id: str) -> tuple[F64, F64]:
         """y (Y,) and x (X,) of an output's images in um, ascending."""
         output = self.output(stage, scan_id)

@@ -27,7 +27,6 @@ def offer(source: Source) -> Offer:
 def _of_scan(source: Source, scan_id: str) -> Offer:
     pieces: list[Piece] = []
     lacks: list[Lack] = []
-    notes: list[str] = []
     why = source.lack("align", scan_id)
     if why:
         lacks.append(Lack(scan_id, "optical density", why))
@@ -37,7 +36,6 @@ def _of_scan(source: Source, scan_id: str) -> Offer:
             lacks.append(Lack(scan_id, "optical density", "larger than the 4 GB of an ImageJ TIFF; take ome-zarr"))
         else:
             pieces.append(Piece(scan_id, f"{scan_id}_od.tif", partial(_write_density, source, scan_id)))
-        notes += source.notes(scan_id, ("align",))
     why = source.lack("fit", scan_id)
     if why:
         lacks.append(Lack(scan_id, "state of charge and thickness", why))
@@ -49,8 +47,7 @@ def _of_scan(source: Source, scan_id: str) -> Offer:
                 pieces.append(Piece(scan_id, file_name, partial(_write_map, source, scan_id, name)))
             else:
                 lacks.append(Lack(scan_id, name, "the fit has left no such map"))
-        notes += source.notes(scan_id, ("fit",))
-    return Offer(tuple(pieces), tuple(lacks), tuple(notes))
+    return Offer(tuple(pieces), tuple(lacks))
 
 
 def _write_density(source: Source, scan_id: str, target: Path) -> None:

@@ -37,7 +37,7 @@ def exclusions(survey: Survey) -> tuple[Exclusion, ...]:
         for scan_id in survey.scans:
             if stage_record.concerns(survey, scan_id) and survey.ready(name, scan_id):
                 rows += [
-                    Exclusion("unit", scan_id, name, unit, Refusal(**reason).reason)
+                    Exclusion("unit", scan_id, name, unit, Refusal.from_dict(reason).reason)
                     for unit, reason in survey.output(name, scan_id).quarantined().items()
                 ]
     return tuple(rows)

@@ -2,12 +2,13 @@
 
 import platform
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TypedDict
 
 from pydantic import ValidationError
 
@@ -16,20 +17,45 @@ from stxmdist.campaign.manifest import Campaign, CampaignError, ClusterSpec, loa
 from stxmdist.cluster import Cluster
 from stxmdist.errors import InputError
 from stxmdist.planning.headers import survey_of
-from stxmdist.planning.options import option_problems, parse_options
+from stxmdist.planning.options import mistakes_in_options, parse_options
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.run import RunRecord, Watcher, nobody_watches, run_stage
-from stxmdist.runner.unit import Refusal, StageReport
+from stxmdist.runner.unit import Refusal, StageReport, receipts_of
 
 RECORDED = ("dask", "distributed", "numba", "numpy", "scipy", "scikit-image", "zarr")
 """Libraries whose versions may change a number."""
 
 
+class StageSummary(TypedDict("StageSummary", {"peak worker memory MB": int})):
+    """How one stage of a run ended, for people."""
+
+    stage: str
+    units: int
+    run: int
+    skipped: int
+    failed: int
+    scans: int
+    seconds: float
+
+
+class RunSummary(TypedDict):
+    """How a run ended; this is what ``stxmdist run --json`` prints."""
+
+    campaign: str
+    store: str
+    complete: bool
+    units_run: int
+    units_skipped: int
+    sentence: str
+    stages: list[StageSummary]
+    refusals: list[dict[str, str]]
+
+
 @dataclass(frozen=True)
-class Request:
-    """What a person, a schedule or a flow asks for."""
+class RunRequest:
+    """What a run is asked to do, by a person, a schedule or a flow."""
 
     path: str
     stages: tuple[str, ...] = ()
@@ -45,9 +71,9 @@ class Request:
 class CampaignRun:
     """Holds the store's lock and the cluster for the length of a block, and runs stages."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: RunRequest) -> None:
         self.request = request
-        self.campaign, self._options = opened(request.path)
+        self.campaign, self._options = campaign_and_options(request.path)
         self.stages = tuple(name for name in STAGES if not request.stages or name in request.stages)
         for name in request.stages:
             STAGES.require(name)
@@ -58,19 +84,18 @@ class CampaignRun:
         self._survey: Survey | None = None
         self._cluster = None if request.cluster == "inline" else Cluster(cluster_spec(self.campaign, request.cluster))
         self._store = Store(self.campaign.store)
-        self._lock: Any = None
+        self._held = ExitStack()
 
     def __enter__(self) -> "CampaignRun":
         self._store.create()
-        self._lock = self._store.lock()
-        self._lock.__enter__()
+        self._held.enter_context(self._store.lock())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        self._lock.__exit__(kind, error, trace)
+        self._held.close()
 
     def close(self) -> None:
         """End the cluster, if this run started one."""
@@ -93,7 +118,7 @@ class CampaignRun:
             units = STAGES[name].load().plan(self.survey, self._options[name]).units
             units = tuple(unit for unit in units if self._only is None or unit.scan_id in {*self._only, CAMPAIGN})
             outputs = {unit.scan_id: self.survey.output(name, unit.scan_id) for unit in units}
-            ended = {scan_id: set(out.receipts()) | set(out.quarantined()) for scan_id, out in outputs.items()}
+            ended = {scan_id: set(receipts_of(out)) | set(out.quarantined()) for scan_id, out in outputs.items()}
             n = sum(unit.name not in ended[unit.scan_id] for unit in units)
             set_aside = {scan_id for scan_id, out in outputs.items() if out.quarantined()}
             unpublished = [
@@ -138,7 +163,7 @@ class CampaignRun:
         )
         return tuple(dict.fromkeys(found))
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[StageSummary]:
         """One row for each stage that ran, for people."""
         return [
             {
@@ -154,8 +179,8 @@ class CampaignRun:
             for report in self.reports.values()
         ]
 
-    def summary(self) -> dict[str, Any]:
-        """How the run ended, JSON-able."""
+    def summary(self) -> RunSummary:
+        """How the run ended."""
         units_run = sum(report.units_run for report in self.reports.values())
         refusals = self.refusals
         failed = f", {len(refusals)} could not be done" if refusals else ""
@@ -171,7 +196,7 @@ class CampaignRun:
         }
 
 
-def opened(path: str | Path) -> tuple[Campaign, Mapping[str, Any]]:
+def campaign_and_options(path: str | Path) -> tuple[Campaign, Mapping[str, object]]:
     """The campaign and the options of its stages; rows with mistakes stand aside.
 
     Raises
@@ -182,7 +207,7 @@ def opened(path: str | Path) -> tuple[Campaign, Mapping[str, Any]]:
     try:
         campaign = load(path, lenient=True)
     except CampaignError as error:
-        raise CampaignError(error.path, [*error.problems, *option_problems(path)]) from None
+        raise CampaignError(error.path, [*error.problems, *mistakes_in_options(path)]) from None
     options, problems = parse_options(campaign)
     if problems:
         raise CampaignError(campaign.path, problems)
@@ -199,7 +224,7 @@ def cluster_spec(campaign: Campaign, override: str | None) -> ClusterSpec:
     """
     if override is None or override == "inline":
         return campaign.cluster
-    named: dict[str, Any] = {"address": override}
+    named: dict[str, object] = {"address": override}
     if override.isdecimal():
         workers = int(override)
         named = {"workers": workers, "address": None, "gpus": min(campaign.cluster.gpus, workers)}
@@ -227,4 +252,13 @@ def software_versions() -> dict[str, str]:
     } | {name: version(name) for name in RECORDED}
 
 
-__all__ = ["CAMPAIGN", "CampaignRun", "Request", "cluster_spec", "opened", "software_versions"]
+__all__ = [
+    "CAMPAIGN",
+    "CampaignRun",
+    "RunRequest",
+    "RunSummary",
+    "StageSummary",
+    "campaign_and_options",
+    "cluster_spec",
+    "software_versions",
+]

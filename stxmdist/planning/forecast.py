@@ -1,14 +1,13 @@
-"""What a campaign will take, told from headers before anything runs: units, bytes, memory, time."""
+"""Forecast of a campaign from the headers of its files, before anything runs: units, bytes, memory and time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from stxmdist.campaign.manifest import Campaign
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import AnyStage
-from stxmdist.runner.unit import Refusal, Unit
+from stxmdist.runner.unit import AnyUnit, Refusal
 
 PACKED = {
     # Many pixels of a diffraction frame hold few bits.
@@ -36,15 +35,15 @@ PACKED = {
     "illumination_weight": 0.84,
     "soc_ptychography_on_stxm": 0.1,
 }
-"""Share of their bytes that arrays take on disk, measured on simulated campaigns: noise hardly packs, maps that hold
-numbers only in particles pack well."""
+"""Compressed over uncompressed size of arrays, measured on simulated campaigns: noise hardly compresses; maps that
+hold numbers only in particles compress well."""
 
-PACKED_OTHERWISE = 0.9
+PACKED_BY_DEFAULT = 0.9
 
 
 @dataclass(frozen=True)
 class StageForecast:
-    """What one stage will take."""
+    """Forecast of one stage."""
 
     stage: str
     units: int
@@ -56,7 +55,7 @@ class StageForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the campaign will take."""
+    """Forecast of the campaign."""
 
     name: str
     workers: int
@@ -76,25 +75,25 @@ class Forecast:
 
     @property
     def stored_bytes(self) -> int:
-        """About so many bytes on disk."""
+        """Estimated bytes on disk."""
         return sum(stage.stored_bytes for stage in self.stages)
 
     @property
     def core_hours(self) -> float:
-        """About so many hours on one core."""
+        """Estimated hours on one core."""
         return sum(stage.core_seconds for stage in self.stages) / 3600.0
 
     @property
     def hours(self) -> float:
-        """About so long on the campaign's workers."""
+        """Estimated hours on the campaign's workers."""
         return self.core_hours / self.workers
 
     @property
     def peak_worker_bytes(self) -> int:
-        """No worker's resident memory exceeds this."""
+        """Largest resident memory of a worker."""
         return max((stage.peak_worker_bytes for stage in self.stages), default=0)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, object]]:
         """One row for each stage, for people."""
         return [
             {
@@ -108,7 +107,7 @@ class Forecast:
             for stage in self.stages
         ]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """JSON-able, units in the names."""
         return {
             "campaign": self.name,
@@ -126,7 +125,7 @@ class Forecast:
         }
 
 
-def forecast_of(campaign: Campaign, options: Mapping[str, Any]) -> Forecast:
+def forecast_of(campaign: Campaign, options: Mapping[str, object]) -> Forecast:
     """Plan every stage as if all earlier ones had succeeded, and add up; opens headers only."""
     survey = survey_of(campaign, options, forecast=True)
     stages = []
@@ -145,7 +144,7 @@ def forecast_of(campaign: Campaign, options: Mapping[str, Any]) -> Forecast:
     )
 
 
-def _sum(stage: AnyStage, units: tuple[Unit, ...]) -> StageForecast:
+def _sum(stage: AnyStage, units: tuple[AnyUnit, ...]) -> StageForecast:
     return StageForecast(
         stage=stage.name,
         units=len(units),
@@ -156,12 +155,12 @@ def _sum(stage: AnyStage, units: tuple[Unit, ...]) -> StageForecast:
     )
 
 
-def _stored(unit: Unit) -> float:
+def _stored(unit: AnyUnit) -> float:
     nbytes = {plan.name: plan.layout().nbytes for plan in unit.arrays}
     whole = sum(nbytes.values())
     if not whole:
         return float(unit.estimate.bytes_out)
-    packed = {name: n * PACKED.get(name, PACKED_OTHERWISE) for name, n in nbytes.items()}
+    packed = {name: n * PACKED.get(name, PACKED_BY_DEFAULT) for name, n in nbytes.items()}
     stored = unit.estimate.bytes_out * sum(packed.values()) / whole
     most = unit.estimate.most_stored_bytes
     return stored if most is None else min(stored, float(most))

@@ -1,23 +1,22 @@
-"""How far a campaign is: one row for each scan, one word for each stage."""
+"""State of a campaign: one row for each scan, one word for each stage."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from storage.store import Store
-from stxmdist.planning.execute import opened
+from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.runner import CAMPAIGN
-from stxmdist.runner.unit import Refusal
+from stxmdist.runner.unit import Refusal, receipts_of
 
 
 @dataclass(frozen=True)
 class Status:
     """State of every scan and stage."""
 
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, str]]
     refusals: tuple[Refusal, ...]
 
     @property
@@ -32,12 +31,12 @@ class Status:
         if self.complete:
             return "Everything is done."
         failed = f"{len(self.refusals)} could not be done; " if self.refusals else ""
-        return f"{failed}`stxmdist run` does what is missing, `stxmdist retry` tries again what failed."
+        return f"{failed}`stxmdist run` computes what is missing, `stxmdist retry` runs the failed units again."
 
 
 def status_of(path: str | Path) -> Status:
     """Compare what is published with what the campaign asks for now; reads headers and records only."""
-    campaign, options = opened(path)
+    campaign, options = campaign_and_options(path)
     survey = survey_of(campaign, options)
     if not (campaign.store / "store.json").exists():
         rows = [
@@ -49,11 +48,11 @@ def status_of(path: str | Path) -> Status:
     refusals = list(survey.refusals)
     rows = []
     for scan_id in [*survey.scans, CAMPAIGN]:
-        row: dict[str, Any] = {"scan": scan_id}
+        row: dict[str, str] = {"scan": scan_id}
         for name in _stages_of(survey, scan_id):
             output = survey.output(name, scan_id)
             set_aside = output.quarantined()
-            refusals += [Refusal(**reason) for reason in set_aside.values()]
+            refusals += [Refusal.from_dict(reason) for reason in set_aside.values()]
             if survey.published(name, scan_id):
                 row[name] = "done"
             elif set_aside:
@@ -61,12 +60,12 @@ def status_of(path: str | Path) -> Status:
             elif any(not survey.published(*source) for source in survey.stage(name).upstream(survey, scan_id)):
                 row[name] = "waits"
             else:
-                row[name] = f"{len(output.done())} units" if output.done() else "missing"
+                row[name] = f"{done} units" if (done := len(receipts_of(output))) else "missing"
         rows.append(row)
     return Status(_filled(rows), tuple(dict.fromkeys(refusals)))
 
 
-def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _filled(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{"scan": row["scan"]} | {name: row.get(name, "") for name in STAGES} for row in rows]
 
 

@@ -1,7 +1,7 @@
 """A campaign as it is planned: its stages, the headers of its scans, and the digest of every output."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -49,7 +49,7 @@ def as_it_was(recording: Recording, options: object) -> Recording:
 
 @dataclass(frozen=True)
 class Stage(Generic[OptionsT, PartT, MeasuresT]):
-    """All that the program asks of a stage: its options, what a unit is told of its part, what it measures."""
+    """All that the program asks of a stage: its options, its units, what it computes and what it measures."""
 
     name: str
     version: int
@@ -83,7 +83,7 @@ class Stage(Generic[OptionsT, PartT, MeasuresT]):
 
 
 AnyStage: TypeAlias = Stage[Any, Any, Any]
-"""A stage of the table: what it is told and what it measures fit together, whatever they are."""
+"""A stage of the table, whatever the types of its options, parts and measures."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,11 @@ class Survey:
         assert isinstance(options, kind)
         return options
 
-    def options_as_dict(self, stage: str) -> dict[str, Any]:
+    def options_as_dict(self, stage: str) -> dict[str, Json]:
         """Options of a stage in JSON-able form."""
-        options: Any = self.options[stage]
+        options = self.options[stage]
+        assert is_dataclass(options)
+        assert not isinstance(options, type)
         return asdict(options)
 
     def sources(self, stage: str, scan_id: str) -> tuple[Source, ...]:

@@ -95,8 +95,8 @@ def _of_infer(survey: Survey) -> list[dict[str, Any]]:
     """Why there are no tables, where inference itself failed."""
     set_aside = survey.output("infer", CAMPAIGN).quarantined()
     return [
-        {"what": "unit", "scan_id": CAMPAIGN, "stage": "infer", "where": name, "why": Refusal(**why).sentence, "n": 1}
-        for name, why in set_aside.items()
+        {"what": "unit", "scan_id": CAMPAIGN, "stage": "infer", "where": name, "why": refusal.sentence, "n": 1}
+        for name, refusal in ((name, Refusal.from_dict(why)) for name, why in set_aside.items())
     ]
 
 

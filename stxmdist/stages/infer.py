@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from storage.atomic import plain_json
 from storage.columns import TABLES
 from storage.store import Store
 from storage.tables import publish_folder, read_table, write_data_dictionary, write_table
@@ -19,7 +20,7 @@ from stxmdist.planning.exclusions import Exclusion, exclusions
 from stxmdist.planning.explored import FOLDER as EXPLORED_FOLDER
 from stxmdist.planning.explored import names_found
 from stxmdist.planning.survey import Stage, Survey
-from stxmdist.records import Json, to_json
+from stxmdist.records import Json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
@@ -84,8 +85,8 @@ def identity(survey: Survey, scan_id: str) -> Json:
     """The seed, what was left out, and the sheet's rows: no source's digest would change with them."""
     return {
         "seed": survey.campaign.seed,
-        "exclusions": to_json(exclusions(survey)),
-        "sheet": to_json(_sheet(survey)),
+        "exclusions": plain_json(exclusions(survey)),
+        "sheet": plain_json(_sheet(survey)),
     }
 
 

@@ -74,7 +74,6 @@ seeed: 4
         "store": (2, "Name a folder"),
         "chemistry": (4, "Did you mean 'LFP'"),
         "references.discharge": (7, "Did you mean 'discharged'"),
-        "stages.fitt": (9, "Did you mean 'fit'"),
         "stages.fit.fitter": (12, "Remove one of them"),
         "stages.align": (13, "Correct the value"),
         "cluster.workerz": (15, "Did you mean 'workers'"),

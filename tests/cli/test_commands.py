@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import stxmdist
-from stxmdist.cli import main
 from stxmdist.cli.app import DONE, IN_PART, WRONG_INPUT
+from stxmdist.cli.process import main
 from tests.flows.campaigns import STAGES, simulate_tiny
 
 COMMANDS = [
@@ -59,9 +59,9 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(campaign: Path) -> Path:
     """The campaign, run but for its report."""
-    from stxmdist.planning.execute import CampaignRun, Request
+    from stxmdist.planning.execute import CampaignRun, RunRequest
 
-    with CampaignRun(Request(str(campaign), tuple(STAGES[:-1]), cluster="inline")) as running:
+    with CampaignRun(RunRequest(str(campaign), tuple(STAGES[:-1]), cluster="inline")) as running:
         for name in running.stages:
             assert running.stage(name).complete
     return campaign

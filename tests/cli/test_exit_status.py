@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from stxmdist.cli import main
+from stxmdist.cli.process import main
 from tests.stages.beamtime import NEXUS, SDF, Beamtime, simulated
 
 INLINE = ("--no-prefect", "--cluster", "inline")
@@ -115,7 +115,7 @@ CAMPAIGNS: dict[str, tuple[Callable[[Beamtime], Any], tuple[str, ...]]] = {
     ),
     "an option of another type": (
         _in_campaign("n_modes: 1", "n_modes: several"),
-        ("campaign.yaml:20", "'several'", "integer", "take the line out"),
+        ("campaign.yaml:20", "'several'", "a whole number", "take the line out"),
     ),
     "an option out of range": (
         _in_campaign("leak_fraction:", "leak_fraction: 2.5 #"),

@@ -115,5 +115,5 @@ def test_a_run_that_is_told_to_go_goes_with_everything_that_it_started(
     said = [
         line for line in errors.read_text().splitlines() if not re.match(r"Prefect server |\w+ +\d+/\d+ units", line)
     ]
-    assert said == ["stxmdist: interrupted; what was finished is kept, the same command goes on from there"]
+    assert said == ["stxmdist: interrupted; finished units are kept, and the same command continues from there"]
     assert "interrupted" in json.loads(out)["error"]["sentence"]

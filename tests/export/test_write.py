@@ -93,13 +93,6 @@ def test_outputs_of_different_runs_are_not_mixed(torn: Any, bench: SimpleNamespa
     assert not (tmp_path / "wide-1.ome.zarr" / "labels").exists()
 
 
-def test_units_that_failed_are_noted(torn: Any, bench: SimpleNamespace, tmp_path: Path) -> None:
-    torn.change("fit", bench.WIDE, state="partial", units_failed=2)
-    done = torn.export("tiff", tmp_path, scans=(bench.WIDE,))
-    assert done.complete
-    assert done.notes == ("wide-1: 2 units of fit failed: NaN, or a code, stands where they would",)
-
-
 @pytest.mark.parametrize("folder", [False, True])
 def test_a_piece_that_fails_leaves_the_old_one_and_nothing_else(folder: bool, tmp_path: Path) -> None:
     target = tmp_path / "piece"
@@ -141,7 +134,7 @@ def test_provenance_names_every_output_behind_a_file(
 
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
     """Exit status and JSON document of a command."""
-    from stxmdist.cli import main
+    from stxmdist.cli.process import main
 
     monkeypatch.setattr("sys.argv", ["stxmdist", "export", *words, "--json"])
     with pytest.raises(SystemExit) as left:

@@ -8,7 +8,7 @@ import pytest
 
 from stxmdist.errors import InputError
 from stxmdist.planning.density_options import DensityOptions, beam_spectrum_of, density_options, empty_field_of
-from stxmdist.planning.execute import opened
+from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.survey import Survey
 from tests.stages.tiny import PTYCHOGRAPHY, STXM, with_options
@@ -32,11 +32,11 @@ def test_options_without_a_meaning_are_refused(options: dict[str, Any], where: s
 
 def surveyed(simulated: Path, folder: Path, **options: Any) -> Survey:
     campaign = copytree(simulated.parent, folder / "campaign") / simulated.name
-    return survey_of(*opened(with_options(campaign, {"absorbance": options})))
+    return survey_of(*campaign_and_options(with_options(campaign, {"absorbance": options})))
 
 
 def test_the_beam_of_a_field_is_its_own(simulated: Path) -> None:
-    survey = survey_of(*opened(simulated))
+    survey = survey_of(*campaign_and_options(simulated))
     assert density_options(survey).i0 == "field"
     for scan_id in survey.scans:
         assert empty_field_of(survey, scan_id) is None
@@ -53,6 +53,6 @@ def test_wide_field_scans_take_the_beam_of_a_spectrum(simulated: Path, tmp_path:
     campaign = copytree(simulated.parent, tmp_path / "campaign") / simulated.name
     (campaign.parent / "i0.txt").write_text("700 1000\n730 1000\n")
     campaign.write_text(campaign.read_text() + "\nreferences:\n  i0: i0.txt\n")
-    survey = survey_of(*opened(with_options(campaign, {"absorbance": {"i0": "file"}})))
+    survey = survey_of(*campaign_and_options(with_options(campaign, {"absorbance": {"i0": "file"}})))
     assert beam_spectrum_of(survey, STXM[0]) == campaign.parent / "i0.txt"
     assert beam_spectrum_of(survey, PTYCHOGRAPHY[0]) is None

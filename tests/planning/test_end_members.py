@@ -19,7 +19,7 @@ from stxmdist.planning.end_members import (
     strongest_mass_absorption,
 )
 from stxmdist.planning.survey import Survey
-from stxmdist.records import from_json, to_json
+from stxmdist.records import figures_of, from_json
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 
 FILES = References(discharged=Path("a.txt"), charged=Path("b.txt"))
@@ -76,7 +76,7 @@ def test_references_stand_for_scans_of_the_campaigns_chemistry_and_custom(
 def test_the_energies_of_a_scan_say_which_edge_it_is(chemistry: str, energy_ev: list[float], edge: str | None) -> None:
     found = end_member_source(survey(chemistry, chemistry, None, np.array(energy_ev)), "one")
     assert found == EndMemberSource(chemistry, edge)
-    assert to_json(found) == {"chemistry": chemistry} | ({"edge": edge} if edge else {})
+    assert figures_of(found) == {"chemistry": chemistry} | ({"edge": edge} if edge else {})
     expected = CHEMISTRIES[chemistry].load().end_members(edge)
     assert end_members_of(found) is expected
 
@@ -160,6 +160,6 @@ def test_a_digest_tells_files_by_name_size_and_time_and_explored_spectra_by_name
 
 def test_a_source_comes_back_from_json() -> None:
     source = EndMemberSource("LFP", None, "a", "b", "nm", ("explore:one:nmf-1",), ("LiFePO4", "FePO4"), 3.6)
-    written = to_json(source)
+    written = figures_of(source)
     assert isinstance(written, dict)
     assert from_json(EndMemberSource, written) == source

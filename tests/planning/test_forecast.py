@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.store import Store
-from stxmdist.planning.execute import opened
+from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.forecast import forecast_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.simulation.sizes import LARGE
@@ -20,7 +20,7 @@ BYTES = 0.10
 def test_a_large_campaign_is_planned_from_headers(tmp_path: Path) -> None:
     campaign = hollow_campaign(tmp_path, LARGE)
     began = time.perf_counter()
-    forecast = forecast_of(*opened(campaign))
+    forecast = forecast_of(*campaign_and_options(campaign))
     print(
         f"large: {forecast.units} units, {forecast.bytes_out / 1e9:.1f} GB of arrays, planned in "
         f"{time.perf_counter() - began:.1f} s"
@@ -37,8 +37,8 @@ def test_a_large_campaign_is_planned_from_headers(tmp_path: Path) -> None:
 
 
 def test_what_was_planned_is_what_is_written(simulated: Path, processed: Path) -> None:
-    forecast = forecast_of(*opened(simulated))
-    assert forecast_of(*opened(processed)) == forecast
+    forecast = forecast_of(*campaign_and_options(simulated))
+    assert forecast_of(*campaign_and_options(processed)) == forecast
     store = Store(processed.parent / "store")
     for stage in forecast.stages:
         if stage.stage in ("infer", "report"):

@@ -111,7 +111,7 @@ def test_what_is_written_is_taken_and_the_rest_stays(
         ("  reconstruct:\n    schedule: [raar]\n", 2, ["cannot be used", "{engine: ...}"]),
         ("  reconstruct:\n    schedule: []\n", 2, ["makes no sense", "at least one engine"]),
         ("  ingest: {}\n  fit:\n    fitter: simplex\n", 3, ["'simplex'", "one of poisson, poisson_non_negative, nnls"]),
-        ("  align:\n    register: perhaps\n", 2, ["cannot be used", "'perhaps'", "valid boolean"]),
+        ("  align:\n    register: perhaps\n", 2, ["cannot be used", "'perhaps'", "wanted true or false"]),
         ("  reconstruct:\n    model: 3\n", 2, ["cannot be used", "got 3"]),
         ("  reconstruct:\n    model:\n      n_modes: 0\n", 3, ["makes no sense", "1 to 16"]),
         (
@@ -119,8 +119,8 @@ def test_what_is_written_is_taken_and_the_rest_stays(
             3,
             ["no ptychography engine of this name", "Did you mean 'epie'"],
         ),
-        ("  reconstruct:\n    device: cuda\n", 2, ["'cpu' or 'gpu'"]),
-        ("  absorbance:\n    i0: fiel\n", 2, ["'field', 'file' or 'scan'"]),
+        ("  reconstruct:\n    device: cuda\n", 2, ["wanted one of cpu, gpu"]),
+        ("  absorbance:\n    i0: fiel\n", 2, ["wanted one of field, file, scan", "Did you mean 'field'"]),
         ("  absorbance:\n    i0: file\n", 2, ["no spectrum of the incident beam is named", "references: i0"]),
         ("  absorbance:\n    i0: scan\n", 2, ["not in the sample sheet", "no i0_scan"]),
         ("  absorbance:\n    i0: scan\n    i0_scan: open\n", 3, ["not in the sample sheet", "'open'"]),
@@ -128,7 +128,6 @@ def test_what_is_written_is_taken_and_the_rest_stays(
         ("  absorbance: {}\nreferences:\n  i0: options.yaml\n", 3, ["would not be used", "absorbance: i0: file"]),
         ("  absorbance:\n    region: [10, 10, 0, 5]\n", 2, ["the region holds no pixels", "[10, 10, 0, 5]"]),
         ("  absorbance:\n    region: [1, 2]\n", 2, ["the region holds no pixels", "row after the last"]),
-        ("  infer:\n    modality: sxtm\n", 2, ["'stxm' or 'ptychography'"]),
         ("  segment:\n    outer_zone_nm: 0\n", 2, ["no such point spread function", "above 0 nm"]),
         (
             "  segment:\n    edge_sigmas: 2\n    psf_sigma_ptychography_nm: 40\n",
@@ -145,6 +144,15 @@ def test_what_is_written_is_taken_and_the_rest_stays(
             3,
             ["written elsewhere now", "psf_sigma_ptychography_nm under stages: segment"],
         ),
+        ("  ingest:\n    crop_px: 12.5\n", 2, ["got 12.5, wanted a whole number."]),
+        ("  ingest:\n    saturated_fraction: .inf\n", 2, ["wanted a finite number"]),
+        ("  ingest:\n    mask_faults: [true]\n", 2, ["wanted true or false"]),
+        ("  stitch:\n    blend_illumination: much\n", 2, ["got 'much', wanted a number."]),
+        ("  explore:\n    methods: pca\n", 2, ["got 'pca', wanted a list with any of pca, nmf"]),
+        ("  fit:\n    fit:\n      energies_ev: [700]\n", 3, ["got [700], wanted a list of two numbers."]),
+        ("  absorbance:\n    i0_scan: 3\n", 2, ["got 3, wanted text"]),
+        ("  fit: {}\n  segmnt: {}\n", 2, ["no stage of this name", "one of ingest", "Did you mean 'segment'"]),
+        ("  infer:\n    modality: sxtm\n", 2, ["wanted one of stxm, ptychography", "Did you mean 'stxm'"]),
     ],
 )
 def test_a_mistake_has_its_line_and_its_mend(folder: Path, stages: str, line: int, words: list[str]) -> None:

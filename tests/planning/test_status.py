@@ -5,7 +5,7 @@ from shutil import copytree
 
 from storage.store import Store
 from stxmdist.campaign.manifest import load
-from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, RunRequest
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.status import Status, status_of
 from tests.stages.tiny import PTYCHOGRAPHY, STXM, with_options
@@ -46,7 +46,7 @@ def test_the_last_stage_makes_it_complete() -> None:
 
 def test_in_the_middle_of_a_run(simulated: Path, tmp_path: Path) -> None:
     campaign = copytree(simulated.parent, tmp_path / "campaign") / simulated.name
-    with CampaignRun(Request(str(campaign), ("ingest",), cluster="inline")) as run:
+    with CampaignRun(RunRequest(str(campaign), ("ingest",), cluster="inline")) as run:
         run.stage("ingest")
     status = status_of(campaign)
     assert row_of(status, STXM[0]) == dict.fromkeys(STXM_STAGES, "waits") | {"ingest": "done", "absorbance": "missing"}

@@ -12,7 +12,7 @@ import pytest
 
 from stxmdist.campaign.manifest import load
 from stxmdist.errors import UnsupportedError
-from stxmdist.planning.execute import opened
+from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.headers import _header, survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import CAMPAIGN, Survey
@@ -30,7 +30,7 @@ def campaign(simulated: Path, tmp_path: Path) -> Path:
 
 
 def surveyed(campaign: Path) -> Survey:
-    return survey_of(*opened(campaign))
+    return survey_of(*campaign_and_options(campaign))
 
 
 def digests(survey: Survey) -> Digests:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from storage.store import Store
-from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
 from stxmdist.planning.forecast import forecast_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import AnyStage
@@ -35,7 +35,7 @@ def broken(tmp_path: Path) -> Path:
 
 
 def test_a_campaign_of_which_nothing_can_be_read_has_a_report_that_says_why(broken: Path) -> None:
-    request = Request(str(broken), ("infer", "report"), cluster="inline")
+    request = RunRequest(str(broken), ("infer", "report"), cluster="inline")
     with CampaignRun(request) as run:
         run.stage("infer")
         assert run.stage("report").scans_published == 1
@@ -51,19 +51,19 @@ def test_a_campaign_of_which_nothing_can_be_read_has_a_report_that_says_why(brok
 
 
 def test_a_report_before_any_stage_says_so(broken: Path) -> None:
-    with CampaignRun(Request(str(broken), ("report",), cluster="inline")) as run:
+    with CampaignRun(RunRequest(str(broken), ("report",), cluster="inline")) as run:
         assert run.stage("report").complete
     page = (broken.parent / "store" / "report" / "index.html").read_text()
     assert "the stage infer has not been published" in page
 
 
 def test_it_can_be_foretold(broken: Path) -> None:
-    forecast = forecast_of(*opened(broken))
+    forecast = forecast_of(*campaign_and_options(broken))
     assert [stage.units for stage in forecast.stages if stage.stage == "report"] == [1]
 
 
 def test_units_travel_as_json_and_name_every_file_they_wrote(bench: SimpleNamespace) -> None:
-    assert json.loads(json.dumps(dict(bench.unit.index))) == bench.unit.index
+    assert json.loads(json.dumps(dict(bench.unit.part))) == bench.unit.part
     written = {
         path.relative_to(bench.unit.output().path).as_posix() for path in bench.folder.rglob("*") if path.is_file()
     }

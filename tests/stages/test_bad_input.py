@@ -19,7 +19,7 @@ from storage.tables import read_table
 from storage.verify import verify
 from stxmdist.arrays import Array, MaskClass
 from stxmdist.errors import StoreError
-from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, RunRequest
 from stxmdist.runner.unit import Refusal
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.fitters.contract import FITTERS
@@ -38,7 +38,7 @@ FRAME = 3
 
 def run(beamtime: Beamtime, **how: Any) -> tuple[Refusal, ...]:
     """Bring a campaign up to date in this process; everything that could not be done."""
-    with CampaignRun(Request(str(beamtime.campaign), cluster="inline", **({"stages": TO_INFER} | how))) as running:
+    with CampaignRun(RunRequest(str(beamtime.campaign), cluster="inline", **({"stages": TO_INFER} | how))) as running:
         for name in running.stages:
             running.stage(name)
         return running.refusals
@@ -46,7 +46,7 @@ def run(beamtime: Beamtime, **how: Any) -> tuple[Refusal, ...]:
 
 def identities(beamtime: Beamtime) -> dict[str, str]:
     """Digests of what looks at the whole campaign, as a run would have them now."""
-    survey = CampaignRun(Request(str(beamtime.campaign), cluster="inline")).survey
+    survey = CampaignRun(RunRequest(str(beamtime.campaign), cluster="inline")).survey
     return {stage: survey.digest(stage, "campaign") for stage in ("infer", "report")}
 
 
@@ -289,7 +289,7 @@ def test_what_failed_is_named_in_the_publication_and_not_visible(spoiled: Any) -
 def test_the_same_again_says_the_same_and_runs_nothing(spoiled: Any) -> None:
     beamtime, refusals = spoiled
     before = published(beamtime)
-    with CampaignRun(Request(str(beamtime.campaign), cluster="inline", stages=TO_INFER)) as running:
+    with CampaignRun(RunRequest(str(beamtime.campaign), cluster="inline", stages=TO_INFER)) as running:
         assert sum(running.stage(name).units_run for name in running.stages) == 0
         assert set(running.refusals) == set(refusals)
     assert published(beamtime) == before
@@ -517,7 +517,7 @@ def test_a_changed_file_is_processed_again_and_the_others_are_not(again: Beamtim
     old = output(again, "fit", NEXUS).digest
     path = again.write_nexus("new", again.frames(NEXUS) * 2)
     os.replace(path, again.file(NEXUS))
-    with CampaignRun(Request(str(again.campaign), cluster="inline", stages=TO_INFER)) as running:
+    with CampaignRun(RunRequest(str(again.campaign), cluster="inline", stages=TO_INFER)) as running:
         # Asked before, as the command line does: what the tables rest on is told anew when their turn comes.
         assert set(running.pending()) == {"ingest", "infer"}
         ran = {name: running.stage(name).units_run for name in running.stages}
@@ -585,7 +585,7 @@ def test_a_unit_that_succeeds_later_renews_what_was_computed_without_it(
 
     monkeypatch.setattr(segment, "STAGE", dataclasses.replace(right, work=breaks))
     (refusal,) = run(again)
-    assert (refusal.scan_id, refusal.problem) == ("late", "the computation broke off")
+    assert (refusal.scan_id, refusal.problem) == ("late", "the computation failed")
     assert "MemoryError: no room" in refusal.got
     assert "MemoryError" in refusal.traceback
     without = identities(again)

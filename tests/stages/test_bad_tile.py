@@ -10,7 +10,7 @@ import pytest
 
 from storage.store import Store
 from stxmdist.arrays import Array
-from stxmdist.planning.execute import Request
+from stxmdist.planning.execute import RunRequest
 from stxmdist.ptychography.geometry import split_tiles
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def processed(folder: Path, name: str, positions: int) -> Store:
     options = {"reconstruct": {"positions_per_tile": positions, "halo_um": HALO_UM} | LONG}
     campaign = variants.variant(folder, name, options)
-    return variants.processed(Request(str(campaign), stages=STAGES, scans=(SCAN,), cluster="2"))
+    return variants.processed(RunRequest(str(campaign), stages=STAGES, scans=(SCAN,), cluster="2"))
 
 
 def read(store: Store, stage: str, name: str) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from storage.output import Output
 from storage.store import Store
 from stxmdist.arrays import MaskClass
-from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, RunRequest
 from tests.stages.tiny import PTYCHOGRAPHY, with_options
 
 SCAN = PTYCHOGRAPHY[0]
@@ -22,7 +22,7 @@ AGREES = 0.1
 
 def fitted(campaign: Path, **options: Any) -> Output:
     with_options(campaign, {"fit": options})
-    with CampaignRun(Request(str(campaign), ("fit",), scans=(SCAN,), cluster="inline")) as run:
+    with CampaignRun(RunRequest(str(campaign), ("fit",), scans=(SCAN,), cluster="inline")) as run:
         report = run.stage("fit")
         assert not report.refusals, report.refusals[0].sentence
         output = Store(run.campaign.store).published_output("fit", SCAN)

@@ -10,7 +10,7 @@ import pytest
 from storage.store import Store
 from stxmdist import readers
 from stxmdist.arrays import MaskClass
-from stxmdist.planning.execute import Request
+from stxmdist.planning.execute import RunRequest
 from tests.stages import variants
 from tests.stages.tiny import TINY
 
@@ -49,7 +49,7 @@ def _spoil(folder: Path) -> dict[str, float]:
 
 def _soc(folder: Path, name: str, absorbance: dict[str, Any]) -> tuple[Store, np.ndarray, np.ndarray]:
     path = variants.variant(folder, name, {**COMMON, "absorbance": absorbance})
-    store = variants.processed(Request(str(path), stages=STAGES, scans=(SCAN,), cluster="inline"))
+    store = variants.processed(RunRequest(str(path), stages=STAGES, scans=(SCAN,), cluster="inline"))
     fit = store.published_output("fit", SCAN)
     assert fit is not None
     # A scan with its faults left in may have no valid pixel at all: that is looked at too.

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from storage.store import Store
 from stxmdist.arrays import Array
-from stxmdist.planning.execute import Request
+from stxmdist.planning.execute import RunRequest
 from stxmdist.scoring.ptychography import on_grid
 from stxmdist.simulation.chemistry import transmission
 from stxmdist.simulation.diffraction import Detector
@@ -46,7 +46,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Store]:
     found = {}
     for chain in (True, False):
         campaign = variants.variant(folder, f"chain-{chain}", {"reconstruct": {"chain": chain}})
-        found[chain] = variants.processed(Request(str(campaign), stages=STAGES, scans=(SCAN,), cluster="2"))
+        found[chain] = variants.processed(RunRequest(str(campaign), stages=STAGES, scans=(SCAN,), cluster="2"))
     return found
 
 

@@ -19,7 +19,7 @@ from stxmdist.cluster import cluster_of
 from stxmdist.errors import InputError
 from stxmdist.measures import ExploreMeasures
 from stxmdist.planning.end_members import EndMemberSource, end_members_of
-from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
@@ -166,7 +166,7 @@ def campaign(simulated: Path, tmp_path: Path) -> Path:
 
 def test_spectra_of_factors_are_end_members_of_a_fit_by_their_names(campaign: Path) -> None:
     stages = ("ingest", "absorbance", "align", "explore", "fit", "segment", "infer")
-    with CampaignRun(Request(str(campaign), stages, scans=STXM, cluster="inline")) as run:
+    with CampaignRun(RunRequest(str(campaign), stages, scans=STXM, cluster="inline")) as run:
         for stage in run.stages:
             run.stage(stage)
         assert not run.refusals, run.refusals[0].sentence
@@ -195,7 +195,7 @@ def test_spectra_of_factors_are_end_members_of_a_fit_by_their_names(campaign: Pa
     # Other clusters are another fit; other options of the fit are no other exploration.
     before = {stage: survey.digest(stage, STXM[1]) for stage in ("explore", "fit")}
     with_options(campaign, {"explore": {"clusters": {"number": 4}}})
-    after = survey_of(*opened(campaign))
+    after = survey_of(*campaign_and_options(campaign))
     assert all(after.digest(stage, STXM[1]) != digest for stage, digest in before.items())
 
 
@@ -215,7 +215,7 @@ def test_names_that_no_exploration_finds_are_refused_with_the_nearest(
 ) -> None:
     campaign.write_text(campaign.read_text().replace(*written))
     with pytest.raises(CampaignError) as error:
-        opened(campaign)
+        campaign_and_options(campaign)
     assert said in str(error.value)
     assert any(f"{campaign}:{line}" in str(error.value) for line in range(1, 60))
 

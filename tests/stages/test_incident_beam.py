@@ -12,7 +12,7 @@ import pytest
 from storage.store import Store
 from stxmdist import readers
 from stxmdist.arrays import MaskClass
-from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, RunRequest
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.writers import sdf
 from tests.stages import variants
@@ -93,8 +93,8 @@ def _campaign(folder: Path, name: str, i0: str, beam: np.ndarray | None = None, 
 
 def _outputs(path: Path, *stages: str) -> list[dict[str, np.ndarray]]:
     """Arrays that stages leave for the scan, one dictionary for each of them."""
-    variants.processed(Request(str(path), stages=("ingest",), cluster="inline"))
-    store = variants.processed(Request(str(path), stages=("ingest", *stages), scans=(SCAN,), cluster="inline"))
+    variants.processed(RunRequest(str(path), stages=("ingest",), cluster="inline"))
+    store = variants.processed(RunRequest(str(path), stages=("ingest", *stages), scans=(SCAN,), cluster="inline"))
     found = [store.published_output(stage, SCAN) for stage in stages]
     return [{name: output.read(name) for name in output.arrays()} for output in found if output is not None]
 
@@ -139,7 +139,7 @@ def test_counts_follow_the_ring_current_where_the_beam_is_from_a_file(
 
 def test_a_beam_of_another_dwell_is_refused_before_it_does_harm(beamtime: Path) -> None:
     path = _campaign(beamtime, "faint", "file", true_beam(beamtime) / EMPTY_DWELL)
-    with CampaignRun(Request(str(path), stages=("ingest", "absorbance"), scans=(SCAN,), cluster="inline")) as run:
+    with CampaignRun(RunRequest(str(path), stages=("ingest", "absorbance"), scans=(SCAN,), cluster="inline")) as run:
         for name in run.stages:
             run.stage(name)
         (refusal,) = run.refusals

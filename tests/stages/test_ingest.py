@@ -14,7 +14,7 @@ from storage.output import Output
 from storage.store import Store
 from stxmdist import readers
 from stxmdist.arrays import MaskClass
-from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
 from stxmdist.planning.forecast import forecast_of
 from stxmdist.planning.headers import survey_of
 from stxmdist.ptychography.geometry import object_pixel_nm
@@ -38,7 +38,7 @@ def campaign(simulated: Path, tmp_path: Path) -> Path:
 
 
 def file_of(campaign: Path) -> Path:
-    return survey_of(*opened(campaign)).recordings[SCAN].source
+    return survey_of(*campaign_and_options(campaign)).recordings[SCAN].source
 
 
 def of_file(campaign: Path) -> PtychographyRecording:
@@ -50,7 +50,7 @@ def of_file(campaign: Path) -> PtychographyRecording:
 def ingested(campaign: Path, stages: tuple[str, ...] = ("ingest",), **options: Any) -> tuple[Output, dict[str, Any]]:
     """What is published of the scan, and its quality figures."""
     with_options(campaign, {"ingest": options})
-    with CampaignRun(Request(str(campaign), stages, scans=(SCAN,), cluster="inline")) as run:
+    with CampaignRun(RunRequest(str(campaign), stages, scans=(SCAN,), cluster="inline")) as run:
         for stage in run.stages:
             run.stage(stage)
         assert not run.refusals, run.refusals[0].sentence
@@ -89,7 +89,7 @@ def test_by_default_frames_are_those_of_the_file(campaign: Path) -> None:
 def test_plan_and_work_agree_on_what_is_kept(crop_px: int, bin_px: int, campaign: Path) -> None:
     recording = of_file(campaign)
     output, quality = ingested(campaign, crop_px=crop_px, bin_px=bin_px)
-    survey = survey_of(*opened(campaign))
+    survey = survey_of(*campaign_and_options(campaign))
     planned = survey.ptychography(SCAN)
     kept = crop_px or N
     expected = summed(middle_of(recording.read(1, slice(None)), (kept, kept)), bin_px)
@@ -143,9 +143,9 @@ def test_summed_pixels_reconstruct_as_large_ones_do(bin_px: int, tmp_path: Path)
 
 
 def test_a_plan_foretells_what_fewer_pixels_take(campaign: Path) -> None:
-    whole = {stage.stage: stage for stage in forecast_of(*opened(campaign)).stages}
+    whole = {stage.stage: stage for stage in forecast_of(*campaign_and_options(campaign)).stages}
     with_options(campaign, {"ingest": {"crop_px": 16}})
-    part = {stage.stage: stage for stage in forecast_of(*opened(campaign)).stages}
+    part = {stage.stage: stage for stage in forecast_of(*campaign_and_options(campaign)).stages}
     for stage in ("ingest", "reconstruct"):
         assert part[stage].bytes_out < whole[stage].bytes_out
         assert part[stage].core_seconds < whole[stage].core_seconds
@@ -177,7 +177,7 @@ def test_faults_are_found_before_pixels_are_summed(campaign: Path) -> None:
         return frames
 
     with_options(campaign, {"ingest": {"bin_px": 2}})
-    before = np.count_nonzero(~survey_of(*opened(campaign)).ptychography(SCAN).good)
+    before = np.count_nonzero(~survey_of(*campaign_and_options(campaign)).ptychography(SCAN).good)
     change_frames(campaign, spoiled)
     _, quality = ingested(campaign, bin_px=2)
     assert quality["pixels_hot"] == 1
@@ -234,7 +234,7 @@ def test_options_that_leave_nothing_refuse_the_scan_before_anything_runs(
     options: dict[str, Any], said: str, campaign: Path
 ) -> None:
     with_options(campaign, {"ingest": options})
-    survey = survey_of(*opened(campaign))
+    survey = survey_of(*campaign_and_options(campaign))
     refused = {refusal.scan_id: refusal for refusal in survey.refusals}
     assert set(refused) == set(PTYCHOGRAPHY)
     assert said in refused[SCAN].wanted

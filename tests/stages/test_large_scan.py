@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stxmdist.planning.execute import Request, opened
+from stxmdist.planning.execute import RunRequest, campaign_and_options
 from stxmdist.planning.forecast import forecast_of
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.folder import simulate_size
@@ -47,8 +47,9 @@ def long_campaign(folder: Path, size: CampaignSize = SIZE) -> Path:
 @pytest.mark.slow
 def test_twenty_thousand_frames_in_two_gigabytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     campaign = long_campaign(tmp_path)
-    foretold = next(stage for stage in forecast_of(*opened(campaign)).stages if stage.stage == "reconstruct")
-    store = variants.processed(Request(str(campaign), stages=("ingest", "reconstruct", "stitch"), scans=(SCAN,)))
+    forecast = forecast_of(*campaign_and_options(campaign))
+    foretold = next(stage for stage in forecast.stages if stage.stage == "reconstruct")
+    store = variants.processed(RunRequest(str(campaign), stages=("ingest", "reconstruct", "stitch"), scans=(SCAN,)))
     output = store.published_output("reconstruct", SCAN)
     assert output is not None
     receipts = output.receipts().values()

@@ -11,7 +11,7 @@ import pytest
 
 from storage.store import Store
 from stxmdist.campaign.schema import GPU
-from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.ptychography import tile
 from stxmdist.ptychography.dose import absorbed_dose_mgy
@@ -43,7 +43,7 @@ def processed(folder: Path, name: str, cluster: str = "inline", **options: Any) 
     """What is published of the scan's quality, and its output."""
     campaign = variants.variant(folder, name, {"reconstruct": SHORT | options})
     stages = ("ingest", "reconstruct")
-    store: Store = variants.processed(Request(str(campaign), stages=stages, scans=(SCAN,), cluster=cluster))
+    store: Store = variants.processed(RunRequest(str(campaign), stages=stages, scans=(SCAN,), cluster=cluster))
     publication, output = store.publication("reconstruct"), store.published_output("reconstruct", SCAN)
     assert publication is not None
     return dict(publication.scans[SCAN].quality), output
@@ -82,7 +82,7 @@ def test_another_chemistry_is_another_dose_and_nothing_is_computed_again(
         np.savetxt(folder / f"{name}.txt", np.stack([energy_ev, absorbed], axis=1))
     files = {"discharged": "discharged.txt", "charged": "charged.txt"}
     campaign.write_text(json.dumps(json.loads(before) | {"references": files}))
-    with CampaignRun(Request(str(campaign), stages=("reconstruct",), scans=(SCAN,), cluster="inline")) as run:
+    with CampaignRun(RunRequest(str(campaign), stages=("reconstruct",), scans=(SCAN,), cluster="inline")) as run:
         report = run.stage("reconstruct")
         assert (report.units_run, report.units_skipped) == (0, report.units_total)
         publication = Store(run.campaign.store).publication("reconstruct")
@@ -134,7 +134,7 @@ def test_the_whole_and_the_halves_run_in_the_array_library(
 def test_units_ask_for_a_gpu_only_where_the_option_does(folder: Path) -> None:
     for device, wanted in (("cpu", {}), ("gpu", {GPU: 1.0})):
         campaign = variants.variant(folder, f"asks-{device}", {"reconstruct": {"device": device}})
-        survey = survey_of(*opened(campaign), forecast=True)
+        survey = survey_of(*campaign_and_options(campaign), forecast=True)
         units = reconstruct.plan(survey, survey.options["reconstruct"]).units
         assert units
         assert all(unit.resources == wanted for unit in units)

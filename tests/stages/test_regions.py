@@ -9,7 +9,7 @@ import pytest
 
 from storage.store import Store
 from stxmdist.errors import InputError
-from stxmdist.planning.execute import CampaignRun, Request, opened
+from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.readers import read_region
 from tests.stages.tiny import STXM
@@ -53,7 +53,7 @@ def two_regions(header: Path) -> None:
 
 
 def test_each_row_is_a_region(campaign: Path) -> None:
-    with CampaignRun(Request(str(campaign), ("ingest",), cluster="inline")) as run:
+    with CampaignRun(RunRequest(str(campaign), ("ingest",), cluster="inline")) as run:
         run.stage("ingest")
         assert not run.refusals, run.refusals[0].sentence
         store = Store(run.campaign.store)
@@ -66,13 +66,13 @@ def test_each_row_is_a_region(campaign: Path) -> None:
 def test_a_region_that_is_not_there_or_not_named_is_told(campaign: Path) -> None:
     sheet = campaign.parent / "samples.csv"
     sheet.write_text(sheet.read_text().replace("#region0", "#region7").replace("#region1", ""))
-    said = [refusal.sentence for refusal in survey_of(*opened(campaign)).refusals]
+    said = [refusal.sentence for refusal in survey_of(*campaign_and_options(campaign)).refusals]
     assert "holds no region of this name; got 'region7'" in said[0]
     assert "holds several regions; got region0, region1" in said[1]
 
 
 def test_a_file_of_one_region_needs_no_name(simulated: Path) -> None:
-    (file,) = (scan.file for scan in opened(simulated)[0].scans if scan.scan_id == STXM[0])
+    (file,) = (scan.file for scan in campaign_and_options(simulated)[0].scans if scan.scan_id == STXM[0])
     assert read_region(file).source == file
     with pytest.raises(InputError, match="no region of this name"):
         read_region(file, "region0")

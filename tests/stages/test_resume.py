@@ -18,7 +18,7 @@ import pytest
 
 from storage.store import Store
 from storage.verify import verify
-from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, RunRequest
 from tests.stages import variants
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -225,7 +225,7 @@ def test_units_that_were_finished_and_not_published_are_work(folder: Path) -> No
     """Killed between the last unit of a stage and its publication, with other options than were published before."""
     stages = ("ingest", "absorbance", "align", "fit")
     campaign = variants.variant(folder, "unpublished", {"fit": {"rows_per_unit": 30}})
-    request = Request(str(campaign), stages=stages, scans=("stxm-E01-c001-r1",), cluster="inline")
+    request = RunRequest(str(campaign), stages=stages, scans=("stxm-E01-c001-r1",), cluster="inline")
     store = variants.processed(request)
     published = store.published_path / "fit.json"
     before = published.read_bytes()

@@ -15,7 +15,7 @@ import pytest
 
 from storage.ownership import check_disjoint, unowned
 from storage.store import safe_name
-from stxmdist.planning.execute import opened
+from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
@@ -29,7 +29,7 @@ MOST_FILE_NAME = 120
 
 @pytest.fixture(scope="module")
 def survey(simulated: Path) -> Survey:
-    campaign, options = opened(simulated)
+    campaign, options = campaign_and_options(simulated)
     return survey_of(campaign, options, forecast=True)
 
 

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from storage.store import Store
 from storage.tables import read_table
 from stxmdist.arrays import Array
-from stxmdist.planning.execute import Request
+from stxmdist.planning.execute import RunRequest
 from stxmdist.ptychography.geometry import Tile, split_tiles
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
@@ -59,7 +59,7 @@ def processed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Store
             options = {"reconstruct": {"positions_per_tile": positions, "halo_um": HALO_UM}}
             campaign = variants.variant(folder, f"tiles-{positions}", options)
             stores[positions] = variants.processed(
-                Request(str(campaign), stages=STAGES, scans=(SCAN,), cluster="inline")
+                RunRequest(str(campaign), stages=STAGES, scans=(SCAN,), cluster="inline")
             )
         return stores[positions]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, RunRequest
 from stxmdist.planning.stages import STAGES
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.folder import simulate_size
@@ -54,7 +54,7 @@ def with_options(path: Path, options: dict[str, dict[str, Any]]) -> Path:
 def tiny_run(campaign: Path) -> None:
     """Run it in this process, all but the report, which takes longest and computes nothing."""
     stages = tuple(name for name in STAGES if name != "report")
-    with CampaignRun(Request(str(campaign), stages, cluster="inline")) as run:
+    with CampaignRun(RunRequest(str(campaign), stages, cluster="inline")) as run:
         for name in run.stages:
             report = run.stage(name)
             assert not report.refusals, report.refusals[0].sentence

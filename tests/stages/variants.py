@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from storage.publication import Publication
 from storage.store import Store
-from stxmdist.planning.execute import CampaignRun, Request
+from stxmdist.planning.execute import CampaignRun, RunRequest
 from stxmdist.planning.stages import STAGES
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.folder import simulate_size
@@ -66,7 +66,7 @@ def variant(
     return path
 
 
-def processed(request: Request) -> Store:
+def processed(request: RunRequest) -> Store:
     """Run a campaign, or a part of it, in this process to its end; its store."""
     with CampaignRun(request) as run:
         for name in run.stages:
@@ -77,7 +77,7 @@ def processed(request: Request) -> Store:
 
 def inline(campaign: Path, cluster: str = "inline") -> Store:
     """Run everything that is compared; units one after the other unless workers are wanted."""
-    return processed(Request(str(campaign), stages=COMPARED, cluster=cluster))
+    return processed(RunRequest(str(campaign), stages=COMPARED, cluster=cluster))
 
 
 def publication(store: Store, stage: str) -> Publication:

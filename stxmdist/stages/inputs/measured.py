@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from stxmdist.records import from_json
-from stxmdist.runner.perform import AnyUnit
+from stxmdist.runner.unit import AnyUnit, receipts_of
 
 MeasuresT = TypeVar("MeasuresT")
 
@@ -18,6 +18,6 @@ def measured(unit: AnyUnit, kind: type[MeasuresT], stage: str) -> MeasuresT:
     StoreError
         if another version of the program wrote the record.
     """
-    receipt = unit.source(stage).receipt("scan")
-    assert receipt is not None, f"{stage} of {unit.scan_id} is published, so its unit has finished"
-    return from_json(kind, receipt["measures"])
+    receipts = receipts_of(unit.source(stage))
+    assert "scan" in receipts, f"{stage} of {unit.scan_id} is published, so its unit has finished"
+    return from_json(kind, receipts["scan"].measures)

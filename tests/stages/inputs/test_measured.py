@@ -9,7 +9,7 @@ from storage.store import Store
 from stxmdist.errors import StoreError
 from stxmdist.measures import AlignMeasures
 from stxmdist.records import figures_of
-from stxmdist.runner.unit import Estimate, Source, Unit
+from stxmdist.runner.unit import Estimate, Receipt, Source, Unit
 from stxmdist.stages.inputs.measured import measured
 
 MEASURES = AlignMeasures(
@@ -29,7 +29,7 @@ def unit_of(folder: Path, written: dict[str, object]) -> Unit[None, None]:
         "fit", "scan-1", "scan", str(folder), "d" * 16, "", None, Estimate(1, 1, 1.0), None,
         sources=(Source("align", "scan-1", "c" * 16),),
     )  # fmt: skip
-    unit.source("align").mark("scan", {"measures": written})
+    unit.source("align").mark("scan", Receipt("scan-1", "scan", written, {}, 1.0, 1.0, 1).as_dict())
     return unit
 
 
