@@ -8,7 +8,7 @@ from typing import Generic, TypeVar, cast
 
 from stxmdist.errors import InputError
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The stage ``report``: all that is published of a campaign becomes figures and one HTML page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from storage.publication import Publication
 from storage.tables import publish_folder
@@ -11,7 +11,7 @@ from stxmdist.measures import ReportMeasures
 from stxmdist.planning.grid import grid_of
 from stxmdist.planning.published import TABLES_STAGE, simulated_scans
 from stxmdist.planning.survey import Stage, Survey, Upstream
-from stxmdist.records import Json, to_json
+from stxmdist.records import Json
 from stxmdist.report.part import Exclusion, Options, ReportPart
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
@@ -42,20 +42,18 @@ def concerns(survey: Survey, scan_id: str) -> bool:
 def identity(survey: Survey, scan_id: str) -> Json:
     """The campaign's name and rows, what is published, the reasons for what is not, and which scans are simulated."""
     part = part_of(survey)
-    return to_json(
-        {
-            "name": part.name,
-            "scans": [_row(scan) for scan in part.scans],
-            "excluded": [_row(scan) for scan in part.excluded],
-            "exclusions": part.exclusions,
-            "published": [(stage, name, digest) for (stage, name), digest in part.published.items()],
-            "seed": part.seed,
-            "simulated": sorted(part.simulated),
-        }
-    )
+    return {
+        "name": part.name,
+        "scans": [_row(scan) for scan in part.scans],
+        "excluded": [_row(scan) for scan in part.excluded],
+        "exclusions": [asdict(row) for row in part.exclusions],
+        "published": [[stage, name, digest] for (stage, name), digest in part.published.items()],
+        "seed": part.seed,
+        "simulated": sorted(part.simulated),
+    }
 
 
-def _row(scan: Scan) -> dict[str, object]:
+def _row(scan: Scan) -> dict[str, Json]:
     return {name: getattr(scan, name) for name in COLUMNS} | {"file": scan.cell}
 
 

@@ -14,9 +14,9 @@ from storage.store import Store
 from storage.tables import write_table
 from stxmdist.errors import InputError
 from stxmdist.heterogeneity.variance import partition
-from stxmdist.scoring.campaign import score
 from stxmdist.scoring.particles import overlaps
 from stxmdist.scoring.ptychography import object_error
+from stxmdist.scoring.score import score
 from stxmdist.simulation.chemistry import transmission
 from stxmdist.simulation.truth import write_maps
 
