@@ -3,8 +3,8 @@
 import numpy as np
 
 from stxmdist.heterogeneity.agreement import bland_altman
+from stxmdist.planning.columns import column
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, grid_of_axes
-from stxmdist.report.columns import column
 from stxmdist.report.evidence import Evidence
 
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from stxmdist.campaign.scan import Scan
+from stxmdist.planning.columns import column, number, text_of, words
 from stxmdist.report.canvas import INK, Absent, Picture, as_svg, blank
-from stxmdist.report.columns import column, number, text_of, words
 from stxmdist.report.evidence import Evidence
 
 MOST_ROWS, MOST_COLUMNS = 40, 10

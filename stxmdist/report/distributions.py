@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 
 from stxmdist.arrays import F64, Mask
 from stxmdist.heterogeneity.electrodes import mass_of
+from stxmdist.planning.columns import column, words
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, grid_of_axes, styles_of
-from stxmdist.report.columns import column, words
 from stxmdist.report.evidence import Evidence, not_drawn
 
 MOST_GROUPS = 36

@@ -17,8 +17,8 @@ from storage.store import Store
 from stxmdist.arrays import Array
 from stxmdist.campaign.scan import Scan
 from stxmdist.measures import ReconstructFigures
+from stxmdist.planning.columns import column, number, text_of, words
 from stxmdist.planning.published import TABLES_STAGE, PublishedCampaign
-from stxmdist.report.columns import column, number, text_of, words
 from stxmdist.report.part import Exclusion, Options, ReportPart
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Unit

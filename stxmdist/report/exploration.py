@@ -12,8 +12,8 @@ from matplotlib.figure import SubFigure
 from storage.output import Output
 from stxmdist.arrays import F64
 from stxmdist.campaign.scan import Scan
+from stxmdist.planning.columns import number
 from stxmdist.report.canvas import COLOURS, DASHES, INK, Absent, Picture, as_png, bands_of, blank, grid_of_axes
-from stxmdist.report.columns import number
 from stxmdist.report.evidence import Evidence, label_of
 from stxmdist.report.maps import Map, block_px, coarse_axis, draw_map, limits_of, map_of, nice_length
 

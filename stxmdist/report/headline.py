@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stxmdist.report.columns import column, rows_of, words
+from stxmdist.planning.columns import column, rows_of, words
 from stxmdist.report.conditions import condition_of_scan
 from stxmdist.report.distributions import analysed
 from stxmdist.report.evidence import Evidence

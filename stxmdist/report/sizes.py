@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from stxmdist.arrays import F64
+from stxmdist.planning.columns import column, words
 from stxmdist.report.canvas import (
     INK,
     MARKS_IN_SVG,
@@ -15,7 +16,6 @@ from stxmdist.report.canvas import (
     grid_of_axes,
     styles_of,
 )
-from stxmdist.report.columns import column, words
 from stxmdist.report.distributions import analysed
 from stxmdist.report.evidence import Evidence
 

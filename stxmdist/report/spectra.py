@@ -12,9 +12,9 @@ from stxmdist.arrays import F64
 from stxmdist.campaign.scan import Scan
 from stxmdist.errors import Explained
 from stxmdist.measures import FitMeasures, SegmentMeasures
+from stxmdist.planning.columns import number
 from stxmdist.records import from_json
 from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, grid_of_axes
-from stxmdist.report.columns import number
 from stxmdist.report.evidence import Evidence, label_of, not_drawn
 from stxmdist.report.part import References
 from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape

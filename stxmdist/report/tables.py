@@ -8,7 +8,7 @@ import numpy as np
 
 from stxmdist.campaign.scan import Scan
 from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, FitMeasures, ReconstructFigures, RegisterMeasures
-from stxmdist.report.columns import number, rows_of, text_of, words
+from stxmdist.planning.columns import number, rows_of, text_of, words
 from stxmdist.report.evidence import Evidence, median_of
 from stxmdist.report.part import Exclusion
 from stxmdist.report.variance import ENDPOINTS, TERMS

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import SubFigure
 
+from stxmdist.planning.columns import column, words
 from stxmdist.report.canvas import (
     COLOURS,
     HATCHES,
@@ -16,7 +17,6 @@ from stxmdist.report.canvas import (
     grid_of_axes,
     styles_of,
 )
-from stxmdist.report.columns import column, words
 from stxmdist.report.evidence import Evidence
 
 COMPONENTS = ("electrode", "region", "particle", "intra", "noise")

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from stxmdist.planning.columns import column
 from stxmdist.report.canvas import Absent, drawing, styles_of
-from stxmdist.report.columns import column
 from stxmdist.report.distributions import analysed, trends
 from stxmdist.report.evidence import Evidence
 
