@@ -5,10 +5,13 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias, overload
 
 import numpy as np
 
@@ -44,9 +47,9 @@ def refusal(where: Path, error: OSError, n_bytes: int) -> StoreError:
     )
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make the bytes of a file, or the names in a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -56,6 +59,39 @@ def sync_folder(folder: Path) -> None:
 def _write_all(descriptor: int, part: memoryview) -> None:
     while part:
         part = part[os.write(descriptor, part) :]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``: the file or folder that the block makes there takes its place with one rename.
+
+    A reader sees the old file or the new one, never a part. When the block or the rename fails, nothing is left over.
+    A folder can take the place of nothing or of an empty folder only.
+
+    Raises
+    ------
+    OSError
+        when the file system refuses.
+    """
+    partial = partial_name(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        if not partial.is_symlink():
+            sync(partial)
+        os.replace(partial, path)
+    except BaseException:
+        remove(partial)
+        raise
+    sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, link or folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def replace_file(path: Path, parts: Sequence[bytes | memoryview]) -> str:
@@ -70,48 +106,68 @@ def replace_file(path: Path, parts: Sequence[bytes | memoryview]) -> str:
     """
     digest = hashlib.sha256()
     views = [memoryview(part).cast("B") for part in parts if len(part)]
-    partial = partial_name(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing(path) as partial:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             try:
                 for view in views:
                     digest.update(view)
                     _write_all(descriptor, view)
-                os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            os.replace(partial, path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
     except OSError as error:
         raise refusal(path, error, sum(map(len, views))) from error
     return digest.hexdigest()
 
 
-def plain_json(value: Any) -> Any:
-    """numpy scalars, arrays and paths as JSON says them; a number that is not finite becomes null."""
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+"""What JSON can say."""
+
+
+@overload
+def plain_json(value: Mapping[str, object]) -> dict[str, Json]: ...
+@overload
+def plain_json(value: object) -> Json: ...
+
+
+def plain_json(value: object) -> Json:
+    """A record, array, number, path or container of them as JSON says it; a number that is not finite becomes null.
+
+    Of a record (a dataclass), a field whose default is None, and which is None, does not apply and is left out.
+
+    Raises
+    ------
+    TypeError
+        for an object that JSON cannot say.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        found = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
+        return {
+            name: plain_json(item) for name, (item, default) in found.items() if not (item is None and default is None)
+        }
+    if isinstance(value, np.ndarray | np.generic):
+        listed: object = value.tolist()
+        return plain_json(listed)
     if isinstance(value, Mapping):
         return {str(key): plain_json(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return plain_json(value.tolist())
     if isinstance(value, list | tuple):
         return [plain_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-def replace_json(path: Path, content: Any) -> str:
+def replace_json(path: Path, content: object) -> str:
     """Write JSON (sorted keys, indented) as :func:`replace_file` does; see :func:`plain_json` for what it takes."""
     text = json.dumps(plain_json(content), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     return replace_file(path, [(text + "\n").encode()])
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> Json:
     """Read JSON that the store wrote.
 
     Raises
@@ -120,15 +176,34 @@ def read_json(path: Path) -> Any:
         when the file cannot be read or is not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        content: Json = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise StoreError(
-            where=path,
-            problem="the store's own record cannot be read",
-            got=f"{type(error).__name__}: {error}",
-            wanted="a JSON document that stxmdist wrote",
-            mend="Restore the file from a copy, or delete it: what it recorded is then computed again",
-        ) from error
+        raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+    return content
+
+
+def read_json_object(path: Path) -> dict[str, Json]:
+    """Read a JSON object (names and values) that the store wrote.
+
+    Raises
+    ------
+    StoreError
+        when the file cannot be read, is not JSON, or is a list, text or number.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise _unreadable(path, f"a {type(content).__name__}")
+    return content
+
+
+def _unreadable(path: Path, got: str) -> StoreError:
+    return StoreError(
+        where=path,
+        problem="the store's own record cannot be read",
+        got=got,
+        wanted="a JSON document that stxmdist wrote",
+        mend="Restore the file from a copy, or delete it: what it recorded is then computed again",
+    )
 
 
 def replace_link(path: Path, target: Path) -> None:
@@ -147,14 +222,8 @@ def replace_link(path: Path, target: Path) -> None:
             wanted="a symbolic link, or nothing",
             mend="Move it elsewhere and run again",
         )
-    partial = partial_name(path)
     try:
-        os.symlink(os.path.relpath(target, path.parent), partial)
-        try:
-            os.replace(partial, path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        with replacing(path) as partial:
+            os.symlink(os.path.relpath(target, path.parent), partial)
     except OSError as error:
         raise refusal(path, error, 0) from error

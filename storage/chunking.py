@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 from zarr.codecs import BloscCodec
@@ -100,7 +99,7 @@ def shard_region(shape: Sequence[int], shards: Sequence[int], index: Sequence[in
     return tuple(slice(i * s, min((i + 1) * s, n)) for i, s, n in zip(index, shards, shape, strict=True))
 
 
-def codecs_of(spec: ArraySpec, dtype: np.dtype[Any]) -> BloscCodec:
+def codecs_of(spec: ArraySpec, dtype: np.dtype) -> BloscCodec:
     """How the bytes of a chunk are packed.
 
     Bit-shuffle gathers the bits that hardly change. On a noisy float32 stack of 105 MB lz4 packs 1.3 GB/s and unpacks

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 from storage.errors import StoreError
 
@@ -13,7 +12,7 @@ DIGEST_LENGTH = 16
 _BLOCK = 1 << 20
 
 
-def digest_of(content: Any) -> str:
+def digest_of(content: object) -> str:
     """Digest (16 hex digits) of anything that JSON can say, the same in every process and for every order of keys.
 
     Raises

@@ -1,28 +1,29 @@
 """OME-Zarr 0.5: what makes an image viewer understand an array of the store (one resolution, physical pixel size)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+
+from storage.atomic import Json
 
 VERSION = "0.5"
 
 _SPACE_UNITS = {"um": "micrometer", "nm": "nanometer", "m": "meter"}
 
 
-def is_image(dims: Sequence[str], dtype: np.dtype[Any]) -> bool:
+def is_image(dims: Sequence[str], dtype: np.dtype) -> bool:
     """Whether an array can be shown: real numbers over y and x, with at most one axis of channels before them."""
     return tuple(dims[-2:]) == ("y", "x") and len(dims) <= 3 and dtype.kind in "fiu"
 
 
-def _scale_and_start(values: np.ndarray[Any, np.dtype[Any]] | None) -> tuple[float, float]:
+def _scale_and_start(values: np.ndarray | None) -> tuple[float, float]:
     if values is None or len(values) == 0:
         return 1.0, 0.0
     step = float(values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else 1.0
     return step, float(values[0])
 
 
-def ome_zarr_metadata(name: str, dims: Sequence[str], coords: Mapping[str, tuple[Any, str]]) -> dict[str, Any]:
+def ome_zarr_metadata(name: str, dims: Sequence[str], coords: Mapping[str, tuple[object, str]]) -> dict[str, Json]:
     """The ``ome`` attribute of the group that holds image ``name``.
 
     Axes y and x carry scale and translation from their coordinates (pixel centres, mean spacing); an axis before them
@@ -30,7 +31,7 @@ def ome_zarr_metadata(name: str, dims: Sequence[str], coords: Mapping[str, tuple
 
     Source: OME-NGFF 0.5, sections 2.2 (axes), 2.3 (coordinate transformations), 2.4 (multiscales).
     """
-    axes: list[dict[str, str]] = []
+    axes: list[Json] = []
     scale: list[float] = []
     start: list[float] = []
     for dim in dims:
@@ -45,6 +46,6 @@ def ome_zarr_metadata(name: str, dims: Sequence[str], coords: Mapping[str, tuple
         axes.append(axis)
         scale.append(step)
         start.append(first)
-    transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": start}]
-    datasets = [{"path": name, "coordinateTransformations": transformations}]
+    transformations: list[Json] = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": start}]
+    datasets: list[Json] = [{"path": name, "coordinateTransformations": transformations}]
     return {"version": VERSION, "multiscales": [{"name": name, "axes": axes, "datasets": datasets}]}

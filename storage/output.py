@@ -1,17 +1,16 @@
 """One output: the arrays, files and unit records under one digest, written by the units that own them."""
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, unquote
 
 import numpy as np
 import zarr
+from zarr.types import AnyArray
 
-from storage.atomic import PARTIAL, partial_name, read_json, refusal, replace_file, replace_json, sync_folder
+from storage.atomic import PARTIAL, Json, read_json_object, refusal, replace_file, replace_json, replacing
 from storage.digests import sha256_of_file
 from storage.errors import StoreError
 from storage.layout import LABELS, ArrayPlan, Coordinates, Layout, create_group, plan_record
@@ -51,7 +50,7 @@ class Output:
     # --- arrays -----------------------------------------------------------------------------------------------
 
     def declare(
-        self, arrays: Sequence[ArrayPlan], attrs: Mapping[str, Any] | None = None, image: str | None = None
+        self, arrays: Sequence[ArrayPlan], attrs: Mapping[str, object] | None = None, image: str | None = None
     ) -> None:
         """Make the group with all arrays of the output, once; several processes may ask, one makes it.
 
@@ -64,19 +63,15 @@ class Output:
         """
         record = plan_record(arrays, attrs or {})
         if not self.group_path.exists():
-            partial = partial_name(self.group_path)
             try:
-                partial.mkdir(parents=True)
-                create_group(partial, arrays, attrs or {}, image)
-                os.rename(partial, self.group_path)
-                sync_folder(self.path)
+                with replacing(self.group_path) as partial:
+                    partial.mkdir()
+                    create_group(partial, arrays, attrs or {}, image)
                 return
             except OSError as error:
                 # Another process was quicker: its group is compared below.
                 if not self.group_path.exists():
                     raise refusal(self.group_path, error, 0) from error
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
         before = self._group().attrs.get("stxmdist")
         if before != record:
             raise StoreError(
@@ -99,6 +94,10 @@ class Output:
                 mend="Run the stage for this scan first",
             ) from error
 
+    def _declared(self) -> Mapping[str, Mapping[str, Json]]:
+        """What :func:`plan_record` said of the arrays, the attributes and the coordinates."""
+        return cast("Mapping[str, Mapping[str, Json]]", self._group().attrs["stxmdist"])
+
     def layout(self, name: str) -> Layout:
         """How a declared array lies on disk."""
         array = self.array(name)
@@ -107,8 +106,7 @@ class Output:
 
     def arrays(self) -> tuple[str, ...]:
         """Names of the declared arrays, coordinates not among them."""
-        record: Any = self._group().attrs["stxmdist"]
-        return tuple(record["arrays"])
+        return tuple(self._declared()["arrays"])
 
     def write(
         self,
@@ -116,7 +114,7 @@ class Output:
         owns: Mapping[str, Sequence[tuple[int, ...]]],
         name: str,
         shard_index: Sequence[int],
-        data: np.ndarray[Any, Any],
+        data: np.ndarray,
     ) -> str:
         """Write one whole shard; return its path relative to the output's folder (its sha256 is in ``written``).
 
@@ -162,7 +160,7 @@ class Output:
         folder = self.group_path / name / "c"
         return [index for index in self.layout(name).indices() if not folder.joinpath(*map(str, index)).is_file()]
 
-    def array(self, name: str) -> "zarr.Array[Any]":
+    def array(self, name: str) -> AnyArray:
         """A declared array or coordinate, read-only. ``energy_ev`` and the like are found under their axis.
 
         Raises
@@ -183,7 +181,7 @@ class Output:
             mend="Declare it in the stage's plan, or read another",
         )
 
-    def read(self, name: str, region: Region | None = None) -> np.ndarray[Any, Any]:
+    def read(self, name: str, region: Region | None = None) -> np.ndarray:
         """The elements of a region (all where None), the fill value (NaN, or a code) where nothing was written.
 
         Raises
@@ -203,16 +201,14 @@ class Output:
                 mend="Run stxmdist verify: it names the file; delete this output's folder and run again",
             ) from error
 
-    def attrs(self, name: str | None = None) -> dict[str, Any]:
+    def attrs(self, name: str | None = None) -> dict[str, Json]:
         """Attributes of an array, or of the group."""
         return dict((self._group() if name is None else self.array(name)).attrs)
 
     def coordinates(self) -> Coordinates:
         """Axis -> (values, unit), in the form in which ``declare`` takes them."""
-        group = self._group()
-        record: Any = group.attrs["stxmdist"]
         found: Coordinates = {}
-        for dim in record["coords"]:
+        for dim in self._declared()["coords"]:
             about = self.attrs(dim)
             values = np.asarray(about[LABELS]) if LABELS in about else self.read(dim)
             found[dim] = (values, str(about["units"]))
@@ -230,8 +226,8 @@ class Output:
     def _record(self, kind: str, unit: str) -> Path:
         return self.path / kind / f"{quote(unit, safe='')}.json"
 
-    def _records(self, kind: str) -> dict[str, dict[str, Any]]:
-        return {unit: read_json(self._record(kind, unit)) for unit in self._names(kind)}
+    def _records(self, kind: str) -> dict[str, dict[str, Json]]:
+        return {unit: read_json_object(self._record(kind, unit)) for unit in self._names(kind)}
 
     def _names(self, kind: str) -> list[str]:
         folder = self.path / kind
@@ -239,7 +235,7 @@ class Output:
             return []
         return sorted(unquote(path.stem) for path in folder.glob("*.json") if not path.name.startswith("."))
 
-    def mark(self, unit: str, receipt: Mapping[str, Any]) -> None:
+    def mark(self, unit: str, receipt: Mapping[str, object]) -> None:
         """Record that a unit finished; its shards were on disk before."""
         replace_json(self._record(_DONE, unit), receipt)
         self.release(unit)
@@ -248,12 +244,12 @@ class Output:
         """Names of the finished units, without reading their receipts."""
         return frozenset(self._names(_DONE))
 
-    def receipt(self, unit: str) -> dict[str, Any] | None:
+    def receipt(self, unit: str) -> dict[str, Json] | None:
         """What one unit left, or None where it has not finished."""
         path = self._record(_DONE, unit)
-        return read_json(path) if path.exists() else None
+        return read_json_object(path) if path.exists() else None
 
-    def receipts(self) -> dict[str, dict[str, Any]]:
+    def receipts(self) -> dict[str, dict[str, Json]]:
         """What each finished unit left."""
         return self._records(_DONE)
 
@@ -261,11 +257,11 @@ class Output:
         """Let a finished unit run again."""
         self._record(_DONE, unit).unlink(missing_ok=True)
 
-    def quarantine(self, unit: str, reason: Mapping[str, Any]) -> None:
+    def quarantine(self, unit: str, reason: Mapping[str, object]) -> None:
         """Record that a unit keeps failing, and why: it is not tried again until it is released."""
         replace_json(self._record(_QUARANTINE, unit), reason)
 
-    def quarantined(self) -> dict[str, dict[str, Any]]:
+    def quarantined(self) -> dict[str, dict[str, Json]]:
         """The units that are not tried again, with their reasons."""
         return self._records(_QUARANTINE)
 
@@ -310,7 +306,7 @@ def _is_partial(relative: Path) -> bool:
     return any(part.endswith(PARTIAL) for part in relative.parts)
 
 
-def _difference(new: Mapping[str, Any], old: Any) -> str:
+def _difference(new: Mapping[str, Mapping[str, object]], old: object) -> str:
     """Which parts of two plan records differ, in words."""
     if not isinstance(old, Mapping):
         return "a group without a plan"

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from storage.atomic import read_json, replace_json
+from storage.atomic import Json, read_json_object, replace_json
 from storage.errors import StoreError
 
 
@@ -17,7 +17,7 @@ class PublishedScan:
     """Names the folder ``stages/<stage>/<scan_id>/<digest>``."""
     state: str
     """``done``, or ``failed`` where a unit is missing."""
-    quality: dict[str, Any] = field(default_factory=dict)
+    quality: Mapping[str, Json] = field(default_factory=dict)
     units_done: int = 0
     units_failed: int = 0
     seconds: float = 0.0
@@ -26,8 +26,8 @@ class PublishedScan:
     """Of processors, summed over the units."""
     bytes: int = 0
     """Of what the units write, before compression."""
-    inputs: dict[str, Any] = field(default_factory=dict)
-    """Digests of upstream outputs, fingerprints of files."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """``stage/scan_id`` of each output that was read -> its digest."""
     files: dict[str, str] = field(default_factory=dict)
     """Path relative to the digest folder -> sha256."""
 
@@ -39,19 +39,19 @@ class Publication:
     stage: str
     version: int | str
     """Of the stage's code: a change of it changes the digests."""
-    options: dict[str, Any]
+    options: Mapping[str, Json]
     seed: int | None
     time: str
     """ISO 8601 with time zone."""
     software: dict[str, str]
     scans: dict[str, PublishedScan]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The publication in lists and mappings."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, where: object, content: Any) -> "Publication":
+    def from_json(cls, where: object, content: Mapping[str, Any]) -> "Publication":
         """A publication from what :meth:`as_json` gave.
 
         Raises
@@ -87,7 +87,7 @@ def read_publication(path: Path) -> Publication | None:
     """
     if not path.exists():
         return None
-    return Publication.from_json(path, read_json(path))
+    return Publication.from_json(path, read_json_object(path))
 
 
 def published_files(publication: Publication) -> Mapping[tuple[str, str, str], str]:

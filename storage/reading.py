@@ -1,10 +1,9 @@
 """Reading a region piece by piece into one array: half the memory, and no large buffers that come and go."""
 
 import math
-from typing import Any
 
 import numpy as np
-import zarr
+from zarr.types import AnyArray
 
 Region = tuple[slice | int, ...] | slice | int
 
@@ -30,9 +29,7 @@ def bounds_of(region: Region | None, shape: tuple[int, ...]) -> list[slice] | No
     return bounds
 
 
-def read_region(
-    array: "zarr.Array[Any]", region: Region | None, piece_bytes: float = PIECE_BYTES
-) -> np.ndarray[Any, Any]:
+def read_region(array: AnyArray, region: Region | None, piece_bytes: float = PIECE_BYTES) -> np.ndarray:
     """The elements of a region; pieces are cut along the axis with most chunks, at their borders."""
     bounds = bounds_of(region, array.shape)
     if bounds is None:

@@ -3,20 +3,19 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pat
 
-from storage.atomic import replace_file, replace_json, replace_link
+from storage.atomic import Json, replace_file, replace_json, replace_link
 from storage.columns import TABLES, ColumnSpec, TableSpec, table_spec
 from storage.errors import StoreError
 from storage.store import Store
 
 _TYPES = {"string": pa.string(), "float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
-_ADMITS: dict[str, Callable[[Any], bool]] = {
+_ADMITS: dict[str, Callable[["pa.DataType"], bool]] = {
     "string": lambda kind: (
         pat.is_null(kind) or _is_text(kind) or (pat.is_dictionary(kind) and _is_text(kind.value_type))
     ),
@@ -26,7 +25,7 @@ _ADMITS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def _is_text(kind: Any) -> bool:
+def _is_text(kind: "pa.DataType") -> bool:
     return bool(pat.is_string(kind) or pat.is_large_string(kind))
 
 
@@ -79,7 +78,7 @@ def write_table(table: "pd.DataFrame", path: Path, spec: TableSpec | str) -> tup
     return path, beside
 
 
-def _arrow_column(table: str, column: ColumnSpec, values: Any) -> "pa.Array":
+def _arrow_column(table: str, column: ColumnSpec, values: "pd.Series") -> "pa.Array":
     # The type is found first and converted then: asked for directly, Arrow cuts 2.5 to 2, and a cast alone reads "12".
     try:
         found = pa.array(values, from_pandas=True)
@@ -128,7 +127,7 @@ def read_units(path: Path) -> dict[str, tuple[str, str]]:
     }
 
 
-def data_dictionary(tables: Mapping[str, TableSpec] = TABLES) -> dict[str, Any]:
+def data_dictionary(tables: Mapping[str, TableSpec] = TABLES) -> dict[str, Json]:
     """Every table and column with type, unit and meaning."""
     return {
         name: {

@@ -1,6 +1,6 @@
 """``python -m stxmdist``."""
 
-from stxmdist.cli import main
+from stxmdist.cli.process import main
 
 if __name__ == "__main__":
     main()

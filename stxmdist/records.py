@@ -4,57 +4,28 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from storage.atomic import Json, plain_json
 from stxmdist.errors import StoreError
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+__all__ = ["Json", "figures_of", "from_json", "read_from_json"]
+
 RecordT = TypeVar("RecordT")
 
 
-def to_json(value: object) -> Json:
-    """A record, array, number or container of them as JSON says it; a number that is not finite becomes null.
-
-    A field whose default is None, and which is None, does not apply and is left out.
-
-    Raises
-    ------
-    TypeError
-        for an object that JSON cannot say.
-    """
-    if is_dataclass(value) and not isinstance(value, type):
-        found = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
-        return {
-            name: to_json(item) for name, (item, default) in found.items() if not (item is None and default is None)
-        }
-    if isinstance(value, np.ndarray | np.generic):
-        return to_json(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
-
-
 def figures_of(record: object) -> dict[str, Json]:
-    """The fields of a record as JSON says them; none of None."""
-    written = {} if record is None else to_json(record)
+    """The fields of a record as JSON says them, see :func:`storage.atomic.plain_json`; none of None."""
+    written = {} if record is None else plain_json(record)
     assert isinstance(written, dict)
     return written
 
 
 def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
-    """The record of a kind that ``to_json`` wrote; null is NaN where the record holds numbers.
+    """The record of a kind that ``figures_of`` wrote; null is NaN where the record holds numbers.
 
     Raises
     ------
@@ -75,6 +46,17 @@ def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
             mend="Run the campaign again: stages of another version are then computed anew",
         )
     return kind(**{name: _value(hints[name], value) for name, value in written.items()})
+
+
+def read_from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
+    """The record of a kind from JSON that may hold other things as well, such as the attributes of an array.
+
+    Raises
+    ------
+    StoreError
+        where fields are missing.
+    """
+    return from_json(kind, {name: written[name] for name in _hints(cast(Hashable, kind)) if name in written})
 
 
 @cache

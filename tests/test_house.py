@@ -69,6 +69,150 @@ def test_tests_are_no_package() -> None:
     assert list((ROOT / "tests").rglob("__init__.py")) == []
 
 
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in SOURCES}
+TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+
+
+def imported(name: str) -> set[str]:
+    """The modules of the house that a module imports, at its top, in a function or for types alone.
+
+    An import of ``a.b.c`` runs ``a.b`` as well, and so imports it. The first files of the three packages are left out:
+    they hold nothing that their modules want, and `stxmdist.open` in one of them is a face.
+    """
+    named: set[str] = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports by a relative name"
+            named |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    above = {word.rpartition(".")[0] for word in named}
+    return {word for word in named | above if word in MODULES} - {name, *PACKAGES}
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    """A circle is what remains once every module that imports nothing of the remainder is taken out, from both ends."""
+    imports = {name: imported(name) for name in MODULES}
+    left = set(imports)
+    while True:
+        importing = {name for name in left if imports[name] & left}
+        asked_for = {word for name in left for word in imports[name]}
+        still = importing & asked_for
+        if still == left:
+            break
+        left = still
+    assert {name: sorted(imports[name] & left) for name in left} == {}
+
+
+MOST_LINES_OF_FILE, MOST_LINES_OF_FUNCTION = 400, 80
+
+
+def reason_for(name: str, words: str) -> bool:
+    """Whether a module's docstring says why something in it is long."""
+    return words.casefold() in " ".join((ast.get_docstring(TREES[name]) or "").split()).casefold()
+
+
+def test_long_files_say_why() -> None:
+    words = f"longer than {MOST_LINES_OF_FILE} lines because"
+    lines = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
+    long = {name: n for name, n in lines.items() if n > MOST_LINES_OF_FILE}
+    assert {name: n for name, n in long.items() if not reason_for(name, words)} == {}, f"say why: '{words} ...'"
+
+
+def test_long_functions_say_why() -> None:
+    long = {
+        f"{name}:{node.name}": node.end_lineno - node.lineno + 1
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
+        if node.end_lineno - node.lineno + 1 > MOST_LINES_OF_FUNCTION
+    }
+    words = f"`{{}}` is longer than {MOST_LINES_OF_FUNCTION} lines because"
+    silent = {place: n for place, n in long.items() if not reason_for((p := place.split(":"))[0], words.format(p[1]))}
+    assert silent == {}, f"say why in the module's docstring: '{words} ...'"
+
+
+ARRAY_TYPE = re.compile(r"\b(np\.ndarray|numpy\.ndarray|npt\.NDArray|NDArray)\b")
+
+
+def test_types_of_arrays_have_their_names_in_one_file() -> None:
+    """An alias is a name at the top of a module that stands for a type of array and for nothing else."""
+    aliases = {
+        f"{name}:{node.lineno}": ast.unparse(node)
+        for name, tree in TREES.items()
+        if name != "stxmdist.arrays"
+        for node in ast.iter_child_nodes(tree)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        if ARRAY_TYPE.match(ast.unparse(node.value))
+    }
+    assert aliases == {}
+
+
+def test_no_array_is_one_of_anything() -> None:
+    places = {
+        f"{name}:{node.lineno}": ast.unparse(node)
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and ast.unparse(node).startswith("np.ndarray[Any")
+    }
+    assert places == {}
+
+
+def test_no_stage_imports_another() -> None:
+    """A stage is what the table of stages names; what several of them read together lies in `stages.inputs`."""
+    from stxmdist.planning.stages import STAGES
+
+    homes = {entry.where.partition(":")[0].removeprefix("stxmdist.stages.").split(".")[0] for entry in STAGES.values()}
+    found = {}
+    for name in MODULES:
+        if not name.startswith("stxmdist.stages."):
+            continue
+        own = name.split(".")[2]
+        others = {word for word in imported(name) if word.startswith("stxmdist.stages.")}
+        wrong = {word for word in others if word.split(".")[2] in homes - {own}}
+        if wrong:
+            found[name] = sorted(wrong)
+    assert found == {}
+
+
+MOST_ANY_PER_1000_LINES = 8
+
+
+def test_few_things_are_of_any_type(capsys: pytest.CaptureFixture[str]) -> None:
+    def share(paths: list[Path]) -> tuple[int, int]:
+        texts = [path.read_text() for path in paths]
+        return sum(len(re.findall(r"\bAny\b", text)) for text in texts), sum(len(text.splitlines()) for text in texts)
+
+    rooms: dict[str, list[Path]] = {}
+    for name, path in MODULES.items():
+        rooms.setdefault(".".join(name.split(".")[: 2 if name.startswith("stxmdist") else 1]), []).append(path)
+    count, lines = share(SOURCES)
+    with capsys.disabled():
+        per_room = {room: 1000 * n / max(1, total) for room, (n, total) in ((r, share(p)) for r, p in rooms.items())}
+        most = sorted(((value, room) for room, value in per_room.items() if value > 0), reverse=True)
+        print(f"\nAny: {count} in {lines} lines, {1000 * count / lines:.1f} per 1,000; most in", end=" ")
+        print(", ".join(f"{room} {value:.0f}" for value, room in most[:8]))
+    assert 1000 * count / lines <= MOST_ANY_PER_1000_LINES
+
+
+STRING_KEYS = re.compile(r"""(\.(part|index)|\b(measures|quality))(\[|\.get\()["']""")
+
+
+def test_units_and_measures_have_fields_and_no_keys() -> None:
+    places = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in SOURCES
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if STRING_KEYS.search(line)
+    ]
+    assert places == [], "\n".join(places)
+
+
 def lock_lines() -> list[str]:
     return (ROOT / "requirements.lock").read_text().splitlines()
 

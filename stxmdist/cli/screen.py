@@ -3,13 +3,13 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from storage.atomic import plain_json
 from stxmdist.runner.run import Progress as StageProgress
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -33,7 +33,7 @@ class Screen:
         """A line on standard error, in both cases."""
         self._err.print(text, markup=False)
 
-    def table(self, rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    def table(self, rows: Sequence[Mapping[str, object]], title: str = "") -> None:
         """Rows as an aligned table; numbers to the right."""
         if self.as_json or not rows:
             return
@@ -49,7 +49,7 @@ class Screen:
             table.add_row(*(shown(row[column]) for column in columns))
         self._out.print(table)
 
-    def _plain_table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:
+    def _plain_table(self, rows: Sequence[Mapping[str, object]], columns: Sequence[str], title: str) -> None:
         cells = [list(columns)] + [[shown(row[column]) for column in columns] for row in rows]
         widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
         right = [all(isinstance(row[column], int | float) for row in rows) for column in columns]
@@ -62,31 +62,14 @@ class Screen:
             ]
             self.say("  ".join(parts).rstrip())
 
-    def document(self, value: Any) -> None:
+    def document(self, value: object) -> None:
         """The JSON document, where it is wanted."""
         if self.as_json:
-            sys.stdout.write(json.dumps(plain(value), indent=1) + "\n")
+            sys.stdout.write(json.dumps(plain_json(value), indent=1) + "\n")
             sys.stdout.flush()
 
 
-def plain(value: Any) -> Any:
-    """A value in JSON's own types; what is not a number becomes null, not NaN."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, str) or value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value) if value == value and abs(value) != float("inf") else None
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, Iterable):
-        return [plain(item) for item in value]
-    return str(value)
-
-
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value in a table: floats to four figures, nothing for None."""
     if isinstance(value, float):
         return "" if value != value else f"{value:.4g}"

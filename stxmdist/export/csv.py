@@ -1,16 +1,28 @@
 """CSV: the campaign's tables with their data dictionary, for spreadsheets and for R."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pyarrow.parquet as pq
 
-from storage.atomic import read_json, replace_file, replace_json
+from storage.atomic import read_json_object, replace_file, replace_json
 from stxmdist.export.offer import Offer, Piece
 from stxmdist.export.source import ExportSource
+from stxmdist.records import Json, read_from_json
 
 SCAN_COLUMNS = ("scan_id", "scan_id_stxm", "scan_id_ptychography")
 """Columns that tie a row to a scan."""
+
+
+@dataclass(frozen=True)
+class TableWords:
+    """What ``data_dictionary.json`` says of a table."""
+
+    description: str
+    columns: Mapping[str, Json]
 
 
 def offer(source: ExportSource, campaign: str) -> Offer:
@@ -47,13 +59,12 @@ def _write_table(path: Path, scans: frozenset[str] | None, target: Path) -> None
 
 def _write_dictionary(folder: Path, names: list[str], target: Path) -> None:
     """Type, unit and meaning of every column of the tables that are written."""
-    known: dict[str, dict[str, dict[str, object]]] = read_json(folder / "data_dictionary.json")
-    present = {name: set(pq.read_schema(folder / f"{name}.parquet").names) for name in names}
-    tables = {
-        name: known[name]
-        | {"columns": {key: value for key, value in known[name]["columns"].items() if key in present[name]}}
-        for name in names
-    }
+    known = read_json_object(folder / "data_dictionary.json")
+    tables = {}
+    for name in names:
+        table = read_from_json(TableWords, cast(Mapping[str, object], known[name]))
+        present = set(pq.read_schema(folder / f"{name}.parquet").names)
+        tables[name] = replace(table, columns={key: value for key, value in table.columns.items() if key in present})
     replace_json(target, tables)
 
 

@@ -6,12 +6,13 @@ minus the position of the beam on it. There is no ``data_1/data``: programs take
 
 The format has one place for positions, and it holds what was measured: ``sample_1/geometry_1/translation``, which
 programs read to begin with. What the reconstruction made of them is a result, as its probe is: the group ``result_4``,
-whose data have the same rows, columns, unit and sign. NaN stands there where a frame took no part.
+whose data have the same rows, columns, unit and sign. It is NaN where a frame took no part.
 
 Source: CXI file format 1.6, cxidb.org, sections Image, Source, Geometry, Result and Process.
 """
 
 import json
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -26,11 +27,31 @@ from stxmdist.export.source import ExportSource
 from stxmdist.pixel_pitch import pitch_yx_um
 from stxmdist.ptychography.geometry import merged
 from stxmdist.ptychography.tiling import Tiling, tiling_of
+from stxmdist.records import read_from_json
 from stxmdist.units import joule_from_ev, wavelength_nm
 
 CXI_VERSION = 160
 INVALID = 0x1
 """CXI_PIXEL_IS_INVALID"""
+
+
+@dataclass(frozen=True)
+class FramesAbout:
+    """What ingest says of the frames of a scan, as far as it is exported."""
+
+    distance_m: float
+    """From the sample to the detector"""
+    detector_pixel_um: tuple[float, float]
+    """(y, x)"""
+    start_time: str = ""
+
+
+@dataclass(frozen=True)
+class TilesAbout:
+    """How reconstruct cut a scan into tiles."""
+
+    positions_per_tile: int
+    halo_um: float
 
 
 def offer(source: ExportSource, scan_id: str) -> Offer:
@@ -63,9 +84,9 @@ def _write(source: ExportSource, scan_id: str, energies: list[int], target: Path
         for number, energy in enumerate(energies, start=1):
             entry = file.create_group(f"entry_{number}")
             entry["title"] = f"{source.campaign.name}, {scan_id}, {energy_ev[energy]:.2f} eV"
-            about = source.output("ingest", scan_id).attrs("frames")
-            if about.get("start_time"):
-                entry["start_time"] = str(about["start_time"])
+            start_time = _frames_about(source, scan_id).start_time
+            if start_time:
+                entry["start_time"] = start_time
             _write_geometry(entry, source, scan_id, energy, float(energy_ev[energy]))
             image = _write_image(entry, objects[energy], y_um, x_um)
             _write_process(image, source, scan_id, {**provenance, "energy_ev": float(energy_ev[energy])})
@@ -76,8 +97,8 @@ def _write(source: ExportSource, scan_id: str, energies: list[int], target: Path
 
 def _write_geometry(entry: h5py.Group, source: ExportSource, scan_id: str, energy: int, energy_ev: float) -> None:
     ingest, reconstruct = source.output("ingest", scan_id), source.output("reconstruct", scan_id)
-    about = ingest.attrs("frames")
-    pixel_m = [float(pixel) * 1e-6 for pixel in about["detector_pixel_um"]]
+    about = _frames_about(source, scan_id)
+    pixel_m = [pixel_um * 1e-6 for pixel_um in about.detector_pixel_um]
     light = entry.create_group("instrument_1/source_1")
     _put(light, "energy", joule_from_ev(energy_ev), "J")
     _put(light, "wavelength", wavelength_nm(energy_ev) * 1e-9, "m")
@@ -86,7 +107,7 @@ def _write_geometry(entry: h5py.Group, source: ExportSource, scan_id: str, energ
     probe.attrs["axes"] = "mode:y:x"
     probe.attrs["tile"] = tile
     detector = entry.create_group("instrument_1/detector_1")
-    _put(detector, "distance", float(about["distance_m"]), "m")
+    _put(detector, "distance", about.distance_m, "m")
     _put(detector, "y_pixel_size", pixel_m[0], "m")
     _put(detector, "x_pixel_size", pixel_m[1], "m")
     _put(detector, "basis_vectors", _basis(*pixel_m), "m")
@@ -158,22 +179,27 @@ def _write_refined(entry: h5py.Group, beam_um: F64) -> None:
     data.attrs["name"] = "translation"
 
 
+def _frames_about(source: ExportSource, scan_id: str) -> FramesAbout:
+    return read_from_json(FramesAbout, source.output("ingest", scan_id).attrs("frames"))
+
+
 def _says_how_it_was_cut(source: ExportSource, scan_id: str) -> bool:
     return "positions_per_tile" in source.output("reconstruct", scan_id).attrs("tile_positions_px")
 
 
 def _tiling(source: ExportSource, scan_id: str) -> Tiling:
     ingest = source.output("ingest", scan_id)
-    about, cut = ingest.attrs("frames"), source.output("reconstruct", scan_id).attrs("tile_positions_px")
+    about = _frames_about(source, scan_id)
+    cut = read_from_json(TilesAbout, source.output("reconstruct", scan_id).attrs("tile_positions_px"))
     *_, frame_rows, frame_columns = ingest.layout("frames").shape
     return tiling_of(
         ingest.read("energy_ev"),
         ingest.read("positions_um"),
-        about["distance_m"],
-        tuple(about["detector_pixel_um"]),
+        about.distance_m,
+        about.detector_pixel_um,
         (frame_rows, frame_columns),
-        most_positions=cut["positions_per_tile"],
-        halo_um=cut["halo_um"],
+        most_positions=cut.positions_per_tile,
+        halo_um=cut.halo_um,
     )
 
 

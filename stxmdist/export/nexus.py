@@ -227,7 +227,7 @@ def _nexus_unit(unit: object) -> str:
     return "" if unit == "1" else str(unit)
 
 
-def _recorded(source: ExportSource, scan_id: str) -> dict[str, object]:
+def _recorded(source: ExportSource, scan_id: str) -> Mapping[str, object]:
     """What the recording said of itself, as ingest kept it; empty where ingest is not published."""
     if source.published.why_unusable("ingest", scan_id):
         return {}

@@ -181,7 +181,7 @@ def _channel(label: str, density: F32) -> dict[str, object]:
 
 
 def halved_image(values: Array) -> Array:
-    """(..., Y, X) at half the pixels, odd ones rounded up: the mean of those of 2 x 2 that are known, NaN of none."""
+    """(..., Y, X) at half the pixels, odd ones rounded up: the mean of the known pixels of 2 x 2; NaN where none is."""
     blocks = _blocks_of_four(values)
     known = np.isfinite(blocks)
     count = known.sum(axis=0)

@@ -105,7 +105,7 @@ class ExportSource:
         return values
 
     def stack(self, scan_id: str) -> Stack:
-        """The images on which the fit, and with it every map and label, stands."""
+        """The aligned images, from which the fit computes every map and label."""
         align = self.output("align", scan_id)
         return Stack(
             np.asarray(align.read("energy_ev"), np.float64),

@@ -21,7 +21,7 @@ from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.run import RunRecord, Watcher, nobody_watches, run_stage
-from stxmdist.runner.unit import Refusal, StageReport
+from stxmdist.runner.unit import Refusal, StageReport, receipts_of
 
 RECORDED = ("dask", "distributed", "numba", "numpy", "scipy", "scikit-image", "zarr")
 """Libraries whose versions may change a number."""
@@ -93,7 +93,7 @@ class CampaignRun:
             units = STAGES[name].load().plan(self.survey, self._options[name]).units
             units = tuple(unit for unit in units if self._only is None or unit.scan_id in {*self._only, CAMPAIGN})
             outputs = {unit.scan_id: self.survey.output(name, unit.scan_id) for unit in units}
-            ended = {scan_id: set(out.receipts()) | set(out.quarantined()) for scan_id, out in outputs.items()}
+            ended = {scan_id: set(receipts_of(out)) | set(out.quarantined()) for scan_id, out in outputs.items()}
             n = sum(unit.name not in ended[unit.scan_id] for unit in units)
             set_aside = {scan_id for scan_id, out in outputs.items() if out.quarantined()}
             unpublished = [

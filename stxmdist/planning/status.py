@@ -10,7 +10,7 @@ from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.runner import CAMPAIGN
-from stxmdist.runner.unit import Refusal
+from stxmdist.runner.unit import Refusal, receipts_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def status_of(path: str | Path) -> Status:
         for name in _stages_of(survey, scan_id):
             output = survey.output(name, scan_id)
             set_aside = output.quarantined()
-            refusals += [Refusal(**reason) for reason in set_aside.values()]
+            refusals += [Refusal.from_dict(reason) for reason in set_aside.values()]
             if survey.published(name, scan_id):
                 row[name] = "done"
             elif set_aside:
@@ -61,7 +61,7 @@ def status_of(path: str | Path) -> Status:
             elif any(not survey.published(*source) for source in survey.stage(name).upstream(survey, scan_id)):
                 row[name] = "waits"
             else:
-                row[name] = f"{len(output.done())} units" if output.done() else "missing"
+                row[name] = f"{done} units" if (done := len(receipts_of(output))) else "missing"
         rows.append(row)
     return Status(_filled(rows), tuple(dict.fromkeys(refusals)))
 

@@ -52,7 +52,7 @@ MARKS_IN_SVG = 3000
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished figure with what a reader needs to be told of it."""
+    """A finished figure with its caption, and with words for readers who do not see it."""
 
     name: str
     """File name without ending, such as ``F5-state-of-charge``."""

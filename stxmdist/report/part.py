@@ -1,4 +1,4 @@
-"""What the unit of the report is told: how much to draw, and what the page needs of the campaign beside the store."""
+"""What the unit of the report carries: how much to draw, and what the page needs beside the store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

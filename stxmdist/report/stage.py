@@ -94,7 +94,8 @@ def _of_infer(survey: Survey) -> tuple[Exclusion, ...]:
     """Why there are no tables, where inference itself failed."""
     set_aside = survey.output(TABLES_STAGE, CAMPAIGN).quarantined()
     return tuple(
-        Exclusion("unit", CAMPAIGN, TABLES_STAGE, name, Refusal(**why).sentence) for name, why in set_aside.items()
+        Exclusion("unit", CAMPAIGN, TABLES_STAGE, name, Refusal.from_dict(why).sentence)
+        for name, why in set_aside.items()
     )
 
 

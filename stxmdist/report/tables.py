@@ -22,7 +22,7 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as it stands on the page."""
+    """A table of the page."""
 
     name: str
     title: str
@@ -317,7 +317,7 @@ def software(evidence: Evidence) -> Sheet:
 
 
 def stages(evidence: Evidence) -> Sheet:
-    """T4: what each stage was told, when, and which outputs it left."""
+    """T4: the options of each stage, when it was published, and which outputs it left."""
     rows = []
     for name, publication in evidence.publications.items():
         mine = evidence.published.digests(name)

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from stxmdist.errors import Explained
 from stxmdist.records import figures_of
 from stxmdist.registry import located
-from stxmdist.runner.unit import Receipt, Refusal, Unit
+from stxmdist.runner.unit import AnyUnit, Receipt, Refusal
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,6 @@ class Outcome:
     """What it wrote: path below the output's folder to sha256"""
 
 
-AnyUnit: TypeAlias = Unit[object, object]
-"""A unit of any stage."""
 Work: TypeAlias = Callable[[AnyUnit], Outcome]
 
 
@@ -42,10 +40,11 @@ def threads_lent() -> int:
 
 def perform(unit: AnyUnit, threads: int = 1) -> Receipt | Refusal:
     """Compute one unit and mark it done; an explained error is a result, any other is raised so that it is retried."""
-    before = unit.output().receipt(unit.name)
+    written = unit.output().receipt(unit.name)
+    before = None if written is None else Receipt.from_dict(written)
     if before is not None:
         # A worker died after the unit was finished and before Dask heard of it.
-        return Receipt.from_dict(before)
+        return before
     work = cast(Work, located(unit.work))
     _THREADS.set(threads)
     _forget_peak_rss()

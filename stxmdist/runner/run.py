@@ -7,17 +7,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypedDict, TypeVar
 
 from storage.output import Output
 from storage.ownership import check_disjoint, unowned
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from stxmdist.errors import Explained, StoreError
-from stxmdist.records import figures_of, from_json
+from stxmdist.records import Json, figures_of, from_json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import perform, refusal_of
-from stxmdist.runner.unit import Plan, Receipt, Refusal, StageReport, Unit
+from stxmdist.runner.unit import AnyUnit, Plan, Receipt, Refusal, StageReport, receipts_of
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
 
 RETRIES = 2
 """How often Dask tries a unit again that broke off without an explanation, e.g. because its worker died."""
@@ -28,7 +31,20 @@ little.
 """
 
 
-class RunnableStage(Protocol):
+class RunnableSurvey(Protocol):
+    """What the runner asks of a survey; ``stxmdist.planning.survey.Survey`` is one."""
+
+    def options_as_dict(self, stage: str) -> Mapping[str, Json]:
+        """Options of a stage in JSON-able form."""
+        ...
+
+
+SurveyT = TypeVar("SurveyT", bound=RunnableSurvey, contravariant=True)
+OptionsT = TypeVar("OptionsT", contravariant=True)
+MeasuresT = TypeVar("MeasuresT")
+
+
+class RunnableStage(Protocol[SurveyT, OptionsT, MeasuresT]):
     """What the runner asks of a stage; ``stxmdist.planning.survey.Stage`` is one."""
 
     @property
@@ -38,17 +54,17 @@ class RunnableStage(Protocol):
     def version(self) -> int: ...
 
     @property
-    def measures(self) -> type[Any]:
+    def measures(self) -> type[MeasuresT]:
         """The record of what its units measure."""
         ...
 
     @property
-    def plan(self) -> Callable[[Any, Any], Plan]:
+    def plan(self) -> Callable[[SurveyT, OptionsT], Plan]:
         """Survey and options to units."""
         ...
 
     @property
-    def finish(self) -> Callable[[Any, Mapping[str, Sequence[Any]]], Mapping[str, object]]:
+    def finish(self) -> Callable[[SurveyT, Mapping[str, Sequence[MeasuresT]]], Mapping[str, object]]:
         """Survey, and scan to what its units measured; returns scan to its quality figures."""
         ...
 
@@ -65,7 +81,9 @@ class Progress:
     seconds: float
 
 
-Watcher = Callable[[Progress], None]
+Watcher: TypeAlias = Callable[[Progress], None]
+ClientOf: TypeAlias = Callable[[], "Client"]
+"""Gives the Dask client; the cluster is started when it is first asked for."""
 
 
 def nobody_watches(progress: Progress) -> None:
@@ -81,13 +99,13 @@ class RunRecord:
 
 
 def run_stage(
-    stage: RunnableStage,
-    survey: Any,
-    options: Any,
+    stage: RunnableStage[SurveyT, OptionsT, MeasuresT],
+    survey: SurveyT,
+    options: OptionsT,
     store: Store,
     record: RunRecord,
     *,
-    client: Callable[[], Any] | None,
+    client: ClientOf | None,
     watch: Watcher = nobody_watches,
     retry: bool = False,
     keep: frozenset[str] = frozenset(),
@@ -98,8 +116,9 @@ def run_stage(
     ``client`` gives a Dask client, or is None to compute in this process. A scan with a failed unit is published as
     failed: later stages leave it out and the rest of the campaign goes on. With ``retry``, units set aside by an
     earlier run are tried again. Scans in ``keep`` are not looked at; what was published of them stays published.
-    Where the store cannot be written (a full disk), what it concerns is refused and what was published stays. So it
-    does where nothing came out whole this time, as long as it is of scans that are ``known``, still in the campaign.
+    Where the store cannot be written (a full disk), the units concerned are refused and what was published stays.
+    What was published also stays where no scan is whole this time, as long as it is of scans in ``known``, those that
+    are still in the campaign.
 
     Raises
     ------
@@ -114,7 +133,7 @@ def run_stage(
         refusal = Refusal(CAMPAIGN, "plan", **error.as_dict())
         return StageReport(stage.name, 0, 0, 0, (refusal,), 0, time.perf_counter() - began, 0)
     units_asked = [unit for unit in plan.units if unit.scan_id not in keep]
-    by_scan: dict[str, list[Unit]] = defaultdict(list)
+    by_scan: dict[str, list[AnyUnit]] = defaultdict(list)
     for unit in units_asked:
         by_scan[unit.scan_id].append(unit)
     _refuse_unsound(by_scan)
@@ -155,21 +174,24 @@ def run_stage(
 
 
 def _sorted_out(
-    by_scan: Mapping[str, Sequence[Unit]], retry: bool
-) -> tuple[dict[str, dict[str, Receipt]], list[Refusal], list[Unit]]:
+    by_scan: Mapping[str, Sequence[AnyUnit]], retry: bool
+) -> tuple[dict[str, dict[str, Receipt]], list[Refusal], list[AnyUnit]]:
     """The receipts of what is done, the refusals of what is set aside, and what is left to do, its arrays declared."""
     receipts: dict[str, dict[str, Receipt]] = {}
     refusals: list[Refusal] = []
-    todo: list[Unit] = []
+    todo: list[AnyUnit] = []
     for scan_id, units in by_scan.items():
         output = units[0].output()
-        finished = {name: Receipt.from_dict(written) for name, written in output.receipts().items()}
+        finished = receipts_of(output)
+        for name in output.done() - set(finished):
+            # Another version of the program left a receipt in another format.
+            output.forget(name)
         if retry:
             output.release(None)
         set_aside = output.quarantined()
         receipts[scan_id] = {unit.name: finished[unit.name] for unit in units if unit.name in finished}
         missing = [unit for unit in units if unit.name not in finished]
-        refusals += [Refusal(**set_aside[unit.name]) for unit in missing if unit.name in set_aside]
+        refusals += [Refusal.from_dict(set_aside[unit.name]) for unit in missing if unit.name in set_aside]
         fresh = [unit for unit in missing if unit.name not in set_aside]
         try:
             if fresh:
@@ -180,7 +202,7 @@ def _sorted_out(
     return receipts, refusals, todo
 
 
-def _refuse_unsound(by_scan: Mapping[str, Sequence[Unit]]) -> None:
+def _refuse_unsound(by_scan: Mapping[str, Sequence[AnyUnit]]) -> None:
     """Every shard of every output has one owner: two lose data without a word, none leaves a hole."""
     for units in by_scan.values():
         owners = check_disjoint((unit.name, unit.owns) for unit in units)
@@ -195,7 +217,7 @@ def _refuse_unsound(by_scan: Mapping[str, Sequence[Unit]]) -> None:
             )
 
 
-def _compute(todo: Sequence[Unit], client: Callable[[], Any] | None) -> Iterable[tuple[Unit, Receipt | Refusal]]:
+def _compute(todo: Sequence[AnyUnit], client: ClientOf | None) -> Iterable[tuple[AnyUnit, Receipt | Refusal]]:
     if not todo:
         return
     if client is None:
@@ -208,17 +230,17 @@ def _compute(todo: Sequence[Unit], client: Callable[[], Any] | None) -> Iterable
     yield from _compute_on_dask(todo, client())
 
 
-def _compute_on_dask(todo: Sequence[Unit], client: Any) -> Iterable[tuple[Unit, Receipt | Refusal]]:
+def _compute_on_dask(todo: Sequence[AnyUnit], client: "Client") -> Iterable[tuple[AnyUnit, Receipt | Refusal]]:
     from distributed import as_completed
 
-    workers = list(client.scheduler_info(n_workers=-1)["workers"].values())
+    workers: list[_Worker] = list(client.scheduler_info(n_workers=-1)["workers"].values())
     threads = max(1, sum(worker["nthreads"] for worker in workers))
     lanes = _lanes(todo, workers)
     # Cores that would have nothing to do are lent to the units that there are.
     lent = max(1, threads // max(1, sum(min(lane.places, lane.units) for lane in lanes)))
-    running: dict[Any, tuple[Unit, _Lane]] = {}
+    running: dict[Future[Receipt | Refusal], tuple[AnyUnit, _Lane]] = {}
 
-    def submit_next(lane: _Lane) -> Any | None:
+    def submit_next(lane: _Lane) -> "Future[Receipt | Refusal] | None":
         unit = next(lane.waiting, None)
         if unit is None:
             return None
@@ -247,38 +269,45 @@ def _compute_on_dask(todo: Sequence[Unit], client: Any) -> Iterable[tuple[Unit, 
             completed.add(following)
 
 
+class _Worker(TypedDict):
+    # What Dask says of a worker, as far as it is asked here.
+    nthreads: int
+    resources: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class _Lane:
     # Units that need the same of a worker.
     resources: Mapping[str, float] | None
     places: int  # how many can run at once
     units: int
-    waiting: Iterator[Unit]
+    waiting: Iterator[AnyUnit]
 
 
-def _lanes(todo: Sequence[Unit], workers: Sequence[Mapping[str, Any]]) -> list[_Lane]:
+def _lanes(todo: Sequence[AnyUnit], workers: Sequence[_Worker]) -> list[_Lane]:
     """The units by what they need; what no worker offers is not asked for, or they would wait for ever."""
+    nothing: frozenset[tuple[str, float]] = frozenset()
     needs = {frozenset(unit.resources.items()) for unit in todo}
-    places = {need: sum(_places(worker, dict(need)) for worker in workers) for need in needs | {frozenset()}}
-    by_need: dict[frozenset[tuple[str, float]], list[Unit]] = defaultdict(list)
+    places = {need: sum(_places(worker, dict(need)) for worker in workers) for need in needs | {nothing}}
+    by_need: dict[frozenset[tuple[str, float]], list[AnyUnit]] = defaultdict(list)
     for unit in todo:
         need = frozenset(unit.resources.items())
-        by_need[need if places[need] else frozenset()].append(unit)
+        by_need[need if places[need] else nothing].append(unit)
     return [_Lane(dict(need) or None, max(1, places[need]), len(us), iter(us)) for need, us in by_need.items()]
 
 
-def _places(worker: Mapping[str, Any], need: Mapping[str, float]) -> int:
+def _places(worker: _Worker, need: Mapping[str, float]) -> int:
     """How many units with this need a worker can run at once."""
     offered = worker["resources"]
     return min([worker["nthreads"], *(int(offered.get(name, 0) // amount) for name, amount in need.items())])
 
 
 def _publish(
-    stage: RunnableStage,
-    survey: Any,
+    stage: RunnableStage[SurveyT, OptionsT, MeasuresT],
+    survey: SurveyT,
     store: Store,
     record: RunRecord,
-    by_scan: Mapping[str, Sequence[Unit]],
+    by_scan: Mapping[str, Sequence[AnyUnit]],
     receipts: Mapping[str, Mapping[str, Receipt]],
     keep: frozenset[str],
     known: frozenset[str],
@@ -289,7 +318,8 @@ def _publish(
         if all(unit.name in receipts[scan_id] for unit in units)
     }
     before = store.publication(stage.name)
-    if not whole and before is not None and any(s.state == "done" for name, s in before.scans.items() if name in known):
+    earlier: Mapping[str, PublishedScan] = {} if before is None else before.scans
+    if not whole and any(scan.state == "done" for name, scan in earlier.items() if name in known):
         return 0
     measured = {
         scan_id: [from_json(stage.measures, receipt.measures) for receipt in units] for scan_id, units in whole.items()
@@ -306,15 +336,14 @@ def _publish(
             core_seconds=sum(r.core_seconds for r in receipts[scan_id].values()),
             bytes=sum(unit.estimate.bytes_out for unit in units),
             inputs={f"{source.stage}/{source.scan_id}": source.digest for source in units[0].sources},
-            files=_files(units[0].output(), receipts[scan_id], before and before.scans.get(scan_id), scan_id in whole),
+            files=_files(units[0].output(), receipts[scan_id], earlier.get(scan_id), scan_id in whole),
         )
         for scan_id, units in by_scan.items()
         # Where not even the folder could be made there is nothing to speak of.
         if units[0].output().path.is_dir()
     }
-    if before is not None:
-        scans = {name: before.scans[name] for name in before.scans if name in keep and name not in scans} | scans
-    if before is None or before.scans != scans or before.version != stage.version:
+    scans = {name: scan for name, scan in earlier.items() if name in keep and name not in scans} | scans
+    if before is None or earlier != scans or before.version != stage.version:
         store.publish(
             Publication(
                 stage=stage.name,

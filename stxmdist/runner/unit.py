@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from storage.layout import ArrayPlan
 from storage.output import Output
 from storage.store import Store
+from stxmdist.records import Json, figures_of, from_json
+
+RECEIPT_FORMAT = 1
+"""Counted up when the fields of receipts, or the form of what stages measure, change: a unit whose receipt carries
+another number, or none, is computed again.
+"""
+_FORMAT_KEY = "format"
 
 OptionsT = TypeVar("OptionsT", covariant=True)
 PartT = TypeVar("PartT", covariant=True)
@@ -56,8 +63,6 @@ class Unit(Generic[OptionsT, PartT]):
     """Array name to the indices of the shards that this unit, and no other, writes."""
     arrays: tuple[ArrayPlan, ...] = ()
     """What the output holds; declared once by the runner, not sent to workers."""
-    index: Mapping[str, Any] = field(default_factory=dict)
-    """Which part of the scan: rows, tile, energy, file ..."""
     resources: Mapping[str, float] = field(default_factory=dict)
     """What a worker should offer, by Dask's name for it; where none does, the unit runs on any and makes do."""
 
@@ -74,35 +79,39 @@ class Unit(Generic[OptionsT, PartT]):
         raise KeyError(f"unit {self.stage}/{self.scan_id}/{self.name} does not read {stage} of {wanted}")
 
 
+AnyUnit: TypeAlias = Unit[object, object]
+"""A unit of any stage."""
+
+
 @dataclass(frozen=True)
 class Receipt:
     """What a unit measured; kept as its marker, so that it is never computed twice."""
 
     scan_id: str
     unit: str
-    measures: Mapping[str, Any]
+    measures: Mapping[str, object]
     files: Mapping[str, str]
     """Path below the output's folder to sha256."""
     seconds: float
     core_seconds: float
     peak_rss_bytes: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
-        return {
-            "scan_id": self.scan_id,
-            "unit": self.unit,
-            "measures": dict(self.measures),
-            "files": dict(self.files),
-            "seconds": self.seconds,
-            "core_seconds": self.core_seconds,
-            "peak_rss_bytes": self.peak_rss_bytes,
-        }
+    def as_dict(self) -> dict[str, Json]:
+        """JSON-able form, with the number of the format."""
+        return {_FORMAT_KEY: RECEIPT_FORMAT} | figures_of(self)
 
     @classmethod
-    def from_dict(cls, written: Mapping[str, Any]) -> "Receipt":
-        """Read back what ``as_dict`` wrote."""
-        return cls(**{name: written[name] for name in cls.__dataclass_fields__})
+    def from_dict(cls, written: Mapping[str, object]) -> "Receipt | None":
+        """Read back what ``as_dict`` wrote; None where it was written in another format, which counts as no receipt."""
+        if written.get(_FORMAT_KEY) != RECEIPT_FORMAT:
+            return None
+        return from_json(cls, {name: value for name, value in written.items() if name != _FORMAT_KEY})
+
+
+def receipts_of(output: Output) -> dict[str, Receipt]:
+    """The receipts of the finished units of an output, by unit; those of another format are left out."""
+    read = {unit: Receipt.from_dict(written) for unit, written in output.receipts().items()}
+    return {unit: receipt for unit, receipt in read.items() if receipt is not None}
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,11 @@ class Refusal:
     traceback: str = ""
     """Only for what nobody foresaw."""
 
+    @classmethod
+    def from_dict(cls, written: Mapping[str, object]) -> "Refusal":
+        """Read back a refusal that was kept beside an output."""
+        return from_json(cls, written)
+
     @property
     def sentence(self) -> str:
         """The whole message on one line."""
@@ -134,7 +148,7 @@ class Refusal:
 class Plan:
     """The units of a stage, and the scans that cannot be planned with the reason."""
 
-    units: tuple[Unit, ...]
+    units: tuple[AnyUnit, ...]
     refusals: tuple[Refusal, ...] = ()
 
 

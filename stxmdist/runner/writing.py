@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
+
+import numpy as np
 
 from storage.digests import sha256_of_file
 from storage.layout import ArrayPlan
 from stxmdist.runner.perform import Outcome
-from stxmdist.runner.unit import Unit
+from stxmdist.runner.unit import AnyUnit
+
+Coordinate: TypeAlias = tuple[object, str]
+"""Values along an axis, and their unit."""
 
 
-def single_shard(name: str, shape: tuple[int, ...], coords: Mapping[str, Any] | None = None) -> ArrayPlan:
+def single_shard(name: str, shape: tuple[int, ...], coords: Mapping[str, Coordinate] | None = None) -> ArrayPlan:
     """An array that one unit writes at once, in one shard of one chunk."""
     return ArrayPlan(name, shape, shape, None, coords or {})
 
@@ -28,12 +33,12 @@ def bytes_of(arrays: Sequence[ArrayPlan]) -> int:
 class ShardWriter:
     """Writes the shards of one unit and remembers what it wrote."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: AnyUnit) -> None:
         self.unit = unit
         self.output = unit.output()
         self._files: dict[str, str] = {}
 
-    def __call__(self, array: str, shard: tuple[int, ...], values: Any) -> None:
+    def __call__(self, array: str, shard: tuple[int, ...], values: np.ndarray) -> None:
         """Write one whole shard of an array."""
         path = self.output.write(self.unit.name, self.unit.owns, array, shard, values)
         self._files[path] = self.output.written[path]

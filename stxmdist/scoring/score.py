@@ -6,7 +6,7 @@ Everything is read from what the store has published and from ``truth/``; nothin
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from stxmdist.errors import InputError
 from stxmdist.heterogeneity.variance import COMPONENTS, partition
 from stxmdist.planning.columns import rows_of
 from stxmdist.planning.published import PublishedCampaign
-from stxmdist.records import Json, figures_of, from_json
+from stxmdist.records import Json, figures_of, read_from_json
 from stxmdist.scoring.particles import ParticleScore, match_scan, summary
 from stxmdist.scoring.ptychography import PlantedScan, score_scan
 from stxmdist.stages.infer import Options as InferOptions
@@ -299,11 +299,7 @@ def _planted(truth_folder: Path) -> dict[str, PlantedScan]:
     if not path.is_file():
         raise _no_truth(path)
     scans: Mapping[str, Mapping[str, object]] = json.loads(path.read_text(encoding="utf-8"))["scans"]
-    read = [field.name for field in fields(PlantedScan)]
-    return {
-        scan_id: from_json(PlantedScan, {name: scan[name] for name in read if name in scan})
-        for scan_id, scan in scans.items()
-    }
+    return {scan_id: read_from_json(PlantedScan, scan) for scan_id, scan in scans.items()}
 
 
 def _no_truth(path: Path) -> InputError:

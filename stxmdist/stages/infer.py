@@ -112,7 +112,7 @@ def exclusions(survey: Survey) -> list[dict[str, Any]]:
             if stage.concerns(survey, scan_id) and survey.ready(name, scan_id):
                 set_aside = survey.output(name, scan_id).quarantined()
                 rows += [
-                    _excluded(scan_id, name, unit, Refusal(**reason).reason, "unit")
+                    _excluded(scan_id, name, unit, Refusal.from_dict(reason).reason, "unit")
                     for unit, reason in set_aside.items()
                 ]
     return rows

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import stxmdist
-from stxmdist.cli import main
 from stxmdist.cli.app import DONE, IN_PART, WRONG_INPUT
+from stxmdist.cli.process import main
 from tests.flows.campaigns import STAGES, simulate_tiny
 
 COMMANDS = [

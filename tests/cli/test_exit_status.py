@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from stxmdist.cli import main
+from stxmdist.cli.process import main
 from tests.stages.beamtime import NEXUS, SDF, Beamtime, simulated
 
 INLINE = ("--no-prefect", "--cluster", "inline")

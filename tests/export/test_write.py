@@ -181,7 +181,7 @@ def test_a_format_is_added_by_one_file_and_one_line(
 
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
     """Exit status and JSON document of a command."""
-    from stxmdist.cli import main
+    from stxmdist.cli.process import main
 
     monkeypatch.setattr("sys.argv", ["stxmdist", "export", *words, "--json"])
     with pytest.raises(SystemExit) as left:

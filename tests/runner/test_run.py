@@ -1,5 +1,6 @@
 """The runner: what is done stays done, what fails is set aside and named, what is published is whole."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -12,13 +13,14 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from storage.output import Output
 from storage.store import Store
 from storage.verify import verify
 from stxmdist.campaign.schema import GPU, ClusterSpec
 from stxmdist.cluster import cluster_of
 from stxmdist.errors import StoreError
 from stxmdist.runner.run import IN_FLIGHT_PER_THREAD, Progress, RunRecord, run_stage
-from stxmdist.runner.unit import Plan, Unit
+from stxmdist.runner.unit import RECEIPT_FORMAT, Plan, Unit, receipts_of
 from tests.runner import toy_stage
 
 ROWS = {"a": 7, "b": 3}
@@ -139,6 +141,34 @@ def test_order_and_workers_leave_the_same_bytes(tmp_path: Path, cluster) -> None
         {p.relative_to(s.root): p.read_bytes() for p in s.root.rglob("c/*") if p.is_file()} for s in (inline, spread)
     ]
     assert files[0] == files[1]
+
+
+def rewritten(output: Output, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change every receipt of an output, as another version of the program would have written it."""
+    for path in (output.path / "units").glob("*.json"):
+        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda receipt: {name: value for name, value in receipt.items() if name != "format"},
+        lambda receipt: receipt | {"format": RECEIPT_FORMAT + 1},
+        lambda receipt: {"format": 0, "unit": receipt["unit"], "index": {"row": 1}},
+    ],
+    ids=["no number", "another number", "other fields"],
+)
+def test_units_with_receipts_of_another_format_are_computed_again(tmp_path: Path, client, change) -> None:
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS)
+    run(survey, client)
+    output = Store(survey.root).published_output("fit", "a")
+    assert output is not None
+    rewritten(output, change)
+    assert receipts_of(output) == {}
+    again = run(survey, client)
+    assert (again.complete, again.units_run, again.units_skipped) == (True, ROWS["a"], ROWS["b"])
+    assert set(receipts_of(output)) == {f"row-{row}" for row in range(ROWS["a"])}
+    assert verify(Store(survey.root)) == []
 
 
 def test_progress_counts_every_unit(tmp_path: Path) -> None:

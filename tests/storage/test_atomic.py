@@ -5,12 +5,14 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from storage.atomic import replace_file, replace_json, replace_link
+from storage.atomic import plain_json, read_json_object, replace_file, replace_json, replace_link, replacing
 from storage.errors import StoreError
 from storage.output import ArrayPlan
 from storage.store import Store
@@ -103,3 +105,75 @@ def test_a_link_is_switched_and_never_covers_a_folder(tmp_path: Path) -> None:
         assert not os.path.isabs(os.readlink(tmp_path / "link"))
     with pytest.raises(StoreError, match="stands where the store keeps a link"):
         replace_link(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_block_makes_takes_its_place_whole(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "deep" / "target"
+
+    def make(partial: Path, text: str) -> None:
+        if kind == "folder":
+            partial.mkdir()
+            partial = partial / "inside"
+        partial.write_text(text)
+
+    def found() -> str:
+        return (target / "inside" if kind == "folder" else target).read_text()
+
+    with replacing(target) as partial:
+        make(partial, "first")
+        assert not target.exists()
+        assert partial.parent == target.parent
+    assert found() == "first"
+
+    def broken() -> None:
+        with replacing(target) as partial:
+            make(partial, "second")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken()
+    assert found() == "first"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_that_holds_something_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "kept").touch()
+
+    def replace() -> None:
+        with replacing(tmp_path / "a") as partial:
+            partial.mkdir()
+
+    with pytest.raises(OSError, match="not empty"):
+        replace()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["a", "a/kept"]
+
+
+class Code(IntEnum):
+    EDGE = 2
+
+
+@dataclass(frozen=True)
+class Record:
+    width_um: float
+    shape: tuple[int, int]
+    detector: str | None
+    leak: float | None = None
+
+
+def test_json_says_records_arrays_and_what_is_not_known() -> None:
+    said = plain_json({"a": np.float32(0.5), 3: np.array([1.0, np.nan]), "path": Path("x") / "y", "code": Code.EDGE})
+    assert said == {"a": 0.5, "3": [1.0, None], "path": "x/y", "code": 2}
+    # What does not apply is left out; what is not known is null.
+    assert plain_json(Record(float("inf"), (2, 3), None)) == {"width_um": None, "shape": [2, 3], "detector": None}
+    assert plain_json(Record(1.0, (2, 3), "ccd", leak=0.1))["leak"] == 0.1
+    with pytest.raises(TypeError, match="set has no form in JSON"):
+        plain_json({"a": {1, 2}})
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{", ""])
+def test_a_record_that_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "store.json").write_text(text)
+    with pytest.raises(StoreError, match="the store's own record cannot be read"):
+        read_json_object(tmp_path / "store.json")
