@@ -12,25 +12,9 @@ import xarray as xr
 
 import stxmdist
 from storage.store import Store
-from stxmdist import measures
 from stxmdist.errors import Explained, InputError
-from stxmdist.planning.published import PublishedCampaign
 from stxmdist.results import WHERE, CampaignResults
-from stxmdist.simulation.recognise import simulated_files
 from tests.stages.tiny import PTYCHOGRAPHY, STXM, TINY
-
-FIGURES: dict[str, type[object]] = {
-    "ingest": measures.IngestMeasures,
-    "reconstruct": measures.ReconstructFigures,
-    "stitch": measures.StitchFigures,
-    "absorbance": measures.AbsorbanceMeasures,
-    "align": measures.AlignMeasures,
-    "fit": measures.FitMeasures,
-    "segment": measures.SegmentMeasures,
-    "register": measures.RegisterMeasures,
-    "infer": measures.InferMeasures,
-}
-"""Stage to the record of its figures; explore has none yet"""
 
 
 @pytest.fixture(scope="module")
@@ -120,14 +104,6 @@ def test_names_from_outside_are_text_in_a_page(results: CampaignResults, monkeyp
     assert "&lt;script&gt;" in results._repr_html_()
 
 
-def test_figures_of_every_stage_are_read_as_the_records_that_it_writes(processed: Path) -> None:
-    published = PublishedCampaign(Store(processed.parent / "store"))
-    for stage, kind in FIGURES.items():
-        scans = published.digests(stage)
-        assert scans, stage
-        assert all(isinstance(published.figures(kind, stage, scan_id), kind) for scan_id in scans)
-
-
 def test_what_is_missing_is_said(results: CampaignResults, simulated: Path) -> None:
     with pytest.raises(InputError, match=r"no scan of this name.*stxm-E01"):
         results.scan("stxm-E01")
@@ -161,12 +137,3 @@ def test_a_renamed_simulated_campaign_is_simulated_everywhere(processed: Path, t
     assert part_of(survey_of(*opened(renamed))).simulated == results.simulated
     export(renamed, "csv", out=tmp_path / "csv")
     assert json.loads((tmp_path / "csv" / "provenance.json").read_text())["simulated"] is True
-
-
-def test_a_name_does_not_make_measured_files_simulated(processed: Path, tmp_path: Path) -> None:
-    copied = tmp_path / "beamline" / f"{STXM[0]}.hdr"
-    copied.parent.mkdir()
-    copied.touch()
-    assert simulated_files([copied]) == frozenset()
-    (own,) = (scan.file for scan in stxmdist.open(processed).campaign.scans if scan.scan_id == STXM[0])
-    assert simulated_files([copied, own]) == {own}
