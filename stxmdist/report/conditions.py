@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from stxmdist.campaign.scan import Scan
 from stxmdist.planning.columns import column, number, text_of, words
 from stxmdist.report.canvas import INK, Absent, Picture, as_svg, blank
-from stxmdist.report.evidence import Evidence
+from stxmdist.report.evidence import Evidence, not_drawn
 
 MOST_ROWS, MOST_COLUMNS = 40, 10
 
@@ -62,10 +62,8 @@ def design(evidence: Evidence) -> Picture | Absent:
     axes.set_ylabel("electrode")
     for spine in axes.spines.values():
         spine.set_visible(False)
-    left_out = len(electrodes) - len(shown), len(conditions) - len(columns)
-    more = "".join(
-        f" {n} more {what} are not drawn." for n, what in zip(left_out, ("electrodes", "conditions"), strict=True) if n
-    )
+    more = not_drawn(electrodes, shown, "electrode", "electrodes")
+    more += not_drawn(conditions, columns, "condition", "conditions")
     text = f"{len(electrodes)} electrodes in {len(conditions)} conditions"
     return Picture(
         "F1-design",

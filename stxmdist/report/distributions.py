@@ -54,7 +54,7 @@ def states_of_charge(evidence: Evidence) -> Picture | Absent:
         "Every point is a wide-field particle. The shape above the points is the density of the particles, weighted by "
         "mass; the black circle is the mean by mass with its 95 % interval, and the upright bar the state of charge "
         "by coulometry. The grey areas lie outside the end-members: only measurement errors put a particle there."
-        + not_drawn(groups, shown, "electrodes and cycles"),
+        + not_drawn(groups, shown, "electrode and cycle", "electrodes and cycles"),
         f"Distributions of the state of charge of {len(values)} particles in {len(shown)} electrodes and cycles, "
         "each with its mean, interval and coulometric value.",
         "svg",

@@ -155,7 +155,9 @@ def label_of(scan: Scan) -> str:
     return ", ".join(parts)
 
 
-def not_drawn(rows: Sequence[object], shown: Sequence[object], what: str = "scans") -> str:
+def not_drawn(rows: Sequence[object], shown: Sequence[object], one: str = "scan", several: str = "scans") -> str:
     """A sentence on how many are not drawn, with a blank before; empty if all are."""
     left_out = len(rows) - len(shown)
-    return f" {left_out} more {what} are not drawn." if left_out else ""
+    if not left_out:
+        return ""
+    return f" 1 more {one} is not drawn." if left_out == 1 else f" {left_out} more {several} are not drawn."

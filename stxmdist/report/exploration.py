@@ -14,7 +14,7 @@ from stxmdist.arrays import F64
 from stxmdist.campaign.scan import Scan
 from stxmdist.planning.columns import number
 from stxmdist.report.canvas import COLOURS, DASHES, INK, Absent, Picture, as_png, bands_of, blank, grid_of_axes
-from stxmdist.report.evidence import Evidence, label_of
+from stxmdist.report.evidence import Evidence, label_of, not_drawn
 from stxmdist.report.maps import Map, block_px, coarse_axis, draw_map, limits_of, map_of, nice_length
 
 MOST_SCANS = 3
@@ -89,7 +89,9 @@ def exploration(evidence: Evidence) -> list[Picture] | Absent:
         why = "No scan of three energies or more has been explored by its principal components."
         return Absent("exploration", "Exploration", why)
     found.sort(key=lambda pair: (pair[1].modality != "stxm", -pair[0].energies))
-    return [_picture(evidence, scan, explored, len(found)) for explored, scan in found[:MOST_SCANS]]
+    shown = found[:MOST_SCANS]
+    more = not_drawn(found, shown, "explored scan", "explored scans")
+    return [_picture(evidence, scan, explored, more) for explored, scan in shown]
 
 
 def _arrays(evidence: Evidence, scan_id: str) -> tuple[str, ...]:
@@ -97,7 +99,7 @@ def _arrays(evidence: Evidence, scan_id: str) -> tuple[str, ...]:
     return () if output is None else output.arrays()
 
 
-def _picture(evidence: Evidence, scan: Scan, explored: Explored, scans_explored: int) -> Picture:
+def _picture(evidence: Evidence, scan: Scan, explored: Explored, more: str) -> Picture:
     output = evidence.output("explore", scan.scan_id)
     assert output is not None
     parts: list[tuple[str, float, Callable[[SubFigure, Output, Explored, int], None]]] = [("pca", 4.6, _components)]
@@ -110,7 +112,6 @@ def _picture(evidence: Evidence, scan: Scan, explored: Explored, scans_explored:
     for (_, _, draw), band in zip(parts, bands, strict=True):
         draw(band, output, explored, evidence.options.picture_px)
     held = 100.0 * explored.explained_share[min(explored.suggested, len(explored.explained_share)) - 1]
-    more = f" {scans_explored - MOST_SCANS} more explored scans are not drawn." if scans_explored > MOST_SCANS else ""
     caption = (
         f"{explored.suggested} component(s) are suggested: {explored.above_noise} eigenvalues are larger than counting "
         f"noise alone gives, the maps of the first {explored.that_are_images} component(s) are alike in neighbouring "

@@ -64,7 +64,7 @@ def gallery(evidence: Evidence) -> Picture | Absent:
         "frame is the field of ptychography, solid where it was registered on the wide-field image, dotted where only "
         "the coordinates of the stages place it. Pale grey means no particle; hatched pixels are masked. "
         + ("Half-bit FRC half-period, median over tiles and energies: " + "; ".join(frc) + "." if frc else "")
-        + not_drawn(chosen, shown, "regions"),
+        + not_drawn(chosen, shown, "region", "regions"),
         f"Maps of {len(shown)} regions: " + ", ".join(COLUMNS) + ".",
         "png",
         content,
