@@ -12,7 +12,7 @@ import numpy as np
 from storage.atomic import Json, plain_json
 from stxmdist.errors import StoreError
 
-__all__ = ["Json", "figures_of", "from_json"]
+__all__ = ["Json", "figures_of", "from_json", "read_from_json"]
 
 RecordT = TypeVar("RecordT")
 
@@ -72,6 +72,17 @@ def _gathered(kind: type[object], written: Mapping[str, object]) -> Mapping[str,
             own = {name: item for name, item in written.items() if name in names}
             return own | {field.name: {name: item for name, item in written.items() if name not in names}}
     return written
+
+
+def read_from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
+    """The record of a kind from JSON that may hold other things as well, such as the attributes of an array.
+
+    Raises
+    ------
+    StoreError
+        where fields are missing.
+    """
+    return from_json(kind, {name: written[name] for name in _hints(cast(Hashable, kind)) if name in written})
 
 
 @cache

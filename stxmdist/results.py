@@ -2,12 +2,14 @@
 
 import html
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
+import xarray as xr
 
 from storage.store import Store
-from storage.tables import read_table
 from stxmdist.campaign.manifest import load
 from stxmdist.errors import InputError
+from stxmdist.planning.published import PublishedCampaign, simulated_scans
 
 WHERE = {
     "counts": "ingest",
@@ -41,7 +43,7 @@ class ScanResults:
         self._store = store
         self.scan_id = scan_id
 
-    def stage(self, name: str) -> Any:
+    def stage(self, name: str) -> xr.Dataset:
         """Everything that a stage left for this scan, as an xarray.Dataset.
 
         Raises
@@ -49,7 +51,7 @@ class ScanResults:
         InputError
             when the stage has published nothing for it.
         """
-        output = self._store.published_output(name, self.scan_id)
+        output = PublishedCampaign(self._store).output(name, self.scan_id)
         if output is None:
             raise InputError(
                 where=self.scan_id,
@@ -58,11 +60,11 @@ class ScanResults:
                 wanted=f"a finished {name}",
                 mend="Run the campaign; `stxmdist status` says what is missing",
             )
-        # In the files axes with names are numbered; here they can be chosen by name.
+        # In the files, axes whose values are names are numbered; here they can be chosen by name.
         named = {dim: values for dim, (values, _) in output.coordinates().items() if values.dtype.kind == "U"}
         return output.dataset().assign_coords(named)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> xr.DataArray:
         if name not in WHERE:
             raise AttributeError(f"a scan has {', '.join(WHERE)}; not {name!r}")
         found = self.stage(WHERE[name])
@@ -84,7 +86,7 @@ class ScanResults:
 
     def stages(self) -> list[str]:
         """The stages that have published this scan."""
-        return [name for name in self._store.published_stages() if self._store.published_output(name, self.scan_id)]
+        return PublishedCampaign(self._store).stages_of(self.scan_id)
 
 
 class CampaignResults:
@@ -101,28 +103,49 @@ class CampaignResults:
         self.campaign.scan(scan_id)
         return ScanResults(self._store, scan_id)
 
-    def table(self, name: str) -> Any:
-        """A table of the campaign as a pandas.DataFrame; units and meanings are in its ``attrs``."""
-        return read_table(self._store.tables_path / f"{name}.parquet")
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the campaign; ``data_dictionary.json`` beside it holds units and meanings.
+
+        Raises
+        ------
+        InputError
+            when no table of this name has been published.
+        """
+        found = PublishedCampaign(self._store).table(name)
+        if found is None:
+            raise InputError(
+                where=self.campaign.path,
+                problem="no table of this name has been published",
+                got=repr(name),
+                wanted="one of " + ", ".join(self.TABLES),
+                mend="Run the campaign; `stxmdist status` says what is missing",
+            )
+        return found
+
+    @property
+    def simulated(self) -> frozenset[str]:
+        """The scans whose files were simulated, not measured."""
+        return simulated_scans(self.campaign)
 
     @property
     def report(self) -> Path:
         """The report's page."""
         return self._store.report_path / "index.html"
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> pd.DataFrame:
         if name in self.TABLES:
             return self.table(name)
         raise AttributeError(f"a campaign has the tables {', '.join(self.TABLES)}; not {name!r}")
 
     def __dir__(self) -> list[str]:
-        return ["campaign", "scan", "table", "report", *self.TABLES]
+        return ["campaign", "scan", "table", "report", "simulated", *self.TABLES]
 
     def __repr__(self) -> str:
         return f"CampaignResults({self.campaign.name!r}, {len(self.campaign.scans)} scans, {self._store.root})"
 
     def _repr_html_(self) -> str:
-        published = self._store.published_stages()
+        published = list(PublishedCampaign(self._store).publications)
+        origin = " (simulated, not measured)" if self.simulated else ""
         rows = "".join(
             f"<tr><td>{html.escape(scan.scan_id)}</td><td>{scan.modality}</td>"
             f"<td>{html.escape(scan.electrode_id)}</td><td>{scan.cycle}</td></tr>"
@@ -130,7 +153,7 @@ class CampaignResults:
         )
         more = f"<p>and {len(self.campaign.scans) - 20} more</p>" if len(self.campaign.scans) > 20 else ""
         return (
-            f"<h4>{html.escape(self.campaign.name)}</h4><p>{len(self.campaign.scans)} scans; published: "
+            f"<h4>{html.escape(self.campaign.name)}</h4><p>{len(self.campaign.scans)} scans{origin}; published: "
             f"{', '.join(published) or 'nothing yet'}</p><table><tr><th>scan</th><th>modality</th>"
             f"<th>electrode</th><th>cycle</th></tr>{rows}</table>{more}"
         )

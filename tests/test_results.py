@@ -1,5 +1,6 @@
 """`stxmdist.open`: tables, labelled images, a view for notebooks, and words where something is missing."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -115,3 +116,24 @@ def test_what_is_missing_is_said(results: CampaignResults, simulated: Path) -> N
     with pytest.raises(Explained, match="Run the campaign first"):
         stxmdist.open(simulated)
     assert not results.report.exists()
+
+
+def test_a_renamed_simulated_campaign_is_simulated_everywhere(processed: Path, tmp_path: Path) -> None:
+    """The receipts of the simulation name the files; name and folder of the campaign file do not matter."""
+    from stxmdist.export.write import export
+    from stxmdist.planning.execute import opened
+    from stxmdist.planning.headers import survey_of
+    from stxmdist.report.stage import part_of
+
+    text = processed.read_text().replace("name: simulated-tiny", "name: beamtime of October")
+    for name in ("samples.csv", "store"):
+        text = text.replace(f": {name}\n", f": {processed.parent / name}\n")
+    renamed = tmp_path / "campaign.yaml"
+    renamed.write_text(text)
+    results = stxmdist.open(renamed)
+    assert results.campaign.name == "beamtime of October"
+    assert results.simulated == {*STXM, *PTYCHOGRAPHY}
+    assert "simulated, not measured" in results._repr_html_()
+    assert part_of(survey_of(*opened(renamed))).simulated == results.simulated
+    export(renamed, "csv", out=tmp_path / "csv")
+    assert json.loads((tmp_path / "csv" / "provenance.json").read_text())["simulated"] is True

@@ -7,14 +7,13 @@ import typer
 
 from stxmdist.cli.app import DONE, IN_PART, CampaignFile, Json, app
 from stxmdist.cli.screen import Screen
+from stxmdist.export import EXPORTERS
 
 
 @app.command()
 def export(
     campaign: CampaignFile,
-    to: Annotated[
-        str, typer.Option("--to", metavar="FORMAT", help="ome-zarr, nexus, cxi, csv, tiff, sdf, nxstxm or ncb.")
-    ],
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help=f"One of {', '.join(EXPORTERS)}.")],
     out: Annotated[
         Path | None,
         typer.Option(

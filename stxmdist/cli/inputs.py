@@ -47,7 +47,7 @@ def inspect(
     screen.say(f"{found.source}")
     screen.say(f"  {found.kind}, format {found.format}")
     for name, value in found.facts.items():
-        if name == "notes":
+        if name == "notes" and isinstance(value, list):
             for note in value:
                 screen.say(f"  note: {note}")
         elif value not in (None, ""):

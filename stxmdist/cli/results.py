@@ -89,7 +89,7 @@ def report(campaign: CampaignFile, as_json: Json = False) -> None:
 def score(campaign: CampaignFile, as_json: Json = False) -> None:
     """Compare the results of a simulated campaign with its truth."""
     from stxmdist.campaign.manifest import load
-    from stxmdist.scoring.campaign import score as score_against_truth
+    from stxmdist.scoring.score import score as score_against_truth
 
     screen = Screen(as_json=as_json)
     loaded = load(campaign, lenient=True)

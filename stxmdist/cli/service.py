@@ -39,7 +39,7 @@ def demo(
     from stxmdist.cli.results import print_score
     from stxmdist.cli.runs import run_campaign
     from stxmdist.planning.stages import STAGES
-    from stxmdist.scoring.campaign import score as score_against_truth
+    from stxmdist.scoring.score import score as score_against_truth
     from stxmdist.simulation.folder import simulate as simulate_campaign
 
     screen = Screen(as_json=as_json)

@@ -1,33 +1,82 @@
 """What other programs read: published results as OME-Zarr, NeXus, CXI, TIFF and CSV, counts as beamlines write them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from stxmdist.registry import Entry, Table
 from stxmdist.writers import WRITERS
 
+if TYPE_CHECKING:
+    from stxmdist.export.offer import Offer
+    from stxmdist.export.source import ExportSource
+
+Exporter: TypeAlias = "Callable[[ExportSource, str], Offer]"
+"""What a format offers of one scan, or of the campaign for formats of the whole campaign."""
+
 
 @dataclass(frozen=True)
-class CountsEntry(Entry[Any]):
-    """The export of counts by one of the writers."""
+class ExporterEntry(Entry[Exporter]):
+    """A format, with what it asks of a campaign."""
 
-    writer: str
+    what: str = ""
+    """What it writes, in few words: named where it cannot be exported"""
+    needs: tuple[str, ...] = ()
+    """Stages without whose published output a scan (or the campaign) is not exported at all"""
+    modalities: tuple[str, ...] = ("stxm", "ptychography")
+    """Of the scans that it can hold"""
+    ending: str = ""
+    """Of every file or folder that it leaves for a scan; empty where it leaves a folder of the scan's name"""
+    whole_campaign: bool = False
+    """Whether it is offered once for the campaign, and not for each scan"""
+    writes_counts: bool = False
+    """Whether it holds the counts of ingest, and nothing that was computed from them"""
 
-    def load(self) -> Any:
-        """The function of ``where`` with this writer."""
-        return partial(super().load(), self.writer)
+
+@dataclass(frozen=True)
+class CountsEntry(ExporterEntry):
+    """A format of a beamline, in which counts are written by one of ``WRITERS``."""
+
+    writer: str = ""
+
+    def load(self) -> Exporter:
+        """The exporter of counts, with its writer."""
+        exporter: Callable[..., Offer] = super().load()
+        return partial(exporter, writer=self.writer)
 
 
-EXPORTERS: Table[Entry[Any]] = Table(
+def _counts(writer: str) -> CountsEntry:
+    return CountsEntry(
+        "stxmdist.export.counts:offer",
+        what="counts",
+        needs=("ingest",),
+        modalities=("stxm",),
+        writes_counts=True,
+        writer=writer,
+    )
+
+
+EXPORTERS: Table[ExporterEntry] = Table(
     "format to export to",
     {
-        "ome-zarr": Entry("stxmdist.export.ome_zarr:offer"),
-        "nexus": Entry("stxmdist.export.nexus:offer"),
-        "cxi": Entry("stxmdist.export.cxi:offer"),
-        "csv": Entry("stxmdist.export.csv:offer"),
-        "tiff": Entry("stxmdist.export.tiff:offer"),
-    }
-    | {name: CountsEntry("stxmdist.export.counts:offer", name) for name in WRITERS},
+        "ome-zarr": ExporterEntry(
+            "stxmdist.export.ome_zarr:offer", what="image of optical density", needs=("align",), ending=".ome.zarr"
+        ),
+        "nexus": ExporterEntry(
+            "stxmdist.export.nexus:offer", what="stack of transmission", needs=("align",), ending=".nxs"
+        ),
+        "cxi": ExporterEntry(
+            "stxmdist.export.cxi:offer",
+            what="reconstruction",
+            needs=("ingest", "reconstruct", "stitch"),
+            modalities=("ptychography",),
+            ending=".cxi",
+        ),
+        "csv": ExporterEntry("stxmdist.export.csv:offer", what="tables", needs=("infer",), whole_campaign=True),
+        # Optical density and maps are files of their own: either may be exported without the other.
+        "tiff": ExporterEntry("stxmdist.export.tiff:offer", what="optical density and maps", ending=".tif"),
+        **{writer: _counts(writer) for writer in WRITERS},
+    },
 )
-"""Name -> function from a :class:`stxmdist.export.source.Source` to an :class:`stxmdist.export.pieces.Offer`."""
+"""The formats, in the order in which they are named to people: adding one is one file and one line."""

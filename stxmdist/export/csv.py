@@ -1,42 +1,49 @@
 """CSV: the campaign's tables with their data dictionary, for spreadsheets and for R."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pyarrow.parquet as pq
 
 from storage.atomic import read_json_object, replace_file, replace_json
-from stxmdist.export.pieces import Lack, Offer, Piece
-from stxmdist.export.source import Source
-from stxmdist.runner import CAMPAIGN
+from stxmdist.export.offer import Offer, Piece
+from stxmdist.export.source import ExportSource
+from stxmdist.records import Json, read_from_json
 
 SCAN_COLUMNS = ("scan_id", "scan_id_stxm", "scan_id_ptychography")
 """Columns that tie a row to a scan."""
 
 
-def offer(source: Source) -> Offer:
+@dataclass(frozen=True)
+class TableWords:
+    """What ``data_dictionary.json`` says of a table."""
+
+    description: str
+    columns: Mapping[str, Json]
+
+
+def offer(source: ExportSource, campaign: str) -> Offer:
     """Every table as CSV, ``data_dictionary.json`` and ``provenance.json``.
 
     Where scans are named, the rows of these; tables of the whole campaign, which have no rows of a scan, stay out.
     """
-    why = source.lack("infer", CAMPAIGN)
-    if why:
-        return Offer(lacks=(Lack(CAMPAIGN, "tables", why),))
-    folder = source.output("infer", CAMPAIGN).path / "tables"
+    folder = source.output("infer", campaign).path / "tables"
     paths = sorted(folder.glob("*.parquet"))
     scans = frozenset(scan.scan_id for scan in source.scans) if source.named else None
     notes: tuple[str, ...] = ()
     if scans is not None:
         kept = [path for path in paths if set(SCAN_COLUMNS) & set(pq.read_schema(path).names)]
         whole = [path.stem for path in paths if path not in kept]
-        notes = (f"of the campaign as a whole, not of single scans, and left out: {', '.join(whole)}",)
+        notes = (f"left out, because these tables describe the campaign and not single scans: {', '.join(whole)}",)
         paths = kept
     names = [path.stem for path in paths]
-    provenance = source.provenance(CAMPAIGN, ("infer",)) | {"tables": names}
-    pieces = [Piece(CAMPAIGN, f"{path.stem}.csv", partial(_write_table, path, scans)) for path in paths]
-    pieces.append(Piece(CAMPAIGN, "data_dictionary.json", partial(_write_dictionary, folder, names)))
-    pieces.append(Piece(CAMPAIGN, "provenance.json", partial(_write_json, provenance)))
+    provenance = {**source.provenance(campaign, ("infer",)), "tables": names}
+    pieces = [Piece(campaign, f"{path.stem}.csv", partial(_write_table, path, scans)) for path in paths]
+    pieces.append(Piece(campaign, "data_dictionary.json", partial(_write_dictionary, folder, names)))
+    pieces.append(Piece(campaign, "provenance.json", partial(_write_json, provenance)))
     return Offer(tuple(pieces), notes=notes)
 
 
@@ -52,15 +59,14 @@ def _write_table(path: Path, scans: frozenset[str] | None, target: Path) -> None
 
 def _write_dictionary(folder: Path, names: list[str], target: Path) -> None:
     """Type, unit and meaning of every column of the tables that are written."""
-    known: dict[str, Any] = read_json_object(folder / "data_dictionary.json")
-    present = {name: set(pq.read_schema(folder / f"{name}.parquet").names) for name in names}
-    tables = {
-        name: known[name]
-        | {"columns": {key: value for key, value in known[name]["columns"].items() if key in present[name]}}
-        for name in names
-    }
+    known = read_json_object(folder / "data_dictionary.json")
+    tables = {}
+    for name in names:
+        table = read_from_json(TableWords, cast(Mapping[str, object], known[name]))
+        present = set(pq.read_schema(folder / f"{name}.parquet").names)
+        tables[name] = replace(table, columns={key: value for key, value in table.columns.items() if key in present})
     replace_json(target, tables)
 
 
-def _write_json(content: dict[str, Any], target: Path) -> None:
+def _write_json(content: dict[str, object], target: Path) -> None:
     replace_json(target, content)

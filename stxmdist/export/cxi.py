@@ -6,15 +6,15 @@ minus the position of the beam on it. There is no ``data_1/data``: programs take
 
 The format has one place for positions, and it holds what was measured: ``sample_1/geometry_1/translation``, which
 programs read to begin with. What the reconstruction made of them is a result, as its probe is: the group ``result_4``,
-whose data have the same rows, columns, unit and sign. NaN stands there where a frame took no part.
+whose data have the same rows, columns, unit and sign. It is NaN where a frame took no part.
 
 Source: CXI file format 1.6, cxidb.org, sections Image, Source, Geometry, Result and Process.
 """
 
 import json
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -22,36 +22,40 @@ import numpy as np
 from storage.atomic import plain_json
 from stxmdist import __version__
 from stxmdist.arrays import C64, F64, Array, MaskClass
-from stxmdist.export.pieces import Lack, Offer, Piece
-from stxmdist.export.source import Source
+from stxmdist.export.offer import Lack, Offer, Piece
+from stxmdist.export.source import ExportSource
+from stxmdist.pixel_pitch import pitch_yx_um
 from stxmdist.ptychography.geometry import merged
 from stxmdist.ptychography.tiling import Tiling, tiling_of
+from stxmdist.records import read_from_json
 from stxmdist.units import joule_from_ev, wavelength_nm
 
 CXI_VERSION = 160
 INVALID = 0x1
 """CXI_PIXEL_IS_INVALID"""
-STAGES_NEEDED = ("ingest", "reconstruct", "stitch")
 
 
-def offer(source: Source) -> Offer:
-    """One file for each ptychography scan."""
-    chosen = [scan.scan_id for scan in source.scans if scan.modality == "ptychography"]
-    offers = [_of_scan(source, scan_id) for scan_id in chosen]
-    if source.named:
-        wide = [scan.scan_id for scan in source.scans if scan.modality != "ptychography"]
-        why = "it is a wide-field scan, without a reconstruction; take nexus"
-        offers.append(Offer(lacks=tuple(Lack(scan_id, "reconstruction", why) for scan_id in wide)))
-    elif not chosen:
-        offers.append(Offer(lacks=(Lack("campaign", "reconstructions", "it holds no ptychography scan; take nexus"),)))
-    return sum(offers, Offer())
+@dataclass(frozen=True)
+class FramesAbout:
+    """What ingest says of the frames of a scan, as far as it is exported."""
+
+    distance_m: float
+    """From the sample to the detector"""
+    detector_pixel_um: tuple[float, float]
+    """(y, x)"""
+    start_time: str = ""
 
 
-def _of_scan(source: Source, scan_id: str) -> Offer:
-    for stage in STAGES_NEEDED:
-        why = source.lack(stage, scan_id)
-        if why:
-            return Offer(lacks=(Lack(scan_id, "reconstruction", why),))
+@dataclass(frozen=True)
+class TilesAbout:
+    """How reconstruct cut a scan into tiles."""
+
+    positions_per_tile: int
+    halo_um: float
+
+
+def offer(source: ExportSource, scan_id: str) -> Offer:
+    """One file for a ptychography scan."""
     stitch = source.output("stitch", scan_id)
     energy_ev = stitch.read("energy_ev")
     absent = {index[0] for index in stitch.absent("object")}
@@ -62,13 +66,13 @@ def _of_scan(source: Source, scan_id: str) -> Offer:
     if not energies:
         return Offer(lacks=lacks)
     if not _says_how_it_was_cut(source, scan_id):
-        why = "an older version made the reconstruction, and did not say how it cut the scan; run the campaign"
+        why = "an older version made the reconstruction and did not record how it cut the scan; run the campaign"
         lacks += (Lack(scan_id, "refined positions", why),)
     piece = Piece(scan_id, f"{scan_id}.cxi", partial(_write, source, scan_id, energies))
     return Offer((piece,), lacks)
 
 
-def _write(source: Source, scan_id: str, energies: list[int], target: Path) -> None:
+def _write(source: ExportSource, scan_id: str, energies: list[int], target: Path) -> None:
     energy_ev = source.output("stitch", scan_id).read("energy_ev")
     y_um, x_um = source.axes("stitch", scan_id)
     objects = source.image("stitch", scan_id, "object")
@@ -80,21 +84,21 @@ def _write(source: Source, scan_id: str, energies: list[int], target: Path) -> N
         for number, energy in enumerate(energies, start=1):
             entry = file.create_group(f"entry_{number}")
             entry["title"] = f"{source.campaign.name}, {scan_id}, {energy_ev[energy]:.2f} eV"
-            about = source.output("ingest", scan_id).attrs("frames")
-            if about.get("start_time"):
-                entry["start_time"] = str(about["start_time"])
+            start_time = _frames_about(source, scan_id).start_time
+            if start_time:
+                entry["start_time"] = start_time
             _write_geometry(entry, source, scan_id, energy, float(energy_ev[energy]))
             image = _write_image(entry, objects[energy], y_um, x_um)
-            _write_process(image, source, provenance | {"energy_ev": float(energy_ev[energy])})
+            _write_process(image, source, scan_id, {**provenance, "energy_ev": float(energy_ev[energy])})
             _write_results(entry, source, scan_id, energy)
             if tiles is not None:
                 _write_refined(entry, refined_um(source, scan_id, tiles, energy))
 
 
-def _write_geometry(entry: h5py.Group, source: Source, scan_id: str, energy: int, energy_ev: float) -> None:
+def _write_geometry(entry: h5py.Group, source: ExportSource, scan_id: str, energy: int, energy_ev: float) -> None:
     ingest, reconstruct = source.output("ingest", scan_id), source.output("reconstruct", scan_id)
-    about = ingest.attrs("frames")
-    pixel_m = [float(pixel) * 1e-6 for pixel in about["detector_pixel_um"]]
+    about = _frames_about(source, scan_id)
+    pixel_m = [pixel_um * 1e-6 for pixel_um in about.detector_pixel_um]
     light = entry.create_group("instrument_1/source_1")
     _put(light, "energy", joule_from_ev(energy_ev), "J")
     _put(light, "wavelength", wavelength_nm(energy_ev) * 1e-9, "m")
@@ -103,7 +107,7 @@ def _write_geometry(entry: h5py.Group, source: Source, scan_id: str, energy: int
     probe.attrs["axes"] = "mode:y:x"
     probe.attrs["tile"] = tile
     detector = entry.create_group("instrument_1/detector_1")
-    _put(detector, "distance", float(about["distance_m"]), "m")
+    _put(detector, "distance", about.distance_m, "m")
     _put(detector, "y_pixel_size", pixel_m[0], "m")
     _put(detector, "x_pixel_size", pixel_m[1], "m")
     _put(detector, "basis_vectors", _basis(*pixel_m), "m")
@@ -116,7 +120,7 @@ def _write_geometry(entry: h5py.Group, source: Source, scan_id: str, energy: int
 
 
 def _write_image(entry: h5py.Group, values: C64, y_um: F64, x_um: F64) -> h5py.Group:
-    pixel_m = [float(axis[-1] - axis[0]) / (len(axis) - 1) * 1e-6 for axis in (y_um, x_um)]
+    pixel_m = (pitch_yx_um(y_um, x_um) * 1e-6).tolist()
     image = entry.create_group("image_1")
     image["title"] = "complex transmission of the sample, NaN where it was not lit"
     data = _put(image, "data", values, "")
@@ -138,19 +142,19 @@ def _write_image(entry: h5py.Group, values: C64, y_um: F64, x_um: F64) -> h5py.G
     return image
 
 
-def _write_process(image: h5py.Group, source: Source, provenance: dict[str, Any]) -> None:
+def _write_process(image: h5py.Group, source: ExportSource, scan_id: str, provenance: dict[str, object]) -> None:
     process = image.create_group("process_1")
     process["program"] = "stxmdist"
     process["version"] = __version__
-    process["date"] = provenance["stages"]["stitch"]["time"]
-    process["comments"] = "simulated, not measured" if source.simulated else "from a measurement"
+    process["date"] = source.published.publications["stitch"].time
+    process["comments"] = source.origin(scan_id)
     note = process.create_group("note_1")
     note["type"] = "application/json"
     note["description"] = "where the reconstruction comes from"
     note["data"] = json.dumps(plain_json(provenance), indent=1)
 
 
-def _write_results(entry: h5py.Group, source: Source, scan_id: str, energy: int) -> None:
+def _write_results(entry: h5py.Group, source: ExportSource, scan_id: str, energy: int) -> None:
     """Convergence, resolution, and the probes of all tiles, tile after tile."""
     reconstruct = source.output("reconstruct", scan_id)
     described = {
@@ -175,25 +179,31 @@ def _write_refined(entry: h5py.Group, beam_um: F64) -> None:
     data.attrs["name"] = "translation"
 
 
-def _says_how_it_was_cut(source: Source, scan_id: str) -> bool:
+def _frames_about(source: ExportSource, scan_id: str) -> FramesAbout:
+    return read_from_json(FramesAbout, source.output("ingest", scan_id).attrs("frames"))
+
+
+def _says_how_it_was_cut(source: ExportSource, scan_id: str) -> bool:
     return "positions_per_tile" in source.output("reconstruct", scan_id).attrs("tile_positions_px")
 
 
-def _tiling(source: Source, scan_id: str) -> Tiling:
+def _tiling(source: ExportSource, scan_id: str) -> Tiling:
     ingest = source.output("ingest", scan_id)
-    about, cut = ingest.attrs("frames"), source.output("reconstruct", scan_id).attrs("tile_positions_px")
+    about = _frames_about(source, scan_id)
+    cut = read_from_json(TilesAbout, source.output("reconstruct", scan_id).attrs("tile_positions_px"))
+    *_, frame_rows, frame_columns = ingest.layout("frames").shape
     return tiling_of(
         ingest.read("energy_ev"),
         ingest.read("positions_um"),
-        about["distance_m"],
-        tuple(about["detector_pixel_um"]),
-        ingest.layout("frames").shape[2:],
-        most_positions=cut["positions_per_tile"],
-        halo_um=cut["halo_um"],
+        about.distance_m,
+        about.detector_pixel_um,
+        (frame_rows, frame_columns),
+        most_positions=cut.positions_per_tile,
+        halo_um=cut.halo_um,
     )
 
 
-def refined_um(source: Source, scan_id: str, tiles: Tiling, energy: int) -> F64:
+def refined_um(source: ExportSource, scan_id: str, tiles: Tiling, energy: int) -> F64:
     """Where the beam met the sample by the reconstruction, (POSITION, 2) (y, x), of each position by its own tile."""
     ingest, reconstruct = source.output("ingest", scan_id), source.output("reconstruct", scan_id)
     positions_um = ingest.read("positions_um")
@@ -230,8 +240,8 @@ def _basis(y_pixel_m: float, x_pixel_m: float) -> F64:
     return basis
 
 
-def _put(group: h5py.Group, name: str, value: Any, units: str) -> h5py.Dataset:
-    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if np.size(value) > 4096 else {}
+def _put(group: h5py.Group, name: str, value: object, units: str) -> h5py.Dataset:
+    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if np.asarray(value).size > 4096 else {}
     dataset = group.create_dataset(name, data=value, **packed)
     if units:
         dataset.attrs["units"] = units

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -17,8 +16,8 @@ import numpy as np
 from storage.atomic import plain_json
 from stxmdist import __version__
 from stxmdist.arrays import F32, F64, Array, MaskClass
-from stxmdist.export.pieces import Lack, Offer, Piece
-from stxmdist.export.source import Source, Stack, moment_of
+from stxmdist.export.offer import Lack, Offer, Piece
+from stxmdist.export.source import ExportSource, Stack, moment_of
 
 PlaneOf = Callable[[int], F32]
 """Energy index to an image (Y, X)."""
@@ -29,27 +28,21 @@ TIMES = ("start_time", "end_time")
 CONDITION_UNITS = {"cycle": "", "c_rate": "1/h", "soc_nominal": "", "soc_coulometric": ""}
 
 
-def offer(source: Source) -> Offer:
-    """One file for each scan."""
-    return sum((_of_scan(source, scan.scan_id) for scan in source.scans), Offer())
-
-
-def _of_scan(source: Source, scan_id: str) -> Offer:
-    why = source.lack("align", scan_id)
-    if why:
-        return Offer(lacks=(Lack(scan_id, "stack of transmission", why),))
+def offer(source: ExportSource, scan_id: str) -> Offer:
+    """One file for a scan."""
     wanted = {"fit": "maps of state of charge and thickness", "segment": "particles"}
-    missing = {stage: why for stage in wanted if (why := source.lack(stage, scan_id))}
+    missing = {stage: why for stage in wanted if (why := source.published.why_unusable(stage, scan_id))}
     stages = ("align", *(stage for stage in wanted if stage not in missing))
     lacks = tuple(Lack(scan_id, wanted[stage], why) for stage, why in missing.items())
     notes: tuple[str, ...] = ()
     unknown = [name for name, moment in zip(TIMES, _times(source, scan_id), strict=True) if moment is None]
     if unknown:
-        notes += (f"{scan_id}: the recording does not say {' and '.join(unknown)}, which NXstxm asks for: left out",)
+        missing_times = " and ".join(unknown)
+        notes = (f"{scan_id}: {missing_times} is left out, although NXstxm asks for it: the recording does not say it",)
     return Offer((Piece(scan_id, f"{scan_id}.nxs", partial(_write, source, scan_id, stages)),), lacks, notes)
 
 
-def _write(source: Source, scan_id: str, stages: tuple[str, ...], target: Path) -> None:
+def _write(source: ExportSource, scan_id: str, stages: tuple[str, ...], target: Path) -> None:
     stack = source.stack(scan_id)
     with h5py.File(target, "w") as file:
         file.attrs.update({"NX_class": "NXroot", "default": ENTRY, "creator": "stxmdist", "file_time": source.time})
@@ -72,10 +65,10 @@ def _write(source: Source, scan_id: str, stages: tuple[str, ...], target: Path) 
                 _write_maps(maps, source, scan_id)
             if "segment" in stages:
                 _write_particles(maps, source, scan_id)
-        _write_provenance(entry, source, source.provenance(scan_id, stages))
+        _write_provenance(entry, source, scan_id, stages)
 
 
-def _write_instrument(entry: h5py.Group, source: Source, scan_id: str, stack: Stack) -> None:
+def _write_instrument(entry: h5py.Group, source: ExportSource, scan_id: str, stack: Stack) -> None:
     instrument = _group(entry, "instrument", "NXinstrument")
     beam = _group(instrument, "source", "NXsource")
     _put(beam, "type", "Synchrotron X-ray Source")
@@ -96,7 +89,7 @@ def _write_instrument(entry: h5py.Group, source: Source, scan_id: str, stack: St
         energy_ev[part], readings[part] = stack.energy_ev[energy], plane.ravel()
 
 
-def _write_sample(entry: h5py.Group, source: Source, scan_id: str) -> None:
+def _write_sample(entry: h5py.Group, source: ExportSource, scan_id: str) -> None:
     sample = _group(entry, "sample", "NXsample")
     condition = source.condition(scan_id)
     _put(sample, "name", str(condition["electrode_id"]))
@@ -108,7 +101,7 @@ def _write_sample(entry: h5py.Group, source: Source, scan_id: str) -> None:
         _put(about, name, value, CONDITION_UNITS.get(name, ""))
 
 
-def _write_stacks(entry: h5py.Group, source: Source, scan_id: str, stack: Stack) -> None:
+def _write_stacks(entry: h5py.Group, source: ExportSource, scan_id: str, stack: Stack) -> None:
     axes = {
         "energy": (stack.energy_ev, "eV"),
         "sample_y": (stack.y_um, "um"),
@@ -141,7 +134,7 @@ def _write_stacks(entry: h5py.Group, source: Source, scan_id: str, stack: Stack)
         _put(group, "energy_used", stack.energy_used).attrs["long_name"] = "1 where the energy takes part in the fit"
 
 
-def _write_maps(parent: h5py.Group, source: Source, scan_id: str) -> None:
+def _write_maps(parent: h5py.Group, source: ExportSource, scan_id: str) -> None:
     fit = source.output("fit", scan_id)
     y_um, x_um = source.axes("fit", scan_id)
     axes = {"sample_y": (y_um, "um"), "sample_x": (x_um, "um")}
@@ -173,7 +166,7 @@ def _write_maps(parent: h5py.Group, source: Source, scan_id: str) -> None:
             _put_classes(group, classes)
 
 
-def _write_particles(parent: h5py.Group, source: Source, scan_id: str) -> None:
+def _write_particles(parent: h5py.Group, source: ExportSource, scan_id: str) -> None:
     y_um, x_um = source.axes("segment", scan_id)
     group = _data(parent, "particles", "particles", {"sample_y": (y_um, "um"), "sample_x": (x_um, "um")})
     labels = _put(group, "particles", source.image("segment", scan_id, "labels"))
@@ -186,7 +179,8 @@ def _put_classes(group: h5py.Group, classes: Array) -> None:
     dataset.attrs["long_name"] = ", ".join(f"{int(item)} {item.name}" for item in MaskClass)
 
 
-def _write_provenance(entry: h5py.Group, source: Source, provenance: Mapping[str, Any]) -> None:
+def _write_provenance(entry: h5py.Group, source: ExportSource, scan_id: str, stages: tuple[str, ...]) -> None:
+    provenance = source.provenance(scan_id, stages)
     process = _group(entry, "process", "NXprocess")
     _put(process, "program", "stxmdist")
     _put(process, "version", __version__)
@@ -194,7 +188,7 @@ def _write_provenance(entry: h5py.Group, source: Source, provenance: Mapping[str
     note = _group(process, "provenance", "NXnote")
     _put(note, "type", "application/json")
     _put(note, "data", np.bytes_(json.dumps(plain_json(provenance), indent=1).encode()))
-    _put(note, "description", "simulated, not measured" if source.simulated else "from a measurement")
+    _put(note, "description", source.origin(scan_id))
 
 
 def _data(parent: h5py.Group, name: str, signal: str, axes: Mapping[str, tuple[F64, str]]) -> h5py.Group:
@@ -220,8 +214,8 @@ def _group(parent: h5py.Group, name: str, nx_class: str) -> h5py.Group:
     return group
 
 
-def _put(group: h5py.Group, name: str, value: Any, units: str = "") -> h5py.Dataset:
-    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if np.size(value) > 4096 else {}
+def _put(group: h5py.Group, name: str, value: object, units: str = "") -> h5py.Dataset:
+    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if np.asarray(value).size > 4096 else {}
     dataset = group.create_dataset(name, data=value, **packed)
     if units:
         dataset.attrs["units"] = units
@@ -233,15 +227,15 @@ def _nexus_unit(unit: object) -> str:
     return "" if unit == "1" else str(unit)
 
 
-def _recorded(source: Source, scan_id: str) -> dict[str, Any]:
+def _recorded(source: ExportSource, scan_id: str) -> Mapping[str, object]:
     """What the recording said of itself, as ingest kept it; empty where ingest is not published."""
-    if source.lack("ingest", scan_id):
+    if source.published.why_unusable("ingest", scan_id):
         return {}
     output = source.output("ingest", scan_id)
     return output.attrs("counts" if "counts" in output.arrays() else "frames")
 
 
-def _times(source: Source, scan_id: str) -> tuple[str | None, str | None]:
+def _times(source: ExportSource, scan_id: str) -> tuple[str | None, str | None]:
     """Start as recorded, and the earliest end: the start and all dwell times, without what motors took.
 
     Recordings without a time zone are in local time, as ISO 8601 has it; none is made up.
@@ -258,9 +252,9 @@ def _times(source: Source, scan_id: str) -> tuple[str | None, str | None]:
     return start.isoformat(), (start + timedelta(seconds=float(np.nansum(dwell_s)) * rows * columns)).isoformat()
 
 
-def _dwell_s(source: Source, scan_id: str) -> F64 | None:
+def _dwell_s(source: ExportSource, scan_id: str) -> F64 | None:
     """(ENERGY,) exposure of a pixel in s, or None where it is not known."""
-    if source.lack("ingest", scan_id) or "dwell_ms" not in source.output("ingest", scan_id).arrays():
+    if source.published.why_unusable("ingest", scan_id) or "dwell_ms" not in source.output("ingest", scan_id).arrays():
         return None
     output = source.output("ingest", scan_id)
     dwell_s: F64 = np.asarray(output.read("dwell_ms"), np.float64) * 1e-3

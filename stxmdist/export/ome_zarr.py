@@ -3,6 +3,7 @@
 Source: OME-NGFF 0.5, sections 2.2 (axes), 2.4 (multiscales), 2.5 (omero), 2.6 (labels).
 """
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import zarr
+from numpy.typing import DTypeLike
 from zarr.codecs import BloscCodec
+from zarr.core.common import JSON
 
 from storage.atomic import plain_json
 from storage.ome import VERSION
-from stxmdist.arrays import F32, F64, Array, MaskClass
-from stxmdist.export.pieces import Lack, Offer, Piece
-from stxmdist.export.source import Source, Stack
+from stxmdist.arrays import F32, Array, MaskClass
+from stxmdist.export.offer import Lack, Offer, Piece
+from stxmdist.export.source import ExportSource, Stack
+from stxmdist.pixel_pitch import pitch_yx_um
 
 TILE_PX = 1024
 """Longest side of a chunk: what a viewer fetches at once."""
@@ -38,23 +42,16 @@ CLASS_COLOURS = {
 }
 
 
-def offer(source: Source) -> Offer:
-    """One image group for each scan."""
-    return sum((_of_scan(source, scan.scan_id) for scan in source.scans), Offer())
-
-
-def _of_scan(source: Source, scan_id: str) -> Offer:
-    why = source.lack("align", scan_id)
-    if why:
-        return Offer(lacks=(Lack(scan_id, "image of optical density", why),))
-    without = source.lack("segment", scan_id)
+def offer(source: ExportSource, scan_id: str) -> Offer:
+    """One image group for a scan."""
+    without = source.published.why_unusable("segment", scan_id)
     lacks = (Lack(scan_id, "labels of the particles", without),) if without else ()
     stages = ("align",) if without else ("align", "segment")
     piece = Piece(scan_id, f"{scan_id}.ome.zarr", partial(_write, source, scan_id, stages))
     return Offer((piece,), lacks)
 
 
-def _write(source: Source, scan_id: str, stages: tuple[str, ...], target: Path) -> None:
+def _write(source: ExportSource, scan_id: str, stages: tuple[str, ...], target: Path) -> None:
     stack = source.stack(scan_id)
     group = zarr.create_group(store=target, zarr_format=3)
     levels = _levels(group, stack.transmission.shape, np.dtype(np.float32), ("c", "y", "x"), np.nan)
@@ -78,19 +75,19 @@ def _write(source: Source, scan_id: str, stages: tuple[str, ...], target: Path) 
             "provenance": source.provenance(scan_id, stages),
         },
     }
-    group.update_attributes(plain_json(attributes))
+    group.update_attributes(_in_json(attributes))
     if "segment" in stages:
         _write_labels(group, source, scan_id, stack)
 
 
-def _write_labels(group: zarr.Group, source: Source, scan_id: str, stack: Stack) -> None:
+def _write_labels(group: zarr.Group, source: ExportSource, scan_id: str, stack: Stack) -> None:
     names = ("particles", "mask_class")
     labels = group.create_group("labels", attributes={"ome": {"version": VERSION, "labels": list(names)}})
     found = source.image("segment", scan_id, "labels")
     classes = source.image("segment", scan_id, "mask_class")
     # A viewer takes 0 for what is between labels; where nothing is known the mask class says so.
     particles = np.where(found < 0, 0, found).astype(np.int32)
-    about: dict[str, dict[str, Any]] = {
+    about: dict[str, dict[str, object]] = {
         "particles": {"properties": _particles(source, scan_id)},
         "mask_class": {
             "properties": [{"label-value": int(item), "class": item.name} for item in MaskClass],
@@ -109,12 +106,19 @@ def _write_labels(group: zarr.Group, source: Source, scan_id: str, stack: Stack)
             "image-label": details | {"source": {"image": "../../"}},
         }
         attributes = {"ome": ome, "stxmdist": {"quantity": meanings[name]}}
-        image = labels.create_group(name, attributes=plain_json(attributes))
+        image = labels.create_group(name, attributes=_in_json(attributes))
         levels = _levels(image, values.shape, values.dtype, ("y", "x"), 0)
         levels[0][...], levels[1][...] = values, halved_labels(values)
 
 
-def _particles(source: Source, scan_id: str) -> list[dict[str, Any]]:
+def _in_json(attributes: object) -> dict[str, JSON]:
+    """Attributes of a group as Zarr keeps them."""
+    # Through text, because Zarr has a type of its own for what JSON can say.
+    kept: dict[str, JSON] = json.loads(json.dumps(plain_json(attributes)))
+    return kept
+
+
+def _particles(source: ExportSource, scan_id: str) -> list[dict[str, object]]:
     """Figures of each particle, which viewers show under the pointer."""
     path = source.output("segment", scan_id).path / "particles.parquet"
     if not path.is_file():
@@ -126,8 +130,8 @@ def _particles(source: Source, scan_id: str) -> list[dict[str, Any]]:
 
 
 def _levels(
-    group: zarr.Group, shape: tuple[int, ...], dtype: np.dtype[Any], names: Sequence[str], fill: float
-) -> list[Any]:
+    group: zarr.Group, shape: tuple[int, ...], dtype: DTypeLike, names: Sequence[str], fill: float
+) -> list["zarr.Array[Any]"]:
     """The arrays of a pyramid, each at half the pixels of the one before, odd ones rounded up."""
     arrays = []
     for level in range(LEVELS):
@@ -147,9 +151,9 @@ def _levels(
     return arrays
 
 
-def _multiscale(name: str, axes: Sequence[str], stack: Stack, how: str) -> dict[str, Any]:
+def _multiscale(name: str, axes: Sequence[str], stack: Stack, how: str) -> dict[str, object]:
     """Scale and translation in um of every level; the centre of a coarse pixel is that of the fine ones under it."""
-    pitch = {"y": _pitch(stack.y_um), "x": _pitch(stack.x_um)}
+    pitch = dict(zip(("y", "x"), pitch_yx_um(stack.y_um, stack.x_um).tolist(), strict=True))
     first = {"y": float(stack.y_um[0]), "x": float(stack.x_um[0])}
     datasets = []
     for level in range(LEVELS):
@@ -167,11 +171,7 @@ def _axis(name: str) -> dict[str, str]:
     return {"name": name, "type": "space", "unit": "micrometer"}
 
 
-def _pitch(axis: F64) -> float:
-    return float(axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0
-
-
-def _channel(label: str, density: F32) -> dict[str, Any]:
+def _channel(label: str, density: F32) -> dict[str, object]:
     """How a viewer shows one energy: grey, between percentiles."""
     known = density[np.isfinite(density)]
     low, high = np.percentile(known, SHOWN_PERCENTILES) if known.size else (0.0, 1.0)
@@ -181,7 +181,7 @@ def _channel(label: str, density: F32) -> dict[str, Any]:
 
 
 def halved_image(values: Array) -> Array:
-    """(..., Y, X) at half the pixels, odd ones rounded up: the mean of those of 2 x 2 that are known, NaN of none."""
+    """(..., Y, X) at half the pixels, odd ones rounded up: the mean of the known pixels of 2 x 2; NaN where none is."""
     blocks = _blocks_of_four(values)
     known = np.isfinite(blocks)
     count = known.sum(axis=0)

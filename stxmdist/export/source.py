@@ -4,18 +4,17 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from storage.output import Output
-from storage.publication import Publication, PublishedScan
-from storage.store import Store
+from storage.publication import PublishedScan
 from stxmdist import __version__
 from stxmdist.arrays import F32, F64, U8, Array
 from stxmdist.campaign.manifest import Campaign
 from stxmdist.campaign.scan import Scan
-from stxmdist.planning.stages import STAGES
+from stxmdist.measures import IngestMeasures
+from stxmdist.planning.published import PublishedCampaign, simulated_scans
 
 DATES = ("%Y %B %d %H:%M:%S", "%Y %b %d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 """As SDF headers and others write them; ISO 8601 is tried first."""
@@ -61,58 +60,36 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A campaign's store, the scans that were asked for, and when."""
+class ExportSource:
+    """What is published of a campaign, and which of its scans are exported."""
 
     campaign: Campaign
-    store: Store
+    published: PublishedCampaign
     scans: tuple[Scan, ...]
     named: bool
     """Whether the scans were named one by one: then each of them must have what the format is for."""
     time: str
     """Of the export, ISO 8601"""
 
-    @property
-    def simulated(self) -> bool:
-        """Whether the data were never measured: truth lies beside the campaign, or its name says so."""
-        return self.campaign.name.lower().startswith("simulated") or (self.campaign.path.parent / "truth").is_dir()
-
     @cached_property
-    def publications(self) -> dict[str, Publication]:
-        """Stage to what is visible of it."""
-        found = {stage: self.store.publication(stage) for stage in STAGES}
-        return {stage: publication for stage, publication in found.items() if publication is not None}
+    def simulated(self) -> frozenset[str]:
+        """The scans whose files were simulated, not measured."""
+        return simulated_scans(self.campaign)
 
-    def published(self, stage: str, scan_id: str) -> PublishedScan | None:
-        """What is said of a scan in a stage's publication."""
-        publication = self.publications.get(stage)
-        return None if publication is None else publication.scans.get(scan_id)
+    def is_simulated(self, scan_id: str) -> bool:
+        """Whether a scan, or any scan where the campaign is named, was simulated."""
+        known = {scan.scan_id for scan in self.campaign.scans}
+        return scan_id in self.simulated if scan_id in known else bool(self.simulated)
 
-    def lack(self, stage: str, scan_id: str) -> str:
-        """Why a stage's output of a scan cannot be exported; empty where it can.
-
-        An output that was made from others than the published ones belongs to an older run: its pixels are not those
-        of the images beside it.
-        """
-        scan = self.published(stage, scan_id)
-        if scan is None:
-            return f"{stage} has published nothing for it; run the campaign"
-        if scan.state == "failed":
-            return f"{stage} failed for it; stxmdist status says why"
-        for upstream, upstream_scan, digest in _inputs(scan):
-            there = self.published(upstream, upstream_scan)
-            if there is None or there.digest != digest:
-                return f"{stage} was made from another {upstream} than the published one; run the campaign"
-            deeper = self.lack(upstream, upstream_scan)
-            if deeper:
-                return deeper
-        return ""
+    def origin(self, scan_id: str) -> str:
+        """In words: a simulation, or a measurement."""
+        return "simulated, not measured" if self.is_simulated(scan_id) else "from a measurement"
 
     def output(self, stage: str, scan_id: str) -> Output:
-        """A published output; ask :meth:`lack` before."""
-        scan = self.published(stage, scan_id)
-        assert scan is not None, (stage, scan_id)
-        return self.store.output(stage, scan_id, scan.digest)
+        """A published output; ask ``published.why_unusable`` before."""
+        output = self.published.output(stage, scan_id)
+        assert output is not None, (stage, scan_id)
+        return output
 
     def axes(self, stage: str, scan_id: str) -> tuple[F64, F64]:
         """y (Y,) and x (X,) of an output's images in um, ascending."""
@@ -128,7 +105,7 @@ class Source:
         return values
 
     def stack(self, scan_id: str) -> Stack:
-        """The images on which the fit, and with it every map and label, stands."""
+        """The aligned images, from which the fit computes every map and label."""
         align = self.output("align", scan_id)
         return Stack(
             np.asarray(align.read("energy_ev"), np.float64),
@@ -138,43 +115,36 @@ class Source:
             align.read("energy_used"),
         )
 
-    def condition(self, scan_id: str) -> dict[str, Any]:
+    def condition(self, scan_id: str) -> dict[str, object]:
         """What the sample sheet says of a scan; nothing where the cell is empty."""
         row = asdict(self.campaign.scan(scan_id))
         left_out = ("file", "line", "exclude", "reason")
         return {name: value for name, value in row.items() if value is not None and name not in left_out}
 
-    def provenance(self, scan_id: str, stages: Iterable[str]) -> dict[str, Any]:
+    def provenance(self, scan_id: str, stages: Iterable[str]) -> dict[str, object]:
         """Where an exported file comes from: every output that led to it, with its stage's version, options and time.
 
         ``scan_id`` may be the campaign's, whose outputs were made from those of many scans.
         """
-        found: dict[str, dict[str, Any]] = {}
-        files: dict[str, Any] = {}
-        pending = [(stage, scan_id) for stage in stages]
-        while pending:
-            stage, of_scan = pending.pop()
-            scan = self.published(stage, of_scan)
-            if scan is None or of_scan in found.get(stage, {}):
-                continue
-            found.setdefault(stage, {})[of_scan] = {"digest": scan.digest, "state": scan.state, "inputs": scan.inputs}
-            if "sha256" in scan.quality:
-                files[of_scan] = scan.quality["sha256"]
-            pending += [(upstream, upstream_scan) for upstream, upstream_scan, _ in _inputs(scan)]
+        lineage = self.published.lineage(stages, scan_id)
+        ingested = {name: self.published.figures(IngestMeasures, "ingest", name) for name in lineage.get("ingest", ())}
         known = {scan.scan_id for scan in self.campaign.scans}
         return {
             "campaign": self.campaign.name,
             "scan_id": scan_id,
-            "simulated": self.simulated,
+            "simulated": self.is_simulated(scan_id),
             "exported": self.time,
             "software": {"stxmdist": __version__},
             "condition": self.condition(scan_id) if scan_id in known else {},
-            "files_sha256": files,
-            "stages": {stage: self._record(stage) | {"outputs": found[stage]} for stage in STAGES if stage in found},
+            "files_sha256": {name: figures.sha256 for name, figures in ingested.items() if figures is not None},
+            "stages": {
+                stage: self._of_stage(stage) | {"outputs": {name: _identity(scan) for name, scan in outputs.items()}}
+                for stage, outputs in lineage.items()
+            },
         }
 
-    def _record(self, stage: str) -> dict[str, Any]:
-        publication = self.publications[stage]
+    def _of_stage(self, stage: str) -> dict[str, object]:
+        publication = self.published.publications[stage]
         return {
             "version": publication.version,
             "options": publication.options,
@@ -184,10 +154,8 @@ class Source:
         }
 
 
-def _inputs(scan: PublishedScan) -> list[tuple[str, str, str]]:
-    """(stage, scan, digest) of the outputs from which an output was made; files are not among them."""
-    keys = [(key.partition("/"), digest) for key, digest in scan.inputs.items() if isinstance(digest, str)]
-    return [(stage, of_scan, digest) for (stage, _, of_scan), digest in keys if stage in STAGES]
+def _identity(scan: PublishedScan) -> dict[str, object]:
+    return {"digest": scan.digest, "state": scan.state, "inputs": scan.inputs}
 
 
 def moment_of(text: str) -> datetime | None:

@@ -1,17 +1,17 @@
 """TIFF: 32-bit float maps that ImageJ opens with their scale in um."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from storage.atomic import plain_json
 from stxmdist.arrays import F32, F64
-from stxmdist.export.pieces import Lack, Offer, Piece
-from stxmdist.export.source import Source
+from stxmdist.export.offer import Lack, Offer, Piece
+from stxmdist.export.source import ExportSource
+from stxmdist.pixel_pitch import pitch_yx_um
 
 MOST_BYTES = 4_000_000_000
 """ImageJ's TIFF counts bytes in 32 bits."""
@@ -19,15 +19,11 @@ MAPS = ("soc", "soc_se", "thickness_nm")
 COMPONENTS = ("discharged", "charged")
 
 
-def offer(source: Source) -> Offer:
-    """Optical density, state of charge with its error, and thickness of every scan, each in a file of its own."""
-    return sum((_of_scan(source, scan.scan_id) for scan in source.scans), Offer())
-
-
-def _of_scan(source: Source, scan_id: str) -> Offer:
+def offer(source: ExportSource, scan_id: str) -> Offer:
+    """Optical density, state of charge with its error, and thickness of a scan, each in a file of its own."""
     pieces: list[Piece] = []
     lacks: list[Lack] = []
-    why = source.lack("align", scan_id)
+    why = source.published.why_unusable("align", scan_id)
     if why:
         lacks.append(Lack(scan_id, "optical density", why))
     else:
@@ -36,7 +32,7 @@ def _of_scan(source: Source, scan_id: str) -> Offer:
             lacks.append(Lack(scan_id, "optical density", "larger than the 4 GB of an ImageJ TIFF; take ome-zarr"))
         else:
             pieces.append(Piece(scan_id, f"{scan_id}_od.tif", partial(_write_density, source, scan_id)))
-    why = source.lack("fit", scan_id)
+    why = source.published.why_unusable("fit", scan_id)
     if why:
         lacks.append(Lack(scan_id, "state of charge and thickness", why))
     else:
@@ -46,11 +42,11 @@ def _of_scan(source: Source, scan_id: str) -> Offer:
                 file_name = f"{scan_id}_{name.removesuffix('_nm')}.tif"
                 pieces.append(Piece(scan_id, file_name, partial(_write_map, source, scan_id, name)))
             else:
-                lacks.append(Lack(scan_id, name, "the fit has left no such map"))
+                lacks.append(Lack(scan_id, name, "the fit left no such map"))
     return Offer(tuple(pieces), tuple(lacks))
 
 
-def _write_density(source: Source, scan_id: str, target: Path) -> None:
+def _write_density(source: ExportSource, scan_id: str, target: Path) -> None:
     stack = source.stack(scan_id)
     density = np.stack([stack.optical_density(energy) for energy in range(len(stack.energy_ev))])
     about = {
@@ -62,7 +58,7 @@ def _write_density(source: Source, scan_id: str, target: Path) -> None:
     _write(target, density, "ZYX", (stack.y_um, stack.x_um), labels, about)
 
 
-def _write_map(source: Source, scan_id: str, name: str, target: Path) -> None:
+def _write_map(source: ExportSource, scan_id: str, name: str, target: Path) -> None:
     values = source.image("fit", scan_id, name).astype(np.float32)
     attrs = source.output("fit", scan_id).attrs(name)
     unit = str(attrs.get("units", "1"))
@@ -78,19 +74,19 @@ def _write(
     axes: str,
     coordinates: tuple[F64, F64],
     labels: Sequence[str],
-    about: dict[str, Any],
+    about: dict[str, object],
 ) -> None:
     """A hyperstack (axes, Y, X) with pixels per um in the resolution tags; ``about`` stands in ImageJ's Info."""
     import tifffile
 
-    pitches = [_pitch(axis) for axis in coordinates]
     y_um, x_um = coordinates
-    metadata: dict[str, Any] = {
+    pitch_y_um, pitch_x_um = pitch_yx_um(y_um, x_um).tolist()
+    metadata: dict[str, object] = {
         "axes": axes,
         "unit": "um",
         # ImageJ counts from the corner of the first pixel: there its coordinate is minus origin times pitch.
-        "xorigin": 0.5 - float(x_um[0]) / pitches[1],
-        "yorigin": 0.5 - float(y_um[0]) / pitches[0],
+        "xorigin": 0.5 - float(x_um[0]) / pitch_x_um,
+        "yorigin": 0.5 - float(y_um[0]) / pitch_y_um,
         "Info": json.dumps(
             plain_json(about | {"rows": "y grows downward", "first_pixel_um": {"y": y_um[0], "x": x_um[0]}}), indent=1
         ),
@@ -98,16 +94,11 @@ def _write(
     if labels:
         metadata["Labels"] = list(labels)
     # ImageJ reads the resolution in pixels per unit, the unit from its own description.
-    writer: Callable[..., Any] = tifffile.imwrite
-    writer(
+    tifffile.imwrite(
         target,
         values,
         imagej=True,
-        resolution=(1.0 / pitches[1], 1.0 / pitches[0]),
+        resolution=(1.0 / pitch_x_um, 1.0 / pitch_y_um),
         resolutionunit="NONE",
         metadata=metadata,
     )
-
-
-def _pitch(axis: F64) -> float:
-    return float(axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0

@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from storage.store import Store
 from stxmdist.campaign.manifest import load
 from stxmdist.errors import InputError
-from stxmdist.export import EXPORTERS
-from stxmdist.export.pieces import Lack, Offer, put_in_place, size_of
-from stxmdist.export.source import Source
+from stxmdist.export import EXPORTERS, Exporter, ExporterEntry
+from stxmdist.export.offer import Lack, Offer, put_in_place, size_of
+from stxmdist.export.source import ExportSource
+from stxmdist.planning.published import PublishedCampaign
+from stxmdist.runner import CAMPAIGN
+
+MODALITIES = {"stxm": "wide-field", "ptychography": "ptychography"}
+"""In words"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ def export(
     InputError
         for an unknown format or scan, a folder inside the store, files that are there already, a full disk.
     """
-    exporter = EXPORTERS[to].load()
+    entry = EXPORTERS[to]
+    exporter = entry.load()
     campaign = load(path, lenient=True)
     store = Store(campaign.store).open()
     chosen = tuple(campaign.scan(scan_id) for scan_id in dict.fromkeys(scans)) or campaign.scans
@@ -81,7 +86,8 @@ def export(
             mend="Name another folder with --out",
         )
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    offer: Offer = exporter(Source(campaign, store, chosen, bool(scans), time))
+    source = ExportSource(campaign, PublishedCampaign(store), chosen, bool(scans), time)
+    offer = offer_of(entry, exporter, source)
     if not force:
         _refuse_to_overwrite(folder, offer)
     written = []
@@ -89,6 +95,45 @@ def export(
         target = put_in_place(piece, folder)
         written.append(Written(piece.scan_id, str(target), size_of(target)))
     return Exported(to, str(folder), tuple(written), offer.lacks, offer.notes)
+
+
+def offer_of(entry: ExporterEntry, exporter: Exporter, source: ExportSource) -> Offer:
+    """All that a format can write of the scans, and what it lacks.
+
+    A scan of another modality is left out without a word unless it was named, or no other scan is there.
+    """
+    if entry.whole_campaign:
+        return _usable(entry, exporter, source, CAMPAIGN)
+    fitting = [scan.scan_id for scan in source.scans if scan.modality in entry.modalities]
+    offers = [_usable(entry, exporter, source, scan_id) for scan_id in fitting]
+    others = [scan for scan in source.scans if scan.modality not in entry.modalities]
+    if source.named:
+        for scan in others:
+            why = f"it is a {MODALITIES[scan.modality]} scan; take {_format_for(scan.modality)}"
+            offers.append(Offer(lacks=(Lack(scan.scan_id, entry.what, why),)))
+    elif others and not fitting:
+        missing = " or ".join(MODALITIES[modality] for modality in entry.modalities)
+        why = f"it holds no {missing} scan; take {_format_for(others[0].modality)}"
+        offers.append(Offer(lacks=(Lack(CAMPAIGN, entry.what, why),)))
+    return sum(offers, Offer())
+
+
+def _usable(entry: ExporterEntry, exporter: Exporter, source: ExportSource, scan_id: str) -> Offer:
+    for stage in entry.needs:
+        why = source.published.why_unusable(stage, scan_id)
+        if why:
+            return Offer(lacks=(Lack(scan_id, entry.what, why),))
+    return exporter(source, scan_id)
+
+
+def _format_for(modality: str) -> str:
+    """The formats that hold results of a modality, most special first."""
+    fitting = {
+        name: len(entry.modalities)
+        for name, entry in EXPORTERS.items()
+        if modality in entry.modalities and not entry.whole_campaign and not entry.writes_counts
+    }
+    return " or ".join(sorted(fitting, key=fitting.__getitem__))
 
 
 def _refuse_to_overwrite(folder: Path, offer: Offer) -> None:
@@ -104,7 +149,7 @@ def _refuse_to_overwrite(folder: Path, offer: Offer) -> None:
         )
 
 
-def as_document(exported: Exported) -> dict[str, Any]:
+def as_document(exported: Exported) -> dict[str, object]:
     """An export in lists and mappings, for JSON."""
     return {
         "format": exported.format,

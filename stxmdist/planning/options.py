@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -13,20 +13,12 @@ from stxmdist.campaign.wanted import nearest_choice, wanted
 from stxmdist.campaign.yamltext import read_yaml
 from stxmdist.crossmodal.psf import MicroscopePsf
 from stxmdist.errors import InputError
+from stxmdist.planning.density_options import DensityOptions
 from stxmdist.planning.explored import explorers_of_substances, named_by, names_found
 from stxmdist.planning.stages import STAGES
+from stxmdist.spectra.explore.explore_stack import ExploreOptions
 
 OptionsT = TypeVar("OptionsT")
-
-
-class IncidentBeam(Protocol):
-    """Where the stage ``absorbance`` takes the incident beam from, as its options say."""
-
-    @property
-    def i0(self) -> str: ...
-
-    @property
-    def i0_scan(self) -> str | None: ...
 
 
 def parse_options(campaign: Campaign) -> tuple[dict[str, object], list[Problem]]:
@@ -83,9 +75,9 @@ def _by_line(problems: Iterable[Problem]) -> list[Problem]:
 def _contradictions(campaign: Campaign, options: Mapping[str, object]) -> Iterator[Problem]:
     """Where an option and the rest of the campaign file contradict one another."""
     references = campaign.references
-    absorbance = cast(IncidentBeam, options["absorbance"])
-    yield from _unknown_spectra(campaign, options["explore"])
-    yield from _not_sharper(campaign, options["segment"])
+    absorbance = _of_kind(options["absorbance"], DensityOptions)
+    yield from _unknown_spectra(campaign, _of_kind(options["explore"], ExploreOptions))
+    yield from _not_sharper(campaign, _of_kind(options["segment"], MicroscopePsf))
     if absorbance.i0 == "file" and (references is None or references.i0 is None):
         yield campaign.problem_at(
             "stages.absorbance.i0",
@@ -112,6 +104,12 @@ def _contradictions(campaign: Campaign, options: Mapping[str, object]) -> Iterat
         )
 
 
+def _of_kind(options: object, kind: type[OptionsT]) -> OptionsT:
+    """The options of a stage, which are of a kind that stands below the stages."""
+    assert isinstance(options, kind)
+    return options
+
+
 def _not_sharper(campaign: Campaign, psf: MicroscopePsf) -> Iterator[Problem]:
     """Where ptychography scans that are to be registered are described as less sharp than wide-field scans."""
     if not any(scan.pair_id and scan.modality == "ptychography" for scan in campaign.scans):
@@ -122,7 +120,7 @@ def _not_sharper(campaign: Campaign, psf: MicroscopePsf) -> Iterator[Problem]:
         yield campaign.problem_at(error.where, error.problem, error.got, error.wanted, error.mend)
 
 
-def _unknown_spectra(campaign: Campaign, options: Any) -> Iterator[Problem]:
+def _unknown_spectra(campaign: Campaign, options: ExploreOptions) -> Iterator[Problem]:
     """References that name what no exploration with these options finds."""
     scans = [scan.scan_id for scan in campaign.scans]
     known = names_found(options)

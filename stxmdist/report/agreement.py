@@ -1,10 +1,11 @@
-"""Do both microscopes agree: differences of paired particles over their mean, after Bland and Altman."""
+"""Whether both microscopes agree: differences of paired particles over their mean, after Bland and Altman."""
 
 import numpy as np
 
 from stxmdist.heterogeneity.agreement import bland_altman
-from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank
-from stxmdist.report.evidence import Evidence, column
+from stxmdist.planning.columns import column
+from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, grid_of_axes
+from stxmdist.report.evidence import Evidence
 
 
 def agreement(evidence: Evidence) -> Picture | Absent:
@@ -18,7 +19,7 @@ def agreement(evidence: Evidence) -> Picture | Absent:
     wide, fine, size = wide[known], fine[known], column(pairs, "d_eq_um_stxm")[known]
     found = bland_altman(wide, fine)
     figure = blank(7.6, 3.0)
-    left, right = figure.subplots(1, 2)
+    ((left, right),) = grid_of_axes(figure, 1, 2)
     difference = fine - wide
     for axes, x, label in (
         (left, 0.5 * (wide + fine), "mean of both states of charge"),
@@ -30,16 +31,19 @@ def agreement(evidence: Evidence) -> Picture | Absent:
             if np.isfinite(value):
                 axes.axhline(value, color=INK, ls=dash, lw=0.9)
         axes.set(xlabel=label, ylabel="ptychography minus STXM")
-    said = f"{found.n} paired particles; ptychography minus STXM {found.bias.estimate:+.3f}"
+    said = f"{found.n} paired particles; ptychography minus STXM is {found.bias.estimate:+.3f} on average"
     if np.isfinite(found.bias.low):
-        said += f" (95 % interval {found.bias.low:+.3f} to {found.bias.high:+.3f}, particles taken as independent)"
+        said += (
+            f" (95 % interval {found.bias.low:+.3f} to {found.bias.high:+.3f}, for particles that are independent "
+            "of one another)"
+        )
     if np.isfinite(found.limit_low):
-        said += f"; 95 % of differences between {found.limit_low:+.3f} and {found.limit_high:+.3f}"
+        said += f"; 95 % of the differences lie between {found.limit_low:+.3f} and {found.limit_high:+.3f}"
     return Picture(
         "F12-agreement",
         title,
-        f"Solid: mean difference; dashed: where 95 % of differences lie. {said}.",
-        f"Differences of state of charge between microscopes over their mean and over size. {said}.",
+        f"The solid line is the mean difference; 95 % of the differences lie between the dashed lines. {said}.",
+        f"Differences of state of charge between the microscopes over their mean and over particle size. {said}.",
         "svg",
         as_svg(figure),
         ("pairs",),

@@ -7,7 +7,9 @@ from io import BytesIO
 from typing import Any
 
 import matplotlib
-from matplotlib.figure import Figure
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase, SubFigure
 
 RC = {
     # Comes with matplotlib, which looks at its own fonts first.
@@ -50,7 +52,7 @@ MARKS_IN_SVG = 3000
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished figure with what a reader needs to be told of it."""
+    """A finished figure with its caption, and with words for readers who do not see it."""
 
     name: str
     """File name without ending, such as ``F5-state-of-charge``."""
@@ -88,7 +90,7 @@ class Style:
     dash: str
 
 
-def styles_of(names: Sequence[Any]) -> dict[Any, Style]:
+def styles_of(names: Sequence[str]) -> dict[str, Style]:
     """A style for each name, in the order given; colour, marker and dash together repeat only after 280 names."""
     return {
         name: Style(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[(i + i // 8) % len(DASHES)])
@@ -101,6 +103,7 @@ def drawing() -> Iterator[None]:
     """Draw by matplotlib's defaults and ours, whatever the machine's own settings are; they come back afterwards."""
     own = {"backend", "backend_fallback", "interactive", "toolbar", "timezone"}
     defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name not in own}
+    # matplotlib types the settings by the names of all of them.
     settings: dict[Any, Any] = {**defaults, **RC}
     with matplotlib.rc_context(settings):
         yield
@@ -109,6 +112,20 @@ def drawing() -> Iterator[None]:
 def blank(width: float, height: float) -> Figure:
     """An empty figure, inches."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def grid_of_axes(figure: FigureBase, rows: int, columns: int) -> list[list[Axes]]:
+    """Empty panels, row after row."""
+    panels: list[list[Axes]] = figure.subplots(rows, columns, squeeze=False).tolist()
+    return panels
+
+
+def bands_of(figure: FigureBase, heights: Sequence[float]) -> list[SubFigure]:
+    """Parts of a figure, one under the other, of these relative heights."""
+    bands: list[SubFigure] = np.ravel(
+        figure.subfigures(len(heights), 1, squeeze=False, height_ratios=list(heights))
+    ).tolist()
+    return bands
 
 
 def as_svg(figure: Figure) -> bytes:

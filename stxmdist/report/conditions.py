@@ -1,17 +1,40 @@
 """F1: which electrodes were seen in which conditions, and how many scans and particles reached the statistics."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
+from stxmdist.campaign.scan import Scan
+from stxmdist.planning.columns import column, number, text_of, words
 from stxmdist.report.canvas import INK, Absent, Picture, as_svg, blank
-from stxmdist.report.evidence import Evidence, column, number, text_of, words
+from stxmdist.report.evidence import Evidence, not_drawn
 
 MOST_ROWS, MOST_COLUMNS = 40, 10
-Condition = tuple[float | None, float | None, str]
-"""Cycle, rate and direction; None where not known, because NaN is not equal to itself."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How an electrode was cycled; None where not known, because NaN is not equal to itself."""
+
+    cycle: float | None
+    c_rate: float | None
+    direction: str
+
+    @property
+    def order(self) -> tuple[bool, float, bool, float, str]:
+        """Sorts numbers as numbers, and the unknown last."""
+        return self.cycle is None, self.cycle or 0.0, self.c_rate is None, self.c_rate or 0.0, self.direction
+
+    @property
+    def text(self) -> str:
+        """In words, on two lines at most."""
+        first = f"cycle {self.cycle:g}" if self.cycle is not None else "cycle not known"
+        rate = f"{self.c_rate:g} C" if self.c_rate is not None else ""
+        second = ", ".join(part for part in (rate, self.direction) if part)
+        return f"{first}\n{second}" if second else first
 
 
 def design(evidence: Evidence) -> Picture | Absent:
@@ -19,8 +42,8 @@ def design(evidence: Evidence) -> Picture | Absent:
     title = "Study design"
     if not evidence.scans:
         return Absent("F1", title, "The sample sheet has no usable rows.")
-    electrodes = sorted({str(row["electrode_id"]) for row in evidence.scans})
-    conditions = sorted({_condition(row) for row in evidence.scans}, key=_in_order)
+    electrodes = sorted({scan.electrode_id for scan in evidence.scans})
+    conditions = sorted({condition_of_scan(scan) for scan in evidence.scans}, key=lambda condition: condition.order)
     shown, columns = electrodes[:MOST_ROWS], conditions[:MOST_COLUMNS]
     figure = blank(1.6 + 1.55 * max(3, len(columns)), 0.9 + 0.62 * len(shown))
     axes = figure.subplots()
@@ -28,21 +51,19 @@ def design(evidence: Evidence) -> Picture | Absent:
     largest = max([1, *counts.values()])
     for i, electrode in enumerate(shown):
         for j, condition in enumerate(columns):
-            rows = [r for r in evidence.scans if str(r["electrode_id"]) == electrode and _condition(r) == condition]
-            _cell(axes, j, i, rows, counts.get((electrode, condition), 0), largest)
+            here = [s for s in evidence.scans if s.electrode_id == electrode and condition_of_scan(s) == condition]
+            _cell(axes, j, i, here, counts.get((electrode, condition), 0), largest)
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xticks(range(len(columns)), [_condition_text(condition) for condition in columns])
+    axes.set_xticks(range(len(columns)), [condition.text for condition in columns])
     axes.set_yticks(range(len(shown)), shown)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.set_ylabel("electrode")
     for spine in axes.spines.values():
         spine.set_visible(False)
-    left_out = len(electrodes) - len(shown), len(conditions) - len(columns)
-    more = "".join(
-        f" {n} more {what} are not drawn." for n, what in zip(left_out, ("electrodes", "conditions"), strict=True) if n
-    )
+    more = not_drawn(electrodes, shown, "electrode", "electrodes")
+    more += not_drawn(conditions, columns, "condition", "conditions")
     text = f"{len(electrodes)} electrodes in {len(conditions)} conditions"
     return Picture(
         "F1-design",
@@ -56,27 +77,15 @@ def design(evidence: Evidence) -> Picture | Absent:
     )
 
 
-def condition_of(cycle: Any, rate: Any, direction: Any) -> Condition:
+def condition_of(cycle: object, rate: object, direction: object) -> Condition:
     """A condition that can be compared with others."""
     known = [value if np.isfinite(value) else None for value in (number(cycle), number(rate))]
-    return known[0], known[1], text_of(direction)
+    return Condition(known[0], known[1], text_of(direction))
 
 
-def _condition(row: Mapping[str, Any]) -> Condition:
-    return condition_of(row.get("cycle"), row.get("c_rate"), row.get("direction"))
-
-
-def _in_order(condition: Condition) -> tuple[Any, ...]:
-    """Numbers as numbers, the unknown last."""
-    cycle, rate, direction = condition
-    return cycle is None, cycle or 0.0, rate is None, rate or 0.0, direction
-
-
-def _condition_text(condition: Condition) -> str:
-    cycle, rate, direction = condition
-    first = f"cycle {cycle:g}" if cycle is not None else "cycle not known"
-    second = ", ".join(part for part in (f"{rate:g} C" if rate is not None else "", direction) if part)
-    return f"{first}\n{second}" if second else first
+def condition_of_scan(scan: Scan) -> Condition:
+    """The condition in which a scan's electrode was."""
+    return condition_of(scan.cycle, scan.c_rate, scan.direction)
 
 
 def _particles(evidence: Evidence) -> dict[tuple[str, Condition], int]:
@@ -92,26 +101,24 @@ def _particles(evidence: Evidence) -> dict[tuple[str, Condition], int]:
     )
     for modality, electrode, *condition in places:
         if modality == "stxm":
-            key = electrode, condition_of(*condition)
+            key = str(electrode), condition_of(*condition)
             counts[key] = counts.get(key, 0) + 1
     return counts
 
 
-def _cell(axes: Axes, x: int, y: int, rows: list[Mapping[str, Any]], particles: int, largest: int) -> None:
-    if not rows:
+def _cell(axes: Axes, x: int, y: int, scans: list[Scan], particles: int, largest: int) -> None:
+    if not scans:
         axes.text(x, y, "not measured", ha="center", va="center", fontsize=7.5, color="#777777", style="italic")
         return
     shade = 0.96 - 0.22 * particles / largest
     axes.add_patch(_box(x - 0.47, y - 0.46, 0.94, 0.92, (shade, shade, min(1.0, shade + 0.04))))
-    stxm = sum(row["modality"] == "stxm" for row in rows)
-    regions = len({row.get("region_id") or row["scan_id"] for row in rows})
-    lines = f"{stxm} STXM, {len(rows) - stxm} ptycho.\n{regions} {_plural('region', regions)}\n"
+    stxm = sum(scan.modality == "stxm" for scan in scans)
+    regions = len({scan.region_id or scan.scan_id for scan in scans})
+    lines = f"{stxm} STXM, {len(scans) - stxm} ptycho.\n{regions} {_plural('region', regions)}\n"
     axes.text(x, y, f"{lines}{particles} {_plural('particle', particles)}", ha="center", va="center", fontsize=7.5)
 
 
-def _box(x: float, y: float, width: float, height: float, colour: Any) -> Any:
-    from matplotlib.patches import Rectangle
-
+def _box(x: float, y: float, width: float, height: float, colour: str | tuple[float, float, float]) -> Rectangle:
     return Rectangle((x, y), width, height, facecolor=colour, edgecolor="#888888", linewidth=0.6)
 
 
@@ -144,7 +151,8 @@ def flow(evidence: Evidence) -> Picture | Absent:
     return Picture(
         "F1-flow",
         "From scans to statistics",
-        "What was left at each step, and what went missing on the way to it. The ledger below gives each reason.",
+        "What was left at each step, and what was lost on the way to it. Each reason is given in the table under "
+        "‘What was left out’.",
         f"Flow chart: {said}.",
         "svg",
         as_svg(figure),
@@ -154,15 +162,16 @@ def flow(evidence: Evidence) -> Picture | Absent:
 
 def _steps(evidence: Evidence) -> list[tuple[str, str]]:
     """(what is left, what was lost before it) of each step."""
-    listed = len(evidence.scans) + len(evidence.excluded)
-    rejected = {r["scan_id"] for r in evidence.exclusions if r["stage"] == "sample sheet"} - {
-        r["scan_id"] for r in (*evidence.scans, *evidence.excluded)
+    excluded = evidence.campaign.excluded
+    listed = len(evidence.scans) + len(excluded)
+    rejected = {row.scan_id for row in evidence.campaign.exclusions if row.stage == "sample sheet"} - {
+        scan.scan_id for scan in (*evidence.scans, *excluded)
     }
     steps = [
         (f"{listed + len(rejected)} rows in the sample sheet", ""),
         (
             _both(evidence.scans),
-            _joined((len(evidence.excluded), "excluded by the sheet"), (len(rejected), "with a mistake in the sheet")),
+            _joined((len(excluded), "excluded by the sheet"), (len(rejected), "with a mistake in the sheet")),
         ),
     ]
     before = list(evidence.scans)
@@ -172,18 +181,14 @@ def _steps(evidence: Evidence) -> list[tuple[str, str]]:
         ("fit", "fitted", "not fitted"),
         ("segment", "searched for particles", "not searched"),
     ):
-        left = [row for row in before if evidence.has(stage, row["scan_id"])]
+        left = [scan for scan in before if evidence.has(stage, scan.scan_id)]
         steps.append((f"{_both(left)} {what}", _joined((len(before) - len(left), loss))))
         before = left
     table = evidence.table("particles")
     wide = table[words(table, "modality") == "stxm"] if len(table) else table
     steps.append((f"{len(wide)} particles in wide-field scans, {len(table) - len(wide)} in ptychography", ""))
     if len(wide):
-        border = (
-            np.array([value is True or value == 1 for value in wide["touches_border"]])
-            if "touches_border" in wide
-            else np.zeros(len(wide), bool)
-        )
+        border = column(wide, "touches_border") == 1.0
         unknown = ~np.isfinite(column(wide, "soc_mean")) & ~border
         left_n = len(wide) - int(border.sum()) - int(unknown.sum())
         lost = _joined((int(border.sum()), "cut by the field's edge"), (int(unknown.sum()), "without state of charge"))
@@ -191,11 +196,9 @@ def _steps(evidence: Evidence) -> list[tuple[str, str]]:
     return steps
 
 
-def _both(rows: Any) -> str:
-    stxm = sum(row["modality"] == "stxm" for row in rows)
-    if not len(rows):
-        return "no scans"
-    return f"{stxm} wide-field and {len(rows) - stxm} ptychography scans"
+def _both(scans: Collection[Scan]) -> str:
+    stxm = sum(scan.modality == "stxm" for scan in scans)
+    return f"{stxm} wide-field and {len(scans) - stxm} ptychography scans" if scans else "no scans"
 
 
 def _joined(*parts: tuple[int, str]) -> str:

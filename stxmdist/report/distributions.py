@@ -1,15 +1,15 @@
 """F5: states of charge of all particles by electrode and cycle beside coulometry; and how they change over cycles."""
 
-from typing import Any
-
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from stxmdist.arrays import F64, Mask
 from stxmdist.heterogeneity.electrodes import mass_of
 from stxmdist.heterogeneity.metrics.table import METRICS
-from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, styles_of
-from stxmdist.report.evidence import Evidence, column, words
+from stxmdist.planning.columns import column, words
+from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, grid_of_axes, styles_of
+from stxmdist.report.evidence import Evidence, not_drawn
 
 MOST_GROUPS = 36
 
@@ -49,13 +49,13 @@ def states_of_charge(evidence: Evidence) -> Picture | Absent:
         axes.plot([], [], marker="|", ms=11, mew=1.8, ls="", color=COLOURS[1], label="coulometry")[0],
     ]
     axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    more = f" {len(groups) - len(shown)} more are not drawn." if len(groups) > len(shown) else ""
     return Picture(
         "F5-state-of-charge",
         title,
-        "Every point is a wide-field particle; the shape above is their density weighted by mass, black the mean by "
-        "mass with its 95 % interval, and the upright bar the state of charge that coulometry gives. Grey: outside the "
-        "end-members, where only errors lead." + more,
+        "Every point is a wide-field particle. The shape above the points is the density of the particles, weighted by "
+        "mass; the black circle is the mean by mass with its 95 % interval, and the upright bar the state of charge "
+        "by coulometry. The grey areas lie outside the end-members: only measurement errors put a particle there."
+        + not_drawn(groups, shown, "electrode and cycle", "electrodes and cycles"),
         f"Distributions of the state of charge of {len(values)} particles in {len(shown)} electrodes and cycles, "
         "each with its mean, interval and coulometric value.",
         "svg",
@@ -64,7 +64,7 @@ def states_of_charge(evidence: Evidence) -> Picture | Absent:
     )
 
 
-def analysed(evidence: Evidence) -> Any:
+def analysed(evidence: Evidence) -> pd.DataFrame:
     """Wide-field particles with a state of charge that the field's edge does not cut."""
     table = evidence.table("particles")
     if not len(table):
@@ -72,10 +72,11 @@ def analysed(evidence: Evidence) -> Any:
     kept = (words(table, "modality") == "stxm") & np.isfinite(column(table, "soc_mean"))
     if "touches_border" in table.columns:
         kept &= ~(column(table, "touches_border") == 1.0)
-    return table[kept]
+    analysed_rows: pd.DataFrame = table[kept]
+    return analysed_rows
 
 
-def _groups(table: Any) -> list[tuple[str, float, Mask]]:
+def _groups(table: pd.DataFrame) -> list[tuple[str, float, Mask]]:
     electrode, cycle = words(table, "electrode_id"), column(table, "cycle")
     keys = sorted({(str(e), float(np.nan_to_num(c, nan=-1.0))) for e, c in zip(electrode, cycle, strict=True)})
     return [(e, c if c >= 0 else np.nan, (electrode == e) & (np.nan_to_num(cycle, nan=-1.0) == c)) for e, c in keys]
@@ -103,7 +104,7 @@ def _one(axes: Axes, line: int, values: F64, mass: F64, colour: str, marker: str
     )
 
 
-def _summary(axes: Axes, line: int, electrodes: Any, electrode: str, cycle: float) -> None:
+def _summary(axes: Axes, line: int, electrodes: pd.DataFrame, electrode: str, cycle: float) -> None:
     here = electrodes[(words(electrodes, "electrode_id") == electrode) & _same(column(electrodes, "cycle"), cycle)]
     for mean, low, high, coulometric in zip(
         *(column(here, name) for name in ("soc_mean", "soc_ci_low", "soc_ci_high", "soc_coulometric")), strict=True
@@ -134,7 +135,7 @@ def trends(evidence: Evidence) -> Picture | Absent:
     names = sorted(set(words(table, "electrode_id")))
     styles = styles_of(names)
     figure = blank(7.6, 5.2)
-    cells = np.ravel(figure.subplots(-(-len(PANELS) // 2), 2))
+    cells = [axes for line in grid_of_axes(figure, -(-len(PANELS) // 2), 2) for axes in line]
     for axes in cells[len(PANELS) :]:
         axes.axis("off")
     far = np.ptp(cycle[np.isfinite(cycle)]) or 1.0
@@ -142,7 +143,7 @@ def trends(evidence: Evidence) -> Picture | Absent:
         for i, name in enumerate(names):
             here = np.flatnonzero(words(table, "electrode_id") == name)
             here = here[np.argsort(cycle[here], kind="stable")]
-            # FitContext one another, or intervals at one cycle hide each other.
+            # Beside one another, or intervals at one cycle hide each other.
             x = cycle[here] + far * 0.012 * (i - 0.5 * (len(names) - 1)) * min(1.0, 8.0 / len(names))
             y, style = column(table, panel.column)[here], styles[name]
             axes.plot(x, y, style.dash, marker=style.marker, color=style.colour, label=name)

@@ -1,187 +1,164 @@
-"""What there is to report: the campaign's rows, what is published of them, and why the rest is missing."""
+"""What there is to report: the campaign's scans, what is published of them, and why the rest is missing."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from storage.columns import TABLES
+from storage.errors import StoreError
 from storage.output import Output
-from storage.publication import Publication, PublishedScan
+from storage.publication import Publication
 from storage.store import Store
-from storage.tables import read_table
-from stxmdist.arrays import F64, Array
-from stxmdist.planning.end_members import EndMemberSource
-from stxmdist.planning.stages import STAGES
+from stxmdist.arrays import Array
+from stxmdist.campaign.scan import Scan
+from stxmdist.measures import ReconstructFigures
+from stxmdist.planning.columns import column, number, text_of, words
+from stxmdist.planning.exclusions import Exclusion
+from stxmdist.planning.published import TABLES_STAGE, PublishedCampaign
+from stxmdist.report.part import Options, ReportPart
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Unit
+
+FiguresT = TypeVar("FiguresT")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that figures and tables draw on. Arrays and tables are read when they are asked for."""
+    """Everything that figures and tables draw on. Arrays, tables and figures are read when they are asked for."""
 
-    store: Store
-    name: str
-    scans: tuple[Mapping[str, Any], ...]
-    """Rows of the sample sheet that are not excluded, readable or not."""
-    excluded: tuple[Mapping[str, Any], ...]
-    """Rows that the sheet itself leaves out."""
-    exclusions: tuple[Mapping[str, Any], ...]
-    """What was left out or failed before any particle was seen; rows as in the table ``exclusions``."""
-    published: Mapping[tuple[str, str], str]
-    """(stage, scan) to the digest of what is published"""
-    references: Mapping[str, EndMemberSource] = field(default_factory=dict)
-    """Scan to where its end-members come from."""
-    software: Mapping[str, str] = field(default_factory=dict)
-    seed: int | None = None
+    campaign: ReportPart
+    published: PublishedCampaign
+    options: Options = field(default_factory=Options)
 
     @classmethod
-    def of(cls, unit: Unit) -> "Evidence":
-        """What a unit of the report stage carries, with its store."""
-        index = unit.part
-        return cls(
-            store=Store(unit.store),
-            name=index["name"],
-            scans=tuple(index["scans"]),
-            excluded=tuple(index["excluded"]),
-            exclusions=tuple(index["exclusions"]),
-            published={(stage, scan_id): digest for stage, scan_id, digest in index["published"]},
-            references=index["references"],
-            software=index["software"],
-            seed=index["seed"],
-        )
+    def of(cls, unit: Unit[Options, ReportPart]) -> "Evidence":
+        """What the unit of the report carries, with its store."""
+        return cls.from_part(unit.part, Store(unit.store), unit.options)
+
+    @classmethod
+    def from_part(cls, part: ReportPart, store: Store, options: Options | None = None) -> "Evidence":
+        """What a part of the report says of a store."""
+        return cls(part, PublishedCampaign(store, part.published), Options() if options is None else options)
 
     @property
-    def simulated(self) -> bool:
-        """Whether the data were never measured."""
-        return self.name.lower().startswith("simulated")
-
-    @cached_property
-    def publications(self) -> dict[str, Publication]:
-        """Stage to what is visible of it, in the order of the stages."""
-        found = {stage: self.store.publication(stage) for stage in STAGES if stage != "report"}
-        return {stage: publication for stage, publication in found.items() if publication is not None}
+    def scans(self) -> tuple[Scan, ...]:
+        """Rows of the sample sheet that are not excluded, readable or not."""
+        return self.campaign.scans
 
     @property
     def last_published(self) -> str:
         """When the youngest of the published stages was published, ISO 8601; empty if none is."""
         return max((publication.time for publication in self.publications.values()), default="")
 
-    def output(self, stage: str, scan_id: str) -> Output | None:
-        """The published output of a stage for a scan, or None."""
-        digest = self.published.get((stage, scan_id))
-        return None if digest is None else self.store.output(stage, scan_id, digest)
-
-    def record(self, stage: str, scan_id: str) -> PublishedScan | None:
-        """How a stage ended for a scan, or None where what is visible is not what this report is about."""
-        publication = self.publications.get(stage)
-        scan = publication.scans.get(scan_id) if publication is not None else None
-        return scan if scan is not None and scan.digest == self.published.get((stage, scan_id)) else None
-
-    def quality(self, stage: str, scan_id: str) -> Mapping[str, Any]:
-        """Quality figures of a stage for a scan; empty where it is not published."""
-        record = self.record(stage, scan_id)
-        return record.quality if record is not None else {}
+    @property
+    def publications(self) -> dict[str, Publication]:
+        """Stage to what is visible of it, in the order of the stages; the report itself is not among them."""
+        return {stage: found for stage, found in self.published.publications.items() if stage != "report"}
 
     def has(self, stage: str, scan_id: str) -> bool:
         """Whether a stage is published for a scan."""
-        return (stage, scan_id) in self.published
+        return self.published.has(stage, scan_id)
+
+    def output(self, stage: str, scan_id: str) -> Output | None:
+        """The published output of a stage for a scan, or None."""
+        return self.published.output(stage, scan_id)
+
+    def figures(self, kind: type[FiguresT], stage: str, scan_id: str) -> FiguresT | None:
+        """Quality figures of a stage for a scan; None where it is not published.
+
+        None as well where another version of stxmdist wrote them: a run of other scans leaves them as they were.
+        """
+        with suppress(StoreError):
+            return self.published.figures(kind, stage, scan_id)
+        return None
 
     @property
     def inferred(self) -> bool:
         """Whether the tables of the campaign are published."""
-        return self.has("infer", CAMPAIGN)
+        return self.has(TABLES_STAGE, CAMPAIGN)
 
     def unless_inferred(self, otherwise: str) -> str:
         """Why something of the tables is missing: nothing was inferred yet, or the reason given."""
         return otherwise if self.inferred else "The stage infer has not been published for what is here now."
 
-    def of_modality(self, modality: str, stage: str) -> list[Mapping[str, Any]]:
-        """Rows of a modality whose output of a stage is published, in the order of the sheet."""
-        return [row for row in self.scans if row["modality"] == modality and self.has(stage, row["scan_id"])]
+    def having(self, *stages: str, modality: str | None = None) -> list[Scan]:
+        """Scans, of one modality if one is named, for which all of these stages are published."""
+        return [
+            scan
+            for scan in self.scans
+            if modality in (None, scan.modality) and all(self.has(stage, scan.scan_id) for stage in stages)
+        ]
 
     @cached_property
-    def _tables(self) -> dict[str, Any]:
+    def _tables(self) -> dict[str, pd.DataFrame]:
         return {}
 
-    def table(self, name: str) -> Any:
-        """A table of the campaign as DataFrame; without rows where nothing was inferred."""
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the campaign; without rows where nothing was inferred."""
         if name not in self._tables:
-            output = self.output("infer", CAMPAIGN)
-            path = None if output is None else output.path / "tables" / f"{name}.parquet"
-            if path is not None and path.exists():
-                self._tables[name] = read_table(path)
-            else:
+            found = self.published.table(name)
+            if found is None:
                 spec = TABLES.get(name)
-                self._tables[name] = pd.DataFrame(columns=[] if spec is None else [c.name for c in spec.columns])
+                found = pd.DataFrame(columns=[] if spec is None else [c.name for c in spec.columns])
+            self._tables[name] = found
         return self._tables[name]
 
     @cached_property
-    def all_exclusions(self) -> list[dict[str, Any]]:
+    def exclusions(self) -> list[Exclusion]:
         """The exclusions known from planning and those of the table, each once."""
-        rows = [dict(row) for row in self.exclusions] + self.table("exclusions").to_dict("records")
-        keys = ("what", "scan_id", "stage", "where", "why", "n")
-        unique = {tuple(str(row.get(key, "")) for key in keys): row for row in rows}
-        return list(unique.values())
+        table = self.table("exclusions")
+        n = np.nan_to_num(column(table, "n"), nan=1.0)
+        what, scan_id, stage, where, why = (
+            words(table, name).tolist() for name in ("what", "scan_id", "stage", "where", "why")
+        )
+        written = map(Exclusion, what, scan_id, stage, where, why, map(int, n))
+        return list(dict.fromkeys([*self.campaign.exclusions, *written]))
 
     def why_stopped(self, scan_id: str) -> str:
         """Why a scan did not get further, in a sentence."""
-        found = [
-            str(row["why"])
-            for row in self.all_exclusions
-            if row["scan_id"] == scan_id and row["what"] in ("scan", "unit")
-        ]
+        found = [row.why for row in self.exclusions if row.scan_id == scan_id and row.what in ("scan", "unit")]
         if found:
             return found[0] + (f" (and {len(found) - 1} more units)" if len(found) > 1 else "")
-        done = [stage for stage in STAGES if self.has(stage, scan_id)]
+        done = self.published.stages_of(scan_id)
         return f"Nothing after the stage {done[-1]} has run yet." if done else "No stage has run yet."
 
+    def half_period_nm(self, scan_id: str) -> float:
+        """Half-bit half-period of a ptychography scan, the median over tiles and energies; NaN where not known.
 
-def label_of(row: Mapping[str, Any]) -> str:
+        Half-bit criterion: van Heel and Schatz, J. Struct. Biol. 151, 250 (2005).
+        """
+        figures = self.figures(ReconstructFigures, "reconstruct", scan_id)
+        if figures is None or figures.pixel_nm is None:
+            return float("nan")
+        return median_of(figures.half_bit_half_period_px) * float(np.mean(figures.pixel_nm))
+
+
+def median_of(values: Array) -> float:
+    """Median of the numbers that are known; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float("nan")
+
+
+def label_of(scan: Scan) -> str:
     """Electrode, cycle and region of a scan in few words."""
-    parts = [str(row.get("electrode_id") or "no electrode")]
-    cycle = number(row.get("cycle"))
+    parts = [text_of(scan.electrode_id, "no electrode")]
+    cycle = number(scan.cycle)
     if np.isfinite(cycle):
         parts.append(f"cycle {cycle:g}")
-    region = str(row.get("region_id") or "")
+    region = text_of(scan.region_id)
     if region and not region.startswith(parts[0]):
         parts.append(region)
     return ", ".join(parts)
 
 
-def number(value: Any) -> float:
-    """A float; NaN for what is missing (JSON has no NaN)."""
-    try:
-        return float(value) if value is not None else float("nan")
-    except (TypeError, ValueError):
-        return float("nan")
-
-
-def text_of(value: Any, unknown: str = "") -> str:
-    """A word; ``unknown`` for what is missing."""
-    return unknown if value is None or value != value or value == "" else str(value)
-
-
-def numbers(values: Any) -> F64:
-    """An array of floats of any depth, NaN for what is missing."""
-    if values is None:
-        return np.zeros(0)
-    return np.asarray(np.vectorize(number, otypes=[float])(np.asarray(values, dtype=object)), dtype=float)
-
-
-def column(table: Any, name: str) -> F64:
-    """A column of a table as floats; NaN where it is missing or the table lacks it."""
-    if name not in table.columns:
-        return np.full(len(table), np.nan)
-    return np.asarray(pd.to_numeric(table[name], errors="coerce").astype("Float64").to_numpy(float, na_value=np.nan))
-
-
-def words(table: Any, name: str) -> Array:
-    """A column of a table as text; empty where it is missing."""
-    if name not in table.columns:
-        return np.full(len(table), "", dtype=object)
-    return np.asarray(["" if item is None or item != item else str(item) for item in table[name]], dtype=object)
+def not_drawn(rows: Sequence[object], shown: Sequence[object], one: str = "scan", several: str = "scans") -> str:
+    """A sentence on how many are not drawn, with a blank before; empty if all are."""
+    left_out = len(rows) - len(shown)
+    if not left_out:
+        return ""
+    return f" 1 more {one} is not drawn." if left_out == 1 else f" {left_out} more {several} are not drawn."

@@ -1,10 +1,8 @@
 """Films: a stack over energy as it was measured and as it was aligned, side by side."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,8 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from storage.output import Output
 from stxmdist.arrays import U8, Mask, Real
+from stxmdist.campaign.scan import Scan
+from stxmdist.measures import AlignMeasures
 from stxmdist.report.canvas import Absent, Picture
-from stxmdist.report.evidence import Evidence, label_of, number, numbers
+from stxmdist.report.evidence import Evidence, label_of
 
 MOST_FILMS = 3
 MOST_BYTES = 300_000
@@ -48,41 +48,43 @@ class Film:
     after: Real
 
 
-def films(evidence: Evidence, most: int = MOST_FILMS) -> list[Picture] | Absent:
+def films(evidence: Evidence) -> list[Picture] | Absent:
     """A film of each of the scans that moved furthest, before and after alignment."""
-    moved = [
-        (number(evidence.quality("align", row["scan_id"]).get("largest_shift_px")), row)
-        for row in evidence.scans
-        if evidence.has("absorbance", row["scan_id"]) and evidence.has("align", row["scan_id"])
+    measured = [
+        (figures, scan)
+        for scan in evidence.having("absorbance", "align")
+        if (figures := evidence.figures(AlignMeasures, "align", scan.scan_id)) is not None
     ]
-    furthest = sorted((pair for pair in moved if pair[0] > 0.0), key=lambda pair: -pair[0])
-    if not furthest:
+    moved = [(figures, scan) for figures, scan in measured if figures.largest_shift_px > 0.0]
+    moved.sort(key=lambda pair: -pair[0].largest_shift_px)
+    if not moved:
         return Absent("films", "Before and after alignment", "No scan's frames were moved.")
-    return [_picture(evidence, row, shift_px) for shift_px, row in furthest[:most]]
+    return [_picture(evidence, scan, figures) for figures, scan in moved[:MOST_FILMS]]
 
 
-def _picture(evidence: Evidence, row: Mapping[str, Any], largest_px: float) -> Picture:
-    scan_id = row["scan_id"]
+def _picture(evidence: Evidence, scan: Scan, figures: AlignMeasures) -> Picture:
+    scan_id = scan.scan_id
     absorbance, align = evidence.output("absorbance", scan_id), evidence.output("align", scan_id)
     assert absorbance is not None
     assert align is not None
-    failed_ev = numbers(evidence.quality("align", scan_id).get("energies_not_registered_ev"))
+    failed_ev = figures.energies_not_registered_ev
     used = int((align.read("energy_used") > 0).sum())
     film, content = _small_enough(absorbance, align, failed_ev)
     shown = f"{len(film.energy_ev)} of {used} energies" if len(film.energy_ev) < used else f"All {used} energies"
     rows, columns = film.before.shape[1:]
     failed = (
-        f"Not registered, and moved as its neighbours are: {', '.join(f'{ev:.2f}' for ev in failed_ev)} eV."
+        "These frames were not registered, and were moved as their neighbours in energy were: "
+        f"{', '.join(f'{ev:.2f}' for ev in failed_ev)} eV."
         if failed_ev.size
         else "Every frame was registered."
     )
     return Picture(
         f"film-{scan_id}".replace(" ", "-"),
-        f"Before and after alignment: {scan_id} ({label_of(row)})",
-        "Optical density as measured (left) and aligned (right), on one grey scale at each energy, dark is dense. "
-        f"{shown}, {rows} x {columns} pixels where the image has most contrast. Shifts are those by which a frame was "
-        f"moved towards higher rows (y) and columns (x); the largest along an axis is {largest_px:.2f} px. {failed} "
-        "Hatched: not known.",
+        f"Before and after alignment: {scan_id} ({label_of(scan)})",
+        "Optical density as measured (left) and aligned (right); both have the same grey scale at each energy, and "
+        f"dark is dense. {shown} are shown, of {rows} x {columns} pixels where the image has most contrast. The shifts "
+        "are those by which a frame was moved towards higher rows (y) and columns (x); the largest along an axis is "
+        f"{figures.largest_shift_px:.2f} px. {failed} Hatched pixels are not known.",
         f"A film over photon energy of scan {scan_id}, as measured and as aligned.",
         "png",
         content,

@@ -1,16 +1,22 @@
 """F3: what each region looks like to both microscopes, on one scale of length and one of state of charge."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
 
 from storage.output import Output
-from stxmdist.report.canvas import INK, Absent, Picture, as_png, blank
-from stxmdist.report.evidence import Evidence, label_of, number, numbers
+from stxmdist.arrays import Array, Real
+from stxmdist.campaign.scan import Scan
+from stxmdist.measures import RegisterMeasures
+from stxmdist.report.canvas import INK, Absent, Picture, as_png, blank, grid_of_axes
+from stxmdist.report.evidence import Evidence, label_of, not_drawn
 from stxmdist.report.maps import SOC_MAP, Map, coarsened, draw_map, limits_of, map_of, nice_length
+
+T = TypeVar("T")
 
 COLUMNS = (
     "STXM optical density",
@@ -27,9 +33,9 @@ class Region:
 
     title: str
     maps: dict[str, Map] = field(default_factory=dict)
-    outlines: Any = None
-    """(Y, X) labels of the wide-field particles, coarse"""
-    field_of_ptychography: tuple[Any, Any] | None = None
+    outlines: Array | None = None
+    """(Y, X) share of each coarse pixel that wide-field particles cover"""
+    field_of_ptychography: tuple[Real, Real] | None = None
     """Corners (y, x) of the ptychography field in wide-field coordinates, um"""
     registered: bool = False
     half_period_nm: float = float("nan")
@@ -37,29 +43,28 @@ class Region:
     """Of the optical density and of the complex image"""
 
 
-def gallery(evidence: Evidence, most_regions: int = 12, longest: int = 320) -> Picture | Absent:
+def gallery(evidence: Evidence) -> Picture | Absent:
     """Optical density and state of charge of each region, with amplitude, phase and state of charge of ptychography."""
     title = "Cross-modal gallery"
-    rows = [row for row in evidence.scans if evidence.has("fit", row["scan_id"])]
-    if not rows:
+    longest = evidence.options.picture_px
+    by_region: dict[str, dict[str, Scan]] = {}
+    for scan in evidence.having("fit"):
+        by_region.setdefault(scan.pair_id or scan.scan_id, {}).setdefault(scan.modality, scan)
+    if not by_region:
         return Absent("F3", title, "No scan has a map of state of charge.")
-    by_region: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for row in rows:
-        by_region.setdefault(str(row.get("pair_id") or row["scan_id"]), {}).setdefault(row["modality"], row)
     chosen = list(by_region.values())
-    shown = [_region(evidence, pair, longest) for pair in _spread(chosen, most_regions)]
+    shown = [_region(evidence, pair, longest) for pair in _evenly_taken(chosen, evidence.options.most_regions)]
     content = _draw(shown)
-    more = f" {len(chosen) - len(shown)} of {len(chosen)} regions are not drawn." if len(chosen) > len(shown) else ""
     frc = [f"{region.title}: {region.half_period_nm:.0f} nm" for region in shown if np.isfinite(region.half_period_nm)]
     return Picture(
         "F3-gallery",
         title,
-        "Each row is one region. Optical density and phase are those of the energy that shows most contrast. All "
-        "states of charge share one scale, 0 discharged to 1 charged. Thin lines are outlines of particles, the "
-        "frame is the field of ptychography (solid: registered on the wide-field image; dotted: by the stages' "
-        "coordinates only). Pale grey: no particle; hatched: masked, see the classes in the ledger. "
+        "Each row is one region. Optical density and phase are shown at the energy with most contrast. All states of "
+        "charge have the same scale, from 0 (discharged) to 1 (charged). Thin lines are outlines of particles; the "
+        "frame is the field of ptychography, solid where it was registered on the wide-field image, dotted where only "
+        "the coordinates of the stages place it. Pale grey means no particle; hatched pixels are masked. "
         + ("Half-bit FRC half-period, median over tiles and energies: " + "; ".join(frc) + "." if frc else "")
-        + more,
+        + not_drawn(chosen, shown, "region", "regions"),
         f"Maps of {len(shown)} regions: " + ", ".join(COLUMNS) + ".",
         "png",
         content,
@@ -67,22 +72,22 @@ def gallery(evidence: Evidence, most_regions: int = 12, longest: int = 320) -> P
     )
 
 
-def _spread(pairs: list[Any], most: int) -> list[Any]:
-    """At most so many of a list, evenly taken."""
-    if len(pairs) <= most:
-        return pairs
-    return [pairs[round(i)] for i in np.linspace(0, len(pairs) - 1, most)]
+def _evenly_taken(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of a sequence, evenly taken."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i)] for i in np.linspace(0, len(items) - 1, most)]
 
 
-def _region(evidence: Evidence, pair: Mapping[str, Mapping[str, Any]], longest: int) -> Region:
+def _region(evidence: Evidence, pair: Mapping[str, Scan], longest: int) -> Region:
     region = Region(label_of(next(iter(pair.values()))))
     stxm_od = complex_ev = float("nan")
     if "stxm" in pair:
-        stxm_od = _stxm(evidence, pair["stxm"]["scan_id"], region, longest)
+        stxm_od = _stxm(evidence, pair["stxm"].scan_id, region, longest)
     if "ptychography" in pair:
-        scan_id = pair["ptychography"]["scan_id"]
+        scan_id = pair["ptychography"].scan_id
         complex_ev = _ptychography(evidence, scan_id, region, longest)
-        region.half_period_nm = half_period_nm(evidence, scan_id)
+        region.half_period_nm = evidence.half_period_nm(scan_id)
         if "stxm" in pair:
             _place(evidence, scan_id, region)
     region.energies_ev = (stxm_od, complex_ev)
@@ -152,15 +157,6 @@ def strongest_energy(evidence: Evidence, scan_id: str) -> int:
     return int(np.nanargmax(mean)) if np.isfinite(mean).any() else 0
 
 
-def half_period_nm(evidence: Evidence, scan_id: str) -> float:
-    """Half-bit half-period of a ptychography scan, the median over tiles and energies; NaN where not known."""
-    quality = evidence.quality("reconstruct", scan_id)
-    half = numbers(quality.get("half_bit_half_period_px")).ravel()
-    pixel = numbers(quality.get("pixel_nm")).ravel()
-    half = half[np.isfinite(half)]
-    return float(np.median(half) * pixel.mean()) if half.size and pixel.size else float("nan")
-
-
 def _place(evidence: Evidence, scan_id: str, region: Region) -> None:
     """The outline of the ptychography field on the wide-field image."""
     moving = region.maps.get(COLUMNS[4]) or region.maps.get(COLUMNS[2])
@@ -168,10 +164,9 @@ def _place(evidence: Evidence, scan_id: str, region: Region) -> None:
         return
     left, right, bottom, top = moving.extent
     y, x = np.array([bottom, bottom, top, top, bottom]), np.array([left, right, right, left, left])
-    found = evidence.quality("register", scan_id)
-    matrix = numbers(found.get("matrix_um"))
-    if found.get("accepted") and matrix.shape == (2, 3):
-        y, x = matrix[:, :2] @ np.stack([y, x]) + matrix[:, 2:]
+    found = evidence.figures(RegisterMeasures, "register", scan_id)
+    if found is not None and found.accepted:
+        y, x = found.matrix_um[:, :2] @ np.stack([y, x]) + found.matrix_um[:, 2:]
         region.registered = True
     region.field_of_ptychography = (y, x)
 
@@ -182,14 +177,14 @@ def _draw(regions: list[Region]) -> bytes:
     figure = blank(0.6 + 2.25 * len(columns), 0.9 + 2.16 * len(regions))
     # Square cells leave gaps that this layout takes out.
     figure.set_layout_engine("compressed")
-    cells = figure.subplots(len(regions), len(columns), squeeze=False)
+    cells = grid_of_axes(figure, len(regions), len(columns))
     scales = {name: limits_of([r.maps[name] for r in regions if name in r.maps]) for name in columns}
     for name in columns:
         if "state of charge" in name:
             scales[name] = (0.0, 1.0)
     narrowest = min((m.width_um for r in regions for m in r.maps.values()), default=1.0)
     bar = nice_length(narrowest)
-    shown: dict[str, Any] = {}
+    shown: dict[str, AxesImage] = {}
     for line, region in zip(cells, regions, strict=True):
         for axes, name in zip(line, columns, strict=True):
             if name not in region.maps:
@@ -214,7 +209,7 @@ def _draw(regions: list[Region]) -> bytes:
             unit = {"optical density": "ln units", "phase": "rad"}.get(name.split(" ", 1)[1], "")
             figure.colorbar(
                 shown[name],
-                ax=list(cells[:, j]),
+                ax=[line[j] for line in cells],
                 location="bottom",
                 shrink=0.85,
                 aspect=22,
@@ -228,7 +223,7 @@ def _name_row(axes: Axes, region: Region) -> None:
     parts = [region.title.replace(", ", "\n", 1)]
     stxm_ev, complex_ev = region.energies_ev
     named = (("STXM", stxm_ev), ("ptychography", complex_ev))
-    parts += [f"{name} {ev:.1f} eV" for name, ev in named if np.isfinite(number(ev))]
+    parts += [f"{name} {ev:.1f} eV" for name, ev in named if np.isfinite(ev)]
     axes.text(
         -0.06,
         0.5,

@@ -2,28 +2,35 @@
 
 import numpy as np
 
-from stxmdist.report.conditions import condition_of
+from stxmdist.planning.columns import column, rows_of, words
+from stxmdist.report.conditions import condition_of_scan
 from stxmdist.report.distributions import analysed
-from stxmdist.report.evidence import Evidence, column, number, words
-from stxmdist.report.tables import figure_of, interval_of, probability_of
+from stxmdist.report.evidence import Evidence
+from stxmdist.report.tables import EffectRow, figure_of, interval_of, probability_of
 
 
 def headline(evidence: Evidence) -> list[str]:
     """Sentences, the most important first to be read."""
-    said = []
-    if evidence.simulated:
-        said.append("These data are simulated: nothing here was measured.")
-    said += [_measured(evidence), *_main(evidence), *_spread(evidence)]
-    return said
+    return [*_simulated(evidence), _measured(evidence), *_main(evidence), *_spread(evidence)]
+
+
+def _simulated(evidence: Evidence) -> list[str]:
+    """What must not be taken for a measurement."""
+    simulated = len(evidence.campaign.simulated)
+    if not simulated:
+        return []
+    if simulated >= len(evidence.scans):
+        return ["These data are simulated: nothing here was measured."]
+    return [f"{simulated} of {_count(len(evidence.scans), 'scan')} are simulated: they were not measured."]
 
 
 def _measured(evidence: Evidence) -> str:
     if not evidence.scans:
         return "The campaign has no usable scans."
-    electrodes = {row["electrode_id"] for row in evidence.scans}
-    conditions = {condition_of(row.get("cycle"), row.get("c_rate"), row.get("direction")) for row in evidence.scans}
-    fitted = [row for row in evidence.scans if evidence.has("fit", row["scan_id"])]
-    stxm = sum(row["modality"] == "stxm" for row in fitted)
+    electrodes = {scan.electrode_id for scan in evidence.scans}
+    conditions = {condition_of_scan(scan) for scan in evidence.scans}
+    fitted = evidence.having("fit")
+    stxm = sum(scan.modality == "stxm" for scan in fitted)
     particles = analysed(evidence)
     found = len(evidence.table("particles"))
     text = (
@@ -40,32 +47,33 @@ def _count(n: int, noun: str) -> str:
 
 def _main(evidence: Evidence) -> list[str]:
     """The primary effect where there is one, else the mean of the electrodes."""
-    table = evidence.table("effects")
-    if len(table):
-        chosen = (words(table, "endpoint") == "soc_mean") & (words(table, "term") == "cycle")
-        here = table[chosen & np.isfinite(column(table, "estimate"))]
-        rows = here.to_dict("records")
-        tested = next((row for row in rows if str(row["method"]).startswith("t on")), None)
-        if tested is not None:
-            exact = next((row for row in rows if "exact" in str(row["method"])), None)
-            estimate, low, high = (100 * number(tested[key]) for key in ("estimate", "ci_low", "ci_high"))
-            text = (
-                f"Over 100 cycles the mean state of charge changed by {interval_of(estimate, low, high)}, "
-                f"95 % interval over {_count(int(tested['n_electrodes']), 'electrode')}"
+    effects = [
+        row
+        for row in rows_of(EffectRow, evidence.table("effects"))
+        if row.endpoint == "soc_mean" and row.term == "cycle" and np.isfinite(row.estimate)
+    ]
+    tested = next((row for row in effects if row.method.startswith("t on")), None)
+    if tested is not None:
+        exact = next((row for row in effects if "exact" in row.method), None)
+        estimate, low, high = (100 * value for value in (tested.estimate, tested.ci_low, tested.ci_high))
+        text = (
+            f"Over 100 cycles the mean state of charge changed by {interval_of(estimate, low, high)}, "
+            f"95 % interval over {_count(int(tested.n_electrodes), 'electrode')}"
+        )
+        text += f"; p {_probability(tested.p)} by the t test" if np.isfinite(tested.p) else ""
+        if exact is not None and np.isfinite(exact.p):
+            text += (
+                f", {_probability(exact.p)} by the exact test, whose smallest attainable p with so many "
+                f"electrodes is {probability_of(exact.p_min_attainable)}"
             )
-            text += f"; p {_probability(tested['p'])} by t" if np.isfinite(number(tested["p"])) else ""
-            if exact is not None and np.isfinite(number(exact["p"])):
-                text += (
-                    f", {_probability(exact['p'])} by the exact test, whose smallest attainable p with so many "
-                    f"electrodes is {probability_of(exact['p_min_attainable'])}"
-                )
-            return [text + "."]
+        return [text + "."]
     electrodes = evidence.table("electrodes")
     means = column(electrodes, "soc_mean")
     known = np.flatnonzero(np.isfinite(means))
     if known.size == 1:
-        row = electrodes.iloc[known[0]]
-        interval = interval_of(row["soc_mean"], row["soc_ci_low"], row["soc_ci_high"])
+        interval = interval_of(
+            *(column(electrodes, name)[known[0]] for name in ("soc_mean", "soc_ci_low", "soc_ci_high"))
+        )
         return [f"The mean state of charge by mass is {interval}, 95 % interval within one electrode in one condition."]
     if known.size:
         low, high = means[known].min(), means[known].max()
@@ -73,10 +81,12 @@ def _main(evidence: Evidence) -> list[str]:
         return [f"Mean states of charge of the electrodes lie between {span}; no effect could be tested."]
     if not evidence.inferred:
         return ["Nothing has been inferred yet: the stage infer has not been published for what is here now."]
-    return ["Nothing could be inferred: no particle has a state of charge. The ledger says what stopped each scan."]
+    return [
+        "Nothing could be inferred: no particle has a state of charge. ‘What was left out’ says what stopped each scan."
+    ]
 
 
-def _probability(p: object) -> str:
+def _probability(p: float) -> str:
     text = probability_of(p)
     return text if text.startswith("<") else f"= {text}"
 

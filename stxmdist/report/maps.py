@@ -1,15 +1,17 @@
 """Maps: pictures of the sample with a scale bar, where what is not known is grey and hatched, never zero."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from storage.output import Output
 from stxmdist.arrays import U8, Array, Mask, MaskClass, Real
+from stxmdist.pixel_pitch import pitch_yx_um
 from stxmdist.report.canvas import MASKED, PALE
 
 SOC_MAP = "viridis"
@@ -39,19 +41,28 @@ class Map:
     @property
     def extent(self) -> tuple[float, float, float, float]:
         """Outer edges of the first and last pixels, um: left, right, bottom, top as the arrays run."""
-        (left, right), (bottom, top) = (_edges(axis) for axis in (self.x_um, self.y_um))
+        # An image of one pixel has no pitch: it is drawn 1 um wide.
+        half_y, half_x = 0.5 * np.nan_to_num(pitch_yx_um(self.y_um, self.x_um), nan=1.0)
+        bottom, top = _edges(self.y_um, half_y)
+        left, right = _edges(self.x_um, half_x)
         return left, right, bottom, top
 
     @property
     def width_um(self) -> float:
-        """Breadth of the field."""
+        """Width of the field."""
         left, right, _, _ = self.extent
         return abs(right - left)
 
+    @property
+    def height_um(self) -> float:
+        """Height of the field."""
+        _, _, bottom, top = self.extent
+        return abs(top - bottom)
 
-def _edges(axis: Real) -> tuple[float, float]:
-    half = 0.5 * (axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 0.5
-    return float(axis[0] - half), float(axis[-1] + half)
+
+def _edges(axis: Real, half: float) -> tuple[float, float]:
+    outward = half if axis[-1] >= axis[0] else -half
+    return float(axis[0] - outward), float(axis[-1] + outward)
 
 
 def block_px(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
@@ -98,8 +109,8 @@ def map_of(values: Array, output: Output, longest: int, classes: U8 | None = Non
     return Map(small, coarse_axis(y_um, step_y), coarse_axis(x_um, step_x), masked)
 
 
-def draw_map(axes: Axes, image: Map, *, cmap: str, low: float, high: float, bar_um: float) -> Any:
-    """Draw a map with its scale bar; returns what a colour bar wants."""
+def draw_map(axes: Axes, image: Map, *, cmap: str | Colormap, low: float, high: float, bar_um: float) -> AxesImage:
+    """Draw a map with its scale bar; returns the image, which a colour bar asks for."""
     axes.set_facecolor(PALE)
     shown = axes.imshow(
         image.values, origin="lower", extent=image.extent, cmap=cmap, vmin=low, vmax=high, interpolation="nearest"

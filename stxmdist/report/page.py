@@ -3,31 +3,57 @@
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from stxmdist.report import (
-    agreement,
-    conditions,
-    distributions,
-    exploration,
-    film,
-    gallery,
-    quality,
-    sizes,
-    spectra,
-    tables,
-    variance,
-)
+from stxmdist.report import tables
+from stxmdist.report.agreement import agreement
 from stxmdist.report.canvas import Absent, Picture, drawing
+from stxmdist.report.conditions import design, flow
+from stxmdist.report.convergence import convergence
+from stxmdist.report.distributions import states_of_charge, trends
 from stxmdist.report.evidence import Evidence
+from stxmdist.report.exploration import exploration
+from stxmdist.report.film import films
+from stxmdist.report.gallery import gallery
 from stxmdist.report.headline import headline
+from stxmdist.report.instrument import beam_and_drift
+from stxmdist.report.previews import previews
+from stxmdist.report.sizes import sizes
+from stxmdist.report.spectra import end_members, spectra
 from stxmdist.report.tables import Sheet
+from stxmdist.report.variance import effects, variance
 
 CITATION = "stxmdist developers: stxmdist, from a beamtime of soft X-ray microscopy to statistics of heterogeneity"
 
-Item = Picture | Absent | Sheet
+Item: TypeAlias = Picture | Absent | Sheet
+Part: TypeAlias = Callable[[Evidence], Item | Sequence[Item]]
+"""Makes one figure or table of the page, or several; what cannot be shown says why."""
+
+
+@dataclass(frozen=True)
+class SectionPlan:
+    """What a section of the page is made of."""
+
+    anchor: str
+    title: str
+    parts: tuple[Part, ...]
+
+
+SECTIONS = (
+    SectionPlan("design", "What was measured", (design, flow)),
+    SectionPlan("gallery", "What it looks like", (gallery,)),
+    SectionPlan("soc", "State of charge", (states_of_charge, tables.electrodes)),
+    SectionPlan("effects", "Cycling and size", (trends, sizes, effects, tables.effects)),
+    SectionPlan("variance", "Heterogeneity", (variance,)),
+    SectionPlan("spectra", "Spectra", (end_members, spectra)),
+    SectionPlan("exploration", "Exploration", (exploration,)),
+    SectionPlan("quality", "Quality", (tables.quality, beam_and_drift, films, convergence, agreement)),
+    SectionPlan("left-out", "What was left out", (tables.exclusions, previews)),
+    SectionPlan("provenance", "Provenance", (tables.software, tables.stages)),
+)
+"""The page, in the order of reading: a figure or table is added by its name here."""
 
 
 @dataclass(frozen=True)
@@ -39,56 +65,17 @@ class Section:
     items: tuple[Item, ...]
 
 
-def sections(evidence: Evidence, most_regions: int, most_previews: int, picture_px: int) -> tuple[Section, ...]:
-    """Every part of the page; what cannot be shown says why. Pictures are drawn one after another."""
-    plan: Sequence[tuple[str, str, Sequence[Callable[[], Any]]]] = (
-        ("design", "What was measured", (lambda: conditions.design(evidence), lambda: conditions.flow(evidence))),
-        ("gallery", "What it looks like", (lambda: gallery.gallery(evidence, most_regions, picture_px),)),
-        (
-            "soc",
-            "State of charge",
-            (lambda: distributions.states_of_charge(evidence), lambda: tables.electrodes(evidence)),
-        ),
-        (
-            "effects",
-            "Cycling and size",
-            (
-                lambda: distributions.trends(evidence),
-                lambda: sizes.sizes(evidence),
-                lambda: variance.effects(evidence),
-                lambda: tables.effects(evidence),
-            ),
-        ),
-        ("variance", "Heterogeneity", (lambda: variance.variance(evidence),)),
-        ("spectra", "Spectra", (lambda: spectra.end_members(evidence), lambda: spectra.spectra(evidence))),
-        ("exploration", "Exploration", (lambda: exploration.exploration(evidence, picture_px),)),
-        (
-            "quality",
-            "Quality",
-            (
-                lambda: tables.quality(evidence),
-                lambda: quality.beam_and_drift(evidence),
-                lambda: film.films(evidence),
-                lambda: quality.convergence(evidence),
-                lambda: agreement.agreement(evidence),
-            ),
-        ),
-        (
-            "left-out",
-            "What was left out",
-            (lambda: tables.exclusions(evidence), lambda: quality.previews(evidence, most_previews, picture_px)),
-        ),
-        ("provenance", "Provenance", (lambda: tables.provenance(evidence),)),
-    )
-    return tuple(Section(anchor, title, _drawn(parts)) for anchor, title, parts in plan)
+def sections(evidence: Evidence) -> tuple[Section, ...]:
+    """Every section of the page. Pictures are drawn one after another."""
+    return tuple(Section(plan.anchor, plan.title, _drawn(plan.parts, evidence)) for plan in SECTIONS)
 
 
-def _drawn(parts: Sequence[Callable[[], Any]]) -> tuple[Item, ...]:
+def _drawn(parts: Sequence[Part], evidence: Evidence) -> tuple[Item, ...]:
     items: list[Item] = []
     for part in parts:
         with drawing():
-            found = part()
-        items += found if isinstance(found, list | tuple) else [found]
+            found = part(evidence)
+        items += [found] if isinstance(found, Picture | Absent | Sheet) else found
     return tuple(items)
 
 
@@ -105,8 +92,8 @@ def render(evidence: Evidence, parts: Sequence[Section], version: str) -> str:
     }
     page = environment.get_template("page.html.j2")
     return page.render(
-        name=evidence.name,
-        simulated=evidence.simulated,
+        name=evidence.campaign.name,
+        simulated=bool(evidence.campaign.simulated),
         time=evidence.last_published,
         headline=headline(evidence),
         sections=parts,

@@ -1,14 +1,23 @@
 """F8: whether small and large particles differ, and how large they are."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from stxmdist.arrays import F64
-from stxmdist.report.canvas import INK, MARKS_IN_SVG, Absent, Picture, as_svg, blank, styles_of
+from stxmdist.planning.columns import column, words
+from stxmdist.report.canvas import (
+    INK,
+    MARKS_IN_SVG,
+    Absent,
+    Picture,
+    as_svg,
+    bands_of,
+    blank,
+    grid_of_axes,
+    styles_of,
+)
 from stxmdist.report.distributions import analysed
-from stxmdist.report.evidence import Evidence, column, words
+from stxmdist.report.evidence import Evidence
 
 
 def sizes(evidence: Evidence) -> Picture | Absent:
@@ -26,9 +35,8 @@ def sizes(evidence: Evidence) -> Picture | Absent:
     styles = styles_of(names)
     electrode = words(table, "electrode_id")
     figure = blank(7.6, 5.4)
-    parts: Any = figure.subfigures(2, 1)
-    upper, lower = parts
-    left, right = upper.subplots(1, 2)
+    upper, lower = bands_of(figure, (1.0, 1.0))
+    ((left, right),) = grid_of_axes(upper, 1, 2)
     for axes, name, label in ((left, "soc_mean", "state of charge"), (right, "soc_sd", "SD within the particle")):
         y = column(table, name)
         for one in names:
@@ -57,10 +65,10 @@ def sizes(evidence: Evidence) -> Picture | Absent:
     return Picture(
         "F8-size",
         title,
-        "Above: wide-field particles that lie whole in the field, with each electrode's straight line over the "
-        "logarithm of diameter (the tested slopes, which respect regions, stand in table T2). Below: number of "
-        "particles by diameter, the log-normal of the same mean and spread of logarithms, and the 10th, "
-        f"50th and 90th percentile. {fit}",
+        "Above: wide-field particles that lie whole in the field, with a straight line over the logarithm of diameter "
+        "for each electrode (the slopes that are tested, which take the regions into account, are in table T2). Below: "
+        "number of particles by diameter, the log-normal distribution of the same mean and spread of logarithms, and "
+        f"the 10th, 50th and 90th percentiles. {fit}",
         f"State of charge and its spread over the diameter of {len(d)} particles with a line per electrode, and the "
         f"distribution of diameters. {fit}",
         "svg",
@@ -70,7 +78,7 @@ def sizes(evidence: Evidence) -> Picture | Absent:
 
 
 def _line(d: F64, y: F64) -> tuple[F64, F64] | None:
-    """Least squares over the logarithm of diameter; None where there is nothing to draw it through."""
+    """Least squares over the logarithm of diameter; None for fewer than three particles, or for one diameter."""
     if len(d) < 3 or np.ptp(d) <= 0:
         return None
     slope, intercept = np.polyfit(np.log(d), y, 1)
@@ -79,8 +87,8 @@ def _line(d: F64, y: F64) -> tuple[F64, F64] | None:
 
 
 def _plain_ticks(axes: Axes, d: F64) -> None:
-    ticks = np.array([0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
-    inside = ticks[(ticks > 0.8 * d.min()) & (ticks < 1.25 * d.max())]
+    sizes_um = np.array([0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
+    inside = sizes_um[(sizes_um > 0.8 * d.min()) & (sizes_um < 1.25 * d.max())]
     if len(inside) >= 2:
         axes.set_xticks(inside, [f"{tick:g}" for tick in inside])
         axes.set_xticks([], minor=True)
@@ -115,5 +123,5 @@ def _distribution(axes: Axes, d: F64) -> str:
     if sd > 0:
         axes.legend(loc="center right")
     d10, d50, d90 = percentiles
-    words_ = f"D10, D50, D90 are {d10:.2f}, {d50:.2f}, {d90:.2f} µm"
-    return f"{words_}; geometric standard deviation {np.exp(sd):.2f}." if sd > 0 else f"{words_}."
+    said = f"D10, D50, D90 are {d10:.2f}, {d50:.2f}, {d90:.2f} µm"
+    return f"{said}; geometric standard deviation {np.exp(sd):.2f}." if sd > 0 else f"{said}."

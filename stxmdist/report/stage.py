@@ -1,17 +1,20 @@
-"""Report: all that is published of a campaign becomes figures and one HTML page."""
+"""The stage ``report``: all that is published of a campaign becomes figures and one HTML page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, replace
 
 from storage.publication import Publication
 from storage.tables import publish_folder
 from stxmdist import __version__
 from stxmdist.campaign.scan import COLUMNS, Scan
+from stxmdist.measures import ReportMeasures
 from stxmdist.planning.end_members import end_member_source
-from stxmdist.planning.exclusions import exclusions
+from stxmdist.planning.exclusions import Exclusion, exclusions
 from stxmdist.planning.grid import grid_of
-from stxmdist.planning.survey import Stage, Survey
+from stxmdist.planning.published import TABLES_STAGE, simulated_scans
+from stxmdist.planning.survey import Stage, Survey, Upstream
+from stxmdist.records import Json
+from stxmdist.report.part import Options, ReportPart
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
@@ -26,21 +29,9 @@ DRAWING_BYTES = 230_000_000
 """What matplotlib holds for the largest figure, the gallery, beside the one image that is read."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """How much is drawn; the tables beside always hold everything."""
-
-    most_regions: int = 12
-    """Regions in the gallery"""
-    most_previews: int = 24
-    """Scans that were read and not fitted"""
-    picture_px: int = 320
-    """Longest side of a map on the page"""
-
-
-def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
+def upstream(survey: Survey, scan_id: str) -> Upstream:
     """Whatever is published: a report is made of what there is, and says what is missing."""
-    return tuple((stage, name) for stage, name in _published(survey) if name == CAMPAIGN or name in survey.scans)
+    return tuple((stage, name) for stage, name in published_now(survey) if name == CAMPAIGN or name in survey.scans)
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
@@ -48,10 +39,22 @@ def concerns(survey: Survey, scan_id: str) -> bool:
     return scan_id == CAMPAIGN
 
 
-def identity(survey: Survey, scan_id: str) -> Any:
-    """The campaign's name and rows, what is published, and the reasons for what is not."""
-    about = _about(survey)
-    return {key: about[key] for key in ("name", "scans", "excluded", "exclusions", "published", "seed")}
+def identity(survey: Survey, scan_id: str) -> Json:
+    """The campaign's name and rows, what is published, the reasons for what is not, and which scans are simulated."""
+    part = part_of(survey)
+    return {
+        "name": part.name,
+        "scans": [_row(scan) for scan in part.scans],
+        "excluded": [_row(scan) for scan in part.excluded],
+        "exclusions": [asdict(row) for row in part.exclusions],
+        "published": [[stage, name, digest] for (stage, name), digest in part.published.items()],
+        "seed": part.seed,
+        "simulated": sorted(part.simulated),
+    }
+
+
+def _row(scan: Scan) -> dict[str, Json]:
+    return {name: getattr(scan, name) for name in COLUMNS} | {"file": scan.cell}
 
 
 def plan(survey: Survey, options: Options) -> Plan:
@@ -59,7 +62,6 @@ def plan(survey: Survey, options: Options) -> Plan:
     # Imported here: it knows the cluster, which a worker that draws does not need.
     from stxmdist.planning.execute import software_versions
 
-    index = _about(survey) | {"software": software_versions()}
     grids = [grid_of(survey, scan_id) for scan_id in survey.scans]
     pixels = max((grid.ny * grid.nx for grid in grids), default=0)
     n = len(survey.scans)
@@ -67,40 +69,37 @@ def plan(survey: Survey, options: Options) -> Plan:
         NAME,
         CAMPAIGN,
         "page",
-        part=index,
+        part=replace(part_of(survey), software=software_versions()),
         estimate=Estimate(5_000_000, peak_bytes=DRAWING_BYTES + pixels * 24, core_seconds=11.0 + 0.8 * min(n, 100)),
     )
     return Plan((unit,))
 
 
-def _about(survey: Survey) -> dict[str, Any]:
+def part_of(survey: Survey) -> ReportPart:
     """What the page needs of the campaign beside the store."""
     campaign = survey.campaign
-    return {
-        "name": campaign.name,
-        "seed": campaign.seed,
-        "scans": [_row(scan) for scan in campaign.scans],
-        "excluded": [_row(scan) for scan in campaign.excluded],
-        "exclusions": [asdict(row) for row in exclusions(survey)] + _of_infer(survey),
-        "published": [[stage, name, digest] for (stage, name), digest in _published(survey).items()],
-        "references": {scan_id: end_member_source(survey, scan_id) for scan_id in survey.scans},
-    }
+    return ReportPart(
+        name=campaign.name,
+        seed=campaign.seed,
+        scans=campaign.scans,
+        excluded=campaign.excluded,
+        exclusions=(*exclusions(survey), *_of_infer(survey)),
+        published=published_now(survey),
+        references={scan_id: end_member_source(survey, scan_id) for scan_id in survey.scans},
+        simulated=simulated_scans(campaign),
+    )
 
 
-def _row(scan: Scan) -> dict[str, Any]:
-    return {name: getattr(scan, name) for name in COLUMNS} | {"file": scan.cell}
-
-
-def _of_infer(survey: Survey) -> list[dict[str, Any]]:
+def _of_infer(survey: Survey) -> tuple[Exclusion, ...]:
     """Why there are no tables, where inference itself failed."""
-    set_aside = survey.output("infer", CAMPAIGN).quarantined()
-    return [
-        {"what": "unit", "scan_id": CAMPAIGN, "stage": "infer", "where": name, "why": refusal.sentence, "n": 1}
-        for name, refusal in ((name, Refusal.from_dict(why)) for name, why in set_aside.items())
-    ]
+    set_aside = survey.output(TABLES_STAGE, CAMPAIGN).quarantined()
+    return tuple(
+        Exclusion("unit", CAMPAIGN, TABLES_STAGE, name, Refusal.from_dict(why).sentence)
+        for name, why in set_aside.items()
+    )
 
 
-def _published(survey: Survey) -> dict[tuple[str, str], str]:
+def published_now(survey: Survey) -> dict[tuple[str, str], str]:
     """(stage, scan) to digest of every output that is published as it is planned now.
 
     Scans that a run was told to leave alone (``--scan``) keep what was published of them, with its digest.
@@ -129,16 +128,15 @@ def _is_published(publication: Publication | None, name: str, digest: str) -> bo
     return scan is not None and scan.state == "done" and scan.digest == digest
 
 
-def work(unit: Unit) -> Outcome:
+def work(unit: Unit[Options, ReportPart]) -> Outcome:
     """Draw every figure and write the page, one image in memory at a time."""
     # Drawing is imported by the worker that draws, not by those who plan.
     from stxmdist.report.canvas import Picture
     from stxmdist.report.evidence import Evidence
     from stxmdist.report.page import render, sections
 
-    options: Options = unit.options
     evidence = Evidence.of(unit)
-    parts = sections(evidence, options.most_regions, options.most_previews, options.picture_px)
+    parts = sections(evidence)
     page = render(evidence, parts, __version__).encode()
     write = ShardWriter(unit)
     files = {f"{FOLDER}/index.html": page}
@@ -146,12 +144,10 @@ def work(unit: Unit) -> Outcome:
     files |= {f"{FOLDER}/{picture.file}": picture.content for picture in pictures}
     for name, content in files.items():
         write.keep(write.output.path / write.output.put(name, content))
-    return write.outcome(
-        {"figures": len(pictures), "page_bytes": len(page), "names": [picture.name for picture in pictures]}
-    )
+    return write.outcome(ReportMeasures(len(pictures), len(page), tuple(picture.name for picture in pictures)))
 
 
-def finish(survey: Survey, measured: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
+def finish(survey: Survey, measured: Mapping[str, Sequence[ReportMeasures]]) -> Mapping[str, ReportMeasures]:
     """Show the page."""
     if CAMPAIGN in measured:
         publish_folder(survey.store, NAME, survey.output(NAME, CAMPAIGN).path / FOLDER)
@@ -160,9 +156,9 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[Any]]) -> Mapping[str
 
 STAGE = Stage(
     name=NAME,
-    version=2,
+    version=3,
     options=Options,
-    measures=dict,
+    measures=ReportMeasures,
     upstream=upstream,
     plan=plan,
     work=work,

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from stxmdist.planning.stages import STAGES
-from stxmdist.report.evidence import Evidence, number, numbers, text_of, words
-from stxmdist.report.gallery import half_period_nm
+from stxmdist.campaign.scan import Scan
+from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, FitMeasures, ReconstructFigures, RegisterMeasures
+from stxmdist.planning.columns import number, rows_of, text_of, words
+from stxmdist.planning.exclusions import Exclusion
+from stxmdist.report.evidence import Evidence, median_of
 from stxmdist.report.variance import ENDPOINTS, TERMS
 from stxmdist.runner import CAMPAIGN
 
@@ -21,7 +22,7 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as it stands on the page."""
+    """A table of the page."""
 
     name: str
     title: str
@@ -36,28 +37,74 @@ class Sheet:
     """What is said where there are no rows"""
 
 
-def figure_of(value: Any, digits: int = 3) -> str:
-    """A number with so many digits that count; a dash where it is not known."""
-    value = number(value)
-    if not np.isfinite(value):
+@dataclass(frozen=True)
+class ElectrodeRow:
+    """A row of the table ``electrodes``."""
+
+    electrode_id: str
+    cycle: float
+    c_rate: float
+    direction: str
+    n_regions: float
+    n_particles: float
+    soc_mean: float
+    soc_ci_low: float
+    soc_ci_high: float
+    soc_coulometric: float
+    sd_inter: float
+    sd_intra: float
+    icc: float
+    active_fraction: float
+    active_ci_low: float
+    active_ci_high: float
+    d10_um: float
+    d50_um: float
+    d90_um: float
+    note: str
+
+
+@dataclass(frozen=True)
+class EffectRow:
+    """A row of the table ``effects``."""
+
+    endpoint: str
+    term: str
+    method: str
+    estimate: float
+    ci_low: float
+    ci_high: float
+    unit: str
+    p: float
+    p_min_attainable: float
+    q_fdr: float
+    n_electrodes: float
+    n_particles: float
+    primary: bool
+    note: str
+
+
+def figure_of(value: object, digits: int = 3) -> str:
+    """A number with so many significant digits; a dash where it is not known."""
+    known = number(value)
+    if not np.isfinite(known):
         return DASH
-    if value == 0:
+    if known == 0:
         return "0"
-    text = f"{value:#.{digits}g}".rstrip(".")
+    text = f"{known:#.{digits}g}".rstrip(".")
     if "e" in text:
         exponent = int(text.split("e")[1])
-        text = f"{value:.{digits - 1 - exponent}f}" if -8 < exponent < 0 else f"{value:.{digits - 1}e}"
-        text = f"{value:.0f}" if 0 <= exponent < 9 else text
+        text = f"{known:.{digits - 1 - exponent}f}" if -8 < exponent < 0 else f"{known:.{digits - 1}e}"
+        text = f"{known:.0f}" if 0 <= exponent < 9 else text
     return text.replace("-", "−")
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """A number that was set, such as a cycle or a rate: no more digits than it has."""
-    value = number(value)
-    return f"{value:.9g}" if np.isfinite(value) else DASH
+    known = number(value)
+    return f"{known:.9g}" if np.isfinite(known) else DASH
 
 
-def interval_of(value: Any, low: Any, high: Any, digits: int = 3) -> str:
+def interval_of(value: object, low: object, high: object, digits: int = 3) -> str:
     """A number with its interval, if it has one."""
     text = figure_of(value, digits)
     if not (np.isfinite(number(low)) and np.isfinite(number(high))):
@@ -65,7 +112,7 @@ def interval_of(value: Any, low: Any, high: Any, digits: int = 3) -> str:
     return f"{text} ({figure_of(low, digits)} to {figure_of(high, digits)})"
 
 
-def probability_of(p: Any) -> str:
+def probability_of(p: object) -> str:
     """A probability: three decimals, and a bound below a thousandth."""
     value = number(p)
     if not np.isfinite(value):
@@ -75,29 +122,26 @@ def probability_of(p: Any) -> str:
 
 def electrodes(evidence: Evidence) -> Sheet:
     """T1: one row per electrode and condition."""
-    table = evidence.table("electrodes")
-    rows = []
-    for row in table.to_dict("records")[:MOST_ROWS]:
-        coulometric, mean = number(row.get("soc_coulometric")), number(row.get("soc_mean"))
-        rows.append(
-            (
-                str(row["electrode_id"]),
-                plain(row.get("cycle")),
-                plain(row.get("c_rate")),
-                text_of(row.get("direction"), DASH),
-                plain(row["n_regions"]),
-                plain(row["n_particles"]),
-                interval_of(mean, row.get("soc_ci_low"), row.get("soc_ci_high")),
-                figure_of(coulometric),
-                figure_of(mean - coulometric, 2),
-                figure_of(row.get("sd_inter")),
-                figure_of(row.get("sd_intra")),
-                figure_of(row.get("icc"), 2),
-                interval_of(row.get("active_fraction"), row.get("active_ci_low"), row.get("active_ci_high"), 2),
-                "/".join(figure_of(row.get(name), 2) for name in ("d10_um", "d50_um", "d90_um")),
-                text_of(row.get("note")),
-            )
+    rows = [
+        (
+            row.electrode_id,
+            plain(row.cycle),
+            plain(row.c_rate),
+            row.direction or DASH,
+            plain(row.n_regions),
+            plain(row.n_particles),
+            interval_of(row.soc_mean, row.soc_ci_low, row.soc_ci_high),
+            figure_of(row.soc_coulometric),
+            figure_of(row.soc_mean - row.soc_coulometric, 2),
+            figure_of(row.sd_inter),
+            figure_of(row.sd_intra),
+            figure_of(row.icc, 2),
+            interval_of(row.active_fraction, row.active_ci_low, row.active_ci_high, 2),
+            "/".join(figure_of(size_um, 2) for size_um in (row.d10_um, row.d50_um, row.d90_um)),
+            row.note,
         )
+        for row in rows_of(ElectrodeRow, evidence.table("electrodes"))[:MOST_ROWS]
+    ]
     header = (
         "electrode", "cycle", "rate (C)", "direction", "regions", "particles", "state of charge (95 % interval)",
         "coulometry", "difference", "SD between particles", "SD within", "ICC", "active fraction (95 % interval)",
@@ -106,8 +150,9 @@ def electrodes(evidence: Evidence) -> Sheet:
     return Sheet(
         "T1",
         "Electrodes",
-        "One row per electrode and condition. State of charge is the mean by mass; spreads are free of noise; ICC is "
-        "the part of the spread of pixels that lies between particles. Where no interval stands, none can be given.",
+        "One row per electrode and condition. State of charge is the mean by mass. Measurement noise is subtracted "
+        "from the standard deviations (SD). ICC, the intraclass correlation, is the share of the variance of pixels "
+        "that lies between particles. Where there is no interval, none can be given.",
         header,
         tuple(rows),
         (1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13),
@@ -118,22 +163,21 @@ def electrodes(evidence: Evidence) -> Sheet:
 
 def effects(evidence: Evidence) -> Sheet:
     """T2: one row per effect and method, with its p and the smallest p that the design can give."""
-    records = evidence.table("effects").to_dict("records")[:MOST_ROWS]
     rows = [
         (
-            ENDPOINTS.get(row["endpoint"], str(row["endpoint"])) + (" *" if row.get("primary") is True else ""),
-            TERMS.get(row["term"], str(row["term"])),
-            str(row["method"]),
-            interval_of(row.get("estimate"), row.get("ci_low"), row.get("ci_high")),
-            text_of(row.get("unit")),
-            probability_of(row.get("p")),
-            probability_of(row.get("p_min_attainable")),
-            probability_of(row.get("q_fdr")),
-            plain(row["n_electrodes"]),
-            plain(row["n_particles"]),
-            text_of(row.get("note")),
+            ENDPOINTS.get(row.endpoint, row.endpoint) + (" *" if row.primary else ""),
+            TERMS.get(row.term, row.term),
+            row.method,
+            interval_of(row.estimate, row.ci_low, row.ci_high),
+            row.unit,
+            probability_of(row.p),
+            probability_of(row.p_min_attainable),
+            probability_of(row.q_fdr),
+            plain(row.n_electrodes),
+            plain(row.n_particles),
+            row.note,
         )
-        for row in records
+        for row in rows_of(EffectRow, evidence.table("effects"))[:MOST_ROWS]
     ]
     header = (
         "endpoint", "term", "method", "estimate (95 % interval)", "unit", "p", "smallest attainable p", "q (FDR)",
@@ -142,9 +186,10 @@ def effects(evidence: Evidence) -> Sheet:
     return Sheet(
         "T2",
         "Effects",
-        "p is the probability of an effect as large or larger where there is none. The smallest attainable p is what "
-        "the exact test gives at best with so many electrodes: where it is large, a large p says nothing. q corrects "
-        "p for the number of tests. A star marks the test that was declared before looking; it is not corrected.",
+        "p is the probability to find an effect as large or larger where there is none. The smallest attainable p is "
+        "the smallest that the exact test can give with so many electrodes: where it is large, a large p says nothing. "
+        "q is p corrected for the number of tests (false discovery rate). A star marks the primary test, which was "
+        "chosen before the data were seen; it is not corrected.",
         header,
         tuple(rows),
         (3, 5, 6, 7, 8, 9),
@@ -155,39 +200,9 @@ def effects(evidence: Evidence) -> Sheet:
 
 def quality(evidence: Evidence) -> Sheet:
     """T3: how far every scan came, and how good it is."""
-    rows = []
-    particles = evidence.table("particles")
-    counts = dict(zip(*np.unique(words(particles, "scan_id").astype(str), return_counts=True), strict=True))
-    for row in evidence.scans[:MOST_ROWS]:
-        scan_id = row["scan_id"]
-        done = [stage for stage in STAGES if evidence.has(stage, scan_id)]
-        fit = evidence.quality("fit", scan_id)
-        align, absorbance = (evidence.quality(stage, scan_id) for stage in ("align", "absorbance"))
-        pixels = fit.get("pixels") or {}
-        total = sum(pixels.values())
-        untrusted = sum(n for name, n in pixels.items() if name not in ("valid", "background", "edge"))
-        residual = numbers(evidence.quality("reconstruct", scan_id).get("residual"))
-        shift = number(fit.get("energy_shift_ev")), number(fit.get("energy_shift_se_ev"))
-        register = evidence.quality("register", scan_id)
-        rows.append(
-            (
-                scan_id,
-                text_of(row.get("electrode_id"), DASH),
-                plain(row.get("cycle")),
-                done[-1] if done else "none",
-                str(fit.get("energies_used") or absorbance.get("energies_measured") or DASH),
-                percent_of(absorbance.get("i0_relative_se")),
-                figure_of(align.get("largest_shift_px"), 2),
-                f"{1e3 * shift[0]:+.0f} ± {1e3 * shift[1]:.0f}".replace("-", "−") if np.isfinite(shift).all() else DASH,
-                figure_of(fit.get("r_factor"), 2),
-                figure_of(fit.get("chi2_reduced")),
-                percent_of(untrusted / total if total else None),
-                figure_of(np.median(residual) if residual.size else None, 2),
-                figure_of(half_period_nm(evidence, scan_id)),
-                _registered(register),
-                str(counts.get(scan_id, 0)) if evidence.has("segment", scan_id) else DASH,
-            )
-        )
+    particles = words(evidence.table("particles"), "scan_id")
+    counts = dict(zip(*np.unique(particles, return_counts=True), strict=True))
+    rows = [_quality_row(evidence, scan, int(counts.get(scan.scan_id, 0))) for scan in evidence.scans[:MOST_ROWS]]
     header = (
         "scan", "electrode", "cycle", "last stage done", "energies", "error of I0", "largest drift (px)",
         "energy shift (meV)", "R-factor", "χ²/ν", "pixels masked", "amplitude residual", "FRC half-period (nm)",
@@ -196,8 +211,8 @@ def quality(evidence: Evidence) -> Sheet:
     return Sheet(
         "T3",
         "Quality of every scan",
-        "Medians over pixels, tiles and energies. Pixels masked: too thick, too few counts, missing, saturated, "
-        "drifted out or badly fitted.",
+        "Figures are medians over pixels, tiles and energies. Pixels are masked that are too thick, have too few "
+        "counts, are missing or saturated, left the field by drift, or are fitted badly.",
         header,
         tuple(rows),
         (2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14),
@@ -206,31 +221,71 @@ def quality(evidence: Evidence) -> Sheet:
     )
 
 
-def percent_of(share: Any) -> str:
+def _quality_row(evidence: Evidence, scan: Scan, particles: int) -> tuple[str, ...]:
+    scan_id = scan.scan_id
+    done = evidence.published.stages_of(scan_id)
+    absorbance = evidence.figures(AbsorbanceMeasures, "absorbance", scan_id)
+    align = evidence.figures(AlignMeasures, "align", scan_id)
+    fit = evidence.figures(FitMeasures, "fit", scan_id)
+    reconstruct = evidence.figures(ReconstructFigures, "reconstruct", scan_id)
+    measured = None if absorbance is None else absorbance.energies_measured
+    energies = measured if fit is None else fit.energies_used
+    return (
+        scan_id,
+        text_of(scan.electrode_id, DASH),
+        plain(scan.cycle),
+        done[-1] if done else "none",
+        text_of(energies, DASH),
+        percent_of(None if absorbance is None else absorbance.i0_relative_se),
+        figure_of(None if align is None else align.largest_shift_px, 2),
+        DASH if fit is None else _shift_mev(fit),
+        figure_of(None if fit is None else fit.r_factor, 2),
+        figure_of(None if fit is None else fit.chi2_reduced),
+        percent_of(None if fit is None else _untrusted_share(fit)),
+        figure_of(None if reconstruct is None else median_of(reconstruct.residual), 2),
+        figure_of(evidence.half_period_nm(scan_id)),
+        _registered(evidence.figures(RegisterMeasures, "register", scan_id)),
+        str(particles) if evidence.has("segment", scan_id) else DASH,
+    )
+
+
+def _shift_mev(fit: FitMeasures) -> str:
+    """How far the energies of a scan are off, with its standard error."""
+    shift_mev, se_mev = 1e3 * fit.energy_shift_ev, 1e3 * fit.energy_shift_se_ev
+    known = np.isfinite(shift_mev) and np.isfinite(se_mev)
+    return f"{shift_mev:+.0f} ± {se_mev:.0f}".replace("-", "−") if known else DASH
+
+
+def _untrusted_share(fit: FitMeasures) -> float | None:
+    """Share of the pixels that are masked although there may be a particle."""
+    total = sum(fit.pixels.values())
+    untrusted = sum(n for name, n in fit.pixels.items() if name not in ("valid", "background", "edge"))
+    return untrusted / total if total else None
+
+
+def percent_of(share: object) -> str:
     """A share in per cent."""
     value = number(share)
     return f"{100 * value:.2g} %" if np.isfinite(value) else DASH
 
 
-def _registered(found: Any) -> str:
-    if not found:
+def _registered(found: RegisterMeasures | None) -> str:
+    if found is None:
         return DASH
-    if not found.get("accepted"):
-        return str(found.get("reason") or "refused")
-    return f"± {1e3 * number(found.get('error_um')):.0f} nm, {int(found.get('pairs') or 0)} pairs"
+    if not found.accepted:
+        return found.reason or "refused"
+    return f"± {1e3 * found.error_um:.0f} nm, {found.pairs} pairs"
 
 
 def exclusions(evidence: Evidence) -> Sheet:
     """T3, second part: what was left out, where and why."""
-    together: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in evidence.all_exclusions:
-        key = tuple(text_of(row.get(name)) for name in ("what", "scan_id", "stage", "why"))
-        together.setdefault(key, []).append(row)
+    together: dict[tuple[str, str, str, str], list[Exclusion]] = {}
+    for row in evidence.exclusions:
+        together.setdefault((row.what, row.scan_id, row.stage, row.why), []).append(row)
     rows = []
     for (what, scan_id, stage, why), alike in list(together.items())[:MOST_ROWS]:
-        where = text_of(alike[0].get("where")) + (f" and {len(alike) - 1} more" if len(alike) > 1 else "")
-        n = sum(int(np.nan_to_num(number(row.get("n")), nan=1.0)) for row in alike)
-        rows.append((what, scan_id, stage, where, str(n), why))
+        where = alike[0].where + (f" and {len(alike) - 1} more" if len(alike) > 1 else "")
+        rows.append((what, scan_id, stage, where, str(sum(row.n for row in alike)), why))
     return Sheet(
         "T3-exclusions",
         "What was left out, and why",
@@ -246,22 +301,26 @@ def exclusions(evidence: Evidence) -> Sheet:
 def software(evidence: Evidence) -> Sheet:
     """T4: versions."""
     versions: dict[str, list[str]] = {}
-    for source in (*(publication.software for publication in evidence.publications.values()), evidence.software):
+    for source in (
+        *(publication.software for publication in evidence.publications.values()),
+        evidence.campaign.software,
+    ):
         for name, version in source.items():
             if version not in versions.setdefault(name, []):
                 versions[name].append(version)
     rows = tuple((name, ", then ".join(found)) for name, found in sorted(versions.items()))
-    caption = f"Seed {evidence.seed}. " if evidence.seed is not None else ""
-    return Sheet(
-        "T4-software", "Software", caption + "Versions that computed what is published.", ("part", "version"), rows
-    )
+    seed = evidence.campaign.seed
+    caption = "Versions of the programs that computed what is published."
+    if seed is not None:
+        caption += f" Random numbers were drawn with the seed {seed}."
+    return Sheet("T4-software", "Software", caption, ("part", "version"), rows)
 
 
 def stages(evidence: Evidence) -> Sheet:
-    """T4: what each stage was told, when, and which outputs it left."""
+    """T4: the options of each stage, when it was published, and which outputs it left."""
     rows = []
     for name, publication in evidence.publications.items():
-        mine = {scan: digest for (stage, scan), digest in evidence.published.items() if stage == name}
+        mine = evidence.published.digests(name)
         rows.append(
             (
                 name,
@@ -276,7 +335,7 @@ def stages(evidence: Evidence) -> Sheet:
     return Sheet(
         "T4-stages",
         "Stages",
-        "Digests name the folders of the store; the same digest means the same inputs, options and version.",
+        "Digests are the names of folders in the store; the same digest means the same inputs, options and version.",
         ("stage", "version", "published", "outputs", "core seconds", "options", "digests"),
         tuple(rows),
         (1, 3, 4),

@@ -1,13 +1,25 @@
 """F11: at which level of the design states of charge differ, and how sure that is; and the effects side by side."""
 
-from typing import Any
-
 import numpy as np
+import pandas as pd
+from matplotlib.figure import SubFigure
 
 from stxmdist.heterogeneity.effects import TERMS as EFFECT_TERMS
 from stxmdist.heterogeneity.metrics.table import METRICS
-from stxmdist.report.canvas import COLOURS, HATCHES, INK, Absent, Picture, as_svg, blank, styles_of
-from stxmdist.report.evidence import Evidence, column, words
+from stxmdist.planning.columns import column, words
+from stxmdist.report.canvas import (
+    COLOURS,
+    HATCHES,
+    INK,
+    Absent,
+    Picture,
+    as_svg,
+    bands_of,
+    blank,
+    grid_of_axes,
+    styles_of,
+)
+from stxmdist.report.evidence import Evidence
 
 COMPONENTS = ("electrode", "region", "particle", "intra", "noise")
 MEANINGS = {
@@ -33,7 +45,7 @@ def variance(evidence: Evidence) -> Picture | Absent:
         )
     endpoints = list(dict.fromkeys(words(table, "endpoint")))
     figure = blank(7.6, 1.4 + 2.3 * len(endpoints) + 2.1)
-    rows: Any = figure.subfigures(len(endpoints) + 1, 1, height_ratios=[*([3.4] * len(endpoints)), 2.1])
+    rows = bands_of(figure, [*([3.4] * len(endpoints)), 2.1])
     for part, endpoint in zip(rows[:-1], endpoints, strict=True):
         _endpoint(part, table[words(table, "endpoint") == endpoint], endpoint)
     _icc(rows[-1], evidence)
@@ -48,10 +60,11 @@ def variance(evidence: Evidence) -> Picture | Absent:
     return Picture(
         "F11-variance",
         title,
-        "The bar divides the variance of state of charge, the means of the conditions taken out; points below give "
-        "each share with its 95 % interval. Noise is what the measurement itself adds; it is subtracted from the "
-        "other shares. Bottom: the intraclass correlation of each electrode, the part of the spread of pixels that "
-        "lies between particles. " + (f"Reservations: {'; '.join(reservations)}." if reservations else ""),
+        "The bar divides the variance of state of charge that is left after the means of the conditions are "
+        "subtracted; the points below give each share with its 95 % interval. Measurement noise is what the "
+        "measurement itself adds; it is subtracted from the other shares. Bottom: the intraclass correlation of each "
+        "electrode, which is the share of the variance of pixels that lies between particles."
+        + (f" Reservations: {'; '.join(reservations)}." if reservations else ""),
         f"Stacked bar of shares of variance with intervals: {said}.",
         "svg",
         as_svg(figure),
@@ -59,7 +72,7 @@ def variance(evidence: Evidence) -> Picture | Absent:
     )
 
 
-def _endpoint(part: Any, table: Any, endpoint: str) -> None:
+def _endpoint(part: SubFigure, table: pd.DataFrame, endpoint: str) -> None:
     bar, points = part.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [1, 3]})
     left = 0.0
     for i, name in enumerate(COMPONENTS):
@@ -95,7 +108,7 @@ def _endpoint(part: Any, table: Any, endpoint: str) -> None:
     points.set_xlabel("share of the variance")
 
 
-def _icc(part: Any, evidence: Evidence) -> None:
+def _icc(part: SubFigure, evidence: Evidence) -> None:
     axes = part.subplots()
     table = evidence.table("electrodes")
     cycle, icc, electrode = column(table, "cycle"), column(table, "icc"), words(table, "electrode_id")
@@ -129,7 +142,7 @@ def effects(evidence: Evidence) -> Picture | Absent:
     columns = min(2, len(pairs))
     lines = -(-len(pairs) // columns)
     figure = blank(7.6, 0.3 + 1.25 * lines)
-    cells = np.ravel(figure.subplots(lines, columns, squeeze=False))
+    cells = [axes for line in grid_of_axes(figure, lines, columns) for axes in line]
     for axes in cells[len(pairs) :]:
         axes.axis("off")
     for axes, (endpoint, term) in zip(cells, pairs, strict=False):
@@ -151,8 +164,8 @@ def effects(evidence: Evidence) -> Picture | Absent:
     return Picture(
         "F12-effects",
         title,
-        "Estimates with their 95 % intervals where the method gives one; each panel has its own unit. Exact tests "
-        "give a probability and no interval. Table T2 holds the numbers.",
+        "Estimates, with their 95 % intervals where the method gives one; each panel has its own unit. Exact tests "
+        "give a probability and no interval. The numbers are in table T2.",
         f"Forest plot of {len(table)} estimates of {len(pairs)} effects with their intervals.",
         "svg",
         as_svg(figure),

@@ -4,15 +4,16 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import zarr
 
-from storage.store import Store
 from storage.tables import read_table
 from stxmdist.arrays import F64, I64, Array, Mask
+from stxmdist.pixel_pitch import axis_pitch_um
+from stxmdist.planning.columns import rows_of
+from stxmdist.planning.published import PublishedCampaign
 
 WIDE_IN_SIGMAS = 8.0
 """Narrower particles are mostly edge: nothing is asked of them."""
@@ -36,7 +37,57 @@ class Matched:
     """Wide particles that were recovered where none is true"""
 
 
-def match_scan(store: Store, truth_folder: Path, true: pd.DataFrame, modality: str) -> Matched | None:
+@dataclass(frozen=True)
+class TrueParticle:
+    """What is read of a row of truth/particles."""
+
+    particle_id: float
+    d_eq_um: float
+    soc_mean: float
+    soc_sd: float
+
+
+@dataclass(frozen=True)
+class FoundParticle:
+    """What is read of a row of the published particles."""
+
+    particle_id: float
+    d_eq_um: float
+    soc_mean: float
+    soc_se: float
+    soc_sd: float
+    soc_var_intra: float
+
+    @property
+    def variance_inside(self) -> float:
+        """Variance of soc inside the particle, before it was clipped at 0 where the table has it so."""
+        return self.soc_var_intra if math.isfinite(self.soc_var_intra) else self.soc_sd**2
+
+
+@dataclass(frozen=True)
+class ParticleScore:
+    """How particles were recovered; NaN where there is no particle to say it."""
+
+    modality: str
+    n_true: int
+    n_found: int
+    found: float
+    """Share of the true particles"""
+    extra: int
+    """Recovered where none is true"""
+    soc_rms_error: float
+    soc_bias: float
+    soc_inside: float
+    """Share of true states of charge inside their 95 % interval"""
+    soc_sd_ratio: float
+    """Recovered over true spread inside particles"""
+    diameter_ratio: float
+    """Median of recovered over true"""
+    wanted: str
+    """The targets, in words"""
+
+
+def match_scan(published: PublishedCampaign, truth_folder: Path, true: pd.DataFrame, modality: str) -> Matched | None:
     """Pair the wide true particles of a scan with its published labels; None where nothing is published of it.
 
     Parameters
@@ -45,7 +96,7 @@ def match_scan(store: Store, truth_folder: Path, true: pd.DataFrame, modality: s
         rows of truth/particles of this scan
     """
     scan_id = str(true["scan_id"].iloc[0])
-    output = store.published_output("segment", scan_id)
+    output = published.output("segment", scan_id)
     if output is None:
         return None
     recovered = read_table(output.path / "particles.parquet")
@@ -53,20 +104,19 @@ def match_scan(store: Store, truth_folder: Path, true: pd.DataFrame, modality: s
     truth, inside = sampled(truth_folder / "maps" / f"{scan_id}.zarr", output.read("y_um"), output.read("x_um"))
     wide = true[~true["touches_border"] & (true["d_eq_um"] > WIDE_IN_SIGMAS * true["psf_sigma_um"])]
     iou = overlaps(truth, labels)
-    by_id = recovered.set_index("particle_id")
+    by_id = {row.particle_id: row for row in rows_of(FoundParticle, recovered)}
     rows = []
-    for particle in wide.itertuples():
-        line = iou[particle.particle_id, 1:] if particle.particle_id < len(iou) else np.zeros(0)
+    for particle in rows_of(TrueParticle, wide):
+        number = int(particle.particle_id)
+        line = iou[number, 1:] if number < len(iou) else np.zeros(0)
         if not line.size or line.max() < FOUND_IOU:
             continue
-        label = int(line.argmax()) + 1
-        if label not in by_id.index:
-            continue
-        found = by_id.loc[label]
-        rows.append(
-            (scan_id, particle.particle_id, particle.d_eq_um, float(found["d_eq_um"]), particle.soc_mean,
-             float(found["soc_mean"]), float(found["soc_se"]), particle.soc_sd, _intra_variance(found))
-        )  # fmt: skip
+        found = by_id.get(float(line.argmax()) + 1.0)
+        if found is not None:
+            rows.append(
+                (scan_id, number, particle.d_eq_um, found.d_eq_um, particle.soc_mean, found.soc_mean, found.soc_se,
+                 particle.soc_sd, found.variance_inside)
+            )  # fmt: skip
     least_um = WIDE_IN_SIGMAS * float(true["psf_sigma_um"].iloc[0])
     outside = set(np.unique(labels[~inside]).tolist())
     candidates = recovered[~recovered["touches_border"].astype(bool) & (recovered["d_eq_um"] > least_um)]
@@ -79,12 +129,6 @@ def match_scan(store: Store, truth_folder: Path, true: pd.DataFrame, modality: s
     return Matched(modality, len(wide), pd.DataFrame(rows, columns=list(MATCHES)), len(extra))
 
 
-def _intra_variance(found: pd.Series) -> float:
-    """Variance of soc inside a particle, before it was clipped at 0 where the table has it so."""
-    signed = float(found.get("soc_var_intra", math.nan))
-    return signed if math.isfinite(signed) else float(found["soc_sd"]) ** 2
-
-
 def sampled(path: Path, y_um: Array, x_um: Array) -> tuple[I64, Mask]:
     """The true labels (Y, X) nearest to the pixels of another grid, 0 beyond the map; and where the map reaches."""
     group = zarr.open_group(path, mode="r")
@@ -92,7 +136,7 @@ def sampled(path: Path, y_um: Array, x_um: Array) -> tuple[I64, Mask]:
     steps = []
     for name, axis in (("y", y_um), ("x", x_um)):
         true = np.asarray(group[name][:], dtype=np.float64)  # type: ignore[index]
-        steps.append(np.rint((axis - true[0]) * (true.size - 1) / (true[-1] - true[0])).astype(np.int64))
+        steps.append(np.rint((axis - true[0]) / axis_pitch_um(true)).astype(np.int64))
     known = [(step >= 0) & (step < n) for step, n in zip(steps, labels.shape, strict=True)]
     inside = np.logical_and.outer(*known)
     clipped = [np.clip(step, 0, n - 1) for step, n in zip(steps, labels.shape, strict=True)]
@@ -109,8 +153,8 @@ def overlaps(true: I64, recovered: I64) -> F64:
     return np.asarray(joint / np.maximum(union, 1), dtype=np.float64)
 
 
-def summary(name: str, scans: Iterable[Matched]) -> dict[str, Any]:
-    """The figures of several scans taken together; NaN where there is no particle to say it."""
+def summary(name: str, scans: Iterable[Matched], wanted: str) -> ParticleScore:
+    """The figures of several scans taken together, of which the targets ``wanted`` are asked."""
     scans = list(scans)
     n_true = sum(scan.n_true for scan in scans)
     filled = [scan.pairs for scan in scans if len(scan.pairs)]
@@ -121,17 +165,18 @@ def summary(name: str, scans: Iterable[Matched]) -> dict[str, Any]:
     intra = pairs[["soc_sd", "soc_var_intra"]].astype(float).dropna()
     spread_true, spread = float((intra["soc_sd"] ** 2).sum()), float(intra["soc_var_intra"].sum())
     ratio = (pairs["d_recovered_um"] / pairs["d_eq_um"]).to_numpy(dtype=float)
-    return {
-        "modality": name,
-        "n_true": n_true,
-        "n_found": len(pairs),
-        "found": len(pairs) / n_true if n_true else math.nan,
-        "extra": sum(scan.n_extra for scan in scans),
-        "soc_rms_error": float(np.sqrt(np.mean(error[known] ** 2))) if known.any() else math.nan,
-        "soc_bias": float(error[known].mean()) if known.any() else math.nan,
-        # A found particle without a state of charge is inside nothing.
-        "soc_inside": float(within.mean()) if len(pairs) else math.nan,
-        # Of root mean squares: what the variance inside particles rests on.
-        "soc_sd_ratio": math.sqrt(max(spread, 0.0) / spread_true) if spread_true > 0 else math.nan,
-        "diameter_ratio": float(np.median(ratio)) if len(pairs) else math.nan,
-    }
+    return ParticleScore(
+        modality=name,
+        n_true=n_true,
+        n_found=len(pairs),
+        found=len(pairs) / n_true if n_true else math.nan,
+        extra=sum(scan.n_extra for scan in scans),
+        soc_rms_error=float(np.sqrt(np.mean(error[known] ** 2))) if known.any() else math.nan,
+        soc_bias=float(error[known].mean()) if known.any() else math.nan,
+        # A found particle without a state of charge is inside no interval.
+        soc_inside=float(within.mean()) if len(pairs) else math.nan,
+        # Of root mean squares: the variance inside particles is computed from them.
+        soc_sd_ratio=math.sqrt(max(spread, 0.0) / spread_true) if spread_true > 0 else math.nan,
+        diameter_ratio=float(np.median(ratio)) if len(pairs) else math.nan,
+        wanted=wanted,
+    )

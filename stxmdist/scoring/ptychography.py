@@ -1,16 +1,18 @@
 """Ptychography of a simulated campaign against its truth: the object, its resolution, its light and its place."""
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import zarr
 from scipy.ndimage import map_coordinates
 
-from storage.store import Store
 from stxmdist.arrays import C128, F64, Array, Mask
+from stxmdist.measures import ReconstructFigures, RegisterMeasures
+from stxmdist.pixel_pitch import axis_pitch_um, pitch_yx_um
+from stxmdist.planning.published import PublishedCampaign
 from stxmdist.ptychography.gauge import fit_gauge, register_pair
 from stxmdist.simulation.chemistry import transmission
 
@@ -65,7 +67,7 @@ def object_error(
     lit = np.isfinite(object_) & np.isfinite(illumination) & (illumination > 0)
     if lit.any():
         lit &= illumination > WELL_LIT * float(np.median(illumination[lit]))
-    pitch_um = np.array([_pitch(axis) for axis in axes_um])
+    pitch_um = pitch_yx_um(*axes_um)
     known = np.where(lit, object_, 0.0).astype(np.complex128)
     shift_um, step_px = np.zeros(2), math.inf
     least = LEAST_PIXELS
@@ -107,7 +109,7 @@ def _relative(found: Array, expected: Array, area: Mask) -> float:
 def on_grid(truth: C128, truth_axes_um: tuple[F64, F64], axes_um: tuple[F64, F64], shift_um: F64) -> tuple[C128, Mask]:
     """The truth (Y, X) moved and resampled by a cubic spline, and where its map reaches."""
     steps = [
-        (axis - shift - true[0]) / _pitch(true)
+        (axis - shift - true[0]) / axis_pitch_um(true)
         for axis, true, shift in zip(axes_um, truth_axes_um, shift_um, strict=True)
     ]
     within = [(step >= RIM_PX) & (step <= n - 1 - RIM_PX) for step, n in zip(steps, truth.shape, strict=True)]
@@ -116,89 +118,115 @@ def on_grid(truth: C128, truth_axes_um: tuple[F64, F64], axes_um: tuple[F64, F64
     return np.asarray(parts[0] + 1j * parts[1]), np.logical_and.outer(*within)
 
 
-def _pitch(axis: F64) -> float:
-    return float((axis[-1] - axis[0]) / (axis.size - 1))
+@dataclass(frozen=True)
+class PlantedScan:
+    """What was planted in a scan and is no part of its maps."""
+
+    modality: str
+    energy_offset_ev: float
+    offset_um: tuple[float, float] = (0.0, 0.0)
+    """(y, x) by which the stage of ptychography is off"""
+    second_mode: float = math.nan
+    """Share of the light of ptychography that is in its second mode"""
+    shift_um: tuple[tuple[float, float], ...] = ()
+    """(ENERGY, 2) drift (y, x) of a stack"""
 
 
-def score_scan(store: Store, truth_folder: Path, scan_id: str, nuisance: dict[str, Any]) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class PtychographyScore:
+    """How a ptychography scan was recovered; NaN where nothing says it."""
+
+    scan_id: str
+    object_error: float
+    """Median over energies of the complex error"""
+    object_error_worst: float
+    amplitude_error: float
+    object_shift_nm: float
+    half_bit_nm: float
+    residual: float
+    second_mode: float
+    """Share of the light beyond the first mode"""
+    second_mode_true: float
+    registered: bool | None
+    """Whether the registration was accepted; None where none was published, written as null"""
+    registration_error_nm: float
+
+
+def score_scan(
+    published: PublishedCampaign, truth_folder: Path, scan_id: str, planted: Mapping[str, PlantedScan]
+) -> PtychographyScore | None:
     """The row of one ptychography scan; None where none of its stages is published."""
-    row: dict[str, Any] = {"scan_id": scan_id}
-    row |= _object_figures(store, truth_folder / "maps" / f"{scan_id}.zarr", scan_id, nuisance[scan_id])
-    row |= _reconstruction_figures(store, scan_id, nuisance[scan_id])
-    row |= _registration_figures(store, scan_id, nuisance)
-    published = any(store.published_output(stage, scan_id) for stage in ("stitch", "reconstruct", "register"))
-    return row if published else None
-
-
-def _object_figures(store: Store, maps: Path, scan_id: str, nuisance: dict[str, Any]) -> dict[str, Any]:
-    """Errors over the energies, median and worst, and how far the object lies off."""
-    output = store.published_output("stitch", scan_id)
-    errors: list[ObjectError] = []
-    if output is not None and maps.is_dir():
-        group = zarr.open_group(maps, mode="r")
-        thickness = np.asarray(group["thickness_nm"][:], dtype=np.float64)  # type: ignore[index]
-        true_y, true_x = (np.asarray(group[name][:], dtype=np.float64) for name in ("y", "x"))  # type: ignore[index]
-        axes = (output.read("y_um"), output.read("x_um"))
-        for index, energy_ev in enumerate(output.read("energy_ev")):
-            truth = transmission(thickness, float(energy_ev) + nuisance["energy_offset_ev"])
-            box = (slice(index, index + 1), slice(None), slice(None))
-            object_, light = (output.read(name, box)[0] for name in ("object", "illumination_weight"))
-            errors.append(object_error(object_, light, axes, truth, (true_y, true_x)))
+    if not any(published.has(stage, scan_id) for stage in ("stitch", "reconstruct", "register")):
+        return None
+    errors = _object_errors(published, truth_folder / "maps" / f"{scan_id}.zarr", scan_id, planted[scan_id])
     whole = [error.whole for error in errors]
-    return {
-        "object_error": _median(whole),
-        "object_error_worst": float(np.max(whole)) if whole else math.nan,
-        "amplitude_error": _median([error.amplitude for error in errors]),
-        "object_shift_nm": _median([1e3 * math.hypot(*error.shift_um) for error in errors]),
-    }
+    reconstruct = published.figures(ReconstructFigures, "reconstruct", scan_id)
+    register = published.figures(RegisterMeasures, "register", scan_id)
+    return PtychographyScore(
+        scan_id=scan_id,
+        object_error=_median(whole),
+        object_error_worst=float(np.max(whole)) if whole else math.nan,
+        amplitude_error=_median(error.amplitude for error in errors),
+        object_shift_nm=_median(1e3 * math.hypot(*error.shift_um) for error in errors),
+        half_bit_nm=math.nan if reconstruct is None else _half_bit_nm(reconstruct),
+        residual=math.nan if reconstruct is None else _median(reconstruct.residual),
+        second_mode=math.nan if reconstruct is None else _beyond_first_mode(reconstruct),
+        second_mode_true=planted[scan_id].second_mode,
+        registered=None if register is None else register.accepted,
+        registration_error_nm=math.nan
+        if register is None
+        else _registration_error_nm(published, scan_id, register, planted),
+    )
 
 
-def _reconstruction_figures(store: Store, scan_id: str, nuisance: dict[str, Any]) -> dict[str, Any]:
-    """Resolution, residual, and the light of the second mode, medians over tiles and energies."""
-    quality = _quality(store, "reconstruct", scan_id)
-    pixel_nm = float(np.mean(quality["pixel_nm"])) if "pixel_nm" in quality else math.nan
-    beyond = [1.0 - power[0] / sum(power) for power in quality.get("mode_power", []) if power and sum(power) > 0]
-    return {
-        "half_bit_nm": _median(quality.get("half_bit_half_period_px", [])) * pixel_nm,
-        "residual": _median(quality.get("residual", [])),
-        "second_mode": _median(beyond),
-        "second_mode_true": float(nuisance["second_mode"]),
-    }
+def _object_errors(published: PublishedCampaign, maps: Path, scan_id: str, planted: PlantedScan) -> list[ObjectError]:
+    """How far the object is from the truth, at each energy."""
+    output = published.output("stitch", scan_id)
+    if output is None or not maps.is_dir():
+        return []
+    group = zarr.open_group(maps, mode="r")
+    thickness = np.asarray(group["thickness_nm"][:], dtype=np.float64)  # type: ignore[index]
+    true_y, true_x = (np.asarray(group[name][:], dtype=np.float64) for name in ("y", "x"))  # type: ignore[index]
+    axes = (output.read("y_um"), output.read("x_um"))
+    errors = []
+    for index, energy_ev in enumerate(output.read("energy_ev")):
+        truth = transmission(thickness, float(energy_ev) + planted.energy_offset_ev)
+        box = (slice(index, index + 1), slice(None), slice(None))
+        object_, light = (output.read(name, box)[0] for name in ("object", "illumination_weight"))
+        errors.append(object_error(object_, light, axes, truth, (true_y, true_x)))
+    return errors
 
 
-def _registration_figures(store: Store, scan_id: str, nuisance: dict[str, Any]) -> dict[str, Any]:
+def _half_bit_nm(figures: ReconstructFigures) -> float:
+    """Half-period at the half-bit criterion, the median over tiles and energies."""
+    pixel_nm = math.nan if figures.pixel_nm is None else float(np.mean(figures.pixel_nm))
+    return _median(figures.half_bit_half_period_px) * pixel_nm
+
+
+def _beyond_first_mode(figures: ReconstructFigures) -> float:
+    """Share of the light beyond the first mode, the median over tiles and energies."""
+    powers = [power for power in figures.mode_power if power is not None and power.size and power.sum() > 0]
+    return _median(1.0 - float(power[0]) / float(power.sum()) for power in powers)
+
+
+def _registration_error_nm(
+    published: PublishedCampaign, scan_id: str, register: RegisterMeasures, planted: Mapping[str, PlantedScan]
+) -> float:
     """How far the registration misses the stage offset that was planted.
 
     The aligned stack stands where its reference frame stood, which had drifted: what was planted of that, and taken out
     again by the alignment's own shifts, belongs to the expected shift.
     """
-    quality = _quality(store, "register", scan_id)
-    nothing = {"registered": None, "registration_error_nm": math.nan}
-    if "shift_um" not in quality or not np.isfinite(np.array(quality["shift_um"], dtype=float)).all():
-        return nothing | {"registered": bool(quality["accepted"]) if "accepted" in quality else None}
-    expected = -np.asarray(nuisance[scan_id]["offset_um"], dtype=np.float64)
-    stack = str(quality.get("stxm", ""))
-    align = store.published_output("align", stack) if stack in nuisance else None
+    expected = -np.array(planted[scan_id].offset_um)
+    align = published.output("align", register.stxm) if register.stxm in planted else None
     if align is not None:
-        pitch_um = np.array([_pitch(align.read(name)) for name in ("y_um", "x_um")])
+        pitch_um = pitch_yx_um(align.read("y_um"), align.read("x_um"))
         used = align.read("energy_used").astype(bool)
-        planted = np.asarray(nuisance[stack]["shift_um"], dtype=np.float64)
-        expected += np.median((planted + align.read("shift_px") * pitch_um)[used], axis=0)
-    miss_um = np.asarray(quality["shift_um"], dtype=np.float64) - expected
-    return {
-        "registered": bool(quality.get("accepted", False)),
-        "registration_error_nm": float(np.hypot(*miss_um)) * 1e3,
-    }
+        drift_um = np.array(planted[register.stxm].shift_um)
+        expected += np.median((drift_um + align.read("shift_px") * pitch_um)[used], axis=0)
+    return float(np.hypot(*(register.shift_um - expected))) * 1e3
 
 
-def _quality(store: Store, stage: str, scan_id: str) -> dict[str, Any]:
-    publication = store.publication(stage)
-    if publication is None or scan_id not in publication.scans:
-        return {}
-    return dict(publication.scans[scan_id].quality)
-
-
-def _median(values: Any) -> float:
-    known = np.array([value for value in values if value is not None], dtype=np.float64)
-    known = known[np.isfinite(known)]
+def _median(values: Iterable[float]) -> float:
+    known = np.array([value for value in values if math.isfinite(value)])
     return float(np.median(known)) if known.size else math.nan

@@ -25,6 +25,7 @@ from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
 from stxmdist.runner.writing import ShardWriter
+from stxmdist.spectra.explore.explore_stack import ExploreOptions
 
 NAME = "infer"
 
@@ -71,7 +72,7 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     particles = [("segment", name) for name in survey.scans if survey.published("segment", name)]
     pairs = [("register", name) for name in survey.pairs if survey.published("register", name)]
     explored: list[tuple[str, str]] = []
-    if names_found(survey.options["explore"]):
+    if names_found(survey.options_of("explore", ExploreOptions)):
         explored = [("explore", name) for name in survey.scans if survey.published("explore", name)]
     return tuple(particles + pairs + explored)
 

@@ -18,7 +18,9 @@ from storage.store import Store
 from storage.tables import write_data_dictionary, write_table
 from stxmdist.arrays import MaskClass
 from stxmdist.export.write import Exported, export
+from stxmdist.measures import IngestMeasures
 from stxmdist.ptychography.tiling import Tiling, tiling_of
+from stxmdist.records import figures_of
 from stxmdist.runner import CAMPAIGN
 
 N_ENERGY, NY, NX = 3, 13, 17
@@ -255,7 +257,8 @@ def simulated_store(folder: Path, absent: int | None = None) -> MadeUp:
                 continue
             fill(store, stage, scan_id, absent)
             inputs = {f"{up}/{scan_id}": digest_of(up, scan_id) for up in UPSTREAM.get(stage, ())}
-            quality = {"sha256": {f"{scan_id}.hdr": "ab12"}} if stage == "ingest" else {}
+            ingested = IngestMeasures(N_ENERGY, N_ENERGY, (), {f"{scan_id}.hdr": "ab12"})
+            quality = figures_of(ingested if stage == "ingest" else None)
             scans[scan_id] = PublishedScan(digest_of(stage, scan_id), "done", quality, 1, inputs=inputs)
         publish(store, stage, scans)
     output = store.output("infer", CAMPAIGN, digest_of("infer", CAMPAIGN))

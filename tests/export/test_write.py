@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from stxmdist.errors import Explained, InputError
-from stxmdist.export import EXPORTERS
-from stxmdist.export.pieces import Piece, put_in_place
+from stxmdist.export import EXPORTERS, ExporterEntry
+from stxmdist.export.offer import Piece, put_in_place
+from stxmdist.registry import Table
+from stxmdist.runner import CAMPAIGN
+from stxmdist.writers import WRITERS
 
 
 @pytest.mark.parametrize("to", EXPORTERS)
@@ -79,7 +82,7 @@ def test_what_is_not_published_is_said_and_the_rest_written(
     done = torn.export(to, tmp_path)
     assert not done.complete
     said = {(lack.scan_id, lack.why.split(";")[0]) for lack in done.lacks}
-    assert (bench.DOWNWARD, "align failed for it") in said
+    assert (bench.DOWNWARD, "the stage align failed for it") in said
     assert any(scan_id == bench.WIDE and "has published nothing" in why for scan_id, why in said)
     assert {item.scan_id for item in done.written} >= {bench.WIDE, bench.FINE}
 
@@ -89,7 +92,7 @@ def test_outputs_of_different_runs_are_not_mixed(torn: Any, bench: SimpleNamespa
     torn.change("segment", bench.WIDE, inputs={f"align/{bench.WIDE}": "0" * 16})
     done = torn.export("ome-zarr", tmp_path, scans=(bench.WIDE,))
     (lack,) = done.lacks
-    assert "made from another align" in lack.why
+    assert "used another output of align" in lack.why
     assert not (tmp_path / "wide-1.ome.zarr" / "labels").exists()
 
 
@@ -119,7 +122,9 @@ def test_provenance_names_every_output_behind_a_file(
     simulated: bool, torn: Any, bench: SimpleNamespace, tmp_path: Path
 ) -> None:
     if simulated:
-        (torn.folder / "truth").mkdir()
+        receipts = torn.folder / "truth" / "scans"
+        receipts.mkdir(parents=True)
+        (receipts / f"{bench.WIDE}.json").write_text(json.dumps({"files": {"wide-1.hdr": 0}}))
     torn.export("csv", tmp_path)
     found = json.loads((tmp_path / "provenance.json").read_text())
     assert found["simulated"] is simulated
@@ -130,6 +135,48 @@ def test_provenance_names_every_output_behind_a_file(
         scan: bench.digest_of("fit", scan) for scan in (bench.WIDE, bench.DOWNWARD, bench.FINE)
     }
     assert found["files_sha256"][bench.WIDE] == {"wide-1.hdr": "ab12"}
+
+
+@pytest.mark.parametrize("to", EXPORTERS)
+def test_a_format_is_what_its_entry_says(
+    to: str, whole: Any, torn: Any, bench: SimpleNamespace, tmp_path: Path
+) -> None:
+    """The facts of an entry hold: scans, endings, stages it needs, counts."""
+    entry = EXPORTERS[to]
+    done = whole.export(to, tmp_path / "whole")
+    modalities = {bench.WIDE: "stxm", bench.DOWNWARD: "stxm", bench.FINE: "ptychography"}
+    fitting = {scan_id for scan_id, modality in modalities.items() if modality in entry.modalities}
+    assert {item.scan_id for item in done.written} == ({CAMPAIGN} if entry.whole_campaign else fitting)
+    if not entry.whole_campaign:
+        assert all(item.path.endswith(entry.ending or item.scan_id) for item in done.written)
+    assert entry.writes_counts is (to in WRITERS)
+    for scan_id in modalities.keys() - fitting:
+        (lack,) = whole.export(to, tmp_path / "named", scans=(scan_id,)).lacks
+        assert (lack.scan_id, lack.what) == (scan_id, entry.what)
+    for stage in entry.needs:
+        scan_id = CAMPAIGN if entry.whole_campaign else sorted(fitting)[0]
+        torn.change(stage, scan_id, state="failed")
+        without = torn.export(to, tmp_path / stage)
+        assert scan_id not in {item.scan_id for item in without.written}
+        assert f"the stage {stage} failed for it" in {lack.why.split(";")[0] for lack in without.lacks}
+        torn.change(stage, scan_id, state="done")
+
+
+def test_a_format_is_added_by_one_file_and_one_line(
+    whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "list_of_energies.py").write_text(
+        "from stxmdist.export.offer import Offer, Piece\n\n\n"
+        "def offer(source, scan_id):\n"
+        "    energies = source.output('align', scan_id).read('energy_ev')\n"
+        "    return Offer((Piece(scan_id, f'{scan_id}.txt', lambda path: path.write_text(repr(energies.tolist()))),))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    line = {"energies": ExporterEntry("list_of_energies:offer", what="energies", needs=("align",), ending=".txt")}
+    monkeypatch.setattr("stxmdist.export.write.EXPORTERS", Table(EXPORTERS.kind, {**EXPORTERS, **line}))
+    done = whole.export("energies", tmp_path / "out")
+    assert done.complete
+    assert [Path(item.path).suffix for item in done.written] == [".txt"] * 3
 
 
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:

@@ -16,14 +16,26 @@ from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from storage.tables import write_data_dictionary, write_table
 from stxmdist.arrays import MaskClass
-from stxmdist.campaign.scan import COLUMNS
+from stxmdist.campaign.scan import COLUMNS, Scan
+from stxmdist.measures import (
+    AbsorbanceMeasures,
+    AlignMeasures,
+    FitMeasures,
+    IngestMeasures,
+    ReconstructFigures,
+    RegisterMeasures,
+    SegmentMeasures,
+)
 from stxmdist.planning.end_members import EndMemberSource
+from stxmdist.planning.exclusions import Exclusion
+from stxmdist.records import figures_of
 from stxmdist.report.evidence import Evidence
-from stxmdist.report.stage import Options
+from stxmdist.report.part import Options, ReportPart
 from stxmdist.runner.unit import Estimate, Unit
 from stxmdist.runner.writing import single_shard
 from stxmdist.spectra.explore.contract import EXPLORERS
 from stxmdist.stages.explore import specs_of
+from stxmdist.stages.fit import Options as FitOptions
 
 N_ENERGY, NY, NX = 5, 13, 17
 """Primes, so that no block divides an axis."""
@@ -31,6 +43,8 @@ ENERGY_EV = np.array([703.0, 706.5, 708.2, 710.2, 715.0])
 SCANS = ("wide-1", "wide-2", "fine-1")
 DIGEST = "0123456789abcdef"
 PARTICLES = 24
+N_TILES = 2 * N_ENERGY
+"""Two tiles at each energy"""
 
 
 def axes(scan_id: str) -> dict[str, Any]:
@@ -99,14 +113,52 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
     }[stage]
 
 
-QUALITY: dict[str, dict[str, Any]] = {
-    "reconstruct": {
-        "pixel_nm": [10.0, 10.0],
-        "half_bit_half_period_px": [1.5, None] * N_ENERGY,
-        "residual": [0.02] * 2 * N_ENERGY,
-    },
-    "absorbance": {"i0_relative_se": 0.002},
-    "align": {"largest_shift_px": 1.25, "energies_not_registered_ev": [706.5]},
+FIGURES: dict[str, object] = {
+    "ingest": IngestMeasures(frames=N_ENERGY, frames_valid=N_ENERGY, notes=(), sha256={}),
+    "reconstruct": ReconstructFigures(
+        tiles=2,
+        pixel_nm=np.array([10.0, 10.0]),
+        verdict=("good",) * N_TILES,
+        reason=("",) * N_TILES,
+        frames=(7,) * N_TILES,
+        frames_left_out=(0,) * N_TILES,
+        iterations=(7,) * N_TILES,
+        stopped=("",) * N_TILES,
+        start=("",) * N_TILES,
+        orientation=("",) * N_TILES,
+        residual=np.full(N_TILES, 0.02),
+        shot_noise_residual=np.full(N_TILES, np.nan),
+        overlap=np.full(N_TILES, np.nan),
+        half_bit_half_period_px=np.tile([1.5, np.nan], N_ENERGY),
+        one_bit_half_period_px=np.full(N_TILES, np.nan),
+        counts_per_frame=np.full(N_TILES, np.nan),
+        photons_per_um2=np.full(N_TILES, np.nan),
+        moved_px=np.full(N_TILES, np.nan),
+        raster_px=(None,) * N_TILES,
+        affine=(None,) * N_TILES,
+        clipped_share=np.full(N_TILES, np.nan),
+        mode_power=(None,) * N_TILES,
+        device=(None,) * N_TILES,
+        dose_mgy=np.full(N_ENERGY, np.nan),
+    ),
+    "absorbance": AbsorbanceMeasures(
+        i0_counts=np.linspace(900.0, 950.0, N_ENERGY),
+        noise_factor=np.ones(N_ENERGY),
+        noise_correlation_px2=1.0,
+        free_share=0.3,
+        energies_measured=N_ENERGY,
+        i0_relative_se=0.002,
+    ),
+    "align": AlignMeasures(
+        largest_shift_px=1.25,
+        frames_not_registered=1,
+        energies_not_registered_ev=np.array([706.5]),
+        shift_quality=0.8,
+        outside_share=0.0,
+        sample_pixels=100,
+        noise_correlation_px2=1.0,
+    ),
+    # The record of explore is not declared yet.
     "explore": {
         "energies": N_ENERGY,
         "pca": {
@@ -119,47 +171,67 @@ QUALITY: dict[str, dict[str, Any]] = {
             "autocorrelation": [0.9, 0.7, 0.01, 0.0, 0.0],
         },
     },
-    "fit": {
-        "energy_ev": ENERGY_EV.tolist(),
-        "residual": [0.001, -0.002, 0.003, -0.001, 0.0],
-        "residual_se": [0.001] * N_ENERGY,
-        "r_factor": 0.002,
-        "chi2_reduced": 1.1,
-        "energy_shift_ev": 0.12,
-        "energy_shift_se_ev": 0.01,
-        "energies_used": N_ENERGY,
-        "pixels": {"valid": 100, "thick": 10},
-    },
-    "register": {
-        "accepted": True,
-        "reason": "registered",
-        "matrix_um": [[1.0, 0.0, 0.01], [0.0, 1.0, 0.02]],
-        "error_um": 0.004,
-        "pairs": 2,
-    },
+    "fit": FitMeasures(
+        energy_shift_ev=0.12,
+        energy_shift_se_ev=0.01,
+        energy_shift_note="",
+        end_members="library",
+        thickness_unit="nm",
+        energies_used=N_ENERGY,
+        energy_ev=ENERGY_EV,
+        pixels_valid=100,
+        pixels={"valid": 100, "thick": 10},
+        chi2_reduced=1.1,
+        r_factor=0.002,
+        residual=np.array([0.001, -0.002, 0.003, -0.001, 0.0]),
+        residual_se=np.full(N_ENERGY, 0.001),
+    ),
+    "segment": SegmentMeasures(
+        particles=2,
+        particles_at_border=0,
+        cover=0.3,
+        psf_sigma_nm=25.0,
+        soc_mean=0.5,
+        thickness_unit="nm",
+        soc_effect={},
+        missing_component="two end-members are enough",
+    ),
+    "register": RegisterMeasures(
+        stxm="wide-1",
+        accepted=True,
+        reason="registered",
+        matrix_um=np.array([[1.0, 0.0, 0.01], [0.0, 1.0, 0.02]]),
+        shift_um=np.array([0.01, 0.02]),
+        rotation_deg=0.0,
+        scale=1.0,
+        error_um=0.004,
+        correlation=0.9,
+        pairs=2,
+    ),
 }
+"""Stage to what it measured of any scan"""
+OPTIONS: dict[str, object] = {"fit": FitOptions()}
 STAGES_OF = {
     True: ("ingest", "absorbance", "align", "explore", "fit", "segment"),
     False: ("ingest", "reconstruct", "stitch", "absorbance", "align", "explore", "fit", "segment", "register"),
 }
 
 
-def sheet_row(scan_id: str) -> dict[str, Any]:
+def scan_of(scan_id: str) -> Scan:
     """What the sample sheet says of a scan."""
-    known = {
-        "scan_id": scan_id,
-        "file": f"{scan_id}.hdr",
-        "modality": "ptychography" if scan_id == "fine-1" else "stxm",
-        "electrode_id": "E1" if scan_id != "wide-2" else "E2",
-        "region_id": "r1",
-        "cycle": 1.0 if scan_id != "wide-2" else 50.0,
-        "c_rate": 0.5,
-        "direction": "charge",
-        "soc_coulometric": 0.5,
-        "chemistry": "LFP",
-        "pair_id": None if scan_id == "wide-2" else "pair-1",
-    }
-    return dict.fromkeys(COLUMNS) | known
+    return Scan(
+        scan_id=scan_id,
+        file=Path(f"/beamline/{scan_id}.hdr"),
+        modality="ptychography" if scan_id == "fine-1" else "stxm",
+        electrode_id="E1" if scan_id != "wide-2" else "E2",
+        region_id="r1",
+        cycle=1.0 if scan_id != "wide-2" else 50.0,
+        c_rate=0.5,
+        direction="charge",
+        soc_coulometric=0.5,
+        chemistry="LFP",
+        pair_id=None if scan_id == "wide-2" else "pair-1",
+    )
 
 
 def tables(n: int = PARTICLES) -> dict[str, pd.DataFrame]:
@@ -167,7 +239,9 @@ def tables(n: int = PARTICLES) -> dict[str, pd.DataFrame]:
     rng = np.random.default_rng(0)
     rows: list[dict[str, Any]] = []
     for scan_id in SCANS:
-        conditions = {k: v for k, v in sheet_row(scan_id).items() if k not in ("exclude", "reason")}
+        scan = scan_of(scan_id)
+        conditions = {name: getattr(scan, name) for name in COLUMNS if name not in ("exclude", "reason")}
+        conditions["file"] = scan.cell
         for particle in range(n):
             numbers = {
                 column.name: 1.0 for column in TABLES["particles"].columns if column.dtype == "float64"
@@ -276,8 +350,9 @@ def publish(store: Store, stage: str, scans: tuple[str, ...]) -> None:
     """Make a stage visible."""
     store.publish(
         Publication(
-            stage, 1, {"simulated_store": True}, 3, "2026-01-02T03:04:05+00:00", {"python": "3.11"},
-            {scan: PublishedScan(DIGEST, "done", dict(QUALITY.get(stage, {})), 1, core_seconds=1.5) for scan in scans},
+            stage, 1, figures_of(OPTIONS.get(stage)), 3, "2026-01-02T03:04:05+00:00", {"python": "3.11"},
+            {scan: PublishedScan(DIGEST, "done", figures_of(FIGURES.get(stage)), 1, core_seconds=1.5)
+             for scan in scans},
         )
     )  # fmt: skip
 
@@ -311,31 +386,31 @@ def simulated_store(
     return store
 
 
-def index_of(store: Store, name: str = "simulated-made-up", scans: tuple[str, ...] = SCANS) -> dict[str, Any]:
+def part_of(store: Store, scans: tuple[str, ...] = SCANS) -> ReportPart:
     """What a unit of the report would carry."""
-    published = [
-        [stage, scan_id, scan.digest]
+    published = {
+        (stage, scan_id): scan.digest
         for stage in store.published_stages()
         for scan_id, scan in store.publication(stage).scans.items()  # type: ignore[union-attr]
-    ]
-    failed = {"what": "scan", "scan_id": "broken", "stage": "ingest", "where": "broken.hdr", "n": 1}
-    return {
-        "name": name,
-        "seed": 3,
-        "scans": [sheet_row(scan_id) for scan_id in scans],
-        "excluded": [],
-        "exclusions": [failed | {"why": "broken.hdr: the file is empty; got 0 bytes, wanted a header. Copy it again."}],
-        "published": published,
-        "references": {scan_id: EndMemberSource("LFP") for scan_id in scans},
-        "software": {"numpy": "2"},
     }
+    why = "broken.hdr: the file is empty; got 0 bytes, wanted a header. Copy it again."
+    return ReportPart(
+        name="made-up",
+        seed=3,
+        scans=tuple(map(scan_of, scans)),
+        exclusions=(Exclusion("scan", "broken", "ingest", "broken.hdr", why),),
+        published=published,
+        references={scan_id: EndMemberSource("LFP") for scan_id in scans},
+        simulated=frozenset(scans),
+        software={"numpy": "2"},
+    )
 
 
-def unit_of(store: Store, index: dict[str, Any], digest: str = "feedfacefeedface") -> Unit:
+def unit_of(store: Store, part: ReportPart, digest: str = "feedfacefeedface") -> Unit[Options, ReportPart]:
     """The unit of the report, its output declared as the runner does."""
     unit = Unit(
         "report", "campaign", "page", str(store.root), digest, "stxmdist.report.stage:work",
-        Options(picture_px=60), Estimate(1, 1, 1.0), index,
+        Options(picture_px=60), Estimate(1, 1, 1.0), part,
     )  # fmt: skip
     unit.output().declare([])
     return unit
@@ -347,7 +422,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     from stxmdist.report.stage import work
 
     store = simulated_store(tmp_path_factory.mktemp("whole"))
-    unit = unit_of(store, index_of(store))
+    unit = unit_of(store, part_of(store))
     outcome = work(unit)
     folder = unit.output().path / "report"
     return SimpleNamespace(
@@ -358,7 +433,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         page=(folder / "index.html").read_text(),
         evidence=Evidence.of(unit),
         simulated_store=simulated_store,
-        index_of=index_of,
+        part_of=part_of,
         unit_of=unit_of,
         SCANS=SCANS,
         PARTICLES=PARTICLES,

@@ -3,20 +3,20 @@
 import math
 from types import SimpleNamespace
 
-from stxmdist.report.conditions import _particles, _steps, condition_of
+from stxmdist.report.conditions import Condition, _particles, _steps, condition_of
 
 
 def test_unknown_conditions_are_equal() -> None:
     unknown = {condition_of(None, math.nan, None), condition_of(math.nan, None, ""), condition_of("", "", math.nan)}
-    assert unknown == {(None, None, "")}
+    assert unknown == {Condition(None, None, "")}
     assert condition_of("1", 0.5, "charge") == condition_of(1, 0.5, "charge")
 
 
 def test_every_wide_field_particle_is_counted_in_one_cell(bench: SimpleNamespace) -> None:
     counts = _particles(bench.evidence)
     assert counts == {
-        ("E1", (1.0, 0.5, "charge")): bench.PARTICLES,
-        ("E2", (50.0, 0.5, "charge")): bench.PARTICLES,
+        ("E1", Condition(1.0, 0.5, "charge")): bench.PARTICLES,
+        ("E2", Condition(50.0, 0.5, "charge")): bench.PARTICLES,
     }
 
 

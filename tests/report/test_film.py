@@ -1,5 +1,6 @@
 """Films show every energy, stay small, and show what alignment did and nothing else."""
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,9 +10,12 @@ import pytest
 from PIL import Image
 
 from storage.store import Store
+from stxmdist.campaign.manifest import load
+from stxmdist.measures import AlignMeasures
 from stxmdist.report.canvas import Absent
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.film import MOST_BYTES, MOST_FILMS, SIZES, Film, as_apng, film_of, films, liveliest
+from stxmdist.report.part import ReportPart
 from tests.stages.tiny import PTYCHOGRAPHY, STXM, TINY
 
 SAME_OD = 1e-5
@@ -23,13 +27,13 @@ WIDE, FINE = TINY.stxm.energy_ev, TINY.ptychography.energy_ev
 def evidence(processed: Path) -> Evidence:
     """What the tiny campaign left of absorbance and align."""
     store = Store(processed.parent / "store")
-    scans = tuple({"scan_id": name} for name in STXM + PTYCHOGRAPHY)
+    scans = load(processed).scans
     published = {
-        (stage, scan["scan_id"]): store.publication(stage).scans[scan["scan_id"]].digest  # type: ignore[union-attr]
+        (stage, scan.scan_id): store.publication(stage).scans[scan.scan_id].digest  # type: ignore[union-attr]
         for stage in ("absorbance", "align")
         for scan in scans
     }
-    return Evidence(store, "simulated-tiny", scans, (), (), published)
+    return Evidence.from_part(ReportPart("tiny", scans=scans, published=published), store)
 
 
 def _film(evidence: Evidence, scan_id: str, longest: int = 61, most: int = 40) -> Film:
@@ -63,7 +67,8 @@ def test_films_are_of_those_that_moved_most_and_hold_every_energy(evidence: Evid
     found = films(evidence)
     assert isinstance(found, list)
     assert len(found) == MOST_FILMS
-    shift = {name: evidence.quality("align", name)["largest_shift_px"] for name in STXM + PTYCHOGRAPHY}
+    figures = {name: evidence.figures(AlignMeasures, "align", name) for name in STXM + PTYCHOGRAPHY}
+    shift = {name: found.largest_shift_px for name, found in figures.items() if found is not None}
     assert [film.name for film in found] == [
         f"film-{name}" for name in sorted(shift, key=shift.__getitem__, reverse=True)[:MOST_FILMS]
     ]
@@ -93,11 +98,11 @@ def test_frames_that_failed_to_register_are_named(bench: SimpleNamespace) -> Non
     found = films(bench.evidence)
     assert isinstance(found, list)
     for film in found:
-        assert "Not registered, and moved as its neighbours are: 706.50 eV." in film.caption
+        assert "not registered, and were moved as their neighbours in energy were: 706.50 eV." in film.caption
 
 
 def test_where_nothing_moved_there_is_no_film(bench: SimpleNamespace) -> None:
-    found = films(Evidence(bench.store, "unmoved", ({"scan_id": "gone"},), (), (), {}))
+    found = films(Evidence.from_part(replace(bench.unit.part, published={}), bench.store))
     assert isinstance(found, Absent)
 
 

@@ -1,6 +1,7 @@
 """The page stands alone, says what is missing, can be read without seeing it, and is the same every time."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.page import numbered, render, sections
+from stxmdist.report.part import Exclusion
 from stxmdist.report.stage import work
 
 MOST_BYTES = 5_000_000
@@ -41,7 +43,7 @@ class Reader(HTMLParser):
 
 
 def small(evidence: Evidence) -> str:
-    return render(evidence, sections(evidence, 12, 24, 60), "1.2.3")
+    return render(evidence, sections(evidence), "1.2.3")
 
 
 def test_the_page_asks_for_nothing_outside(bench: SimpleNamespace) -> None:
@@ -66,7 +68,7 @@ def test_every_link_beside_the_page_leads_to_a_file(bench: SimpleNamespace) -> N
 
 def test_every_image_says_what_it_shows(bench: SimpleNamespace) -> None:
     images = Reader(bench.page).images
-    assert len(images) == bench.outcome.measures["figures"] >= 12
+    assert len(images) == bench.outcome.measures.figures >= 12
     for image in images:
         assert image.get("alt"), "an image without words"
         assert len(image["alt"] or "") > 20
@@ -89,8 +91,14 @@ def test_all_figures_and_tables_of_the_contract_are_there(bench: SimpleNamespace
 
 def test_it_says_simulated_only_of_simulated_data(bench: SimpleNamespace) -> None:
     assert "These data are simulated" in bench.page
-    measured = Evidence(bench.store, "beamtime", (), (), (), {})
-    assert "imulated" not in render(measured, (), "1")
+    part = replace(bench.unit.part, name="simulated or not, a name says nothing", simulated=frozenset())
+    measured = render(Evidence.from_part(part, bench.store), (), "1")
+    assert "Simulated campaign" not in measured
+    assert "are simulated" not in measured
+    part = replace(bench.unit.part, simulated=frozenset({"wide-1"}))
+    assert "1 of 3 scans are simulated: they were not measured." in render(
+        Evidence.from_part(part, bench.store), (), "1"
+    )
 
 
 def test_headline_gives_the_main_number_with_interval_and_what_the_design_can_show(bench: SimpleNamespace) -> None:
@@ -111,7 +119,7 @@ def test_text_from_files_is_escaped(bench: SimpleNamespace) -> None:
 
 
 def test_the_same_store_gives_the_same_bytes(bench: SimpleNamespace) -> None:
-    again = bench.unit_of(bench.store, bench.index_of(bench.store), "0badc0de0badc0de")
+    again = bench.unit_of(bench.store, bench.part_of(bench.store), "0badc0de0badc0de")
     assert work(again).files == bench.outcome.files
 
 
@@ -120,7 +128,7 @@ def test_maps_of_nothing_but_nan_are_drawn(bench: SimpleNamespace, tmp_path: Pat
         return value if value.dtype.kind in "iu" else np.full_like(value, np.nan)
 
     store = bench.simulated_store(tmp_path, particles=None, change=unknown)
-    page = small(Evidence.of(bench.unit_of(store, bench.index_of(store))))
+    page = small(Evidence.of(bench.unit_of(store, bench.part_of(store))))
     assert ">F3. " in page
     assert "The stage infer has not been published" in page
 
@@ -141,24 +149,24 @@ def test_what_is_missing_is_said(
     bench: SimpleNamespace, tmp_path: Path, stages: tuple[str, ...] | None, scans: tuple[str, ...], said: str
 ) -> None:
     store = bench.simulated_store(tmp_path, stages=stages, scans=scans, particles=None)
-    page = small(Evidence.of(bench.unit_of(store, bench.index_of(store))))
+    page = small(Evidence.of(bench.unit_of(store, bench.part_of(store))))
     assert said in page
     assert not Reader(page).open
 
 
 def test_a_campaign_without_particles_is_reported(bench: SimpleNamespace, tmp_path: Path) -> None:
     store = bench.simulated_store(tmp_path, stages=("ingest",), particles=0)
-    page = small(Evidence.of(bench.unit_of(store, bench.index_of(store))))
+    page = small(Evidence.of(bench.unit_of(store, bench.part_of(store))))
     assert "Nothing could be inferred: no particle has a state of charge." in page
     assert "No effect was tested." in page
 
 
 def test_the_reason_that_stopped_a_scan_stands_under_its_preview(bench: SimpleNamespace, tmp_path: Path) -> None:
     store = bench.simulated_store(tmp_path, stages=("ingest", "absorbance"), scans=("wide-1",), particles=None)
-    index = bench.index_of(store, scans=("wide-1",))
+    part = bench.part_of(store, scans=("wide-1",))
     why = "too few energies lie inside the references; got 0 of 5, wanted at least 2. Give the references of this edge."
-    index["exclusions"] = [{"what": "unit", "scan_id": "wide-1", "stage": "fit", "where": "rows", "why": why, "n": 1}]
-    assert f"Not fitted: {why}" in small(Evidence.of(bench.unit_of(store, index)))
+    part = replace(part, exclusions=(Exclusion("unit", "wide-1", "fit", "rows", why),))
+    assert f"Not fitted: {why}" in small(Evidence.of(bench.unit_of(store, part)))
 
 
 def test_only_figures_and_tables_are_numbered() -> None:

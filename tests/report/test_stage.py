@@ -1,6 +1,6 @@
 """The stage: planned from what is published, published by a switch of a link, and never stopped by what is missing."""
 
-import json
+import pickle
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_opti
 from stxmdist.planning.forecast import forecast_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import AnyStage
-from stxmdist.report.stage import FOLDER, _published
+from stxmdist.report.stage import FOLDER, published_now
 
 SHEET = """scan_id,file,modality,electrode_id,cell_id,beamtime_id,region_id,cycle,c_rate,direction,soc_nominal,\
 soc_coulometric,chemistry,pair_id,roi_rule,exclude,reason
@@ -62,8 +62,8 @@ def test_it_can_be_foretold(broken: Path) -> None:
     assert [stage.units for stage in forecast.stages if stage.stage == "report"] == [1]
 
 
-def test_units_travel_as_json_and_name_every_file_they_wrote(bench: SimpleNamespace) -> None:
-    assert json.loads(json.dumps(dict(bench.unit.part))) == bench.unit.part
+def test_units_travel_and_name_every_file_they_wrote(bench: SimpleNamespace) -> None:
+    assert pickle.loads(pickle.dumps(bench.unit)) == bench.unit
     written = {
         path.relative_to(bench.unit.output().path).as_posix() for path in bench.folder.rglob("*") if path.is_file()
     }
@@ -92,8 +92,8 @@ class Asked:
 
 
 def test_only_what_is_planned_now_counts_as_published_and_scans_left_alone_stay(bench: SimpleNamespace) -> None:
-    found = _published(Asked(bench.store, {"wide-1": "0123456789abcdef"}))  # type: ignore[arg-type]
+    found = published_now(Asked(bench.store, {"wide-1": "0123456789abcdef"}))  # type: ignore[arg-type]
     assert {scan for stage, scan in found if stage == "fit"} == {"wide-1", "wide-2"}
     assert ("infer", "campaign") in found
-    stale = _published(Asked(bench.store, {"wide-1": "another digest"}))  # type: ignore[arg-type]
+    stale = published_now(Asked(bench.store, {"wide-1": "another digest"}))  # type: ignore[arg-type]
     assert {scan for stage, scan in stale if stage == "fit"} == {"wide-2"}

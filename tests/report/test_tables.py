@@ -43,7 +43,8 @@ def test_every_row_has_a_cell_for_every_heading(bench: SimpleNamespace) -> None:
         tables.effects(evidence),
         tables.quality(evidence),
         tables.exclusions(evidence),
-        *tables.provenance(evidence),
+        tables.software(evidence),
+        tables.stages(evidence),
     ]
     for sheet in sheets:
         assert sheet.rows, sheet.name

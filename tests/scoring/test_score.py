@@ -14,9 +14,11 @@ from storage.store import Store
 from storage.tables import write_table
 from stxmdist.errors import InputError
 from stxmdist.heterogeneity.variance import partition
-from stxmdist.scoring.campaign import score
+from stxmdist.measures import RegisterMeasures
+from stxmdist.records import figures_of
 from stxmdist.scoring.particles import overlaps
 from stxmdist.scoring.ptychography import object_error
+from stxmdist.scoring.score import score
 from stxmdist.simulation.chemistry import transmission
 from stxmdist.simulation.truth import TruthMaps, write_maps
 
@@ -94,7 +96,7 @@ def contract_table(name, values):
 
 
 def publish(store, stage, qualities, options=None):
-    scans = {scan_id: PublishedScan("d", "done", quality) for scan_id, quality in qualities.items()}
+    scans = {scan_id: PublishedScan("d", "done", figures_of(figures)) for scan_id, figures in qualities.items()}
     store.publish(Publication(stage, 1, options or {}, 0, "2026-10-12T08:00:00+00:00", {}, scans))
 
 
@@ -114,7 +116,7 @@ def write_store(root, true, labels_of, *, soc_error=0.0, absent=(), ptychography
         write_table(contract_table("particles", here), output.path / "particles.parquet", "particles")
         if scan_id in stacks and ptychography:
             write_alignment(store.output("align", scan_id, "d"), coords)
-    publish(store, "segment", {scan_id: {} for scan_id in there})
+    publish(store, "segment", dict.fromkeys(there))
     if ptychography:
         write_pairs(store, stacks)
     store.tables_path.mkdir()
@@ -134,15 +136,22 @@ def write_alignment(output, coords):
 
 def write_pairs(store, stacks):
     """Objects, and where they were registered: each stack stands where its first frame stood."""
-    shift = (STACK_DRIFT_UM[0] - np.array(OFFSET_UM)).tolist()
+    shift = STACK_DRIFT_UM[0] - np.array(OFFSET_UM)
     pairs = {stack.replace("stxm", "ptychography"): stack for stack in stacks[:2]}
     for scan_id in pairs:
         store.output("register", scan_id, "d").path.mkdir(parents=True)
         write_object(store.output("stitch", scan_id, "d"))
-    publish(store, "align", {stack: {} for stack in stacks})
-    publish(store, "stitch", {scan_id: {} for scan_id in pairs})
-    registered = {"accepted": True, "shift_um": shift}
-    publish(store, "register", {scan_id: registered | {"stxm": stack} for scan_id, stack in pairs.items()})
+    publish(store, "align", dict.fromkeys(stacks))
+    publish(store, "stitch", dict.fromkeys(pairs))
+    publish(store, "register", {scan_id: registered(stack, shift) for scan_id, stack in pairs.items()})
+
+
+def registered(stack, shift_um):
+    """A registration that was accepted."""
+    return RegisterMeasures(
+        stxm=stack, accepted=True, reason="registered", matrix_um=np.eye(2, 3), shift_um=shift_um, rotation_deg=0.0,
+        scale=1.0, error_um=0.004, correlation=0.9, pairs=4,
+    )  # fmt: skip
 
 
 def write_object(output):

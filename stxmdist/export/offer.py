@@ -2,12 +2,11 @@
 
 import errno
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.atomic import partial_name, sync
+from storage.atomic import partial_name, remove, replacing
 from stxmdist.errors import InputError
 
 
@@ -58,16 +57,13 @@ def put_in_place(piece: Piece, folder: Path) -> Path:
         when the file system refuses; what was there before stays.
     """
     target = folder / piece.name
-    partial = partial_name(target)
+    aside = partial_name(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        piece.write(partial)
-        if partial.is_dir():
-            _replace_folder(partial, target)
-        else:
-            _sync(partial)
-            os.replace(partial, target)
-        sync(target.parent)
+        with replacing(target) as partial:
+            piece.write(partial)
+            if partial.is_dir() and target.exists():
+                # No file system replaces a folder that holds something in one step: the old one is moved aside.
+                os.rename(target, aside)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise InputError(
@@ -78,39 +74,12 @@ def put_in_place(piece: Piece, folder: Path) -> Path:
             mend="Free space, or name a folder elsewhere with --out; --force writes again what is there already",
         ) from error
     finally:
-        _remove(partial)
+        if aside.exists() and not target.exists():
+            os.rename(aside, target)
+        remove(aside)
     return target
 
 
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
     return sum(part.stat().st_size for part in ([path] if path.is_file() else path.rglob("*")) if part.is_file())
-
-
-def _replace_folder(partial: Path, target: Path) -> None:
-    # No file system replaces a folder that holds something in one step: the old one stands aside for a moment.
-    aside = partial_name(target)
-    if target.exists():
-        os.rename(target, aside)
-    try:
-        os.rename(partial, target)
-    except OSError:
-        if aside.exists():
-            os.rename(aside, target)
-        raise
-    _remove(aside)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -1,0 +1,71 @@
+"""Q2: convergence and resolution of the reconstruction of every ptychography scan."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from stxmdist.arrays import F64, Real
+from stxmdist.measures import ReconstructFigures
+from stxmdist.report.canvas import COLOURS, DASHES, INK, Absent, Picture, as_svg, blank, grid_of_axes
+from stxmdist.report.evidence import Evidence, label_of, not_drawn
+
+MOST_SCANS = 12
+MOST_CURVES = 40
+
+
+def convergence(evidence: Evidence) -> Picture | Absent:
+    """Residual over iterations and Fourier ring correlation of every ptychography scan, a line per tile and energy."""
+    title = "Convergence and resolution of ptychography"
+    scans = evidence.having("reconstruct", modality="ptychography")
+    if not scans:
+        return Absent("Q2", title, "No ptychography scan has been reconstructed.")
+    shown = scans[:MOST_SCANS]
+    figure = blank(7.6, 1.8 * len(shown))
+    cells = grid_of_axes(figure, len(shown), 2)
+    for (left, right), scan in zip(cells, shown, strict=True):
+        output = evidence.output("reconstruct", scan.scan_id)
+        assert output is not None
+        figures = evidence.figures(ReconstructFigures, "reconstruct", scan.scan_id)
+        pixel_nm = 1.0 if figures is None or figures.pixel_nm is None else float(np.mean(figures.pixel_nm))
+        error, frc = output.read("error"), output.read("frc")
+        _curves(left, error, [np.arange(1, error.shape[-1] + 1, dtype=float)] * (error.shape[0] * error.shape[1]))
+        _curves(right, frc, [_frequency(curve) / pixel_nm for curve in frc.reshape(-1, frc.shape[-1])])
+        left.set(ylabel="amplitude residual")
+        left.set_ylim(0, None)
+        left.set_title(label_of(scan), fontsize=8)
+        right.set(ylim=(-0.1, 1.05), ylabel="ring correlation")
+        right.locator_params(axis="x", nbins=6)
+        half = evidence.half_period_nm(scan.scan_id)
+        if np.isfinite(half) and half > 0:
+            right.axvline(0.5 / half, color=INK, lw=0.8, ls="--")
+            right.set_title(f"half-bit half-period {half:.1f} nm", fontsize=8)
+    cells[-1][0].set_xlabel("iteration")
+    cells[-1][1].set_xlabel("spatial frequency (1/nm)")
+    return Picture(
+        "Q2-convergence",
+        title,
+        "Left: distance of modelled from measured amplitudes after each iteration, one line per tile and energy "
+        "(colours and dashes are energies). Right: Fourier ring correlation of reconstructions from two halves of "
+        "the frames; the dashed line is where it falls below the half-bit criterion, median over tiles and energies."
+        + not_drawn(scans, shown),
+        f"Residual over iterations and Fourier ring correlation over frequency of {len(shown)} ptychography scans.",
+        "svg",
+        as_svg(figure),
+        ("scans",),
+    )
+
+
+def _curves(axes: Axes, curves: Real, x: list[F64]) -> None:
+    """Draw some of the curves (ENERGY, TILE, POINT), evenly taken, each over its own ``x`` (POINT,)."""
+    energies, tiles, points = curves.shape
+    flat = curves.reshape(-1, points)
+    for i in range(0, len(flat), max(1, -(-len(flat) // MOST_CURVES))):
+        energy = i // max(1, tiles)
+        dash = DASHES[energy % len(DASHES)] if energies > 1 else "-"
+        axes.plot(x[i], flat[i], lw=0.9, color=COLOURS[energy % len(COLOURS)], ls=dash)
+
+
+def _frequency(frc: Real) -> F64:
+    """Cycles per pixel of each ring: the last one that holds a number lies at half a cycle."""
+    filled = np.flatnonzero(np.isfinite(frc))
+    n = int(filled[-1]) + 1 if filled.size else len(frc)
+    return np.asarray(np.arange(len(frc)) * 0.5 / max(1, n))
