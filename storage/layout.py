@@ -19,7 +19,7 @@ from storage.ome import is_image, ome_zarr_metadata
 from storage.schema import ARRAYS, COORDINATES, ArraySpec, array_spec
 from storage.shards import ShardStore
 
-Coordinates = dict[str, tuple[np.ndarray[Any, Any], str]]
+Coordinates = dict[str, tuple[np.ndarray, str]]
 """Axis -> (values, unit)."""
 
 LABELS = "labels"
@@ -119,7 +119,7 @@ class Layout:
     fill: object = field(default=None, compare=False)
     """What a reader gets where nothing was written, of the array's own type"""
 
-    def unknown(self, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+    def unknown(self, shape: Sequence[int]) -> np.ndarray:
         """An array of which nothing is known: the fill value everywhere."""
         return np.full(shape, self.fill, self.dtype)
 

@@ -121,7 +121,7 @@ def test_what_is_missing_is_said(results: CampaignResults, simulated: Path) -> N
 def test_a_renamed_simulated_campaign_is_simulated_everywhere(processed: Path, tmp_path: Path) -> None:
     """The receipts of the simulation name the files; name and folder of the campaign file do not matter."""
     from stxmdist.export.write import export
-    from stxmdist.planning.execute import opened
+    from stxmdist.planning.execute import campaign_and_options
     from stxmdist.planning.headers import survey_of
     from stxmdist.report.stage import part_of
 
@@ -134,6 +134,6 @@ def test_a_renamed_simulated_campaign_is_simulated_everywhere(processed: Path, t
     assert results.campaign.name == "beamtime of October"
     assert results.simulated == {*STXM, *PTYCHOGRAPHY}
     assert "simulated, not measured" in results._repr_html_()
-    assert part_of(survey_of(*opened(renamed))).simulated == results.simulated
+    assert part_of(survey_of(*campaign_and_options(renamed))).simulated == results.simulated
     export(renamed, "csv", out=tmp_path / "csv")
     assert json.loads((tmp_path / "csv" / "provenance.json").read_text())["simulated"] is True

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from stxmdist.registry import Entry, Table
-from stxmdist.writers import WRITERS
+from stxmdist.writers.table import WRITERS
 
 if TYPE_CHECKING:
     from stxmdist.export.offer import Offer

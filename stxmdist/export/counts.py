@@ -7,7 +7,7 @@ import numpy as np
 
 from stxmdist.export.offer import Offer, Piece
 from stxmdist.export.source import ExportSource, moment_of
-from stxmdist.writers import WRITERS
+from stxmdist.writers.table import WRITERS
 
 
 def offer(source: ExportSource, scan_id: str, *, writer: str) -> Offer:

@@ -12,8 +12,7 @@ from typing import Literal, Protocol
 
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
-from stxmdist.readers.description import Description
-from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
+from stxmdist.readers.recording import Description, PtychographyRecording, Recording, StxmRecording
 from stxmdist.registry import Entry, Table
 
 HEAD_BYTES = hdf5.HEAD_BYTES

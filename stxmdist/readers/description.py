@@ -1,7 +1,7 @@
 """What a file holds, for people and for JSON: sizes, ranges, and a look at a few frames."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,34 +10,12 @@ from numpy.typing import NDArray
 
 from stxmdist.arrays import F64, MaskClass
 from stxmdist.errors import InputError
-from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
-from stxmdist.records import Json, figures_of
+from stxmdist.readers.recording import Description, Facts, PtychographyRecording, Recording, StxmRecording
+from stxmdist.records import figures_of
 from stxmdist.units import wavelength_nm
 
 # Enough to see the range of counts, few enough to be quick on the largest file.
 FRAMES_LOOKED_AT = 3
-
-Facts = dict[str, Json]
-"""Shape, energies, pixel size, dwell, counts range ... by names that carry the units."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a file holds, in words and numbers; made from its metadata and, where asked, a look at its values."""
-
-    source: Path
-    format: str
-    """Name of the reader, e.g. ``sdf``"""
-    kind: str
-    """``image stack``, ``image``, ``line scan``, ``focus scan``, ``point spectrum``, ``ptychography`` ..."""
-    usable: bool
-    """Whether ``open`` reads it; if not, ``refusal`` says why."""
-    refusal: str = ""
-    energies_ev: tuple[float, float] | None = None
-    """Lowest and highest photon energy (of the first region), None where the file does not say"""
-    facts: Facts = field(default_factory=dict)
-    lacks: tuple[str, ...] = ()
-    """What the format allows and this file does not say."""
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers.axes import ENERGY_TOLERANCE_EV
-from stxmdist.readers.description import Description, described, stxm_facts
+from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.image_stack import StoredStack, binary_rows, recording_of
-from stxmdist.readers.recording import StxmRecording
+from stxmdist.readers.recording import Description, StxmRecording
 from stxmdist.readers.stk import MOST_ENERGIES, MOST_PIXELS
 
 MOST_HEADER_BYTES = 16 << 20

@@ -15,7 +15,7 @@ import numpy as np
 from stxmdist.arrays import F64, Array, Mask
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
-from stxmdist.readers.description import Description, Facts, described, ptychography_facts
+from stxmdist.readers.description import described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, MOSTLY_BAD, refuse_inverted, sampled_frames
 from stxmdist.readers.hdf5 import Dataset, Group, Tree
@@ -27,7 +27,7 @@ from stxmdist.readers.ptychography_checks import (
     photon_energy_ev,
     refuse_near_field,
 )
-from stxmdist.readers.recording import PtychographyRecording
+from stxmdist.readers.recording import Description, Facts, PtychographyRecording
 
 WEIGHTS = "above 0 where a pixel is good, 0 where it is bad"
 # So many masks of each piece are read: they are as large as the frames, and hardly ever differ from frame to frame.

@@ -1,12 +1,13 @@
 """What a reader returns: one acquisition, described in full and read piece by piece."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, U8, Array, Mask
+from stxmdist.records import Json
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,26 @@ class PtychographyRecording:
 
 
 Recording = StxmRecording | PtychographyRecording
+
+
+Facts = dict[str, Json]
+"""Shape, energies, pixel size, dwell, counts range ... by names that carry the units."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file holds, in words and numbers; made from its metadata and, where asked, a look at its values."""
+
+    source: Path
+    format: str
+    """Name of the reader, e.g. ``sdf``"""
+    kind: str
+    """``image stack``, ``image``, ``line scan``, ``focus scan``, ``point spectrum``, ``ptychography`` ..."""
+    usable: bool
+    """Whether ``open`` reads it; if not, ``refusal`` says why."""
+    refusal: str = ""
+    energies_ev: tuple[float, float] | None = None
+    """Lowest and highest photon energy (of the first region), None where the file does not say"""
+    facts: Facts = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
+    """What the format allows and this file does not say."""

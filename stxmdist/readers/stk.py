@@ -15,10 +15,10 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers.axes import LEAST_ENERGY_EV, MOST_ENERGY_EV
-from stxmdist.readers.description import Description, described, stxm_facts
+from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.image_stack import StoredStack, binary_rows, recording_of
-from stxmdist.readers.recording import StxmRecording
+from stxmdist.readers.recording import Description, StxmRecording
 
 _SIZES = struct.Struct(">3i")
 _FLOAT = np.dtype(">f4")

@@ -18,10 +18,10 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
-from stxmdist.readers.description import Description, Facts, described, stxm_facts
+from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.hdf5 import MOST_ELEMENTS
 from stxmdist.readers.image_stack import StoredStack, recording_of
-from stxmdist.readers.recording import StxmRecording
+from stxmdist.readers.recording import Description, Facts, StxmRecording
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffFrame, TiffPage

@@ -12,7 +12,7 @@ from stxmdist.campaign.manifest import load
 from stxmdist.campaign.problems import CampaignError
 from stxmdist.campaign.scan import COLUMNS
 from stxmdist.errors import InputError
-from stxmdist.readers.description import Description
+from stxmdist.readers.recording import Description
 
 KINDS: dict[str, dict[str, Any]] = {
     "stack.hdr": {"kind": "image stack", "energies_ev": (700.0, 730.0)},

@@ -9,7 +9,7 @@ import pytest
 
 from stxmdist import readers
 from stxmdist.readers import StxmRecording
-from stxmdist.writers import WRITERS
+from stxmdist.writers.table import WRITERS
 
 
 @pytest.mark.parametrize("to", WRITERS)

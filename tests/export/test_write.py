@@ -12,7 +12,7 @@ from stxmdist.export import EXPORTERS, ExporterEntry
 from stxmdist.export.offer import Piece, put_in_place
 from stxmdist.registry import Table
 from stxmdist.runner import CAMPAIGN
-from stxmdist.writers import WRITERS
+from stxmdist.writers.table import WRITERS
 
 
 @pytest.mark.parametrize("to", EXPORTERS)

@@ -148,7 +148,7 @@ def test_what_is_written_is_taken_and_the_rest_stays(
         ("  ingest:\n    saturated_fraction: .inf\n", 2, ["wanted a finite number"]),
         ("  ingest:\n    mask_faults: [true]\n", 2, ["wanted true or false"]),
         ("  stitch:\n    blend_illumination: much\n", 2, ["got 'much', wanted a number."]),
-        ("  explore:\n    methods: pca\n", 2, ["got 'pca', wanted a list with any of pca, nmf"]),
+        ("  explore:\n    methods: pca\n", 2, ["got 'pca', wanted a list of texts"]),
         ("  fit:\n    fit:\n      energies_ev: [700]\n", 3, ["got [700], wanted a list of two numbers."]),
         ("  absorbance:\n    i0_scan: 3\n", 2, ["got 3, wanted text"]),
         ("  fit: {}\n  segmnt: {}\n", 2, ["no stage of this name", "one of ingest", "Did you mean 'segment'"]),

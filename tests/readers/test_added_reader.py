@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from stxmdist.errors import InputError
-from stxmdist.readers.description import Description, described, stxm_facts
+from stxmdist.readers.recording import Description
+from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.image_stack import StoredStack, binary_rows, recording_of
 from stxmdist.readers.recording import StxmRecording
 

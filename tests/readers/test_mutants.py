@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stxmdist import readers, writers
+from stxmdist import readers
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
+from stxmdist.writers.table import WRITERS
 from tests.readers.contract import write_example
 from tests.readers.mutants import Reading, outcomes, read_scan, said
 
@@ -39,8 +40,8 @@ def written_files() -> Iterator[str]:
     """Every reader's file, those of all dialects that can be written, and the numbers or headers beside a file."""
     for name, entry in readers.READERS.items():
         yield name
-        if name in writers.WRITERS:
-            yield from (f"{name} {dialect}" for dialect in writers.WRITERS[name].dialects)
+        if name in WRITERS:
+            yield from (f"{name} {dialect}" for dialect in WRITERS[name].dialects)
         if entry.parts:
             yield f"{name} beside"
 
@@ -102,8 +103,8 @@ def test_damaged_copies_of_real_spectra(
 def write(what: str, folder: Path, planted: np.ndarray) -> tuple[Path, Path]:
     """The file to read and the one to damage."""
     name, _, more = what.partition(" ")
-    if name in writers.WRITERS:
-        entry = writers.WRITERS[name]
+    if name in WRITERS:
+        entry = WRITERS[name]
         how = {"dialect": more} if more in entry.dialects else {}
         axes = (np.arange(700.0, 705.0), 0.1 * np.arange(7), 0.2 * np.arange(11))
         counts = planted.astype(np.float32) + np.float32(0.1)

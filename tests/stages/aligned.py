@@ -18,6 +18,7 @@ from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.records import figures_of
+from stxmdist.runner.unit import Receipt
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.stages import align
 
@@ -110,7 +111,7 @@ def aligned_survey(
         sample_pixels=ny * nx,
         noise_correlation_px2=1.0,
     )
-    output.mark("scan", {"measures": figures_of(measured)})
+    output.mark("scan", Receipt("made", "scan", figures_of(measured), {}, 1.0, 1.0, 1).as_dict())
     published = PublishedScan(digest=survey.digest("align", "made"), state="done")
     store.publish(Publication("align", align.STAGE.version, {}, 0, "", {}, {"made": published}))
     return survey

@@ -14,6 +14,7 @@ from storage.output import Output
 from storage.store import Store
 from stxmdist import readers
 from stxmdist.arrays import MaskClass
+from stxmdist.measures import ReconstructMeasures
 from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
 from stxmdist.planning.forecast import forecast_of
 from stxmdist.planning.headers import survey_of
@@ -21,6 +22,8 @@ from stxmdist.ptychography.geometry import object_pixel_nm
 from stxmdist.readers import PtychographyRecording
 from stxmdist.readers.frames.beamstop import radii_px
 from stxmdist.readers.frames.windowing import middle_of, summed, zero_frequency_px
+from stxmdist.records import from_json
+from stxmdist.runner.unit import receipts_of
 from stxmdist.simulation.folder import simulate_size
 from tests.stages.tiny import OPTIONS, PTYCHOGRAPHY, TINY, with_options
 
@@ -119,10 +122,11 @@ def test_reconstruct_has_the_pixels_of_what_is_kept(campaign: Path) -> None:
     about = output.attrs("frames")
     energy_ev = float(output.read("energy_ev")[0])
     wanted = object_pixel_nm(energy_ev, about["distance_m"], about["detector_pixel_um"][0], 28)
-    (first, *_) = reconstruct.receipts().values()
-    assert first["measures"]["pixel_nm"][0] == pytest.approx([wanted, wanted])
+    (first, *_) = receipts_of(reconstruct).values()
+    (tile, *_) = tiles = from_json(ReconstructMeasures, first.measures).found
+    assert tile.pixel_nm == pytest.approx([wanted, wanted])
     assert reconstruct.layout("probe").shape[3:] == (28, 28)
-    assert set(first["measures"]["verdict"]) == {"good"}
+    assert {tile.verdict for tile in tiles} == {"good"}
 
 
 @pytest.mark.parametrize("bin_px", [2, 3])
@@ -135,11 +139,14 @@ def test_summed_pixels_reconstruct_as_large_ones_do(bin_px: int, tmp_path: Path)
     ingested(campaign, ("ingest", "reconstruct"), bin_px=bin_px)
     output = Store(tmp_path / "store").published_output("reconstruct", SCAN)
     assert output is not None
-    for receipt in output.receipts().values():
-        measures = receipt["measures"]
-        assert set(measures["verdict"]) == {"good"}
-        assert measures["half_bit_half_period_px"][0] < HALF_PERIOD_PX
-        assert measures["residual"][0] < NEAR_NOISE * measures["shot_noise_residual"][0]
+    for receipt in receipts_of(output).values():
+        (tile,) = from_json(ReconstructMeasures, receipt.measures).found
+        assert tile.verdict == "good"
+        assert tile.half_bit_half_period_px is not None
+        assert tile.half_bit_half_period_px < HALF_PERIOD_PX
+        assert tile.residual is not None
+        assert tile.shot_noise_residual is not None
+        assert tile.residual < NEAR_NOISE * tile.shot_noise_residual
 
 
 def test_a_plan_foretells_what_fewer_pixels_take(campaign: Path) -> None:

@@ -113,12 +113,12 @@ def test_a_line_scan_is_segmented_at_the_pitch_of_its_steps(tmp_path: Path) -> N
     n = len(LINE_ENERGY_EV)
     aligned = AlignMeasures(0.0, 0, np.zeros(0), 1.0, 0.0, 20, 1.0)
     beam = AbsorbanceMeasures(np.full(n, 1e3), np.ones(n), 1.0, 0.5, n)
-    survey.output("align", "made").mark("scan", {"measures": figures_of(aligned)})
+    survey.output("align", "made").mark("scan", Receipt("made", "scan", figures_of(aligned), {}, 1.0, 1.0, 1).as_dict())
     absorbance = survey.output("absorbance", "made")
     absorbance.declare([single_shard(name, (n,)) for name in ("i0_counts", "i0_variance")])
     for name, value in (("i0_counts", 1e3), ("i0_variance", 1.0)):
         absorbance.write("scan", {name: [(0,)]}, name, (0,), np.full(n, value))
-    absorbance.mark("scan", {"measures": figures_of(beam)})
+    absorbance.mark("scan", Receipt("made", "scan", figures_of(beam), {}, 1.0, 1.0, 1).as_dict())
     for stage in ("fit", "segment"):
         for unit in survey.stage(stage).plan(survey, survey.options[stage]).units:
             unit.output().declare(unit.arrays)

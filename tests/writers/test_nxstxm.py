@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stxmdist.errors import InputError
-from stxmdist.writers.nxstxm import DIALECTS
 from stxmdist.writers.nxstxm import writer as nxstxm
+from stxmdist.writers.nxstxm.table import DIALECTS
 
 START = datetime(2026, 3, 4, 23, 58, 9)
 ENERGY_EV = np.array([700.0, 706.5, 708.2, 710.2])

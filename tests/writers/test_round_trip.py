@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stxmdist import readers, writers
+from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import StxmRecording
+from stxmdist.writers.table import WRITERS
 
 # To s and back, and the mean of equal numbers: a few of the last bits.
 ROUNDED = 1e-14
@@ -55,18 +56,16 @@ def case(shape: tuple[int, int, int], seed: int, kind: str = "float32") -> Case:
     return Case(counts, energy_ev, y_um, x_um, rng.uniform(0.1, 20, n), rng.uniform(100, 500, n))
 
 
-WAYS: dict[str, Callable[..., tuple[Path, ...]]] = {
-    name: entry.load().write_stack for name, entry in writers.WRITERS.items()
-}
-KEEPS = {name: entry.keeps for name, entry in writers.WRITERS.items()}
-for _name, _entry in writers.WRITERS.items():
+WAYS: dict[str, Callable[..., tuple[Path, ...]]] = {name: entry.load().write_stack for name, entry in WRITERS.items()}
+KEEPS = {name: entry.keeps for name, entry in WRITERS.items()}
+for _name, _entry in WRITERS.items():
     WAYS |= {f"{_name} {dialect}": partial(WAYS[_name], dialect=dialect) for dialect in _entry.dialects}
     KEEPS |= {f"{_name} {dialect}": keeps for dialect, keeps in _entry.dialects.items()}
 """Every writer as it is called without options, and each of its dialects; and what of a scan each of them keeps."""
 
 
 def ending(way: str) -> str:
-    return writers.WRITERS[way.split()[0]].ending
+    return WRITERS[way.split()[0]].ending
 
 
 def read(path: Path) -> StxmRecording:
@@ -153,20 +152,20 @@ def test_what_is_not_known_stays_unknown(way: str, tmp_path: Path) -> None:
     assert read(path).start_time == ""
 
 
-@pytest.mark.parametrize("name", writers.WRITERS)
+@pytest.mark.parametrize("name", WRITERS)
 def test_what_was_read_can_be_written_again(name: str, tmp_path: Path) -> None:
     first = read(case((5, 7, 3), 14).write(WAYS[name], tmp_path / f"a{ending(name)}")[0])
     again = Case(
         np.stack([first.read(index) for index in range(5)]),
         first.energy_ev, first.y_um, first.x_um, first.dwell_ms, first.ring_current_ma,
     )  # fmt: skip
-    for other in writers.WRITERS:
+    for other in WRITERS:
         path = again.write(WAYS[other], tmp_path / f"b-{other}{ending(other)}")[0]
         if other == name or np.isfinite(first.ring_current_ma).all():
             assert_same(other, again, read(path))
 
 
-@pytest.mark.parametrize("name", writers.WRITERS)
+@pytest.mark.parametrize("name", WRITERS)
 def test_frames_of_another_shape_are_refused_and_leave_nothing(name: str, tmp_path: Path) -> None:
     scan = case((2, 3, 5), 15)
     with pytest.raises(InputError, match="does not fit the axes"):

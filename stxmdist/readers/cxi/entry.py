@@ -12,10 +12,10 @@ from stxmdist.readers.cxi import dark as cxi_dark
 from stxmdist.readers.cxi import detector as cxi_detector
 from stxmdist.readers.cxi.orientation import Orientation
 from stxmdist.readers.cxi.positions import beam_positions_um
-from stxmdist.readers.description import Facts
 from stxmdist.readers.frames.pixels import MOSTLY_BAD, refuse_inverted
 from stxmdist.readers.hdf5 import Dataset, Group, Tree
 from stxmdist.readers.ptychography_checks import LEAST_EV, MOST_EV, lacking, photon_energy_ev
+from stxmdist.readers.recording import Facts
 from stxmdist.units import HC_EV_NM, ev_from_joule
 
 NEXUS = ("nxcxi_ptycho", "nxptycho")

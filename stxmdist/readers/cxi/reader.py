@@ -26,11 +26,11 @@ from stxmdist.readers.cxi.entry import (
     reconstruction_facts,
 )
 from stxmdist.readers.cxi.orientation import Orientation
-from stxmdist.readers.description import Description, Facts, described, ptychography_facts
+from stxmdist.readers.description import described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.ptychography_checks import refuse_near_field
-from stxmdist.readers.recording import PtychographyRecording
+from stxmdist.readers.recording import Description, Facts, PtychographyRecording
 
 # Entries of one scan are taken with one detector at one place; files round to single precision.
 SAME = 1e-4

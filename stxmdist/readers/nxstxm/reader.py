@@ -13,12 +13,12 @@ import numpy as np
 from stxmdist.arrays import F32, F64, U8, Index, Mask, MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
-from stxmdist.readers.description import Description, Facts, described, stxm_facts
+from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.nxstxm.entry import Channel, Entry, entries_of, kind_of
 from stxmdist.readers.pystxmcontrol.scan import camera_of
-from stxmdist.readers.recording import StxmRecording
+from stxmdist.readers.recording import Description, Facts, StxmRecording
 
 # The ring current hardly changes within a frame: about this many rows of it are read for the mean.
 RING_ROWS = 32

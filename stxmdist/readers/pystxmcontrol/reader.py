@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from stxmdist.readers import hdf5
-from stxmdist.readers.description import Description, Facts, described, ptychography_facts
+from stxmdist.readers.description import described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
 from stxmdist.readers.ptychography_checks import refuse_near_field
 from stxmdist.readers.pystxmcontrol.frames import frames_of, read
 from stxmdist.readers.pystxmcontrol.scan import camera_of, frame_numbers, scan_of
-from stxmdist.readers.recording import PtychographyRecording
+from stxmdist.readers.recording import Description, Facts, PtychographyRecording
 
 
 def detects(path: Path, head: bytes) -> bool:

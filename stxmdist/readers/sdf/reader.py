@@ -15,8 +15,8 @@ import numpy as np
 from stxmdist.arrays import F32, MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes
-from stxmdist.readers.description import Description, Facts, described, stxm_facts
-from stxmdist.readers.recording import StxmRecording
+from stxmdist.readers.description import described, stxm_facts
+from stxmdist.readers.recording import Description, Facts, StxmRecording
 from stxmdist.readers.sdf.frames import Frames, find_frames, read_xim, read_xsp
 from stxmdist.readers.sdf.header import (
     FrameLayout,

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from stxmdist.errors import InputError
 from stxmdist.writers.atomic import replacing
 from stxmdist.writers.contract import FrameOf
-from stxmdist.writers.nxstxm import DEFAULT_DIALECT, DIALECTS, DialectEntry
 from stxmdist.writers.nxstxm.nexus import Scan
+from stxmdist.writers.nxstxm.table import DEFAULT_DIALECT, DIALECTS, DialectEntry
 
 
 def write_stack(

@@ -12,7 +12,8 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.recording import StxmRecording
-from stxmdist.writers.nxstxm import DIALECTS, writer
+from stxmdist.writers.nxstxm import writer
+from stxmdist.writers.nxstxm.table import DIALECTS
 
 Write = Callable[..., Path]
 
