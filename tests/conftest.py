@@ -4,6 +4,19 @@ from pathlib import Path
 
 import pytest
 
+CAMPAIGN_FOLDERS = {"cli", "flows", "report", "runner", "scoring", "stages"}
+"""Tests of what stands above the physics run campaigns or clusters; the quick tier leaves them out."""
+CAMPAIGN_FIXTURES = {"simulated", "processed"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs a campaign, so that `./run test --quick` leaves it out."""
+    tests = Path(__file__).resolve().parent
+    for item in items:
+        folder = item.path.relative_to(tests).parts[0]
+        if folder in CAMPAIGN_FOLDERS or CAMPAIGN_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("campaign")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.campaign
+
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = "import sys\nprint('ran', sys.argv[1:])\nraise SystemExit(7 if 'fail' in sys.argv else 0)\n"
 PYTEST = "import os, sys\nprint('pytest', sys.argv[1:], os.getcwd())\n"

@@ -20,6 +20,8 @@ from stxmdist.crossmodal.pairs import (
 from stxmdist.crossmodal.register import RegisterOptions, Registration, register
 from stxmdist.errors import InputError
 
+pytestmark = pytest.mark.campaign
+
 FINE_UM, PIXEL_UM, PTYCHOGRAPHY_UM, PSF_NM = 0.01, 0.05, 0.0123, 30.0
 BLUR_NM = float(np.sqrt(PSF_NM**2 - 5.0**2))
 """Ptychography is imaged through a Gaussian of 5 nm."""

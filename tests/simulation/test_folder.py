@@ -24,6 +24,8 @@ from stxmdist.simulation.scans import make_scan, receipt_of
 from stxmdist.simulation.sizes import SMALL, PtychographySetup, StxmSetup
 from stxmdist.units import ev_from_joule
 
+pytestmark = pytest.mark.campaign
+
 TINY = replace(
     SMALL,
     name="tiny",

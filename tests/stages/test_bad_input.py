@@ -19,8 +19,10 @@ from storage.tables import read_table
 from storage.verify import verify
 from stxmdist.arrays import Array, MaskClass
 from stxmdist.errors import StoreError
+from stxmdist.measures import ReconstructMeasures
 from stxmdist.planning.execute import CampaignRun, RunRequest
-from stxmdist.runner.unit import Refusal
+from stxmdist.records import from_json
+from stxmdist.runner.unit import Refusal, receipts_of
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.fitters.contract import FITTERS
 from tests.stages import full_disk
@@ -372,9 +374,10 @@ def test_frames_that_are_no_whole_counts_are_kept_and_those_with_nan_masked(spoi
     ingest = output(beamtime, "ingest", "some-nan")
     assert ingest.layout("frames").dtype == np.float32
     assert (ingest.read("frame_class")[0] == MaskClass.missing).tolist() == [True] * 7 + [False] * 42
-    receipts = output(beamtime, "reconstruct", "some-nan").receipts().values()
-    assert {left_out for receipt in receipts for left_out in receipt["measures"]["frames_left_out"]} == {7}
-    assert all(np.isfinite(receipt["measures"]["residual"]).all() for receipt in receipts)
+    receipts = receipts_of(output(beamtime, "reconstruct", "some-nan")).values()
+    tiles = [tile for receipt in receipts for tile in from_json(ReconstructMeasures, receipt.measures).found]
+    assert {tile.frames_left_out for tile in tiles} == {7}
+    assert all(tile.residual is not None and np.isfinite(tile.residual) for tile in tiles)
 
 
 # --- faults of the campaign: what was published stays -----------------------------------------------------------------
