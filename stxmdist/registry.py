@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from stxmdist.errors import InputError
 
@@ -70,7 +70,11 @@ class Table(Mapping[str, E]):
                 mend=f"Did you mean {near[0]!r}" if near else "Choose one of those",
             )
 
-    # A mapping would ask for the entry, which raises for a name that is not there.
+    # A mapping would ask for the entry, which is an InputError, no KeyError, for a name that is not there.
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """The entry of a name, or the default where there is none."""
+        return self._entries.get(name, default)
+
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 

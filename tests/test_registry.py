@@ -31,6 +31,8 @@ def test_parts_are_modules_or_their_attributes() -> None:
 def test_a_name_can_be_asked_for_without_importing_the_part() -> None:
     assert "absent" in PARTS
     assert "nothing" not in PARTS
+    assert PARTS.get("nothing") is None
+    assert PARTS.get("absent") is PARTS["absent"]
     PARTS.require("absent")
     with pytest.raises(ModuleNotFoundError):
         PARTS["absent"].load()
