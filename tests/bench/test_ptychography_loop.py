@@ -6,7 +6,7 @@ from stxmdist.bench.ptychography import loop_times
 from stxmdist.ptychography.kernels.fourier import fftw_available
 
 LIMIT = 2.5
-"""Must show 9: ePIE, 128 x 128, one mode, one thread, pyfftw."""
+"""Limit of the loop over its transforms: ePIE, 128 x 128, one mode, one thread, pyfftw."""
 TRIALS = 4
 """Other work on the machine slows the two by different amounts; the least disturbed trial counts."""
 

@@ -1,4 +1,4 @@
-"""What is foretold of a campaign: every unit, every byte, and memory that no worker exceeds."""
+"""The forecast of a campaign: every unit, every byte, and memory that no worker exceeds."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from stxmdist.simulation.sizes import LARGE
 from tests.stages.hollow import hollow_campaign
 
 BYTES = 0.10
-"""The plan's bytes may err by a tenth: what Must show 6 asks for. Arrays are known exactly, tables and pages not."""
+"""The plan's bytes may err by a tenth. Arrays are known exactly, tables and pages not."""
 
 
 @pytest.mark.slow

@@ -167,7 +167,7 @@ def test_a_ptychography_file_is_no_wide_field_scan(campaign: Path) -> None:
     assert "not of the modality" in refusal.problem
 
 
-def test_foretelling_takes_everything_as_published(campaign: Path) -> None:
+def test_a_forecast_takes_everything_as_published(campaign: Path) -> None:
     survey = surveyed(campaign)
     assert not survey.published("ingest", STXM[0])
     assert survey.ready("ingest", STXM[0])

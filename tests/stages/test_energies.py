@@ -10,7 +10,10 @@ from scipy import ndimage
 
 from storage.store import Store
 from stxmdist.arrays import Array
+from stxmdist.measures import ReconstructMeasures
 from stxmdist.planning.execute import RunRequest
+from stxmdist.records import from_json
+from stxmdist.runner.unit import receipts_of
 from stxmdist.scoring.ptychography import on_grid
 from stxmdist.simulation.chemistry import transmission
 from stxmdist.simulation.diffraction import Detector
@@ -32,7 +35,7 @@ SIZE = CampaignSize(
 )
 STAGES = ("ingest", "reconstruct", "stitch", "absorbance")
 SPECTRUM_RMS = 0.02
-"""Must show 5: of the optical density of particles against the truth, relative to it."""
+"""Rms error of the optical density of particles against the truth, relative to it."""
 SETTLED = 1.01
 """A reconstruction has converged where its error is within a hundredth of its last."""
 DEEP_PX = 5
@@ -103,8 +106,12 @@ def test_chained_energies_converge_in_half_the_iterations(
         needed[chain] = counts
         output = store.published_output("reconstruct", SCAN)
         assert output is not None
-        rows = [receipt["measures"] for receipt in output.receipts().values()]
-        residuals[chain] = {e: r for row in rows for e, r in zip(row["energies"], row["residual"], strict=True)}
+        rows = [from_json(ReconstructMeasures, receipt.measures) for receipt in receipts_of(output).values()]
+        residuals[chain] = {
+            energy: tile.residual or float("nan")
+            for row in rows
+            for energy, tile in zip(row.energies, row.found, strict=True)
+        }
     first = max(range(len(ENERGY_EV)), key=lambda energy: needed[True][energy])
     others = [energy for energy in range(len(ENERGY_EV)) if energy != first]
     chained, alone = (np.median([needed[chain][energy] for energy in others]) for chain in (True, False))

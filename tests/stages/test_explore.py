@@ -256,13 +256,13 @@ def test_a_stack_of_two_gigapixels_in_a_worker_of_one_gigabyte(
             survey = aligned_survey(folder, energy_ev, whole, planted_rows(energy_ev, whole, 5), chunks, options)
             began = time.perf_counter()
             output, report = explored(survey, cluster.client)
-            foretold = STAGES["explore"].load().plan(survey, options["explore"]).units[0].estimate.peak_bytes
+            planned_bytes = STAGES["explore"].load().plan(survey, options["explore"]).units[0].estimate.peak_bytes
             digests.append(digest(output))
             quality = survey.store.publication("explore").scans["made"].quality  # type: ignore[union-attr]
             layout = survey.output("align", "made").layout("transmission")
             lines.append(
                 f"chunks {layout.chunks}: {time.perf_counter() - began:.0f} s, peak resident memory of the worker "
-                f"{report.peak_rss_bytes / 1e6:.0f} MB (arrays foretold {foretold / 1e6:.0f} MB); "
+                f"{report.peak_rss_bytes / 1e6:.0f} MB (arrays planned {planned_bytes / 1e6:.0f} MB); "
                 f"{quality['pca']['components_suggested']} components suggested, nmf {quality['nmf']['sample_passes']} "
                 f"rounds over the sample and {quality['nmf']['passes']} passes"
             )

@@ -149,7 +149,7 @@ def test_summed_pixels_reconstruct_as_large_ones_do(bin_px: int, tmp_path: Path)
         assert tile.residual < NEAR_NOISE * tile.shot_noise_residual
 
 
-def test_a_plan_foretells_what_fewer_pixels_take(campaign: Path) -> None:
+def test_a_plan_says_what_fewer_pixels_take(campaign: Path) -> None:
     whole = {stage.stage: stage for stage in forecast_of(*campaign_and_options(campaign)).stages}
     with_options(campaign, {"ingest": {"crop_px": 16}})
     part = {stage.stage: stage for stage in forecast_of(*campaign_and_options(campaign)).stages}

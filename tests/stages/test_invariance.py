@@ -21,7 +21,7 @@ ARRAYS = {
     "segment": ("labels", "mask_class"),
 }
 STATISTICS = 1e-6
-"""What Must show 5 asks of statistics. Maps are equal to the last bit: no pixel's fit sees its neighbours."""
+"""Statistics are the same to this. Maps are equal to the last bit: no pixel's fit sees its neighbours."""
 
 
 @pytest.fixture(scope="module")

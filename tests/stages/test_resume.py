@@ -24,7 +24,7 @@ from tests.stages import variants
 ROOT = Path(__file__).resolve().parents[2]
 
 SECONDS_WITHOUT_WORK = 20.0
-"""What Must show 4 allows a run that finds everything done."""
+"""A run that finds everything done may take as much."""
 
 SECONDS_OF_ORPHANS = 30.0
 """A worker notices that nobody is there any more, once its unit is done."""

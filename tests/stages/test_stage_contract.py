@@ -146,7 +146,7 @@ def test_units_of_an_output_have_names_of_files(units: tuple[Unit, ...], name: s
             assert len(unit.name) < MOST_FILE_NAME
 
 
-def test_a_plan_foretells_what_units_take(units: tuple[Unit, ...]) -> None:
+def test_a_plan_says_what_units_take(units: tuple[Unit, ...]) -> None:
     for unit in units:
         estimate: Estimate = unit.estimate
         assert estimate.bytes_out > 0

@@ -37,7 +37,7 @@ TILES = {2: 250, 4: 150}
 SAME_PLACE_UM = 0.05
 SOC_ERRORS = ("soc_se", "soc_se_stat")
 SOC_RMS = 0.02
-"""What Must show 2 allows ptychography against the truth: measured 0.009 to 0.014 between tilings."""
+"""What ptychography may differ from the truth: measured 0.009 to 0.014 between tilings."""
 WITHIN_SIGMA = 0.9
 """Share of pixels whose optical density differs by less than its standard deviation. The frames are the same, so far
 more than two thirds: measured 0.94 to 0.98."""
