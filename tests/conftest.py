@@ -2,11 +2,29 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-CAMPAIGN_FOLDERS = {"cli", "flows", "report", "runner", "scoring", "stages"}
-"""Tests of what stands above the physics run campaigns or clusters; the quick tier leaves them out."""
+CAMPAIGN_FOLDERS = {"bench", "cli", "export", "flows", "report", "runner", "scoring", "simulation", "stages"}
+"""Tests of what stands above the physics run or make campaigns; the quick tier leaves them out."""
 CAMPAIGN_FIXTURES = {"simulated", "processed"}
+
+
+QUICK_EXAMPLES = 20
+"""Draws of a property in the quick tier; hypothesis draws 100 otherwise."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw fewer examples of each property in the quick tier."""
+    hypothesis.settings.register_profile("quick", max_examples=QUICK_EXAMPLES)
+    if "not campaign" in config.option.markexpr:
+        hypothesis.settings.load_profile("quick")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what the quick tier leaves out: that takes longer than many of its tests."""
+    folder = collection_path.parent == Path(__file__).resolve().parent and collection_path.name in CAMPAIGN_FOLDERS
+    return True if folder and "not campaign" in config.option.markexpr else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,6 +11,8 @@ from stxmdist.errors import InputError
 from stxmdist.readers import PtychographyRecording
 from tests.readers.contract import write_example
 
+pytestmark = pytest.mark.campaign
+
 TRIES = 30
 
 

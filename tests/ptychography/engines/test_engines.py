@@ -86,6 +86,7 @@ def test_an_engine_that_draws_an_order_has_batches(name: str) -> None:
     assert ENGINES[name].batches
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("name", AFTER_PATTERNS)
 def test_batches_give_the_object_back_too(name: str, measurement: Callable[..., Any]) -> None:
     measured = measurement(defocus_error=0.1)
@@ -127,6 +128,7 @@ def test_noise_of_the_object_falls_with_counts(measurement: Callable[..., Any]) 
     assert errors[2] / errors[1] < 0.5
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     "schedule", [(Step("ml", 300),), (Step("raar", 30), Step("lsqml", 150))], ids=["ml", "raar, lsqml"]
 )

@@ -23,6 +23,7 @@ def _error(shifts, planted, chosen=slice(None)) -> np.ndarray:
     return np.hypot(*error[chosen].T)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("two_phase", [True, False])
 def test_accuracy_at_200_photons_through_an_edge(plant, l3_energies, two_phase, capsys) -> None:
     errors, seconds = [], []
