@@ -56,6 +56,12 @@ def without_substitutions(app, what, name, obj, options, lines):  # type: ignore
         lines[place] = "".join(piece if piece.startswith("`") else piece.replace("|", r"\|") for piece in pieces)
 
 
+def without_keys_in_words(app, what, name, obj, skip, options):  # type: ignore[no-untyped-def]
+    """Keys of printed tables are words with spaces, which are no attributes of a class."""
+    return True if " " in name else None
+
+
 def setup(app):  # type: ignore[no-untyped-def]
     """Sphinx calls this once."""
     app.connect("autodoc-process-docstring", without_substitutions)
+    app.connect("autodoc-skip-member", without_keys_in_words)

@@ -179,15 +179,15 @@ class Refinement:
 def shifts(normal: F64, n_pixels: int, significance: float = SIGNIFICANCE) -> F64:
     """Shifts (POSITION, 2) in pixels by which windows should move, shrunk by the share that chance could explain.
 
+    A shift lessens the sum of squares by g; by chance it would by about 2 tt / n. It is multiplied by 1 - s tt / (n g),
+    or set to zero if that is negative: in empty places noise would move positions, and the object would follow.
+
     Parameters
     ----------
     normal
         (POSITION, 6) normal equations of each position: yy, yx, xx, ty, tx, and the remaining sum of squares, tt
     n_pixels
         of a window
-
-    A shift lessens the sum of squares by g; by chance it would by about 2 tt / n. It is multiplied by 1 - s tt / (n g),
-    or set to zero if that is negative: in empty places noise would move positions, and the object would follow.
     """
     yy, yx, xx, ty, tx, tt = normal.T
     floor = 1e-3 * (yy + xx) + 1e-12

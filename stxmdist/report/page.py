@@ -103,7 +103,7 @@ def render(evidence: Evidence, parts: Sequence[Section], version: str) -> str:
 
 
 def numbered(name: str) -> str:
-    """What stands before the title of a figure or table that has a number: ``F5-state-of-charge`` is ``F5. ``."""
+    """The number before the title of a figure or table, with a full stop; ``F5-state-of-charge`` has number F5."""
     first = name.split("-", maxsplit=1)[0]
     return f"{first}. " if first[1:].isdigit() else ""
 

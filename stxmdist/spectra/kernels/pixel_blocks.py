@@ -130,7 +130,7 @@ def scratch_for(n_rows: int, n_terms: int) -> Scratch:
 
 
 def in_threads(kernel: Callable[..., None], n_pixels: int, threads: int, *arguments: object) -> None:
-    """Run kernel(begin, end, *arguments) over all pixels, which are split into whole blocks for each thread.
+    """Run ``kernel(begin, end, *arguments)`` over all pixels, which are split into whole blocks for each thread.
 
     A kernel runs without Python's global lock and writes to the pixels from begin to end only.
     """
