@@ -10,7 +10,6 @@ reconstruction programs expect of a file; read with the same rule, the frames co
 ``translation`` is the motion of the sample: minus the position of the beam on it.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from storage.atomic import replacing
 from stxmdist.arrays import F64, U32, Array
 from stxmdist.errors import InputError
 from stxmdist.simulation.diffraction import Detector
@@ -124,23 +124,17 @@ def write_scan(
             mend="Choose one of those",
         )
     bad = np.zeros((detector.n, detector.n), np.uint32) if mask is None else (np.asarray(mask) != 0).astype(np.uint32)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with h5py.File(partial, "w") as file:
-            file["cxi_version"] = _VERSION
-            number = 0
-            for number, entry in enumerate(entries, start=1):
-                group = file.create_group(f"entry_{number}")
-                if title:
-                    group["title"] = title
-                if start_time:
-                    group["start_time"] = start_time
-                _write_entry(group, entry, detector, bad, family, basis, f"{path}, entry_{number}")
-            file["number_of_entries"] = number
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, h5py.File(partial, "w") as file:
+        file["cxi_version"] = _VERSION
+        number = 0
+        for number, entry in enumerate(entries, start=1):
+            group = file.create_group(f"entry_{number}")
+            if title:
+                group["title"] = title
+            if start_time:
+                group["start_time"] = start_time
+            _write_entry(group, entry, detector, bad, family, basis, f"{path}, entry_{number}")
+        file["number_of_entries"] = number
     return path
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 from scipy import ndimage
 
+from storage.atomic import replacing
 from stxmdist.arrays import F32, F64, I32, Mask
 from stxmdist.pixel_pitch import axis_pitch_um
 from stxmdist.records import Json
@@ -63,32 +64,31 @@ def write_maps(path: Path, maps: TruthMaps, y_um: F64, x_um: F64, attributes: Ma
     """Write the maps of a scan as a Zarr v3 group that xarray opens; it appears whole or not at all."""
     dims = {"labels": ("y", "x"), "thickness_nm": ("component", "y", "x"), "soc": ("y", "x")}
     units = {"labels": "", "soc": "1", "thickness_nm": "nm"}
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    group = zarr.open_group(partial, mode="w", zarr_format=3, attributes=dict(attributes))
-    for name in dims:
-        values = getattr(maps, name)
-        array = group.create_array(
-            name,
-            shape=values.shape,
-            chunks=values.shape,
-            dtype=values.dtype,
-            dimension_names=dims[name],
-            attributes={"units": units[name]},
-        )
-        array[...] = values
-    for name, axis in (("y", y_um), ("x", x_um)):
-        array = group.create_array(
-            name,
-            shape=axis.shape,
-            chunks=axis.shape,
-            dtype="float64",
-            dimension_names=(name,),
-            attributes={"units": "um"},
-        )
-        array[...] = axis
-    shutil.rmtree(path, ignore_errors=True)
-    partial.rename(path)
+    with replacing(path) as partial:
+        group = zarr.open_group(partial, mode="w", zarr_format=3, attributes=dict(attributes))
+        for name in dims:
+            values = getattr(maps, name)
+            array = group.create_array(
+                name,
+                shape=values.shape,
+                chunks=values.shape,
+                dtype=values.dtype,
+                dimension_names=dims[name],
+                attributes={"units": units[name]},
+            )
+            array[...] = values
+        for name, axis in (("y", y_um), ("x", x_um)):
+            array = group.create_array(
+                name,
+                shape=axis.shape,
+                chunks=axis.shape,
+                dtype="float64",
+                dimension_names=(name,),
+                attributes={"units": "um"},
+            )
+            array[...] = axis
+        # A folder cannot take the place of one that holds something.
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @dataclass(frozen=True)

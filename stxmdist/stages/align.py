@@ -165,7 +165,7 @@ def work(unit: AlignUnit) -> Outcome:
             largest_shift_px=float(np.abs(shifts.shift_px[used]).max()),
             frames_not_registered=int(shifts.flagged.sum()),
             energies_not_registered_ev=absorbance.read("energy_ev")[shifts.flagged],
-            shift_quality=float(np.nanmedian(shifts.quality)) if options.register else None,
+            shift_quality=_median_of_known(shifts.quality) if options.register else None,
             outside_share=float(1.0 - known.mean()),
             sample_pixels=int(chosen.sum()),
             noise_correlation_px2=correlation_after_px2(before.noise_correlation_px2, shifts.shift_px, used),
@@ -198,6 +198,11 @@ def _transmissions(unit: AlignUnit, absorbance: Output, i0: F64) -> Sequence[F32
         free=absorbance.read("particle_free") == 1,
     )
     return MappedFrames(frames, lambda counts, energy: transmission_of(counts, i0[energy], part.leak_fraction))
+
+
+def _median_of_known(values: F64) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float("nan")
 
 
 STAGE = Stage(
