@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
 WIDTH, ROW, GAP, MARGIN = 1060, 46, 12, 20
 MEANINGS = {
     "stxmdist.cli": "faces: the command line",
@@ -22,9 +23,15 @@ MEANINGS = {
 
 
 def floors_of(project: dict[str, Any]) -> list[list[str]]:
-    """Packages of each floor, from the highest down."""
+    """Packages of each floor, from the highest down; those that do not exist yet are left out."""
     (contract,) = (c for c in project["tool"]["importlinter"]["contracts"] if c["id"] == "floors")
-    return [re.findall(r"[\w.]+", layer) for layer in contract["layers"]]
+    floors = [[name for name in re.findall(r"[\w.]+", layer) if _exists(name)] for layer in contract["layers"]]
+    return [floor for floor in floors if floor]
+
+
+def _exists(module: str) -> bool:
+    path = ROOT / module.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def floors_svg(project: dict[str, Any]) -> str:

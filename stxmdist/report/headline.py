@@ -63,7 +63,7 @@ def _main(evidence: Evidence) -> list[str]:
         text += f"; p {_probability(tested.p)} by the t test" if np.isfinite(tested.p) else ""
         if exact is not None and np.isfinite(exact.p):
             text += (
-                f", {_probability(exact.p)} by the exact test, whose smallest attainable p with so many "
+                f", p {_probability(exact.p)} by the exact test, whose smallest attainable p with so many "
                 f"electrodes is {probability_of(exact.p_min_attainable)}"
             )
         return [text + "."]
