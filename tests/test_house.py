@@ -271,6 +271,16 @@ def test_code_is_in_the_style_of_the_house() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_code_is_formatted() -> None:
+    done = command("-m", "ruff", "format", "--check", "--no-cache", ".")
+    assert done.returncode == 0, done.stdout
+
+
+def test_words_are_spelt_right() -> None:
+    done = command("-m", "codespell_lib")
+    assert done.returncode == 0, done.stdout
+
+
 def test_everything_is_typed() -> None:
     done = command("-m", "mypy")
     assert done.returncode == 0, done.stdout
