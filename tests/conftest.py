@@ -17,23 +17,23 @@ QUICK_EXAMPLES = 20
 def pytest_configure(config: pytest.Config) -> None:
     """Draw fewer examples of each property in the quick tier."""
     hypothesis.settings.register_profile("quick", max_examples=QUICK_EXAMPLES)
-    if "not campaign" in config.option.markexpr:
+    if "not long" in config.option.markexpr:
         hypothesis.settings.load_profile("quick")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even import what the quick tier leaves out: that takes longer than many of its tests."""
     folder = collection_path.parent == Path(__file__).resolve().parent and collection_path.name in CAMPAIGN_FOLDERS
-    return True if folder and "not campaign" in config.option.markexpr else None
+    return True if folder and "not long" in config.option.markexpr else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs a campaign, so that `./run test --quick` leaves it out."""
+    """Mark what takes longer, so that `./run test --quick` leaves it out."""
     tests = Path(__file__).resolve().parent
     for item in items:
         folder = item.path.relative_to(tests).parts[0]
         if folder in CAMPAIGN_FOLDERS or CAMPAIGN_FIXTURES & set(getattr(item, "fixturenames", ())):
-            item.add_marker("campaign")
+            item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from stxmdist.campaign.schema import GPU, ClusterSpec
 from stxmdist.cluster import Cluster, cluster_of, devices
 from stxmdist.errors import InputError
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.long
 
 SPEC = ClusterSpec(workers=2, threads=1, memory_limit=700_000_000)
 

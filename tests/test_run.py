@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE = "import sys\nprint('ran', sys.argv[1:])\nraise SystemExit(7 if 'fail' in sys.argv else 0)\n"

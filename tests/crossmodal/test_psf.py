@@ -110,7 +110,7 @@ def test_the_gaussian_of_edges_lies_between_that_of_the_core_and_that_of_the_nea
     assert zone_plate_sigma_nm(60.0, 0.3) < np.sqrt(EDGE_VARIANCE_NM2) < best_nm
 
 
-@pytest.mark.campaign
+@pytest.mark.long
 def test_one_description_serves_both_modalities() -> None:
     psf = MicroscopePsf(outer_zone_nm=45.0, central_stop_fraction=0.4, psf_sigma_ptychography_nm=8.0)
     assert psf.sigma_nm("stxm") == zone_plate_sigma_nm(45.0, 0.4)

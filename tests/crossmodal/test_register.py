@@ -20,7 +20,7 @@ from stxmdist.crossmodal.pairs import (
 from stxmdist.crossmodal.register import RegisterOptions, Registration, register
 from stxmdist.errors import InputError
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.long
 
 FINE_UM, PIXEL_UM, PTYCHOGRAPHY_UM, PSF_NM = 0.01, 0.05, 0.0123, 30.0
 BLUR_NM = float(np.sqrt(PSF_NM**2 - 5.0**2))

@@ -66,6 +66,7 @@ def row(table: pd.DataFrame, endpoint: str, term: str, method: str) -> pd.Series
     return found.iloc[0]
 
 
+@pytest.mark.long
 def test_planted_slopes_lie_in_their_intervals() -> None:
     table = effects_table(campaign(np.random.default_rng(11), 6))
     assert list(table.columns) == list(EFFECT_COLUMNS)

@@ -56,6 +56,7 @@ def by_component(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index("component")
 
 
+@pytest.mark.long
 def test_planted_components_come_back_from_a_large_sample() -> None:
     table = by_component(partition(campaign(np.random.default_rng(3), 80, cycles=(1, 50), slope=-0.004)))
     total = sum(PLANTED.values())
@@ -113,6 +114,7 @@ def test_noise_correction_restores_the_correlation() -> None:
     assert icc(pixels.mean(1).var(), raw) < 0.75
 
 
+@pytest.mark.long
 def test_limits_cover_with_three_electrodes() -> None:
     # 100 campaigns: at 95 % coverage fewer than 88 hits happen four times in a thousand.
     hits = {"electrode": 0, "region": 0, "particle": 0}

@@ -12,7 +12,7 @@ from stxmdist.ptychography.reconstruct import Step
 from stxmdist.ptychography.refinement import PositionOptions
 from tests.ptychography.conftest import Measurement, run, structured_object
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.long
 
 STEPS = np.array([[0.4, 7.3], [6.1, -0.2]])
 

@@ -13,7 +13,7 @@ from stxmdist.ptychography.reconstruct import Recipe, Step
 from stxmdist.ptychography.refinement import PositionOptions, linear_part, principal, shifts
 from tests.ptychography.conftest import Measurement, run
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.long
 
 WIDE = {"n": 64, "defocus_um": 12.0, "step": 5.0, "whole": False, "hooded": True, "counts": 1e6}
 OFTEN = PositionOptions(refine=False, start=0.1, every=1)

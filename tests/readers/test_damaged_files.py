@@ -11,7 +11,7 @@ from stxmdist.errors import InputError
 from stxmdist.readers import PtychographyRecording
 from tests.readers.contract import write_example
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.long
 
 TRIES = 30
 

@@ -16,7 +16,7 @@ from stxmdist.readers import PtychographyRecording, StxmRecording
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
 from stxmdist.units import wavelength_nm
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.long
 
 # Amplitude residual of the first 200 positions of the Siemens star after three passes of ePIE: 0.156 as read, 0.251
 # and more with any axis turned or swapped. Of all of them after ten passes: 0.121, and 0.207 and more.

@@ -24,7 +24,7 @@ from stxmdist.simulation.scans import make_scan, receipt_of
 from stxmdist.simulation.sizes import SMALL, PtychographySetup, StxmSetup
 from stxmdist.units import ev_from_joule
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.long
 
 TINY = replace(
     SMALL,

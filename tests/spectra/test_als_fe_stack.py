@@ -25,7 +25,7 @@ from stxmdist.spectra.end_members.references import Compounds, EndMembers, from_
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, mean_residual, r_factor, state_of_charge
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

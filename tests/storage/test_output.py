@@ -357,6 +357,7 @@ output.mark(f"u{parity}", {})
 """
 
 
+@pytest.mark.long
 def test_two_processes_writing_different_shards_give_exact_data(
     store: Store, start_python: Callable[..., object]
 ) -> None:
@@ -390,6 +391,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_a_writer_killed_at_any_moment_leaves_whole_shards_only(
     store: Store, start_python: Callable[..., object]
 ) -> None:

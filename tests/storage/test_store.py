@@ -109,6 +109,7 @@ def consistent(publication: Publication) -> int:
     return n
 
 
+@pytest.mark.long
 def test_readers_see_whole_publications_only_also_after_kill(
     published: Store, start_python: Callable[..., object]
 ) -> None:
@@ -125,6 +126,7 @@ def test_readers_see_whole_publications_only_also_after_kill(
     assert consistent(published.publication("fit")) >= seen[-1]
 
 
+@pytest.mark.long
 def test_a_second_run_is_refused_and_told_who_holds_the_store(
     store: Store, start_python: Callable[..., object]
 ) -> None:

@@ -16,7 +16,7 @@ from stxmdist.registry import Entry
 from tests.ptychography.engines import test_engines as contract
 from tests.ptychography.kernels import test_array_sweep
 
-pytestmark = pytest.mark.campaign
+pytestmark = pytest.mark.long
 
 NAME = "descent"
 FILE = '''"""Steepest descent: all frames agree on a direction, and least squares on how far."""

@@ -86,7 +86,7 @@ def test_an_engine_that_draws_an_order_has_batches(name: str) -> None:
     assert ENGINES[name].batches
 
 
-@pytest.mark.campaign
+@pytest.mark.long
 @pytest.mark.parametrize("name", AFTER_PATTERNS)
 def test_batches_give_the_object_back_too(name: str, measurement: Callable[..., Any]) -> None:
     measured = measurement(defocus_error=0.1)
@@ -98,6 +98,7 @@ def test_batches_give_the_object_back_too(name: str, measurement: Callable[..., 
     assert_same_bits(one, two)
 
 
+@pytest.mark.long
 def test_positions_between_pixels_are_meant(measurement: Callable[..., Any]) -> None:
     measured = measurement(whole=False, **LARGER)
     step = Step("rpie", 200, {"final_step": 1.0, "object_alpha": 0.1})
@@ -108,6 +109,7 @@ def test_positions_between_pixels_are_meant(measurement: Callable[..., Any]) -> 
     assert measured.object_error(moved) < 0.2 * measured.object_error(rounded)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_means_positions_between_pixels(name: str, measurement: Callable[..., Any]) -> None:
     measured = measurement(whole=False, **LARGER)
@@ -128,7 +130,7 @@ def test_noise_of_the_object_falls_with_counts(measurement: Callable[..., Any]) 
     assert errors[2] / errors[1] < 0.5
 
 
-@pytest.mark.campaign
+@pytest.mark.long
 @pytest.mark.parametrize(
     "schedule", [(Step("ml", 300),), (Step("raar", 30), Step("lsqml", 150))], ids=["ml", "raar, lsqml"]
 )
@@ -217,6 +219,7 @@ def test_after_a_step_that_was_too_long_the_state_before_it_comes_back(measureme
     assert found.residual < 1.5 * found.error.min()
 
 
+@pytest.mark.long
 def test_modes_that_join_are_no_divergence(measurement: Callable[..., Any]) -> None:
     # With 5 % of the power in a mode that nothing knows of yet the misfit rises by more than a divergence would.
     found = run(measurement(modes=2).problem, Step("lsqml", 200, {"final_step": 1.0}), n_modes=2)

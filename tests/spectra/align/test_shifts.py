@@ -23,7 +23,7 @@ def _error(shifts, planted, chosen=slice(None)) -> np.ndarray:
     return np.hypot(*error[chosen].T)
 
 
-@pytest.mark.campaign
+@pytest.mark.long
 @pytest.mark.parametrize("two_phase", [True, False])
 def test_accuracy_at_200_photons_through_an_edge(plant, l3_energies, two_phase, capsys) -> None:
     errors, seconds = [], []
@@ -56,6 +56,7 @@ def _spoil(counts: np.ndarray, rng: np.random.Generator, i0: float) -> dict[str,
     return {name: int(k) for name, k in bad.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("seed", "two_phase"),
     [

@@ -60,6 +60,7 @@ def test_soc_is_unbiased_after_correction(lfp: EndMembers, capsys: pytest.Captur
     assert abs(bias["ignored"]) > 5.0 * SOC_BIAS
 
 
+@pytest.mark.long
 def test_error_bars_cover_and_grow_with_misfit(lfp: EndMembers) -> None:
     energy = GRIDS["24"]
     rng = np.random.default_rng(3)
