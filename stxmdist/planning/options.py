@@ -117,7 +117,12 @@ def _not_sharper(campaign: Campaign, psf: MicroscopePsf) -> Iterator[Problem]:
     try:
         psf.matching_blur_nm()
     except InputError as error:
-        yield campaign.problem_at(error.where, error.problem, error.got, error.wanted, error.mend)
+        yield _problem_of(campaign, error.where, error)
+
+
+def _problem_of(campaign: Campaign, key: str, error: InputError) -> Problem:
+    """A mistake that options found themselves: what they got is in words already."""
+    return replace(campaign.problem_at(key, error.problem, error.got, error.wanted, error.mend), got=error.got)
 
 
 def _unknown_spectra(campaign: Campaign, options: ExploreOptions) -> Iterator[Problem]:
@@ -185,7 +190,7 @@ def _read(
     except InputError as error:
         name = str(error.where).rpartition(".")[2]
         here = f"{key}.{name}" if name in written else key
-        return kind(), [campaign.problem_at(here, error.problem, error.got, error.wanted, error.mend)]
+        return kind(), [_problem_of(campaign, here, error)]
 
 
 def _value(hint: object, value: object, key: str, campaign: Campaign) -> tuple[object, list[Problem]]:

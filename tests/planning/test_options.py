@@ -152,6 +152,7 @@ def test_what_is_written_is_taken_and_the_rest_stays(
         ("  fit:\n    fit:\n      energies_ev: [700]\n", 3, ["got [700], wanted a list of two numbers."]),
         ("  absorbance:\n    i0_scan: 3\n", 2, ["got 3, wanted text"]),
         ("  fit: {}\n  segmnt: {}\n", 2, ["no stage of this name", "one of ingest", "Did you mean 'segment'"]),
+        ("  fit:\n    fitter: posson\n", 2, ["got 'posson', wanted one of poisson", "Did you mean 'poisson'"]),
         ("  infer:\n    modality: sxtm\n", 2, ["wanted one of stxm, ptychography", "Did you mean 'stxm'"]),
     ],
 )
@@ -173,7 +174,7 @@ def test_what_makes_an_object_refuse_itself_becomes_a_problem(folder: Path) -> N
     # Of a dataclass, raised as an InputError when it is made; at the key whose value it is.
     (problem,) = mistakes(folder, "  reconstruct:\n    model:\n      divergence: 0.5\n      n_modes: 2\n")
     assert problem.where.startswith("stages.reconstruct.model")
-    assert (problem.got, problem.wanted) == ("'0.5'", "above 1")
+    assert (problem.got, problem.wanted) == ("0.5", "above 1")
 
 
 @pytest.mark.parametrize("stage", STAGES)

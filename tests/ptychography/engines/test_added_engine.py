@@ -83,6 +83,10 @@ def others(function: Any) -> dict[str, Any]:
     return {mark.args[0]: mark.args[1][0] for mark in marks(function) if mark.args[1] is not ENGINES}
 
 
+def test_there_are_contract_tests_over_the_table() -> None:
+    assert over_the_table(contract)
+
+
 @pytest.mark.parametrize("function", over_the_table(contract), ids=lambda function: function.__name__)
 def test_the_contract_test_runs_over_an_added_engine(function: Any, measurement: Callable[..., Any]) -> None:
     given = {"name": NAME, "measurement": measurement} | others(function)
