@@ -38,8 +38,6 @@ def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
     StoreError
         where fields are missing or unknown: another version of the program wrote them.
     """
-    if kind is dict:
-        return cast(RecordT, dict(written))
     hints = _hints(cast(Hashable, kind))
     written = _gathered(kind, written)
     lacking = [f.name for f in fields(cast(Any, kind)) if f.default is MISSING and f.default_factory is MISSING]
@@ -53,8 +51,10 @@ def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
             mend="Run the campaign again: stages of another version are then computed anew",
         )
     optional = {f.name for f in fields(cast(Any, kind)) if f.default is None}
-    wanted = {name: _number_of(hint) if name in optional and written.get(name) is None else hint
-              for name, hint in hints.items()}  # fmt: skip
+    wanted = {
+        name: _number_of(hint) if name in optional and written.get(name) is None else hint
+        for name, hint in hints.items()
+    }
     return kind(**{name: _value(wanted[name], value) for name, value in written.items()})
 
 
