@@ -125,6 +125,14 @@ class FitMeasures:
     """(ENERGY used,) mean over valid pixels of measured less fitted optical density"""
     residual_se: F64 | None
     """(ENERGY used,)"""
+    background: str = "none"
+    """What was fitted beside the end-members: ``none``, ``constant`` or ``power_law``"""
+    background_said: str = ""
+    """Why, in a sentence with numbers"""
+    cause: str = ""
+    """What the data say of pixels that the end-members do not explain, in a sentence; empty where they explain them"""
+    mend: str = ""
+    """The option or the input that would mend it, as it is written in campaign.yaml"""
 
 
 @dataclass(frozen=True, eq=False)
