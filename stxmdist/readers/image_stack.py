@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -13,6 +14,16 @@ from stxmdist.readers import axes
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.recording import StxmRecording
+
+Quantity = Literal["counts", "transmission", "optical_density"]
+"""What the numbers of a stack are, in the words of the option ``absorbance: input``"""
+# Where a format has a place for the pixel size and the file leaves it empty.
+UNKNOWN_PIXEL_UM = 1.0
+NOT_COUNTS: dict[Quantity, tuple[str, ...]] = {
+    "counts": (),
+    "transmission": ("the numbers are transmission, not counts (absorbance: input: transmission)",),
+    "optical_density": ("the numbers are optical density, not counts (absorbance: input: optical_density)",),
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,9 @@ class StoredStack:
     files: tuple[Path, ...]
     lacks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    quantity: Quantity = "counts"
+    region: str = ""
+    start_time: str = ""
 
 
 def recording_of(stored: StoredStack) -> StxmRecording:
@@ -49,17 +63,18 @@ def recording_of(stored: StoredStack) -> StxmRecording:
     y_um, flip_y, y_notes = axes.ascending(stored.y_um, "y", path)
     x_um, flip_x, x_notes = axes.ascending(stored.x_um, "x", path)
     classes = np.array([_class_of(stored, int(index)) for index in order], np.uint8)
-    notes = (*stored.notes, *y_notes, *x_notes, *order_notes)
+    notes = (*NOT_COUNTS[stored.quantity], *stored.notes, *y_notes, *x_notes, *order_notes)
     missing = np.count_nonzero(classes == MaskClass.missing)
     if missing:
         notes += (f"{missing} of {len(order)} frames hold no numbers: masked",)
-    lacks = (*stored.lacks, "ring current")
+    # What is divided by the incident beam does not need the ring current any more.
+    lacks = (*stored.lacks, "ring current") if stored.quantity == "counts" else stored.lacks
     if np.isnan(stored.dwell_ms).all():
         lacks += ("dwell time",)
     return StxmRecording(
         source=path,
         format=stored.format,
-        region="",
+        region=stored.region,
         energy_ev=stored.energy_ev[order],
         y_um=y_um,
         x_um=x_um,
@@ -68,6 +83,7 @@ def recording_of(stored: StoredStack) -> StxmRecording:
         frame_class=classes,
         read=partial(_read, stored, tuple(int(index) for index in order), flip_y, flip_x),
         files=stored.files,
+        start_time=stored.start_time,
         lacks=lacks,
         notes=notes,
     )
