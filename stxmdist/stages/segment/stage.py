@@ -80,7 +80,9 @@ def plan(survey: Survey, options: Options) -> Plan:
                 ),
                 estimate=Estimate(
                     bytes_of(arrays),
-                    peak_bytes=pixels * 300 + len(grid.energy_ev) * COUNTING_BYTES,
+                    peak_bytes=pixels * 300
+                    + len(grid.energy_ev) * COUNTING_BYTES
+                    + options.peak_bytes(scan.modality, grid.pixel_nm, (grid.ny, grid.nx)),
                     core_seconds=0.5 + pixels * (1e-5 + len(grid.energy_ev) * 2e-7),
                 ),
             )
