@@ -8,7 +8,8 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
-from stxmdist.readers.hdf5 import Dataset, Group, Tree
+from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5_types import Dataset, Group
 
 AXIS_NAMES = {
     "energy": ("energy", "photon_energy", "Energy"),
