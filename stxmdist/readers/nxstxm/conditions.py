@@ -6,7 +6,8 @@ from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes, hdf5
 from stxmdist.readers.hdf5 import Tree
-from stxmdist.readers.nxstxm.entry import Channel, Entry
+from stxmdist.readers.nxstxm.channel import Channel
+from stxmdist.readers.nxstxm.entry import Entry
 from stxmdist.readers.nxstxm.layout import Layout
 
 # The ring current hardly changes within a frame: about this many rows of it are read for the mean.

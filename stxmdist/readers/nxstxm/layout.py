@@ -11,7 +11,8 @@ from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
 from stxmdist.readers.frames.frame_class import refuse_unless_counts, unmeasured_rows
 from stxmdist.readers.hdf5 import Tree
-from stxmdist.readers.nxstxm.entry import Channel, Entry
+from stxmdist.readers.nxstxm.channel import Channel
+from stxmdist.readers.nxstxm.entry import Entry
 
 
 @dataclass(frozen=True)

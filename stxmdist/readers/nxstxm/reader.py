@@ -14,8 +14,9 @@ from stxmdist.errors import UnsupportedError
 from stxmdist.readers import axes, hdf5
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.nxstxm.channel import Channel
 from stxmdist.readers.nxstxm.conditions import dwell_of, energies_of, ring_current_of
-from stxmdist.readers.nxstxm.entry import Channel, Entry, entries_of, kind_of
+from stxmdist.readers.nxstxm.entry import Entry, entries_of, kind_of
 from stxmdist.readers.nxstxm.layout import layout_of, looked_through, read_frame
 from stxmdist.readers.pystxmcontrol.scan import camera_of
 from stxmdist.readers.recording import Description, Facts, StxmRecording
