@@ -7,6 +7,7 @@ from stxmdist.campaign.manifest import Campaign, Scan
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 from stxmdist.runner.unit import Refusal
 
@@ -21,7 +22,7 @@ def survey_of(
         if only is not None and scan.scan_id not in only:
             continue
         try:
-            recordings[scan.scan_id] = _as_left(_header(scan), options)
+            recordings[scan.scan_id] = _as_left(_header(scan, _choices(options)), options)
         except InputError as error:
             refusals.append(Refusal(scan.scan_id, "header", **error.as_dict()))
     for row, problem in campaign.rejected:
@@ -40,8 +41,15 @@ def survey_of(
     return Survey(campaign, options, recordings, tuple(refusals), STAGES, forecast)
 
 
-def _header(scan: Scan) -> Recording:
-    recording = readers.read_region(scan.file, scan.file_region)
+def _choices(options: Mapping[str, object]) -> ReadChoices:
+    """How the files are read, which the options of ingest say."""
+    choices = options["ingest"]
+    assert isinstance(choices, ReadChoices)
+    return choices
+
+
+def _header(scan: Scan, choices: ReadChoices) -> Recording:
+    recording = readers.read_scan(scan.files, scan.file_region, choices)
     wanted = PtychographyRecording if scan.modality == "ptychography" else StxmRecording
     if not isinstance(recording, wanted):
         raise InputError(

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from stxmdist.arrays import F64, MaskClass
 from stxmdist.errors import InputError
+from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
 from stxmdist.readers.recording import Description, Facts, PtychographyRecording, Recording, StxmRecording
+from stxmdist.readers.settled import settled, step_nm
 from stxmdist.records import figures_of
 from stxmdist.units import wavelength_nm
 
@@ -82,7 +84,7 @@ def described(
     format: str,
     kind: str,
     facts: Facts,
-    open: Callable[[Path], tuple[R, ...]],
+    open: Callable[[Path, ReadChoices], tuple[R, ...]],
     facts_of: Callable[[R], Facts],
     energies_ev: Sequence[float] = (),
 ) -> Description:
@@ -92,7 +94,7 @@ def described(
     """
     said = (min(energies_ev), max(energies_ev)) if energies_ev else None
     try:
-        opened = open(path)
+        opened = settled(open(path, AS_THE_FILE_SAYS), AS_THE_FILE_SAYS)
         for number, recording in enumerate(opened):
             more = facts_of(recording)
             facts = facts | (more if number == 0 else {f"{name}_region_{number}": more[name] for name in more})
@@ -182,7 +184,7 @@ def _counts_range(frames: Sequence[NDArray[np.generic]]) -> CountsRange:
 
 
 def _step_nm(axis_um: F64) -> float | None:
-    return round(float(axis_um[-1] - axis_um[0]) / (len(axis_um) - 1) * 1e3, 6) if len(axis_um) > 1 else None
+    return round(step_nm(axis_um), 6) if len(axis_um) > 1 else None
 
 
 def _median(values: F64) -> float | None:

@@ -12,6 +12,7 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import UnsupportedError
 from stxmdist.readers import axes, hdf5
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.nxstxm.channel import Channel
@@ -59,7 +60,7 @@ def describe(path: Path) -> Description:
     return described(path, "nxstxm", kind, facts, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The images, image stacks, line scans and point spectra of a file, one per entry.
 
     Raises
