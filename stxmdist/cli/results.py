@@ -16,18 +16,20 @@ def status(campaign: CampaignFile, as_json: Json = False) -> None:
 
     screen = Screen(as_json=as_json)
     found = status_of(campaign)
-    screen.table(found.rows)
+    screen.table(found.summary())
     for refusal in found.refusals:
         screen.say(f"failed: {refusal.scan_id}: {refusal.sentence}")
     screen.say(found.sentence)
+    screen.verdict(found.verdict.document())
     screen.document(
         {
+            "verdict": found.verdict.document(),
             "scans": found.rows,
             "failed": [vars(refusal) | {"sentence": refusal.sentence} for refusal in found.refusals],
             "complete": found.complete,
         }
     )
-    raise typer.Exit(DONE if found.complete else IN_PART)
+    raise typer.Exit(DONE if found.complete and found.verdict.usable else IN_PART)
 
 
 @app.command()
@@ -77,12 +79,13 @@ def report(campaign: CampaignFile, as_json: Json = False) -> None:
     with CampaignRun(RunRequest(campaign, ("report",), cluster="inline")) as running:
         running.stage("report")
         outcome = running.summary()
-        page = running.campaign.store / "report" / "index.html"
+        page = running.page
     for refusal in outcome["refusals"]:
         screen.say(f"not done: {refusal['scan_id']}: {refusal['sentence']}")
+    screen.verdict(outcome["verdict"])
     screen.say(str(page))
-    screen.document({"report": str(page), "complete": outcome["complete"]})
-    raise typer.Exit(DONE if outcome["complete"] else IN_PART)
+    screen.document({"report": str(page), "complete": outcome["complete"], "verdict": outcome["verdict"]})
+    raise typer.Exit(DONE if outcome["complete"] and outcome["verdict"]["usable"] else IN_PART)
 
 
 @app.command()

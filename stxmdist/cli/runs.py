@@ -87,8 +87,11 @@ def _run(
     for line, times in said.items():
         screen.say(line if times == 1 else f"{line} ({times} units)")
     screen.say(outcome["sentence"] + f"; store {outcome['store']}")
+    screen.verdict(outcome["verdict"])
+    if outcome["report"]:
+        screen.say(f"Report: {outcome['report']}")
     screen.document(outcome)
-    raise typer.Exit(DONE if outcome["complete"] else IN_PART)
+    raise typer.Exit(DONE if outcome["complete"] and outcome["verdict"]["usable"] else IN_PART)
 
 
 def run_campaign(

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -11,6 +12,9 @@ from rich.table import Table
 
 from storage.atomic import plain_json
 from stxmdist.runner.run import Progress as StageProgress
+
+if TYPE_CHECKING:
+    from stxmdist.planning.verdict import VerdictDocument
 
 SECONDS_BETWEEN_LINES = 10.0
 """Where nobody sees a bar move, a line now and then says that the run lives."""
@@ -43,8 +47,7 @@ class Screen:
             return
         table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
         for column in columns:
-            numbers = all(isinstance(row[column], int | float) for row in rows)
-            table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+            table.add_column(column, justify="right" if _numbers(rows, column) else "left", overflow="fold")
         for row in rows:
             table.add_row(*(shown(row[column]) for column in columns))
         self._out.print(table)
@@ -52,7 +55,7 @@ class Screen:
     def _plain_table(self, rows: Sequence[Mapping[str, object]], columns: Sequence[str], title: str) -> None:
         cells = [list(columns)] + [[shown(row[column]) for column in columns] for row in rows]
         widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-        right = [all(isinstance(row[column], int | float) for row in rows) for column in columns]
+        right = [_numbers(rows, column) for column in columns]
         if title:
             self.say(title)
         for line in cells:
@@ -62,11 +65,23 @@ class Screen:
             ]
             self.say("  ".join(parts).rstrip())
 
+    def verdict(self, found: "VerdictDocument") -> None:
+        """What a campaign gave, and a line for each scan that gave few; why scans were stopped is said elsewhere."""
+        for scan in found["by_scan"]:
+            if scan["sentence"] and scan["state"] != "stopped":
+                self.say(f"{scan['scan_id']}: {scan['sentence']}")
+        self.say(f"Verdict: {found['sentence']}")
+
     def document(self, value: object) -> None:
         """The JSON document, where it is wanted."""
         if self.as_json:
             sys.stdout.write(json.dumps(plain_json(value), indent=1) + "\n")
             sys.stdout.flush()
+
+
+def _numbers(rows: Sequence[Mapping[str, object]], column: str) -> bool:
+    """Whether a column holds numbers, or nothing."""
+    return all(isinstance(row[column], int | float | None) for row in rows)
 
 
 def shown(value: object) -> str:
