@@ -10,8 +10,13 @@ from stxmdist.cli.screen import Screen
 
 
 @app.command()
-def status(campaign: CampaignFile, as_json: Json = False) -> None:
-    """Show the state of every scan and stage: done, missing, waiting, or failed with the reason."""
+def status(
+    campaign: CampaignFile,
+    notes: Annotated[bool, typer.Option("--notes", help="Show what was assumed when files were read.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show how far every scan is, what failed and why, and what came out."""
+    from stxmdist.planning.notes import alike
     from stxmdist.planning.status import status_of
 
     screen = Screen(as_json=as_json)
@@ -19,6 +24,7 @@ def status(campaign: CampaignFile, as_json: Json = False) -> None:
     screen.table(found.summary())
     for refusal in found.refusals:
         screen.say(f"failed: {refusal.scan_id}: {refusal.sentence}")
+    screen.notes(alike(found.notes), len(found.notes), campaign, most=None if notes else 0)
     screen.say(found.sentence)
     screen.verdict(found.verdict.document())
     screen.document(
@@ -27,6 +33,7 @@ def status(campaign: CampaignFile, as_json: Json = False) -> None:
             "scans": found.rows,
             "failed": [vars(refusal) | {"sentence": refusal.sentence} for refusal in found.refusals],
             "complete": found.complete,
+            "notes": dict(found.notes),
         }
     )
     raise typer.Exit(DONE if found.complete and found.verdict.usable else IN_PART)

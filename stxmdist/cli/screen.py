@@ -7,8 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
 
 from storage.atomic import plain_json
 from stxmdist.runner.run import Progress as StageProgress
@@ -72,6 +80,14 @@ class Screen:
                 self.say(f"{scan['scan_id']}: {scan['sentence']}")
         self.say(f"Verdict: {found['sentence']}")
 
+    def notes(self, lines: Sequence[str], scans: int, campaign: str, most: int | None = None) -> None:
+        """What readers assumed, no more than ``most`` lines, and how to see the rest."""
+        for line in lines[:most]:
+            self.say(f"note: {line}")
+        if most is not None and len(lines) > most:
+            which = f"{scans} scan{'s were' if scans != 1 else ' was'} read with notes"
+            self.say(f"{which}: `stxmdist status {campaign} --notes` shows {'all' if most else 'them'}")
+
     def document(self, value: object) -> None:
         """The JSON document, where it is wanted."""
         if self.as_json:
@@ -92,45 +108,61 @@ def shown(value: object) -> str:
 
 
 class ProgressBars:
-    """Progress of the stages on standard error: bars on a terminal, a plain line now and then elsewhere."""
+    """Progress of the stages on standard error: bars on a terminal, a plain line now and then elsewhere.
+
+    Both say the scan, the time that has passed in the stage, and about how much is left.
+    """
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._last = 0.0
         if sys.stderr.isatty():
+            cut = Column(no_wrap=True, overflow="ellipsis", ratio=1)
             self._bars = Progress(
-                TextColumn("{task.description:<12}"),
-                BarColumn(),
+                TextColumn("{task.description:<11}"),
+                BarColumn(bar_width=14),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]:>12}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[scan_id]}", markup=False, table_column=cut),
                 console=Console(file=sys.stderr),
+                expand=True,
             )
             self._bars.start()
 
     def __call__(self, progress: StageProgress) -> None:
         through = progress.done + progress.failed + progress.skipped
-        fresh = progress.done + progress.failed
-        rate = f"{fresh / progress.seconds:.1f} units/s" if fresh and progress.seconds > 0 else ""
         if self._bars is not None:
             if progress.stage not in self._tasks:
-                self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, rate="")
-            self._bars.update(self._tasks[progress.stage], completed=through, total=progress.total, rate=rate)
+                self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, scan_id="")
+            scan_id = progress.scan_id if through < progress.total else ""
+            self._bars.update(self._tasks[progress.stage], completed=through, total=progress.total, scan_id=scan_id)
             return
+        fresh = progress.done + progress.failed
         finished = through == progress.total
         if (finished or time.monotonic() - self._last > SECONDS_BETWEEN_LINES) and (fresh or finished):
             self._last = time.monotonic()
-            left = ""
-            if fresh and not finished:
-                left = f", about {(progress.total - through) * progress.seconds / fresh:.0f} s left"
-            failed = f", {progress.failed} failed" if progress.failed else ""
-            skipped = f" ({progress.skipped} done before)" if progress.skipped else ""
-            line = f"{progress.stage:<12} {through}/{progress.total} units{skipped}{failed} {rate}{left}"
-            sys.stderr.write(line.rstrip() + "\n")
+            sys.stderr.write(progress_line(progress) + "\n")
             sys.stderr.flush()
 
     def close(self) -> None:
         """Take the bars off the terminal."""
         if self._bars is not None:
             self._bars.stop()
+
+
+def progress_line(progress: StageProgress) -> str:
+    """Stage, units, time and scan on one line, where there is no terminal."""
+    through, fresh = progress.done + progress.failed + progress.skipped, progress.done + progress.failed
+    parts = [f"{progress.stage:<12} {through}/{progress.total} units"]
+    parts[0] += f" ({progress.skipped} done before)" if progress.skipped else ""
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    if fresh and progress.seconds > 0:
+        parts.append(f"{progress.seconds:.0f} s, {fresh / progress.seconds:.1f} units/s")
+    if fresh and through < progress.total:
+        parts.append(f"about {(progress.total - through) * progress.seconds / fresh:.0f} s left")
+        parts.append(progress.scan_id)
+    return ", ".join(parts)

@@ -17,6 +17,7 @@ from stxmdist.campaign.manifest import Campaign, CampaignError, ClusterSpec, loa
 from stxmdist.cluster import Cluster
 from stxmdist.errors import InputError
 from stxmdist.planning.headers import survey_of
+from stxmdist.planning.notes import notes_of
 from stxmdist.planning.options import mistakes_in_options, parse_options
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
@@ -53,6 +54,8 @@ class RunSummary(TypedDict):
     stages: list[StageSummary]
     refusals: list[dict[str, str]]
     verdict: VerdictDocument
+    notes: dict[str, list[str]]
+    """Scan to what its reader assumed"""
     report: str | None
     """The page that is published; None where there is none"""
 
@@ -207,6 +210,7 @@ class CampaignRun:
             "stages": self.table(),
             "refusals": [vars(refusal) | {"sentence": refusal.sentence} for refusal in refusals],
             "verdict": self.verdict().document(),
+            "notes": notes_of(self.survey, self._only),
             "report": str(self.page) if self.page.exists() else None,
         }
 

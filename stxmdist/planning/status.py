@@ -1,11 +1,13 @@
 """State of a campaign: one row for each scan, one word for each stage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.store import Store
 from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.headers import survey_of
+from stxmdist.planning.notes import notes_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.planning.verdict import Verdict, verdict_of
@@ -20,6 +22,8 @@ class Status:
     rows: list[dict[str, str]]
     refusals: tuple[Refusal, ...]
     verdict: Verdict = field(default_factory=Verdict)
+    notes: Mapping[str, list[str]] = field(default_factory=dict)
+    """Scan to what its reader assumed"""
 
     @property
     def complete(self) -> bool:
@@ -78,7 +82,7 @@ def status_of(path: str | Path) -> Status:
             else:
                 row[name] = f"{done} units" if (done := len(receipts_of(output))) else "missing"
         rows.append(row)
-    return Status(_filled(rows), tuple(dict.fromkeys(refusals)), verdict_of(survey))
+    return Status(_filled(rows), tuple(dict.fromkeys(refusals)), verdict_of(survey), notes_of(survey))
 
 
 def _words(row: dict[str, str]) -> dict[str, str]:

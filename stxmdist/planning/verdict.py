@@ -5,14 +5,13 @@ A scan gave few where fewer than half of its particles have a state of charge, o
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, TypedDict, TypeVar
+from typing import Literal, TypeAlias, TypedDict
 
 from stxmdist.arrays import MaskClass
 from stxmdist.measures import FitMeasures, SegmentMeasures
 from stxmdist.planning.class_words import ClassWords, words_of
 from stxmdist.planning.refused import Refused, refused_before, set_aside
 from stxmdist.planning.survey import Survey
-from stxmdist.records import from_json
 from stxmdist.runner.unit import Refusal
 from stxmdist.spectra.checks.classes import ClassOptions
 from stxmdist.spectra.fitting.model import FitChoices
@@ -25,8 +24,6 @@ COUNTED = (MaskClass.valid, MaskClass.edge, MaskClass.background)
 
 MODALITIES = {"stxm": "STXM", "ptychography": "ptychography"}
 """As people write them"""
-
-FiguresT = TypeVar("FiguresT")
 
 State: TypeAlias = Literal["done", "stopped", "waits"]
 """Particles were looked for; the scan was refused on the way there; it was not processed yet"""
@@ -240,9 +237,9 @@ def verdict_of(survey: Survey, *, refusals: Collection[Refusal] = (), only: froz
 
 def _of_scan(survey: Survey, scan_id: str, modality: str, stopped: Refused | None) -> ScanVerdict:
     """What is published of a scan, else why it was stopped, else what it waits for."""
-    segment = _figures(survey, SegmentMeasures, "segment", scan_id)
+    segment = survey.figures(SegmentMeasures, "segment", scan_id)
     if segment is not None:
-        fit = _figures(survey, FitMeasures, "fit", scan_id)
+        fit = survey.figures(FitMeasures, "fit", scan_id)
         limits = survey.options_of("fit", FitChoices).classes
         return judged(ScanVerdict(scan_id, modality, "done"), segment, fit, limits)
     if stopped is not None:
@@ -250,14 +247,6 @@ def _of_scan(survey: Survey, scan_id: str, modality: str, stopped: Refused | Non
     concerned = [name for name in survey.stages if survey.stage(name).concerns(survey, scan_id)]
     following = (name for name in concerned if survey.forecast or not survey.published(name, scan_id))
     return ScanVerdict(scan_id, modality, "waits", stage=next(following, ""))
-
-
-def _figures(survey: Survey, kind: type[FiguresT], stage: str, scan_id: str) -> FiguresT | None:
-    """What a stage measured of a scan, where that is published as it is planned now."""
-    publication = None if survey.forecast else survey.publication(stage)
-    if publication is None or scan_id not in survey.scans or not survey.published(stage, scan_id):
-        return None
-    return from_json(kind, publication.scans[scan_id].quality)
 
 
 def judged(scan: ScanVerdict, segment: SegmentMeasures, fit: FitMeasures | None, limits: ClassOptions) -> ScanVerdict:
