@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from stxmdist.planning.findings import HEADER
 from stxmdist.planning.survey import Survey
 from stxmdist.runner.unit import Refusal
 
@@ -27,9 +28,10 @@ def exclusions(survey: Survey) -> tuple[Exclusion, ...]:
         Exclusion("scan", scan.scan_id, "sample sheet", "row", scan.reason or "excluded")
         for scan in survey.campaign.excluded
     ]
-    for refusal in survey.refusals:
-        stage = "ingest" if refusal.unit == "header" else "sample sheet"
-        rows.append(Exclusion("scan", refusal.scan_id, stage, refusal.where, refusal.sentence))
+    for finding in survey.findings:
+        if finding.stage is not None:
+            stage = finding.stage if finding.unit == HEADER else finding.unit
+            rows.append(Exclusion("scan", finding.scan_id, stage, finding.refusal.where, finding.refusal.sentence))
     for name in survey.stages:
         stage_record = survey.stage(name)
         if stage_record.whole_campaign:
