@@ -56,21 +56,21 @@ def test_empty_columns_change_nothing(simulated: Path, tmp_path: Path) -> None:
 
 
 def test_a_cell_changes_its_scan_from_that_stage_on_and_no_other(simulated: Path, tmp_path: Path) -> None:
-    cells = {STXM[0]: {"fit.classes.most_od": "2.5", "fit.fitter": "nnls"}}
+    cells = {STXM[0]: {"fit.classes.most_od": "1.5", "fit.fitter": "nnls"}}
     copy = with_columns(simulated, tmp_path, "fit.classes.most_od", "fit.fitter", cells=cells)
     survey, before = surveyed(copy), surveyed(simulated)
     found, expected = digests(survey), digests(before)
     changed = {key for key in expected if expected[key] != found[key]}
     partners = {("register", name) for name, stxm in before.pairs.items() if stxm == STXM[0]}
     assert changed == {("fit", STXM[0]), ("segment", STXM[0])} | partners
-    assert survey.options_of("fit", FitChoices, STXM[0]).classes.most_od == 2.5
+    assert survey.options_of("fit", FitChoices, STXM[0]).classes.most_od == 1.5
     # What the campaign file says of other options stays, and so does what it says of the other scans.
     assert survey.options_as_dict("fit", STXM[0])["rows_per_unit"] == 25
     assert survey.options_as_dict("fit", STXM[1]) == survey.options_as_dict("fit")
     units = {unit.scan_id: unit for unit in STAGES["fit"].load().plan(survey, survey.options["fit"]).units}
     assert (units[STXM[0]].part.fitter, units[STXM[1]].part.fitter) == ("nnls", "poisson")
     segment = {unit.scan_id: unit for unit in STAGES["segment"].load().plan(survey, survey.options["segment"]).units}
-    assert segment[STXM[0]].part.fit.classes.most_od == 2.5 != segment[STXM[1]].part.fit.classes.most_od
+    assert segment[STXM[0]].part.fit.classes.most_od == 1.5 != segment[STXM[1]].part.fit.classes.most_od
 
 
 def test_arrays_are_as_large_as_the_scan_says(simulated: Path, tmp_path: Path) -> None:
