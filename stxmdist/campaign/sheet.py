@@ -264,12 +264,12 @@ def _pair_warnings(path: Path, scans: list[Scan], rejected: list[tuple[Row, Prob
 
 def _same_file_warnings(path: Path, scans: list[Scan]) -> list[Problem]:
     """A file that stands for two scans of one region would count its particles twice."""
-    seen: dict[tuple[Path, str | None, str | None], Scan] = {}
+    seen: dict[tuple[tuple[Path, ...], str | None, str | None], Scan] = {}
     warnings = []
     for scan in scans:
         if scan.exclude:
             continue
-        first = seen.setdefault((scan.file, scan.file_region, scan.region_id), scan)
+        first = seen.setdefault((scan.files, scan.file_region, scan.region_id), scan)
         if first is not scan:
             warnings.append(
                 Problem(

@@ -110,7 +110,7 @@ class _Checks:
                 yield Finding(scan_id, _at_row(self.survey, scan_id, column, problem, got, "an empty cell", mend))
 
     def image(self, scan_id: str) -> Iterator[Finding]:
-        """Pixels of no plausible size, and dwell times of nothing."""
+        """Pixels whose size does not fit the microscope."""
         recording = self.survey.recordings[scan_id]
         if not isinstance(recording, StxmRecording):
             return
@@ -121,17 +121,13 @@ class _Checks:
         if kernel_px > MOST_KERNEL_PX:
             problem = "no microscope has pixels as small as the file says"
             got = f"{pixel_nm:.3g} nm; the point spread function would cover {kernel_px} x {kernel_px} pixels"
-            mend = "Say the size of a pixel in nm (a column ingest.pixel_size_nm, or stages: ingest: pixel_size_nm)"
+            mend = "Say their size in a column ingest.pixel_size_nm, or in the campaign file"
             yield Finding(scan_id, _at_row(self.survey, scan_id, "file", problem, got, wanted, mend))
         elif pixel_nm > MOST_PIXEL_ZONES * psf.outer_zone_nm:
             problem = "the pixels are far wider than what the microscope resolves"
             mend = "Look whether the file says its pixel size in another unit, and exclude overview images"
             got = f"{pixel_nm:.4g} nm"
             yield _warning(scan_id, _at_row(self.survey, scan_id, "file", problem, got, wanted, mend))
-        if (recording.dwell_ms == 0.0).any():
-            problem, wanted = "the file gives a dwell time of nothing", "the time for which a pixel was counted"
-            mend = "Look into the file; an incident beam from elsewhere cannot be compared with this scan"
-            yield _warning(scan_id, _at_row(self.survey, scan_id, "file", problem, "0 ms", wanted, mend))
 
     def energies(self, scan_id: str) -> Iterator[Finding]:
         """Too few energies to fit, energies of another edge, energies that cannot tell the end-members apart."""

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 from stxmdist import readers
 from stxmdist.campaign.manifest import Campaign, Problem, Scan
-from stxmdist.errors import InputError, UnsupportedError
+from stxmdist.errors import InputError
 from stxmdist.planning.checks import findings_of
 from stxmdist.planning.findings import FROM_THE_FIRST, SHEET_ROW, Finding
 from stxmdist.planning.scan_options import options_of_scans
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 
 
@@ -25,7 +26,8 @@ def survey_of(campaign: Campaign, options: Mapping[str, object], *, forecast: bo
         if scan.scan_id in aside:
             continue
         try:
-            recordings[scan.scan_id] = _as_left(_header(scan), own.by_scan.get(scan.scan_id, options))
+            mine = own.by_scan.get(scan.scan_id, options)
+            recordings[scan.scan_id] = _as_left(_header(scan, _choices(mine)), mine)
         except InputError as error:
             found.append(Finding(scan.scan_id, _of_file(campaign, scan, error)))
     readable = Survey(campaign, options, recordings, (), STAGES, own.by_scan, (), forecast)
@@ -42,8 +44,15 @@ def _of_file(campaign: Campaign, scan: Scan, error: InputError) -> Problem:
     return Problem(campaign.sheet_path, scan.line, where, error.problem, error.got, error.wanted, error.mend)
 
 
-def _header(scan: Scan) -> Recording:
-    recording = readers.read_region(scan.file, scan.file_region)
+def _choices(options: Mapping[str, object]) -> ReadChoices:
+    """How the files are read, which the options of ingest say."""
+    choices = options["ingest"]
+    assert isinstance(choices, ReadChoices)
+    return choices
+
+
+def _header(scan: Scan, choices: ReadChoices) -> Recording:
+    recording = readers.read_scan(scan.files, scan.file_region, choices)
     wanted = PtychographyRecording if scan.modality == "ptychography" else StxmRecording
     if not isinstance(recording, wanted):
         raise InputError(
@@ -52,14 +61,6 @@ def _header(scan: Scan) -> Recording:
             got="a ptychography scan" if isinstance(recording, PtychographyRecording) else "a wide-field scan",
             wanted=scan.modality,
             mend="Correct the column modality",
-        )
-    if isinstance(recording, StxmRecording) and len(recording.y_um) == len(recording.x_um) == 1:
-        raise UnsupportedError(
-            where=scan.file,
-            problem="a point spectrum is no image and is not processed",
-            got="one pixel",
-            wanted="an image stack or a line scan",
-            mend="Exclude it; its numbers, as a text file of two columns, can be a spectrum under references",
         )
     return recording
 

@@ -15,6 +15,7 @@ import numpy as np
 from stxmdist.arrays import F64, Array, Mask
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, MOSTLY_BAD, refuse_inverted, sampled_frames
@@ -55,7 +56,7 @@ def describe(path: Path) -> Description:
     return described(path, "ptyd", "ptychography", facts, open, ptychography_facts)
 
 
-def open(path: Path) -> tuple[PtychographyRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[PtychographyRecording, ...]:
     """The ptychography scan of a file, at its one photon energy.
 
     Raises

@@ -15,6 +15,7 @@ import numpy as np
 from stxmdist.arrays import Array
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.cxi.dark import mean_dark, without_dark
 from stxmdist.readers.cxi.entry import (
     FRAMES,
@@ -81,7 +82,7 @@ def describe(path: Path) -> Description:
     return described(path, "cxi", "ptychography" if with_frames else "unknown", facts, open, ptychography_facts)
 
 
-def open(path: Path) -> tuple[PtychographyRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[PtychographyRecording, ...]:
     """The ptychography scan of a file, with all its photon energies.
 
     Raises

@@ -13,6 +13,7 @@ import numpy as np
 from stxmdist.arrays import F32, F64, U8, Index, Mask, MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.hdf5 import Tree
@@ -60,7 +61,7 @@ def describe(path: Path) -> Description:
     return described(path, "nxstxm", kind, facts, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The images, image stacks, line scans and point spectra of a file, one per entry.
 
     Raises
