@@ -76,7 +76,7 @@ def plan(survey: Survey, options: Options) -> Plan:
                 arrays=arrays,
                 part=SegmentPart(
                     references=end_member_source(survey, scan_id),
-                    fit=survey.options_of("fit", FitChoices),
+                    fit=survey.options_of("fit", FitChoices, scan_id),
                     conditions=conditions_of(survey, scan_id),
                     modality=scan.modality,
                 ),
