@@ -12,7 +12,7 @@ learned from the documentation of ENVI's header format, and proved on files writ
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,11 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes
+from stxmdist.readers.choices import ReadChoices
+from stxmdist.readers.conversions import Converted, positions_um
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.file_errors import unreadable
-from stxmdist.readers.image_stack import UNKNOWN_PIXEL_UM, StoredStack, recording_of
+from stxmdist.readers.image_stack import StoredStack, pixel_or_chosen, recording_of
 from stxmdist.readers.recording import Description, StxmRecording
 from stxmdist.readers.stk import MOST_ENERGIES, MOST_PIXELS
 from stxmdist.units import HC_EV_NM
@@ -35,8 +37,7 @@ TYPES = {
 }  # fmt: skip
 BYTE_ORDERS = {0: "<", 1: ">"}
 ORDERS = {"bsq": ("band", "y", "x"), "bil": ("y", "band", "x"), "bip": ("y", "x", "band")}
-WAVELENGTHS_NM = {"nm": 1.0, "nanometers": 1.0, "um": 1e3, "micrometers": 1e3, "microns": 1e3, "angstroms": 0.1}
-LENGTHS_UM = axes.UM_PER_UNIT | {"micrometers": 1.0, "nanometers": 1e-3, "millimeters": 1e3}
+NM_PER_UM = 1e3
 _ENTRY = re.compile(r"^[ \t]*([^=;\n{}]+?)[ \t]*=[ \t]*(\{[^{}]*\}|[^{}\n]*)$", re.MULTILINE)
 _ENERGY = re.compile(r"(\d+(?:\.\d*)?)\s*eV\b")
 
@@ -85,7 +86,7 @@ def describe(path: Path) -> Description:
     return described(path, "envi", kind, {"title": said.get("description", "").strip("{} \n")}, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The one stack of a header and its raw file.
 
     Raises
@@ -108,19 +109,22 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
             f"{images.dtype.itemsize} bytes behind {images.offset}",
             mend="Bring header and numbers of the same stack together, or copy them again",
         )
-    y_um, x_um, lacks = _coordinates(path, said, images)
+    y, x = _coordinates(path, said, images, choices)
+    energies, unit = _energies(path, said, images.lengths["band"], choices)
     stored = StoredStack(
         path=path,
         format="envi",
-        energy_ev=_energies(path, said, images.lengths["band"]),
-        y_um=y_um,
-        x_um=x_um,
+        energy_ev=energies,
+        y_um=y.values,
+        x_um=x.values,
         dwell_ms=np.full(images.lengths["band"], np.nan),
         rows=images.rows,
         files=(path, images.path),
-        lacks=lacks,
+        lacks=tuple(dict.fromkeys((*y.lacks, *x.lacks))),
+        notes=(*y.notes, *x.notes),
+        energy_unit=unit,
     )
-    return (recording_of(stored),)
+    return (recording_of(stored, choices),)
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -191,46 +195,53 @@ def _raw_file(path: Path) -> Path:
     )
 
 
-def _energies(path: Path, said: dict[str, str], n_bands: int) -> F64:
-    """Photon energies (ENERGY,) in eV, of the bands as they lie in the file."""
+def _energies(path: Path, said: dict[str, str], n_bands: int, choices: ReadChoices) -> tuple[F64, str]:
+    """Photon energies (ENERGY,) of the bands as they lie in the file, and their unit, empty where one was chosen."""
     unit = said.get("wavelength units", "").strip()
     wavelengths = np.array(_numbers(path, said, "wavelength"))
     if not wavelengths.size:
         wavelengths = np.array([float(energy) for energy in _ENERGY.findall(said.get("band names", ""))])
         unit = "eV"
-    known = unit.lower() in {**axes.EV_PER_UNIT, **WAVELENGTHS_NM}
+    is_energy = unit.lower() in axes.EV_PER_UNIT
+    if unit.lower() in ("", "unknown") and choices.energy_unit is not None:
+        is_energy, unit = True, ""
+    nm = (axes.UM_PER_UNIT.get(unit.lower()) or np.nan) * NM_PER_UM
+    known = is_energy or np.isfinite(nm)
     if wavelengths.size != n_bands or not known:
         raise InputError(
             where=path,
             problem="there is not one photon energy for each image",
             got=f"{n_bands} bands, {wavelengths.size} wavelengths in the unit {unit or 'not said'}",
             wanted=f"wavelength = {{ {n_bands} numbers }} and wavelength units = eV",
-            mend="Write these two into the header",
+            mend="Write these two into the header, or say a missing unit with ingest: energy_unit",
         )
-    if unit.lower() in axes.EV_PER_UNIT:
-        return wavelengths * axes.EV_PER_UNIT[unit.lower()]
+    if is_energy:
+        return wavelengths, unit
     if not (wavelengths > 0).all():
         raise _broken(path, f"a wavelength of {wavelengths.min():g} {unit}", "wavelengths above 0")
-    return HC_EV_NM / (wavelengths * WAVELENGTHS_NM[unit.lower()])
+    return HC_EV_NM / (wavelengths * nm), "eV"
 
 
-def _coordinates(path: Path, said: dict[str, str], images: _Images) -> tuple[F64, F64, tuple[str, ...]]:
-    """Coordinates y (Y,) and x (X,) in um of lines and samples, and what is lacking."""
+def _coordinates(
+    path: Path, said: dict[str, str], images: _Images, choices: ReadChoices
+) -> tuple[Converted, Converted]:
+    """Coordinates y (Y,) and x (X,) in um of lines and samples."""
     column, row, left, top = 1.0, 1.0, 0.0, 0.0
     lacks: tuple[str, ...] = ()
     words, unit = _listed(said, "map info")
     if words:
         column, row, left, top, width, height = _parsed(path, "map info", words[1:7], 6)
-    else:
+    elif "pixel size" in said:
         words, unit = _listed(said, "pixel size")
-        width, height = _parsed(path, "pixel size", words, 2) if words else (UNKNOWN_PIXEL_UM, UNKNOWN_PIXEL_UM)
-        if not words:
-            unit, lacks = "um", (f"pixel size (taken as {UNKNOWN_PIXEL_UM:g} um)",)
+        width, height = _parsed(path, "pixel size", words, 2)
+    else:
+        unit, (width, lacks) = "um", pixel_or_chosen(None, choices)
+        height = width
     # Pixels count from 1 at the outer corner of the first.
     y = top - height * (np.arange(images.lengths["y"], dtype=np.float64) + 1.5 - row)
     x = left + width * (np.arange(images.lengths["x"], dtype=np.float64) + 1.5 - column)
-    um = axes.factor_of(unit, LENGTHS_UM, path) or LENGTHS_UM["meters"]
-    return y * um, x * um, lacks
+    found = [positions_um(values, unit, name, choices, path) for values, name in ((y, "y"), (x, "x"))]
+    return replace(found[0], lacks=(*found[0].lacks, *lacks)), found[1]
 
 
 def _listed(said: dict[str, str], name: str) -> tuple[list[str], str]:

@@ -10,7 +10,8 @@ import numpy as np
 from stxmdist.arrays import F64, Array, Mask
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
-from stxmdist.readers.hdf5 import Dataset, Tree
+from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5_types import Dataset
 
 Role = Literal["energy", "y", "x"]
 
@@ -40,8 +41,7 @@ class DatasetStack:
         selection = tuple(axis if isinstance(axis, int) else parts[axis] for axis in self.axes)
         with hdf5.opened(self.path) as tree:
             dataset = tree.data(self.data)
-            tree.check_size(dataset, tuple(dataset.shape[self.axes.index(axis)] for axis in ("y", "x")))
-            values = self.of(dataset[selection])
+            values = self.of(tree.read(dataset, selection))
             measured = self._measured(dataset, selection, values)
         values = np.where(measured, values, np.nan)
         return values if self.axes.index("y") < self.axes.index("x") else values.T

@@ -16,11 +16,14 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError, UnsupportedError
-from stxmdist.readers import axes, hdf5
+from stxmdist.readers import hdf5
+from stxmdist.readers.choices import ReadChoices
+from stxmdist.readers.conversions import Converted, positions_um
 from stxmdist.readers.description import described, stxm_facts
-from stxmdist.readers.hdf5 import Dataset, Tree
+from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.hdf5_stack import Role, as_they_are, dataset_stack, is_numeric
-from stxmdist.readers.image_stack import UNKNOWN_PIXEL_UM, Quantity, StoredStack, recording_of
+from stxmdist.readers.hdf5_types import Dataset
+from stxmdist.readers.image_stack import Quantity, StoredStack, pixel_or_chosen, recording_of
 from stxmdist.readers.recording import Description, StxmRecording
 
 USUAL_AXES: tuple[Role, ...] = ("x", "y", "energy")
@@ -44,7 +47,7 @@ def describe(path: Path) -> Description:
     return described(path, "mantis", kind, {}, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The one stack of a file.
 
     Raises
@@ -67,37 +70,29 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         if data is None or not is_numeric(data, 3):
             raise _unusable(path, f"exchange/data of shape {None if data is None else data.shape}")
         order = _order(path, data)
-        energy_ev = _axis(tree, "energy", axes.EV_PER_UNIT)
+        energy_ev = _axis(tree, "energy")
         if energy_ev is None:
             raise _unusable(path, "no numbers in exchange/energy")
         lengths = dict(zip(order, data.shape, strict=True))
-        coordinates = {letter: _axis(tree, letter, axes.UM_PER_UNIT) for letter in ("y", "x")}
-        known = {name: values for name, values in coordinates.items() if values is not None}
-        sizes: dict[Role, int] = {
-            "energy": energy_ev.size,
-            "y": known["y"].size if "y" in known else lengths["y"],
-            "x": known["x"].size if "x" in known else lengths["x"],
-        }
+        y, x = (_coordinates(tree, letter, lengths[letter], choices) for letter in ("y", "x"))
+        sizes: dict[Role, int] = {"energy": energy_ev.size, "y": y.values.size, "x": x.values.size}
         stack = dataset_stack(tree, data, order, sizes, as_they_are)
-        y_um, x_um = (
-            known.get(letter, UNKNOWN_PIXEL_UM * np.arange(lengths[letter], dtype=np.float64))
-            for letter in USUAL_AXES[1::-1]
-        )
         quantity, notes = _meaning(tree)
         stored = StoredStack(
             path=path,
             format="mantis",
             energy_ev=energy_ev,
-            y_um=y_um,
-            x_um=x_um,
+            y_um=y.values,
+            x_um=x.values,
             dwell_ms=np.full(energy_ev.size, np.nan),
             rows=stack.rows,
             files=tree.files,
-            lacks=() if len(known) == 2 else (f"pixel size (taken as {UNKNOWN_PIXEL_UM:g} um)",),
-            notes=notes,
+            lacks=tuple(dict.fromkeys((*y.lacks, *x.lacks))),
+            notes=(*notes, *y.notes, *x.notes),
+            energy_unit=_unit(tree, "energy") or "eV",
             quantity=quantity,
         )
-    return (recording_of(stored),)
+    return (recording_of(stored, choices),)
 
 
 def _order(path: Path, data: Dataset) -> tuple[Role, ...]:
@@ -111,14 +106,23 @@ def _order(path: Path, data: Dataset) -> tuple[Role, ...]:
     return order
 
 
-def _axis(tree: Tree, name: str, factors: dict[str, float]) -> F64 | None:
-    """Coordinates (PIXEL,) or energies (ENERGY,) in um or eV, which are what Mantis works in."""
-    place = f"exchange/{name}"
-    values = tree.numbers(place)
-    if values is None or values.dtype.kind == "c" or not values.size:
-        return None
-    factor = axes.factor_of(hdf5.text_attribute(tree.get(place), "units"), factors, f"{tree.path}:{place}")
-    return np.asarray(values, np.float64).reshape(-1) * (factor or 1.0)
+def _coordinates(tree: Tree, letter: str, length: int, choices: ReadChoices) -> Converted:
+    """Coordinates (PIXEL,) in um."""
+    values = _axis(tree, letter)
+    if values is not None:
+        return positions_um(values, _unit(tree, letter), letter, choices, f"{tree.path}:exchange/{letter}")
+    pixel_um, lacks = pixel_or_chosen(None, choices)
+    return Converted(pixel_um * np.arange(length, dtype=np.float64), lacks=lacks)
+
+
+def _axis(tree: Tree, name: str) -> F64 | None:
+    """Coordinates (PIXEL,) or energies (ENERGY,) in the file's unit, None where it holds none."""
+    values = tree.numbers(f"exchange/{name}")
+    return None if values is None or values.dtype.kind == "c" else np.asarray(values, np.float64).reshape(-1)
+
+
+def _unit(tree: Tree, name: str) -> str:
+    return hdf5.text_attribute(tree.get(f"exchange/{name}"), "units")
 
 
 def _meaning(tree: Tree) -> tuple[Quantity, tuple[str, ...]]:

@@ -15,10 +15,12 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes, hdf5
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
-from stxmdist.readers.hdf5 import Dataset, Tree
+from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.hdf5_stack import as_they_are, dataset_stack, is_numeric
-from stxmdist.readers.image_stack import UNKNOWN_PIXEL_UM, StoredStack, recording_of
+from stxmdist.readers.hdf5_types import Dataset
+from stxmdist.readers.image_stack import StoredStack, pixel_or_chosen, recording_of
 from stxmdist.readers.recording import Description, StxmRecording
 
 # The best first: aligned images before those as measured.
@@ -50,7 +52,7 @@ def describe(path: Path) -> Description:
     return described(path, "mistral", "image stack", {}, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The one stack of a file, aligned if the file has it so.
 
     Raises
@@ -65,11 +67,8 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         stack = dataset_stack(
             tree, place.data, ("energy", "y", "x"), {"energy": energy_ev.size, "y": ny, "x": nx}, as_they_are
         )
-        pixels = [_pixel_um(tree, place, letter) for letter in "yx"]
-        y_um, x_um = (
-            (pixel or UNKNOWN_PIXEL_UM) * np.arange(n, dtype=np.float64)
-            for n, pixel in zip((ny, nx), pixels, strict=True)
-        )
+        pixels = [pixel_or_chosen(_pixel_um(tree, place, letter), choices) for letter in "yx"]
+        y_um, x_um = (pixel * np.arange(n, dtype=np.float64) for n, (pixel, _) in zip((ny, nx), pixels, strict=True))
         stored = StoredStack(
             path=path,
             format="mistral",
@@ -79,11 +78,12 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
             dwell_ms=_exposures_ms(tree, place, n_images),
             rows=stack.rows,
             files=tree.files,
-            lacks=() if all(pixels) else (f"pixel size (taken as {UNKNOWN_PIXEL_UM:g} um)",),
+            lacks=tuple(dict.fromkeys(lack for _, lacks in pixels for lack in lacks)),
             notes=tuple(f"{place.name} is read, not {other.name}" for other in others[:1]),
+            energy_unit=hdf5.text_attribute(tree.get(f"{place.group}/energy"), "units", "eV"),
             quantity="transmission",
         )
-    return (recording_of(stored),)
+    return (recording_of(stored, choices),)
 
 
 def _places(tree: Tree) -> tuple[_Place, ...]:
@@ -96,7 +96,7 @@ def _places(tree: Tree) -> tuple[_Place, ...]:
 
 
 def _energies(tree: Tree, place: _Place) -> F64:
-    """Photon energies (ENERGY,) in eV."""
+    """Photon energies (ENERGY,) in the file's unit."""
     values = tree.numbers(f"{place.group}/energy")
     if values is None or values.dtype.kind == "c":
         raise InputError(
@@ -106,8 +106,7 @@ def _energies(tree: Tree, place: _Place) -> F64:
             wanted="one number in eV per image",
             mend="Write them again with the beamline's pipeline",
         )
-    unit = hdf5.text_attribute(tree.get(f"{place.group}/energy"), "units", "eV")
-    return np.asarray(values, np.float64).reshape(-1) * (axes.factor_of(unit, axes.EV_PER_UNIT, tree.path) or 1.0)
+    return np.asarray(values, np.float64).reshape(-1)
 
 
 def _pixel_um(tree: Tree, place: _Place, letter: str) -> float | None:

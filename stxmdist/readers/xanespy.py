@@ -19,10 +19,12 @@ import numpy as np
 from stxmdist.arrays import F64, Array
 from stxmdist.errors import InputError
 from stxmdist.readers import axes, hdf5
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
-from stxmdist.readers.hdf5 import Dataset, Group, Tree
+from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.hdf5_stack import as_they_are, dataset_stack, is_numeric
-from stxmdist.readers.image_stack import UNKNOWN_PIXEL_UM, Quantity, StoredStack, recording_of
+from stxmdist.readers.hdf5_types import Dataset, Group
+from stxmdist.readers.image_stack import Quantity, StoredStack, pixel_or_chosen, recording_of
 from stxmdist.readers.recording import Description, StxmRecording
 
 IMAGES = ("optical_depths", "intensities")
@@ -57,7 +59,7 @@ def describe(path: Path) -> Description:
     return described(path, "xanespy", "image stack", {"beamline": beamline}, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The stacks of a file, one for each time step of each field of view.
 
     Raises
@@ -66,12 +68,21 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         for a damaged file, and where there is not one energy for each image.
     """
     with hdf5.opened(path) as tree:
-        sets = _frame_sets(tree)
+        sets = _frame_sets(tree, choices.channel)
+        if not sets:
+            raise InputError(
+                where=path,
+                problem="the file has no images of this name",
+                got=repr(choices.channel),
+                wanted=" or ".join(dict.fromkeys(frames.images for frames in _frame_sets(tree))),
+                mend="Name these behind the file, or nothing: optical depths are taken before intensities",
+            )
         several = len(sets) > 1
-        return tuple(recording for frames in sets for recording in _recordings(tree, frames, several))
+        return tuple(recording for frames in sets for recording in _recordings(tree, frames, several, choices))
 
 
-def _frame_sets(tree: Tree) -> tuple[_FrameSet, ...]:
+def _frame_sets(tree: Tree, channel: str | None = None) -> tuple[_FrameSet, ...]:
+    """Every field of view, with the images of the name that was chosen, else the best that it has."""
     found = []
     for name in tree.own_names(tree.root):
         parent = tree.group(name)
@@ -80,7 +91,7 @@ def _frame_sets(tree: Tree) -> tuple[_FrameSet, ...]:
         group = tree.group(hdf5.text_attribute(parent, "latest_data_name"), parent)
         if group is None or tree.dataset("energies", group) is None:
             continue
-        for images in IMAGES:
+        for images in IMAGES if channel is None else (channel,):
             data = tree.dataset(images, group)
             if data is not None and is_numeric(data, N_AXES):
                 found.append(_FrameSet(name, group, images, data))
@@ -88,7 +99,7 @@ def _frame_sets(tree: Tree) -> tuple[_FrameSet, ...]:
     return tuple(found)
 
 
-def _recordings(tree: Tree, frames: _FrameSet, several: bool) -> Iterator[StxmRecording]:
+def _recordings(tree: Tree, frames: _FrameSet, several: bool, choices: ReadChoices) -> Iterator[StxmRecording]:
     n_times, n_energies, ny, nx = frames.data.shape
     energies = _table(tree, frames, "energies")
     if energies is None or energies.shape != (n_times, n_energies):
@@ -107,26 +118,26 @@ def _recordings(tree: Tree, frames: _FrameSet, several: bool) -> Iterator[StxmRe
         stack = dataset_stack(
             tree, frames.data, (time, "energy", "y", "x"), {"energy": n_energies, "y": ny, "x": nx}, of
         )
-        pixel_um, notes = _one_pixel(pixels_um[time])
+        said_um, notes = _one_pixel(pixels_um[time])
+        pixel_um, lacks = pixel_or_chosen(said_um, choices)
         if others:
             notes += (f"{frames.images} of {frames.group.name} are read, not {others[0]}",)
         parts = [frames.name] * several + [names[time]] * (n_times > 1)
-        yield recording_of(
-            StoredStack(
-                path=tree.path,
-                format="xanespy",
-                energy_ev=energies[time],
-                y_um=(pixel_um or UNKNOWN_PIXEL_UM) * np.arange(ny, dtype=np.float64),
-                x_um=(pixel_um or UNKNOWN_PIXEL_UM) * np.arange(nx, dtype=np.float64),
-                dwell_ms=np.full(n_energies, np.nan),
-                rows=stack.rows,
-                files=tree.files,
-                lacks=() if pixel_um else (f"pixel size (taken as {UNKNOWN_PIXEL_UM:g} um)",),
-                notes=notes,
-                quantity=quantity,
-                region=" ".join(parts),
-            )
+        stored = StoredStack(
+            path=tree.path,
+            format="xanespy",
+            energy_ev=energies[time],
+            y_um=pixel_um * np.arange(ny, dtype=np.float64),
+            x_um=pixel_um * np.arange(nx, dtype=np.float64),
+            dwell_ms=np.full(n_energies, np.nan),
+            rows=stack.rows,
+            files=tree.files,
+            lacks=lacks,
+            notes=notes,
+            quantity=quantity,
+            region=" ".join(parts),
         )
+        yield recording_of(stored, choices)
 
 
 def _table(tree: Tree, frames: _FrameSet, name: str) -> F64 | None:
@@ -141,7 +152,7 @@ def _time_steps(tree: Tree, frames: _FrameSet, n_times: int) -> list[str]:
     if dataset is None or dataset.shape != (n_times,):
         return usual
     # A sign that separates region and channel behind a file may not stand in the name of a region.
-    names = [hdf5.text_of(dataset[time]).replace(":", "-").replace("#", "-") for time in range(n_times)]
+    names = [hdf5.text_of(tree.read(dataset, time)).replace(":", "-").replace("#", "-") for time in range(n_times)]
     return names if all(names) and len(set(names)) == n_times else usual
 
 

@@ -23,9 +23,10 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError, UnsupportedError
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.hdf5 import MOST_ELEMENTS
-from stxmdist.readers.image_stack import UNKNOWN_PIXEL_UM, StoredStack, recording_of
+from stxmdist.readers.image_stack import StoredStack, pixel_or_chosen, recording_of
 from stxmdist.readers.recording import Description, Facts, StxmRecording
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def describe(path: Path) -> Description:
     return described(path, "xradia", _kind(images, said), facts, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The image or energy stack of a file.
 
     Raises
@@ -137,15 +138,15 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
             mend="Leave it out of the sample sheet (exclude): the scan was given up before its first image",
         )
     energy_ev, notes = _energies(path, images, said)
-    pixel_um = float(said.pixel_um[0]) if said.pixel_um.size and said.pixel_um[0] > 0 else None
+    known = said.pixel_um[said.pixel_um > 0]
+    pixel_um, lacks = pixel_or_chosen(float(known[0]) if known.size else None, choices)
     middle = [float(np.median(position)) if position.size else 0.0 for position in (said.y_um, said.x_um)]
     y_um, x_um = (
-        at + (pixel_um or UNKNOWN_PIXEL_UM) * (np.arange(n, dtype=np.float64) - (n - 1) / 2)
+        at + pixel_um * (np.arange(n, dtype=np.float64) - (n - 1) / 2)
         for at, n in zip(middle, images.shape, strict=True)
     )
     if said.has_reference and not said.divided:
         notes += ("the file holds an image without a sample, which is not used",)
-    lacks = () if pixel_um else (f"pixel size (taken as {UNKNOWN_PIXEL_UM:g} um)",)
     stored = StoredStack(
         path=path,
         format="xradia",
@@ -160,7 +161,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         quantity="transmission" if said.divided else "counts",
         start_time=said.start_time,
     )
-    return (recording_of(stored),)
+    return (recording_of(stored, choices),)
 
 
 def _energies(path: Path, images: _Images, said: _Conditions) -> tuple[F64, tuple[str, ...]]:

@@ -40,7 +40,7 @@ class TestMantis:
         np.testing.assert_array_equal(recording.energy_ev, ENERGY_EV)
         np.testing.assert_allclose(recording.y_um, Y_UM)
         np.testing.assert_allclose(recording.x_um, X_UM)
-        assert recording.lacks == ("ring current", "dwell time")
+        assert recording.lacks == ("unit of y (taken as um)", "unit of x (taken as um)", "ring current", "dwell time")
         assert recording.notes == ()
 
     def test_an_incident_beam_of_one_means_optical_density(self, tmp_path: Path) -> None:
