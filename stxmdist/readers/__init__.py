@@ -5,7 +5,7 @@ Formats are told apart by content, never by the ending of a name. Adding one is 
 (``tests/readers/examples``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -13,9 +13,7 @@ from typing import Literal, Protocol
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
 from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
-from stxmdist.readers.joined import joined
 from stxmdist.readers.recording import Description, PtychographyRecording, Recording, StxmRecording
-from stxmdist.readers.settled import settled
 from stxmdist.registry import Entry, Table
 
 HEAD_BYTES = hdf5.HEAD_BYTES
@@ -43,7 +41,7 @@ class Reader(Protocol):
         """
 
     def open(self, path: Path, choices: ReadChoices) -> tuple[Recording, ...]:
-        """The acquisitions of the file, one per region, as far as its format leaves something to choose.
+        """The acquisitions of the file, one per region, read as was chosen; wide-field scans are `settled`.
 
         Raises
         ------
@@ -102,6 +100,10 @@ READERS: Table[ReaderEntry] = Table(
 )
 
 
+JOINED: Entry[Callable[[Sequence[Recording]], StxmRecording]] = Entry("stxmdist.readers.joined:joined")
+"""What makes one stack of several files: on use, for it stands on what readers stand on"""
+
+
 def known_formats() -> str:
     """Every format that stxmdist reads, in words."""
     return _alternatives(entry.words for entry in READERS.values())
@@ -146,7 +148,7 @@ def read(path: Path | str, choices: ReadChoices = AS_THE_FILE_SAYS) -> tuple[Rec
         for a file that cannot be used; `UnsupportedError` for a kind of scan that stxmdist does not process.
     """
     path = Path(path)
-    return settled(READERS[detect(path)].load().open(path, choices), choices)
+    return READERS[detect(path)].load().open(path, choices)
 
 
 def read_scan(files: Sequence[Path], part: str | None = None, choices: ReadChoices = AS_THE_FILE_SAYS) -> Recording:
@@ -165,7 +167,7 @@ def read_scan(files: Sequence[Path], part: str | None = None, choices: ReadChoic
         files that are not one stack.
     """
     recordings = [_part_of(path, part, choices) for path in files]
-    return recordings[0] if len(recordings) == 1 else joined(recordings)
+    return recordings[0] if len(recordings) == 1 else JOINED.load()(recordings)
 
 
 def _part_of(path: Path, part: str | None, choices: ReadChoices) -> Recording:

@@ -15,6 +15,7 @@ from stxmdist.readers.conversions import energies_ev
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.recording import StxmRecording
+from stxmdist.readers.settled import settled
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def recording_of(stored: StoredStack, choices: ReadChoices = AS_THE_FILE_SAYS) -
     lacks = (*stored.lacks, *energy.lacks, "ring current")
     if np.isnan(stored.dwell_ms).all():
         lacks += ("dwell time",)
-    return StxmRecording(
+    recording = StxmRecording(
         source=path,
         format=stored.format,
         region="",
@@ -76,6 +77,7 @@ def recording_of(stored: StoredStack, choices: ReadChoices = AS_THE_FILE_SAYS) -
         lacks=lacks,
         notes=notes,
     )
+    return settled(recording, choices)
 
 
 def _class_of(stored: StoredStack, index: int) -> MaskClass:

@@ -20,6 +20,7 @@ from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.nxstxm.entry import Channel, Entry, entries_of, kind_of
 from stxmdist.readers.pystxmcontrol.scan import camera_of
 from stxmdist.readers.recording import Description, Facts, StxmRecording
+from stxmdist.readers.settled import settled
 
 # The ring current hardly changes within a frame: about this many rows of it are read for the mean.
 RING_ROWS = 32
@@ -88,7 +89,8 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
             for entry, kind in zip(entries, kinds, strict=True)
             if entry not in readable
         )
-        return tuple(_recording(tree, entry, entry.name if len(readable) > 1 else "", left_out) for entry in readable)
+        recordings = [_recording(tree, entry, entry.name if len(readable) > 1 else "", left_out) for entry in readable]
+        return tuple(settled(recording, choices) for recording in recordings)
 
 
 def _is_readable(entry: Entry, kind: str) -> bool:

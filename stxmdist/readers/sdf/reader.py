@@ -35,6 +35,7 @@ from stxmdist.readers.sdf.header import (
     structure_of,
     text_of,
 )
+from stxmdist.readers.settled import settled
 
 # The definition is what a header begins with.
 LEAD_BYTES = 4096
@@ -103,14 +104,13 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     recordings = []
     for number in sorted(frames):
         recording = make(path, header, number, frames[number], choices)
-        recordings.append(
-            replace(
-                recording,
-                region=f"region{number}" if several and len(frames) > 1 else "",
-                lacks=recording.lacks + _not_said(recording),
-                notes=notes + rates + recording.notes,
-            )
+        named = replace(
+            recording,
+            region=f"region{number}" if several and len(frames) > 1 else "",
+            lacks=recording.lacks + _not_said(recording),
+            notes=notes + rates + recording.notes,
         )
+        recordings.append(settled(named, choices))
     return tuple(recordings)
 
 
