@@ -13,7 +13,13 @@ from typing import Literal, Protocol
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
 from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
-from stxmdist.readers.recording import Description, PtychographyRecording, Recording, StxmRecording
+from stxmdist.readers.recording import (
+    Description,
+    PtychographyRecording,
+    Recording,
+    StxmRecording,
+    refuse_no_image,
+)
 from stxmdist.registry import Entry, Table
 
 HEAD_BYTES = hdf5.HEAD_BYTES
@@ -163,11 +169,13 @@ def read_scan(files: Sequence[Path], part: str | None = None, choices: ReadChoic
     Raises
     ------
     InputError
-        as `read`, and for a region or channel that a file does not hold, none named where it holds several regions, and
-        files that are not one stack.
+        as `read`, and for a region or channel that a file does not hold, none named where it holds several regions,
+        files that are not one stack, and spectra and lines that show no particle.
     """
     recordings = [_part_of(path, part, choices) for path in files]
-    return recordings[0] if len(recordings) == 1 else JOINED.load()(recordings)
+    recording = recordings[0] if len(recordings) == 1 else JOINED.load()(recordings)
+    refuse_no_image(recording)
+    return recording
 
 
 def _part_of(path: Path, part: str | None, choices: ReadChoices) -> Recording:
