@@ -215,7 +215,8 @@ def _region_of(path: Path, recordings: tuple[Recording, ...], region: str | None
         problem="the file holds several regions" if region is None else "the file holds no region of this name",
         got=", ".join(names) if region is None else repr(region),
         wanted="one region for each row of the sample sheet" if region is None else f"one of {', '.join(names)}",
-        mend=f"Name the region behind the file, as in {path.name}#{names[0]}",
+        mend="Write a row for each, and name its region behind the file: "
+        + " and ".join(f"{path.name}#{name}" for name in names[:3]),
     )
 
 

@@ -121,7 +121,7 @@ def read_xsp(file: Path) -> tuple[F64, F64]:
     InputError
         for a file that is not two columns of numbers.
     """
-    rows = _table(file, _content(file))
+    rows = _table(_content(file))
     if not rows or {len(row) for row in rows} != {2}:
         raise InputError(
             where=file,
@@ -144,7 +144,7 @@ def _size(file: Path) -> int:
 def _whole_rows(file: Path, n_rows: int) -> list[list[bytes]]:
     """Rows of a ``.xim``, of which there should be ``n_rows``, without the one within which the file breaks off."""
     content = _content(file)
-    rows = _table(file, content)
+    rows = _table(content)
     if content.endswith((b"\n", b"\r")) or not rows or len(rows) > n_rows:
         return rows
     # The last number of a row without an end may be half a number.
@@ -158,10 +158,7 @@ def _content(file: Path) -> bytes:
         raise unreadable(file, error) from error
 
 
-def _table(file: Path, content: bytes) -> list[list[bytes]]:
-    # float() would take digits with underscores, which no beamline writes.
-    if b"_" in content:
-        raise _garbage(file, "an underscore")
+def _table(content: bytes) -> list[list[bytes]]:
     return [row for row in (line.split() for line in content.splitlines()) if row]
 
 
@@ -170,6 +167,9 @@ def _numbers(file: Path, rows: list[list[bytes]]) -> F64:
         numbers = np.array(rows).astype(np.float64)
     except ValueError as error:
         raise _garbage(file, str(error)) from error
+    # float() takes digits with underscores, which no beamline writes.
+    if any(b"_" in word for row in rows for word in row):
+        raise _garbage(file, "an underscore")
     if np.isinf(numbers).any():
         raise _garbage(file, "an infinite number")
     return numbers
