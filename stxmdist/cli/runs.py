@@ -34,6 +34,7 @@ def plan(campaign: CampaignFile, as_json: Json = False) -> None:
     """Forecast the number of units, bytes, memory and time of each stage; computes nothing."""
     from stxmdist.planning.execute import campaign_and_options
     from stxmdist.planning.forecast import forecast_of
+    from stxmdist.planning.validation import in_words
 
     screen = Screen(as_json=as_json)
     forecast = forecast_of(*campaign_and_options(campaign))
@@ -45,6 +46,10 @@ def plan(campaign: CampaignFile, as_json: Json = False) -> None:
     )
     for refusal in forecast.refusals:
         screen.say(f"left out: {refusal.sentence}")
+    for problem in forecast.warnings:
+        screen.say(f"warning: {problem.sentence}")
+    for note in in_words(forecast.notes):
+        screen.say(f"note: {note}")
     screen.document(forecast.as_dict())
     raise typer.Exit(IN_PART if forecast.refusals else DONE)
 

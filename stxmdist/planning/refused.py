@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stxmdist.planning.findings import HEADER
 from stxmdist.planning.survey import Survey
 from stxmdist.runner.unit import Refusal
 
@@ -12,14 +13,15 @@ class Refused:
     """A refusal and where in the chain it stands."""
 
     stage: str
-    """``sample sheet``, ``ingest`` for a header, or the stage whose unit was set aside"""
+    """``sample sheet``, the stage from which on its header speaks against the scan, or that of the unit set aside"""
     refusal: Refusal
 
 
 def refused_before(survey: Survey) -> tuple[Refused, ...]:
-    """What was refused before any unit ran: files that cannot be read, and rows that cannot be understood."""
+    """What was refused before any unit ran: what headers say against scans, and rows that are not understood."""
+    stopped = [(finding, finding.stage) for finding in survey.findings if finding.stage is not None]
     return tuple(
-        Refused("ingest" if refusal.unit == "header" else "sample sheet", refusal) for refusal in survey.refusals
+        Refused(stage if finding.unit == HEADER else finding.unit, finding.refusal) for finding, stage in stopped
     )
 
 

@@ -77,6 +77,8 @@ def status_of(path: str | Path) -> Status:
                 row[name] = "done"
             elif set_aside:
                 row[name] = "failed"
+            elif survey.stopped(name, scan_id):
+                row[name] = "refused"
             elif any(not survey.published(*source) for source in survey.stage(name).upstream(survey, scan_id)):
                 row[name] = "waits"
             else:

@@ -10,6 +10,8 @@ import numpy as np
 from stxmdist.arrays import F32, F64, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
+from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
+from stxmdist.readers.conversions import energies_ev
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.recording import StxmRecording
@@ -22,7 +24,7 @@ class StoredStack:
     path: Path
     format: str
     energy_ev: F64
-    """(ENERGY,)"""
+    """(ENERGY,), in `energy_unit` as long as that is not sure"""
     y_um: F64
     """(Y,)"""
     x_um: F64
@@ -34,9 +36,11 @@ class StoredStack:
     files: tuple[Path, ...]
     lacks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    energy_unit: str = "eV"
+    """As the file says it, empty where it does not"""
 
 
-def recording_of(stored: StoredStack) -> StxmRecording:
+def recording_of(stored: StoredStack, choices: ReadChoices = AS_THE_FILE_SAYS) -> StxmRecording:
     """The recording of a stack; images without any number are missing.
 
     Raises
@@ -45,22 +49,23 @@ def recording_of(stored: StoredStack) -> StxmRecording:
         for axes that neither ascend nor descend, and for impossible photon energies.
     """
     path = stored.path
-    order, order_notes = axes.energy_order(stored.energy_ev, path)
+    energy = energies_ev(stored.energy_ev, stored.energy_unit, "the photon energy", choices, path)
+    order, order_notes = axes.energy_order(energy.values, path)
     y_um, flip_y, y_notes = axes.ascending(stored.y_um, "y", path)
     x_um, flip_x, x_notes = axes.ascending(stored.x_um, "x", path)
     classes = np.array([_class_of(stored, int(index)) for index in order], np.uint8)
-    notes = (*stored.notes, *y_notes, *x_notes, *order_notes)
+    notes = (*stored.notes, *energy.notes, *y_notes, *x_notes, *order_notes)
     missing = np.count_nonzero(classes == MaskClass.missing)
     if missing:
         notes += (f"{missing} of {len(order)} frames hold no numbers: masked",)
-    lacks = (*stored.lacks, "ring current")
+    lacks = (*stored.lacks, *energy.lacks, "ring current")
     if np.isnan(stored.dwell_ms).all():
         lacks += ("dwell time",)
     return StxmRecording(
         source=path,
         format=stored.format,
         region="",
-        energy_ev=stored.energy_ev[order],
+        energy_ev=energy.values[order],
         y_um=y_um,
         x_um=x_um,
         dwell_ms=np.where(stored.dwell_ms > 0, stored.dwell_ms, np.nan)[order],

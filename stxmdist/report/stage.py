@@ -117,7 +117,11 @@ def published_now(survey: Survey) -> dict[tuple[str, str], str]:
         member = survey.stage(stage)
         publication = None if survey.forecast else survey.store.publication(stage)
         # Each scan is asked for: reconstruct, stitch and register concern only some.
-        concerned = [name for name in survey.scans if not member.whole_campaign and member.concerns(survey, name)]
+        concerned = [
+            name
+            for name in survey.scans
+            if not member.whole_campaign and member.concerns(survey, name) and not survey.stopped(stage, name)
+        ]
         for name in [*concerned, *([CAMPAIGN] if member.whole_campaign else [])]:
             if survey.forecast or _is_published(publication, name, survey.digest(stage, name)):
                 found[stage, name] = survey.digest(stage, name)

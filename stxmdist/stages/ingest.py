@@ -17,6 +17,7 @@ from stxmdist.errors import InputError
 from stxmdist.measures import IngestMeasures
 from stxmdist.planning.survey import Stage, Survey, Upstream
 from stxmdist.ptychography.state import refuse_unless
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.frames.beamstop import beamstop_masked
 from stxmdist.readers.frames.judged import (
     CheckedDetector,
@@ -53,8 +54,8 @@ FRAMES_PER_CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Options:
-    """Which frames and which pixels of the detector are trusted, and how many of them are kept."""
+class Options(ReadChoices):
+    """How files are read, which frames and pixels of the detector are trusted, and how many of them are kept."""
 
     saturated_fraction: float = 0.01
     """A frame with more than this share of its pixels at the detector's ceiling is set aside."""
@@ -70,6 +71,7 @@ class Options:
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         refuse_unless(
             self,
             beamstop_px=(self.beamstop_px >= 0, "0 or a radius in pixels"),
@@ -89,11 +91,12 @@ class FileState:
 
 @dataclass(frozen=True)
 class IngestPart:
-    """Which scan of which file."""
+    """Which scan of which files."""
 
-    file: str
-    region: str | None
-    """Which region of a file that holds several"""
+    files: tuple[str, ...]
+    """The files that the sample sheet names"""
+    part: str | None
+    """Which region or channel of files that hold several"""
     planned: tuple[FileState, ...]
     """Every file of the scan"""
 
@@ -107,10 +110,10 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """Name, size and time of every file of the scan: another file, or a changed one, is another input; its region."""
+    """Name, size and time of every file of the scan: another file, or a changed one, is another input; its part."""
     files = [fingerprint_of_file(path) for path in survey.recordings[scan_id].files]
-    region = survey.scans[scan_id].file_region
-    return files if region is None else {"files": files, "region": region}
+    part = survey.scans[scan_id].file_region
+    return files if part is None else {"files": files, "part": part}
 
 
 def _state_of(path: Path) -> FileState:
@@ -132,11 +135,11 @@ def _cut(recording: PtychographyRecording, options: Options) -> PtychographyReco
 
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit for each scan."""
-    return Plan(tuple(_unit(survey, scan_id, options) for scan_id in survey.scans))
+    return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans))
 
 
-def _unit(survey: Survey, scan_id: str, options: Options) -> Unit[object, IngestPart]:
-    recording = survey.recordings[scan_id]
+def _unit(survey: Survey, scan_id: str) -> Unit[object, IngestPart]:
+    recording, options = survey.recordings[scan_id], survey.options_of(NAME, Options, scan_id)
     if isinstance(recording, StxmRecording):
         arrays = _stxm_arrays(recording)
         peak_bytes = 3 * min(SHARD_BYTES, bytes_of(arrays))
@@ -151,8 +154,8 @@ def _unit(survey: Survey, scan_id: str, options: Options) -> Unit[object, Ingest
         owns=all_shards(arrays),
         arrays=arrays,
         part=IngestPart(
-            file=str(survey.scans[scan_id].file),
-            region=survey.scans[scan_id].file_region,
+            files=tuple(map(str, survey.scans[scan_id].files)),
+            part=survey.scans[scan_id].file_region,
             planned=tuple(_state_of(path) for path in recording.files),
         ),
         estimate=Estimate(
@@ -254,23 +257,26 @@ def stored_type(of_file: np.dtype[np.generic]) -> np.dtype[np.generic]:
 def work(unit: IngestUnit) -> Outcome:
     """Read the file piece by piece and write it into shards; classes say which frames can be trusted."""
     write = ShardWriter(unit)
-    recording = readers.read_region(unit.part.file, unit.part.region)
+    recording = _recording(unit)
     if isinstance(recording, StxmRecording):
         measures = _ingest_stxm(recording, write, unit.options)
     else:
         measures = _ingest_ptychography(recording, write, unit.options)
-    _refuse_if_changed(unit.part)
+    _refuse_if_changed(unit)
     return write.outcome(measures)
 
 
-def _refuse_if_changed(part: IngestPart) -> None:
+def _recording(unit: IngestUnit) -> Recording:
+    return readers.read_scan(tuple(map(Path, unit.part.files)), unit.part.part, unit.options)
+
+
+def _refuse_if_changed(unit: IngestUnit) -> None:
     """The output bears the digest of the files as they were planned; those of a scan still running are others."""
-    recording = readers.read_region(part.file, part.region)
-    for planned, path in zip_longest(part.planned, recording.files):
+    for planned, path in zip_longest(unit.part.planned, _recording(unit).files):
         found = None if path is None else _state_of(path)
         if found != planned:
             raise InputError(
-                where=path or f"{part.file}, {planned.name}",
+                where=path or f"{unit.part.files[0]}, {planned.name}",
                 problem="the file changed while it was read",
                 got="no such file any more" if found is None else f"{found.bytes} bytes and another time",
                 wanted=f"{planned.bytes} bytes as when the run began" if planned else "no such file, as before",

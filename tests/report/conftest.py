@@ -225,7 +225,7 @@ def scan_of(scan_id: str) -> Scan:
     """What the sample sheet says of a scan."""
     return Scan(
         scan_id=scan_id,
-        file=Path(f"/beamline/{scan_id}.hdr"),
+        files=(Path(f"/beamline/{scan_id}.hdr"),),
         modality="ptychography" if scan_id == "fine-1" else "stxm",
         electrode_id="E1" if scan_id != "wide-2" else "E2",
         region_id="r1",

@@ -19,8 +19,8 @@ Frames = dict[int, Path]
 """Energy index to file"""
 
 
-def find_frames(path: Path, kind: str, several: bool) -> tuple[dict[int, Frames], tuple[str, ...]]:
-    """Region number to its frames, of the first channel that has any, and what is worth noting.
+def find_frames(path: Path, kind: str, several: bool) -> dict[str, dict[int, Frames]]:
+    """Letter of a channel that has frames (spectra name none, and are of the first) to region number to its frames.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def find_frames(path: Path, kind: str, several: bool) -> tuple[dict[int, Frames]
         where no frame lies beside the header.
     """
     if kind == "point spectrum":
-        return _find_spectra(path), ()
+        return {"a": _find_spectra(path)}
     pattern = re.compile(rf"{re.escape(path.stem)}_([a-z])(\d*)\.xim", re.IGNORECASE)
     channels: dict[str, dict[int, Frames]] = {}
     for file in sorted(path.parent.iterdir()):
@@ -42,9 +42,7 @@ def find_frames(path: Path, kind: str, several: bool) -> tuple[dict[int, Frames]
     if not channels:
         digits = ("0" if several else "") if kind != "image stack" else "0000" if several else "000"
         raise _no_frames(path, f"{path.stem}_a*.xim", f"{path.stem}_a{digits}.xim ...", "Copy the .xim files too")
-    first, *others = sorted(channels)
-    notes = (f"channel {first} is read, not {', '.join(others)}",) if others else ()
-    return channels[first], notes
+    return channels
 
 
 def _places(digits: str, kind: str, several: bool) -> tuple[int, int]:

@@ -9,6 +9,8 @@ import numpy as np
 from stxmdist.arrays import F32, F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
+from stxmdist.readers.choices import ReadChoices
+from stxmdist.readers.conversions import energies_ev, positions_um
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.sdf.frames import Frames
 from stxmdist.readers.sdf.grammar import Structure, parse
@@ -255,7 +257,9 @@ def ring_current_of(header: Header, n_energies: int, region: int = 0) -> F64:
     return current
 
 
-def plane(path: Path, region: Structure) -> tuple[F64, F64, FrameLayout, tuple[str, ...], tuple[str, ...]]:
+def plane(
+    path: Path, region: Structure, choices: ReadChoices
+) -> tuple[F64, F64, FrameLayout, tuple[str, ...], tuple[str, ...]]:
     """x_um (X,), y_um (Y,), how a .xim maps onto them, notes, and what is lacking."""
     coordinates: dict[str, F64] = {}
     flips: dict[str, bool] = {}
@@ -268,20 +272,19 @@ def plane(path: Path, region: Structure) -> tuple[F64, F64, FrameLayout, tuple[s
         points = points_of(said)
         if points.size == 0:
             raise _lacking(path, f"ScanDefinition.Regions.{axis}.Points")
-        factor = axes.factor_of(text_of(said, "Unit"), axes.UM_PER_UNIT, f"{path}: {axis}")
-        if factor is None:
-            factor, lacks = 1.0, (*lacks, f"unit of {axis} (taken as um)")
-        coordinates[letter], flips[letter], more = axes.ascending(points * factor, f"{axis} ({letter})", path)
+        found = positions_um(points, text_of(said, "Unit"), axis, choices, f"{path}: {axis}")
+        lacks += found.lacks
+        coordinates[letter], flips[letter], more = axes.ascending(found.values, f"{axis} ({letter})", path)
         if said.get("Dir") == -1 and not flips[letter]:
             more += (f"{axis} has Dir = -1 and ascending points: frames are taken in the order of the points",)
-        notes += more
+        notes += found.notes + more
     size = {letter: values.size for letter, values in coordinates.items()}
     shape = (size["x"], size["y"]) if transposed else (size["y"], size["x"])
     return coordinates["x"], coordinates["y"], FrameLayout(shape, transposed, flips["y"], flips["x"]), notes, lacks
 
 
 def line_axes(
-    path: Path, region: Structure
+    path: Path, region: Structure, choices: ReadChoices
 ) -> tuple[F64, F64, FrameLayout, str, tuple[str, ...], tuple[str, ...]] | None:
     """The axes of a line scan; None where neither of its two is the photon energy.
 
@@ -301,17 +304,14 @@ def line_axes(
     for axis, points in ((energy_axis, energy), (position_axis, position)):
         if points.size == 0:
             raise _lacking(path, f"ScanDefinition.Regions.{axis}.Points")
-    lacks: tuple[str, ...] = ()
-    to_ev = axes.factor_of(text_of(both[energy_axis], "Unit"), axes.EV_PER_UNIT, f"{path}: {energy_axis}")
-    to_um = axes.factor_of(text_of(both[position_axis], "Unit"), axes.UM_PER_UNIT, f"{path}: {position_axis}")
-    if to_ev is None:
-        lacks += (f"unit of {energy_axis} (taken as eV)",)
-    if to_um is None:
-        lacks += (f"unit of {position_axis} (taken as um)",)
-    x_um, flip_x, notes = axes.ascending(position * (to_um or 1.0), f"{position_axis} (along the line)", path)
+    units = {axis: text_of(said, "Unit") for axis, said in both.items()}
+    in_ev = energies_ev(energy, units[energy_axis], energy_axis, choices, f"{path}: {energy_axis}")
+    in_um = positions_um(position, units[position_axis], position_axis, choices, f"{path}: {position_axis}")
+    x_um, flip_x, notes = axes.ascending(in_um.values, f"{position_axis} (along the line)", path)
     sizes = {energy_axis: energy.size, position_axis: position.size}
     layout = FrameLayout((sizes["QAxis"], sizes["PAxis"]), energy_axis == "PAxis", False, flip_x)
-    return energy * (to_ev or 1.0), x_um, layout, names[position_axis], notes, lacks
+    notes = in_ev.notes + in_um.notes + notes
+    return in_ev.values, x_um, layout, names[position_axis], notes, in_ev.lacks + in_um.lacks
 
 
 def _lacking(path: Path, what: str) -> InputError:

@@ -15,8 +15,10 @@ import numpy as np
 from stxmdist.arrays import F32, MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.recording import Description, Facts, StxmRecording
+from stxmdist.readers.sdf.channels import channels_of, chosen
 from stxmdist.readers.sdf.frames import Frames, find_frames, read_xim, read_xsp
 from stxmdist.readers.sdf.header import (
     FrameLayout,
@@ -31,13 +33,13 @@ from stxmdist.readers.sdf.header import (
     read_header,
     ring_current_of,
     structure_of,
-    structures_of,
     text_of,
 )
 
 # The definition is what a header begins with.
 LEAD_BYTES = 4096
 SEVERAL = "multi-region "
+RATES = "the channel's unit is Hz: these are rates, not counts"
 READ = ("image", "image stack", "line scan", "point spectrum")
 
 
@@ -65,7 +67,7 @@ def describe(path: Path) -> Description:
     return described(path, "sdf", kind, facts, open, stxm_facts, said)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The images, image stacks, line scans or spectra that a header defines, one for each region.
 
     Raises
@@ -81,7 +83,9 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
     if one not in READ:
         raise _unsupported(path, header, kind)
     several = kind != one
-    frames, notes = find_frames(path, one, several)
+    by_channel = find_frames(path, one, several)
+    channel, notes = chosen(path, channels_of(header, by_channel), choices.channel)
+    frames = by_channel[channel.letter]
     beyond = max(frames) >= len(header.regions)
     if beyond:
         raise InputError(
@@ -94,24 +98,25 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
     empty = [f"region{number}" for number in range(len(header.regions)) if number not in frames]
     if empty:
         notes += (f"no frames of {', '.join(empty)} (aborted scan): not read",)
+    rates = (RATES,) if channel.unit.strip().lower() == "hz" else ()
     make = {"line scan": _line, "point spectrum": _point}.get(one, _image)
     recordings = []
     for number in sorted(frames):
-        recording = make(path, header, number, frames[number])
+        recording = make(path, header, number, frames[number], choices)
         recordings.append(
             replace(
                 recording,
                 region=f"region{number}" if several and len(frames) > 1 else "",
                 lacks=recording.lacks + _not_said(recording),
-                notes=notes + _rates(header) + recording.notes,
+                notes=notes + rates + recording.notes,
             )
         )
     return tuple(recordings)
 
 
-def _image(path: Path, header: Header, region: int, frames: Frames) -> StxmRecording:
+def _image(path: Path, header: Header, region: int, frames: Frames, choices: ReadChoices) -> StxmRecording:
     energy_ev, energy_notes, lacks = energies(path, header, frames, region)
-    x_um, y_um, layout, axis_notes, axis_lacks = plane(path, header.regions[region])
+    x_um, y_um, layout, axis_notes, axis_lacks = plane(path, header.regions[region], choices)
     order, order_notes = axes.energy_order(energy_ev, path)
     measured = np.array([int(index) in frames for index in order])
     notes: tuple[str, ...] = ()
@@ -135,9 +140,9 @@ def _image(path: Path, header: Header, region: int, frames: Frames) -> StxmRecor
     )
 
 
-def _line(path: Path, header: Header, region: int, frames: Frames) -> StxmRecording:
+def _line(path: Path, header: Header, region: int, frames: Frames, choices: ReadChoices) -> StxmRecording:
     """One row of points for each photon energy, out of the one image of energy against position."""
-    found = line_axes(path, header.regions[region])
+    found = line_axes(path, header.regions[region], choices)
     if found is None:
         raise _unsupported(path, header, "line scan without an axis of energy")
     energy_ev, x_um, layout, name, axis_notes, lacks = found
@@ -160,7 +165,7 @@ def _line(path: Path, header: Header, region: int, frames: Frames) -> StxmRecord
     )
 
 
-def _point(path: Path, header: Header, region: int, frames: Frames) -> StxmRecording:
+def _point(path: Path, header: Header, region: int, frames: Frames, choices: ReadChoices) -> StxmRecording:
     """One pixel for each photon energy."""
     energy_ev, _ = read_xsp(frames[0])
     order, order_notes = axes.energy_order(energy_ev, frames[0])
@@ -204,12 +209,6 @@ def _read_point(file: Path, order: tuple[int, ...], index: int) -> F32:
 def _not_said(recording: StxmRecording) -> tuple[str, ...]:
     said = (("ring current", recording.ring_current_ma), ("dwell time", recording.dwell_ms))
     return tuple(name for name, values in said if np.isnan(values).all())
-
-
-def _rates(header: Header) -> tuple[str, ...]:
-    channels = structures_of(header.definition, "Channels")
-    hertz = bool(channels) and text_of(channels[0], "Unit").lower() == "hz"
-    return ("the channel's unit is Hz: these are rates, not counts",) if hertz else ()
 
 
 def _unsupported(path: Path, header: Header, kind: str) -> UnsupportedError:

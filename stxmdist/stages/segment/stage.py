@@ -76,13 +76,15 @@ def plan(survey: Survey, options: Options) -> Plan:
                 arrays=arrays,
                 part=SegmentPart(
                     references=end_member_source(survey, scan_id),
-                    fit=survey.options_of("fit", FitChoices),
+                    fit=survey.options_of("fit", FitChoices, scan_id),
                     conditions=conditions_of(survey, scan_id),
                     modality=scan.modality,
                 ),
                 estimate=Estimate(
                     bytes_of(arrays),
-                    peak_bytes=pixels * 300 + len(grid.energy_ev) * COUNTING_BYTES,
+                    peak_bytes=pixels * 300
+                    + len(grid.energy_ev) * COUNTING_BYTES
+                    + options.peak_bytes(scan.modality, grid.pixel_nm, (grid.ny, grid.nx)),
                     core_seconds=0.5 + pixels * (1e-5 + len(grid.energy_ev) * 2e-7),
                 ),
             )

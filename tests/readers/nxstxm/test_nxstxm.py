@@ -14,6 +14,7 @@ from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.writers.nxstxm import writer
 from stxmdist.writers.nxstxm.table import DIALECTS
+from tests.readers.examples.planted import X_UM, Y_UM
 
 Write = Callable[..., Path]
 
@@ -154,8 +155,8 @@ def test_chunks_never_written_are_missing_not_zero(write_nxstxm: Write, planted:
     ("unit", "factor"), [(b"nm", 1e-3), (b"m", 1e6), (b"mm", 1e3), (b"\xb5m", 1.0), (b" ", 1.0), ("μm".encode(), 1.0)]
 )
 def test_units(unit: bytes, factor: float, write_nxstxm: Write, tmp_path: Path) -> None:
-    recording = read(write_nxstxm(tmp_path / "scan.hdf5", unit=unit))
-    np.testing.assert_allclose(recording.x_um[0], 20.0 * factor)
+    recording = read(write_nxstxm(tmp_path / "scan.hdf5", unit=unit, x=X_UM / factor, y=Y_UM / factor))
+    np.testing.assert_allclose(recording.x_um[0], 20.0)
     assert any("sample_x" in lack for lack in recording.lacks) == (unit == b" ")
 
 
