@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stxmdist.campaign.problems import Problem, did_you_mean, nearest, one_of
-from stxmdist.campaign.scan import CHEMISTRIES, COLUMNS, DIRECTIONS, MODALITIES, ROI_RULES, Row, Scan
+from stxmdist.campaign.scan import CHEMISTRIES, DIRECTIONS, MODALITIES, ROI_RULES, Row, Scan, is_option
 
 TRUE_WORDS = ("true", "yes", "y", "1", "x")
 FALSE_WORDS = ("", "false", "no", "n", "0")
@@ -46,7 +46,7 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
         wrong(
             "",
             "the row has more cells than there are columns",
-            f"{len(COLUMNS)} cells",
+            "as many cells as columns",
             "Quote cells that hold commas",
             cells[""],
         )
@@ -94,6 +94,7 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
         reason=cells["reason"] or None,
         file_region=part,
         line=row.line,
+        options={name: text for name, text in cells.items() if is_option(name) and text},
         **numbers,
     )
     return scan, []

@@ -1,7 +1,7 @@
 """The words of the sample sheet, and what one row of it says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -26,11 +26,18 @@ COLUMNS = (
     "exclude",
     "reason",
 )
+NEEDED = ("scan_id", "file", "modality", "electrode_id")
+"""The columns without which no row says what its scan is; any other may be absent, as if its cells were empty."""
 MODALITIES = ("stxm", "ptychography")
 DIRECTIONS = ("charge", "discharge")
 ROI_RULES = ("random", "systematic", "convenience")
 CHEMISTRIES = (*MODELLED_CHEMISTRIES, "custom")
 """Those whose reference spectra come with the program, and any other, for which the campaign names its own."""
+
+
+def is_option(column: str) -> bool:
+    """Whether a column of the sheet holds options of a stage for single scans: ``stage.option``."""
+    return "." in column
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ class Scan:
     """Which region or channel of files that hold several, named in the cell behind them: ``scan.hdr#region1``."""
     line: int = 0
     """Line of the sample sheet, counted from 1."""
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Option columns of the sheet (``fit.background``) to their cells, where these are not empty."""
 
     @property
     def file(self) -> Path:

@@ -155,7 +155,8 @@ class ExportSource:
 
 
 def _identity(scan: PublishedScan) -> dict[str, object]:
-    return {"digest": scan.digest, "state": scan.state, "inputs": scan.inputs}
+    own = {"options": scan.options} if scan.options else {}
+    return {"digest": scan.digest, "state": scan.state, "inputs": scan.inputs, **own}
 
 
 def moment_of(text: str) -> datetime | None:

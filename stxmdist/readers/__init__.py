@@ -15,7 +15,7 @@ from stxmdist.readers import hdf5
 from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
 from stxmdist.readers.joined import joined
 from stxmdist.readers.recording import Description, PtychographyRecording, Recording, StxmRecording
-from stxmdist.readers.settled import settled
+from stxmdist.readers.settled import refuse_no_image, settled
 from stxmdist.registry import Entry, Table
 
 HEAD_BYTES = hdf5.HEAD_BYTES
@@ -161,11 +161,13 @@ def read_scan(files: Sequence[Path], part: str | None = None, choices: ReadChoic
     Raises
     ------
     InputError
-        as `read`, and for a region or channel that a file does not hold, none named where it holds several regions, and
-        files that are not one stack.
+        as `read`, and for a region or channel that a file does not hold, none named where it holds several regions,
+        files that are not one stack, and spectra and lines that show no particle.
     """
     recordings = [_part_of(path, part, choices) for path in files]
-    return recordings[0] if len(recordings) == 1 else joined(recordings)
+    recording = recordings[0] if len(recordings) == 1 else joined(recordings)
+    refuse_no_image(recording)
+    return recording
 
 
 def _part_of(path: Path, part: str | None, choices: ReadChoices) -> Recording:

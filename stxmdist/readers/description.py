@@ -12,7 +12,7 @@ from stxmdist.arrays import F64, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
 from stxmdist.readers.recording import Description, Facts, PtychographyRecording, Recording, StxmRecording
-from stxmdist.readers.settled import settled, step_nm
+from stxmdist.readers.settled import refuse_no_image, settled, step_nm
 from stxmdist.records import figures_of
 from stxmdist.units import wavelength_nm
 
@@ -102,15 +102,31 @@ def described(
         return Description(path, format, kind, False, error.sentence, said, facts)
     recordings: tuple[Recording, ...] = opened
     energy_ev = recordings[0].energy_ev
+    refusal = _no_image(recordings)
     return Description(
         source=path,
         format=format,
         kind=kind,
-        usable=True,
+        usable=not refusal,
+        refusal=refusal,
         energies_ev=(float(energy_ev[0]), float(energy_ev[-1])),
         facts=facts | {"notes": [note for recording in recordings for note in recording.notes]},
         lacks=tuple(dict.fromkeys(lack for recording in recordings for lack in recording.lacks)),
+        recordings=recordings,
     )
+
+
+def _no_image(recordings: Sequence[Recording]) -> str:
+    """Why nothing of a file can be processed though it can be read; empty where something can."""
+    refusal = ""
+    for recording in recordings:
+        try:
+            refuse_no_image(recording)
+        except InputError as error:
+            refusal = refusal or error.sentence
+        else:
+            return ""
+    return refusal
 
 
 def stxm_facts(recording: StxmRecording) -> Facts:

@@ -93,10 +93,12 @@ class Description:
     kind: str
     """``image stack``, ``image``, ``line scan``, ``focus scan``, ``point spectrum``, ``ptychography`` ..."""
     usable: bool
-    """Whether ``open`` reads it; if not, ``refusal`` says why."""
+    """Whether it can be processed; if not, ``refusal`` says why."""
     refusal: str = ""
     energies_ev: tuple[float, float] | None = None
     """Lowest and highest photon energy (of the first region), None where the file does not say"""
     facts: Facts = field(default_factory=dict)
     lacks: tuple[str, ...] = ()
     """What the format allows and this file does not say."""
+    recordings: tuple[Recording, ...] = ()
+    """The acquisitions, one per region; none where the file cannot be read"""

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from stxmdist.arrays import F64
-from stxmdist.errors import InputError
+from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.plausible import DWELL_MS, FIELD_UM, PIXEL_NM
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
@@ -36,6 +36,26 @@ def _settled(recording: StxmRecording, choices: ReadChoices) -> StxmRecording:
     for axis_um in (found.y_um, found.x_um):
         _refuse_impossible(found, axis_um)
     return found
+
+
+def refuse_no_image(recording: Recording) -> None:
+    """Refuse what can be read and shows no particle: whoever asks whether a file can be processed asks this.
+
+    Raises
+    ------
+    UnsupportedError
+        for point spectra and line scans
+    """
+    if not isinstance(recording, StxmRecording) or min(len(recording.y_um), len(recording.x_um)) > 1:
+        return
+    point = len(recording.y_um) == len(recording.x_um) == 1
+    raise UnsupportedError(
+        where=recording.source,
+        problem=f"a {'point spectrum' if point else 'line scan'} shows no whole particles and is not processed",
+        got=f"{len(recording.y_um)} x {len(recording.x_um)} pixels",
+        wanted="an image stack, or images of one field",
+        mend="Exclude it; its numbers, as a text file of two columns, can be a spectrum under references",
+    )
 
 
 def step_nm(axis_um: F64) -> float:

@@ -135,11 +135,11 @@ def _cut(recording: PtychographyRecording, options: Options) -> PtychographyReco
 
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit for each scan."""
-    return Plan(tuple(_unit(survey, scan_id, options) for scan_id in survey.scans))
+    return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans))
 
 
-def _unit(survey: Survey, scan_id: str, options: Options) -> Unit[object, IngestPart]:
-    recording = survey.recordings[scan_id]
+def _unit(survey: Survey, scan_id: str) -> Unit[object, IngestPart]:
+    recording, options = survey.recordings[scan_id], survey.options_of(NAME, Options, scan_id)
     if isinstance(recording, StxmRecording):
         arrays = _stxm_arrays(recording)
         peak_bytes = 3 * min(SHARD_BYTES, bytes_of(arrays))
