@@ -67,7 +67,7 @@ def refuse_without_counts(where: object, recordings: Sequence[StxmRecording]) ->
             problem="all numbers are negative, and counts are not",
             got=f"{np.nanmin(counts):g} to {np.nanmax(counts):g} in the first frame that was measured",
             wanted="counts, none of them below zero",
-            mend="Choose another detector with ingest: channel, or write the numbers with the other sign if this one counts downwards",
+            mend="Choose another detector with ingest: channel, or write the numbers with the other sign",
         )
 
 
