@@ -16,6 +16,7 @@ from stxmdist.readers.conversions import energies_ev
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.recording import StxmRecording
+from stxmdist.readers.settled import settled
 
 Quantity = Literal["counts", "transmission", "optical_density"]
 """What the numbers of a stack are, in the words of the option ``absorbance: input``"""
@@ -77,7 +78,7 @@ def recording_of(stored: StoredStack, choices: ReadChoices = AS_THE_FILE_SAYS) -
         lacks += ("ring current",)
     if np.isnan(stored.dwell_ms).all():
         lacks += ("dwell time",)
-    return StxmRecording(
+    recording = StxmRecording(
         source=path,
         format=stored.format,
         region=stored.region,
@@ -93,6 +94,7 @@ def recording_of(stored: StoredStack, choices: ReadChoices = AS_THE_FILE_SAYS) -
         lacks=lacks,
         notes=notes,
     )
+    return settled(recording, choices)
 
 
 def pixel_or_chosen(said_um: float | None, choices: ReadChoices) -> tuple[float, tuple[str, ...]]:
