@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stxmdist.arrays import F64, Mask, MaskClass
+from stxmdist.arrays import F64, Mask
+from stxmdist.campaign import copies
 from stxmdist.campaign.problems import Problem
 from stxmdist.crossmodal.psf import RINGS_NM, MicroscopePsf
 from stxmdist.errors import InputError
 from stxmdist.pixel_pitch import pixel_pitch_nm
-from stxmdist.planning import copies
 from stxmdist.planning.density_options import beam_spectrum_of, empty_field_of
 from stxmdist.planning.end_members import EndMemberSource, end_member_source, end_members_to_fit, other_edges
 from stxmdist.planning.findings import FROM_THE_FIRST, Finding
@@ -35,8 +35,6 @@ MOST_KERNEL_PX = 1001
 """A point spread function over more pixels than this is a slip of the pixel size's unit, and fills the memory"""
 MOST_PIXEL_ZONES = 5.0
 """Pixels wider than so many outermost zones of the microscope are no image of particles, or have no size at all"""
-LEAST_OF_ABORTED = 3
-"""Fewer energies of a scan of which most were not measured are an accident, not a choice of energies"""
 
 
 def findings_of(survey: Survey) -> tuple[Finding, ...]:
@@ -84,7 +82,7 @@ def _warning(scan_id: str, problem: Problem) -> Finding:
 def measured_energies(recording: Recording) -> Mask:
     """Which energies (ENERGY,) of a scan were measured, as far as its header says."""
     if isinstance(recording, StxmRecording):
-        return np.asarray(recording.frame_class == MaskClass.valid, dtype=np.bool_)
+        return recording.measured
     return np.ones(len(recording.energy_ev), dtype=np.bool_)
 
 
@@ -142,7 +140,7 @@ class _Checks:
             return Finding(scan_id, _at_row(self.survey, scan_id, "file", problem, got, wanted, mend), stage)
 
         n, total = int(measured.sum()), len(energy_ev)
-        if n < LEAST_OF_ABORTED and 2 * n < total:
+        if isinstance(recording, StxmRecording) and recording.aborted:
             there = ", ".join(f"{energy:.1f}" for energy in energy_ev[measured])
             yield stopped(
                 f"the scan was aborted: {total - n} of {total} frames are missing",

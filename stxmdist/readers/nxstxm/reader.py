@@ -18,6 +18,7 @@ from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.nxstxm.entry import Channel, Entry, entries_of, kind_of
+from stxmdist.readers.nxstxm.zone_plate import outer_zone_nm
 from stxmdist.readers.pystxmcontrol.scan import camera_of
 from stxmdist.readers.recording import Description, Facts, StxmRecording
 
@@ -167,6 +168,7 @@ def _recording(tree: Tree, entry: Entry, region: str, left_out: tuple[str, ...])
         read=partial(_read, layout),
         files=tree.files,
         start_time=tree.text("start_time", entry.group),
+        outer_zone_nm=outer_zone_nm(tree, entry.group),
         lacks=lacks + dwell_lacks,
         notes=notes + order_notes + left_out,
     )
