@@ -172,7 +172,9 @@ def _sheet_of(folder: Path, campaign: Path) -> Path:
 def _read_sheet(path: Path) -> _Sheet:
     try:
         text = path.read_bytes().decode("utf-8")
-        header, *rows = [cells for cells in csv.reader(io.StringIO(text.removeprefix(BOM), newline="")) if any(map(str.strip, cells))]
+        header, *rows = [
+            cells for cells in csv.reader(io.StringIO(text.removeprefix(BOM), newline="")) if any(map(str.strip, cells))
+        ]
         header = [name.strip() for name in header]
         lacking = [name for name in NEEDED if name not in header]
     except (OSError, UnicodeDecodeError, csv.Error, ValueError):

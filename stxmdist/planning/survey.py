@@ -13,7 +13,7 @@ from storage.store import Store
 from stxmdist.campaign.manifest import Campaign, Scan
 from stxmdist.planning.findings import Finding
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
-from stxmdist.records import Json
+from stxmdist.records import Json, from_json
 from stxmdist.registry import Entry, Table
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
@@ -224,6 +224,13 @@ class Survey:
             return False
         scan = publication.scans[scan_id]
         return bool(scan.state == "done" and scan.digest == self.digest(stage, scan_id))
+
+    def figures(self, kind: type[KindT], stage: str, scan_id: str) -> KindT | None:
+        """What a stage measured of a scan; None where the output as it is planned now is not published whole."""
+        publication = None if self.forecast or scan_id not in self.scans else self.publication(stage)
+        if publication is None or not self.published(stage, scan_id):
+            return None
+        return from_json(kind, publication.scans[scan_id].quality)
 
     def ready(self, stage: str, scan_id: str) -> bool:
         """Whether everything that a stage reads for a scan is published."""

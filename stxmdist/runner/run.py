@@ -79,6 +79,8 @@ class Progress:
     skipped: int
     total: int
     seconds: float
+    scan_id: str = ""
+    """Of the unit that ended last, at first of the one that is computed first; empty where there is none"""
 
 
 Watcher: TypeAlias = Callable[[Progress], None]
@@ -142,7 +144,7 @@ def run_stage(
 
     skipped = sum(map(len, receipts.values()))
     done = failed = peak = 0
-    watch(Progress(stage.name, 0, 0, skipped, len(units_asked), 0.0))
+    watch(Progress(stage.name, 0, 0, skipped, len(units_asked), 0.0, todo[0].scan_id if todo else ""))
     for unit, outcome in _compute(todo, client):
         if isinstance(outcome, Receipt):
             receipts[unit.scan_id][unit.name] = outcome
@@ -154,7 +156,8 @@ def run_stage(
                 unit.output().quarantine(unit.name, vars(outcome))
             refusals.append(outcome)
             failed += 1
-        watch(Progress(stage.name, done, failed, skipped, len(units_asked), time.perf_counter() - began))
+        seconds = time.perf_counter() - began
+        watch(Progress(stage.name, done, failed, skipped, len(units_asked), seconds, unit.scan_id))
 
     published = 0
     try:

@@ -161,7 +161,7 @@ def _read(frames: _Frames, energy: int, positions: slice) -> Array:
         if step < 1:
             raise ValueError(f"positions are read in ascending order, got {positions}")
         tree.check_size(dataset, (max(0, stop - start), *dataset.shape[-2:]))
-        raw = frames_of(dataset, start, stop)[::step]
+        raw = frames_of(tree, dataset, start, stop)[::step]
     raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)
     dark = frames.darks[energy]
     if dark is not None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from storage.tables import write_table
 from stxmdist.arrays import Mask
 from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, SegmentMeasures
+from stxmdist.particles.ledger import ledger_of
+from stxmdist.planning.columns import column
 from stxmdist.planning.conditions import Condition, conditions_of, with_conditions
 from stxmdist.planning.end_members import (
     EndMemberSource,
@@ -80,7 +82,9 @@ def plan(survey: Survey, options: Options) -> Plan:
                 ),
                 estimate=Estimate(
                     bytes_of(arrays),
-                    peak_bytes=pixels * 300 + len(grid.energy_ev) * COUNTING_BYTES,
+                    peak_bytes=pixels * 300
+                    + len(grid.energy_ev) * COUNTING_BYTES
+                    + options.peak_bytes(scan.modality, grid.pixel_nm, (grid.ny, grid.nx)),
                     core_seconds=0.5 + pixels * (1e-5 + len(grid.energy_ev) * 2e-7),
                 ),
             )
@@ -98,6 +102,7 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     count = counted(scan, found, model, _pixels_of(unit, model), chi2_reduced, options.components)
     table = with_conditions(with_count(found.table, count), part.conditions)
     before = measured(unit, AbsorbanceMeasures, "absorbance")
+    ledger = ledger_of(found.labels, found.mask_class, column(table, "soc_mean"), list(table["flags"]))
 
     write = ShardWriter(unit)
     write("labels", (0, 0), found.labels)
@@ -109,6 +114,10 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
             particles=len(table),
             particles_at_border=int(table["touches_border"].sum()),
             cover=float((found.labels > 0).mean()),
+            particles_with_soc=ledger.particles_with_soc,
+            particles_without_soc=ledger.particles_without_soc,
+            pixels_of_field=ledger.pixels_of_field,
+            pixels_of_particles=ledger.pixels_of_particles,
             psf_sigma_nm=found.psf_sigma_nm,
             soc_mean=float(table["soc_mean"].mean()) if len(table) else None,
             thickness_unit=model.end_members.thickness_unit,
@@ -157,7 +166,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=14,
+    version=15,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
