@@ -111,7 +111,7 @@ def _scans_of(described: Description, path: Path, relative: Path) -> Iterator[Fo
         scan_id=scan_name(path.stem),
         files=(relative,),
         modality=modality,
-        about=about(described.energies_ev, described.kind),
+        about=about(np.array(described.energies_ev or ()), described.kind),
         energies_ev=described.energies_ev,
         reason="" if described.usable else _why_not(described, path),
     )
@@ -126,7 +126,7 @@ def _scans_of(described: Description, path: Path, relative: Path) -> Iterator[Fo
             one,
             scan_id=scan_name(f"{path.stem}-{recording.region}") if several else one.scan_id,
             region=recording.region if several else "",
-            about=about(energies, described.kind),
+            about=about(recording.energy_ev, described.kind),
             energies_ev=energies,
             recording=recording,
             reason=_not_a_stack(recording),
@@ -160,9 +160,9 @@ def scan_name(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:90] or "scan"
 
 
-def about(energies_ev: tuple[float, float] | None, kind: str) -> str:
-    """Kind and energies in a few words."""
-    return kind if energies_ev is None else f"{kind}, {in_words(np.array(energies_ev))}"
+def about(energy_ev: F64, kind: str) -> str:
+    """Kind and energies (ENERGY,) in a few words."""
+    return f"{kind}, {in_words(energy_ev)}" if energy_ev.size else kind
 
 
 def named_apart(scans: Iterable[FoundScan], taken: Iterable[str] = ()) -> list[FoundScan]:

@@ -89,7 +89,7 @@ def _stack(group: Sequence[FoundScan]) -> FoundScan | None:
     return replace(
         images[0],
         files=tuple(scan.files[0] for scan in images),
-        about=about(energies, f"stack of {len(images)} images"),
+        about=about(recording.energy_ev, f"stack of {len(images)} images"),
         energies_ev=energies,
         reason="",
         recording=recording,

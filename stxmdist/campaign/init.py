@@ -155,7 +155,7 @@ def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
         campaign,
         sheet,
         tuple(entries),
-        tuple(unknown),
+        tuple(one for one in unknown if one[0] not in {spectrum.file for spectrum in spectra}),
         chemistry,
         tuple(spectra),
         None if before is None else len(before.rows),
@@ -172,9 +172,8 @@ def _sheet_of(folder: Path, campaign: Path) -> Path:
 def _read_sheet(path: Path) -> _Sheet:
     try:
         text = path.read_bytes().decode("utf-8")
-        header, *rows = [
-            cells for cells in csv.reader(io.StringIO(text.removeprefix(BOM), newline="")) if any(map(str.strip, cells))
-        ]
+        cells_of = csv.reader(io.StringIO(text.removeprefix(BOM), newline=""))
+        header, *rows = [cells for cells in cells_of if any(map(str.strip, cells))]
         header = [name.strip() for name in header]
         lacking = [name for name in NEEDED if name not in header]
     except (OSError, UnicodeDecodeError, csv.Error, ValueError):
@@ -334,7 +333,7 @@ def _key(spectrum: FoundSpectrum) -> str:
 
 def _stages_text(scans: Iterable[FoundScan]) -> str:
     """Options that the files decide: the outermost zone of the zone plate, where those that say it say the same."""
-    recordings = [scan.recording for scan in scans if isinstance(scan.recording, StxmRecording)]
+    recordings = [scan.recording for scan in scans if isinstance(scan.recording, StxmRecording) and not scan.reason]
     zones_nm = {recording.outer_zone_nm for recording in recordings if np.isfinite(recording.outer_zone_nm)}
     if not zones_nm:
         return "stages: {}"

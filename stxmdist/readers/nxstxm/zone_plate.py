@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from stxmdist.readers.hdf5 import Group, Tree
+from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5_types import Group
 
 PLAUSIBLE_NM = (5.0, 500.0)
 """Outermost zones that were ever made; other numbers are in another unit or stand for nothing"""
