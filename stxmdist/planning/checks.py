@@ -13,7 +13,7 @@ import numpy as np
 from stxmdist.arrays import F64, Mask
 from stxmdist.campaign import copies
 from stxmdist.campaign.problems import Problem
-from stxmdist.crossmodal.psf import RINGS_NM, MicroscopePsf
+from stxmdist.crossmodal.psf import MicroscopePsf
 from stxmdist.errors import InputError
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.planning.density_options import beam_spectrum_of, empty_field_of
@@ -31,8 +31,6 @@ from stxmdist.spectra.fitting.model import FitChoices, energies_to_fit, pre_edge
 
 WITHOUT_SPECTRA = "absorbance"
 """A ptychography scan that cannot be fitted is still reconstructed and stitched: image and resolution need no edge."""
-MOST_KERNEL_PX = 1001
-"""A point spread function over more pixels than this is a slip of the pixel size's unit, and fills the memory"""
 MOST_PIXEL_ZONES = 5.0
 """Pixels wider than so many outermost zones of the microscope are no image of particles, or have no size at all"""
 
@@ -43,7 +41,7 @@ def findings_of(survey: Survey) -> tuple[Finding, ...]:
     found = list(_copies(survey))
     stopped = {finding.scan_id for finding in found if finding.stage is not None}
     for scan_id in survey.scans:
-        for check in (checks.options, checks.image, checks.energies, checks.incident_beam):
+        for check in (checks.options, checks.energies, checks.incident_beam, checks.image):
             if scan_id in stopped:
                 break
             new = list(check(scan_id))
@@ -114,18 +112,12 @@ class _Checks:
             return
         pixel_nm = pixel_pitch_nm(recording.y_um, recording.x_um)
         psf: MicroscopePsf = self.survey.options_of("segment", MicroscopePsf, scan_id)
-        kernel_px = 2 * round(RINGS_NM / pixel_nm) + 1
-        wanted = f"pixels of about the outermost zone of the microscope, {psf.outer_zone_nm:g} nm"
-        if kernel_px > MOST_KERNEL_PX:
-            problem = "no microscope has pixels as small as the file says"
-            got = f"{pixel_nm:.3g} nm; the point spread function would cover {kernel_px} x {kernel_px} pixels"
-            mend = "Say their size in a column ingest.pixel_size_nm, or in the campaign file"
-            yield Finding(scan_id, _at_row(self.survey, scan_id, "file", problem, got, wanted, mend))
-        elif pixel_nm > MOST_PIXEL_ZONES * psf.outer_zone_nm:
+        if pixel_nm > MOST_PIXEL_ZONES * psf.outer_zone_nm:
             problem = "the pixels are far wider than what the microscope resolves"
-            mend = "Look whether the file says its pixel size in another unit, and exclude overview images"
-            got = f"{pixel_nm:.4g} nm"
-            yield _warning(scan_id, _at_row(self.survey, scan_id, "file", problem, got, wanted, mend))
+            wanted = f"pixels of about the outermost zone of the microscope, {psf.outer_zone_nm:g} nm"
+            mend = "Say their size if the file is wrong (ingest.pixel_size_nm), and exclude overview images"
+            row = _at_row(self.survey, scan_id, "file", problem, f"{pixel_nm:.4g} nm", wanted, mend)
+            yield _warning(scan_id, row)
 
     def energies(self, scan_id: str) -> Iterator[Finding]:
         """Too few energies to fit, energies of another edge, energies that cannot tell the end-members apart."""
@@ -150,12 +142,11 @@ class _Checks:
             )
             return
         if total == 1:
-            yield stopped(
-                "one photon energy alone gives no state of charge",
-                in_words(energy_ev),
-                "images of one field at two energies or more",
-                "Join images of one field in one row (file: one.hdr;two.hdr;three.hdr), or exclude the scan",
-            )
+            mend = "Join images of one field in one row (file: one.hdr;two.hdr;three.hdr), or exclude the scan"
+            if scan.modality == "ptychography":
+                mend = "It is reconstructed for its image and its resolution alone; exclude it if those are not wanted"
+            wanted = "the same field at two energies or more"
+            yield stopped("one photon energy alone gives no state of charge", in_words(energy_ev), wanted, mend)
             return
         source = end_member_source(self.survey, scan_id)
         if source.explored:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -146,6 +147,10 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
         lambda b: [b.add("twice", b.file(NEXUS)) for _ in range(2)] and None,
         ("samples.csv:", "another row has the same scan_id", "one row per scan_id"),
     ),
+    "copied": (
+        lambda b: b.add("copied", b.copy(NEXUS, "copied.hdf5"), like=NEXUS),
+        ("samples.csv:", "copied, file", "the file is a copy of another row's", NEXUS, "would count twice"),
+    ),
     "empty": (lambda b: b.add("empty", b.copy(NEXUS, "empty.hdf5", 0.0)), ("empty.hdf5", "0 bytes", "Copy it again")),
     "truncated": (
         lambda b: b.add("truncated", b.copy(NEXUS, "truncated.hdf5", 0.6)),
@@ -227,6 +232,13 @@ def _spotted(frames: Array, value: float) -> Array:
     return spoiled
 
 
+def _marked(path: Path) -> Path:
+    """A scan with other bytes and the same numbers: a copy byte by byte would be refused."""
+    with h5py.File(path, "r+") as file:
+        file.attrs["saved_by"] = "somebody else"
+    return path
+
+
 ORDER = np.array([3, 1, 0, 2, 7, 6, 5, 4])
 BLANK = np.random.default_rng(4).poisson(1000, (8, 64, 64))
 """A field without a particle."""
@@ -243,7 +255,7 @@ def spoiled(whole: Beamtime) -> tuple[Beamtime, tuple[Refusal, ...]]:
     b.add("unsorted", b.write_sdf("unsorted", frames[ORDER], energy[ORDER]))
     twice = np.sort(np.r_[:8, FRAME])
     b.add("repeated", b.write_sdf("repeated", frames[twice], energy[twice]))
-    b.add("disguised", b.copy(NEXUS, "disguised.hdr"), like=NEXUS)
+    b.add("disguised", _marked(b.copy(NEXUS, "disguised.hdr")), like=NEXUS)
     b.add("zero-frame", b.write_nexus("zero-frame", _part(frames, 0)))
     b.add("nan-frame", b.write_nexus("nan-frame", _part(frames, np.nan)))
     b.add("clipped-frame", b.write_sdf("clipped-frame", _clipped(frames)))
