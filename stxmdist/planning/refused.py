@@ -13,16 +13,15 @@ class Refused:
     """A refusal and where in the chain it stands."""
 
     stage: str
-    """``sample sheet``, the stage from which a header stops the scan, or the stage whose unit was set aside"""
+    """``sample sheet``, the stage from which on its header speaks against the scan, or that of the unit set aside"""
     refusal: Refusal
 
 
 def refused_before(survey: Survey) -> tuple[Refused, ...]:
-    """What was refused before any unit ran: rows that cannot be understood, and scans by what their headers say."""
+    """What was refused before any unit ran: what headers say against scans, and rows that are not understood."""
+    stopped = [(finding, finding.stage) for finding in survey.findings if finding.stage is not None]
     return tuple(
-        Refused(finding.stage if finding.unit == HEADER else finding.unit, finding.refusal)
-        for finding in survey.findings
-        if finding.stage is not None
+        Refused(stage if finding.unit == HEADER else finding.unit, finding.refusal) for finding, stage in stopped
     )
 
 

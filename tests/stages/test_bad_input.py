@@ -179,15 +179,15 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
     ),
     "elsewhere": (
         lambda b: b.add("elsewhere", b.write_sdf("elsewhere", b.frames(), np.array(ENERGY_EV) + 110.0)),
-        ("fit of elsewhere", "0 of 8 (810.0 to 826.0 eV)", "between 680.5 and 783.4 eV", "references"),
+        ("samples.csv:", "elsewhere, file", "0 of 8 (810.0 to 826.0 eV)", "between 680.5 and 783.4 eV", "references"),
     ),
     "cobalt": (
         lambda b: b.add("cobalt", b.file(NEXUS), like=NEXUS, chemistry="LCO"),
-        ("fit of cobalt", "0 of 8 (700.0 to 716.0 eV)", "Give the references of this edge"),
+        ("cobalt, file", "0 of 8 (700.0 to 716.0 eV, Fe L)", "Give the references of this edge"),
     ),
     "one-energy": (
         lambda b: b.add("one-energy", b.write_nexus("one-energy", b.frames()[:1], ENERGY_EV[:1])),
-        ("fit of one-energy", "1 of 1", "at least 2"),
+        ("one-energy, file", "one photon energy alone", "Join images of one field"),
     ),
     "same-energy": (
         lambda b: b.add("same-energy", b.write_sdf("same-energy", b.frames(), np.full(8, 710.0))),
