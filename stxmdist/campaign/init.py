@@ -139,8 +139,8 @@ def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
         )
     proposed = with_stacks(without_copies(scans))
     chemistry = chemistry_of(proposed)
-    proposed = named_apart(with_regions(in_order(without_other_edges(proposed, chemistry))))
-    entries = proposed if before is None else _new_of(proposed, before, folder)
+    proposed = with_regions(in_order(without_other_edges(proposed, chemistry)))
+    entries = named_apart(proposed) if before is None else _new_of(proposed, before, folder)
     named = {(folder / path) for scan in scans for path in scan.files}
     named |= {file for scan in scans if scan.recording is not None for file in scan.recording.files}
     spectra = find_spectra(folder, (path for path in files_below(folder) if path not in {*named, sheet}))
@@ -150,7 +150,7 @@ def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
         replace_file(sheet, [_with_rows(before, entries).encode()])
     new_campaign = not (campaign.exists() or campaign.is_symlink())
     if new_campaign:
-        _write_new(campaign, _campaign_text(folder.name, chemistry, proposed, spectra))
+        _write_new(campaign, _campaign_text(folder.name, chemistry, named_apart(proposed), spectra))
     return Started(
         campaign,
         sheet,
