@@ -24,10 +24,9 @@ from stxmdist.planning.survey import Survey
 from stxmdist.readers.recording import Recording, StxmRecording
 from stxmdist.spectra.density.incident_beam import EMPTY_FIELD_TOLERANCE_EV, beam_of_spectrum, refuse_unless_spanned
 from stxmdist.spectra.edges import in_words
-from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
-from stxmdist.spectra.fitting.model import FitChoices, energies_to_fit, pre_edge
+from stxmdist.spectra.fitting.model import FitChoices, refuse_unfittable
 
 WITHOUT_SPECTRA = "absorbance"
 """A ptychography scan that cannot be fitted is still reconstructed and stitched: image and resolution need no edge."""
@@ -172,16 +171,14 @@ class _Checks:
     def _try_to_fit(
         self, scan_id: str, source: EndMemberSource, members: EndMembers, measured: Mask
     ) -> InputError | None:
-        """Go as far as a fit does before it looks at a pixel; what would stop it, None where nothing would."""
+        """What would stop the fit of a scan, None where nothing would; scans with the same energies are tried once."""
         energy_ev = self.survey.recordings[scan_id].energy_ev
         options: FitChoices = self.survey.options_of("fit", FitChoices, scan_id)
         key = (source, energy_ev.tobytes(), measured.tobytes(), options)
         if key not in self._tried:
             self._tried[key] = None
             try:
-                used = energies_to_fit(scan_id, energy_ev, measured, members, options, other_edges(source))
-                pre_edge(scan_id, energy_ev[used], options.pre_edge_below_ev)
-                design_matrix(members, energy_ev[used], 0.0, options.background)
+                refuse_unfittable(scan_id, energy_ev, measured, members, options, other_edges(source))
             except InputError as error:
                 self._tried[key] = error
         return self._tried[key]
