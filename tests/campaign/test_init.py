@@ -114,7 +114,7 @@ def test_a_second_call_adds_what_is_new_and_touches_nothing_else(folder: Path, e
     for name in ("stack.hdr", "line.hdr"):
         (folder / "day 3" / name).write_bytes(b"x")
     later = init(folder, describe)
-    assert [entry.scan_id for entry in later.entries] == ["line-2", "stack-3"]
+    assert [entry.scan_id for entry in later.entries] == ["line-2", "stack"]
     assert "5 rows kept as they were, 2 scans, 1 of them excluded with the reason added" in str(later)
     assert sheet.read_bytes().startswith(before[0])
     assert campaign.read_bytes() == before[1]
