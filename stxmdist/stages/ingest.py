@@ -162,7 +162,7 @@ def _unit(survey: Survey, scan_id: str) -> Unit[object, IngestPart]:
             files=tuple(map(str, survey.scans[scan_id].files)),
             part=survey.scans[scan_id].file_region,
             planned=tuple(_state_of(path) for path in recording.files),
-            numbers=density_options(survey).input,
+            numbers=density_options(survey, scan_id).input,
         ),
         estimate=Estimate(
             total,

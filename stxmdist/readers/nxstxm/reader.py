@@ -21,6 +21,7 @@ from stxmdist.readers.nxstxm.channel import Channel
 from stxmdist.readers.nxstxm.conditions import dwell_of, energies_of, ring_current_of
 from stxmdist.readers.nxstxm.entry import Entry, entries_of, kind_of, with_channel
 from stxmdist.readers.nxstxm.layout import layout_of, looked_through, read_frame
+from stxmdist.readers.nxstxm.zone_plate import outer_zone_nm
 from stxmdist.readers.pystxmcontrol.scan import camera_of
 from stxmdist.readers.recording import Description, Facts, StxmRecording
 from stxmdist.readers.settled import settled
@@ -148,6 +149,7 @@ def _recording(tree: Tree, entry: Entry, region: str, choices: ReadChoices, left
         read=partial(read_frame, layout),
         files=tree.files,
         start_time=tree.text("start_time", entry.group),
+        outer_zone_nm=outer_zone_nm(tree, entry.group),
         lacks=lacks + ring_lacks + dwell_lacks,
         notes=notes + missing + order_notes + left_out,
     )
