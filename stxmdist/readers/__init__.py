@@ -91,7 +91,19 @@ READERS: Table[ReaderEntry] = Table(
             "stxmdist.readers.pystxmcontrol.reader", words="camera frames of pystxmcontrol", modality="ptychography"
         ),
         "ptyd": ReaderEntry("stxmdist.readers.ptyd", words="prepared data of ptypy (.ptyd)", modality="ptychography"),
+        "mantis": ReaderEntry("stxmdist.readers.mantis", words="a stack that Mantis saved (.hdf5)", modality="stxm"),
+        "mistral": ReaderEntry("stxmdist.readers.mistral", words="an energy stack of MISTRAL (ALBA)", modality="stxm"),
+        "xanespy": ReaderEntry(
+            "stxmdist.readers.xanespy", words="frame sets of xanespy", modality="stxm", has_channels=True
+        ),
+        "xradia": ReaderEntry("stxmdist.readers.xradia", words="images of Xradia (.xrm, .txrm)", modality="stxm"),
         "tiff": ReaderEntry("stxmdist.readers.tiff", words="a stack as TIFF", modality="stxm"),
+        "envi": ReaderEntry(
+            "stxmdist.readers.envi",
+            words="an ENVI header (.hdr with its raw file)",
+            modality="stxm",
+            parts=(".img", ".bsq", ".bil", ".bip"),
+        ),
         "ncb": ReaderEntry(
             "stxmdist.readers.ncb",
             words="a stack of aXis2000 (.dat with its .ncb)",

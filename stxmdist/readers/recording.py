@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stxmdist.arrays import C64, F32, F64, U8, Array, Mask
+from stxmdist.arrays import C64, F32, F64, U8, Array, Mask, MaskClass
 from stxmdist.errors import UnsupportedError
 from stxmdist.records import Json
+
+LEAST_OF_ABORTED = 3
+"""Fewer energies of a scan most of whose frames are missing cannot be fitted with any check of the fit"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,19 @@ class StxmRecording:
     lacks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """What was corrected on reading or is unusual, such as descending axes and repeated energies"""
+    outer_zone_nm: float = float("nan")
+    """Width of the outermost zone of the microscope's zone plate, NaN where the file does not say"""
+
+    @property
+    def measured(self) -> Mask:
+        """(ENERGY,) the energies whose frame was measured, whole or in part."""
+        return np.asarray(self.frame_class == MaskClass.valid, dtype=np.bool_)
+
+    @property
+    def aborted(self) -> bool:
+        """Whether so few of the frames were measured that their energies are an accident and no choice."""
+        there = int(self.measured.sum())
+        return there < LEAST_OF_ABORTED and 2 * there < len(self.energy_ev)
 
 
 @dataclass(frozen=True)

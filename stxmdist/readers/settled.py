@@ -67,5 +67,5 @@ def _refuse_impossible(recording: StxmRecording, axis_um: F64) -> None:
         problem="no microscope has such pixels",
         got=f"pixels of {pixel_nm:g} nm in a field of {field_um:g} um{''.join(likely[:1])}",
         wanted=f"pixels of {PIXEL_NM} in a field of {FIELD_UM}",
-        mend="Say their size with ingest: pixel_size_nm",
+        mend="Say their size with ingest: pixel_size_nm, or the unit where the file has none with position_unit",
     )

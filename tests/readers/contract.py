@@ -6,7 +6,7 @@ function there, ``write_small_example``, may write one with fewer numbers to be 
 
 import json
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -51,7 +51,8 @@ class ReaderContract:
         description = readers.describe(path)
         assert description.format == name
         assert description.usable, description.refusal
-        json.dumps(asdict(description) | {"source": str(description.source)}, allow_nan=False)
+        said = asdict(replace(description, recordings=()))
+        json.dumps(said | {"source": str(description.source)}, allow_nan=False)
 
     def test_recording_is_in_the_one_convention(self, name: str, tmp_path: Path) -> None:
         path = write_example(name, tmp_path)
