@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, U8, Array, Mask, MaskClass
+from stxmdist.errors import UnsupportedError
 from stxmdist.records import Json
 
 LEAST_OF_ABORTED = 3
@@ -93,6 +94,26 @@ class PtychographyRecording:
 
 
 Recording = StxmRecording | PtychographyRecording
+
+
+def refuse_no_image(recording: Recording) -> None:
+    """Refuse what can be read and shows no particle: whoever asks whether a file can be processed asks this.
+
+    Raises
+    ------
+    UnsupportedError
+        for point spectra and line scans.
+    """
+    if not isinstance(recording, StxmRecording) or min(len(recording.y_um), len(recording.x_um)) > 1:
+        return
+    point = len(recording.y_um) == len(recording.x_um) == 1
+    raise UnsupportedError(
+        where=recording.source,
+        problem=f"a {'point spectrum' if point else 'line scan'} shows no whole particles and is not processed",
+        got=f"{len(recording.y_um)} x {len(recording.x_um)} pixels",
+        wanted="an image stack, or images of one field",
+        mend="Exclude it; its numbers, as a text file of two columns, can be a spectrum under references",
+    )
 
 
 Facts = dict[str, Json]

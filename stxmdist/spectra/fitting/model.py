@@ -35,6 +35,11 @@ class ModelOptions:
     is found from all energies instead
     """
 
+    @property
+    def takes_up_constant(self) -> bool:
+        """Whether what absorbs alike at all energies does not disturb the end-members."""
+        return self.background != "none" or self.pre_edge_below_ev is not None
+
 
 @dataclass(frozen=True)
 class FitChoices(ModelOptions):
