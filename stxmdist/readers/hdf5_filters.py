@@ -50,9 +50,9 @@ def require_filters(dataset: Dataset, where: object) -> None:
     if lacking:
         raise InputError(
             where=where,
-            problem=f"the data are compressed by the filter {' and '.join(lacking)}, which is not installed",
+            problem=f"the data are compressed by the filter {' and '.join(lacking)}, and hdf5plugin is not installed",
             got="an HDF5 library without it",
-            wanted="the filter, which the package hdf5plugin brings",
+            wanted="the filter, which hdf5plugin brings",
             mend="pip install stxmdist[hdf5plugin]",
         )
 

@@ -76,7 +76,7 @@ def test_numbers_are_read_where_the_plugin_is_installed(name: str, files: dict[s
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_the_filter_is_named_where_it_is_not(name: str, said_without: dict[str, str]) -> None:
-    assert f"compressed by the filter {name}, which is not installed" in said_without[name]
+    assert f"compressed by the filter {name}, and hdf5plugin is not installed" in said_without[name]
     assert "pip install stxmdist[hdf5plugin]" in said_without[name]
     assert "damaged" not in said_without[name]
 

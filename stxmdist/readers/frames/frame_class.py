@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from stxmdist.arrays import F64, U8, Array, Mask, MaskClass
 from stxmdist.errors import InputError
+from stxmdist.readers.recording import StxmRecording
 
 # A saturated detector clips a whole patch, noise does not: more than this part of the good pixels at one maximum means
 # that the frame is saturated.
@@ -37,6 +38,36 @@ def refuse_unless_counts(counts: F64, where: object) -> None:
             got=f"{largest:g} as the largest",
             wanted=f"counts between {LEAST_COUNTS:g} and {MOST_COUNTS:g}",
             mend="Copy the file again from the beamline",
+        )
+
+
+def refuse_without_counts(where: object, recordings: Sequence[StxmRecording]) -> None:
+    """Refuse a file none of whose scans has a count, by the class of each frame and a look at the first measured one.
+
+    Raises
+    ------
+    InputError
+        saying whether nothing was measured, or all numbers are negative.
+    """
+    first = [(one, int(np.argmax(one.frame_class == MaskClass.valid))) for one in recordings]
+    measured = [one.read(at) for one, at in first if one.frame_class[at] == MaskClass.valid]
+    if not measured:
+        frames = sum(len(one.frame_class) for one in recordings)
+        raise InputError(
+            where=where,
+            problem="not one frame was measured",
+            got=f"{frames} of {frames} frames without a number, or with zeros where the scan had not been",
+            wanted="at least one frame with counts",
+            mend="Leave the scan out of the sample sheet (exclude)",
+        )
+    if all(np.nanmax(counts) < 0 for counts in measured):
+        counts = measured[0]
+        raise InputError(
+            where=where,
+            problem="all numbers are negative, and counts are not",
+            got=f"{np.nanmin(counts):g} to {np.nanmax(counts):g} in the first frame that was measured",
+            wanted="counts, none of them below zero",
+            mend="Choose another detector with ingest: channel, or write the numbers with the other sign",
         )
 
 

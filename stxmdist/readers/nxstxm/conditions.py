@@ -5,6 +5,8 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes, hdf5
+from stxmdist.readers.choices import ReadChoices
+from stxmdist.readers.conversions import Converted, energies_ev
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.nxstxm.channel import Channel
 from stxmdist.readers.nxstxm.entry import Entry
@@ -14,8 +16,8 @@ from stxmdist.readers.nxstxm.layout import Layout
 RING_ROWS = 32
 
 
-def energies_of(tree: Tree, channel: Channel) -> tuple[F64, tuple[str, ...]]:
-    """Photon energies (ENERGY,) in eV in the file's order, and what is lacking.
+def energies_of(tree: Tree, channel: Channel, choices: ReadChoices) -> Converted:
+    """Photon energies (ENERGY,) in eV in the file's order.
 
     Raises
     ------
@@ -32,8 +34,6 @@ def energies_of(tree: Tree, channel: Channel) -> tuple[F64, tuple[str, ...]]:
             wanted="one number in eV per image",
             mend="Add the dataset energy to the group",
         )
-    factor = axes.factor_of(channel.units.get("energy", ""), axes.EV_PER_UNIT, where)
-    lacks = ("unit of energy (taken as eV)",) if factor is None else ()
     n_images = channel.data.shape[channel.roles.index("energy")] if "energy" in channel.roles else 1
     if n_images > values.size:
         raise InputError(
@@ -43,7 +43,7 @@ def energies_of(tree: Tree, channel: Channel) -> tuple[F64, tuple[str, ...]]:
             wanted="one energy per image",
             mend="Correct the energies in the file",
         )
-    return values * (factor or 1.0), lacks
+    return energies_ev(values, channel.units.get("energy", ""), "energy", choices, where)
 
 
 def dwell_of(tree: Tree, entry: Entry, channel: Channel, n_energies: int) -> tuple[F64, tuple[str, ...]]:

@@ -1,8 +1,10 @@
 """The entries of an NXstxm file, in all dialects: which there are, and what kind of scan each is."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.hdf5_types import Group
@@ -42,6 +44,30 @@ def entries_of(tree: Tree) -> tuple[Entry, ...]:
 def _by_number(name: str) -> list[tuple[int, str]]:
     """So that entry10 comes after entry9."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def with_channel(path: Path, entry: Entry, name: str | None) -> Entry:
+    """An entry of which another channel is read, where one is chosen by name.
+
+    Raises
+    ------
+    InputError
+        for a channel that the entry does not hold.
+    """
+    if name is None or not entry.channels:
+        return entry
+    chosen = [channel for channel in entry.channels if channel.name.casefold() == name.strip().casefold()]
+    if not chosen:
+        first = entry.channels[0].name
+        raise InputError(
+            where=f"{path}:{entry.name}",
+            problem="the file holds no channel of this name",
+            got=repr(name),
+            wanted=" or ".join(channel.name for channel in entry.channels),
+            mend=f"Write {path.name}#{first} into the sample sheet, or ingest: channel: {first}",
+        )
+    others = tuple(channel for channel in entry.channels if channel.name != chosen[0].name)
+    return replace(entry, channels=(chosen[0], *others))
 
 
 def kind_of(entry: Entry) -> str:

@@ -13,14 +13,18 @@ from stxmdist.arrays import F64
 from stxmdist.errors import UnsupportedError
 from stxmdist.readers import axes, hdf5
 from stxmdist.readers.choices import ReadChoices
+from stxmdist.readers.conversions import positions_um
 from stxmdist.readers.description import described, stxm_facts
+from stxmdist.readers.frames.frame_class import refuse_without_counts
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.nxstxm.channel import Channel
 from stxmdist.readers.nxstxm.conditions import dwell_of, energies_of, ring_current_of
-from stxmdist.readers.nxstxm.entry import Entry, entries_of, kind_of
+from stxmdist.readers.nxstxm.entry import Entry, entries_of, kind_of, with_channel
 from stxmdist.readers.nxstxm.layout import layout_of, looked_through, read_frame
+from stxmdist.readers.nxstxm.zone_plate import outer_zone_nm
 from stxmdist.readers.pystxmcontrol.scan import camera_of
 from stxmdist.readers.recording import Description, Facts, StxmRecording
+from stxmdist.readers.settled import settled
 
 READ = {"image": 2, "image stack": 2, "line scan": 1, "point spectrum": 0}
 """Kind to how many axes of the sample it is scanned along"""
@@ -71,7 +75,7 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
         where no entry is one of these.
     """
     with hdf5.opened(path) as tree:
-        entries = entries_of(tree)
+        entries = tuple(with_channel(path, entry, choices.channel) for entry in entries_of(tree))
         kinds = [kind_of(entry) for entry in entries]
         readable = [entry for entry, kind in zip(entries, kinds, strict=True) if _is_readable(entry, kind)]
         if not readable:
@@ -87,7 +91,12 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
             for entry, kind in zip(entries, kinds, strict=True)
             if entry not in readable
         )
-        return tuple(_recording(tree, entry, entry.name if len(readable) > 1 else "", left_out) for entry in readable)
+        regions = [entry.name if len(readable) > 1 else "" for entry in readable]
+        opened = zip(readable, regions, strict=True)
+        found = [_recording(tree, entry, region, choices, left_out) for entry, region in opened]
+        recordings = tuple(settled(recording, choices) for recording in found)
+    refuse_without_counts(path, recordings)
+    return recordings
 
 
 def _is_readable(entry: Entry, kind: str) -> bool:
@@ -103,29 +112,28 @@ def _is_readable(entry: Entry, kind: str) -> bool:
     return READ[kind] == 2 or len(lengths) <= READ[kind]
 
 
-def _recording(tree: Tree, entry: Entry, region: str, left_out: tuple[str, ...]) -> StxmRecording:
+def _recording(tree: Tree, entry: Entry, region: str, choices: ReadChoices, left_out: tuple[str, ...]) -> StxmRecording:
     path = tree.path
     channel = entry.channels[0]
     lengths = zip(channel.data.shape, channel.roles, strict=True)
     tree.check_size(channel.data, tuple(length for length, role in lengths if role != "energy"))
-    energy_ev, lacks = energies_of(tree, channel)
-    notes: tuple[str, ...] = ()
+    energies = energies_of(tree, channel, choices)
+    energy_ev, notes, lacks = energies.values, energies.notes, energies.lacks
     order, order_notes = axes.energy_order(energy_ev, path)
     coordinates: dict[str, F64] = {}
     flips: dict[str, bool] = {}
     for letter, (values, name) in (_image_axes(channel) or _line_axes(channel)).items():
-        unit = channel.units.get(name, "")
-        factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{path}:{channel.path}/{name}")
-        if factor is None:
-            factor, lacks = 1.0, (*lacks, f"unit of {name} (taken as um)")
-        coordinates[letter], flips[letter], more = axes.ascending(values * factor, name, path)
-        notes += more
+        found = positions_um(values, channel.units.get(name, ""), name, choices, f"{path}:{channel.path}/{name}")
+        lacks += found.lacks
+        coordinates[letter], flips[letter], more = axes.ascending(found.values, name, path)
+        notes += found.notes + more
     if _image_axes(channel) is None:
         notes += ("x is the distance along the line from its first point, there is one row",)
     layout, frame_class, missing = looked_through(tree, layout_of(tree, entry, channel, order, coordinates, flips))
     if len(entry.channels) > 1:
         others = ", ".join(other.name for other in entry.channels[1:])
-        notes += (f"channel {channel.name} is read, not {others}",)
+        chosen = "" if choices.channel is None else ", as was chosen"
+        notes += (f"channel {channel.name} is read{chosen}, not {others}",)
     dwell_ms, dwell_lacks = dwell_of(tree, entry, channel, len(energy_ev))
     ring_ma, ring_lacks = ring_current_of(tree, entry, channel, layout)
     return StxmRecording(
@@ -141,6 +149,7 @@ def _recording(tree: Tree, entry: Entry, region: str, left_out: tuple[str, ...])
         read=partial(read_frame, layout),
         files=tree.files,
         start_time=tree.text("start_time", entry.group),
+        outer_zone_nm=outer_zone_nm(tree, entry.group),
         lacks=lacks + ring_lacks + dwell_lacks,
         notes=notes + missing + order_notes + left_out,
     )
