@@ -112,10 +112,15 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """Name, size and time of every file of the scan: another file, or a changed one, is another input; its region."""
+    """Name, size and time of every file of the scan: another file, or a changed one, is another input; its region.
+
+    What its numbers are said to be belongs to it too: a scan that is refused for want of it is tried again.
+    """
     files = [fingerprint_of_file(path) for path in survey.recordings[scan_id].files]
-    region = survey.scans[scan_id].file_region
-    return files if region is None else {"files": files, "region": region}
+    region, numbers = survey.scans[scan_id].file_region, density_options(survey).input
+    said: dict[str, Json] = {"region": region, "numbers": numbers}
+    also = {name: value for name, value in said.items() if value is not None}
+    return {"files": files} | also if also else files
 
 
 def _state_of(path: Path) -> FileState:
