@@ -161,6 +161,14 @@ class SegmentMeasures:
     particles_at_border: int
     cover: float
     """Share of the field that particles cover"""
+    particles_with_soc: int
+    """Particles that have a state of charge"""
+    particles_without_soc: Mapping[str, int]
+    """Why a particle has none, to how many have none for that reason"""
+    pixels_of_field: Mapping[str, int]
+    """Mask class to number of pixels, edges among them"""
+    pixels_of_particles: Mapping[str, int]
+    """The same inside particles"""
     psf_sigma_nm: float
     soc_mean: float | None
     thickness_unit: str

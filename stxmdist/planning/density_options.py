@@ -94,14 +94,14 @@ def refuse_corrections_of_given(options: DensityOptions, numbers: Numbers, where
             )
 
 
-def density_options(survey: Survey) -> DensityOptions:
-    """The options of a campaign."""
-    return survey.options_of(STAGE_NAME, DensityOptions)
+def density_options(survey: Survey, scan_id: str) -> DensityOptions:
+    """The options of a scan."""
+    return survey.options_of(STAGE_NAME, DensityOptions, scan_id)
 
 
 def empty_field_of(survey: Survey, scan_id: str) -> str | None:
     """The scan that the incident beam of a wide-field scan is taken from; None for that scan itself, and if none is."""
-    options = density_options(survey)
+    options = density_options(survey, scan_id)
     if options.i0 != "scan" or options.i0_scan == scan_id or survey.scans[scan_id].modality != "stxm":
         return None
     return options.i0_scan
@@ -110,6 +110,6 @@ def empty_field_of(survey: Survey, scan_id: str) -> str | None:
 def beam_spectrum_of(survey: Survey, scan_id: str) -> Path | None:
     """The file of the incident spectrum of a wide-field scan, None if the campaign names none."""
     references = survey.campaign.references
-    if density_options(survey).i0 != "file" or references is None or survey.scans[scan_id].modality != "stxm":
+    if density_options(survey, scan_id).i0 != "file" or references is None or survey.scans[scan_id].modality != "stxm":
         return None
     return references.i0

@@ -78,7 +78,7 @@ def plan(survey: Survey, options: Options) -> Plan:
 
 
 def _unit(survey: Survey, scan_id: str) -> Unit[object, AlignPart]:
-    grid, density = grid_of(survey, scan_id), density_options(survey)
+    grid, density = grid_of(survey, scan_id), density_options(survey, scan_id)
     wide_field = survey.scans[scan_id].modality == "stxm"
     arrays = arrays_of(grid, with_phase=not wide_field)
     n = len(grid.energy_ev)

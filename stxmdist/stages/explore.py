@@ -55,7 +55,7 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 def identity(survey: Survey, scan_id: str) -> Json:
     """The seed where one is used, the end-members where they are looked for."""
-    options = survey.options_of(NAME, ExploreOptions)
+    options = survey.options_of(NAME, ExploreOptions, scan_id)
     found: dict[str, Json] = {}
     if _draws_pixels(options):
         found["seed"] = _seed(survey, options)
@@ -85,10 +85,11 @@ def _target_source(survey: Survey, scan_id: str, options: ExploreOptions) -> End
 
 def plan(survey: Survey, options: ExploreOptions) -> Plan:
     """One unit for each scan."""
-    return Plan(tuple(_unit(survey, scan_id, options) for scan_id in survey.scans if survey.ready(NAME, scan_id)))
+    return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans if survey.ready(NAME, scan_id)))
 
 
-def _unit(survey: Survey, scan_id: str, options: ExploreOptions) -> Unit[object, ExplorePart]:
+def _unit(survey: Survey, scan_id: str) -> Unit[object, ExplorePart]:
+    options = survey.options_of(NAME, ExploreOptions, scan_id)
     grid = grid_of(survey, scan_id)
     arrays = arrays_of(grid, options)
     n, pixels = len(grid.energy_ev), grid.ny * grid.nx

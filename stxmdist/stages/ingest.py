@@ -18,6 +18,7 @@ from stxmdist.measures import IngestMeasures, Numbers
 from stxmdist.planning.density_options import density_options
 from stxmdist.planning.survey import Stage, Survey, Upstream
 from stxmdist.ptychography.state import refuse_unless
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.frames.beamstop import beamstop_masked
 from stxmdist.readers.frames.judged import (
     CheckedDetector,
@@ -56,8 +57,8 @@ FRAMES_PER_CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Options:
-    """Which frames and which pixels of the detector are trusted, and how many of them are kept."""
+class Options(ReadChoices):
+    """How files are read, which frames and pixels of the detector are trusted, and how many of them are kept."""
 
     saturated_fraction: float = 0.01
     """A frame with more than this share of its pixels at the detector's ceiling is set aside."""
@@ -73,6 +74,7 @@ class Options:
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         refuse_unless(
             self,
             beamstop_px=(self.beamstop_px >= 0, "0 or a radius in pixels"),
@@ -92,11 +94,12 @@ class FileState:
 
 @dataclass(frozen=True)
 class IngestPart:
-    """Which scan of which file."""
+    """Which scan of which files."""
 
-    file: str
-    region: str | None
-    """Which region of a file that holds several"""
+    files: tuple[str, ...]
+    """The files that the sample sheet names"""
+    part: str | None
+    """Which region or channel of files that hold several"""
     planned: tuple[FileState, ...]
     """Every file of the scan"""
     numbers: Numbers | None = None
@@ -112,13 +115,15 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """Name, size and time of every file of the scan: another file, or a changed one, is another input; its region.
+    """Name, size and time of every file of the scan: another file, or a changed one, is another input; its part.
 
     What its numbers are said to be belongs to it too: a scan that is refused for want of it is tried again.
     """
     files = [fingerprint_of_file(path) for path in survey.recordings[scan_id].files]
-    region, numbers = survey.scans[scan_id].file_region, density_options(survey).input
-    said: dict[str, Json] = {"region": region, "numbers": numbers}
+    said: dict[str, Json] = {
+        "part": survey.scans[scan_id].file_region,
+        "numbers": density_options(survey, scan_id).input,
+    }
     also = {name: value for name, value in said.items() if value is not None}
     return {"files": files} | also if also else files
 
@@ -142,11 +147,11 @@ def _cut(recording: PtychographyRecording, options: Options) -> PtychographyReco
 
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit for each scan."""
-    return Plan(tuple(_unit(survey, scan_id, options) for scan_id in survey.scans))
+    return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans))
 
 
-def _unit(survey: Survey, scan_id: str, options: Options) -> Unit[object, IngestPart]:
-    recording = survey.recordings[scan_id]
+def _unit(survey: Survey, scan_id: str) -> Unit[object, IngestPart]:
+    recording, options = survey.recordings[scan_id], survey.options_of(NAME, Options, scan_id)
     if isinstance(recording, StxmRecording):
         arrays = _stxm_arrays(recording)
         peak_bytes = 3 * min(SHARD_BYTES, bytes_of(arrays))
@@ -161,10 +166,10 @@ def _unit(survey: Survey, scan_id: str, options: Options) -> Unit[object, Ingest
         owns=all_shards(arrays),
         arrays=arrays,
         part=IngestPart(
-            file=str(survey.scans[scan_id].file),
-            region=survey.scans[scan_id].file_region,
+            files=tuple(map(str, survey.scans[scan_id].files)),
+            part=survey.scans[scan_id].file_region,
             planned=tuple(_state_of(path) for path in recording.files),
-            numbers=density_options(survey).input,
+            numbers=density_options(survey, scan_id).input,
         ),
         estimate=Estimate(
             total,
@@ -265,23 +270,26 @@ def stored_type(of_file: np.dtype[np.generic]) -> np.dtype[np.generic]:
 def work(unit: IngestUnit) -> Outcome:
     """Read the file piece by piece and write it into shards; classes say which frames can be trusted."""
     write = ShardWriter(unit)
-    recording = readers.read_region(unit.part.file, unit.part.region)
+    recording = _recording(unit)
     if isinstance(recording, StxmRecording):
         measures = _ingest_stxm(recording, write, unit.options, unit.part.numbers)
     else:
         measures = _ingest_ptychography(recording, write, unit.options)
-    _refuse_if_changed(unit.part)
+    _refuse_if_changed(unit)
     return write.outcome(measures)
 
 
-def _refuse_if_changed(part: IngestPart) -> None:
+def _recording(unit: IngestUnit) -> Recording:
+    return readers.read_scan(tuple(map(Path, unit.part.files)), unit.part.part, unit.options)
+
+
+def _refuse_if_changed(unit: IngestUnit) -> None:
     """The output bears the digest of the files as they were planned; those of a scan still running are others."""
-    recording = readers.read_region(part.file, part.region)
-    for planned, path in zip_longest(part.planned, recording.files):
+    for planned, path in zip_longest(unit.part.planned, _recording(unit).files):
         found = None if path is None else _state_of(path)
         if found != planned:
             raise InputError(
-                where=path or f"{part.file}, {planned.name}",
+                where=path or f"{unit.part.files[0]}, {planned.name}",
                 problem="the file changed while it was read",
                 got="no such file any more" if found is None else f"{found.bytes} bytes and another time",
                 wanted=f"{planned.bytes} bytes as when the run began" if planned else "no such file, as before",

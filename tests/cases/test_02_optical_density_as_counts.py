@@ -7,9 +7,9 @@ import pytest
 
 from storage.store import Store
 from stxmdist.arrays import MaskClass
-from tests.cases import discs
+from tests.cases import planted
 from tests.cases.campaigns import case
-from tests.cases.discs import SOC, STAGES, TOLERANCE
+from tests.cases.planted import SOC, STAGES, TOLERANCE
 
 PHOTONS = 400.0
 COVERED = 0.12
@@ -38,10 +38,10 @@ def test_optical_density_is_refused_with_the_option_that_takes_it(tmp_path: Path
 
 def test_the_errors_of_given_optical_density_are_those_of_its_scatter(tmp_path: Path) -> None:
     """Nobody says how many photons there were: what pixels stray from the truth is what their errors say."""
-    stack = discs.counts(PHOTONS)
+    stack = planted.counts(PHOTONS)
     beam = stack[:, :3].mean(axis=(1, 2))[:, None, None]
     with np.errstate(divide="ignore"):
-        here = discs.written(tmp_path / "od", -np.log(stack / beam))
+        here = planted.written(tmp_path / "od", -np.log(stack / beam))
     # The discs' edges are sharp and stay where they are: nothing is to be corrected for.
     stages = {
         "align": {"register": False},
@@ -55,8 +55,8 @@ def test_the_errors_of_given_optical_density_are_those_of_its_scatter(tmp_path: 
     output = Store(here.folder / "store").published_output("fit", "scan")
     assert output is not None
     soc, se, kind = (output.read(name) for name in ("soc", "soc_se", "mask_class"))
-    valid = (kind == MaskClass.valid) & discs.inside(0.0)
-    truth = np.where(np.arange(discs.N_PX)[:, None] < discs.N_PX // 2, *SOC) * np.ones(soc.shape)
+    valid = (kind == MaskClass.valid) & planted.inside(0.0)
+    truth = np.where(np.arange(planted.N_PX)[:, None] < planted.N_PX // 2, *SOC) * np.ones(soc.shape)
     pulls = ((soc - truth) / se)[valid]
     print(f"{pulls.size} pixels, pulls {pulls.mean():.2f} +- {pulls.std():.2f}")
     assert pulls.size > 120
@@ -67,13 +67,13 @@ def test_the_errors_of_given_optical_density_are_those_of_its_scatter(tmp_path: 
 def test_transmission_in_a_tiff_is_asked_about_and_taken(tmp_path: Path) -> None:
     import tifffile
 
-    stack = discs.counts()
+    stack = planted.counts()
     given = (stack / stack[:, :3].mean(axis=(1, 2))[:, None, None]).astype(np.float32)
     folder = tmp_path / "tiff"
     folder.mkdir()
     tifffile.imwrite(folder / "scan.tif", given, imagej=True, metadata={"axes": "ZYX"})
-    (folder / "scan.txt").write_text("".join(f"{energy}\n" for energy in discs.ENERGY_EV))
-    here = discs.begun(folder)
+    (folder / "scan.txt").write_text("".join(f"{energy}\n" for energy in planted.ENERGY_EV))
+    here = planted.begun(folder)
     done = here.run(*STAGES)
     assert done.exit_code == 1
     (why,) = here.table("exclusions")["why"].drop_duplicates()

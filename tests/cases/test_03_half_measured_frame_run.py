@@ -7,9 +7,9 @@ import pytest
 
 from storage.store import Store
 from stxmdist.arrays import MaskClass
-from tests.cases import discs
+from tests.cases import planted
 from tests.cases.campaigns import Case, case
-from tests.cases.discs import SOC, STAGES, TOLERANCE
+from tests.cases.planted import SOC, STAGES, TOLERANCE
 
 SAME = 0.01
 """An energy more or less moves a state of charge by less than a fifth of its error"""
@@ -38,7 +38,7 @@ def test_half_a_frame_of_nan_costs_half_a_frame(tmp_path: Path) -> None:
     assert filled.soc() == pytest.approx(without.soc(), abs=SAME)
     assert filled.soc() == pytest.approx([0.19, 0.84], abs=0.015)
     assert (filled.table()["n_pixels"] == without.table()["n_pixels"]).all()
-    # The electrode's mean is that of both discs.
+    # The electrode's mean is that of both planted.
     electrode = filled.table("electrodes")["soc_mean"]
     assert float(electrode.iloc[0]) == pytest.approx(0.52, abs=0.015)
     assert not np.isin(classes(filled), (MaskClass.outside, MaskClass.missing)).any()
@@ -46,7 +46,7 @@ def test_half_a_frame_of_nan_costs_half_a_frame(tmp_path: Path) -> None:
 
 def spoilt() -> np.ndarray:
     """Two frames were not measured, the eighth to a half, the second lost lines; a column and a corner never were."""
-    stack = discs.counts()
+    stack = planted.counts()
     stack[8:] = np.nan
     stack[7, 16:] = np.nan
     stack[1, 7:11] = np.nan
@@ -56,11 +56,11 @@ def spoilt() -> np.ndarray:
 
 
 def test_a_scan_that_lost_frames_lines_and_pixels_gives_both_discs(tmp_path: Path) -> None:
-    whole = discs.counts()
+    whole = planted.counts()
     whole[8:] = np.nan
     found = {}
     for name, stack in (("spoilt", spoilt()), ("whole", whole)):
-        here = discs.written(tmp_path / name, stack)
+        here = planted.written(tmp_path / name, stack)
         done = here.run(*STAGES)
         assert done.exit_code == 0, done.output
         found[name] = here.soc(), classes(here), here.table("scans")

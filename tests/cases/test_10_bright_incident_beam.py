@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cases import discs
+from tests.cases import planted
 from tests.cases.campaigns import Case, case
-from tests.cases.discs import STAGES
+from tests.cases.planted import STAGES
 
 SENTENCE = "the free pixels absorb 0.41 at every energy: the beam is another one's"
 
@@ -43,22 +43,22 @@ def test_a_beam_half_as_bright_again_is_refused_or_borne_and_said(tmp_path: Path
     assert here.soc() == pytest.approx([0.19, 0.84], abs=0.02)
 
 
-def planted(folder: Path, beam: np.ndarray, background: str = "constant") -> Case:
+def with_beam(folder: Path, beam: np.ndarray, background: str = "constant") -> Case:
     """Two discs and a beam's file (ENERGY,)."""
-    here = discs.written(folder, discs.counts())
-    np.savetxt(folder / "beam.txt", np.c_[discs.ENERGY_EV, beam])
+    here = planted.written(folder, planted.counts())
+    np.savetxt(folder / "beam.txt", np.c_[planted.ENERGY_EV, beam])
     here.set(references={"i0": "beam.txt"}, stages={"absorbance": {"i0": "file"}, "fit": {"background": background}})
     return here
 
 
 def test_a_beam_that_is_too_faint_at_some_energies_is_refused(tmp_path: Path) -> None:
     """Its median is right: half of the field would not have shown it."""
-    own = 8000.0 * np.linspace(1.0, 0.8, len(discs.ENERGY_EV))
-    said = why(planted(tmp_path / "some", np.where(discs.ENERGY_EV > 710.0, 0.7, 1.0) * own))
+    own = 8000.0 * np.linspace(1.0, 0.8, len(planted.ENERGY_EV))
+    said = why(with_beam(tmp_path / "some", np.where(planted.ENERGY_EV > 710.0, 0.7, 1.0) * own))
     assert "weaker than what came through the sample" in said
     assert "1.43 times the incident beam in the free pixels" in said
 
 
 def test_ten_times_the_beam_is_no_film(tmp_path: Path) -> None:
-    own = 8000.0 * np.linspace(1.0, 0.8, len(discs.ENERGY_EV))
-    assert "absorb 2.30 at every energy: the beam is another one's" in why(planted(tmp_path / "ten", 10.0 * own))
+    own = 8000.0 * np.linspace(1.0, 0.8, len(planted.ENERGY_EV))
+    assert "absorb 2.30 at every energy: the beam is another one's" in why(with_beam(tmp_path / "ten", 10.0 * own))

@@ -51,7 +51,7 @@ def contrast_map(counts: Sequence[F32] | F32, n_energies: int = 8) -> F32:
         raise InputError(
             where="absorbance",
             problem="no frame holds any counts",
-            got="zeros or NaN in every frame",
+            got="no number above 0 in any frame",
             wanted="at least one frame with counts",
             mend="Exclude the scan in the sample sheet, or check the detector channel",
         )
