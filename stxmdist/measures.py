@@ -7,6 +7,7 @@ some scans, and is not written for the others.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from stxmdist.arrays import F64
 from stxmdist.records import INLINE, RecordT, from_json
@@ -125,8 +126,8 @@ class FitMeasures:
     """(ENERGY used,) mean over valid pixels of measured less fitted optical density"""
     residual_se: F64 | None
     """(ENERGY used,)"""
-    background: str = "none"
-    """What was fitted beside the end-members: ``none``, ``constant`` or ``power_law``"""
+    background: Literal["none", "constant", "power_law"] = "none"
+    """What was fitted beside the end-members"""
     background_said: str = ""
     """Why, in a sentence with numbers"""
     cause: str = ""

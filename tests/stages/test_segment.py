@@ -19,7 +19,7 @@ from stxmdist.runner.writing import single_shard
 from stxmdist.spectra.checks.classes import ClassOptions
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.stages.fit import Options as FitOptions
-from stxmdist.stages.segment.describe import described, particle_numbers
+from stxmdist.stages.segment.describe import described, outlined, particle_numbers
 from stxmdist.stages.segment.options import Options
 from tests.stages.aligned import aligned_survey
 from tests.stages.planted_stacks import fitted, plant_stack
@@ -64,8 +64,7 @@ def test_outlines_are_drawn_in_where_asked() -> None:
     stack = plant_stack(rng, Options(end_member_sd=0.005))
     scan, model = fitted(stack, 1000.0, rng, FitOptions())
     masked, shrunk = (
-        described(scan, model, replace(Options(), edge_policy=policy), "none", ClassOptions())
-        for policy in ("mask", "shrink")
+        outlined(scan, model, replace(Options(), edge_policy=policy), ClassOptions()) for policy in ("mask", "shrink")
     )
     edge = masked.mask_class == MaskClass.edge
     assert edge.any()
@@ -73,10 +72,14 @@ def test_outlines_are_drawn_in_where_asked() -> None:
     np.testing.assert_array_equal(shrunk.labels > 0, kept > 0)
     present = np.unique(shrunk.labels[shrunk.labels > 0])
     np.testing.assert_array_equal(present, np.arange(1, present.size + 1))
-    np.testing.assert_array_equal(shrunk.table["particle_id"], present)
+    tables = [
+        described(scan, found, model, replace(Options(), edge_policy=policy), ClassOptions())
+        for found, policy in ((masked, "mask"), (shrunk, "shrink"))
+    ]
+    np.testing.assert_array_equal(tables[1]["particle_id"], present)
     for label in present:
         (before,) = np.unique(kept[shrunk.labels == label])
-        assert shrunk.table["area_um2"][label - 1] < masked.table["area_um2"][before - 1]
+        assert tables[1]["area_um2"][label - 1] < tables[0]["area_um2"][before - 1]
 
 
 @pytest.mark.parametrize("scan_id", STXM)
