@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
+from storage.atomic import plain_json
 from storage.publication import Publication
 from storage.tables import publish_folder
 from stxmdist import __version__
@@ -13,6 +14,7 @@ from stxmdist.planning.exclusions import Exclusion, exclusions
 from stxmdist.planning.grid import grid_of
 from stxmdist.planning.published import TABLES_STAGE, simulated_scans
 from stxmdist.planning.survey import Stage, Survey, Upstream
+from stxmdist.planning.verdict import verdict_of
 from stxmdist.records import Json
 from stxmdist.report.part import Options, ReportPart
 from stxmdist.runner import CAMPAIGN
@@ -47,6 +49,7 @@ def identity(survey: Survey, scan_id: str) -> Json:
         "scans": [_row(scan) for scan in part.scans],
         "excluded": [_row(scan) for scan in part.excluded],
         "exclusions": [asdict(row) for row in part.exclusions],
+        "verdict": plain_json(part.verdict.document()),
         "published": [[stage, name, digest] for (stage, name), digest in part.published.items()],
         "seed": part.seed,
         "simulated": sorted(part.simulated),
@@ -84,6 +87,7 @@ def part_of(survey: Survey) -> ReportPart:
         scans=campaign.scans,
         excluded=campaign.excluded,
         exclusions=(*exclusions(survey), *_of_infer(survey)),
+        verdict=verdict_of(survey),
         published=published_now(survey),
         references={scan_id: end_member_source(survey, scan_id) for scan_id in survey.scans},
         simulated=simulated_scans(campaign),
@@ -113,7 +117,11 @@ def published_now(survey: Survey) -> dict[tuple[str, str], str]:
         member = survey.stage(stage)
         publication = None if survey.forecast else survey.store.publication(stage)
         # Each scan is asked for: reconstruct, stitch and register concern only some.
-        concerned = [name for name in survey.scans if not member.whole_campaign and member.concerns(survey, name)]
+        concerned = [
+            name
+            for name in survey.scans
+            if not member.whole_campaign and member.concerns(survey, name) and not survey.stopped(stage, name)
+        ]
         for name in [*concerned, *([CAMPAIGN] if member.whole_campaign else [])]:
             if survey.forecast or _is_published(publication, name, survey.digest(stage, name)):
                 found[stage, name] = survey.digest(stage, name)
@@ -156,7 +164,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReportMeasures]]) -> 
 
 STAGE = Stage(
     name=NAME,
-    version=3,
+    version=4,
     options=Options,
     measures=ReportMeasures,
     upstream=upstream,

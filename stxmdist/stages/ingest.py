@@ -14,18 +14,22 @@ from storage.layout import ArrayPlan
 from stxmdist import readers
 from stxmdist.arrays import F64, U8, MaskClass
 from stxmdist.errors import InputError
-from stxmdist.measures import IngestMeasures
+from stxmdist.measures import IngestMeasures, Numbers
+from stxmdist.planning.density_options import density_options
 from stxmdist.planning.survey import Stage, Survey, Upstream
 from stxmdist.ptychography.state import refuse_unless
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.frames.beamstop import beamstop_masked
 from stxmdist.readers.frames.judged import (
     CheckedDetector,
     checked_detector,
     frames_by_class,
+    frames_in_part,
     judge_images,
     judged_frames,
     refuse_unless_some_valid,
 )
+from stxmdist.readers.frames.kind_of_numbers import numbers_meant, what_numbers_are, without_counts
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT
 from stxmdist.readers.frames.windowing import (
     LEAST_PX,
@@ -53,8 +57,8 @@ FRAMES_PER_CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Options:
-    """Which frames and which pixels of the detector are trusted, and how many of them are kept."""
+class Options(ReadChoices):
+    """How files are read, which frames and pixels of the detector are trusted, and how many of them are kept."""
 
     saturated_fraction: float = 0.01
     """A frame with more than this share of its pixels at the detector's ceiling is set aside."""
@@ -70,6 +74,7 @@ class Options:
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         refuse_unless(
             self,
             beamstop_px=(self.beamstop_px >= 0, "0 or a radius in pixels"),
@@ -89,13 +94,16 @@ class FileState:
 
 @dataclass(frozen=True)
 class IngestPart:
-    """Which scan of which file."""
+    """Which scan of which files."""
 
-    file: str
-    region: str | None
-    """Which region of a file that holds several"""
+    files: tuple[str, ...]
+    """The files that the sample sheet names"""
+    part: str | None
+    """Which region or channel of files that hold several"""
     planned: tuple[FileState, ...]
     """Every file of the scan"""
+    numbers: Numbers | None = None
+    """What the campaign says its numbers are; None: nothing"""
 
 
 IngestUnit: TypeAlias = Unit[Options, IngestPart]
@@ -107,10 +115,10 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """Name, size and time of every file of the scan: another file, or a changed one, is another input; its region."""
+    """Name, size and time of every file of the scan: another file, or a changed one, is another input; its part."""
     files = [fingerprint_of_file(path) for path in survey.recordings[scan_id].files]
-    region = survey.scans[scan_id].file_region
-    return files if region is None else {"files": files, "region": region}
+    part = survey.scans[scan_id].file_region
+    return files if part is None else {"files": files, "part": part}
 
 
 def _state_of(path: Path) -> FileState:
@@ -132,11 +140,11 @@ def _cut(recording: PtychographyRecording, options: Options) -> PtychographyReco
 
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit for each scan."""
-    return Plan(tuple(_unit(survey, scan_id, options) for scan_id in survey.scans))
+    return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans))
 
 
-def _unit(survey: Survey, scan_id: str, options: Options) -> Unit[object, IngestPart]:
-    recording = survey.recordings[scan_id]
+def _unit(survey: Survey, scan_id: str) -> Unit[object, IngestPart]:
+    recording, options = survey.recordings[scan_id], survey.options_of(NAME, Options, scan_id)
     if isinstance(recording, StxmRecording):
         arrays = _stxm_arrays(recording)
         peak_bytes = 3 * min(SHARD_BYTES, bytes_of(arrays))
@@ -151,9 +159,10 @@ def _unit(survey: Survey, scan_id: str, options: Options) -> Unit[object, Ingest
         owns=all_shards(arrays),
         arrays=arrays,
         part=IngestPart(
-            file=str(survey.scans[scan_id].file),
-            region=survey.scans[scan_id].file_region,
+            files=tuple(map(str, survey.scans[scan_id].files)),
+            part=survey.scans[scan_id].file_region,
             planned=tuple(_state_of(path) for path in recording.files),
+            numbers=density_options(survey, scan_id).input,
         ),
         estimate=Estimate(
             total,
@@ -254,23 +263,26 @@ def stored_type(of_file: np.dtype[np.generic]) -> np.dtype[np.generic]:
 def work(unit: IngestUnit) -> Outcome:
     """Read the file piece by piece and write it into shards; classes say which frames can be trusted."""
     write = ShardWriter(unit)
-    recording = readers.read_region(unit.part.file, unit.part.region)
+    recording = _recording(unit)
     if isinstance(recording, StxmRecording):
-        measures = _ingest_stxm(recording, write, unit.options)
+        measures = _ingest_stxm(recording, write, unit.options, unit.part.numbers)
     else:
         measures = _ingest_ptychography(recording, write, unit.options)
-    _refuse_if_changed(unit.part)
+    _refuse_if_changed(unit)
     return write.outcome(measures)
 
 
-def _refuse_if_changed(part: IngestPart) -> None:
+def _recording(unit: IngestUnit) -> Recording:
+    return readers.read_scan(tuple(map(Path, unit.part.files)), unit.part.part, unit.options)
+
+
+def _refuse_if_changed(unit: IngestUnit) -> None:
     """The output bears the digest of the files as they were planned; those of a scan still running are others."""
-    recording = readers.read_region(part.file, part.region)
-    for planned, path in zip_longest(part.planned, recording.files):
+    for planned, path in zip_longest(unit.part.planned, _recording(unit).files):
         found = None if path is None else _state_of(path)
         if found != planned:
             raise InputError(
-                where=path or f"{part.file}, {planned.name}",
+                where=path or f"{unit.part.files[0]}, {planned.name}",
                 problem="the file changed while it was read",
                 got="no such file any more" if found is None else f"{found.bytes} bytes and another time",
                 wanted=f"{planned.bytes} bytes as when the run began" if planned else "no such file, as before",
@@ -278,28 +290,40 @@ def _refuse_if_changed(part: IngestPart) -> None:
             )
 
 
-def _ingest_stxm(recording: StxmRecording, write: ShardWriter, options: Options) -> IngestMeasures:
+def _ingest_stxm(
+    recording: StxmRecording, write: ShardWriter, options: Options, asked: Numbers | None
+) -> IngestMeasures:
     plan = next(plan for plan in _stxm_arrays(recording) if plan.name == "counts")
     assert plan.shards is not None
     n_energy, per_shard = plan.shape[0], plan.shards[0]
     classes = recording.frame_class.copy()
+    in_part, numbers = 0, None
     for shard, start in enumerate(range(0, n_energy, per_shard)):
         images = np.stack([recording.read(i) for i in range(start, min(start + per_shard, n_energy))])
         part = slice(start, start + len(images))
         classes[part] = judge_images(images, classes[part], options.saturated_fraction)
+        in_part += frames_in_part(images)
+        if numbers is None:
+            # The first energies tell: what they are the others are, too.
+            numbers = what_numbers_are(images)
+            numbers_meant(numbers, asked, recording.source)
         write("counts", (shard, 0, 0), images)
     refuse_unless_some_valid(classes, recording.source)
     write("frame_class", (0,), classes)
     write("dwell_ms", (0,), recording.dwell_ms)
     write("ring_current_ma", (0,), recording.ring_current_ma)
     frames = frames_by_class(classes)
+    assert numbers is not None
     return IngestMeasures(
         frames=n_energy,
         frames_valid=frames[MaskClass.valid],
         frames_missing=frames.get(MaskClass.missing),
+        frames_in_part=in_part or None,
         frames_saturated=frames.get(MaskClass.saturated),
-        notes=recording.notes,
+        notes=(*recording.notes, *without_counts(numbers)),
         sha256=_digests_of(recording),
+        numbers=numbers.kind,
+        numbers_said="" if numbers.kind == "counts" else numbers.said,
     )
 
 
@@ -371,7 +395,7 @@ def _digests_of(recording: Recording) -> dict[str, str]:
 
 STAGE = Stage(
     name=NAME,
-    version=2,
+    version=3,
     options=Options,
     measures=IngestMeasures,
     upstream=upstream,

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.stats import chi2
 
-from stxmdist.arrays import I32, U8, Mask, MaskClass, Real
+from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 
 LEAST_INNER = 12
 """Fewer pixels away from edges do not stand for their particle"""
@@ -44,7 +44,7 @@ def classify(
     od_max: Real | None = None,
     least_counts: Real | None = None,
     chi2_reduced: Real | None = None,
-    degrees_of_freedom: int = 0,
+    degrees_of_freedom: int | I64 = 0,
     misfit_chi2: Real | float = 0.0,
     missing: Mask | None = None,
     outside: Mask | None = None,
@@ -55,10 +55,10 @@ def classify(
 
     ``od_jump`` and ``od_max`` come from ``od_range``; ``thickness_nm`` is the total thickness, None if thickness is in
     units of the reference samples; ``least_counts`` are the effective counts at the energy of ``od_max``;
-    ``degrees_of_freedom`` are those of ``chi2_reduced``, 0 if not known, and ``misfit_chi2`` is what the misfit of the
-    stack adds to it (``misfit.expected_misfit_chi2``). All maps are (Y, X). Where several classes
-    apply, a pixel that was not measured is called so rather than poor. A pixel whose fit failed although it is neither
-    missing nor outside has too little light and becomes low_count.
+    ``degrees_of_freedom`` are those of ``chi2_reduced``, one number or one for each pixel, 0 if not known, and
+    ``misfit_chi2`` is what the misfit of the stack adds to it (``misfit.expected_misfit_chi2``). All maps are (Y, X).
+    Where several classes apply, a pixel that was not measured is called so rather than poor. A pixel whose fit failed
+    although it is neither missing nor outside has too little light and becomes low_count.
 
     The class of a pixel does not depend on other pixels, so a block of an image gives the same as the whole image. The
     class ``edge`` depends on neighbours; it is found by ``edge_zone`` from the whole image.
@@ -89,15 +89,15 @@ def classify(
     return result
 
 
-def most_chi2(options: ClassOptions, degrees_of_freedom: int) -> float:
+def most_chi2(options: ClassOptions, degrees_of_freedom: int | I64) -> F64:
     """The limit of chi-square over what noise and misfit give, for degrees of freedom (0: not known)."""
-    if degrees_of_freedom < 1:
-        return options.most_chi2
-    return max(options.most_chi2, float(chi2.isf(BY_CHANCE, degrees_of_freedom)) / degrees_of_freedom)
+    known = np.maximum(degrees_of_freedom, 1)
+    by_chance = np.asarray(chi2.isf(BY_CHANCE, known) / known)
+    return np.where(np.asarray(degrees_of_freedom) < 1, options.most_chi2, np.maximum(options.most_chi2, by_chance))
 
 
 def judged_by_particle(
-    mask_class: U8, chi2_reduced: Real, labels: I32, inner: Mask, limit: float, tolerated_chi2: Real
+    mask_class: U8, chi2_reduced: Real, labels: I32, inner: Mask, limit: F64 | float, tolerated_chi2: Real
 ) -> U8:
     """Classes (Y, X) in which pixels of particles are a poor fit only where they differ from their particle.
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from storage.tables import write_table
 from stxmdist.arrays import Mask
 from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, SegmentMeasures
+from stxmdist.particles.ledger import ledger_of
+from stxmdist.planning.columns import column
 from stxmdist.planning.conditions import Condition, conditions_of, with_conditions
 from stxmdist.planning.end_members import (
     EndMemberSource,
@@ -74,13 +77,15 @@ def plan(survey: Survey, options: Options) -> Plan:
                 arrays=arrays,
                 part=SegmentPart(
                     references=end_member_source(survey, scan_id),
-                    fit=survey.options_of("fit", FitChoices),
+                    fit=survey.options_of("fit", FitChoices, scan_id),
                     conditions=conditions_of(survey, scan_id),
                     modality=scan.modality,
                 ),
                 estimate=Estimate(
                     bytes_of(arrays),
-                    peak_bytes=pixels * 300 + len(grid.energy_ev) * COUNTING_BYTES,
+                    peak_bytes=pixels * 300
+                    + len(grid.energy_ev) * COUNTING_BYTES
+                    + options.peak_bytes(scan.modality, grid.pixel_nm, (grid.ny, grid.nx)),
                     core_seconds=0.5 + pixels * (1e-5 + len(grid.energy_ev) * 2e-7),
                 ),
             )
@@ -94,9 +99,11 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     model = spectral_model(unit.scan_id, unit.source("align"), part.references, part.fit.model_options(part.modality))
     scan = _fitted_scan(unit, model)
     found = outlined(scan, model, options, part.fit.classes)
-    count = counted(scan, found, model, _pixels_of(unit, model), options.components)
+    known_share = measured(unit, AlignMeasures, "align").known_share
+    count = counted(scan, found, model, partial(_pixels_of, unit), options.components, known_share)
     table = with_conditions(described(scan, found, model, options, part.fit.classes, count), part.conditions)
     before = measured(unit, AbsorbanceMeasures, "absorbance")
+    ledger = ledger_of(found.labels, found.mask_class, column(table, "soc_mean"), list(table["flags"]))
 
     write = ShardWriter(unit)
     write("labels", (0, 0), found.labels)
@@ -108,6 +115,10 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
             particles=len(table),
             particles_at_border=int(table["touches_border"].sum()),
             cover=float((found.labels > 0).mean()),
+            particles_with_soc=ledger.particles_with_soc,
+            particles_without_soc=ledger.particles_without_soc,
+            pixels_of_field=ledger.pixels_of_field,
+            pixels_of_particles=ledger.pixels_of_particles,
             psf_sigma_nm=found.psf_sigma_nm,
             soc_mean=float(table["soc_mean"].mean()) if len(table) else None,
             thickness_unit=model.end_members.thickness_unit,
@@ -157,7 +168,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=15,
+    version=16,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
