@@ -7,9 +7,13 @@ some scans, and is not written for the others.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from stxmdist.arrays import F64
 from stxmdist.records import INLINE, RecordT, from_json
+
+Numbers = Literal["counts", "transmission", "optical_density"]
+"""What the numbers of a wide-field stack are"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +28,12 @@ class IngestMeasures:
     sha256: Mapping[str, str]
     """File name to the digest of its content"""
     frames_missing: int | None = None
+    frames_in_part: int | None = None
+    """Valid frames in which some pixels were not measured"""
+    numbers: Numbers = "counts"
+    """What the numbers of a wide-field stack look like"""
+    numbers_said: str = ""
+    """Why, where they do not look like counts, in words and figures"""
     frames_saturated: int | None = None
     counts_per_frame: F64 | None = None
     """(ENERGY,) mean number of counts in a diffraction frame"""
@@ -65,6 +75,12 @@ class AbsorbanceMeasures:
     """Correction to the same (ENERGY,) without it; NaN where that makes no difference"""
     slow_noise_od: F64 | None = None
     """(ENERGY,) standard error of a reconstruction over distances longer than a particle"""
+    input: Numbers = "counts"
+    """What the numbers of the file were taken for"""
+    free_od: F64 | None = None
+    """(ENERGY,) optical density of particle-free pixels against an incident beam from elsewhere"""
+    notes: tuple[str, ...] = ()
+    """What was found of the incident beam and of the noise, in sentences"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +97,8 @@ class AlignMeasures:
     sample_pixels: int
     noise_correlation_px2: float
     """Area over which noise is correlated after resampling"""
+    known_share: F64 | None = None
+    """(ENERGY,) share of the field that each energy has numbers in; None where every measured energy has all of it"""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from stxmdist.campaign.cells import scan_of
 from stxmdist.campaign.problems import Problem, nearest, one_of
@@ -57,11 +58,14 @@ def read_sheet(path: Path, *, chemistry: str = "LFP") -> Sheet:
     return Sheet(path, tuple(scans), tuple(rejected), (), tuple(warnings), options)
 
 
-def _rows_of(path: Path) -> tuple[list[Row], dict[str, int], list[Problem]]:
+_Rows: TypeAlias = tuple[list[Row], dict[str, int], list[Problem]]
+
+
+def _rows_of(path: Path) -> _Rows:
     """The rows of a sheet and its columns of options with their line, or why there are none."""
 
-    def problem(what: str, got: str, wanted: str, mend: str, line: int | None = None) -> Problem:
-        return Problem(path, line, "", what, got, wanted, mend)
+    def none(what: str, got: str, wanted: str, mend: str, line: int | None = None) -> _Rows:
+        return [], {}, [Problem(path, line, "", what, got, wanted, mend)]
 
     wanted = "comma-separated text with the columns " + ", ".join(NEEDED)
     if not path.is_file():
@@ -72,61 +76,41 @@ def _rows_of(path: Path) -> tuple[list[Row], dict[str, int], list[Problem]]:
             if near
             else "Correct `samples` in the campaign file, or write one with `stxmdist init`"
         )
-        return [], {}, [problem("the sample sheet cannot be read", what, "a sample sheet", mend)]
+        return none("the sample sheet cannot be read", what, "a sample sheet", mend)
     data = path.read_bytes()
     if b"\0" in data[:4096]:
         got = "a spreadsheet program's own file" if data.startswith((b"PK", b"\xd0\xcf")) else "binary data"
-        return [], {}, [problem("the sample sheet is not text", got, wanted, "Save it as CSV UTF-8")]
+        return none("the sample sheet is not text", got, wanted, "Save it as CSV UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         got = f"byte 0x{data[error.start]:02x} at offset {error.start}"
-        return [], {}, [problem("the sample sheet is not text in UTF-8", got, wanted, "Save it as CSV UTF-8", line)]
+        return none("the sample sheet is not text in UTF-8", got, wanted, "Save it as CSV UTF-8", line)
     if not text.strip():
-        return (
-            [],
-            {},
-            [
-                problem(
-                    "the sample sheet is empty",
-                    f"{len(data)} bytes",
-                    wanted,
-                    "Fill it, or write one with `stxmdist init`",
-                )
-            ],
+        return none(
+            "the sample sheet is empty",
+            f"{len(data)} bytes",
+            wanted,
+            "Fill it, or write one with `stxmdist init`",
         )
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
-        return (
-            [],
-            {},
-            [
-                problem(
-                    "a row cannot be split into cells", str(error), wanted, "Mend the quotation marks", reader.line_num
-                )
-            ],
-        )
+        return none("a row cannot be split into cells", str(error), wanted, "Mend the quotation marks", reader.line_num)
     (header_line, header), *body = lines
     header = [cell.strip() for cell in header]
     problems = _header_problems(path, header_line, header)
     if problems:
         return [], {}, problems
     if not body:
-        return (
-            [],
-            {},
-            [
-                problem(
-                    "the sample sheet has no scans",
-                    "only column names",
-                    "one row per scan",
-                    "Add a row per scan",
-                    header_line,
-                )
-            ],
+        return none(
+            "the sample sheet has no scans",
+            "only column names",
+            "one row per scan",
+            "Add a row per scan",
+            header_line,
         )
     absent = dict.fromkeys((name for name in COLUMNS if name not in header), "")
     rows = []

@@ -81,14 +81,14 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of beamline files.")],
     as_json: Json = False,
 ) -> None:
-    """Write a campaign.yaml with comments and a samples.csv to fill in, from a folder of beamline files."""
+    """Write a commented campaign.yaml and a samples.csv to fill in, from a folder of files; later add what is new."""
     from stxmdist import readers
     from stxmdist.campaign.init import init as write_campaign
 
     screen = Screen(as_json=as_json)
     written = write_campaign(folder, readers.describe)
     screen.say(str(written))
-    screen.document(asdict(written))
+    screen.document(written.as_dict())
 
 
 @app.command()

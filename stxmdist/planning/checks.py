@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stxmdist.arrays import F64, Mask, MaskClass
+from stxmdist.arrays import F64, Mask
+from stxmdist.campaign import copies
 from stxmdist.campaign.problems import Problem
-from stxmdist.crossmodal.psf import RINGS_NM, MicroscopePsf
+from stxmdist.crossmodal.psf import MicroscopePsf
 from stxmdist.errors import InputError
 from stxmdist.pixel_pitch import pixel_pitch_nm
-from stxmdist.planning import copies
 from stxmdist.planning.density_options import beam_spectrum_of, empty_field_of
 from stxmdist.planning.end_members import EndMemberSource, end_member_source, end_members_to_fit, other_edges
 from stxmdist.planning.findings import FROM_THE_FIRST, Finding
@@ -24,19 +24,14 @@ from stxmdist.planning.survey import Survey
 from stxmdist.readers.recording import Recording, StxmRecording
 from stxmdist.spectra.density.incident_beam import EMPTY_FIELD_TOLERANCE_EV, beam_of_spectrum, refuse_unless_spanned
 from stxmdist.spectra.edges import in_words
-from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
-from stxmdist.spectra.fitting.model import FitChoices, energies_to_fit, pre_edge
+from stxmdist.spectra.fitting.model import FitChoices, refuse_unfittable
 
 WITHOUT_SPECTRA = "absorbance"
 """A ptychography scan that cannot be fitted is still reconstructed and stitched: image and resolution need no edge."""
-MOST_KERNEL_PX = 1001
-"""A point spread function over more pixels than this is a slip of the pixel size's unit, and fills the memory"""
 MOST_PIXEL_ZONES = 5.0
 """Pixels wider than so many outermost zones of the microscope are no image of particles, or have no size at all"""
-LEAST_OF_ABORTED = 3
-"""Fewer energies of a scan of which most were not measured are an accident, not a choice of energies"""
 
 
 def findings_of(survey: Survey) -> tuple[Finding, ...]:
@@ -45,7 +40,7 @@ def findings_of(survey: Survey) -> tuple[Finding, ...]:
     found = list(_copies(survey))
     stopped = {finding.scan_id for finding in found if finding.stage is not None}
     for scan_id in survey.scans:
-        for check in (checks.options, checks.image, checks.energies, checks.incident_beam):
+        for check in (checks.options, checks.energies, checks.incident_beam, checks.image):
             if scan_id in stopped:
                 break
             new = list(check(scan_id))
@@ -84,7 +79,7 @@ def _warning(scan_id: str, problem: Problem) -> Finding:
 def measured_energies(recording: Recording) -> Mask:
     """Which energies (ENERGY,) of a scan were measured, as far as its header says."""
     if isinstance(recording, StxmRecording):
-        return np.asarray(recording.frame_class == MaskClass.valid, dtype=np.bool_)
+        return recording.measured
     return np.ones(len(recording.energy_ev), dtype=np.bool_)
 
 
@@ -116,18 +111,12 @@ class _Checks:
             return
         pixel_nm = pixel_pitch_nm(recording.y_um, recording.x_um)
         psf: MicroscopePsf = self.survey.options_of("segment", MicroscopePsf, scan_id)
-        kernel_px = 2 * round(RINGS_NM / pixel_nm) + 1
-        wanted = f"pixels of about the outermost zone of the microscope, {psf.outer_zone_nm:g} nm"
-        if kernel_px > MOST_KERNEL_PX:
-            problem = "no microscope has pixels as small as the file says"
-            got = f"{pixel_nm:.3g} nm; the point spread function would cover {kernel_px} x {kernel_px} pixels"
-            mend = "Say their size in a column ingest.pixel_size_nm, or in the campaign file"
-            yield Finding(scan_id, _at_row(self.survey, scan_id, "file", problem, got, wanted, mend))
-        elif pixel_nm > MOST_PIXEL_ZONES * psf.outer_zone_nm:
+        if pixel_nm > MOST_PIXEL_ZONES * psf.outer_zone_nm:
             problem = "the pixels are far wider than what the microscope resolves"
-            mend = "Look whether the file says its pixel size in another unit, and exclude overview images"
-            got = f"{pixel_nm:.4g} nm"
-            yield _warning(scan_id, _at_row(self.survey, scan_id, "file", problem, got, wanted, mend))
+            wanted = f"pixels of about the outermost zone of the microscope, {psf.outer_zone_nm:g} nm"
+            mend = "Say their size if the file is wrong (ingest.pixel_size_nm), and exclude overview images"
+            row = _at_row(self.survey, scan_id, "file", problem, f"{pixel_nm:.4g} nm", wanted, mend)
+            yield _warning(scan_id, row)
 
     def energies(self, scan_id: str) -> Iterator[Finding]:
         """Too few energies to fit, energies of another edge, energies that cannot tell the end-members apart."""
@@ -142,7 +131,7 @@ class _Checks:
             return Finding(scan_id, _at_row(self.survey, scan_id, "file", problem, got, wanted, mend), stage)
 
         n, total = int(measured.sum()), len(energy_ev)
-        if n < LEAST_OF_ABORTED and 2 * n < total:
+        if isinstance(recording, StxmRecording) and recording.aborted:
             there = ", ".join(f"{energy:.1f}" for energy in energy_ev[measured])
             yield stopped(
                 f"the scan was aborted: {total - n} of {total} frames are missing",
@@ -152,12 +141,11 @@ class _Checks:
             )
             return
         if total == 1:
-            yield stopped(
-                "one photon energy alone gives no state of charge",
-                in_words(energy_ev),
-                "images of one field at two energies or more",
-                "Join images of one field in one row (file: one.hdr;two.hdr;three.hdr), or exclude the scan",
-            )
+            mend = "Join images of one field in one row (file: one.hdr;two.hdr;three.hdr), or exclude the scan"
+            if scan.modality == "ptychography":
+                mend = "It is reconstructed for its image and its resolution alone; exclude it if those are not wanted"
+            wanted = "the same field at two energies or more"
+            yield stopped("one photon energy alone gives no state of charge", in_words(energy_ev), wanted, mend)
             return
         source = end_member_source(self.survey, scan_id)
         if source.explored:
@@ -183,16 +171,14 @@ class _Checks:
     def _try_to_fit(
         self, scan_id: str, source: EndMemberSource, members: EndMembers, measured: Mask
     ) -> InputError | None:
-        """Go as far as a fit does before it looks at a pixel; what would stop it, None where nothing would."""
+        """What would stop the fit of a scan, None where nothing would; scans with the same energies are tried once."""
         energy_ev = self.survey.recordings[scan_id].energy_ev
         options: FitChoices = self.survey.options_of("fit", FitChoices, scan_id)
         key = (source, energy_ev.tobytes(), measured.tobytes(), options)
         if key not in self._tried:
             self._tried[key] = None
             try:
-                used = energies_to_fit(scan_id, energy_ev, measured, members, options, other_edges(source))
-                pre_edge(scan_id, energy_ev[used], options.pre_edge_below_ev)
-                design_matrix(members, energy_ev[used], 0.0, options.background)
+                refuse_unfittable(scan_id, energy_ev, measured, members, options, other_edges(source))
             except InputError as error:
                 self._tried[key] = error
         return self._tried[key]

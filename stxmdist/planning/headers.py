@@ -32,6 +32,7 @@ def survey_of(campaign: Campaign, options: Mapping[str, object], *, forecast: bo
             found.append(Finding(scan.scan_id, _of_file(campaign, scan, error)))
     readable = Survey(campaign, options, recordings, (), STAGES, own.by_scan, (), forecast)
     found += findings_of(readable)
+    found.sort(key=lambda finding: finding.problem.line or 0)
     refusals = tuple(finding.refusal for finding in found if finding.stage is not None)
     refused = {finding.scan_id for finding in found if finding.stage == FROM_THE_FIRST}
     processed = {scan_id: header for scan_id, header in recordings.items() if scan_id not in refused}

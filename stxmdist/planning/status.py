@@ -98,15 +98,13 @@ def _done_of(row: dict[str, str]) -> tuple[int, int]:
 
 
 def _state_of(row: dict[str, str]) -> str:
-    """What is not done: the stages by name, those that wait for them by number."""
+    """What is not done; stages that wait for another are named only where nothing else is."""
     words = _words(row)
-    named = [f"{name} {word}" for name, word in words.items() if word not in ("done", "waits", "missing")]
-    missing = [name for name, word in words.items() if word == "missing"]
-    if missing and len(missing) == len(words):
+    if set(words.values()) == {"missing"}:
         return "not begun"
-    waiting = sum(word == "waits" for word in words.values())
-    named += [f"{name} missing" for name in missing] + ([f"{waiting} wait"] if waiting else [])
-    return ", ".join(named) or "done"
+    named = [f"{name} {word}" for name, word in words.items() if word not in ("done", "waits")]
+    waiting = [f"{name} waits" for name, word in words.items() if word == "waits"]
+    return ", ".join(named or waiting[:1]) or "done"
 
 
 def _filled(rows: list[dict[str, str]]) -> list[dict[str, str]]:

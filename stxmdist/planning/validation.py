@@ -1,16 +1,13 @@
 """Everything that can be said of a campaign before it runs: mistakes, warnings, and what readers had to assume."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from stxmdist.campaign.manifest import Problem, examine
 from stxmdist.planning.headers import survey_of
+from stxmdist.planning.notes import alike
 from stxmdist.planning.options import mistakes_in_options, parse_options
 from stxmdist.planning.survey import Survey
-
-MOST_NAMED = 4
-"""Scans that share a note are named up to so many"""
 
 
 @dataclass(frozen=True)
@@ -62,15 +59,12 @@ def notes_of(survey: Survey) -> tuple[ScanNotes, ...]:
 
 def in_words(notes: tuple[ScanNotes, ...]) -> list[str]:
     """One line for each thing that was noted, with the scans of which it was."""
-    scans: dict[str, list[str]] = defaultdict(list)
-    for scan in notes:
-        for note in scan.notes:
-            scans[note].append(f"{scan.scan_id} (line {scan.line})")
-        for lack in scan.lacks:
-            scans[f"the file does not say: {lack}"].append(f"{scan.scan_id} (line {scan.line})")
-    return [f"{_some(names)}: {note}" for note, names in scans.items()]
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more scans" if more > 0 else "")
+    return alike(
+        {
+            f"{scan.scan_id} (line {scan.line})": [
+                *scan.notes,
+                *(f"the file does not say: {lack}" for lack in scan.lacks),
+            ]
+            for scan in notes
+        }
+    )

@@ -240,7 +240,7 @@ def _of_scan(survey: Survey, scan_id: str, modality: str, stopped: Refused | Non
     segment = survey.figures(SegmentMeasures, "segment", scan_id)
     if segment is not None:
         fit = survey.figures(FitMeasures, "fit", scan_id)
-        limits = survey.options_of("fit", FitChoices).classes
+        limits = survey.options_of("fit", FitChoices, scan_id).classes
         return judged(ScanVerdict(scan_id, modality, "done"), segment, fit, limits)
     if stopped is not None:
         return ScanVerdict(scan_id, modality, "stopped", stage=stopped.stage, refusal=stopped.refusal.sentence)

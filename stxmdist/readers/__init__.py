@@ -5,20 +5,22 @@ Formats are told apart by content, never by the ending of a name. Adding one is 
 (``tests/readers/examples``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from stxmdist.errors import InputError
-from stxmdist.readers import hdf5
 from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
-from stxmdist.readers.joined import joined
-from stxmdist.readers.recording import Description, PtychographyRecording, Recording, StxmRecording
-from stxmdist.readers.settled import refuse_no_image, settled
+from stxmdist.readers.hdf5_signature import HEAD_BYTES, has_signature
+from stxmdist.readers.recording import (
+    Description,
+    PtychographyRecording,
+    Recording,
+    StxmRecording,
+    refuse_no_image,
+)
 from stxmdist.registry import Entry, Table
-
-HEAD_BYTES = hdf5.HEAD_BYTES
 
 
 class Reader(Protocol):
@@ -43,7 +45,7 @@ class Reader(Protocol):
         """
 
     def open(self, path: Path, choices: ReadChoices) -> tuple[Recording, ...]:
-        """The acquisitions of the file, one per region, as far as its format leaves something to choose.
+        """The acquisitions of the file, one per region, read as was chosen; wide-field scans are `settled`.
 
         Raises
         ------
@@ -87,7 +89,19 @@ READERS: Table[ReaderEntry] = Table(
             "stxmdist.readers.pystxmcontrol.reader", words="camera frames of pystxmcontrol", modality="ptychography"
         ),
         "ptyd": ReaderEntry("stxmdist.readers.ptyd", words="prepared data of ptypy (.ptyd)", modality="ptychography"),
+        "mantis": ReaderEntry("stxmdist.readers.mantis", words="a stack that Mantis saved (.hdf5)", modality="stxm"),
+        "mistral": ReaderEntry("stxmdist.readers.mistral", words="an energy stack of MISTRAL (ALBA)", modality="stxm"),
+        "xanespy": ReaderEntry(
+            "stxmdist.readers.xanespy", words="frame sets of xanespy", modality="stxm", has_channels=True
+        ),
+        "xradia": ReaderEntry("stxmdist.readers.xradia", words="images of Xradia (.xrm, .txrm)", modality="stxm"),
         "tiff": ReaderEntry("stxmdist.readers.tiff", words="a stack as TIFF", modality="stxm"),
+        "envi": ReaderEntry(
+            "stxmdist.readers.envi",
+            words="an ENVI header (.hdr with its raw file)",
+            modality="stxm",
+            parts=(".img", ".bsq", ".bil", ".bip"),
+        ),
         "ncb": ReaderEntry(
             "stxmdist.readers.ncb",
             words="a stack of aXis2000 (.dat with its .ncb)",
@@ -100,6 +114,13 @@ READERS: Table[ReaderEntry] = Table(
         ),
     },
 )
+
+
+NAMES_IN_HDF5: Entry[Callable[[Path], tuple[str, ...]]] = Entry("stxmdist.readers.hdf5:names_at_root")
+"""What looks into an HDF5 file of no known format: on use, for it stands on what readers stand on"""
+
+JOINED: Entry[Callable[[Sequence[Recording]], StxmRecording]] = Entry("stxmdist.readers.joined:joined")
+"""What makes one stack of several files: on use, for it stands on what readers stand on"""
 
 
 def known_formats() -> str:
@@ -122,16 +143,15 @@ def detect(path: Path | str) -> str:
     """
     path = Path(path)
     head = _head(path)
-    if hdf5.has_signature(head):
-        with hdf5.opened(path) as tree:
-            names = ", ".join(sorted(tree.names(tree.root))[:8])
+    names = NAMES_IN_HDF5.load()(path) if has_signature(head) else ()
+    among = ", ".join(names[:8]) or "nothing"
     for name in sorted(READERS, key=lambda name: not READERS[name].has_signature):
         if READERS[name].load().detects(path, head):
             return name
     raise InputError(
         where=path,
         problem="this is no beamline file that stxmdist knows",
-        got=f"an HDF5 file with {names or 'nothing'} at its root" if hdf5.has_signature(head) else _first_words(head),
+        got=f"an HDF5 file with {among} at its root" if has_signature(head) else _first_words(head),
         wanted=known_formats(),
         mend=_advice(head),
     )
@@ -146,7 +166,7 @@ def read(path: Path | str, choices: ReadChoices = AS_THE_FILE_SAYS) -> tuple[Rec
         for a file that cannot be used; `UnsupportedError` for a kind of scan that stxmdist does not process.
     """
     path = Path(path)
-    return settled(READERS[detect(path)].load().open(path, choices), choices)
+    return READERS[detect(path)].load().open(path, choices)
 
 
 def read_scan(files: Sequence[Path], part: str | None = None, choices: ReadChoices = AS_THE_FILE_SAYS) -> Recording:
@@ -165,7 +185,7 @@ def read_scan(files: Sequence[Path], part: str | None = None, choices: ReadChoic
         files that are not one stack, and spectra and lines that show no particle.
     """
     recordings = [_part_of(path, part, choices) for path in files]
-    recording = recordings[0] if len(recordings) == 1 else joined(recordings)
+    recording = recordings[0] if len(recordings) == 1 else JOINED.load()(recordings)
     refuse_no_image(recording)
     return recording
 
@@ -207,7 +227,8 @@ def _region_of(path: Path, recordings: tuple[Recording, ...], region: str | None
         problem="the file holds several regions" if region is None else "the file holds no region of this name",
         got=", ".join(names) if region is None else repr(region),
         wanted="one region for each row of the sample sheet" if region is None else f"one of {', '.join(names)}",
-        mend=f"Name the region behind the file, as in {path.name}#{names[0]}",
+        mend="Write a row for each, and name its region behind the file: "
+        + " and ".join(f"{path.name}#{name}" for name in names[:3]),
     )
 
 

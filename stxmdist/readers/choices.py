@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from stxmdist.errors import InputError
-from stxmdist.readers.plausible import PIXEL_NM
 
 POSITION_UNITS = ("um", "mm", "m", "nm")
 ENERGY_UNITS = ("eV", "keV")
@@ -23,8 +22,8 @@ class ReadChoices:
     """Unit of photon energies where the file does not say it: eV or keV; None takes numbers below 30 for keV"""
 
     def __post_init__(self) -> None:
-        if self.pixel_size_nm is not None and not PIXEL_NM.holds(self.pixel_size_nm):
-            raise _senseless("pixel_size_nm", self.pixel_size_nm, str(PIXEL_NM))
+        if self.pixel_size_nm is not None and not self.pixel_size_nm > 0:
+            raise _senseless("pixel_size_nm", self.pixel_size_nm, "a size above 0")
         if self.position_unit not in (None, *POSITION_UNITS):
             raise _senseless("position_unit", self.position_unit, " or ".join(POSITION_UNITS))
         if self.energy_unit not in (None, *ENERGY_UNITS):

@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 from stxmdist.arrays import F64, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
-from stxmdist.readers.recording import Description, Facts, PtychographyRecording, Recording, StxmRecording
-from stxmdist.readers.settled import refuse_no_image, settled, step_nm
+from stxmdist.readers.recording import (
+    Description,
+    Facts,
+    PtychographyRecording,
+    Recording,
+    StxmRecording,
+    refuse_no_image,
+)
+from stxmdist.readers.settled import step_nm
 from stxmdist.records import figures_of
 from stxmdist.units import wavelength_nm
 
@@ -94,7 +101,7 @@ def described(
     """
     said = (min(energies_ev), max(energies_ev)) if energies_ev else None
     try:
-        opened = settled(open(path, AS_THE_FILE_SAYS), AS_THE_FILE_SAYS)
+        opened = open(path, AS_THE_FILE_SAYS)
         for number, recording in enumerate(opened):
             more = facts_of(recording)
             facts = facts | (more if number == 0 else {f"{name}_region_{number}": more[name] for name in more})

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,16 @@ from stxmdist.readers.conversions import energies_ev
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.recording import StxmRecording
+from stxmdist.readers.settled import settled
+
+Quantity = Literal["counts", "transmission", "optical_density"]
+"""What the numbers of a stack are, in the words of the option ``absorbance: input``"""
+UNKNOWN_PIXEL_UM = 1.0
+NOT_COUNTS: dict[Quantity, tuple[str, ...]] = {
+    "counts": (),
+    "transmission": ("the numbers are transmission, not counts (absorbance: input: transmission)",),
+    "optical_density": ("the numbers are optical density, not counts (absorbance: input: optical_density)",),
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,9 @@ class StoredStack:
     notes: tuple[str, ...] = ()
     energy_unit: str = "eV"
     """As the file says it, empty where it does not"""
+    quantity: Quantity = "counts"
+    region: str = ""
+    start_time: str = ""
 
 
 def recording_of(stored: StoredStack, choices: ReadChoices = AS_THE_FILE_SAYS) -> StxmRecording:
@@ -54,17 +68,20 @@ def recording_of(stored: StoredStack, choices: ReadChoices = AS_THE_FILE_SAYS) -
     y_um, flip_y, y_notes = axes.ascending(stored.y_um, "y", path)
     x_um, flip_x, x_notes = axes.ascending(stored.x_um, "x", path)
     classes = np.array([_class_of(stored, int(index)) for index in order], np.uint8)
-    notes = (*stored.notes, *energy.notes, *y_notes, *x_notes, *order_notes)
+    notes = (*NOT_COUNTS[stored.quantity], *stored.notes, *energy.notes, *y_notes, *x_notes, *order_notes)
     missing = np.count_nonzero(classes == MaskClass.missing)
     if missing:
         notes += (f"{missing} of {len(order)} frames hold no numbers: masked",)
-    lacks = (*stored.lacks, *energy.lacks, "ring current")
+    lacks = (*stored.lacks, *energy.lacks)
+    # What is divided by the incident beam does not need the ring current any more.
+    if stored.quantity == "counts":
+        lacks += ("ring current",)
     if np.isnan(stored.dwell_ms).all():
         lacks += ("dwell time",)
-    return StxmRecording(
+    recording = StxmRecording(
         source=path,
         format=stored.format,
-        region="",
+        region=stored.region,
         energy_ev=energy.values[order],
         y_um=y_um,
         x_um=x_um,
@@ -73,9 +90,20 @@ def recording_of(stored: StoredStack, choices: ReadChoices = AS_THE_FILE_SAYS) -
         frame_class=classes,
         read=partial(_read, stored, tuple(int(index) for index in order), flip_y, flip_x),
         files=stored.files,
+        start_time=stored.start_time,
         lacks=lacks,
         notes=notes,
     )
+    return settled(recording, choices)
+
+
+def pixel_or_chosen(said_um: float | None, choices: ReadChoices) -> tuple[float, tuple[str, ...]]:
+    """A pixel in um as the file says it, else as was chosen, else the unknown one, and what is lacking then."""
+    if said_um is not None:
+        return said_um, ()
+    if choices.pixel_size_nm is not None:
+        return choices.pixel_size_nm / 1e3, ()
+    return UNKNOWN_PIXEL_UM, (f"pixel size (taken as {UNKNOWN_PIXEL_UM:g} um)",)
 
 
 def _class_of(stored: StoredStack, index: int) -> MaskClass:

@@ -74,11 +74,16 @@ def _wide(recording: Recording) -> StxmRecording:
     )
 
 
-def _refuse_other_field(first: StxmRecording, image: StxmRecording) -> None:
+def same_field(first: StxmRecording, image: StxmRecording) -> bool:
+    """Whether two images are of one field: as many pixels, of one size, at one place within a part of the field."""
     shapes = [(len(one.y_um), len(one.x_um)) for one in (first, image)]
     pixels = [(step_nm(one.y_um), step_nm(one.x_um)) for one in (first, image)]
     alike = shapes[0] == shapes[1] and np.allclose(pixels[0], pixels[1], rtol=SAME_PIXEL, equal_nan=True)
-    if alike and _away(first, image) <= SAME_FIELD:
+    return bool(alike and _away(first, image) <= SAME_FIELD)
+
+
+def _refuse_other_field(first: StxmRecording, image: StxmRecording) -> None:
+    if same_field(first, image):
         return
     got = f"{image.source.name}: {_in_words(image)}; {first.source.name}: {_in_words(first)}"
     raise InputError(

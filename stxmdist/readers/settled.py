@@ -1,61 +1,31 @@
 """The last step of reading: the pixel size that was chosen, and no wide-field scan that no microscope can have made."""
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 
 from stxmdist.arrays import F64
-from stxmdist.errors import InputError, UnsupportedError
+from stxmdist.errors import InputError
 from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.plausible import DWELL_MS, FIELD_UM, PIXEL_NM
-from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
+from stxmdist.readers.recording import StxmRecording
 
 # Pixels that differ by less are the same: beamlines round coordinates.
 SAME_PIXEL = 0.01
 
-R = TypeVar("R", StxmRecording, PtychographyRecording, Recording)
 
-
-def settled(recordings: Iterable[R], choices: ReadChoices) -> tuple[R, ...]:
-    """Recordings with what was chosen of their pixels.
+def settled(recording: StxmRecording, choices: ReadChoices) -> StxmRecording:
+    """A recording with what was chosen of its pixels; dwell times that cannot be are not known.
 
     Raises
     ------
     InputError
-        for pixels or fields of a size that no microscope has.
+        for pixels or a field of a size that no microscope has.
     """
-    return tuple(
-        _settled(recording, choices) if isinstance(recording, StxmRecording) else recording for recording in recordings
-    )
-
-
-def _settled(recording: StxmRecording, choices: ReadChoices) -> StxmRecording:
     found = _with_known_dwell(_with_pixels_of(recording, choices.pixel_size_nm))
     for axis_um in (found.y_um, found.x_um):
         _refuse_impossible(found, axis_um)
     return found
-
-
-def refuse_no_image(recording: Recording) -> None:
-    """Refuse what can be read and shows no particle: whoever asks whether a file can be processed asks this.
-
-    Raises
-    ------
-    UnsupportedError
-        for point spectra and line scans
-    """
-    if not isinstance(recording, StxmRecording) or min(len(recording.y_um), len(recording.x_um)) > 1:
-        return
-    point = len(recording.y_um) == len(recording.x_um) == 1
-    raise UnsupportedError(
-        where=recording.source,
-        problem=f"a {'point spectrum' if point else 'line scan'} shows no whole particles and is not processed",
-        got=f"{len(recording.y_um)} x {len(recording.x_um)} pixels",
-        wanted="an image stack, or images of one field",
-        mend="Exclude it; its numbers, as a text file of two columns, can be a spectrum under references",
-    )
 
 
 def step_nm(axis_um: F64) -> float:

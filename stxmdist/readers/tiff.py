@@ -21,7 +21,7 @@ from stxmdist.readers import axes
 from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.hdf5 import MOST_ELEMENTS
-from stxmdist.readers.image_stack import StoredStack, recording_of
+from stxmdist.readers.image_stack import StoredStack, pixel_or_chosen, recording_of
 from stxmdist.readers.recording import Description, Facts, StxmRecording
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ENERGY_ENDINGS = (".txt", ".csv", ".dat")
 MOST_LIST_BYTES = 1 << 20
 MOST_IMAGES = 1 << 16
-UNKNOWN_PIXEL_UM = 1.0
 _ENERGY = re.compile(r"(\d+(?:\.\d*)?)\s*eV\b")
 
 
@@ -74,12 +73,10 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """
     stack = _stack(path)
     energy_ev, unit, files = _energies(path, stack)
-    chosen_um = None if choices.pixel_size_nm is None else choices.pixel_size_nm / 1e3
-    pixel_um = stack.pixel_um or (chosen_um or UNKNOWN_PIXEL_UM,) * 2
-    lacks = () if stack.pixel_um or chosen_um else (f"pixel size (taken as {UNKNOWN_PIXEL_UM:g} um)",)
+    pixels = [pixel_or_chosen(said, choices) for said in stack.pixel_um or (None, None)]
     y_um, x_um = (
         start + pitch * np.arange(n, dtype=np.float64)
-        for start, pitch, n in zip(stack.origin_um, pixel_um, stack.shape, strict=True)
+        for start, (pitch, _), n in zip(stack.origin_um, pixels, stack.shape, strict=True)
     )
     stored = StoredStack(
         path=path,
@@ -90,7 +87,7 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
         dwell_ms=np.full(energy_ev.size, np.nan),
         rows=partial(_rows, path, stack),
         files=files,
-        lacks=lacks,
+        lacks=pixels[0][1],
         notes=stack.notes,
         energy_unit=unit,
     )

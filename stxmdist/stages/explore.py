@@ -24,6 +24,7 @@ from stxmdist.records import Json, figures_of
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
+from stxmdist.spectra.align.aligned_stack import whole_energies
 from stxmdist.spectra.explore.contract import EXPLORERS, Exploration, ExplorerEntry, TargetSpectra
 from stxmdist.spectra.explore.explore_stack import ExploreOptions, Options, explore_stack
 from stxmdist.spectra.explore.pixel_stack import PIXELS_PER_BLOCK, SLAB_BYTES, Block, PixelStack, rows_per_block
@@ -140,9 +141,11 @@ def specs_of(entry: ExplorerEntry) -> tuple[ArraySpec, ArraySpec]:
 def work(unit: Unit[ExploreOptions, ExplorePart]) -> Outcome:
     """Explore one scan."""
     options, align = unit.options, unit.source("align")
-    used: Mask = (align.read("energy_used") == 1) & np.isfinite(align.read("effective_counts"))
-    energy_ev: F64 = align.read("energy_ev")[used]
     aligned = measured(unit, AlignMeasures, "align")
+    used: Mask = (align.read("energy_used") == 1) & np.isfinite(align.read("effective_counts"))
+    # A spectrum is explored where every energy is known: one that lacks half of the field would cost that half.
+    used = whole_energies(used, aligned.known_share)
+    energy_ev: F64 = align.read("energy_ev")[used]
     write = ShardWriter(unit)
     stack = stack_of(align, used, threads_lent())
     targets = target_spectra(unit.part.targets, energy_ev)
@@ -270,7 +273,7 @@ def _nothing(write: ShardWriter, why: str) -> Outcome:
 
 STAGE = Stage(
     name=NAME,
-    version=1,
+    version=2,
     options=Options,
     measures=ExploreMeasures,
     upstream=upstream,

@@ -14,7 +14,8 @@ from storage.layout import ArrayPlan
 from stxmdist import readers
 from stxmdist.arrays import F64, U8, MaskClass
 from stxmdist.errors import InputError
-from stxmdist.measures import IngestMeasures
+from stxmdist.measures import IngestMeasures, Numbers
+from stxmdist.planning.density_options import density_options
 from stxmdist.planning.survey import Stage, Survey, Upstream
 from stxmdist.ptychography.state import refuse_unless
 from stxmdist.readers.choices import ReadChoices
@@ -23,10 +24,12 @@ from stxmdist.readers.frames.judged import (
     CheckedDetector,
     checked_detector,
     frames_by_class,
+    frames_in_part,
     judge_images,
     judged_frames,
     refuse_unless_some_valid,
 )
+from stxmdist.readers.frames.kind_of_numbers import numbers_meant, what_numbers_are, without_counts
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT
 from stxmdist.readers.frames.windowing import (
     LEAST_PX,
@@ -99,6 +102,8 @@ class IngestPart:
     """Which region or channel of files that hold several"""
     planned: tuple[FileState, ...]
     """Every file of the scan"""
+    numbers: Numbers | None = None
+    """What the campaign says its numbers are; None: nothing"""
 
 
 IngestUnit: TypeAlias = Unit[Options, IngestPart]
@@ -157,6 +162,7 @@ def _unit(survey: Survey, scan_id: str) -> Unit[object, IngestPart]:
             files=tuple(map(str, survey.scans[scan_id].files)),
             part=survey.scans[scan_id].file_region,
             planned=tuple(_state_of(path) for path in recording.files),
+            numbers=density_options(survey, scan_id).input,
         ),
         estimate=Estimate(
             total,
@@ -259,7 +265,7 @@ def work(unit: IngestUnit) -> Outcome:
     write = ShardWriter(unit)
     recording = _recording(unit)
     if isinstance(recording, StxmRecording):
-        measures = _ingest_stxm(recording, write, unit.options)
+        measures = _ingest_stxm(recording, write, unit.options, unit.part.numbers)
     else:
         measures = _ingest_ptychography(recording, write, unit.options)
     _refuse_if_changed(unit)
@@ -284,28 +290,40 @@ def _refuse_if_changed(unit: IngestUnit) -> None:
             )
 
 
-def _ingest_stxm(recording: StxmRecording, write: ShardWriter, options: Options) -> IngestMeasures:
+def _ingest_stxm(
+    recording: StxmRecording, write: ShardWriter, options: Options, asked: Numbers | None
+) -> IngestMeasures:
     plan = next(plan for plan in _stxm_arrays(recording) if plan.name == "counts")
     assert plan.shards is not None
     n_energy, per_shard = plan.shape[0], plan.shards[0]
     classes = recording.frame_class.copy()
+    in_part, numbers = 0, None
     for shard, start in enumerate(range(0, n_energy, per_shard)):
         images = np.stack([recording.read(i) for i in range(start, min(start + per_shard, n_energy))])
         part = slice(start, start + len(images))
         classes[part] = judge_images(images, classes[part], options.saturated_fraction)
+        in_part += frames_in_part(images)
+        if numbers is None:
+            # The first energies tell: what they are the others are, too.
+            numbers = what_numbers_are(images)
+            numbers_meant(numbers, asked, recording.source)
         write("counts", (shard, 0, 0), images)
     refuse_unless_some_valid(classes, recording.source)
     write("frame_class", (0,), classes)
     write("dwell_ms", (0,), recording.dwell_ms)
     write("ring_current_ma", (0,), recording.ring_current_ma)
     frames = frames_by_class(classes)
+    assert numbers is not None
     return IngestMeasures(
         frames=n_energy,
         frames_valid=frames[MaskClass.valid],
         frames_missing=frames.get(MaskClass.missing),
+        frames_in_part=in_part or None,
         frames_saturated=frames.get(MaskClass.saturated),
-        notes=recording.notes,
+        notes=(*recording.notes, *without_counts(numbers)),
         sha256=_digests_of(recording),
+        numbers=numbers.kind,
+        numbers_said="" if numbers.kind == "counts" else numbers.said,
     )
 
 
@@ -377,7 +395,7 @@ def _digests_of(recording: Recording) -> dict[str, str]:
 
 STAGE = Stage(
     name=NAME,
-    version=2,
+    version=3,
     options=Options,
     measures=IngestMeasures,
     upstream=upstream,

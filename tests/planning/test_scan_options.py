@@ -141,7 +141,7 @@ def test_a_wrong_cell_is_named_with_its_line_and_sets_its_scan_aside(
     ("column", "words"),
     [
         ("fitt.background", ["there is no stage of this name", "Did you mean 'fit'"]),
-        ("fit.backround", ["fit has no option 'backround'", "Did you mean 'background'"]),
+        ("fit.fiter", ["fit has no option 'fiter'", "Did you mean 'fitter'"]),
         ("fit.classes.most_odd", ["fit has no option 'classes.most_odd'", "Did you mean 'most_od'"]),
         ("fit.background.deeper", ["fit has no option"]),
         ("infer.modality", ["those of the whole campaign", "under stages in the campaign file"]),

@@ -116,8 +116,7 @@ def test_the_headline_counts_what_the_scans_gave() -> None:
     assert Verdict((whole, fine, of(SEGMENT), WAITS, STOPPED), 2).headline == (
         "5 scans: 23 particles found, 9 with a state of charge (STXM 8 of 22 in 3 scans; ptychography 1 of 1 in 2 "
         "scans). 1 scan without a usable particle. 1 scan stopped before particles were looked for. 1 scan not "
-        "processed yet. "
-        "2 scans excluded in the sample sheet."
+        "processed yet. 2 scans excluded in the sample sheet."
     )
 
 

@@ -21,8 +21,10 @@ from stxmdist.readers.nxstxm.channel import Channel
 from stxmdist.readers.nxstxm.conditions import dwell_of, energies_of, ring_current_of
 from stxmdist.readers.nxstxm.entry import Entry, entries_of, kind_of, with_channel
 from stxmdist.readers.nxstxm.layout import layout_of, looked_through, read_frame
+from stxmdist.readers.nxstxm.zone_plate import outer_zone_nm
 from stxmdist.readers.pystxmcontrol.scan import camera_of
 from stxmdist.readers.recording import Description, Facts, StxmRecording
+from stxmdist.readers.settled import settled
 
 READ = {"image": 2, "image stack": 2, "line scan": 1, "point spectrum": 0}
 """Kind to how many axes of the sample it is scanned along"""
@@ -91,7 +93,8 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
         )
         regions = [entry.name if len(readable) > 1 else "" for entry in readable]
         opened = zip(readable, regions, strict=True)
-        recordings = tuple(_recording(tree, entry, region, choices, left_out) for entry, region in opened)
+        found = [_recording(tree, entry, region, choices, left_out) for entry, region in opened]
+        recordings = tuple(settled(recording, choices) for recording in found)
     refuse_without_counts(path, recordings)
     return recordings
 
@@ -146,6 +149,7 @@ def _recording(tree: Tree, entry: Entry, region: str, choices: ReadChoices, left
         read=partial(read_frame, layout),
         files=tree.files,
         start_time=tree.text("start_time", entry.group),
+        outer_zone_nm=outer_zone_nm(tree, entry.group),
         lacks=lacks + ring_lacks + dwell_lacks,
         notes=notes + missing + order_notes + left_out,
     )

@@ -15,7 +15,7 @@ from stxmdist.readers.sdf.header import Header, structures_of, text_of
 
 COUNTS = re.compile(r"count|pmt|photo|diode|apd|scint|v/f", re.IGNORECASE)
 BEAM_OR_VOLTS = re.compile(
-    r"^i_?0\b|^io\b|\bi0\b|mesh|ring|monitor|analog|adc|volt|^a[io]\d*$|tey|electron", re.IGNORECASE
+    r"^i_?0\b|^io\b|\bi0\b|mesh|ring|monitor|analog|adc|volt|^a[io]\d*$|electron|yield", re.IGNORECASE
 )
 PROCESS_RANKS = {"i": 0, "io": 2}
 

@@ -19,13 +19,13 @@ from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.recording import Description, Facts, StxmRecording
 from stxmdist.readers.sdf.channels import channels_of, chosen
-from stxmdist.readers.sdf.frames import Frames, find_frames, read_xim, read_xsp
+from stxmdist.readers.sdf.energies import energies, energies_said, runs_over
+from stxmdist.readers.sdf.frames import Frames, find_frames, measured_rows, read_xim, read_xsp
 from stxmdist.readers.sdf.header import (
     FrameLayout,
     Header,
+    centre_um,
     dwell_ms_of,
-    energies,
-    energies_said,
     kind_of,
     line_axes,
     plane,
@@ -35,6 +35,7 @@ from stxmdist.readers.sdf.header import (
     structure_of,
     text_of,
 )
+from stxmdist.readers.settled import settled
 
 # The definition is what a header begins with.
 LEAD_BYTES = 4096
@@ -52,7 +53,7 @@ def detects(path: Path, head: bytes) -> bool:
 def describe(path: Path) -> Description:
     """What the header says, and what lies beside it."""
     header = read_header(path)
-    kind = kind_of(header)
+    kind = _kind(header)
     facts: Facts = {
         "title": text_of(header.definition, "Label"),
         "regions": len(header.regions),
@@ -78,7 +79,7 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
         for focus scans and the like.
     """
     header = read_header(path)
-    kind = kind_of(header)
+    kind = _kind(header)
     one = kind.removeprefix(SEVERAL)
     if one not in READ:
         raise _unsupported(path, header, kind)
@@ -103,25 +104,40 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     recordings = []
     for number in sorted(frames):
         recording = make(path, header, number, frames[number], choices)
-        recordings.append(
-            replace(
-                recording,
-                region=f"region{number}" if several and len(frames) > 1 else "",
-                lacks=recording.lacks + _not_said(recording),
-                notes=notes + rates + recording.notes,
-            )
+        named = replace(
+            recording,
+            region=f"region{number}" if several and len(frames) > 1 else "",
+            lacks=recording.lacks + _not_said(recording),
+            notes=notes + rates + recording.notes,
         )
+        recordings.append(settled(named, choices))
     return tuple(recordings)
 
 
+def _kind(header: Header) -> str:
+    """What a scan is, in words; a stack that does not run over photon energy says over what."""
+    kind = kind_of(header)
+    over = runs_over(header) if kind.endswith("image stack") else ""
+    if not over or points_of(structure_of(header.definition, "StackAxis")).size < 2:
+        return kind
+    return kind.replace("image stack", f"stack over {over}")
+
+
 def _image(path: Path, header: Header, region: int, frames: Frames, choices: ReadChoices) -> StxmRecording:
-    energy_ev, energy_notes, lacks = energies(path, header, frames, region)
+    energy = energies(path, header, frames, region, choices)
+    energy_ev = energy.values
     x_um, y_um, layout, axis_notes, axis_lacks = plane(path, header.regions[region], choices)
     order, order_notes = axes.energy_order(energy_ev, path)
-    measured = np.array([int(index) in frames for index in order])
+    rows = measured_rows(frames, layout.shape[0])
+    measured = np.array([int(index) in frames and rows.get(int(index)) != 0 for index in order])
     notes: tuple[str, ...] = ()
     if not measured.all():
         notes = (f"{np.count_nonzero(~measured)} of {len(order)} frames are missing (aborted scan): masked",)
+    notes += tuple(
+        f"frame {place + 1} of {len(order)} was measured in part: {rows[int(index)]} of {layout.shape[0]} rows"
+        for place, index in enumerate(order)
+        if rows.get(int(index))
+    )
     return StxmRecording(
         source=path,
         format="sdf",
@@ -132,11 +148,13 @@ def _image(path: Path, header: Header, region: int, frames: Frames, choices: Rea
         dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
         ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
         frame_class=np.where(measured, MaskClass.valid, MaskClass.missing).astype(np.uint8),
-        read=partial(_read, tuple(frames.get(int(index)) for index in order), layout),
+        read=partial(
+            _read, tuple(frames[int(i)] if there else None for i, there in zip(order, measured, strict=True)), layout
+        ),
         files=(path, *(frames[index] for index in sorted(frames))),
         start_time=header.start_time,
-        lacks=lacks + axis_lacks,
-        notes=notes + energy_notes + axis_notes + order_notes,
+        lacks=energy.lacks + axis_lacks,
+        notes=notes + energy.notes + axis_notes + order_notes,
     )
 
 
@@ -146,13 +164,16 @@ def _line(path: Path, header: Header, region: int, frames: Frames, choices: Read
     if found is None:
         raise _unsupported(path, header, "line scan without an axis of energy")
     energy_ev, x_um, layout, name, axis_notes, lacks = found
+    across_um = centre_um(header, region).get("x" if name.strip().lower().endswith("y") else "y")
+    if across_um is None:
+        lacks += ("position across the line (taken as 0)",)
     order, order_notes = axes.energy_order(energy_ev, path)
     return StxmRecording(
         source=path,
         format="sdf",
         region="",
         energy_ev=energy_ev[order],
-        y_um=np.zeros(1),
+        y_um=np.array([across_um or 0.0]),
         x_um=x_um,
         dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
         ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
@@ -160,7 +181,7 @@ def _line(path: Path, header: Header, region: int, frames: Frames, choices: Read
         read=partial(_read_line, frames[0], layout, tuple(int(index) for index in order)),
         files=(path, frames[0]),
         start_time=header.start_time,
-        lacks=(*lacks, "position across the line (taken as 0)"),
+        lacks=lacks,
         notes=(*axis_notes, f"line scan: x is {name} along the line, there is one row", *order_notes),
     )
 
@@ -168,21 +189,22 @@ def _line(path: Path, header: Header, region: int, frames: Frames, choices: Read
 def _point(path: Path, header: Header, region: int, frames: Frames, choices: ReadChoices) -> StxmRecording:
     """One pixel for each photon energy."""
     energy_ev, _ = read_xsp(frames[0])
+    at_um = centre_um(header, region)
     order, order_notes = axes.energy_order(energy_ev, frames[0])
     return StxmRecording(
         source=path,
         format="sdf",
         region="",
         energy_ev=energy_ev[order],
-        y_um=np.zeros(1),
-        x_um=np.zeros(1),
+        y_um=np.array([at_um.get("y", 0.0)]),
+        x_um=np.array([at_um.get("x", 0.0)]),
         dwell_ms=dwell_ms_of(header, len(energy_ev))[order],
         ring_current_ma=ring_current_of(header, len(energy_ev), region)[order],
         frame_class=np.full(len(order), MaskClass.valid, np.uint8),
         read=partial(_read_point, frames[0], tuple(int(index) for index in order)),
         files=(path, frames[0]),
         start_time=header.start_time,
-        lacks=("position of the point (taken as 0)",),
+        lacks=() if len(at_um) == 2 else ("position of the point (taken as 0)",),
         notes=order_notes,
     )
 
@@ -198,7 +220,7 @@ def _read(frames: tuple[Path | None, ...], layout: FrameLayout, index: int) -> F
 
 def _read_line(file: Path, layout: FrameLayout, order: tuple[int, ...], index: int) -> F32:
     """Counts (1, X) of one energy; rows of the upright image are energies in the file's order."""
-    return layout.upright(read_xim(file, layout.shape))[[order[index]]]
+    return layout.upright(read_xim(file, layout.shape, whole=True))[[order[index]]]
 
 
 def _read_point(file: Path, order: tuple[int, ...], index: int) -> F32:
@@ -217,6 +239,6 @@ def _unsupported(path: Path, header: Header, kind: str) -> UnsupportedError:
         problem=f"a {kind} is not processed",
         got=f"Type {header.definition.get('Type')!r}, Flags {header.definition.get('Flags')!r}, "
         f"{len(header.regions)} region(s)",
-        wanted="images, image stacks, line scans over energy, or point spectra",
+        wanted="an image stack over photon energy, or images of one field",
         mend="Leave it out of the sample sheet (exclude)",
     )

@@ -35,6 +35,11 @@ class ModelOptions:
     is found from all energies instead
     """
 
+    @property
+    def takes_up_constant(self) -> bool:
+        """Whether what absorbs alike at all energies does not disturb the end-members."""
+        return self.background != "none" or self.pre_edge_below_ev is not None
+
 
 @dataclass(frozen=True)
 class FitChoices(ModelOptions):
@@ -138,8 +143,6 @@ def energies_to_fit(
 ) -> Mask:
     """Which energies (ENERGY,) of a scan take part in its fit: measured, and spanned by the end-members.
 
-    Headers alone say so: what would stop a fit here is known before anything runs.
-
     Raises
     ------
     InputError
@@ -159,6 +162,21 @@ def energies_to_fit(
             + also_there,
         )
     return used
+
+
+def refuse_unfittable(
+    scan_id: str, energy_ev: F64, measured: Mask, members: EndMembers, options: ModelOptions, also_there: str = ""
+) -> None:
+    """Go as far as a fit does before it looks at a pixel: what would stop it is known from headers alone.
+
+    Raises
+    ------
+    InputError
+        as ``model_of_stack``, but for the incident beam
+    """
+    used = energies_to_fit(scan_id, energy_ev, measured, members, options, also_there)
+    pre_edge(scan_id, energy_ev[used], options.pre_edge_below_ev)
+    design_matrix(members, energy_ev[used], 0.0, options.background)
 
 
 def _refuse_bright(scan_id: str, mean_od: F64) -> None:

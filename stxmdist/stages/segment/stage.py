@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from storage.tables import write_table
 from stxmdist.arrays import Mask
@@ -99,7 +100,10 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     scan = _fitted_scan(unit, model)
     found = described(scan, model, options, part.fit.background, part.fit.classes)
     chi2_reduced = unit.source("fit").read("chi2_reduced")
-    count = counted(scan, found, model, _pixels_of(unit, model), chi2_reduced, options.components)
+    aligned = measured(unit, AlignMeasures, "align")
+    count = counted(
+        scan, found, model, partial(_pixels_of, unit), chi2_reduced, options.components, aligned.known_share
+    )
     table = with_conditions(with_count(found.table, count), part.conditions)
     before = measured(unit, AbsorbanceMeasures, "absorbance")
     ledger = ledger_of(found.labels, found.mask_class, column(table, "soc_mean"), list(table["flags"]))
