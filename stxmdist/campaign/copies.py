@@ -25,17 +25,20 @@ def identical(files: Mapping[str, tuple[Path, ...]]) -> dict[str, str]:
         for sampled in _alike(alike, lambda name: tuple(_sample(path) for path in files[name])):
             for same in _alike(sampled, lambda name: tuple(sha256_of_file(path) for path in files[name])):
                 first, *others = same
-                copies |= {name: first for name in others if files[name] != files[first]}
+                copies |= {name: first for name in others if not set(files[name]) & set(files[first])}
     return copies
 
 
 def near(recordings: Mapping[str, Recording]) -> dict[str, str]:
-    """Scan to the first scan that began at the same time over the same points, for every scan that is like another."""
+    """Scan to the first scan that began at the same time over the same points, for every scan that is like another.
+
+    Regions of one file began at the same time, too, and are not alike for that.
+    """
     known = [name for name, recording in recordings.items() if recording.start_time]
     pairs: dict[str, str] = {}
     for alike in _alike(known, lambda name: _acquisition(recordings[name])):
         first, *others = alike
-        pairs |= {name: first for name in others if recordings[name].files != recordings[first].files}
+        pairs |= {name: first for name in others if recordings[name].source != recordings[first].source}
     return pairs
 
 

@@ -229,13 +229,13 @@ def _field_um(scan: FoundScan) -> tuple[float, float, float, float] | None:
     if recording is None or scan.reason or any("position" in lack for lack in recording.lacks):
         return None
     y_um, x_um = _extent_um(recording)
-    if min(np.ptp(y_um), np.ptp(x_um)) <= 0.0 or recording.format in WITHOUT_STAGE:
+    if min(np.ptp(y_um), np.ptp(x_um)) <= 0.0 or recording.format not in WITH_STAGE:
         return None
     return float(y_um.min()), float(x_um.min()), float(y_um.max()), float(x_um.max())
 
 
-WITHOUT_STAGE = ("tiff", "ncb", "stk", "ptyd")
-"""Formats whose coordinates begin at the image's own corner"""
+WITH_STAGE = ("sdf", "nxstxm", "cxi", "pystxmcontrol")
+"""Formats whose coordinates are those of the sample's stage; others begin at the image's own corner"""
 
 
 def _extent_um(recording: Recording) -> tuple[F64, F64]:

@@ -7,6 +7,7 @@ the same rules as there, so that a scan which cannot give a state of charge cost
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from stxmdist.spectra.density.incident_beam import EMPTY_FIELD_TOLERANCE_EV, bea
 from stxmdist.spectra.edges import in_words
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
+from stxmdist.spectra.fitters.contract import FITTERS
 from stxmdist.spectra.fitting.model import FitChoices, refuse_unfittable
 
 WITHOUT_SPECTRA = "absorbance"
@@ -40,7 +42,7 @@ def findings_of(survey: Survey) -> tuple[Finding, ...]:
     found = list(_copies(survey))
     stopped = {finding.scan_id for finding in found if finding.stage is not None}
     for scan_id in survey.scans:
-        for check in (checks.options, checks.energies, checks.incident_beam, checks.image):
+        for check in (checks.options, checks.energies, checks.fitter, checks.incident_beam, checks.image):
             if scan_id in stopped:
                 break
             new = list(check(scan_id))
@@ -81,6 +83,14 @@ def measured_energies(recording: Recording) -> Mask:
     if isinstance(recording, StxmRecording):
         return recording.measured
     return np.ones(len(recording.energy_ev), dtype=np.bool_)
+
+
+@runtime_checkable
+class _ChoosesFitter(Protocol):
+    """Options of a fit, as far as they say which fitter it is."""
+
+    def fitter_of(self, modality: str) -> str:
+        """Name of the fitter for scans of a modality."""
 
 
 class _Checks:
@@ -182,6 +192,28 @@ class _Checks:
             except InputError as error:
                 self._tried[key] = error
         return self._tried[key]
+
+    def fitter(self, scan_id: str) -> Iterator[Finding]:
+        """A fitter that the scan, or the background that is asked for, gives nothing to work on."""
+        scan, options = self.survey.scans[scan_id], self.survey.options_for("fit", scan_id)
+        if scan_id in self._empty_fields:
+            return
+        assert isinstance(options, FitChoices)
+        assert isinstance(options, _ChoosesFitter)
+        name = options.fitter_of(scan.modality)
+        entry = FITTERS[name]
+        stage = WITHOUT_SPECTRA if scan.modality == "ptychography" else FROM_THE_FIRST
+        column = next((one for one in scan.options if one.startswith("fit.")), "file")
+
+        def stopped(problem: str, got: str, wanted: str, mend: str) -> Finding:
+            return Finding(scan_id, _at_row(self.survey, scan_id, column, problem, got, wanted, mend), stage)
+
+        if entry.two_energies and options.background in ("constant", "power_law"):
+            problem = f"the fitter {name} looks at two energies and has no room for a background"
+            yield stopped(problem, f"background: {options.background}", "background: none", "Leave the background out")
+        elif entry.wants_phase and scan.modality == "stxm":
+            problem, mend = f"the fitter {name} fits a phase, which a wide-field scan has not", "Name another fitter"
+            yield stopped(problem, "a wide-field scan", "a ptychography scan (fit: fitter_ptychography)", mend)
 
     def incident_beam(self, scan_id: str) -> Iterator[Finding]:
         """A spectrum of the incident beam that cannot be read, or a beam that is not known at the scan's energies."""

@@ -10,7 +10,7 @@ from stxmdist.planning.headers import survey_of
 from stxmdist.planning.notes import notes_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
-from stxmdist.planning.verdict import Verdict, verdict_of
+from stxmdist.planning.verdict import ScanVerdict, Verdict, verdict_of
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Refusal, receipts_of
 
@@ -33,17 +33,12 @@ class Status:
 
     def summary(self) -> list[dict[str, str | int | None]]:
         """The same in few columns: stages done of those that concern a scan, what is not done, particles."""
-        scans = {scan.scan_id: scan for scan in self.verdict.scans if scan.state == "done"}
-        return [
-            {
-                "scan": row["scan"],
-                "stages": "{}/{}".format(*_done_of(row)),
-                "state": _state_of(row),
-                "particles": scans[row["scan"]].particles if row["scan"] in scans else None,
-                "with soc": scans[row["scan"]].particles_with_soc if row["scan"] in scans else None,
-            }
-            for row in self.rows
-        ]
+        found = {scan.scan_id: scan for scan in self.verdict.scans}
+        words = {
+            row["scan"]: {name: word for name, word in row.items() if name != "scan" and word} for row in self.rows
+        }
+        names = [*words, *(scan_id for scan_id in found if scan_id not in words)]
+        return [_summary(name, words.get(name, {}), found.get(name)) for name in names]
 
     @property
     def sentence(self) -> str:
@@ -87,19 +82,23 @@ def status_of(path: str | Path) -> Status:
     return Status(_filled(rows), tuple(dict.fromkeys(refusals)), verdict_of(survey), notes_of(survey))
 
 
-def _words(row: dict[str, str]) -> dict[str, str]:
-    """Stage to its word, of the stages that concern a scan."""
-    return {name: word for name, word in row.items() if name != "scan" and word}
+def _summary(name: str, words: Mapping[str, str], scan: ScanVerdict | None) -> dict[str, str | int | None]:
+    """The row of a scan, or of the campaign; ``words`` are those of the stages that concern it."""
+    judged = scan if scan is not None and scan.state == "done" else None
+    done = sum(word == "done" for word in words.values())
+    return {
+        "scan": name,
+        "stages": f"{done}/{len(words)}" if words else "",
+        "state": _state_of(words),
+        "particles": None if judged is None else judged.particles,
+        "with soc": None if judged is None else judged.particles_with_soc,
+    }
 
 
-def _done_of(row: dict[str, str]) -> tuple[int, int]:
-    words = _words(row)
-    return sum(word == "done" for word in words.values()), len(words)
-
-
-def _state_of(row: dict[str, str]) -> str:
+def _state_of(words: Mapping[str, str]) -> str:
     """What is not done; stages that wait for another are named only where nothing else is."""
-    words = _words(row)
+    if not words:
+        return "refused"
     if set(words.values()) == {"missing"}:
         return "not begun"
     named = [f"{name} {word}" for name, word in words.items() if word not in ("done", "waits")]

@@ -8,9 +8,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stxmdist.arrays import F64, MaskClass
+from stxmdist.arrays import F32, F64, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
+from stxmdist.readers.frames.kind_of_numbers import numbers_meant, what_numbers_are
 from stxmdist.readers.recording import (
     Description,
     Facts,
@@ -109,7 +110,7 @@ def described(
         return Description(path, format, kind, False, error.sentence, said, facts)
     recordings: tuple[Recording, ...] = opened
     energy_ev = recordings[0].energy_ev
-    refusal = _no_image(recordings)
+    refusal = _no_image(recordings) or _no_counts(recordings)
     return Description(
         source=path,
         format=format,
@@ -136,6 +137,26 @@ def _no_image(recordings: Sequence[Recording]) -> str:
     return refusal
 
 
+def _no_counts(recordings: Sequence[Recording]) -> str:
+    """What is asked of a file whose numbers do not look like counts; empty where they do."""
+    for recording in recordings:
+        if isinstance(recording, StxmRecording) and (images := _looked_at(recording)):
+            try:
+                numbers_meant(what_numbers_are(np.stack(images)), None, recording.source)
+            except InputError as error:
+                return error.sentence
+    return ""
+
+
+def _looked_at(recording: StxmRecording) -> list[F32]:
+    """A few of the frames (Y, X) that were measured."""
+    measured = np.flatnonzero(recording.frame_class == MaskClass.valid)
+    if not measured.size:
+        return []
+    chosen = np.unique(measured[np.linspace(0, measured.size - 1, FRAMES_LOOKED_AT).astype(int)])
+    return [recording.read(int(index)) for index in chosen]
+
+
 def stxm_facts(recording: StxmRecording) -> Facts:
     """`StxmFacts` of a scan, and the `CountsRange` of a few of its frames that were measured."""
     energy_ev = recording.energy_ev
@@ -156,11 +177,8 @@ def stxm_facts(recording: StxmRecording) -> Facts:
         frames_missing=int(np.count_nonzero(recording.frame_class == MaskClass.missing)),
         start_time=recording.start_time,
     )
-    measured = np.flatnonzero(recording.frame_class == MaskClass.valid)
-    if not measured.size:
-        return figures_of(facts)
-    chosen = np.unique(measured[np.linspace(0, measured.size - 1, FRAMES_LOOKED_AT).astype(int)])
-    return figures_of(facts) | figures_of(_counts_range([recording.read(int(index)) for index in chosen]))
+    images = _looked_at(recording)
+    return figures_of(facts) | (figures_of(_counts_range(images)) if images else {})
 
 
 def ptychography_facts(recording: PtychographyRecording) -> Facts:

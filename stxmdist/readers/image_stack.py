@@ -8,13 +8,14 @@ from typing import Literal
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, MaskClass
+from stxmdist.arrays import F32, F64, Index, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
 from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
 from stxmdist.readers.conversions import energies_ev
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.frames.frame_class import refuse_unless_counts
+from stxmdist.readers.frames.kind_of_numbers import what_numbers_are
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.readers.settled import settled
 
@@ -26,6 +27,9 @@ NOT_COUNTS: dict[Quantity, tuple[str, ...]] = {
     "transmission": ("the numbers are transmission, not counts (absorbance: input: transmission)",),
     "optical_density": ("the numbers are optical density, not counts (absorbance: input: optical_density)",),
 }
+
+# Enough to tell counts from what was made of them.
+IMAGES_LOOKED_AT = 3
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def recording_of(stored: StoredStack, choices: ReadChoices = AS_THE_FILE_SAYS) -
         lacks += ("ring current",)
     if np.isnan(stored.dwell_ms).all():
         lacks += ("dwell time",)
+    notes += _unlike_counts(stored, order[classes == MaskClass.valid])
     recording = StxmRecording(
         source=path,
         format=stored.format,
@@ -106,15 +111,36 @@ def pixel_or_chosen(said_um: float | None, choices: ReadChoices) -> tuple[float,
     return UNKNOWN_PIXEL_UM, (f"pixel size (taken as {UNKNOWN_PIXEL_UM:g} um)",)
 
 
+def _unlike_counts(stored: StoredStack, measured: Index) -> tuple[str, ...]:
+    """A note where the numbers are not what a detector counts: such stacks are often saved by other programs."""
+    if not measured.size:
+        return ()
+    chosen = np.unique(np.linspace(0, measured.size - 1, IMAGES_LOOKED_AT).astype(int))
+    images = np.stack([stored.rows(int(measured[place]), stored.y_um.size) for place in chosen])
+    # A damaged file may hold numbers that float32 cannot: reading refuses them by name.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = what_numbers_are(images.astype(np.float32))
+    if found.kind == "counts":
+        return ()
+    return (f"the numbers look like {found.kind.replace('_', ' ')} and not like counts: {found.said}",)
+
+
 def _class_of(stored: StoredStack, index: int) -> MaskClass:
     # Only where the first row is missing does the rest have to be read.
-    missing = all(np.isnan(stored.rows(index, n_rows)).all() for n_rows in (1, stored.y_um.size))
+    missing = all(_is_empty(stored.rows(index, n_rows)) for n_rows in (1, stored.y_um.size))
     return MaskClass.missing if missing else MaskClass.valid
+
+
+def _is_empty(counts: F64) -> bool:
+    """Whether an image holds nothing, or zeros alone, which stand for nothing in what was never written."""
+    return not (np.abs(counts) > 0).any()
 
 
 def _read(stored: StoredStack, order: tuple[int, ...], flip_y: bool, flip_x: bool, index: int) -> F32:
     """Counts (Y, X) of one energy."""
     counts = stored.rows(order[index], stored.y_um.size)
+    if _is_empty(counts):
+        counts = np.full_like(counts, np.nan)
     refuse_unless_counts(counts, f"{stored.path}, frame {order[index]}")
     return np.ascontiguousarray(counts[:: -1 if flip_y else 1, :: -1 if flip_x else 1], np.float32)
 

@@ -8,6 +8,8 @@ import pytest
 
 from stxmdist import readers
 from stxmdist.errors import InputError
+from stxmdist.planning.execute import campaign_and_options
+from stxmdist.planning.headers import survey_of
 from stxmdist.readers import ReadChoices, StxmRecording
 from stxmdist.readers.settled import step_nm
 from tests.cases.campaigns import SPECTRA, case, command
@@ -39,6 +41,17 @@ def test_an_option_says_the_size_of_the_pixels() -> None:
     assert isinstance(recording, StxmRecording)
     np.testing.assert_allclose([step_nm(recording.y_um), step_nm(recording.x_um)], 40.0)
     assert not any("pixel size" in lack for lack in recording.lacks)
+
+
+def test_the_option_stands_in_the_campaign_file(tmp_path: Path) -> None:
+    found = case(CASE.name, tmp_path, "fe.tif", "fe.txt")
+    found.fill()
+    found.set(stages={"ingest": {"pixel_size_nm": 40, "energy_unit": "keV"}})
+    survey = survey_of(*campaign_and_options(found.campaign))
+    np.testing.assert_allclose(step_nm(survey.stxm("fe").x_um), 40.0)
+    assert "the photon energy is taken in keV, as was chosen" in survey.stxm("fe").notes
+    found.set(stages={"ingest": {"pixel_size_nm": -40, "energy_unit": "MeV"}})
+    assert command("validate", found.campaign).exit_code == 2
 
 
 def test_a_unit_that_is_chosen_is_not_doubted(tmp_path: Path) -> None:

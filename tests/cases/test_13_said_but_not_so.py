@@ -39,7 +39,7 @@ def test_what_stands_for_unknown_is_no_reading(unknown: str, tmp_path: Path) -> 
     for file in CASE.glob("polluxconv*"):
         shutil.copy(file, tmp_path)
     header = tmp_path / "polluxconv.hdr"
-    header.write_text(header.read_text().replace("-5.00", unknown))
+    header.write_text(header.read_text().replace("Energy = -5.00", f"Energy = {unknown}"))
     (recording,) = readers.read(header)
     assert recording.energy_ev.tolist() == [704.0, 707.5, 708.0]
     assert not any("monochromator" in note for note in recording.notes)
@@ -49,7 +49,7 @@ def test_a_reading_that_is_one_is_still_compared(tmp_path: Path) -> None:
     for file in CASE.glob("polluxconv*"):
         shutil.copy(file, tmp_path)
     header = tmp_path / "polluxconv.hdr"
-    header.write_text(header.read_text().replace("-5.00", "709.5", 1))
+    header.write_text(header.read_text().replace("Energy = -5.00", "Energy = 709.5", 1))
     (recording,) = readers.read(header)
     assert "the monochromator's reading differs from the requested energy by up to 5.50 eV" in recording.notes
 

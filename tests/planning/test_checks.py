@@ -87,6 +87,23 @@ def test_options_of_the_scan_decide(tmp_path: Path) -> None:
     assert set(said(surveyed(tmp_path, rows, stages=options))) == {"asked"}
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"fitter": "two_energy", "background": "constant"}, ["two_energy looks at two energies", "background: none"]),
+        ({"fitter": "complex"}, ["complex fits a phase", "fitter_ptychography"]),
+    ],
+)
+def test_a_fitter_that_has_nothing_to_work_on(tmp_path: Path, options: dict[str, Any], words: list[str]) -> None:
+    write(tmp_path / "scan.hdr")
+    write(tmp_path / "pair.hdr", (708.2, 710.2), minute=5)
+    sentence = said(surveyed(tmp_path, [{"scan_id": "scan"}], stages={"fit": options}))["scan"]
+    for word in words:
+        assert word in sentence
+    two = surveyed(tmp_path, [{"scan_id": "pair"}], stages={"fit": {"fitter": "two_energy", "background": "none"}})
+    assert said(two) == {}
+
+
 def test_an_aborted_scan_names_the_frames_that_are_there(tmp_path: Path) -> None:
     write(tmp_path / "aborted.hdr")
     for frame in range(1, 8):

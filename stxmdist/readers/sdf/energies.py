@@ -30,8 +30,8 @@ from stxmdist.readers.sdf.header import (
 # Below this a reading stands for unknown: converters write -5, idle monochromators 0.
 LEAST_READING_EV = 1.0
 NO_ENERGY = re.compile(
-    r"field|magnet|time|delay|phase|angle|rotat|coarse ?r|theta|temperature|polari[sz]|voltage|bias|current|frequency"
-    r"|zone ?plate|focus|pump",
+    r"field|magnet|time|delay|pump|phase|angle|rotation|coarse ?r|theta|temperature|polari[sz]|voltage|bias|current"
+    r"|frequency|zone ?plate|focus",
     re.IGNORECASE,
 )
 OTHER_UNITS = ("t", "mt", "oe", "g", "s", "ms", "us", "ns", "ps", "fs", "deg", "degree", "rad", "k", "v", "a", "ma")

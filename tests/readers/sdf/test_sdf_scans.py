@@ -161,3 +161,15 @@ def test_rates_are_said(tmp_path: Path) -> None:
     (recording,) = read(path)
     assert recording.read(0).tolist() == [[2.5e6, 1.25e6]]
     assert any("Hz" in note for note in recording.notes)
+
+
+@pytest.mark.parametrize(("name", "across_um"), [("Sample X", 2668.9), ("Sample Y", -70.5), ("Distance", 2668.9)])
+def test_a_line_lies_where_the_header_says(name: str, across_um: float, tmp_path: Path) -> None:
+    region = axis("PAxis", "Energy", ENERGY_EV, "eV") + axis("QAxis", name, np.array([1.0, 1.1, 1.2]))
+    where = "ImageScan = { SpatialRegions = (1,\n{ CentreXPos = -70.5; CentreYPos = 2668.9;});\n};\n"
+    path = tmp_path / "scan.hdr"
+    path.write_text(header("NEXAFS Line Scan", "Image", [region]) + where)
+    (tmp_path / "scan_a.xim").write_text(("5\t" * len(ENERGY_EV) + "\n") * 3)
+    (recording,) = read(path)
+    assert recording.y_um.tolist() == [across_um]
+    assert not any("position" in lack for lack in recording.lacks)
