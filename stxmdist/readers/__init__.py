@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from stxmdist.errors import InputError
-from stxmdist.readers import hdf5
 from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
+from stxmdist.readers.hdf5_signature import HEAD_BYTES, has_signature
 from stxmdist.readers.recording import (
     Description,
     PtychographyRecording,
@@ -21,8 +21,6 @@ from stxmdist.readers.recording import (
     refuse_no_image,
 )
 from stxmdist.registry import Entry, Table
-
-HEAD_BYTES = hdf5.HEAD_BYTES
 
 
 class Reader(Protocol):
@@ -118,6 +116,9 @@ READERS: Table[ReaderEntry] = Table(
 )
 
 
+NAMES_IN_HDF5: Entry[Callable[[Path], tuple[str, ...]]] = Entry("stxmdist.readers.hdf5:names_at_root")
+"""What looks into an HDF5 file of no known format: on use, for it stands on what readers stand on"""
+
 JOINED: Entry[Callable[[Sequence[Recording]], StxmRecording]] = Entry("stxmdist.readers.joined:joined")
 """What makes one stack of several files: on use, for it stands on what readers stand on"""
 
@@ -142,16 +143,15 @@ def detect(path: Path | str) -> str:
     """
     path = Path(path)
     head = _head(path)
-    if hdf5.has_signature(head):
-        with hdf5.opened(path) as tree:
-            names = ", ".join(sorted(tree.names(tree.root))[:8])
+    names = NAMES_IN_HDF5.load()(path) if has_signature(head) else ()
+    among = ", ".join(names[:8]) or "nothing"
     for name in sorted(READERS, key=lambda name: not READERS[name].has_signature):
         if READERS[name].load().detects(path, head):
             return name
     raise InputError(
         where=path,
         problem="this is no beamline file that stxmdist knows",
-        got=f"an HDF5 file with {names or 'nothing'} at its root" if hdf5.has_signature(head) else _first_words(head),
+        got=f"an HDF5 file with {among} at its root" if has_signature(head) else _first_words(head),
         wanted=known_formats(),
         mend=_advice(head),
     )

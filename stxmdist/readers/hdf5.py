@@ -15,12 +15,9 @@ from stxmdist.arrays import Array, Mask
 from stxmdist.errors import InputError
 from stxmdist.readers.hdf5_filters import provide_filters, require_filters
 from stxmdist.readers.hdf5_heaps import refuse_endless
+from stxmdist.readers.hdf5_signature import HEAD_BYTES, has_signature
 from stxmdist.readers.hdf5_types import ChunkInfo, Dataset, File, Group, Node, Selection
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# The superblock may follow a user block of 512 bytes times a power of two; PolLux keeps XMP metadata in 32 KiB.
-SIGNATURE_OFFSETS = (0, *(512 << n for n in range(12)))
-HEAD_BYTES = SIGNATURE_OFFSETS[-1] + len(SIGNATURE)
 MOST_LINKS = 16
 # Most values and bytes that are read at once: more than any axis, mask or frame of a microscope has, less than fills a
 # worker's memory.
@@ -29,11 +26,6 @@ MOST_BYTES = 16 * MOST_ELEMENTS
 
 # What h5py raises on damaged files; its messages come from the HDF5 library.
 _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError, MemoryError, OverflowError)
-
-
-def has_signature(head: bytes) -> bool:
-    """Whether the first bytes of a file are those of HDF5."""
-    return any(head[offset : offset + 8] == SIGNATURE for offset in SIGNATURE_OFFSETS)
 
 
 @contextmanager
@@ -46,6 +38,12 @@ def opened(path: Path) -> Iterator["Tree"]:
             raise
         except _FAULTS as error:
             raise damaged(path, error) from error
+
+
+def names_at_root(path: Path) -> tuple[str, ...]:
+    """Names at the root of a file, sorted."""
+    with opened(path) as tree:
+        return tuple(sorted(tree.names(tree.root)))
 
 
 def damaged(path: Path, error: BaseException) -> InputError:
@@ -327,3 +325,20 @@ def written(dataset: Dataset) -> Mask | None:
 
     dataset.id.chunk_iter(note)
     return present
+
+
+__all__ = [
+    "HEAD_BYTES",
+    "MOST_BYTES",
+    "MOST_ELEMENTS",
+    "Tree",
+    "attribute",
+    "damaged",
+    "has_signature",
+    "names_at_root",
+    "opened",
+    "text_attribute",
+    "text_of",
+    "word_attribute",
+    "written",
+]

@@ -28,7 +28,7 @@ DEFAULT = "default"
 """The channel that pystxmcontrol itself takes for the scan"""
 # What groups of beamlines are called that count photons, and those that measure something beside.
 COUNTERS = re.compile(r"count|pmt|diode|apd|photon", re.IGNORECASE)
-OTHERS = re.compile(r"adc|analog|volt|i0|io|monitor|ring|current|mca|amptek|xrf|tey", re.IGNORECASE)
+OTHERS = re.compile(r"adc|analog|volt|i0|io|monitor|ring|current|mca|amptek|xrf|electron", re.IGNORECASE)
 # Whole numbers below this may be a voltage of one or two digits.
 LEAST_COUNT = 3.0
 
