@@ -144,6 +144,11 @@ _PARTICLES = TableSpec(
             (
                 ("chi2_pooled", "1", "reduced chi-square of all pixels away from edges together"),
                 ("p_missing_component", "1", "how often noise alone leaves as much beside the end-members"),
+                (
+                    "misfit_share",
+                    "1",
+                    "share of the optical density that the end-members leave over of the particle's mean spectrum",
+                ),
                 ("missing_share", "1", "share of the optical density that the end-members leave over, noise taken off"),
                 ("components", "1", "spectra that the particle needs: 2, or 3 where one is missing"),
                 ("residual_moran_p", "1", "how often noise alone clusters misfit as much (Moran's I)"),

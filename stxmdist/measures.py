@@ -143,8 +143,8 @@ class FitMeasures:
     """(ENERGY used,) mean over valid pixels of measured less fitted optical density"""
     residual_se: F64 | None
     """(ENERGY used,)"""
-    background: str = "none"
-    """What was fitted beside the end-members: ``none``, ``constant`` or ``power_law``"""
+    background: Literal["none", "constant", "power_law"] = "none"
+    """What was fitted beside the end-members"""
     background_said: str = ""
     """Why, in a sentence with numbers"""
     cause: str = ""

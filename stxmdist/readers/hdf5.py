@@ -14,6 +14,7 @@ import numpy as np
 from stxmdist.arrays import Array, Mask
 from stxmdist.errors import InputError
 from stxmdist.readers.hdf5_filters import provide_filters, require_filters
+from stxmdist.readers.hdf5_heaps import refuse_endless
 from stxmdist.readers.hdf5_types import ChunkInfo, Dataset, File, Group, Node, Selection
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -173,6 +174,8 @@ class Tree:
         self.check_size(dataset, _selected(dataset, where))
         self._check_piece(dataset)
         require_filters(dataset, f"{self.path}:{dataset.name}")
+        if dataset.dtype.kind == "O":
+            refuse_endless(dataset.file.filename)
         return np.asarray(dataset[where])
 
     def check_size(self, dataset: Node, shape: tuple[int, ...] | None) -> None:
@@ -283,7 +286,10 @@ def text_of(value: object) -> str:
 
 def attribute(node: Node | None, name: str) -> object:
     """An attribute's value, or None."""
-    return None if node is None else node.attrs.get(name)
+    if node is None:
+        return None
+    refuse_endless(node.file.filename)
+    return node.attrs.get(name)
 
 
 def text_attribute(node: Node | None, name: str, default: str = "") -> str:

@@ -127,13 +127,20 @@ def _unlike_counts(stored: StoredStack, measured: Index) -> tuple[str, ...]:
 
 def _class_of(stored: StoredStack, index: int) -> MaskClass:
     # Only where the first row is missing does the rest have to be read.
-    missing = all(np.isnan(stored.rows(index, n_rows)).all() for n_rows in (1, stored.y_um.size))
+    missing = all(_is_empty(stored.rows(index, n_rows)) for n_rows in (1, stored.y_um.size))
     return MaskClass.missing if missing else MaskClass.valid
+
+
+def _is_empty(counts: F64) -> bool:
+    """Whether an image holds nothing, or zeros alone, which stand for nothing in what was never written."""
+    return not (np.abs(counts) > 0).any()
 
 
 def _read(stored: StoredStack, order: tuple[int, ...], flip_y: bool, flip_x: bool, index: int) -> F32:
     """Counts (Y, X) of one energy."""
     counts = stored.rows(order[index], stored.y_um.size)
+    if _is_empty(counts):
+        counts = np.full_like(counts, np.nan)
     refuse_unless_counts(counts, f"{stored.path}, frame {order[index]}")
     return np.ascontiguousarray(counts[:: -1 if flip_y else 1, :: -1 if flip_x else 1], np.float32)
 

@@ -209,7 +209,7 @@ def _fitted(evidence: Evidence, scan: Scan, fit: FitMeasures, measured: MeanSpec
     try:
         options = read_from_json(ModelOptions, evidence.published.options("fit", scan.scan_id))
         shift_ev = float(np.nan_to_num(fit.energy_shift_ev))
-        matrix = design_matrix(end_members_of(references), energy_ev, shift_ev, options.background)
+        matrix = design_matrix(end_members_of(references), energy_ev, shift_ev, fit.background)
     except Explained:
         return None
     level = 0.0

@@ -78,9 +78,17 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """The incident spectrum's file, if one is named."""
+    """The incident spectrum's file, if one is named, and whether the fit bears a beam that does not quite fit."""
     path = beam_spectrum_of(survey, scan_id)
-    return None if path is None else fingerprint_of_file(path)
+    if path is None and empty_field_of(survey, scan_id) is None:
+        return None
+    spectrum = None if path is None else fingerprint_of_file(path)
+    return {"spectrum": spectrum, "background_fitted": _background_fitted(survey, scan_id)}
+
+
+def _background_fitted(survey: Survey, scan_id: str) -> bool:
+    """Whether the fit takes up what absorbs alike at all energies."""
+    return survey.options_of("fit", ModelOptions, scan_id).takes_up_constant
 
 
 def plan(survey: Survey, options: DensityOptions) -> Plan:
@@ -124,7 +132,7 @@ def _unit(survey: Survey, scan_id: str) -> Unit[object, AbsorbancePart]:
             pixel_nm=grid.pixel_nm,
             beam_spectrum=None if beam_spectrum is None else str(beam_spectrum),
             empty_field=empty_field_of(survey, scan_id),
-            background_fitted=survey.options_of("fit", ModelOptions).takes_up_constant,
+            background_fitted=_background_fitted(survey, scan_id),
         ),
         estimate=Estimate(
             bytes_of(arrays),

@@ -38,28 +38,10 @@ PIXELS_PER_UNIT = 65536
 class Options(FitChoices):
     """How pixels are fitted."""
 
-    fitter: str = "poisson"
-    """Maximum likelihood of counted photons (``poisson``; with thicknesses not below zero, ``poisson_non_negative``;
-    with an energy shift or a covered share of every pixel's own, ``poisson_shift`` and ``fill_factor``); least squares
-    of optical density (``least_squares``, ``nnls``, ``sum_to_one``, with the phase ``complex``); two energies
-    (``two_energy``, ``polar_angle``); peaks (``white_line``, ``l3_l2``)
-    """
-    fitter_ptychography: str | None = None
-    """Another fitter for ptychography scans, such as ``complex``; None: the same one"""
     fit: FitOptions = field(default_factory=FitOptions)
     """How the fitter iterates and weighs"""
     rows_per_unit: int = 0
     """Rows of pixels in one unit; 0 lets the size of the image decide."""
-
-    def __post_init__(self) -> None:
-        FITTERS.require(self.fitter, where="fitter")
-        if self.fitter_ptychography is not None:
-            FITTERS.require(self.fitter_ptychography, where="fitter_ptychography")
-
-    def fitter_of(self, modality: str) -> str:
-        """Name of the fitter for scans of a modality."""
-        other = self.fitter_ptychography if modality == "ptychography" else None
-        return other or self.fitter
 
 
 @dataclass(frozen=True)
@@ -71,7 +53,7 @@ class FitPart:
     """One beyond the last"""
     block: int
     """Number of the block of rows: its place among the shards"""
-    fitter: str
+    modality: str
     end_members: EndMemberSource
 
 
@@ -104,12 +86,12 @@ def _units(survey: Survey, scan_id: str) -> list[Unit[object, FitPart]]:
     grid = grid_of(survey, scan_id)
     rows = rows_per_unit(grid, options)
     source = end_member_source(survey, scan_id)
-    fitter = options.fitter_of(survey.scans[scan_id].modality)
-    arrays = arrays_of(grid, rows, source.thickness_unit or "nm", FITTERS[fitter].maps)
+    modality = survey.scans[scan_id].modality
+    arrays = arrays_of(grid, rows, source.thickness_unit or "nm", FITTERS[options.fitter_of(modality)].maps)
     n_energy = len(grid.energy_ev)
     units = []
     for block in range(ceil(grid.ny / rows)):
-        part = FitPart(block * rows, min((block + 1) * rows, grid.ny), block, fitter, source)
+        part = FitPart(block * rows, min((block + 1) * rows, grid.ny), block, modality, source)
         n_rows = part.end_row - part.first_row
         pixels = n_rows * grid.nx
         units.append(
@@ -168,15 +150,16 @@ def spec_of(fitted: FittedMap) -> ArraySpec:
 def work(unit: Unit[Options, FitPart]) -> Outcome:
     """Fit one block of rows."""
     options, part, align = unit.options, unit.part, unit.source("align")
-    model = spectral_model(unit.scan_id, align, part.end_members, options)
+    fitter = options.fitter_of(part.modality)
+    model = spectral_model(unit.scan_id, align, part.end_members, options.model_options(part.modality))
     rows = slice(part.first_row, part.end_row)
-    wants_phase = FITTERS[part.fitter].wants_phase and "phase" in align.arrays()
+    wants_phase = FITTERS[fitter].wants_phase and "phase" in align.arrays()
     block = StackBlock(
         transmission=align.read("transmission", (slice(None), rows, slice(None))),
         aligned_class=align.read("aligned_class", (rows, slice(None))),
         phase=align.read("phase", (slice(None), rows, slice(None))) if wants_phase else None,
     )
-    fitted = fit_block(block, model, part.fitter, options.fit, options.classes, threads_lent())
+    fitted = fit_block(block, model, fitter, options.fit, options.classes, threads_lent())
     write = ShardWriter(unit)
     for name, values in _images(fitted).items():
         write(name, (*([0] * (values.ndim - 2)), part.block, 0), np.ascontiguousarray(values))
@@ -204,7 +187,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[FitMeasures]]) -> Map
 
 STAGE = Stage(
     name=NAME,
-    version=3,
+    version=4,
     options=Options,
     measures=FitMeasures,
     upstream=upstream,

@@ -39,6 +39,7 @@ from stxmdist.readers.frames.windowing import (
     frame_bytes,
     pieces,
     run_of,
+    stored_type,
     zero_frequency_px,
 )
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
@@ -115,10 +116,12 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """Name, size and time of every file of the scan: another file, or a changed one, is another input; its part."""
+    """Name, size and time of every file of the scan, which part of it, and what its numbers are said to be."""
     files = [fingerprint_of_file(path) for path in survey.recordings[scan_id].files]
-    part = survey.scans[scan_id].file_region
-    return files if part is None else {"files": files, "part": part}
+    part, numbers = survey.scans[scan_id].file_region, density_options(survey, scan_id).input
+    said: dict[str, Json] = {} if part is None else {"part": part}
+    said |= {} if numbers is None else {"numbers": numbers}
+    return {"files": files, **said} if said else files
 
 
 def _state_of(path: Path) -> FileState:
@@ -253,19 +256,12 @@ def _ptychography_arrays(recording: PtychographyRecording, options: Options) -> 
     return tuple(plans)
 
 
-def stored_type(of_file: np.dtype[np.generic]) -> np.dtype[np.generic]:
-    """Whole counts stay whole; signed numbers and fractions, such as counts less a dark frame, become float32."""
-    if of_file.kind == "u" and of_file.itemsize <= 4:
-        return np.dtype(np.uint16 if of_file.itemsize <= 2 else np.uint32)
-    return np.dtype(np.float32)
-
-
 def work(unit: IngestUnit) -> Outcome:
     """Read the file piece by piece and write it into shards; classes say which frames can be trusted."""
     write = ShardWriter(unit)
     recording = _recording(unit)
     if isinstance(recording, StxmRecording):
-        measures = _ingest_stxm(recording, write, unit.options, unit.part.numbers)
+        measures = _ingest_stxm(recording, write, unit)
     else:
         measures = _ingest_ptychography(recording, write, unit.options)
     _refuse_if_changed(unit)
@@ -290,9 +286,7 @@ def _refuse_if_changed(unit: IngestUnit) -> None:
             )
 
 
-def _ingest_stxm(
-    recording: StxmRecording, write: ShardWriter, options: Options, asked: Numbers | None
-) -> IngestMeasures:
+def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: IngestUnit) -> IngestMeasures:
     plan = next(plan for plan in _stxm_arrays(recording) if plan.name == "counts")
     assert plan.shards is not None
     n_energy, per_shard = plan.shape[0], plan.shards[0]
@@ -301,12 +295,12 @@ def _ingest_stxm(
     for shard, start in enumerate(range(0, n_energy, per_shard)):
         images = np.stack([recording.read(i) for i in range(start, min(start + per_shard, n_energy))])
         part = slice(start, start + len(images))
-        classes[part] = judge_images(images, classes[part], options.saturated_fraction)
+        classes[part] = judge_images(images, classes[part], unit.options.saturated_fraction)
         in_part += frames_in_part(images)
         if numbers is None:
             # The first energies tell: what they are the others are, too.
             numbers = what_numbers_are(images)
-            numbers_meant(numbers, asked, recording.source)
+            numbers_meant(numbers, unit.part.numbers, recording.source)
         write("counts", (shard, 0, 0), images)
     refuse_unless_some_valid(classes, recording.source)
     write("frame_class", (0,), classes)

@@ -64,6 +64,14 @@ def test_wavelengths_in_any_unit(unit: str, energies: np.ndarray, planted: np.nd
     np.testing.assert_array_equal(frames(recording), planted)
 
 
+def test_a_unit_that_the_header_does_not_say_may_be_chosen(tmp_path: Path) -> None:
+    header = changed(envi.write(tmp_path / "scan"), "wavelength units = eV", "wavelength units = Unknown")
+    with pytest.raises(InputError, match="energy_unit"):
+        readers.read(header)
+    (recording,) = readers.read(header, readers.ReadChoices(energy_unit="eV"))
+    np.testing.assert_array_equal(recording.energy_ev, ENERGY_EV)
+
+
 def test_energies_in_the_names_of_bands(tmp_path: Path) -> None:
     names = ", ".join(f"image {n} {energy:.2f} eV" for n, energy in enumerate(ENERGY_EV))
     header = envi.write(tmp_path / "scan", lines=(envi.MAP, f"band names = {{ {names} }}"))

@@ -171,6 +171,17 @@ class TestXanespy:
         assert says(recording, DENSITY)
         assert says(recording, "not intensities")
 
+    def test_images_pixels_and_channel_may_be_chosen(self, planted: np.ndarray, tmp_path: Path) -> None:
+        path = xanespy.write(
+            tmp_path / "scan.h5", optical_depths=planted[None] / 1000, intensities=planted[None].astype(np.uint16)
+        )
+        recording = readers.read_scan((path,), "intensities", readers.ReadChoices(pixel_size_nm=50.0))
+        assert isinstance(recording, StxmRecording)
+        np.testing.assert_array_equal(frames(recording), planted)
+        np.testing.assert_allclose(np.diff(recording.x_um), 0.05)
+        with pytest.raises(InputError, match=r"no images of this name.*optical_depths"):
+            readers.read_scan((path,), "references")
+
     def test_intensities_alone_are_counts(self, planted: np.ndarray, tmp_path: Path) -> None:
         recording = read(xanespy.write(tmp_path / "scan.h5", intensities=planted[None]))
         np.testing.assert_array_equal(frames(recording), planted)

@@ -18,7 +18,7 @@ from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS, state_of_charge
 from stxmdist.spectra.fitting.model import SpectralModel, StackSummary, model_of_stack
 from stxmdist.stages.fit import Options as FitOptions
-from stxmdist.stages.segment.describe import FittedScan, described
+from stxmdist.stages.segment.describe import FittedScan, described, outlined
 from stxmdist.stages.segment.options import Options
 
 ENERGIES = (700.0, 703.0, 706.6, 707.7, 708.2, 709.2, 710.2, 711.2, 713.0, 716.0, 721.8, 726.0)
@@ -142,29 +142,30 @@ def fitted(
         soc_se=soc_se,
         od_max=strongest,
         chi2_reduced=fit.chi2_reduced.reshape(shape),
-        degrees_of_freedom=n - 2,
+        degrees_of_freedom=n - model.design.shape[1],
         options=ClassOptions(),
     )
     unknown = classes == MaskClass.background
     scan = FittedScan(
-        stack.y_um,
-        stack.x_um,
-        thickness,
-        covariance,
-        np.where(unknown, np.float32(np.nan), soc),
-        np.where(unknown, np.float32(np.nan), soc_se),
-        classes,
-        1.0,
-        relative,
-        "stxm",
+        y_um=stack.y_um,
+        x_um=stack.x_um,
+        thickness_nm=thickness,
+        thickness_covariance=covariance,
+        soc=np.where(unknown, np.float32(np.nan), soc),
+        soc_se=np.where(unknown, np.float32(np.nan), soc_se),
+        chi2_reduced=fit.chi2_reduced.reshape(shape),
+        mask_class=classes,
+        noise_correlation_px2=1.0,
+        i0_relative_variance=relative,
+        modality="stxm",
     )
     return scan, model
 
 
 def matched(stack: PlantedStack, scan: FittedScan, model: SpectralModel, options: Options) -> pd.DataFrame:
     """The table's rows of particles that were found, with their planted state of charge and diameter."""
-    found = described(scan, model, options, "none", ClassOptions())
-    table = found.table.set_index("particle_id")
+    found = outlined(scan, model, options, ClassOptions())
+    table = described(scan, found, model, options, ClassOptions()).set_index("particle_id")
     rows = []
     for particle in stack.particles:
         true = stack.true_labels == particle.particle_id

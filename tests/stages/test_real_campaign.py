@@ -63,6 +63,7 @@ STAGES = {
         "fit": {"weighted": False},
         "fit_energy_shift": False,
         "pre_edge_below_ev": LAST_PRE_EDGE_EV,
+        "background": "none",
         # Two minerals do not explain a hydrothermal plume to within counting noise: misfit is shown, not masked.
         # A step of .15 is where the published analysis begins to count pixels.
         "classes": {"most_chi2": 1e3, "least_od_jump": 0.15},

@@ -19,7 +19,7 @@ from stxmdist.runner.writing import single_shard
 from stxmdist.spectra.checks.classes import ClassOptions
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.stages.fit import Options as FitOptions
-from stxmdist.stages.segment.describe import described, particle_numbers
+from stxmdist.stages.segment.describe import described, outlined, particle_numbers
 from stxmdist.stages.segment.options import Options
 from tests.stages.aligned import aligned_survey
 from tests.stages.planted_stacks import fitted, plant_stack
@@ -46,7 +46,7 @@ def test_labels_are_not_known_where_nothing_was_measured(processed: Path, scan_i
 
 
 @pytest.mark.parametrize("scan_id", STXM)
-def test_edges_are_the_only_new_class(processed: Path, scan_id: str) -> None:
+def test_only_edges_and_poor_fits_are_judged_by_the_particles(processed: Path, scan_id: str) -> None:
     store = Store(processed.parent / "store")
     fit, segment = store.published_output("fit", scan_id), store.published_output("segment", scan_id)
     assert fit is not None
@@ -54,8 +54,9 @@ def test_edges_are_the_only_new_class(processed: Path, scan_id: str) -> None:
     before, after, labels = fit.read("mask_class"), segment.read("mask_class"), segment.read("labels")
     changed = before != after
     assert changed.any()
-    assert set(before[changed]) == {MaskClass.valid}
-    assert set(after[changed]) == {MaskClass.edge}
+    assert set(before[changed]) <= {MaskClass.valid, MaskClass.poor_fit}
+    assert set(after[changed]) <= {MaskClass.valid, MaskClass.poor_fit, MaskClass.edge}
+    assert (after == MaskClass.edge).any()
     assert (labels[changed] > 0).all()
 
 
@@ -64,8 +65,7 @@ def test_outlines_are_drawn_in_where_asked() -> None:
     stack = plant_stack(rng, Options(end_member_sd=0.005))
     scan, model = fitted(stack, 1000.0, rng, FitOptions())
     masked, shrunk = (
-        described(scan, model, replace(Options(), edge_policy=policy), "none", ClassOptions())
-        for policy in ("mask", "shrink")
+        outlined(scan, model, replace(Options(), edge_policy=policy), ClassOptions()) for policy in ("mask", "shrink")
     )
     edge = masked.mask_class == MaskClass.edge
     assert edge.any()
@@ -73,10 +73,14 @@ def test_outlines_are_drawn_in_where_asked() -> None:
     np.testing.assert_array_equal(shrunk.labels > 0, kept > 0)
     present = np.unique(shrunk.labels[shrunk.labels > 0])
     np.testing.assert_array_equal(present, np.arange(1, present.size + 1))
-    np.testing.assert_array_equal(shrunk.table["particle_id"], present)
+    tables = [
+        described(scan, found, model, replace(Options(), edge_policy=policy), ClassOptions())
+        for found, policy in ((masked, "mask"), (shrunk, "shrink"))
+    ]
+    np.testing.assert_array_equal(tables[1]["particle_id"], present)
     for label in present:
         (before,) = np.unique(kept[shrunk.labels == label])
-        assert shrunk.table["area_um2"][label - 1] < masked.table["area_um2"][before - 1]
+        assert tables[1]["area_um2"][label - 1] < tables[0]["area_um2"][before - 1]
 
 
 @pytest.mark.parametrize("scan_id", STXM)

@@ -6,8 +6,10 @@ import numpy as np
 from scipy import ndimage
 from scipy.stats import chi2
 
-from stxmdist.arrays import F64, I64, U8, Mask, MaskClass, Real
+from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 
+LEAST_INNER = 12
+"""Fewer pixels away from edges do not stand for their particle"""
 BY_CHANCE = 1e-4
 """Largest share of pixels that are called a poor fit by chance, although the end-members explain them"""
 
@@ -27,7 +29,11 @@ class ClassOptions:
     least_counts: float = 0.0
     """Fewest effective counts at the strongest absorption; 0: only ``most_soc_se`` decides"""
     most_chi2: float = 3.0
-    """Reduced chi-square above which the end-members do not explain the pixel; raised if there are few energies"""
+    """Chi-square over what noise and misfit give, above which the end-members do not explain the pixel; raised if there
+    are few energies"""
+    tolerated_misfit: float = 0.02
+    """Share of the optical density by which end-members and incident beam may always be wrong: high counts make it
+    visible in every pixel"""
 
 
 def classify(
@@ -39,6 +45,7 @@ def classify(
     least_counts: Real | None = None,
     chi2_reduced: Real | None = None,
     degrees_of_freedom: int | I64 = 0,
+    misfit_chi2: Real | float = 0.0,
     missing: Mask | None = None,
     outside: Mask | None = None,
     saturated: Mask | None = None,
@@ -48,9 +55,10 @@ def classify(
 
     ``od_jump`` and ``od_max`` come from ``od_range``; ``thickness_nm`` is the total thickness, None if thickness is in
     units of the reference samples; ``least_counts`` are the effective counts at the energy of ``od_max``;
-    ``degrees_of_freedom`` are those of ``chi2_reduced``, one number or one for each pixel, 0 if not known. All maps are
-    (Y, X). Where several classes apply, a pixel that was not measured is called so rather than poor. A pixel whose fit
-    failed although it is neither missing nor outside has too little light and becomes low_count.
+    ``degrees_of_freedom`` are those of ``chi2_reduced``, one number or one for each pixel, 0 if not known, and
+    ``misfit_chi2`` is what the misfit of the stack adds to it (``misfit.expected_misfit_chi2``). All maps are (Y, X).
+    Where several classes apply, a pixel that was not measured is called so rather than poor. A pixel whose fit failed
+    although it is neither missing nor outside has too little light and becomes low_count.
 
     The class of a pixel does not depend on other pixels, so a block of an image gives the same as the whole image. The
     class ``edge`` depends on neighbours; it is found by ``edge_zone`` from the whole image.
@@ -65,7 +73,8 @@ def classify(
 
     with np.errstate(invalid="ignore"):
         # From the weakest reason to the strongest: the last one that applies is kept.
-        mark(None if chi2_reduced is None else chi2_reduced > _limit(options, degrees_of_freedom), MaskClass.poor_fit)
+        if chi2_reduced is not None:
+            mark(chi2_reduced > most_chi2(options, degrees_of_freedom) * (1.0 + misfit_chi2), MaskClass.poor_fit)
         mark(None if soc_se is None else (soc_se > options.most_soc_se), MaskClass.low_count)
         mark(None if least_counts is None else least_counts < options.least_counts, MaskClass.low_count)
         thin = od_jump < options.least_od_jump
@@ -80,10 +89,46 @@ def classify(
     return result
 
 
-def _limit(options: ClassOptions, degrees_of_freedom: int | I64) -> F64:
+def most_chi2(options: ClassOptions, degrees_of_freedom: int | I64) -> F64:
+    """The limit of chi-square over what noise and misfit give, for degrees of freedom (0: not known)."""
     known = np.maximum(degrees_of_freedom, 1)
     by_chance = np.asarray(chi2.isf(BY_CHANCE, known) / known)
     return np.where(np.asarray(degrees_of_freedom) < 1, options.most_chi2, np.maximum(options.most_chi2, by_chance))
+
+
+def judged_by_particle(
+    mask_class: U8, chi2_reduced: Real, labels: I32, inner: Mask, limit: F64 | float, tolerated_chi2: Real
+) -> U8:
+    """Classes (Y, X) in which pixels of particles are a poor fit only where they differ from their particle.
+
+    A pixel of the classes valid and poor_fit is a poor fit where its chi-square is more than ``limit`` times what is
+    expected: the median of its particle, and what noise and a tolerated misfit give. So a particle that the
+    end-members explain badly, but alike everywhere, keeps its pixels.
+
+    Parameters
+    ----------
+    mask_class, chi2_reduced, labels
+        (Y, X) as fitted, and the particles
+    inner
+        (Y, X) pixels away from edges, by which a particle is judged where it has enough of them
+    tolerated_chi2
+        (Y, X) what a tolerated misfit adds to chi-square
+    """
+    judged = (labels > 0) & np.isin(mask_class, (MaskClass.valid, MaskClass.poor_fit)) & np.isfinite(chi2_reduced)
+    result = mask_class.copy()
+    for label, box in enumerate(ndimage.find_objects(np.maximum(labels, 0)), start=1):
+        if box is None:
+            continue
+        mine = judged[box] & (labels[box] == label)
+        deep = mine & inner[box]
+        by = deep if deep.sum() >= LEAST_INNER else mine
+        if not by.any():
+            continue
+        chi2_here = chi2_reduced[box]
+        expected = np.maximum(np.median(chi2_here[by]), 1.0 + tolerated_chi2[box])
+        poor = mine & (chi2_here > limit * expected)
+        result[box][mine] = np.where(poor, MaskClass.poor_fit, MaskClass.valid)[mine]
+    return result
 
 
 def od_range(design: Real, thickness: Real) -> tuple[Real, Real, int]:

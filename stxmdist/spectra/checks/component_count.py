@@ -8,7 +8,13 @@ import numpy as np
 from scipy import ndimage
 
 from stxmdist.arrays import F32, F64, I64, Mask, Real
-from stxmdist.spectra.checks.components import ResidualSums, extra_term_test, missing_spectrum, residual_sums
+from stxmdist.spectra.checks.components import (
+    ResidualSums,
+    extra_term_test,
+    mean_residual_od,
+    missing_spectrum,
+    residual_sums,
+)
 from stxmdist.spectra.checks.pulls import morans_test
 from stxmdist.spectra.end_members.design_matrix import background_columns
 
@@ -74,6 +80,10 @@ class ComponentCount:
     missing_od: F64 | None = None
     """(ENERGY used,) optical density that is missing, mean over the pixels of those particles; a single NaN where none
     lacks a component, None where components could not be counted"""
+    residual_od: F64 | None = None
+    """(PARTICLE, ENERGY used) measured less fitted optical density, mean over each particle's pixels"""
+    residual_variance: F64 | None = None
+    """(PARTICLE, ENERGY used) variance that noise gives it"""
     wanting: Mapping[str, int] = field(default_factory=dict)
     """Shape of a background that was not fitted, to the number of particles that a fit with it would explain better"""
 
@@ -145,6 +155,8 @@ def count_components(
         said=_sentence(missing, every.share),
         missing=int(missing.sum()),
         missing_od=_mean_od(every, missing),
+        residual_od=every.residual_od,
+        residual_variance=every.residual_variance,
         wanting={name: int((every.gains[at] > 0.0).sum()) for at, name in enumerate(BACKGROUNDS) if at >= n_terms - 2},
     )
 
@@ -162,6 +174,9 @@ class _Batch:
     pixels: I64
     gains: F64
     """(BACKGROUND, PARTICLE) by how much Schwarz' criterion falls with a background"""
+    residual_od: F64
+    """(PARTICLE, ENERGY)"""
+    residual_variance: F64
 
     @classmethod
     def of(cls, sums: ResidualSums, n_terms: int, correlation_px2: float, shared_variance: F64) -> "_Batch":
@@ -170,7 +185,8 @@ class _Batch:
         with np.errstate(divide="ignore", invalid="ignore"):
             pooled = np.where(freedom > 0, sums.chi2 / freedom, np.nan)
         gains = [extra_term_test(sums, n_terms, at, correlation_px2).bic_gain for at in range(len(BACKGROUNDS))]
-        return cls(pooled, found.p, found.share, found.od, sums.pixels, np.stack(gains))
+        left, variance = mean_residual_od(sums, correlation_px2)
+        return cls(pooled, found.p, found.share, found.od, sums.pixels, np.stack(gains), left, variance)
 
     @classmethod
     def joined(cls, batches: list["_Batch"]) -> "_Batch":
@@ -181,6 +197,8 @@ class _Batch:
             np.concatenate([batch.od for batch in batches]),
             np.concatenate([batch.pixels for batch in batches]),
             np.concatenate([batch.gains for batch in batches], axis=1),
+            np.concatenate([batch.residual_od for batch in batches]),
+            np.concatenate([batch.residual_variance for batch in batches]),
         )
 
 

@@ -272,3 +272,14 @@ def missing_spectrum(
     for values_of in (p_constant, p_varying, share, od):
         values_of[few] = np.nan
     return MissingSpectrum(p_constant, p_varying, od, share)
+
+
+def mean_residual_od(sums: ResidualSums, correlation_px2: float = 1.0) -> tuple[F64, F64]:
+    """Mean residual optical density of each particle and the variance that noise gives it, both (PARTICLE, ENERGY).
+
+    NaN for a particle without pixels.
+    """
+    pixels = np.where(sums.pixels > 0, sums.pixels, np.nan)[:, None]
+    noise_od = sums.noise_od / pixels
+    # Whitened residuals are those of transmission: more light means less optical density.
+    return -sums.whitened / pixels * noise_od, noise_od**2 * max(1.0, correlation_px2) / pixels

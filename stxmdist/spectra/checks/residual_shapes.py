@@ -52,19 +52,19 @@ def residual_shape(residual_od: F64, model_od: F64, energy_ev: F64, terms: F64) 
     model_od
         (ENERGY,) fitted optical density
     energy_ev
-        (ENERGY,) ascending
+        (ENERGY,) in any order; energies may be repeated
     terms
         (ENERGY, TERM) the terms that were fitted
     """
     known = np.isfinite(residual_od) & np.isfinite(model_od)
     energy, model, basis = energy_ev[known], model_od[known], np.linalg.qr(terms[known])[0]
     left = residual_od[known] - basis @ (basis.T @ residual_od[known])
-    slope = np.gradient(model, energy)
+    slope = slope_by_energy(model, energy)
     candidates = {
         "constant": np.ones_like(energy),
         "slope": energy - energy.mean(),
         "energy": slope,
-        "broadening": 0.5 * np.gradient(slope, energy),
+        "broadening": 0.5 * slope_by_energy(slope, energy),
         "saturation": model**2,
     }
     whole = float(left @ left)
@@ -91,6 +91,18 @@ def residual_shape(residual_od: F64, model_od: F64, energy_ev: F64, terms: F64) 
         found = np.linalg.lstsq(together / scale, residual_od[known], rcond=None)[0] / scale
         sizes = dict(zip(chosen, found[terms.shape[1] :].tolist(), strict=True))
     return ResidualShape(shares, sizes, float(left @ left) / whole if whole else 0.0, _where(left, model, energy))
+
+
+def slope_by_energy(values: F64, energy_ev: F64) -> F64:
+    """Derivative by energy (ENERGY,), taken over energies once each: a repeated energy has the mean of its values.
+
+    Zero where there is a single energy, for which there is no derivative.
+    """
+    once, place = np.unique(energy_ev, return_inverse=True)
+    if once.size < 2:
+        return np.zeros_like(values)
+    means = np.bincount(place, weights=values) / np.bincount(place)
+    return np.asarray(np.gradient(means, once)[place], dtype=np.float64)
 
 
 def _where(left: F64, model: F64, energy: F64) -> dict[str, float]:

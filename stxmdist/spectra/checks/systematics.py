@@ -119,16 +119,22 @@ def systematic_soc_error(
     leak_sd: float = 0.0,
     i0_relative_sd: float = 0.0,
     end_member_sd: float | F64 = 0.0,
+    background_od: F64 | None = None,
+    misfit_sd: float | F64 = 0.0,
 ) -> F64:
     """Systematic standard error (PARTICLE,) of the state of charge, with independent causes added in quadrature.
 
     ``end_member_sd`` is the error of the state of charge due to the end-members: ``sensitivity.end_members``, or a
-    value that is known better.
+    value that is known better. ``background_od`` (ENERGY,) is one standard deviation of what absorbs beside the terms
+    of the fit, ``misfit_sd`` (PARTICLE,) what the misfit of each particle's spectrum can do.
     """
+    beside = 0.0 if background_od is None else sensitivity.response @ background_od
     return np.sqrt(
         (sensitivity.energy_per_ev * shift_se_ev) ** 2
         + (sensitivity.leak * leak_sd) ** 2
         + (sensitivity.i0 * i0_relative_sd) ** 2
         + sensitivity.i0_scatter**2
         + np.square(end_member_sd)
+        + np.square(beside)
+        + np.square(misfit_sd)
     )

@@ -120,6 +120,6 @@ def _another_beam(got: str, where: str, also: str = "") -> InputError:
         problem="the incident beam does not fit the scan's own free pixels",
         got=got,
         wanted=f"free pixels that absorb less than {TOLERANCE_OD:g}, or a film's few tenths alike at all energies",
-        mend="Take the beam from the field (stages: absorbance: i0: field), or give the beam of this scan's dwell time "
-        f"and slits (references: i0, or i0_scan){also}",
+        mend="Take the beam from the field (stages: absorbance: i0: field, and no references: i0), or give the beam of "
+        f"this scan's dwell time and slits (references: i0, or i0_scan){also}",
     )

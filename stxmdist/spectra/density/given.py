@@ -22,6 +22,8 @@ LEAST_FACTOR = 1e-8
 """Numbers without any noise weigh as those of so many photons (its inverse): rounding alone leaves as much"""
 MOST_AREAS = 8
 """The correlation of noise is looked at in no more images than these"""
+GAP_PX = 32
+"""Noise is not taken to hang together over a longer distance"""
 CHI2_MEDIAN = 0.4549
 """Median of chi-square with one degree of freedom"""
 
@@ -77,12 +79,7 @@ def given_noise(transmission: Sequence[F32], measured: Index, free: Mask) -> Giv
     # The mean over energies holds a part of each: what is left scatters less by this share.
     kept = 1.0 - 1.0 / len(measured)
     relative = np.array([_variance(one) for one in scatter]) / kept
-    areas = []
-    for one in scatter[:: -(-len(scatter) // MOST_AREAS)]:
-        image = np.full(free.shape, np.nan)
-        image[free] = one
-        areas.append(noise_correlation_area(image))
-    area = float(np.nanmedian(areas)) if np.isfinite(areas).any() else 1.0
+    area = _correlation_area(scatter, free) if np.nanmax(relative) > LEAST_FACTOR else 1.0
     density = -np.log(np.where(level > 0, level, np.nan))
     usual = float(np.nanmedian(density))
     factor, beam = _at(len(transmission), measured, relative * level), np.full(len(transmission), np.nan)
@@ -93,6 +90,17 @@ def given_noise(transmission: Sequence[F32], measured: Index, free: Mask) -> Giv
         f"would, correlated over {area:.1f} px"
     )
     return GivenNoise(factor, area, beam, usual, said)
+
+
+def _correlation_area(scatter: F64, free: Mask) -> float:
+    """Correlation area in px of the scatter (ENERGY, free PIXEL), of some of the energies together."""
+    some = scatter[:: -(-len(scatter) // MOST_AREAS)]
+    # One above the other with a gap between them, so that what few pixels say of one is averaged over all.
+    images = np.full((len(some), free.shape[0] + GAP_PX, free.shape[1]), np.nan)
+    for image, values in zip(images, some, strict=True):
+        image[: free.shape[0]][free] = values
+    area = noise_correlation_area(images.reshape(-1, free.shape[1]))
+    return area if np.isfinite(area) else 1.0
 
 
 def _from_neighbours(transmission: Sequence[F32], measured: Index, free: Mask) -> GivenNoise:

@@ -7,7 +7,10 @@ import numpy as np
 
 from stxmdist.arrays import F32, F64, U8, Mask, MaskClass
 from stxmdist.measures import FitMeasures
+from stxmdist.spectra.checks.causes import Cause, FitEvidence, likely_cause, misfit_share
 from stxmdist.spectra.checks.classes import ClassOptions, classify, od_range
+from stxmdist.spectra.checks.misfit import expected_misfit_chi2
+from stxmdist.spectra.checks.residual_shapes import residual_shape
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
 from stxmdist.spectra.fitters.contract import (
     FITTERS,
@@ -118,7 +121,9 @@ def fit_block(
         chi2_reduced=fitted.chi2_reduced.reshape(shape),
         maps={name: values.reshape(shape) for name, values in fitted.maps.items()},
         mask_class=mask_class.reshape(shape),
-        measures=_measures(transmission, model, fitted, mask_class),
+        measures=_measures(
+            transmission, model, fitted, mask_class, likely_cause(_evidence(model, fitted, mask_class, level, classes))
+        ),
     )
 
 
@@ -164,13 +169,17 @@ def _classes(model: SpectralModel, found: PixelsFitted, soc_se: F32, aligned_cla
         least_counts=model.effective_counts[steepest] * np.exp(-od_max),
         chi2_reduced=fitted.chi2_reduced,
         degrees_of_freedom=found.degrees_of_freedom,
+        misfit_chi2=level
+        * expected_misfit_chi2(
+            strongest, model.misfit_od, model.cathode_od, model.design, model.effective_counts, options.tolerated_misfit
+        ),
         missing=(aligned == MaskClass.missing) | found.too_few_energies,
         outside=aligned == MaskClass.outside,
         options=options,
     )
 
 
-def _measures(transmission: F32, model: SpectralModel, fitted: Fit, mask_class: U8) -> FitMeasures:
+def _measures(transmission: F32, model: SpectralModel, fitted: Fit, mask_class: U8, cause: Cause) -> FitMeasures:
     """How well the end-members explain the valid pixels of a block."""
     good = mask_class == MaskClass.valid
     if fitted.covered is not None:
@@ -186,12 +195,52 @@ def _measures(transmission: F32, model: SpectralModel, fitted: Fit, mask_class: 
         energies_used=int(model.used.sum()),
         energy_ev=model.energy_ev,
         pixels_valid=int(good.sum()),
-        pixels={MaskClass(one).name: int((mask_class == one).sum()) for one in np.unique(mask_class)},
+        pixels=_by_class(mask_class),
         chi2_reduced=_median(fitted.chi2_reduced[good]),
         r_factor=_median(shares),
         residual=residual,
         residual_se=residual_se,
+        background=model.fitted_background,
+        background_said=model.background.said,
+        cause=cause.said,
+        mend=cause.mend,
     )
+
+
+def _evidence(model: SpectralModel, fitted: Fit, mask_class: U8, level: F32, classes: ClassOptions) -> FitEvidence:
+    """What the block and its stack say of pixels without a number."""
+    strongest, jump, steepest = od_range(model.design[:, :2], fitted.coefficients[:2])
+    left, shape = model.misfit_od, None
+    known = np.isfinite(left) & np.isfinite(model.mean_od)
+    if known.sum() > model.design.shape[1] + 2:
+        shape = residual_shape(left, model.mean_od - left, model.energy_ev, model.design)
+    return FitEvidence(
+        pixels=_by_class(mask_class),
+        most_od=classes.most_od,
+        largest_od=_exceeded(strongest - np.log(level)),
+        least_counts=float(model.effective_counts[steepest] * np.exp(-np.nan_to_num(model.mean_od[steepest]))),
+        least_counts_ev=float(model.energy_ev[steepest]),
+        least_od_jump=classes.least_od_jump,
+        largest_od_jump=_exceeded(jump),
+        background=model.fitted_background,
+        before_edge_od=model.background.before_edge_od,
+        explained_od=model.background.explained_od,
+        shift_ev=model.shift.shift_ev,
+        shift_at_bound=model.shift.at_bound,
+        misfit_share=misfit_share(left, model.cathode_od),
+        end_members=model.end_members.source,
+        shape=shape,
+    )
+
+
+def _by_class(mask_class: U8) -> dict[str, int]:
+    return {MaskClass(one).name: int((mask_class == one).sum()) for one in np.unique(mask_class)}
+
+
+def _exceeded(values: F32) -> float:
+    """What one pixel in fifty exceeds; NaN where nothing is known."""
+    finite = values[np.isfinite(values)]
+    return float(np.percentile(finite, 98.0)) if finite.size else float("nan")
 
 
 def _median(values: F32) -> float | None:
@@ -210,8 +259,11 @@ def merged_measures(blocks: Sequence[FitMeasures]) -> FitMeasures:
     shares = [(one.r_factor, one.pixels_valid) for one in blocks if one.r_factor is not None]
     residuals = [(one.residual, one.pixels_valid) for one in blocks if one.residual is not None]
     residual = _weighted_mean(residuals)
+    worst = max(blocks, key=lambda block: (bool(block.cause), sum(block.pixels.values()) - block.pixels_valid))
     return replace(
         blocks[0],
+        cause=worst.cause,
+        mend=worst.mend,
         pixels={name: sum(block.pixels.get(name, 0) for block in blocks) for name in classes},
         pixels_valid=sum(block.pixels_valid for block in blocks),
         chi2_reduced=_number(_weighted_mean(chi2)),

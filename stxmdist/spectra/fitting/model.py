@@ -1,16 +1,30 @@
 """The linear model of optical density with which a stack is fitted: its end-members, energies and energy shift."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from stxmdist.arrays import F32, F64, U8, Mask
 from stxmdist.errors import InputError
 from stxmdist.spectra.checks.classes import ClassOptions
+from stxmdist.spectra.checks.misfit import mean_misfit_od
 from stxmdist.spectra.edges import in_words
-from stxmdist.spectra.end_members.design_matrix import Background, background_columns, design_matrix, design_slope
+from stxmdist.spectra.end_members.design_matrix import (
+    Background,
+    background_columns,
+    check_design,
+    design_matrix,
+    design_slope,
+)
 from stxmdist.spectra.end_members.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.end_members.references import EndMembers
+from stxmdist.spectra.fitters.contract import FITTERS
+from stxmdist.spectra.fitting.background_choice import (
+    BackgroundChoice,
+    BackgroundOption,
+    MeanSpectrum,
+    choose_background,
+)
 
 _LEAST_MEAN_OD = -0.05
 """In a field without particles, noise alone keeps the mean optical density above this"""
@@ -20,8 +34,10 @@ _LEAST_MEAN_OD = -0.05
 class ModelOptions:
     """What the spectral model of a stack holds, and how its energy scale is corrected."""
 
-    background: Background = "none"
-    """The shape over energy of what absorbs beside the end-members"""
+    background: BackgroundOption = "auto"
+    """What is fitted beside the end-members: ``none``, ``constant``, ``power_law`` (a constant and a power law), or
+    ``auto``: what the stack's mean spectrum needs, above all before the edge
+    """
     fit_energy_shift: bool = True
     """Whether the energy scale of each stack may be off; its shift is found from the stack's mean spectrum"""
     largest_energy_shift_ev: float = 0.6
@@ -36,6 +52,11 @@ class ModelOptions:
     """
 
     @property
+    def least_background(self) -> Background:
+        """What is fitted beside the end-members at least: nothing where the data decide."""
+        return "none" if self.background == "auto" else self.background
+
+    @property
     def takes_up_constant(self) -> bool:
         """Whether what absorbs alike at all energies does not disturb the end-members."""
         return self.background != "none" or self.pre_edge_below_ev is not None
@@ -47,6 +68,30 @@ class FitChoices(ModelOptions):
 
     classes: ClassOptions = field(default_factory=ClassOptions)
     """The limits beyond which a pixel is not used"""
+    fitter: str = "poisson"
+    """Maximum likelihood of counted photons (``poisson``; with thicknesses not below zero, ``poisson_non_negative``;
+    with an energy shift or a covered share of every pixel's own, ``poisson_shift`` and ``fill_factor``); least squares
+    of optical density (``least_squares``, ``nnls``, ``sum_to_one``, with the phase ``complex``); two energies
+    (``two_energy``, ``polar_angle``); peaks (``white_line``, ``l3_l2``)
+    """
+    fitter_ptychography: str | None = None
+    """Another fitter for ptychography scans, such as ``complex``; None: the same one"""
+
+    def __post_init__(self) -> None:
+        FITTERS.require(self.fitter, where="fitter")
+        if self.fitter_ptychography is not None:
+            FITTERS.require(self.fitter_ptychography, where="fitter_ptychography")
+
+    def fitter_of(self, modality: str) -> str:
+        """Name of the fitter for scans of a modality."""
+        other = self.fitter_ptychography if modality == "ptychography" else None
+        return other or self.fitter
+
+    def model_options(self, modality: str) -> ModelOptions:
+        """What the model of a scan holds: where the fitter has no room for a background, none is chosen for it."""
+        if self.background == "auto" and FITTERS[self.fitter_of(modality)].two_energies:
+            return replace(self, background="none")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +130,24 @@ class SpectralModel:
     """This was added to the stack's energies"""
     shift: EnergyShift
     """The shift that the mean spectrum suggests, whether or not it was used"""
+    background: BackgroundChoice
+    """What is fitted beside the end-members, why, and what is not known of it"""
+    misfit_od: F64
+    """(ENERGY used,) what this model leaves over of the mean spectrum; NaN where not known"""
+    beside_od: F64
+    """(ENERGY used,) what it finds there beside the end-members"""
     before_edge: Mask | None = None
     """(ENERGY used,) energies whose mean is taken off every pixel; None: nothing is"""
+
+    @property
+    def cathode_od(self) -> F64:
+        """(ENERGY used,) what the end-members explain of the mean spectrum."""
+        return self.mean_od - self.misfit_od - self.beside_od
+
+    @property
+    def fitted_background(self) -> Background:
+        """The shape over energy of what is fitted beside the end-members."""
+        return self.background.background
 
 
 def model_of_stack(
@@ -117,13 +178,18 @@ def model_of_stack(
         energy_shift_sd_ev=options.energy_shift_sd_ev,
     )
     shift_ev = shift.shift_ev if options.fit_energy_shift else 0.0
-    design = design_matrix(members, energy_ev[used], shift_ev, options.background)
-    slope = design_slope(members, energy_ev[used], shift_ev, options.background)
     before = pre_edge(scan_id, energy_ev[used], options.pre_edge_below_ev)
+    columns, slope = design_matrix(members, energy_ev[used], shift_ev), design_slope(members, energy_ev[used], shift_ev)
     if before is not None:
-        design[:, :2] -= design[before, :2].mean(axis=0)
-        slope[:, :2] -= slope[before, :2].mean(axis=0)
+        columns -= columns[before].mean(axis=0)
+        slope -= slope[before].mean(axis=0)
         mean_od = mean_od - mean_od[before].mean()
+    spectrum = MeanSpectrum(energy_ev[used], mean_od, stack.mean_od_variance[used], columns, slope, shift.se_ev)
+    background = choose_background(spectrum, options.background)
+    extra = background_columns(energy_ev[used], background.background)
+    design = np.concatenate([columns, extra], axis=1)
+    check_design(design, where=f"fit of {scan_id}")
+    left, beside = mean_misfit_od(mean_od, design, stack.effective_counts[used])
     return SpectralModel(
         end_members=members,
         used=used,
@@ -131,9 +197,12 @@ def model_of_stack(
         effective_counts=stack.effective_counts[used],
         mean_od=mean_od,
         design=design,
-        slope=slope,
+        slope=np.concatenate([slope, np.zeros_like(extra)], axis=1),
         shift_ev=shift_ev,
         shift=shift,
+        background=background,
+        misfit_od=left,
+        beside_od=beside,
         before_edge=before,
     )
 
@@ -150,7 +219,7 @@ def energies_to_fit(
     """
     margin_ev = options.largest_energy_shift_ev if options.fit_energy_shift else 0.0
     used = np.asarray(measured & members.spans(energy_ev, margin_ev), dtype=np.bool_)
-    least = 2 + background_columns(energy_ev[:1], options.background).shape[1]
+    least = 2 + background_columns(energy_ev[:1], options.least_background).shape[1]
     if used.sum() < least:
         low, high = members.energy_ev[[0, -1]]
         raise InputError(
@@ -176,7 +245,7 @@ def refuse_unfittable(
     """
     used = energies_to_fit(scan_id, energy_ev, measured, members, options, also_there)
     pre_edge(scan_id, energy_ev[used], options.pre_edge_below_ev)
-    design_matrix(members, energy_ev[used], 0.0, options.background)
+    design_matrix(members, energy_ev[used], 0.0, options.least_background)
 
 
 def _refuse_bright(scan_id: str, mean_od: F64) -> None:

@@ -20,8 +20,9 @@ from stxmdist.particles.segment import segment, without_gaps
 from stxmdist.particles.table import particle_table, with_flag
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.spectra.align.aligned_stack import whole_energies
-from stxmdist.spectra.checks.classes import ClassOptions, edge_zone
+from stxmdist.spectra.checks.classes import ClassOptions, edge_zone, judged_by_particle, most_chi2, od_range
 from stxmdist.spectra.checks.component_count import ComponentCount, CountOptions, ReadPixels, count_components
+from stxmdist.spectra.checks.misfit import MisfitError, expected_misfit_chi2, misfit_error
 from stxmdist.spectra.checks.systematics import (
     SocSensitivity,
     shared_od_variance,
@@ -29,7 +30,6 @@ from stxmdist.spectra.checks.systematics import (
     systematic_soc_error,
 )
 from stxmdist.spectra.density.mean_spectrum import soc_effects
-from stxmdist.spectra.end_members.design_matrix import Background
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.options import Options
@@ -39,6 +39,10 @@ ReadFor: TypeAlias = Callable[[SpectralModel], ReadPixels]
 
 MISSING_COMPONENT = "missing component"
 """Flag of a particle whose pixels hold more than the end-members."""
+MISFIT = "misfit"
+"""Flag of a particle of which the end-members leave much over."""
+GROSS_MISFIT = "gross misfit"
+"""Flag of a particle that the end-members do not describe."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,8 @@ class FittedScan:
     """(Y, X)"""
     soc_se: Real
     """(Y, X)"""
+    chi2_reduced: Real
+    """(Y, X)"""
     mask_class: U8
     """(Y, X), edges not yet"""
     noise_correlation_px2: float
@@ -71,57 +77,81 @@ class FittedScan:
 
 
 @dataclass(frozen=True, eq=False)
-class DescribedScan:
-    """The particles of one scan."""
+class Outlines:
+    """The particles of one scan, and which of their pixels may be used."""
 
-    table: pd.DataFrame
-    """One row per PARTICLE, without the scan's conditions"""
     labels: I32
     """(Y, X), -1 where nothing is known"""
     mask_class: U8
-    """(Y, X) with edges"""
+    """(Y, X) with edges, pixels judged by their particle"""
+    known: Mask
+    """(Y, X)"""
+    thickness_nm: Real
+    """(COMPONENT, Y, X); nominal where thickness counts reference samples"""
     psf_sigma_nm: float
 
 
-def described(
-    scan: FittedScan, model: SpectralModel, options: Options, background: Background, classes: ClassOptions
-) -> DescribedScan:
-    """Find the particles of a scan's maps and describe each; ``background`` and ``classes`` are those of the fit."""
+def outlined(scan: FittedScan, model: SpectralModel, options: Options, classes: ClassOptions) -> Outlines:
+    """Find the particles of a scan's maps, and judge their pixels; ``classes`` are those of the fit."""
     fitted, pixel_nm = scan.mask_class, scan.pixel_nm
     known = ~np.isin(fitted, (MaskClass.missing, MaskClass.outside)) & np.isfinite(scan.thickness_nm).all(axis=0)
     psf_nm = options.sigma_nm(scan.modality)
-    nominal = nominal_nm(model, classes)
-    thickness_nm = scan.thickness_nm * np.float32(nominal)
+    thickness_nm = scan.thickness_nm * np.float32(nominal_nm(model, classes))
     labels = segment(np.where(known, thickness_nm.sum(axis=0), np.nan), known, pixel_nm, options.segment)
     at_edge = edge_zone(labels > 0, pixel_nm, options.edge_sigmas * psf_nm)
-    mask = np.where(at_edge & (fitted == MaskClass.valid), np.uint8(MaskClass.edge), fitted)
-    shrunk = options.edge_policy == "shrink"
-    if shrunk:
+    strongest = od_range(model.design[:, :2], scan.thickness_nm)[0]
+    tolerated = expected_misfit_chi2(
+        strongest,
+        np.zeros(len(model.design)),
+        model.mean_od,
+        model.design,
+        model.effective_counts,
+        classes.tolerated_misfit,
+    )
+    limit = most_chi2(classes, model.design.shape[0] - model.design.shape[1])
+    judged = judged_by_particle(fitted, scan.chi2_reduced, labels, ~at_edge, limit, tolerated)
+    mask = np.where(at_edge & (judged == MaskClass.valid), np.uint8(MaskClass.edge), judged)
+    if options.edge_policy == "shrink":
         labels = without_gaps(np.where(at_edge, 0, labels))
-    sensitivity = _sensitivity(scan, labels, model, background)
+    return Outlines(np.where(known, labels, np.int32(-1)), mask, known, thickness_nm, psf_nm)
+
+
+def described(
+    scan: FittedScan,
+    found: Outlines,
+    model: SpectralModel,
+    options: Options,
+    classes: ClassOptions,
+    count: ComponentCount | None = None,
+) -> pd.DataFrame:
+    """One row for each particle that was found, without the scan's conditions; ``count`` None: it was not counted."""
+    labels, mask, pixel_nm = np.maximum(found.labels, 0), found.mask_class, scan.pixel_nm
+    nominal = nominal_nm(model, classes)
+    shrunk = options.edge_policy == "shrink"
+    sensitivity, misfit = _sensitivity(scan, labels, model), _misfit(scan, found, model, count)
     # Drawn-in outlines lie where nothing is lost over them: no skirt is to be added, and no rim to be modelled.
-    reach = labels if shrunk else reach_of(labels, psf_nm / pixel_nm)
-    imaging = PointSpread(psf_nm / pixel_nm)
+    reach = labels if shrunk else reach_of(labels, found.psf_sigma_nm / pixel_nm)
+    imaging = PointSpread(found.psf_sigma_nm / pixel_nm)
     if options.correct_psf_bias and not shrunk and (labels > 0).any():
         per_nm = model.design.copy()
         per_nm[:, :2] /= nominal
         bias = psf_bias(
             labels,
-            thickness_nm,
+            found.thickness_nm,
             psf=options.kernel(scan.modality, pixel_nm),
             design_per_nm=per_nm,
             weights=model.effective_counts,
-            known=known,
+            known=found.known,
             reach=reach,
             interior=mask == MaskClass.valid,
         )
         imaging = replace(imaging, soc_bias=bias.soc, gain=bias.gain, variance=bias.variance)
     maps = ChemicalMaps(
-        thickness_nm,
+        found.thickness_nm,
         scan.thickness_covariance * np.float32(nominal**2),
         scan.soc,
         scan.soc_se,
-        counted_classes(mask, thickness_nm, classes.least_counts),
+        counted_classes(mask, found.thickness_nm, classes.least_counts),
         scan.noise_correlation_px2,
     )
     systematic = systematic_soc_error(
@@ -129,13 +159,15 @@ def described(
         shift_se_ev=model.shift.se_ev,
         leak_sd=options.leak_sd if scan.modality == "stxm" else 0.0,
         end_member_sd=sensitivity.end_members if options.end_member_sd is None else options.end_member_sd,
+        background_od=model.background.doubt_od,
+        misfit_sd=misfit.soc_sd,
     )
     table = particle_table(
         labels,
         scan.y_um,
         scan.x_um,
         maps,
-        known=known,
+        known=found.known,
         reach=reach,
         soc_se_sys=systematic,
         psf=imaging,
@@ -144,10 +176,16 @@ def described(
     table["soc_per_ev"] = sensitivity.energy_per_ev
     table["soc_per_leak"] = sensitivity.leak
     table["soc_per_i0"] = sensitivity.i0
+    table["misfit_share"] = misfit.share
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal
         table["thickness_nm"] = np.nan
-    return DescribedScan(table, np.where(known, labels, np.int32(-1)), mask, psf_nm)
+    if count is not None:
+        table = with_flag(table.assign(**count.columns()), MISSING_COMPONENT, count.components > 2.0)
+    with np.errstate(invalid="ignore"):
+        gross = misfit.share > options.misfit.gross_share
+        table = with_flag(table, MISFIT, (misfit.share > options.misfit.least_share) & ~gross)
+    return with_flag(table, GROSS_MISFIT, gross)
 
 
 def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
@@ -162,43 +200,65 @@ def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
     return step * classes.least_thickness_nm / classes.least_od_jump
 
 
-def _sensitivity(scan: FittedScan, labels: I32, model: SpectralModel, background: Background) -> SocSensitivity:
-    """What each error that the stack shares does to each particle, at its mean thicknesses."""
+def _mean_thickness(scan: FittedScan, labels: I32) -> F64:
+    """(COMPONENT, PARTICLE) in the end-members' unit."""
     ids = np.unique(labels[labels > 0])
-    means = np.empty((2, 0))
-    if ids.size:
-        means = np.stack([ndimage.mean(np.nan_to_num(part), labels, ids) for part in scan.thickness_nm])
+    if not ids.size:
+        return np.empty((2, 0))
+    return np.stack([ndimage.mean(np.nan_to_num(part), labels, ids) for part in scan.thickness_nm])
+
+
+def _misfit(scan: FittedScan, found: Outlines, model: SpectralModel, count: ComponentCount | None) -> MisfitError:
+    """What the misfit of each particle can do to it; that of the stack's mean spectrum where its own is not known."""
+    means, left_over = _mean_thickness(scan, found.labels), np.nan_to_num(model.misfit_od)
+    steepest = int(np.argmax(model.design[:, :2].sum(axis=1)))
+    top = float(model.cathode_od[steepest])
+    of_stack = np.outer(model.design[steepest, :2] @ means / top if top > 0.0 else np.zeros(means.shape[1]), left_over)
+    left, variance = of_stack, np.zeros_like(of_stack)
+    if count is not None and count.residual_od is not None and count.residual_variance is not None:
+        own = np.isfinite(count.residual_od)
+        left = np.where(own, count.residual_od, of_stack)
+        variance = np.where(own, count.residual_variance, 0.0)
+    return misfit_error(means, left, variance, model.design, model.background.doubt_od)
+
+
+def _sensitivity(scan: FittedScan, labels: I32, model: SpectralModel) -> SocSensitivity:
+    """What each error that the stack shares does to each particle, at its mean thicknesses."""
     return soc_sensitivity(
-        means,
+        _mean_thickness(scan, labels),
         model.end_members,
         model.energy_ev,
         model.effective_counts,
         shift_ev=model.shift_ev,
-        background=background,
+        background=model.fitted_background,
         i0_relative_variance=scan.i0_relative_variance,
     )
 
 
 def counted(
     scan: FittedScan,
-    found: DescribedScan,
+    found: Outlines,
     model: SpectralModel,
     read: ReadFor,
-    chi2_reduced: Real,
     options: CountOptions,
     known_share: F64 | None = None,
 ) -> ComponentCount:
-    """Whether the described particles hold more than the end-members; only pixels of class valid take part.
+    """Whether the particles hold more than the end-members; only pixels of class valid take part.
 
-    ``read`` gives, for a model, the fitted pixels of some rows of the stack, ``chi2_reduced`` (Y, X) is that of the
-    fit. Residuals are compared at the same energies in all pixels: those that ``known_share`` (ENERGY,), the share of
-    the field with numbers, shows to be whole.
+    ``read`` gives, for a model, the fitted pixels of some rows of the stack. Residuals are compared at the same
+    energies in all pixels: those that ``known_share`` (ENERGY,), the share of the field with numbers, shows to be
+    whole.
     """
     whole = whole_energies(model.used, known_share)[model.used]
     if not whole.all() and whole.sum() >= model.design.shape[1]:
         at_whole = replace(scan, i0_relative_variance=scan.i0_relative_variance[whole])
-        count = counted(at_whole, found, model_at(model, whole), read, chi2_reduced, options)
-        return replace(count, missing_od=_with_gaps(count.missing_od, whole))
+        count = counted(at_whole, found, model_at(model, whole), read, options)
+        return replace(
+            count,
+            missing_od=_with_gaps(count.missing_od, whole),
+            residual_od=_with_gaps(count.residual_od, whole),
+            residual_variance=_with_gaps(count.residual_variance, whole),
+        )
     particle, n_particles = particle_numbers(found.labels, found.mask_class)
     thickness = scan.thickness_nm[:, particle >= 0]
     shared_variance = shared_od_variance(
@@ -217,18 +277,18 @@ def counted(
         energy_ev=model.energy_ev,
         effective_counts=model.effective_counts,
         shared_variance=shared_variance,
-        chi2_reduced=chi2_reduced,
+        chi2_reduced=scan.chi2_reduced,
         noise_correlation_px2=scan.noise_correlation_px2,
         options=options,
     )
 
 
 def _with_gaps(spectrum: F64 | None, known: Mask) -> F64 | None:
-    """A spectrum of the ``known`` energies (ENERGY,) at all of them, NaN elsewhere; no spectrum stays none."""
+    """Spectra (..., ENERGY) of the ``known`` energies at all of them, NaN elsewhere; no spectrum stays none."""
     if spectrum is None or spectrum.ndim == 0:
         return spectrum
-    filled = np.full(known.shape, np.nan)
-    filled[known] = spectrum
+    filled = np.full((*spectrum.shape[:-1], known.size), np.nan)
+    filled[..., known] = spectrum
     return filled
 
 
@@ -239,11 +299,6 @@ def particle_numbers(labels: I32, mask_class: U8) -> tuple[I64, int]:
     present = np.unique(labels[labels > 0])
     valid = (labels > 0) & (mask_class == MaskClass.valid)
     return np.where(valid, np.searchsorted(present, labels), -1).astype(np.int64), int(present.size)
-
-
-def with_count(table: pd.DataFrame, count: ComponentCount) -> pd.DataFrame:
-    """The particle table with the columns of the component count, and a flag where a component is missing."""
-    return with_flag(table.assign(**count.columns()), MISSING_COMPONENT, count.components > 2.0)
 
 
 def soc_effect_of_corrections(

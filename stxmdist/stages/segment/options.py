@@ -10,6 +10,16 @@ from stxmdist.spectra.checks.component_count import CountOptions
 
 
 @dataclass(frozen=True)
+class MisfitOptions:
+    """When a particle is said to be explained badly by its end-members."""
+
+    least_share: float = 0.05
+    """A particle is flagged ``misfit`` where the end-members leave over more than this share of its optical density"""
+    gross_share: float = 0.25
+    """The same for the flag ``gross misfit``: its state of charge says little"""
+
+
+@dataclass(frozen=True)
 class Options(MicroscopePsf):
     """How particles are found and described; the microscope's point spread functions stand here for all stages."""
 
@@ -22,6 +32,8 @@ class Options(MicroscopePsf):
     end_member_sd: float | None = None
     """What unlike end-members add to the error of every state of charge; None: what their own uncertainty makes of it.
     """
+    misfit: MisfitOptions = field(default_factory=MisfitOptions)
+    """When particles are said to be explained badly."""
     components: CountOptions = field(default_factory=CountOptions)
     """When particles are said to hold more than the end-members."""
     edge_policy: Literal["mask", "shrink"] = "mask"

@@ -26,7 +26,7 @@ from stxmdist.spectra.checks.component_count import COUNTING_BYTES, PixelBlock, 
 from stxmdist.spectra.fitting.model import FitChoices, SpectralModel, without_pre_edge
 from stxmdist.stages.inputs.measured import measured
 from stxmdist.stages.inputs.spectral_model import spectral_model
-from stxmdist.stages.segment.describe import FittedScan, counted, described, soc_effect_of_corrections, with_count
+from stxmdist.stages.segment.describe import FittedScan, counted, described, outlined, soc_effect_of_corrections
 from stxmdist.stages.segment.options import Options
 
 NAME = "segment"
@@ -96,15 +96,12 @@ def plan(survey: Survey, options: Options) -> Plan:
 def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     """Find the particles of one scan and describe them."""
     options, part = unit.options, unit.part
-    model = spectral_model(unit.scan_id, unit.source("align"), part.references, part.fit)
+    model = spectral_model(unit.scan_id, unit.source("align"), part.references, part.fit.model_options(part.modality))
     scan = _fitted_scan(unit, model)
-    found = described(scan, model, options, part.fit.background, part.fit.classes)
-    chi2_reduced = unit.source("fit").read("chi2_reduced")
-    aligned = measured(unit, AlignMeasures, "align")
-    count = counted(
-        scan, found, model, partial(_pixels_of, unit), chi2_reduced, options.components, aligned.known_share
-    )
-    table = with_conditions(with_count(found.table, count), part.conditions)
+    found = outlined(scan, model, options, part.fit.classes)
+    known_share = measured(unit, AlignMeasures, "align").known_share
+    count = counted(scan, found, model, partial(_pixels_of, unit), options.components, known_share)
+    table = with_conditions(described(scan, found, model, options, part.fit.classes, count), part.conditions)
     before = measured(unit, AbsorbanceMeasures, "absorbance")
     ledger = ledger_of(found.labels, found.mask_class, column(table, "soc_mean"), list(table["flags"]))
 
@@ -146,6 +143,7 @@ def _fitted_scan(unit: Unit[Options, SegmentPart], model: SpectralModel) -> Fitt
         thickness_covariance=fit.read("thickness_covariance"),
         soc=fit.read("soc"),
         soc_se=fit.read("soc_se"),
+        chi2_reduced=fit.read("chi2_reduced"),
         mask_class=fit.read("mask_class"),
         noise_correlation_px2=measured(unit, AlignMeasures, "align").noise_correlation_px2,
         i0_relative_variance=i0_relative_variance[model.used],
@@ -170,7 +168,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=15,
+    version=16,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

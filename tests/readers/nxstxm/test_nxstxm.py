@@ -265,7 +265,8 @@ def test_point_spectrum_is_one_pixel(write_nxstxm: Write, planted: np.ndarray, t
     counts = planted[:, 3, 4]
     path = line_of(write_nxstxm(tmp_path / "scan.hdf5"), ("energy",), counts, "sample point spectrum")
     description = readers.describe(path)
-    assert (description.kind, description.usable) == ("point spectrum", True)
+    assert (description.kind, description.usable) == ("point spectrum", False)
+    assert "can be a spectrum under references" in description.refusal
     recording = read(path)
     assert [recording.read(index).tolist() for index in range(5)] == [[[value]] for value in counts]
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from stxmdist.arrays import MaskClass
-from stxmdist.spectra.checks.classes import BY_CHANCE, classify, edge_zone, od_range
+from stxmdist.spectra.checks.classes import BY_CHANCE, classify, edge_zone, judged_by_particle, od_range
 from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, state_of_charge
@@ -123,3 +123,31 @@ def test_a_homogeneous_particle_has_no_core_and_shell_left(lfp: EndMembers, soc:
     # A third of the particle must survive, and what was set aside must have deserved it.
     assert used.sum() > 0.3 * inside.sum() / fine**2
     assert np.abs(bias[edge]).max() > 3.0 * SHELL_BIAS
+
+
+def test_a_misfit_that_all_pixels_share_masks_none() -> None:
+    chi2 = np.full((4, 4), 20.0)
+    chi2[2, 2] = 200.0
+    jump, misfit = np.ones((4, 4)), np.full((4, 4), 19.0)
+    assert (classify(jump, chi2_reduced=chi2, degrees_of_freedom=30) == MaskClass.poor_fit).all()
+    found = classify(jump, chi2_reduced=chi2, degrees_of_freedom=30, misfit_chi2=misfit)
+    assert np.argwhere(found == MaskClass.poor_fit).tolist() == [[2, 2]]
+
+
+def test_a_pixel_is_judged_by_its_particle_and_a_particle_never_vanishes() -> None:
+    labels = np.zeros((12, 24), np.int32)
+    labels[2:10, 2:10], labels[2:10, 14:22] = 1, 2
+    chi2 = np.ones((12, 24))
+    # The first particle is explained badly but alike everywhere, the second well but for one pixel.
+    chi2[labels == 1] = 50.0
+    chi2[5, 5], chi2[5, 17] = 400.0, 50.0
+    before = np.where(chi2 > 3.0, MaskClass.poor_fit, MaskClass.valid).astype(np.uint8)
+    before[4, 4], before[0, 0] = MaskClass.thick, MaskClass.poor_fit
+    after = judged_by_particle(before, chi2, labels, np.ones(labels.shape, bool), 3.0, np.zeros(labels.shape))
+    poor = np.argwhere((after == MaskClass.poor_fit) & (labels > 0)).tolist()
+    assert poor == [[5, 5], [5, 17]]
+    assert after[4, 4] == MaskClass.thick
+    # What lies in no particle stays as the fit called it.
+    assert after[0, 0] == MaskClass.poor_fit
+    tolerated = judged_by_particle(before, chi2, labels, np.ones(labels.shape, bool), 3.0, np.full(labels.shape, 20.0))
+    assert tolerated[5, 17] == MaskClass.valid

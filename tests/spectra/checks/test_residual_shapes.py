@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape
+from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape, slope_by_energy
 from stxmdist.spectra.end_members.references import EndMembers
 
 ENERGY = np.arange(700.0, 735.05, 0.25)
@@ -63,3 +63,12 @@ def test_a_missing_line_has_no_such_shape_and_its_place_is_said(lfp: EndMembers)
     assert "before the edge" in in_words(found)
     nothing = residual_shape(np.zeros(ENERGY.size), model, ENERGY, terms)
     assert nothing.shares == {}
+
+
+def test_a_repeated_energy_has_one_slope() -> None:
+    energy_ev = np.array([700.0, 702.0, 704.0, 702.0, 706.0])
+    values = 0.1 * energy_ev**2
+    once = np.unique(energy_ev)
+    expected = np.gradient(0.1 * once**2, once)
+    np.testing.assert_allclose(slope_by_energy(values, energy_ev), expected[[0, 1, 2, 1, 3]])
+    assert not slope_by_energy(np.array([1.0, 2.0]), np.array([700.0, 700.0])).any()

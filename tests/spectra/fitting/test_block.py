@@ -48,7 +48,7 @@ def model_with(lfp: EndMembers, options: ModelOptions | None = None, used: int =
     measured = np.zeros(n, np.uint8)
     measured[:used] = 1
     stack = StackSummary(ENERGY_EV, np.full(n, 0.5), np.full(n, 1e-4), np.full(n, COUNTS), measured)
-    return model_of_stack("one", stack, lfp, options or ModelOptions(fit_energy_shift=False))
+    return model_of_stack("one", stack, lfp, options or ModelOptions(background="none", fit_energy_shift=False))
 
 
 def block_of(transmission: F32) -> StackBlock:
@@ -123,7 +123,7 @@ def test_what_was_not_measured_stays_so(transmission: F32, lfp: EndMembers) -> N
 
 
 def test_a_film_costs_light_and_leaves_the_state_of_charge(transmission: F32, lfp: EndMembers) -> None:
-    model = model_with(lfp, ModelOptions(fit_energy_shift=False, pre_edge_below_ev=704.0))
+    model = model_with(lfp, ModelOptions(background="none", fit_energy_shift=False, pre_edge_below_ev=704.0))
     film = np.float32(0.25)
     bare = fit_block(block_of(transmission), model, "poisson")
     covered = fit_block(block_of(transmission * film), model, "poisson")

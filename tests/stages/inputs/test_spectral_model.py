@@ -31,6 +31,9 @@ def model(scale: float, unit: Any) -> SpectralModel:
         slope=np.zeros((51, 2)),
         shift_ev=0.0,
         shift=cast(Any, None),
+        background=cast(Any, None),
+        misfit_od=np.zeros(51),
+        beside_od=np.zeros(51),
     )
 
 
