@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from storage.digests import fingerprint_of_file
 from storage.layout import ArrayPlan
 from stxmdist.arrays import C64, F32, F64, Array, Mask, MaskClass
 from stxmdist.measures import AbsorbanceMeasures
@@ -66,9 +65,9 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """The incident spectrum's file, if one is named."""
+    """What the incident spectrum's file holds, if one is named."""
     path = beam_spectrum_of(survey, scan_id)
-    return None if path is None else fingerprint_of_file(path)
+    return None if path is None else survey.content_of(path).sha256
 
 
 def plan(survey: Survey, options: DensityOptions) -> Plan:
