@@ -154,6 +154,16 @@ class ExportSource:
         }
 
 
+ROWS = "from the top of the field downward, as in the report: y of the stage is minus y of the image"
+"""How rows of formats for viewers are ordered, in words for their metadata"""
+
+
+def from_the_top(values: Array) -> Array:
+    """An image (..., Y, X) with rows along +y as viewers want it, which draw the first row at the top: along -y."""
+    seen: Array = values[..., ::-1, :]
+    return seen
+
+
 def _identity(scan: PublishedScan) -> dict[str, object]:
     return {"digest": scan.digest, "state": scan.state, "inputs": scan.inputs}
 

@@ -299,5 +299,5 @@ def bench() -> SimpleNamespace:
     return SimpleNamespace(
         arrays_of=arrays_of, upright=upright, digest_of=digest_of, ENERGY_EV=ENERGY_EV, PIXEL_UM=PIXEL_UM,
         tiling=tiling, moves_px=moves_px, UNUSABLE=UNUSABLE, FIRST_UM=FIRST_UM, NY=NY, NX=NX, WIDE=WIDE,
-        DOWNWARD=DOWNWARD, FINE=FINE,
+        DOWNWARD=DOWNWARD, FINE=FINE, axes=axes,
     )  # fmt: skip
