@@ -19,10 +19,13 @@ def status(campaign: CampaignFile, as_json: Json = False) -> None:
     screen.table(found.rows)
     for refusal in found.refusals:
         screen.say(f"failed: {refusal.scan_id}: {refusal.sentence}")
+    for line in found.outdated:
+        screen.say(line)
     screen.say(found.sentence)
     screen.document(
         {
             "scans": found.rows,
+            "outdated": found.outdated,
             "failed": [vars(refusal) | {"sentence": refusal.sentence} for refusal in found.refusals],
             "complete": found.complete,
         }
@@ -31,8 +34,15 @@ def status(campaign: CampaignFile, as_json: Json = False) -> None:
 
 
 @app.command()
-def verify(campaign: CampaignFile, as_json: Json = False) -> None:
+def verify(
+    campaign: CampaignFile,
+    inputs: Annotated[
+        bool, typer.Option("--inputs", help="Read the beamline files and references whole as well.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Recompute the checksums of all published files and compare them with the recorded ones."""
+    from storage.contents import Contents
     from storage.store import Store
     from storage.verify import verify as verify_store
     from stxmdist.campaign.manifest import load
@@ -44,8 +54,15 @@ def verify(campaign: CampaignFile, as_json: Json = False) -> None:
         screen.say(str(finding))
     count = f"{len(findings)} file{'' if len(findings) == 1 else 's'} not as published."
     screen.say(count if findings else "Every published file is as it was written.")
-    screen.document({"whole": not findings, "findings": [vars(finding) for finding in findings]})
-    raise typer.Exit(IN_PART if findings else DONE)
+    changed: list[Path] = []
+    if inputs:
+        looked_at, changed = Contents(store.root).recheck()
+        for path in changed:
+            screen.say(f"{path}: holds something else than when it was read; `stxmdist run` takes it as new.")
+        screen.say(f"{looked_at} files from outside read whole, {len(changed)} of them not as they were.")
+    document: dict[str, object] = {"whole": not findings, "findings": [vars(finding) for finding in findings]}
+    screen.document(document | ({"changed_inputs": [str(path) for path in changed]} if inputs else {}))
+    raise typer.Exit(IN_PART if findings or changed else DONE)
 
 
 @app.command()
@@ -72,17 +89,22 @@ def gc(
 def report(campaign: CampaignFile, as_json: Json = False) -> None:
     """Draw the HTML report again from the published results."""
     from stxmdist.planning.execute import CampaignRun, RunRequest
+    from stxmdist.planning.outdated import outdated, sentences
 
     screen = Screen(as_json=as_json)
     with CampaignRun(RunRequest(campaign, ("report",), cluster="inline")) as running:
         running.stage("report")
         outcome = running.summary()
         page = running.campaign.store / "report" / "index.html"
+        old = sentences(outdated(running.survey))
     for refusal in outcome["refusals"]:
         screen.say(f"not done: {refusal['scan_id']}: {refusal['sentence']}")
+    for line in old:
+        screen.say(line)
     screen.say(str(page))
-    screen.document({"report": str(page), "complete": outcome["complete"]})
-    raise typer.Exit(DONE if outcome["complete"] else IN_PART)
+    complete = outcome["complete"] and not old
+    screen.document({"report": str(page), "complete": complete, "outdated": old})
+    raise typer.Exit(DONE if complete else IN_PART)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from pathlib import Path
 from storage.store import Store
 from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.headers import survey_of
+from stxmdist.planning.outdated import outdated, sentences
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.runner import CAMPAIGN
@@ -18,6 +19,8 @@ class Status:
 
     rows: list[dict[str, str]]
     refusals: tuple[Refusal, ...]
+    outdated: tuple[str, ...] = ()
+    """What is published and not as the campaign asks for it now, in sentences"""
 
     @property
     def complete(self) -> bool:
@@ -62,7 +65,7 @@ def status_of(path: str | Path) -> Status:
             else:
                 row[name] = f"{done} units" if (done := len(receipts_of(output))) else "missing"
         rows.append(row)
-    return Status(_filled(rows), tuple(dict.fromkeys(refusals)))
+    return Status(_filled(rows), tuple(dict.fromkeys(refusals)), sentences(outdated(survey)))
 
 
 def _filled(rows: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -95,6 +95,7 @@ def render(evidence: Evidence, parts: Sequence[Section], version: str) -> str:
         name=evidence.campaign.name,
         simulated=bool(evidence.campaign.simulated),
         time=evidence.last_published,
+        outdated=evidence.campaign.outdated,
         headline=headline(evidence),
         sections=parts,
         citation=CITATION,
