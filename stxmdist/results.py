@@ -38,7 +38,7 @@ WHERE = {
     "mask_class": "fit",
     "labels": "segment",
 }
-"""Which stage leaves the arrays that people ask for by name. Stacks aligned as maps and labels are have the plain names;
+"""Which stage leaves the arrays that people ask for by name. Stacks aligned as maps and labels are have plain names;
 frames of the others lie where they were measured, so that their spectra mix neighbouring pixels.
 """
 
