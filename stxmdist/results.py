@@ -49,7 +49,8 @@ UNALIGNED = "_unaligned"
 def _density(align: xr.Dataset) -> xr.DataArray:
     transmission = align["transmission"]
     named = {"units": "1", "long_name": "optical density of the aligned stack, -ln of the transmission"}
-    return (-np.log(transmission.where(transmission > 0.0))).rename("optical_density").assign_attrs(named)
+    density: xr.DataArray = -xr.apply_ufunc(np.log, transmission.where(transmission > 0.0))
+    return density.rename("optical_density").assign_attrs(named)
 
 
 def _variance(align: xr.Dataset) -> xr.DataArray:

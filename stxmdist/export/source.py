@@ -136,6 +136,7 @@ class ExportSource:
             "exported": self.time,
             "software": {"stxmdist": __version__},
             "condition": self.condition(scan_id) if scan_id in known else {},
+            "reading": {name: asdict(self.published.reading(name)) for name in ingested},
             "files_sha256": {name: figures.sha256 for name, figures in ingested.items() if figures is not None},
             "stages": {
                 stage: self._of_stage(stage) | {"outputs": {name: _identity(scan) for name, scan in outputs.items()}}

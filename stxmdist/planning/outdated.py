@@ -69,7 +69,8 @@ def _named(each: Outdated) -> str:
 def shown(survey: Survey) -> dict[Key, str]:
     """(stage, scan) to digest of all published outputs that fit together, out of date or not."""
     if survey.forecast:
-        return {(stage, name): survey.digest(stage, name) for stage, name in _concerned(survey)}
+        planned = [key for key in _concerned(survey) if key[1] in survey.scans or key[1] == CAMPAIGN]
+        return {(stage, name): survey.digest(stage, name) for stage, name in planned}
     return coherent(_done(survey))
 
 
