@@ -72,7 +72,8 @@ def test_where_a_file_cannot_be_read_any_more_the_page_stays_with_a_banner(campa
     for words in (("report",), ("run", "--cluster", "inline", "--no-prefect")):
         found = command(words[0], campaign.campaign, *words[1:])
         assert found.exit_code == IN_PART
-        assert pictures(page(campaign)) == pictures(before)
+        # Which edge its end-members are of stands in the file.
+        assert pictures(page(campaign)) == [title for title in pictures(before) if "End-members" not in title]
         assert "segment of without_the_half_frame: is of files that cannot be read now." in page(campaign)
 
 
