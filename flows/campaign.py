@@ -8,7 +8,12 @@ from typing import cast
 from uuid import UUID
 
 from prefect import flow, task
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -58,8 +63,11 @@ def campaign(
     if outcome["refusals"]:
         rows = [{key: refusal[key] for key in ("scan_id", "unit", "sentence")} for refusal in outcome["refusals"]]
         create_table_artifact(key="not-done", table=rows, description="What could not be done, and why")
-    word = "Completed" if outcome["complete"] else "Partial"
-    return Completed(name=word, message=outcome["sentence"], data=outcome)
+    verdict = outcome["verdict"]
+    poor = [f"- {scan['scan_id']}: {scan['sentence']}" for scan in verdict["by_scan"] if scan["sentence"]]
+    create_markdown_artifact(key="verdict", markdown="\n".join([verdict["sentence"], "", *poor]))
+    word = "Completed" if outcome["complete"] and verdict["usable"] else "Partial"
+    return Completed(name=word, message=f"{outcome['sentence']}. {verdict['sentence']}", data=outcome)
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

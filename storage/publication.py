@@ -30,6 +30,8 @@ class PublishedScan:
     """``stage/scan_id`` of each output that was read -> its digest."""
     files: dict[str, str] = field(default_factory=dict)
     """Path relative to the digest folder -> sha256."""
+    options: Mapping[str, Json] = field(default_factory=dict)
+    """All options of the stage for this scan, where they are not those of the publication; empty where they are."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,13 @@ some scans, and is not written for the others.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from stxmdist.arrays import F64
 from stxmdist.records import INLINE, RecordT, from_json
+
+Numbers = Literal["counts", "transmission", "optical_density"]
+"""What the numbers of a wide-field stack are"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +28,12 @@ class IngestMeasures:
     sha256: Mapping[str, str]
     """File name to the digest of its content"""
     frames_missing: int | None = None
+    frames_in_part: int | None = None
+    """Valid frames in which some pixels were not measured"""
+    numbers: Numbers = "counts"
+    """What the numbers of a wide-field stack look like"""
+    numbers_said: str = ""
+    """Why, where they do not look like counts, in words and figures"""
     frames_saturated: int | None = None
     counts_per_frame: F64 | None = None
     """(ENERGY,) mean number of counts in a diffraction frame"""
@@ -65,6 +75,12 @@ class AbsorbanceMeasures:
     """Correction to the same (ENERGY,) without it; NaN where that makes no difference"""
     slow_noise_od: F64 | None = None
     """(ENERGY,) standard error of a reconstruction over distances longer than a particle"""
+    input: Numbers = "counts"
+    """What the numbers of the file were taken for"""
+    free_od: F64 | None = None
+    """(ENERGY,) optical density of particle-free pixels against an incident beam from elsewhere"""
+    notes: tuple[str, ...] = ()
+    """What was found of the incident beam and of the noise, in sentences"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +97,8 @@ class AlignMeasures:
     sample_pixels: int
     noise_correlation_px2: float
     """Area over which noise is correlated after resampling"""
+    known_share: F64 | None = None
+    """(ENERGY,) share of the field that each energy has numbers in; None where every measured energy has all of it"""
 
 
 @dataclass(frozen=True)
@@ -143,6 +161,14 @@ class SegmentMeasures:
     particles_at_border: int
     cover: float
     """Share of the field that particles cover"""
+    particles_with_soc: int
+    """Particles that have a state of charge"""
+    particles_without_soc: Mapping[str, int]
+    """Why a particle has none, to how many have none for that reason"""
+    pixels_of_field: Mapping[str, int]
+    """Mask class to number of pixels, edges among them"""
+    pixels_of_particles: Mapping[str, int]
+    """The same inside particles"""
     psf_sigma_nm: float
     soc_mean: float | None
     thickness_unit: str

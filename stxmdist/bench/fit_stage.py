@@ -86,7 +86,7 @@ def _survey(folder: Path, n_energy: int, shape: tuple[int, int], rows_per_unit: 
     """A campaign of one simulated scan whose aligned stack is published."""
     energy_ev = np.linspace(700.0, 730.0, n_energy)
     y_um, x_um = (np.arange(side_px, dtype=np.float64) * 0.05 for side_px in shape)
-    scan = Scan(scan_id="bench", file=folder / "none", modality="stxm", electrode_id="none")
+    scan = Scan(scan_id="bench", files=(folder / "none",), modality="stxm", electrode_id="none")
     campaign = Campaign(folder, "bench", folder / "store", folder / "none", "LFP", (scan,))
     options = {name: entry.load().options() for name, entry in STAGES.items()}
     options["fit"] = replace(options["fit"], rows_per_unit=rows_per_unit)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stxmdist.campaign.problems import Problem, did_you_mean, nearest, one_of
-from stxmdist.campaign.scan import CHEMISTRIES, COLUMNS, DIRECTIONS, MODALITIES, ROI_RULES, Row, Scan
+from stxmdist.campaign.scan import CHEMISTRIES, DIRECTIONS, MODALITIES, ROI_RULES, Row, Scan, is_option
 
 TRUE_WORDS = ("true", "yes", "y", "1", "x")
 FALSE_WORDS = ("", "false", "no", "n", "0")
@@ -46,7 +46,7 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
         wrong(
             "",
             "the row has more cells than there are columns",
-            f"{len(COLUMNS)} cells",
+            "as many cells as columns",
             "Quote cells that hold commas",
             cells[""],
         )
@@ -73,13 +73,14 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
     roi_rule = word("roi_rule", ROI_RULES)
     chemistry = word("chemistry", CHEMISTRIES)
     numbers = {column: _number(cells, column, wrong) for column in NUMBER_RANGES}
-    file, region = file_and_region(sheet.parent, cells["file"])
-    _check_file(cells, file, excluded, wrong)
+    files, part = files_and_part(sheet.parent, cells["file"])
+    for file in files:
+        _check_file(cells, file, excluded, wrong)
     if problems:
         return None, problems
     scan = Scan(
         scan_id=cells["scan_id"],
-        file=file.absolute(),
+        files=tuple(file.absolute() for file in files),
         modality=modality,  # type: ignore[arg-type]
         electrode_id=cells["electrode_id"],
         cell_id=cells["cell_id"] or None,
@@ -91,20 +92,32 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
         roi_rule=roi_rule,  # type: ignore[arg-type]
         exclude=excluded,
         reason=cells["reason"] or None,
-        file_region=region,
+        file_region=part,
         line=row.line,
+        options={name: text for name, text in cells.items() if is_option(name) and text},
         **numbers,
     )
     return scan, []
 
 
-def file_and_region(folder: Path, cell: str) -> tuple[Path, str | None]:
-    """The file that a cell names, and the region behind it: ``scan.hdr#region1``; a name may hold the mark itself."""
-    whole = folder / cell
-    name, mark, region = cell.rpartition("#")
-    if not mark or not region or whole.exists():
-        return whole, None
-    return folder / name, region
+def files_and_part(folder: Path, cell: str) -> tuple[tuple[Path, ...], str | None]:
+    """The files that a cell names, and the region or channel of all of them that stands behind.
+
+    ``scan.hdr#region1``, ``a.hdr;b.hdr;c.hdr#PMT``; names of files may hold both marks.
+    """
+    if (folder / cell).exists():
+        return (folder / cell,), None
+    names, mark, part = cell.rpartition("#")
+    last = cell.rpartition(";")[2].strip()
+    if not mark or not part or ";" in part or (folder / last).exists():
+        names, part = cell, ""
+    files = (folder / names,) if (folder / names).exists() else tuple(folder / name for name in _split(names))
+    return files, part or None
+
+
+def _split(names: str) -> tuple[str, ...]:
+    """The names between semicolons; one that is empty if there is none."""
+    return tuple(name for part in names.split(";") if (name := part.strip())) or ("",)
 
 
 def _exclusion(cells: Mapping[str, str], wrong: Complaint) -> bool:

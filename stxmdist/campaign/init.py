@@ -1,49 +1,37 @@
-"""A campaign file and a sample sheet to complete, from a folder of beamline files."""
+"""A campaign file and a sample sheet to complete, from a folder of beamline files; and rows for files that are new."""
 
 import csv
 import io
 import json
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from storage.atomic import replace_file
 from stxmdist import readers
-from stxmdist.campaign.scan import COLUMNS
-from stxmdist.errors import InputError
-from stxmdist.readers import Description
-
-Describe = Callable[[Path], Description]
-
-EDGES = (
-    # Chemistry, edge, photon energies in eV that a scan of the edge covers: the L3 line alone, L2 is often left out.
-    ("LMO", "Mn L", 640.0, 648.0),
-    ("LFP", "Fe L", 706.0, 712.0),
-    ("LCO", "Co L", 778.0, 784.0),
-    ("NMC", "Ni L", 852.0, 858.0),
+from stxmdist.campaign.cells import files_and_part
+from stxmdist.campaign.found import Describe, FoundScan, files_below, find_scans, named_apart, scan_name
+from stxmdist.campaign.found_spectra import FoundSpectrum, find_spectra
+from stxmdist.campaign.inferred import (
+    Chemistry,
+    chemistry_of,
+    in_order,
+    with_regions,
+    with_stacks,
+    without_copies,
+    without_other_edges,
 )
+from stxmdist.campaign.scan import COLUMNS, NEEDED
+from stxmdist.campaign.yamltext import read_yaml
+from stxmdist.errors import InputError
+from stxmdist.readers.recording import StxmRecording
 
-OTHER_ENDINGS = frozenset((".csv", ".yaml", ".yml", ".md", ".pdf", ".png", ".jpg", ".parquet", ".py", ".log", ".txt"))
-"""Files that people keep beside those of the beamline."""
+BOM = "\ufeff"
+"""What spreadsheet programs put before a text in UTF-8"""
 MOST_NAMED = 10
 """Of the files that no reader knows, so that a strange folder does not fill the screen."""
-
-
-@dataclass(frozen=True)
-class FoundFile:
-    """One beamline file of the folder."""
-
-    scan_id: str
-    file: Path
-    """Relative to the folder."""
-    modality: str
-    reason: str
-    """Why the scan is excluded; empty if it is not."""
-    about: str
-    """Kind and energies in a few words."""
-    energies_ev: tuple[float, float] | None
-    """Lowest and highest photon energy."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +40,70 @@ class Started:
 
     campaign: Path
     sheet: Path
-    entries: tuple[FoundFile, ...]
+    entries: tuple[FoundScan, ...]
+    """The rows that were written; on a later call those of files that are new"""
     not_understood: tuple[tuple[Path, str], ...]
     """Files that no reader knows, with what the readers said."""
+    chemistry: Chemistry
+    spectra: tuple[FoundSpectrum, ...] = ()
+    kept: int | None = None
+    """Rows that the sheet had before; None where there was no sheet"""
+    new_campaign: bool = True
 
     def __str__(self) -> str:
-        excluded = sum(bool(entry.reason) for entry in self.entries)
+        excluded = [entry for entry in self.entries if entry.reason]
+        counted = f"{len(self.entries)} scans, {len(excluded)} of them excluded with the reason"
+        if self.kept is not None:
+            counted = f"{self.kept} rows kept as they were, {counted} added"
+        inferred = [f"  {entry.scan_id}: {why}" for entry in self.entries for why in entry.why]
+        inferred += [f"  {entry.scan_id} excluded: {entry.reason}" for entry in excluded]
+        inferred += [f"  {spectrum.file} may be {_said(spectrum)}: {spectrum.why}" for spectrum in self.spectra]
+        next_step = f"fill in electrode_id and what you know of each scan, then stxmdist validate {self.campaign}"
         return "\n".join(
             [
-                f"Wrote {self.campaign}",
-                f"and {self.sheet}: {len(self.entries)} scans, {excluded} of them excluded with the reason.",
+                f"{'Wrote' if self.new_campaign else 'Kept'} {self.campaign}",
+                f"and {self.sheet}: {counted}.",
+                *([f"  chemistry {self.chemistry.name}: {self.chemistry.why}"] if self.new_campaign else []),
+                *inferred,
                 *(f"  not understood: {path}" for path, _ in self.not_understood[:MOST_NAMED]),
                 *([f"  and {more} more"] if (more := len(self.not_understood) - MOST_NAMED) > 0 else []),
-                f"Next: fill in electrode_id and what you know of each scan, then stxmdist validate {self.campaign}",
+                f"Next: {next_step}" if self.entries else "Nothing is new.",
             ]
         )
 
+    def as_dict(self) -> dict[str, object]:
+        """The same for JSON."""
+        return vars(self) | {"entries": [entry.as_dict() for entry in self.entries]}
+
+
+def _said(spectrum: FoundSpectrum) -> str:
+    return "the incident beam" if spectrum.role == "i0" else f"an end-member ({spectrum.role})"
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A sample sheet that is there already: its text stays as it is."""
+
+    path: Path
+    text: str
+    header: tuple[str, ...]
+    rows: tuple[dict[str, str], ...]
+
+    def row_of(self, scan: FoundScan, folder: Path) -> dict[str, str] | None:
+        """The row that names a file of the scan, with its region where the row names one; None where none does."""
+        mine = {(folder / path).absolute() for path in scan.files}
+        for row in self.rows:
+            files, part = files_and_part(self.path.parent, row.get("file", ""))
+            if mine & {file.absolute() for file in files} and (part is None or scan.region in ("", part.split(":")[0])):
+                return row
+        return None
+
 
 def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
-    """Write ``campaign.yaml`` and ``samples.csv`` into a folder of beamline files; neither is ever overwritten.
+    """Write ``campaign.yaml`` and ``samples.csv`` into a folder of beamline files.
+
+    What is there already is never overwritten: to a sheet only rows of files that it does not name are added, and a
+    campaign file stays as it is.
 
     Parameters
     ----------
@@ -80,7 +113,7 @@ def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
     Raises
     ------
     InputError
-        for a folder that is missing, holds no beamline file, or holds one of the two files already.
+        for a folder that is missing or holds no beamline file, and a sheet that is there and cannot be read.
     """
     folder = Path(folder).absolute()
     if not folder.is_dir():
@@ -92,18 +125,11 @@ def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
             wanted="a folder of beamline files",
             mend="Correct the path",
         )
-    campaign, sheet = folder / "campaign.yaml", folder / "samples.csv"
-    for path in (campaign, sheet):
-        if path.exists() or path.is_symlink():
-            raise InputError(
-                where=path,
-                problem="the file exists already, and init never overwrites a file",
-                got=f"{path.lstat().st_size} bytes",
-                wanted="a folder without campaign.yaml and samples.csv",
-                mend="Go on with it, or move it away first",
-            )
-    entries, unknown = _entries(folder, describe)
-    if not entries:
+    campaign = folder / "campaign.yaml"
+    sheet = _sheet_of(folder, campaign)
+    before = _read_sheet(sheet) if sheet.exists() or sheet.is_symlink() else None
+    scans, unknown = find_scans(folder, describe)
+    if not scans:
         raise InputError(
             where=folder,
             problem="no beamline file was found",
@@ -111,93 +137,119 @@ def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
             wanted=f"{readers.known_formats()}, here or in folders below",
             mend="Look at one of them with `stxmdist inspect FILE`",
         )
-    chemistry, why = _chemistry(entries)
-    _write_new(sheet, _sheet_text(entries))
-    _write_new(campaign, _campaign_text(folder.name, chemistry, why, entries))
-    return Started(campaign, sheet, tuple(entries), tuple(unknown))
+    proposed = with_stacks(without_copies(scans))
+    chemistry = chemistry_of(proposed)
+    proposed = with_regions(in_order(without_other_edges(proposed, chemistry)))
+    entries = named_apart(proposed) if before is None else _new_of(proposed, before, folder)
+    named = {(folder / path) for scan in scans for path in scan.files}
+    named |= {file for scan in scans if scan.recording is not None for file in scan.recording.files}
+    spectra = find_spectra(folder, (path for path in files_below(folder) if path not in {*named, sheet}))
+    if before is None:
+        _write_new(sheet, _rows_text(entries, COLUMNS, header=True))
+    elif entries:
+        replace_file(sheet, [_with_rows(before, entries).encode()])
+    new_campaign = not (campaign.exists() or campaign.is_symlink())
+    if new_campaign:
+        _write_new(campaign, _campaign_text(folder.name, chemistry, named_apart(proposed), spectra))
+    return Started(
+        campaign,
+        sheet,
+        tuple(entries),
+        tuple(one for one in unknown if one[0] not in {spectrum.file for spectrum in spectra}),
+        chemistry,
+        tuple(spectra),
+        None if before is None else len(before.rows),
+        new_campaign,
+    )
 
 
-def _entries(folder: Path, describe: Describe) -> tuple[list[FoundFile], list[tuple[Path, str]]]:
-    """Every beamline file below a folder, and the files that no reader knows."""
-    entries: list[FoundFile] = []
-    unknown: list[tuple[Path, str]] = []
-    taken: Counter[str] = Counter()
-    # A part of a scan, such as a frame of SDF, is read through the file that it belongs to.
-    ignored = OTHER_ENDINGS | readers.part_endings()
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") or part.endswith(".zarr") for part in relative.parts[:-1])
-        if hidden or path.name.startswith(".") or path.suffix.lower() in ignored or not path.is_file():
+def _sheet_of(folder: Path, campaign: Path) -> Path:
+    """The sheet of the campaign that is there already, or the usual one."""
+    samples = read_yaml(campaign).keys.get("samples") if campaign.is_file() else None
+    return folder / samples if isinstance(samples, str) and samples else folder / "samples.csv"
+
+
+def _read_sheet(path: Path) -> _Sheet:
+    try:
+        text = path.read_bytes().decode("utf-8")
+        cells_of = csv.reader(io.StringIO(text.removeprefix(BOM), newline=""))
+        header, *rows = [cells for cells in cells_of if any(map(str.strip, cells))]
+        header = [name.strip() for name in header]
+        lacking = [name for name in NEEDED if name not in header]
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError):
+        header, rows, lacking = [], [], list(NEEDED)
+    if lacking:
+        raise InputError(
+            where=path,
+            problem="the sheet exists already and cannot be read, and init never overwrites a file",
+            got=f"{path.lstat().st_size} bytes without the columns {', '.join(lacking)}",
+            wanted="a sample sheet to which rows can be added, or none",
+            mend="Correct it (`stxmdist validate`), or move it away first",
+        )
+    cells = tuple(dict(zip(header, (cell.strip() for cell in row), strict=False)) for row in rows)
+    return _Sheet(path, text, tuple(header), cells)
+
+
+def _new_of(proposed: Sequence[FoundScan], before: _Sheet, folder: Path) -> list[FoundScan]:
+    """The scans that no row names yet; a region that rows name already keeps the name that it has there."""
+    named: dict[str, str] = {}
+    new: list[FoundScan] = []
+    for scan in proposed:
+        row = before.row_of(scan, folder)
+        if row is None:
+            new.append(scan)
             continue
-        try:
-            described = describe(path)
-        except InputError as error:
-            unknown.append((relative, error.sentence))
-            continue
-        modality, reason = _use_of(described, path)
-        energies = described.energies_ev
-        name = _scan_id(path.stem)
-        taken[name.casefold()] += 1
-        if taken[name.casefold()] > 1:
-            name = f"{name}-{taken[name.casefold()]}"
-        entries.append(FoundFile(name, relative, modality, reason, _about(energies, described.kind), energies))
-    return entries, unknown
+        if scan.region_id and row.get("region_id"):
+            named.setdefault(scan.region_id, row["region_id"])
+        if late := tuple(path for path in scan.files if before.row_of(replace(scan, files=(path,)), folder) is None):
+            # Images that came after their stack was written into the sheet, whose row is not touched.
+            reason = f"images of the field of {row['scan_id']}: join them there, file: {scan.cell}"
+            new.append(replace(scan, scan_id=scan_name(late[0].stem), files=late, reason=reason, region_id="", why=()))
+    used = {row.get("region_id", "") for row in before.rows} | {row.get("pair_id", "") for row in before.rows}
+    numbers = iter(f"r{number}" for number in range(1, len(proposed) + len(used) + 2))
+    fresh = (name for name in numbers if name not in used)
+    for region in dict.fromkeys(scan.region_id for scan in new if scan.region_id):
+        if region not in named:
+            named[region] = next(fresh)
+    partners = {scan.pair_id for scan in new if scan.pair_id}
+    whole = {pair for pair in partners if sum(scan.pair_id == pair for scan in new) > 1}
+    renamed = [
+        replace(
+            scan,
+            region_id=named.get(scan.region_id, ""),
+            # A pair of which one row is there already is for its owner to complete: that row is not touched.
+            pair_id=named.get(scan.pair_id, "") if scan.pair_id in whole else "",
+        )
+        for scan in new
+    ]
+    return named_apart(renamed, [row.get("scan_id", "") for row in before.rows])
 
 
-def _use_of(described: Description, path: Path) -> tuple[str, str]:
-    """Modality of a file and why it is left out, if it is."""
-    kind = described.kind.casefold()
-    modality = readers.READERS[described.format].modality
-    if not described.usable:
-        # The row names the file already, and `stxmdist inspect` says the rest.
-        said = described.refusal
-        if said.startswith(str(path)):
-            said = said.removeprefix(str(path)).partition(": ")[2]
-        return modality, said.partition("; got ")[0] or f"a {described.kind} is not processed"
-    if modality == "stxm" and kind == "image":
-        return modality, "it has one photon energy only: a state of charge needs a stack"
-    if kind.endswith(("line scan", "point spectrum")):
-        return modality, f"a {described.kind} shows no whole particles"
-    return modality, ""
+def _cells_of(entry: FoundScan) -> dict[str, str]:
+    row = {"scan_id": entry.scan_id, "file": entry.cell, "modality": entry.modality}
+    row |= {"beamtime_id": entry.beamtime_id, "region_id": entry.region_id, "pair_id": entry.pair_id}
+    return row | ({"exclude": "true", "reason": entry.reason} if entry.reason else {})
 
 
-def _scan_id(stem: str) -> str:
-    """A name that every file system takes, from the stem of a file."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:90] or "scan"
-
-
-def _about(energies_ev: tuple[float, float] | None, kind: str) -> str:
-    """Kind and energies in a few words."""
-    if energies_ev is None:
-        return kind
-    low, high = energies_ev
-    return f"{kind}, {low:.1f} eV" if low == high else f"{kind}, {low:.1f} to {high:.1f} eV"
-
-
-def _chemistry(entries: Iterable[FoundFile]) -> tuple[str, str]:
-    """The chemistry whose edge most of the scans cover, and why."""
-    votes: Counter[tuple[str, str]] = Counter()
-    for entry in entries:
-        if entry.reason or entry.energies_ev is None:
-            continue
-        lowest, highest = entry.energies_ev
-        votes.update((name, edge) for name, edge, low, high in EDGES if lowest <= low and highest >= high)
-    if not votes:
-        return "LFP", "a guess: no scan covers the Fe, Co, Ni or Mn L edge"
-    (name, edge), count = votes.most_common(1)[0]
-    return name, f"a guess: {count} scan{'' if count == 1 else 's'} over the {edge} edge"
-
-
-def _sheet_text(entries: Iterable[FoundFile]) -> str:
+def _rows_text(entries: Iterable[FoundScan], columns: Sequence[str], *, header: bool, end: str = "\n") -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for entry in entries:
-        row = {"scan_id": entry.scan_id, "file": entry.file.as_posix(), "modality": entry.modality}
-        if entry.reason:
-            row |= {"exclude": "true", "reason": entry.reason}
-        writer.writerow(row)
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator=end)
+    if header:
+        writer.writeheader()
+    writer.writerows(map(_cells_of, entries))
     return text.getvalue()
+
+
+def _with_rows(before: _Sheet, entries: Sequence[FoundScan]) -> str:
+    """The text of a sheet with rows more, and with columns more at its end where the rows want them."""
+    end = "\r\n" if "\r\n" in before.text else "\n"
+    wanted = ("exclude", "reason") if any(entry.reason for entry in entries) else ()
+    more = [name for name in wanted if name not in before.header]
+    text = before.text if before.text.endswith("\n") else before.text + end
+    if more:
+        first, rest = text.split("\n", 1)
+        text = first.rstrip("\r") + "".join(f",{name}" for name in more) + end + rest
+    return text + _rows_text(entries, [*before.header, *more], header=False, end=end)
 
 
 TEMPLATE = """\
@@ -216,6 +268,9 @@ store: store
 #   pair_id: the same word on the STXM and the ptychography scan of one region
 #   roi_rule: random, systematic or convenience, how the region was chosen
 #   exclude: true leaves a scan out, with a reason
+#   file: several images of one field are one stack (a.hdr;b.hdr;c.hdr); scan.hdr#b is a region or detector of a file
+#   Only scan_id, file, modality and electrode_id are needed. A column such as fit.background or ingest.pixel_size_nm
+#   gives a scan an option of its own. `stxmdist init` on this folder adds rows for files that are new.
 samples: samples.csv
 
 # LFP, NMC, NCA, LCO, LMO, or custom with references. {why}
@@ -232,9 +287,9 @@ chemistry: {chemistry}
 #   density_g_cm3: 3.6          # of the discharged compound
 # Instead of a file, a spectrum that the exploration of a scan finds:  discharged: explore:SCAN:cluster-2
 # with `stages: explore: methods: [pca, clusters]` (or nmf: explore:SCAN:nmf-1).
-
+{spectra}
 # Options of the stages; what is not written has its default.
-stages: {{}}
+{stages}
 
 # Worker processes on this machine; or `cluster: tcp://host:8786` for a running Dask scheduler.
 cluster:
@@ -246,15 +301,47 @@ cluster:
 # Every random number follows from it.
 seed: 0
 
-# Found here:
+# Found here, and what was inferred of it:
 {found}
 """
 
 
-def _campaign_text(name: str, chemistry: str, why: str, entries: Iterable[FoundFile]) -> str:
-    found = "\n".join(f"#   {entry.scan_id}: {entry.about}" for entry in entries)
+def _campaign_text(
+    name: str, chemistry: Chemistry, scans: Sequence[FoundScan], spectra: Sequence[FoundSpectrum]
+) -> str:
+    found = []
+    for scan in scans:
+        found.append(f"#   {scan.scan_id}: {scan.about}" + (f"; excluded: {scan.reason}" if scan.reason else ""))
+        found += [f"#     {why}" for why in scan.why]
     quoted = json.dumps(name, ensure_ascii=False)  # YAML reads the same quotation marks
-    return TEMPLATE.format(name=quoted, chemistry=chemistry, why=why[0].upper() + why[1:] + ".", found=found)
+    why = chemistry.why[0].upper() + chemistry.why[1:] + "."
+    lines = [f"#   {_key(spectrum)}: {spectrum.file.as_posix()}  # {spectrum.why}" for spectrum in spectra]
+    block = "\n".join(["# Found here; take the lines that are right into a block `references:`:", *lines, ""])
+    return TEMPLATE.format(
+        name=quoted,
+        chemistry=chemistry.name,
+        why=why,
+        found="\n".join(found),
+        stages=_stages_text(scans),
+        spectra=block if lines else "",
+    )
+
+
+def _key(spectrum: FoundSpectrum) -> str:
+    return "discharged or charged" if spectrum.role == "end-member" else spectrum.role
+
+
+def _stages_text(scans: Iterable[FoundScan]) -> str:
+    """Options that the files decide: the outermost zone of the zone plate, where those that say it say the same."""
+    recordings = [scan.recording for scan in scans if isinstance(scan.recording, StxmRecording) and not scan.reason]
+    zones_nm = {recording.outer_zone_nm for recording in recordings if np.isfinite(recording.outer_zone_nm)}
+    if not zones_nm:
+        return "stages: {}"
+    listed = ", ".join(f"{zone:g}" for zone in sorted(zones_nm))
+    if len(zones_nm) > 1:
+        said = f"# The files name zone plates with outermost zones of {listed} nm: give each scan its own in a column"
+        return f"{said}\n# segment.outer_zone_nm of the sheet.\nstages: {{}}"
+    return f"stages:\n  segment:\n    outer_zone_nm: {listed}  # of the zone plate, as the files say"
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -45,6 +45,8 @@ class Campaign:
     rejected: tuple[tuple[Row, Problem], ...] = ()
     """Rows with a mistake, once per mistake; empty unless loaded leniently."""
     warnings: tuple[Problem, ...] = ()
+    option_columns: Mapping[str, int] = field(default_factory=dict)
+    """Columns of the sheet that hold options of the stages (``fit.background``) to the line that names them."""
     lines: dict[str, int] = field(default_factory=dict)
     """Key path (``stages.fit.fitter``) to line of the campaign file."""
 
@@ -124,6 +126,7 @@ def examine(path: str | Path) -> tuple[Campaign | None, tuple[Problem, ...]]:
         seed=manifest.seed,
         rejected=sheet.rejected,
         warnings=sheet.warnings,
+        option_columns=sheet.option_columns,
         lines=text.lines,
     )
     return campaign, tuple(problems)

@@ -1,7 +1,7 @@
 """The words of the sample sheet, and what one row of it says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,8 @@ COLUMNS = (
     "exclude",
     "reason",
 )
+NEEDED = ("scan_id", "file", "modality", "electrode_id")
+"""The columns without which no row says what its scan is; any other may be absent, as if its cells were empty."""
 MODALITIES = ("stxm", "ptychography")
 DIRECTIONS = ("charge", "discharge")
 ROI_RULES = ("random", "systematic", "convenience")
@@ -33,13 +35,18 @@ CHEMISTRIES = (*MODELLED_CHEMISTRIES, "custom")
 """Those whose reference spectra come with the program, and any other, for which the campaign names its own."""
 
 
+def is_option(column: str) -> bool:
+    """Whether a column of the sheet holds options of a stage for single scans: ``stage.option``."""
+    return "." in column
+
+
 @dataclass(frozen=True)
 class Scan:
     """One row of the sample sheet: one acquisition and the condition of the electrode that it saw."""
 
     scan_id: str
-    file: Path
-    """Absolute."""
+    files: tuple[Path, ...]
+    """Absolute; several are one stack."""
     modality: Literal["stxm", "ptychography"]
     electrode_id: str
     cell_id: str | None = None
@@ -60,14 +67,32 @@ class Scan:
     exclude: bool = False
     reason: str | None = None
     file_region: str | None = None
-    """Which region of a file that holds several, named in the cell behind the file: ``scan.hdr#region1``."""
+    """Which region or channel of files that hold several, named in the cell behind them: ``scan.hdr#region1``."""
     line: int = 0
     """Line of the sample sheet, counted from 1."""
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Option columns of the sheet (``fit.background``) to their cells, where these are not empty."""
+
+    @property
+    def file(self) -> Path:
+        """The only file, or the first of several."""
+        return self.files[0]
 
     @property
     def cell(self) -> str:
-        """What stands behind the last folder in the cell ``file``."""
-        return f"{self.file.name}#{self.file_region}" if self.file_region else self.file.name
+        """The cell ``file`` without folders."""
+        return ";".join(file.name for file in self.files) + self._mark
+
+    def cell_from(self, folder: Path) -> str:
+        """The cell ``file`` as seen from a folder; of files outside, only their names."""
+        names = [
+            file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name for file in self.files
+        ]
+        return ";".join(names) + self._mark
+
+    @property
+    def _mark(self) -> str:
+        return f"#{self.file_region}" if self.file_region else ""
 
 
 @dataclass(frozen=True)

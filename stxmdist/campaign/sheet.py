@@ -3,13 +3,14 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from stxmdist.campaign.cells import scan_of
 from stxmdist.campaign.problems import Problem, nearest, one_of
-from stxmdist.campaign.scan import COLUMNS, Row, Scan
+from stxmdist.campaign.scan import COLUMNS, NEEDED, Row, Scan, is_option
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Sheet:
     fatal: tuple[Problem, ...]
     """Mistakes after which no row can be read: no such file, no text, wrong columns."""
     warnings: tuple[Problem, ...]
+    option_columns: Mapping[str, int] = field(default_factory=dict)
+    """Columns that hold options of the stages (``fit.background``) to the line that names them."""
 
 
 def read_sheet(path: Path, *, chemistry: str = "LFP") -> Sheet:
@@ -37,7 +40,7 @@ def read_sheet(path: Path, *, chemistry: str = "LFP") -> Sheet:
         what an empty cell of the column ``chemistry`` means.
     """
     path = path.absolute()
-    rows, fatal = _rows_of(path)
+    rows, options, fatal = _rows_of(path)
     if fatal:
         return Sheet(path, (), (), tuple(fatal), ())
     scans: list[Scan] = []
@@ -52,16 +55,19 @@ def read_sheet(path: Path, *, chemistry: str = "LFP") -> Sheet:
         else:
             scans.append(scan)
     warnings = [*_pair_warnings(path, scans, rejected), *_same_file_warnings(path, scans)]
-    return Sheet(path, tuple(scans), tuple(rejected), (), tuple(warnings))
+    return Sheet(path, tuple(scans), tuple(rejected), (), tuple(warnings), options)
 
 
-def _rows_of(path: Path) -> tuple[list[Row], list[Problem]]:
-    """The rows of a sheet, or why it has none."""
+_Rows: TypeAlias = tuple[list[Row], dict[str, int], list[Problem]]
 
-    def problem(what: str, got: str, wanted: str, mend: str, line: int | None = None) -> Problem:
-        return Problem(path, line, "", what, got, wanted, mend)
 
-    wanted = "comma-separated text with the columns " + ", ".join(COLUMNS)
+def _rows_of(path: Path) -> _Rows:
+    """The rows of a sheet and its columns of options with their line, or why there are none."""
+
+    def none(what: str, got: str, wanted: str, mend: str, line: int | None = None) -> _Rows:
+        return [], {}, [Problem(path, line, "", what, got, wanted, mend)]
+
+    wanted = "comma-separated text with the columns " + ", ".join(NEEDED)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         near = nearest(path.name, [f.name for f in sorted(path.parent.glob("*.csv"))])
@@ -70,55 +76,53 @@ def _rows_of(path: Path) -> tuple[list[Row], list[Problem]]:
             if near
             else "Correct `samples` in the campaign file, or write one with `stxmdist init`"
         )
-        return [], [problem("the sample sheet cannot be read", what, "a sample sheet", mend)]
+        return none("the sample sheet cannot be read", what, "a sample sheet", mend)
     data = path.read_bytes()
     if b"\0" in data[:4096]:
         got = "a spreadsheet program's own file" if data.startswith((b"PK", b"\xd0\xcf")) else "binary data"
-        return [], [problem("the sample sheet is not text", got, wanted, "Save it as CSV UTF-8")]
+        return none("the sample sheet is not text", got, wanted, "Save it as CSV UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         got = f"byte 0x{data[error.start]:02x} at offset {error.start}"
-        return [], [problem("the sample sheet is not text in UTF-8", got, wanted, "Save it as CSV UTF-8", line)]
+        return none("the sample sheet is not text in UTF-8", got, wanted, "Save it as CSV UTF-8", line)
     if not text.strip():
-        return [], [
-            problem(
-                "the sample sheet is empty", f"{len(data)} bytes", wanted, "Fill it, or write one with `stxmdist init`"
-            )
-        ]
+        return none(
+            "the sample sheet is empty",
+            f"{len(data)} bytes",
+            wanted,
+            "Fill it, or write one with `stxmdist init`",
+        )
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
-        return [], [
-            problem("a row cannot be split into cells", str(error), wanted, "Mend the quotation marks", reader.line_num)
-        ]
+        return none("a row cannot be split into cells", str(error), wanted, "Mend the quotation marks", reader.line_num)
     (header_line, header), *body = lines
     header = [cell.strip() for cell in header]
     problems = _header_problems(path, header_line, header)
     if problems:
-        return [], problems
+        return [], {}, problems
     if not body:
-        return [], [
-            problem(
-                "the sample sheet has no scans",
-                "only column names",
-                "one row per scan",
-                "Add a row per scan",
-                header_line,
-            )
-        ]
+        return none(
+            "the sample sheet has no scans",
+            "only column names",
+            "one row per scan",
+            "Add a row per scan",
+            header_line,
+        )
+    absent = dict.fromkeys((name for name in COLUMNS if name not in header), "")
     rows = []
     for line, cells in body:
         if len(cells) > len(header) and any(cell.strip() for cell in cells[len(header) :]):
             # Kept under a name that is no column, so that the row is rejected and the others are not.
             cells = [*cells[: len(header)], f"{len(cells)} cells"]
-            rows.append(Row(line, dict(zip([*header, ""], (cell.strip() for cell in cells), strict=True))))
+            rows.append(Row(line, absent | dict(zip([*header, ""], (cell.strip() for cell in cells), strict=True))))
             continue
         padded = [*cells, *[""] * len(header)][: len(header)]
-        rows.append(Row(line, dict(zip(header, (cell.strip() for cell in padded), strict=True))))
-    return rows, []
+        rows.append(Row(line, absent | dict(zip(header, (cell.strip() for cell in padded), strict=True))))
+    return rows, {name: header_line for name in header if is_option(name)}, []
 
 
 def _header_problems(path: Path, line: int, header: list[str]) -> list[Problem]:
@@ -151,9 +155,10 @@ def _header_problems(path: Path, line: int, header: list[str]) -> list[Problem]:
                     "Remove one",
                 )
             )
-        if name and name not in COLUMNS:
+        if name and name not in COLUMNS and not is_option(name):
             near = nearest(name, missing) or nearest(name, COLUMNS)
-            mend = f"Did you mean {near!r}" if near else "Remove it"
+            otherwise = "Remove it; options of a stage for single scans are written stage.option, as in fit.background"
+            mend = f"Did you mean {near!r}" if near else otherwise
             problems.append(
                 Problem(
                     path, line, f"column {name!r}", "there is no column of this name", repr(name), one_of(COLUMNS), mend
@@ -179,9 +184,10 @@ def _header_problems(path: Path, line: int, header: list[str]) -> list[Problem]:
             "this column is missing",
             ", ".join(header),
             name,
-            "Add the column; its cells may be empty where it is not known",
+            "Add the column",
         )
         for name in missing
+        if name in NEEDED
     )
     return problems
 
@@ -242,12 +248,12 @@ def _pair_warnings(path: Path, scans: list[Scan], rejected: list[tuple[Row, Prob
 
 def _same_file_warnings(path: Path, scans: list[Scan]) -> list[Problem]:
     """A file that stands for two scans of one region would count its particles twice."""
-    seen: dict[tuple[Path, str | None, str | None], Scan] = {}
+    seen: dict[tuple[tuple[Path, ...], str | None, str | None], Scan] = {}
     warnings = []
     for scan in scans:
         if scan.exclude:
             continue
-        first = seen.setdefault((scan.file, scan.file_region, scan.region_id), scan)
+        first = seen.setdefault((scan.files, scan.file_region, scan.region_id), scan)
         if first is not scan:
             warnings.append(
                 Problem(

@@ -62,6 +62,18 @@ def read_yaml(path: Path) -> Text:
     return Text(value, lines, tuple(problems))
 
 
+def plain_value(text: str) -> object:
+    """What a text of one value means in YAML: a number, a truth value, a list, or the text itself where it is none."""
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        root = yaml.compose(text)
+    except YAMLError:
+        return text
+    problems: list[Problem] = []
+    value = None if root is None else _plain(root, "", Path(), yaml, {}, problems, ())
+    return text if problems else value
+
+
 def line_of(lines: dict[str, int], key: str) -> int | None:
     """The line of a key path, or of the nearest one above it."""
     while key:

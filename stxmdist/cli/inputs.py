@@ -81,49 +81,39 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of beamline files.")],
     as_json: Json = False,
 ) -> None:
-    """Write a campaign.yaml with comments and a samples.csv to fill in, from a folder of beamline files."""
+    """Write a commented campaign.yaml and a samples.csv to fill in, from a folder of files; later add what is new."""
     from stxmdist import readers
     from stxmdist.campaign.init import init as write_campaign
 
     screen = Screen(as_json=as_json)
     written = write_campaign(folder, readers.describe)
     screen.say(str(written))
-    screen.document(asdict(written))
+    screen.document(written.as_dict())
 
 
 @app.command()
 def validate(campaign: CampaignFile, as_json: Json = False) -> None:
     """List every mistake in a campaign file and its sample sheet, with line numbers and how to correct each one."""
-    from stxmdist.campaign.manifest import examine
-    from stxmdist.planning.headers import survey_of
-    from stxmdist.planning.options import mistakes_in_options, parse_options
+    from stxmdist.planning.validation import in_words
+    from stxmdist.planning.validation import validate as validate_campaign
 
     screen = Screen(as_json=as_json)
-    found, problems = examine(campaign)
-    refusals = []
-    if found is None:
-        problems = (*problems, *mistakes_in_options(campaign))
-    else:
-        options, wrong = parse_options(found)
-        problems = (*problems, *wrong)
-        known = {problem.sentence for problem in problems}
-        refusals = [r for r in survey_of(found, options).refusals if r.unit == "header" and r.sentence not in known]
-    for problem in problems:
+    found = validate_campaign(campaign)
+    for problem in found.problems:
         screen.say(("warning: " if problem.warning else "") + problem.sentence)
-    for refusal in refusals:
-        screen.say(f"{refusal.scan_id}: {refusal.sentence}")
-    errors = [problem for problem in problems if not problem.warning]
-    count = len(errors) + len(refusals)
-    scans = len(found.scans) if found is not None else 0
+    for note in in_words(found.notes):
+        screen.say(f"note: {note}")
+    count = found.mistakes
     if not count:
-        screen.say(f"{campaign} has no mistakes: {scans} scans.")
+        screen.say(f"{campaign} has no mistakes: {found.scans} scans.")
     else:
         screen.say(f"{count} mistake{'' if count == 1 else 's'}.")
     screen.document(
         {
             "valid": not count,
-            "scans": scans,
-            "problems": [problem.as_dict() for problem in problems] + [vars(r) for r in refusals],
+            "scans": found.scans,
+            "problems": [problem.as_dict() for problem in found.problems],
+            "notes": [asdict(scan) for scan in found.notes],
         }
     )
     raise typer.Exit(WRONG_INPUT if count else DONE)

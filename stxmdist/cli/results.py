@@ -10,27 +10,36 @@ from stxmdist.cli.screen import Screen
 
 
 @app.command()
-def status(campaign: CampaignFile, as_json: Json = False) -> None:
-    """Show the state of every scan and stage: done, missing, waiting, or failed with the reason."""
+def status(
+    campaign: CampaignFile,
+    notes: Annotated[bool, typer.Option("--notes", help="Show what was assumed when files were read.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show how far every scan is, what failed and why, and what came out."""
+    from stxmdist.planning.notes import alike
     from stxmdist.planning.status import status_of
 
     screen = Screen(as_json=as_json)
     found = status_of(campaign)
-    screen.table(found.rows)
+    screen.table(found.summary())
     for refusal in found.refusals:
         screen.say(f"failed: {refusal.scan_id}: {refusal.sentence}")
+    screen.notes(alike(found.notes), len(found.notes), campaign, most=None if notes else 0)
     for line in found.outdated:
         screen.say(line)
     screen.say(found.sentence)
+    screen.verdict(found.verdict.document())
     screen.document(
         {
+            "verdict": found.verdict.document(),
             "scans": found.rows,
             "outdated": found.outdated,
             "failed": [vars(refusal) | {"sentence": refusal.sentence} for refusal in found.refusals],
             "complete": found.complete,
+            "notes": dict(found.notes),
         }
     )
-    raise typer.Exit(DONE if found.complete else IN_PART)
+    raise typer.Exit(DONE if found.complete and found.verdict.usable else IN_PART)
 
 
 @app.command()
@@ -95,16 +104,17 @@ def report(campaign: CampaignFile, as_json: Json = False) -> None:
     with CampaignRun(RunRequest(campaign, ("report",), cluster="inline")) as running:
         running.stage("report")
         outcome = running.summary()
-        page = running.campaign.store / "report" / "index.html"
+        page = running.page
         old = sentences(outdated(running.survey))
     for refusal in outcome["refusals"]:
         screen.say(f"not done: {refusal['scan_id']}: {refusal['sentence']}")
+    screen.verdict(outcome["verdict"])
     for line in old:
         screen.say(line)
     screen.say(str(page))
     complete = outcome["complete"] and not old
-    screen.document({"report": str(page), "complete": complete, "outdated": old})
-    raise typer.Exit(DONE if complete else IN_PART)
+    screen.document({"report": str(page), "complete": complete, "outdated": old, "verdict": outcome["verdict"]})
+    raise typer.Exit(DONE if complete and outcome["verdict"]["usable"] else IN_PART)
 
 
 @app.command()

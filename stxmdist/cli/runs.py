@@ -23,6 +23,9 @@ ClusterOption = Annotated[
         help="Address of a Dask scheduler (tcp://HOST:PORT), a number of workers, or `inline`.",
     ),
 ]
+MOST_NOTES = 8
+"""Lines of notes at the end of a run; `status --notes` shows all of them."""
+
 NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Prefect server.")]
 
 
@@ -31,6 +34,7 @@ def plan(campaign: CampaignFile, as_json: Json = False) -> None:
     """Forecast the number of units, bytes, memory and time of each stage; computes nothing."""
     from stxmdist.planning.execute import campaign_and_options
     from stxmdist.planning.forecast import forecast_of
+    from stxmdist.planning.validation import in_words
 
     screen = Screen(as_json=as_json)
     forecast = forecast_of(*campaign_and_options(campaign))
@@ -42,6 +46,10 @@ def plan(campaign: CampaignFile, as_json: Json = False) -> None:
     )
     for refusal in forecast.refusals:
         screen.say(f"left out: {refusal.sentence}")
+    for problem in forecast.warnings:
+        screen.say(f"warning: {problem.sentence}")
+    for note in in_words(forecast.notes):
+        screen.say(f"note: {note}")
     screen.document(forecast.as_dict())
     raise typer.Exit(IN_PART if forecast.refusals else DONE)
 
@@ -80,15 +88,23 @@ def _run(
     *,
     retry: bool,
 ) -> None:
+    from stxmdist.planning.notes import alike
+
     outcome = run_campaign(screen, campaign, stages, scans, cluster, no_prefect, retry=retry)
     screen.table(outcome["stages"])
+    # What readers assumed is said when they read, and counted afterwards.
+    fresh = any(row["stage"] == "ingest" and row["run"] for row in outcome["stages"])
+    screen.notes(alike(outcome["notes"]), len(outcome["notes"]), campaign, most=MOST_NOTES if fresh else 0)
     # Units of one scan that fail for the same reason are printed as one line.
     said = Counter(f"not done: {refusal['scan_id']}: {refusal['sentence']}" for refusal in outcome["refusals"])
     for line, times in said.items():
         screen.say(line if times == 1 else f"{line} ({times} units)")
     screen.say(outcome["sentence"] + f"; store {outcome['store']}")
+    screen.verdict(outcome["verdict"])
+    if outcome["report"]:
+        screen.say(f"Report: {outcome['report']}")
     screen.document(outcome)
-    raise typer.Exit(DONE if outcome["complete"] else IN_PART)
+    raise typer.Exit(DONE if outcome["complete"] and outcome["verdict"]["usable"] else IN_PART)
 
 
 def run_campaign(
@@ -111,6 +127,8 @@ def run_campaign(
     try:
         # A server takes seconds to start: not for a campaign that is up to date.
         idle = not retry and not running.pending()
+        if not idle and running.page.exists():
+            screen.note(f"Until this run is over, the report of before: {running.page}")
         if no_prefect or (idle and not os.environ.get("PREFECT_API_URL")):
             with running:
                 for name in running.stages:

@@ -4,13 +4,25 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
 
 from storage.atomic import plain_json
 from stxmdist.runner.run import Progress as StageProgress
+
+if TYPE_CHECKING:
+    from stxmdist.planning.verdict import VerdictDocument
 
 SECONDS_BETWEEN_LINES = 10.0
 """Where nobody sees a bar move, a line now and then says that the run lives."""
@@ -43,8 +55,7 @@ class Screen:
             return
         table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
         for column in columns:
-            numbers = all(isinstance(row[column], int | float) for row in rows)
-            table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+            table.add_column(column, justify="right" if _numbers(rows, column) else "left", overflow="fold")
         for row in rows:
             table.add_row(*(shown(row[column]) for column in columns))
         self._out.print(table)
@@ -52,7 +63,7 @@ class Screen:
     def _plain_table(self, rows: Sequence[Mapping[str, object]], columns: Sequence[str], title: str) -> None:
         cells = [list(columns)] + [[shown(row[column]) for column in columns] for row in rows]
         widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-        right = [all(isinstance(row[column], int | float) for row in rows) for column in columns]
+        right = [_numbers(rows, column) for column in columns]
         if title:
             self.say(title)
         for line in cells:
@@ -62,11 +73,31 @@ class Screen:
             ]
             self.say("  ".join(parts).rstrip())
 
+    def verdict(self, found: "VerdictDocument") -> None:
+        """What a campaign gave, and a line for each scan that gave few; why scans were stopped is said elsewhere."""
+        for scan in found["by_scan"]:
+            if scan["sentence"] and scan["state"] != "stopped":
+                self.say(f"{scan['scan_id']}: {scan['sentence']}")
+        self.say(f"Verdict: {found['sentence']}")
+
+    def notes(self, lines: Sequence[str], scans: int, campaign: str, most: int | None = None) -> None:
+        """What readers assumed, no more than ``most`` lines, and how to see the rest."""
+        for line in lines[:most]:
+            self.say(f"note: {line}")
+        if most is not None and len(lines) > most:
+            which = f"{scans} scan{'s were' if scans != 1 else ' was'} read with notes"
+            self.say(f"{which}: `stxmdist status {campaign} --notes` shows {'all' if most else 'them'}")
+
     def document(self, value: object) -> None:
         """The JSON document, where it is wanted."""
         if self.as_json:
             sys.stdout.write(json.dumps(plain_json(value), indent=1) + "\n")
             sys.stdout.flush()
+
+
+def _numbers(rows: Sequence[Mapping[str, object]], column: str) -> bool:
+    """Whether a column holds numbers, or nothing."""
+    return all(isinstance(row[column], int | float | None) for row in rows)
 
 
 def shown(value: object) -> str:
@@ -77,45 +108,61 @@ def shown(value: object) -> str:
 
 
 class ProgressBars:
-    """Progress of the stages on standard error: bars on a terminal, a plain line now and then elsewhere."""
+    """Progress of the stages on standard error: bars on a terminal, a plain line now and then elsewhere.
+
+    Both say the scan, the time that has passed in the stage, and about how much is left.
+    """
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._last = 0.0
         if sys.stderr.isatty():
+            cut = Column(no_wrap=True, overflow="ellipsis", ratio=1)
             self._bars = Progress(
-                TextColumn("{task.description:<12}"),
-                BarColumn(),
+                TextColumn("{task.description:<11}"),
+                BarColumn(bar_width=14),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]:>12}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[scan_id]}", markup=False, table_column=cut),
                 console=Console(file=sys.stderr),
+                expand=True,
             )
             self._bars.start()
 
     def __call__(self, progress: StageProgress) -> None:
         through = progress.done + progress.failed + progress.skipped
-        fresh = progress.done + progress.failed
-        rate = f"{fresh / progress.seconds:.1f} units/s" if fresh and progress.seconds > 0 else ""
         if self._bars is not None:
             if progress.stage not in self._tasks:
-                self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, rate="")
-            self._bars.update(self._tasks[progress.stage], completed=through, total=progress.total, rate=rate)
+                self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=progress.total, scan_id="")
+            scan_id = progress.scan_id if through < progress.total else ""
+            self._bars.update(self._tasks[progress.stage], completed=through, total=progress.total, scan_id=scan_id)
             return
+        fresh = progress.done + progress.failed
         finished = through == progress.total
         if (finished or time.monotonic() - self._last > SECONDS_BETWEEN_LINES) and (fresh or finished):
             self._last = time.monotonic()
-            left = ""
-            if fresh and not finished:
-                left = f", about {(progress.total - through) * progress.seconds / fresh:.0f} s left"
-            failed = f", {progress.failed} failed" if progress.failed else ""
-            skipped = f" ({progress.skipped} done before)" if progress.skipped else ""
-            line = f"{progress.stage:<12} {through}/{progress.total} units{skipped}{failed} {rate}{left}"
-            sys.stderr.write(line.rstrip() + "\n")
+            sys.stderr.write(progress_line(progress) + "\n")
             sys.stderr.flush()
 
     def close(self) -> None:
         """Take the bars off the terminal."""
         if self._bars is not None:
             self._bars.stop()
+
+
+def progress_line(progress: StageProgress) -> str:
+    """Stage, units, time and scan on one line, where there is no terminal."""
+    through, fresh = progress.done + progress.failed + progress.skipped, progress.done + progress.failed
+    parts = [f"{progress.stage:<12} {through}/{progress.total} units"]
+    parts[0] += f" ({progress.skipped} done before)" if progress.skipped else ""
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    if fresh and progress.seconds > 0:
+        parts.append(f"{progress.seconds:.0f} s, {fresh / progress.seconds:.1f} units/s")
+    if fresh and through < progress.total:
+        parts.append(f"about {(progress.total - through) * progress.seconds / fresh:.0f} s left")
+        parts.append(progress.scan_id)
+    return ", ".join(parts)

@@ -56,12 +56,13 @@ def demo(
     screen.table(outcome["stages"], title="What ran")
     screen.say()
     print_score(screen, score)
+    screen.say()
+    screen.verdict(outcome["verdict"])
     report = folder / "store" / "report" / "index.html"
     seconds = time.perf_counter() - began
-    screen.say()
     screen.say(f"Simulated data, recovered in {seconds:.0f} s. Report: {report}")
     screen.document({"outcome": outcome, "score": score, "report": str(report), "seconds": seconds})
-    raise typer.Exit(DONE if outcome["complete"] else IN_PART)
+    raise typer.Exit(DONE if outcome["complete"] and outcome["verdict"]["usable"] else IN_PART)
 
 
 @app.command()

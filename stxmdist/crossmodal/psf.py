@@ -13,6 +13,18 @@ SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
 RINGS_NM = 500.0
 """Distance in nm out to which the rings of a zone plate's point spread function are followed."""
 
+SIGMAS = 4.0
+"""Sigmas out to which a Gaussian point spread function is followed."""
+
+MOST_HALF_WIDTH_PX = 1000
+"""Pixels from the middle of a point spread function to its border: pixels of 0.5 nm, finer than any of a zone plate."""
+
+MOST_SAMPLES = 2048
+"""Points along the side of the square on which the zone plate's pattern is taken."""
+
+BYTES_PER_SAMPLE = 64
+"""Of the arrays that live at once while a point spread function is made, or maps are blurred by it: eight float64."""
+
 EDGE_VARIANCE_NM2 = 687.0
 """Variance in nm^2 of the Gaussian (sigma 26.2 nm) that softens the edges of plates as a zone plate with 60 nm zones
 and a central stop of 0.3 does. It is a convention between two others: the Gaussian with the full width at half maximum
@@ -55,11 +67,52 @@ class MicroscopePsf:
         return self.psf_sigma_ptychography_nm
 
     def kernel(self, modality: str, pixel_nm: float) -> F64:
-        """The point spread function (K, K) float64 of a modality on pixels of a pitch in nm; its sum is 1."""
+        """The point spread function (K, K) float64 of a modality on pixels of a pitch in nm; its sum is 1.
+
+        Raises
+        ------
+        InputError
+            as `half_width_px`.
+        """
+        half_width_px = self.half_width_px(modality, pixel_nm)
         if modality == "stxm":
-            half_width_px = max(2, round(RINGS_NM / pixel_nm))
             return zone_plate_kernel(pixel_nm, self.outer_zone_nm, self.central_stop_fraction, half_width_px)
-        return gaussian_kernel(pixel_nm, self.psf_sigma_ptychography_nm)
+        return gaussian_kernel(pixel_nm, self.psf_sigma_ptychography_nm, half_width_px)
+
+    def half_width_px(self, modality: str, pixel_nm: float) -> int:
+        """Pixels from the middle of a modality's point spread function to its border: K = 2 half_width_px + 1.
+
+        Raises
+        ------
+        InputError
+            for pixels so small that no microscope has them, on which it would fill the memory.
+        """
+        reach_nm, least = (RINGS_NM, 2) if modality == "stxm" else (SIGMAS * self.psf_sigma_ptychography_nm, 1)
+        wanted = max(float(least), reach_nm / pixel_nm)
+        if not wanted <= MOST_HALF_WIDTH_PX:
+            raise InputError(
+                where="pixel size",
+                problem="the pixels are so small that the point spread function covers too many of them",
+                got=f"pixels of {pixel_nm:g} nm under a point spread function {2 * reach_nm:g} nm wide",
+                wanted=f"pixels of at least {reach_nm / MOST_HALF_WIDTH_PX:g} nm",
+                mend="Say the positions' unit (stages: ingest: position_unit), or correct psf_sigma_ptychography_nm",
+            )
+        return round(wanted) if modality == "stxm" else int(np.ceil(wanted))
+
+    def peak_bytes(self, modality: str, pixel_nm: float, shape: tuple[int, int]) -> int:
+        """Bytes for the point spread function while it is made, or for the border that it adds to maps (Y, X).
+
+        Raises
+        ------
+        InputError
+            as `half_width_px`.
+        """
+        if np.isnan(pixel_nm):
+            return 0  # An image of one pixel has no pitch, and is not blurred.
+        half = self.half_width_px(modality, pixel_nm)
+        border = (shape[0] + 2 * half) * (shape[1] + 2 * half) - shape[0] * shape[1]
+        samples = (2 * half + 1) * _samples_in_pixel(pixel_nm, self.outer_zone_nm, half) if modality == "stxm" else 0
+        return BYTES_PER_SAMPLE * max(samples**2, border)
 
     @property
     def edge_sigma_nm(self) -> float:
@@ -140,8 +193,7 @@ def zone_plate_kernel(pixel_nm: float, outer_zone_nm: float, central_stop: float
 
     Unlike a Gaussian it has the rings, which throw a tenth of the light and more beyond 100 nm.
     """
-    # Twenty points a zone width, the period of the rings: pixels are then right to a thousandth of the brightest.
-    fine = max(3, int(np.ceil(pixel_nm / (outer_zone_nm / 20.0))) | 1)
+    fine = _samples_in_pixel(pixel_nm, outer_zone_nm, half_width_px)
     edges = (np.arange((2 * half_width_px + 1) * fine) + 0.5) / fine - half_width_px - 0.5
     radius = np.hypot(edges[:, None], edges[None, :]) * pixel_nm
     values = zone_plate_intensity(radius, outer_zone_nm, central_stop)
@@ -149,9 +201,17 @@ def zone_plate_kernel(pixel_nm: float, outer_zone_nm: float, central_stop: float
     return np.asarray(kernel / kernel.sum())
 
 
-def gaussian_kernel(pixel_nm: float, sigma_nm: float) -> F64:
-    """A Gaussian PSF on pixels, (K, K) float64 out to four sigmas, averaged in each pixel, sum 1."""
-    half = max(1, int(np.ceil(4.0 * sigma_nm / pixel_nm)))
+def _samples_in_pixel(pixel_nm: float, outer_zone_nm: float, half_width_px: int) -> int:
+    """Points along the side of a pixel at which the zone plate's pattern is taken, an odd number."""
+    # Twenty points a zone width, the period of the rings: pixels are then right to a thousandth of the brightest.
+    # Pixels that are many zones wide hold the whole pattern, and fewer do; the smallest hardly see it change.
+    wanted = max(3, int(np.ceil(pixel_nm / (outer_zone_nm / 20.0))))
+    return max(1, min(wanted | 1, (MOST_SAMPLES // (2 * half_width_px + 1) - 1) | 1))
+
+
+def gaussian_kernel(pixel_nm: float, sigma_nm: float, half_width_px: int | None = None) -> F64:
+    """A Gaussian PSF on pixels, (K, K) float64 out to four sigmas unless said, averaged in each pixel, sum 1."""
+    half = max(1, int(np.ceil(SIGMAS * sigma_nm / pixel_nm))) if half_width_px is None else half_width_px
     edges = (np.arange(2 * half + 2) - half - 0.5) * pixel_nm
     profile = np.diff(special.ndtr(edges / max(sigma_nm, 1e-3 * pixel_nm)))
     kernel = np.outer(profile, profile)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from stxmdist.campaign.times import moment_of
 from stxmdist.export.offer import Offer, Piece
-from stxmdist.export.source import ExportSource, moment_of
+from stxmdist.export.source import ExportSource
 from stxmdist.writers.table import WRITERS
 
 

@@ -16,8 +16,9 @@ import numpy as np
 from storage.atomic import plain_json
 from stxmdist import __version__
 from stxmdist.arrays import F32, F64, Array, MaskClass
+from stxmdist.campaign.times import moment_of
 from stxmdist.export.offer import Lack, Offer, Piece
-from stxmdist.export.source import ExportSource, Stack, moment_of
+from stxmdist.export.source import ExportSource, Stack
 
 PlaneOf = Callable[[int], F32]
 """Energy index to an image (Y, X)."""

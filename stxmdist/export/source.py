@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -15,9 +14,6 @@ from stxmdist.campaign.manifest import Campaign
 from stxmdist.campaign.scan import Scan
 from stxmdist.measures import IngestMeasures
 from stxmdist.planning.published import PublishedCampaign, simulated_scans
-
-DATES = ("%Y %B %d %H:%M:%S", "%Y %b %d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
-"""As SDF headers and others write them; ISO 8601 is tried first."""
 
 
 @dataclass(frozen=True)
@@ -166,18 +162,5 @@ def from_the_top(values: Array) -> Array:
 
 
 def _identity(scan: PublishedScan) -> dict[str, object]:
-    return {"digest": scan.digest, "state": scan.state, "inputs": scan.inputs}
-
-
-def moment_of(text: str) -> datetime | None:
-    """A time as beamlines write it, None for other words."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    for pattern in DATES:
-        try:
-            return datetime.strptime(text, pattern)
-        except ValueError:
-            continue
-    return None
+    own = {"options": scan.options} if scan.options else {}
+    return {"digest": scan.digest, "state": scan.state, "inputs": scan.inputs, **own}

@@ -19,9 +19,7 @@ def conditions_of(survey: Survey, scan_id: str) -> dict[str, Condition]:
     """Column name to value, in the order of the sheet; the file as seen from the sheet's folder."""
     scan = survey.scans[scan_id]
     row: dict[str, Condition] = {name: getattr(scan, name) for name in COLUMNS if name not in LEFT_OUT}
-    folder = survey.campaign.sheet_path.parent
-    cell = scan.file.with_name(scan.cell)
-    row["file"] = cell.relative_to(folder).as_posix() if cell.is_relative_to(folder) else scan.cell
+    row["file"] = scan.cell_from(survey.campaign.sheet_path.parent)
     return row
 
 

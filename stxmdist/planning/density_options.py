@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from stxmdist.errors import InputError
+from stxmdist.measures import Numbers
 from stxmdist.planning.survey import Survey
 from stxmdist.spectra.density.absorbance import AbsorbanceOptions
 from stxmdist.spectra.density.detector import DetectorOptions
@@ -19,6 +20,10 @@ class DensityOptions:
 
     absorbance: AbsorbanceOptions = field(default_factory=AbsorbanceOptions)
     """How particle-free pixels are found"""
+    input: Numbers | None = None
+    """What the numbers of wide-field files are: ``counts``, ``transmission`` or ``optical_density``; None: counts, and
+    a stack that does not look like counts is refused
+    """
     leak_fraction: float = 0.0
     """Light of other orders behind a thick absorber, as a fraction of the incident beam; wide-field scans only."""
     i0: Literal["field", "file", "scan"] = "field"
@@ -65,14 +70,38 @@ def _holds_pixels(region: list[int]) -> bool:
     return len(region) == 4 and 0 <= region[0] < region[1] and 0 <= region[2] < region[3]
 
 
-def density_options(survey: Survey) -> DensityOptions:
-    """The options of a campaign."""
-    return survey.options_of(STAGE_NAME, DensityOptions)
+def refuse_corrections_of_given(options: DensityOptions, numbers: Numbers, where: str) -> None:
+    """Refuse what can be done to counts alone where a scan's numbers are transmission or optical density.
+
+    Raises
+    ------
+    InputError
+        with the option that asks for it.
+    """
+    asked = {
+        "i0": options.i0 != "field",
+        "detector: dark_counts": options.detector.dark_counts > 0.0,
+        "detector: dead_time_us": options.detector.dead_time_us > 0.0,
+    }
+    for name, wanted in asked.items():
+        if wanted:
+            raise InputError(
+                where=f"{where}, option {name.split(': ')[-1]}",
+                problem=f"this cannot be done to {numbers.replace('_', ' ')}: counts are divided by their beam there",
+                got=f"input: {numbers}",
+                wanted="counts",
+                mend=f"Take stages: absorbance: {name} out, or give the scan's counts",
+            )
+
+
+def density_options(survey: Survey, scan_id: str) -> DensityOptions:
+    """The options of a scan."""
+    return survey.options_of(STAGE_NAME, DensityOptions, scan_id)
 
 
 def empty_field_of(survey: Survey, scan_id: str) -> str | None:
     """The scan that the incident beam of a wide-field scan is taken from; None for that scan itself, and if none is."""
-    options = density_options(survey)
+    options = density_options(survey, scan_id)
     if options.i0 != "scan" or options.i0_scan == scan_id or survey.scans[scan_id].modality != "stxm":
         return None
     return options.i0_scan
@@ -81,6 +110,6 @@ def empty_field_of(survey: Survey, scan_id: str) -> str | None:
 def beam_spectrum_of(survey: Survey, scan_id: str) -> Path | None:
     """The file of the incident spectrum of a wide-field scan, None if the campaign names none."""
     references = survey.campaign.references
-    if density_options(survey).i0 != "file" or references is None or survey.scans[scan_id].modality != "stxm":
+    if density_options(survey, scan_id).i0 != "file" or references is None or survey.scans[scan_id].modality != "stxm":
         return None
     return references.i0

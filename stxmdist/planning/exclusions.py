@@ -1,9 +1,10 @@
-"""What is left out before any particle is seen, where and why: rows of the table of exclusions."""
+"""What is left out, where and why: rows of the table of exclusions."""
 
 from dataclasses import dataclass
 
+from stxmdist.planning.refused import refused_before, set_aside
 from stxmdist.planning.survey import Survey
-from stxmdist.runner.unit import Refusal
+from stxmdist.planning.verdict import ScanVerdict, verdict_of
 
 
 @dataclass(frozen=True)
@@ -11,7 +12,7 @@ class Exclusion:
     """What was left out of the statistics, where and why: a row of the table ``exclusions``."""
 
     what: str
-    """``scan``, ``unit`` or ``particle``"""
+    """``scan``, ``unit``, ``particle`` or ``pixel``"""
     scan_id: str
     stage: str
     where: str
@@ -22,22 +23,33 @@ class Exclusion:
 
 
 def exclusions(survey: Survey) -> tuple[Exclusion, ...]:
-    """Scans that the sheet excludes, scans that cannot be read or understood, and units that failed."""
+    """Scans that the sheet excludes, scans that cannot be read or understood, units that failed, particles without a
+    state of charge, and the pixels of scans that gave few.
+    """
     rows = [
         Exclusion("scan", scan.scan_id, "sample sheet", "row", scan.reason or "excluded")
         for scan in survey.campaign.excluded
     ]
-    for refusal in survey.refusals:
-        stage = "ingest" if refusal.unit == "header" else "sample sheet"
-        rows.append(Exclusion("scan", refusal.scan_id, stage, refusal.where, refusal.sentence))
-    for name in survey.stages:
-        stage_record = survey.stage(name)
-        if stage_record.whole_campaign:
-            break
-        for scan_id in survey.scans:
-            if stage_record.concerns(survey, scan_id) and survey.ready(name, scan_id):
-                rows += [
-                    Exclusion("unit", scan_id, name, unit, Refusal.from_dict(reason).reason)
-                    for unit, reason in survey.output(name, scan_id).quarantined().items()
-                ]
+    for refused in refused_before(survey):
+        refusal = refused.refusal
+        rows.append(Exclusion("scan", refusal.scan_id, refused.stage, refusal.where, refusal.sentence))
+    for refused in set_aside(survey):
+        refusal = refused.refusal
+        rows.append(Exclusion("unit", refusal.scan_id, refused.stage, refusal.unit, refusal.reason))
+    for scan in verdict_of(survey).scans:
+        rows += _without_soc(scan)
     return tuple(rows)
+
+
+def _without_soc(scan: ScanVerdict) -> list[Exclusion]:
+    """Particles that have no state of charge, and where those are most of a scan, the pixels that took it."""
+    particles = [
+        Exclusion("particle", scan.scan_id, "segment", "state of charge", why, n)
+        for why, n in (scan.without_soc or {}).items()
+    ]
+    if scan.state == "done" and not scan.particles:
+        particles = [Exclusion("scan", scan.scan_id, "segment", "particles", scan.sentence)]
+    return particles + [
+        Exclusion("pixel", scan.scan_id, "fit", pixels.place, f"{pixels.mask_class}: {pixels.why}", pixels.n)
+        for pixels in scan.lost
+    ]

@@ -17,9 +17,11 @@ from stxmdist.campaign.manifest import Campaign, CampaignError, ClusterSpec, loa
 from stxmdist.cluster import Cluster
 from stxmdist.errors import InputError
 from stxmdist.planning.headers import survey_of
+from stxmdist.planning.notes import notes_of
 from stxmdist.planning.options import mistakes_in_options, parse_options
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
+from stxmdist.planning.verdict import Verdict, VerdictDocument, verdict_of
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.run import RunRecord, Watcher, nobody_watches, run_stage
 from stxmdist.runner.unit import Refusal, StageReport, receipts_of
@@ -51,6 +53,11 @@ class RunSummary(TypedDict):
     sentence: str
     stages: list[StageSummary]
     refusals: list[dict[str, str]]
+    verdict: VerdictDocument
+    notes: dict[str, list[str]]
+    """Scan to what its reader assumed"""
+    report: str | None
+    """The page that is published; None where there is none"""
 
 
 @dataclass(frozen=True)
@@ -163,6 +170,15 @@ class CampaignRun:
         )
         return tuple(dict.fromkeys(found))
 
+    @property
+    def page(self) -> Path:
+        """Where the report is shown, if there is one."""
+        return self.campaign.store / "report" / "index.html"
+
+    def verdict(self) -> Verdict:
+        """What the scans that were asked for gave, as it is published now."""
+        return verdict_of(self.survey, refusals=self.refusals, only=self._only)
+
     def table(self) -> list[StageSummary]:
         """One row for each stage that ran, for people."""
         return [
@@ -193,6 +209,9 @@ class CampaignRun:
             "sentence": f"{units_run} units computed{failed}",
             "stages": self.table(),
             "refusals": [vars(refusal) | {"sentence": refusal.sentence} for refusal in refusals],
+            "verdict": self.verdict().document(),
+            "notes": notes_of(self.survey, self._only),
+            "report": str(self.page) if self.page.exists() else None,
         }
 
 

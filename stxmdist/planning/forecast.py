@@ -1,12 +1,13 @@
 """Forecast of a campaign from the headers of its files, before anything runs: units, bytes, memory and time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from stxmdist.campaign.manifest import Campaign
+from stxmdist.campaign.manifest import Campaign, Problem
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import AnyStage
+from stxmdist.planning.validation import ScanNotes, notes_of
 from stxmdist.runner.unit import AnyUnit, Refusal
 
 PACKED = {
@@ -62,6 +63,10 @@ class Forecast:
     memory_limit: int
     stages: tuple[StageForecast, ...]
     refusals: tuple[Refusal, ...]
+    warnings: tuple[Problem, ...] = ()
+    """What headers make look wrong, and what does not stop a run"""
+    notes: tuple[ScanNotes, ...] = ()
+    """What readers assumed, and what files do not say"""
 
     @property
     def units(self) -> int:
@@ -122,6 +127,8 @@ class Forecast:
             "hours": self.hours,
             "stages": [vars(stage) for stage in self.stages],
             "refusals": [vars(refusal) | {"sentence": refusal.sentence} for refusal in self.refusals],
+            "warnings": [problem.as_dict() for problem in self.warnings],
+            "notes": [asdict(scan) for scan in self.notes],
         }
 
 
@@ -141,6 +148,8 @@ def forecast_of(campaign: Campaign, options: Mapping[str, object]) -> Forecast:
         memory_limit=campaign.cluster.memory_limit,
         stages=tuple(stages),
         refusals=tuple(dict.fromkeys(refusals)),
+        warnings=(*campaign.warnings, *(found.problem for found in survey.findings if found.stage is None)),
+        notes=notes_of(survey),
     )
 
 

@@ -1,47 +1,59 @@
 """The headers of a campaign's scans, read once: what can be planned, and why the rest cannot."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from stxmdist import readers
-from stxmdist.campaign.manifest import Campaign, Scan
-from stxmdist.errors import InputError, UnsupportedError
+from stxmdist.campaign.manifest import Campaign, Problem, Scan
+from stxmdist.errors import InputError
+from stxmdist.planning.checks import findings_of
+from stxmdist.planning.findings import FROM_THE_FIRST, SHEET_ROW, Finding
+from stxmdist.planning.scan_options import options_of_scans
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
-from stxmdist.runner.unit import Refusal
 
 
-def survey_of(
-    campaign: Campaign, options: Mapping[str, object], *, only: frozenset[str] | None = None, forecast: bool = False
-) -> Survey:
-    """Read the header of every scan (or of those in ``only``); a file that cannot be used becomes a refusal."""
+def survey_of(campaign: Campaign, options: Mapping[str, object], *, forecast: bool = False) -> Survey:
+    """Read the header of every scan and check it: what cannot be used, or cannot be fitted, is refused here."""
     recordings: dict[str, Recording] = {}
-    refusals: list[Refusal] = []
+    own = options_of_scans(campaign)
+    found = [Finding(row.scan_id or f"line {row.line}", problem, unit=SHEET_ROW) for row, problem in campaign.rejected]
+    found += [Finding(scan.scan_id, problem, unit=SHEET_ROW) for scan, problem in own.mistakes]
+    aside = {scan.scan_id for scan, _ in own.mistakes}
     for scan in campaign.scans:
-        if only is not None and scan.scan_id not in only:
+        if scan.scan_id in aside:
             continue
         try:
-            recordings[scan.scan_id] = _as_left(_header(scan), options)
+            mine = own.by_scan.get(scan.scan_id, options)
+            recordings[scan.scan_id] = _as_left(_header(scan, _choices(mine)), mine)
         except InputError as error:
-            refusals.append(Refusal(scan.scan_id, "header", **error.as_dict()))
-    for row, problem in campaign.rejected:
-        where = f"{problem.place} {problem.where}".strip()
-        refusals.append(
-            Refusal(
-                row.scan_id or f"line {row.line}",
-                "sample sheet",
-                where,
-                problem.problem,
-                problem.got,
-                problem.wanted,
-                problem.mend,
-            )
-        )
-    return Survey(campaign, options, recordings, tuple(refusals), STAGES, forecast)
+            found.append(Finding(scan.scan_id, _of_file(campaign, scan, error)))
+    readable = Survey(campaign, options, recordings, (), STAGES, own.by_scan, (), forecast)
+    found += findings_of(readable)
+    found.sort(key=lambda finding: finding.problem.line or 0)
+    refusals = tuple(finding.refusal for finding in found if finding.stage is not None)
+    refused = {finding.scan_id for finding in found if finding.stage == FROM_THE_FIRST}
+    processed = {scan_id: header for scan_id, header in recordings.items() if scan_id not in refused}
+    return replace(readable, recordings=processed, refusals=refusals, findings=tuple(found), _digests={})
 
 
-def _header(scan: Scan) -> Recording:
-    recording = readers.read_region(scan.file, scan.file_region)
+def _of_file(campaign: Campaign, scan: Scan, error: InputError) -> Problem:
+    """Why a file cannot be used, at the line of the sheet that names it."""
+    where = f"{scan.scan_id}, {error.where}"
+    return Problem(campaign.sheet_path, scan.line, where, error.problem, error.got, error.wanted, error.mend)
+
+
+def _choices(options: Mapping[str, object]) -> ReadChoices:
+    """How the files are read, which the options of ingest say."""
+    choices = options["ingest"]
+    assert isinstance(choices, ReadChoices)
+    return choices
+
+
+def _header(scan: Scan, choices: ReadChoices) -> Recording:
+    recording = readers.read_scan(scan.files, scan.file_region, choices)
     wanted = PtychographyRecording if scan.modality == "ptychography" else StxmRecording
     if not isinstance(recording, wanted):
         raise InputError(
@@ -50,14 +62,6 @@ def _header(scan: Scan) -> Recording:
             got="a ptychography scan" if isinstance(recording, PtychographyRecording) else "a wide-field scan",
             wanted=scan.modality,
             mend="Correct the column modality",
-        )
-    if isinstance(recording, StxmRecording) and len(recording.y_um) == len(recording.x_um) == 1:
-        raise UnsupportedError(
-            where=scan.file,
-            problem="a point spectrum is no image and is not processed",
-            got="one pixel",
-            wanted="an image stack or a line scan",
-            mend="Exclude it; its numbers, as a text file of two columns, can be a spectrum under references",
         )
     return recording
 

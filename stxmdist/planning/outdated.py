@@ -36,7 +36,9 @@ def outdated(survey: Survey) -> tuple[Outdated, ...]:
     published = _done(survey)
     for (stage, scan_id), scan in published.items():
         if scan_id in survey.scans or scan_id == CAMPAIGN:
-            if scan.digest != survey.digest(stage, scan_id):
+            if survey.stopped(stage, scan_id):
+                found.setdefault((stage, "is of scans that are refused now"), []).append(scan_id)
+            elif scan.digest != survey.digest(stage, scan_id):
                 why = _why(survey, survey.publication(stage), scan, stage, scan_id)
                 found.setdefault((stage, why), []).append(scan_id)
         elif scan_id in unreadable:
@@ -141,7 +143,8 @@ def _why(survey: Survey, publication: Publication | None, scan: PublishedScan, s
     assert publication is not None
     if publication.version != survey.stage(stage).version:
         return "was computed by an earlier version of stxmdist"
-    changes = differences(publication.options, survey.options_as_dict(stage))
+    now = survey.options_as_dict(stage, None if scan_id == CAMPAIGN else scan_id)
+    changes = differences(scan.options or publication.options, now)
     if changes:
         return f"was made with other options ({', '.join(changes)})"
     planned = {(source.stage, source.scan_id): source.digest for source in survey.sources(stage, scan_id)}

@@ -117,10 +117,13 @@ class PublishedCampaign:
         notes = about.get("notes", ()) if figures is None else figures.notes
         return Reading(tuple(map(str, notes)), tuple(map(str, about.get("lacks", ()))))
 
-    def options(self, stage: str) -> Mapping[str, object]:
-        """The options with which a stage was published; none where nothing is."""
+    def options(self, stage: str, scan_id: str = CAMPAIGN) -> Mapping[str, object]:
+        """The options with which a stage was published for a scan, or as a whole; none where nothing is."""
         publication = self.publications.get(stage)
-        return {} if publication is None else publication.options
+        if publication is None:
+            return {}
+        scan = publication.scans.get(scan_id)
+        return publication.options if scan is None or not scan.options else scan.options
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table of the campaign; None where inference has published none of this name."""

@@ -1,14 +1,17 @@
 """State of a campaign: one row for each scan, one word for each stage."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.store import Store
 from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.headers import survey_of
+from stxmdist.planning.notes import notes_of
 from stxmdist.planning.outdated import outdated, sentences
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
+from stxmdist.planning.verdict import ScanVerdict, Verdict, verdict_of
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Refusal, receipts_of
 
@@ -19,6 +22,9 @@ class Status:
 
     rows: list[dict[str, str]]
     refusals: tuple[Refusal, ...]
+    verdict: Verdict = field(default_factory=Verdict)
+    notes: Mapping[str, list[str]] = field(default_factory=dict)
+    """Scan to what its reader assumed"""
     outdated: tuple[str, ...] = ()
     """What is published and not as the campaign asks for it now, in sentences"""
 
@@ -28,11 +34,20 @@ class Status:
         words = {word for row in self.rows for name, word in row.items() if name != "scan"}
         return not self.refusals and words <= {"done", ""}
 
+    def summary(self) -> list[dict[str, str | int | None]]:
+        """The same in few columns: stages done of those that concern a scan, what is not done, particles."""
+        found = {scan.scan_id: scan for scan in self.verdict.scans}
+        words = {
+            row["scan"]: {name: word for name, word in row.items() if name != "scan" and word} for row in self.rows
+        }
+        names = [*words, *(scan_id for scan_id in found if scan_id not in words)]
+        return [_summary(name, words.get(name, {}), found.get(name)) for name in names]
+
     @property
     def sentence(self) -> str:
         """The state in one line."""
         if self.complete:
-            return "Everything is done."
+            return "Everything is done." if self.verdict.usable else "Every stage is done, not every scan is usable."
         failed = f"{len(self.refusals)} could not be done; " if self.refusals else ""
         return f"{failed}`stxmdist run` computes what is missing, `stxmdist retry` runs the failed units again."
 
@@ -46,7 +61,7 @@ def status_of(path: str | Path) -> Status:
             {"scan": scan.scan_id} | dict.fromkeys(_stages_of(survey, scan.scan_id), "missing")
             for scan in campaign.scans
         ]
-        return Status(_filled(rows), survey.refusals)
+        return Status(_filled(rows), survey.refusals, verdict_of(survey))
     Store(campaign.store).open()
     refusals = list(survey.refusals)
     rows = []
@@ -60,12 +75,40 @@ def status_of(path: str | Path) -> Status:
                 row[name] = "done"
             elif set_aside:
                 row[name] = "failed"
+            elif survey.stopped(name, scan_id):
+                row[name] = "refused"
             elif any(not survey.published(*source) for source in survey.stage(name).upstream(survey, scan_id)):
                 row[name] = "waits"
             else:
                 row[name] = f"{done} units" if (done := len(receipts_of(output))) else "missing"
         rows.append(row)
-    return Status(_filled(rows), tuple(dict.fromkeys(refusals)), sentences(outdated(survey)))
+    return Status(
+        _filled(rows), tuple(dict.fromkeys(refusals)), verdict_of(survey), notes_of(survey), sentences(outdated(survey))
+    )
+
+
+def _summary(name: str, words: Mapping[str, str], scan: ScanVerdict | None) -> dict[str, str | int | None]:
+    """The row of a scan, or of the campaign; ``words`` are those of the stages that concern it."""
+    judged = scan if scan is not None and scan.state == "done" else None
+    done = sum(word == "done" for word in words.values())
+    return {
+        "scan": name,
+        "stages": f"{done}/{len(words)}" if words else "",
+        "state": _state_of(words),
+        "particles": None if judged is None else judged.particles,
+        "with soc": None if judged is None else judged.particles_with_soc,
+    }
+
+
+def _state_of(words: Mapping[str, str]) -> str:
+    """What is not done; stages that wait for another are named only where nothing else is."""
+    if not words:
+        return "refused"
+    if set(words.values()) == {"missing"}:
+        return "not begun"
+    named = [f"{name} {word}" for name, word in words.items() if word not in ("done", "waits")]
+    waiting = [f"{name} waits" for name, word in words.items() if word == "waits"]
+    return ", ".join(named or waiting[:1]) or "done"
 
 
 def _filled(rows: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -13,8 +13,9 @@ from storage.output import Output
 from storage.publication import Publication
 from storage.store import Store
 from stxmdist.campaign.manifest import Campaign, Scan
+from stxmdist.planning.findings import Finding
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
-from stxmdist.records import Json
+from stxmdist.records import Json, from_json
 from stxmdist.registry import Entry, Table
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
@@ -99,6 +100,10 @@ class Survey:
     refusals: tuple[Refusal, ...]
     stages: Table[Entry[AnyStage]]
     """All stages, in the order of a run"""
+    options_of_scans: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Scan to the options of every stage, for scans to which the sample sheet gives options of their own"""
+    findings: tuple[Finding, ...] = ()
+    """What headers say against scans, and warnings"""
     forecast: bool = False
     """Plan as if every earlier stage had succeeded, for `stxmdist plan`."""
     _digests: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -160,15 +165,20 @@ class Survey:
         """A stage by its name."""
         return self.stages[name].load()
 
-    def options_of(self, stage: str, kind: type[KindT]) -> KindT:
-        """Options of a stage, which are of a kind that the caller knows."""
-        options = self.options[stage]
+    def options_for(self, stage: str, scan_id: str | None = None) -> object:
+        """Options of a stage: those of a scan, or of the campaign as a whole."""
+        own = self.options_of_scans.get(scan_id or CAMPAIGN, self.options)
+        return own[stage]
+
+    def options_of(self, stage: str, kind: type[KindT], scan_id: str | None = None) -> KindT:
+        """The same, of a kind that the caller knows."""
+        options = self.options_for(stage, scan_id)
         assert isinstance(options, kind)
         return options
 
-    def options_as_dict(self, stage: str) -> dict[str, Json]:
-        """Options of a stage in JSON-able form."""
-        options = self.options[stage]
+    def options_as_dict(self, stage: str, scan_id: str | None = None) -> dict[str, Json]:
+        """The same in JSON-able form."""
+        options = self.options_for(stage, scan_id)
         assert is_dataclass(options)
         assert not isinstance(options, type)
         return asdict(options)
@@ -189,7 +199,7 @@ class Survey:
                 {
                     "stage": stage,
                     "version": member.version,
-                    "options": self.options_as_dict(stage),
+                    "options": self.options_as_dict(stage, scan_id),
                     "identity": member.identity(self, scan_id),
                     "sources": [[s.stage, s.scan_id, s.digest] for s in self.sources(stage, scan_id)],
                 }
@@ -213,8 +223,19 @@ class Survey:
             self._publications[stage] = (changed, self.store.publication(stage))
         return self._publications[stage][1]
 
+    @cached_property
+    def _stopped(self) -> set[tuple[str, str]]:
+        order = list(self.stages)
+        return {(name, f.scan_id) for f in self.findings if f.stage for name in order[order.index(f.stage) :]}
+
+    def stopped(self, stage: str, scan_id: str) -> bool:
+        """Whether a finding keeps a stage, or one before it, from looking at a scan."""
+        return (stage, scan_id) in self._stopped
+
     def published(self, stage: str, scan_id: str) -> bool:
         """Whether the output as it is planned now is published whole."""
+        if self.stopped(stage, scan_id):
+            return False
         if self.forecast:
             return True
         publication = self.publication(stage)
@@ -223,8 +244,17 @@ class Survey:
         scan = publication.scans[scan_id]
         return bool(scan.state == "done" and scan.digest == self.digest(stage, scan_id))
 
+    def figures(self, kind: type[KindT], stage: str, scan_id: str) -> KindT | None:
+        """What a stage measured of a scan; None where the output as it is planned now is not published whole."""
+        publication = None if self.forecast or scan_id not in self.scans else self.publication(stage)
+        if publication is None or not self.published(stage, scan_id):
+            return None
+        return from_json(kind, publication.scans[scan_id].quality)
+
     def ready(self, stage: str, scan_id: str) -> bool:
         """Whether everything that a stage reads for a scan is published."""
+        if self.stopped(stage, scan_id):
+            return False
         return all(self.published(upstream, name) for upstream, name in self.stage(stage).upstream(self, scan_id))
 
     def unit(
@@ -247,7 +277,7 @@ class Survey:
             store=str(self.campaign.store),
             digest=self.digest(stage, scan_id),
             work=f"{self.stages[stage].where}.work",
-            options=self.options[stage],
+            options=self.options_for(stage, scan_id),
             estimate=estimate,
             part=part,
             sources=self.sources(stage, scan_id),

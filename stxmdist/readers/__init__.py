@@ -5,14 +5,21 @@ Formats are told apart by content, never by the ending of a name. Adding one is 
 (``tests/readers/examples``).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
-from stxmdist.readers.recording import Description, PtychographyRecording, Recording, StxmRecording
+from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
+from stxmdist.readers.recording import (
+    Description,
+    PtychographyRecording,
+    Recording,
+    StxmRecording,
+    refuse_no_image,
+)
 from stxmdist.registry import Entry, Table
 
 HEAD_BYTES = hdf5.HEAD_BYTES
@@ -39,8 +46,8 @@ class Reader(Protocol):
             for a file so damaged that nothing can be said of it.
         """
 
-    def open(self, path: Path) -> tuple[Recording, ...]:
-        """The acquisitions of the file, one per region.
+    def open(self, path: Path, choices: ReadChoices) -> tuple[Recording, ...]:
+        """The acquisitions of the file, one per region, read as was chosen; wide-field scans are `settled`.
 
         Raises
         ------
@@ -62,6 +69,8 @@ class ReaderEntry(Entry[Reader]):
     """Whether content alone says that a file is of this format. If not, the reader is asked after those that know."""
     has_checksums: bool = False
     """Whether damage to a number is always noticed; without checksums it may read as another number."""
+    has_channels: bool = False
+    """Whether a file may hold several detectors, of which one is read"""
 
 
 READERS: Table[ReaderEntry] = Table(
@@ -72,14 +81,29 @@ READERS: Table[ReaderEntry] = Table(
             words="an SDF header (.hdr with its .xim or .xsp)",
             modality="stxm",
             parts=(".xim", ".xsp"),
+            has_channels=True,
         ),
-        "nxstxm": ReaderEntry("stxmdist.readers.nxstxm.reader", words="NXstxm HDF5", modality="stxm"),
+        "nxstxm": ReaderEntry(
+            "stxmdist.readers.nxstxm.reader", words="NXstxm HDF5", modality="stxm", has_channels=True
+        ),
         "cxi": ReaderEntry("stxmdist.readers.cxi.reader", words="CXI or NXcxi_ptycho", modality="ptychography"),
         "pystxmcontrol": ReaderEntry(
             "stxmdist.readers.pystxmcontrol.reader", words="camera frames of pystxmcontrol", modality="ptychography"
         ),
         "ptyd": ReaderEntry("stxmdist.readers.ptyd", words="prepared data of ptypy (.ptyd)", modality="ptychography"),
+        "mantis": ReaderEntry("stxmdist.readers.mantis", words="a stack that Mantis saved (.hdf5)", modality="stxm"),
+        "mistral": ReaderEntry("stxmdist.readers.mistral", words="an energy stack of MISTRAL (ALBA)", modality="stxm"),
+        "xanespy": ReaderEntry(
+            "stxmdist.readers.xanespy", words="frame sets of xanespy", modality="stxm", has_channels=True
+        ),
+        "xradia": ReaderEntry("stxmdist.readers.xradia", words="images of Xradia (.xrm, .txrm)", modality="stxm"),
         "tiff": ReaderEntry("stxmdist.readers.tiff", words="a stack as TIFF", modality="stxm"),
+        "envi": ReaderEntry(
+            "stxmdist.readers.envi",
+            words="an ENVI header (.hdr with its raw file)",
+            modality="stxm",
+            parts=(".img", ".bsq", ".bil", ".bip"),
+        ),
         "ncb": ReaderEntry(
             "stxmdist.readers.ncb",
             words="a stack of aXis2000 (.dat with its .ncb)",
@@ -92,6 +116,10 @@ READERS: Table[ReaderEntry] = Table(
         ),
     },
 )
+
+
+JOINED: Entry[Callable[[Sequence[Recording]], StxmRecording]] = Entry("stxmdist.readers.joined:joined")
+"""What makes one stack of several files: on use, for it stands on what readers stand on"""
 
 
 def known_formats() -> str:
@@ -129,7 +157,7 @@ def detect(path: Path | str) -> str:
     )
 
 
-def read(path: Path | str) -> tuple[Recording, ...]:
+def read(path: Path | str, choices: ReadChoices = AS_THE_FILE_SAYS) -> tuple[Recording, ...]:
     """The acquisitions in a file, one per region: described in full, their measurements read when asked for.
 
     Raises
@@ -138,18 +166,57 @@ def read(path: Path | str) -> tuple[Recording, ...]:
         for a file that cannot be used; `UnsupportedError` for a kind of scan that stxmdist does not process.
     """
     path = Path(path)
-    return READERS[detect(path)].load().open(path)
+    return READERS[detect(path)].load().open(path, choices)
 
 
-def read_region(path: Path | str, region: str | None = None) -> Recording:
-    """The acquisition of one region of a file; of a file that holds one, ``region`` may be None.
+def read_scan(files: Sequence[Path], part: str | None = None, choices: ReadChoices = AS_THE_FILE_SAYS) -> Recording:
+    """The acquisition that a row of the sample sheet names; several files are joined to one stack.
+
+    Parameters
+    ----------
+    part
+        a region of each file, a detector channel, or both as ``region:channel``; of a file with one region, read by its
+        usual channel, it may be None
 
     Raises
     ------
     InputError
-        as `read`, and for a region that the file does not hold, or none named where it holds several.
+        as `read`, and for a region or channel that a file does not hold, none named where it holds several regions,
+        files that are not one stack, and spectra and lines that show no particle.
     """
-    recordings = read(path)
+    recordings = [_part_of(path, part, choices) for path in files]
+    recording = recordings[0] if len(recordings) == 1 else JOINED.load()(recordings)
+    refuse_no_image(recording)
+    return recording
+
+
+def _part_of(path: Path, part: str | None, choices: ReadChoices) -> Recording:
+    if part is None:
+        return _region_of(path, read(path, choices), None)
+    region, mark, channel = part.partition(":")
+    if mark:
+        _refuse_unless_channels(path, channel)
+        return _region_of(path, read(path, replace(choices, channel=channel)), region or None)
+    regions = read(path, replace(choices, channel=None))
+    if len(regions) > 1 or part == regions[0].region:
+        return _region_of(path, read(path, choices), part)
+    _refuse_unless_channels(path, part)
+    return _region_of(path, read(path, replace(choices, channel=part)), None)
+
+
+def _refuse_unless_channels(path: Path, channel: str) -> None:
+    if not READERS[detect(path)].has_channels:
+        raise InputError(
+            where=path,
+            problem="the file holds no region or channel of this name",
+            got=repr(channel),
+            wanted="nothing behind the file: it holds one",
+            mend=f"Write {path.name} alone into the sample sheet",
+        )
+
+
+def _region_of(path: Path, recordings: tuple[Recording, ...], region: str | None) -> Recording:
+    """The acquisition of one region; of a file that holds one, ``region`` may be None."""
     if region is None and len(recordings) == 1:
         return recordings[0]
     names = [recording.region or "the whole" for recording in recordings]
@@ -160,7 +227,8 @@ def read_region(path: Path | str, region: str | None = None) -> Recording:
         problem="the file holds several regions" if region is None else "the file holds no region of this name",
         got=", ".join(names) if region is None else repr(region),
         wanted="one region for each row of the sample sheet" if region is None else f"one of {', '.join(names)}",
-        mend=f"Name the region behind the file, as in {Path(path).name}#{names[0]}",
+        mend="Write a row for each, and name its region behind the file: "
+        + " and ".join(f"{path.name}#{name}" for name in names[:3]),
     )
 
 
@@ -230,10 +298,12 @@ def _advice(head: bytes) -> str:
 
 
 __all__ = [
+    "AS_THE_FILE_SAYS",
     "HEAD_BYTES",
     "READERS",
     "Description",
     "PtychographyRecording",
+    "ReadChoices",
     "Reader",
     "ReaderEntry",
     "Recording",
@@ -243,5 +313,5 @@ __all__ = [
     "known_formats",
     "part_endings",
     "read",
-    "read_region",
+    "read_scan",
 ]

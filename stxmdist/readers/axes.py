@@ -6,32 +6,39 @@ import numpy as np
 
 from stxmdist.arrays import F64, Index
 from stxmdist.errors import InputError
+from stxmdist.units import JOULE_PER_EV
 
-UM_PER_UNIT = {
-    "m": 1e6,
-    "meter": 1e6,
-    "meters": 1e6,
-    "metre": 1e6,
-    "metres": 1e6,
-    "cm": 1e4,
-    "mm": 1e3,
-    "um": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "micrometre": 1.0,
-    "nm": 1e-3,
-    "angstrom": 1e-4,
-    "pm": 1e-6,
-}
-EV_PER_UNIT = {"ev": 1.0, "kev": 1e3}
-MS_PER_UNIT = {"s": 1e3, "sec": 1e3, "second": 1e3, "seconds": 1e3, "ms": 1.0, "us": 1e-3}
+
+def _spelt(symbols: dict[str, float], names: dict[str, float], prefixes: dict[str, float]) -> dict[str, float]:
+    """Factors by every spelling of UDUNITS, in which NeXus has its units: symbols, and names with prefix and plural."""
+    written = symbols | {f"{prefix}{name}": names[name] * prefixes[prefix] for name in names for prefix in prefixes}
+    return written | {f"{name}s": written[name] for name in written if name not in symbols}
+
+
+_PREFIXES = {"": 1.0, "centi": 1e-2, "milli": 1e-3, "micro": 1e-6, "nano": 1e-9, "pico": 1e-12}
+UM_PER_UNIT = _spelt(
+    {"m": 1e6, "cm": 1e4, "mm": 1e3, "um": 1.0, "nm": 1e-3, "pm": 1e-6, "a": 1e-4, "\u00e5": 1e-4},
+    {"meter": 1e6, "metre": 1e6},
+    _PREFIXES,
+) | _spelt({}, {"micron": 1.0, "angstrom": 1e-4, "\u00e5ngstr\u00f6m": 1e-4}, {"": 1.0})
+EV_PER_UNIT = _spelt(
+    {"ev": 1.0, "kev": 1e3, "j": 1 / JOULE_PER_EV},
+    {"electronvolt": 1.0, "electron volt": 1.0, "joule": 1 / JOULE_PER_EV},
+    {"": 1.0, "kilo": 1e3},
+)
+MS_PER_UNIT = _spelt(
+    {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6},
+    {"sec": 1e3, "second": 1e3},
+    _PREFIXES,
+) | _spelt({}, {"msec": 1.0, "usec": 1e-3, "nsec": 1e-6, "min": 6e4, "minute": 6e4}, {"": 1.0})
+MA_PER_UNIT = _spelt({"a": 1e3, "ma": 1.0, "ua": 1e-3}, {"amp": 1e3, "ampere": 1e3}, _PREFIXES)
 # Beamlines round coordinates to about a hundredth of a step.
 UNEVEN = 0.1
 # The requested energy and the monochromator's reading differ by up to a few hundredths of an eV.
 ENERGY_TOLERANCE_EV = 0.5
 # No microscope works below or above; a damaged file, or one in other units, may hold any number.
 LEAST_ENERGY_EV, MOST_ENERGY_EV = 1.0, 1e6
+MOST_ENERGIES = 1 << 16
 
 
 def factor_of(unit: str, factors: dict[str, float], where: object) -> float | None:
@@ -42,8 +49,7 @@ def factor_of(unit: str, factors: dict[str, float], where: object) -> float | No
     InputError
         for a unit that is not among the known ones.
     """
-    # Both the micro sign and the Greek letter are in use.
-    name = unit.strip().lower().replace("\u00b5", "u").replace("\u03bc", "u")
+    name = _plain(unit)
     if not name:
         return None
     if name not in factors:
@@ -51,10 +57,23 @@ def factor_of(unit: str, factors: dict[str, float], where: object) -> float | No
             where=where,
             problem="the unit is not known",
             got=repr(unit),
-            wanted="one of " + ", ".join(factors),
+            wanted="a unit such as " + ", ".join(list(factors)[:5]),
             mend="Correct the unit in the file",
         )
     return factors[name]
+
+
+def factor_if_known(unit: str, factors: dict[str, float]) -> float | None:
+    """As `factor_of`, for what a scan can do without: NaN for a unit that is not among the known ones."""
+    name = _plain(unit)
+    return factors.get(name, float("nan")) if name else None
+
+
+def _plain(unit: str) -> str:
+    """A unit in small letters, with single blanks and without brackets; micro is u."""
+    # Both the micro sign and the Greek letter are in use.
+    name = unit.strip(" \t[]()").lower().replace("\u00b5", "u").replace("\u03bc", "u")
+    return " ".join(name.replace("_", " ").split())
 
 
 def ascending(values: F64, name: str, where: Path) -> tuple[F64, bool, tuple[str, ...]]:
@@ -91,15 +110,15 @@ def energy_order(energy_ev: F64, where: Path) -> tuple[Index, tuple[str, ...]]:
     Raises
     ------
     InputError
-        for energies that are not finite, or that no microscope has.
+        for energies that are not finite, that no microscope has, or more of them than any scan has.
     """
-    usable = energy_ev.ndim == 1 and energy_ev.size > 0 and bool(np.isfinite(energy_ev).all())
+    usable = energy_ev.ndim == 1 and 0 < energy_ev.size <= MOST_ENERGIES and bool(np.isfinite(energy_ev).all())
     if not usable or energy_ev.min() < LEAST_ENERGY_EV or energy_ev.max() > MOST_ENERGY_EV:
         raise InputError(
             where=where,
             problem="the photon energies cannot be used",
             got=f"shape {energy_ev.shape}, {_few(energy_ev)}",
-            wanted=f"a list of numbers from {LEAST_ENERGY_EV:g} to {MOST_ENERGY_EV:g} eV",
+            wanted=f"at most {MOST_ENERGIES} numbers from {LEAST_ENERGY_EV:g} to {MOST_ENERGY_EV:g} eV",
             mend="Correct them in the file or its header",
         )
     order = np.argsort(energy_ev, kind="stable")

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from stxmdist.arrays import F64, MaskClass
 from stxmdist.errors import InputError
-from stxmdist.readers.recording import Description, Facts, PtychographyRecording, Recording, StxmRecording
+from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
+from stxmdist.readers.recording import (
+    Description,
+    Facts,
+    PtychographyRecording,
+    Recording,
+    StxmRecording,
+    refuse_no_image,
+)
+from stxmdist.readers.settled import step_nm
 from stxmdist.records import figures_of
 from stxmdist.units import wavelength_nm
 
@@ -82,7 +91,7 @@ def described(
     format: str,
     kind: str,
     facts: Facts,
-    open: Callable[[Path], tuple[R, ...]],
+    open: Callable[[Path, ReadChoices], tuple[R, ...]],
     facts_of: Callable[[R], Facts],
     energies_ev: Sequence[float] = (),
 ) -> Description:
@@ -92,7 +101,7 @@ def described(
     """
     said = (min(energies_ev), max(energies_ev)) if energies_ev else None
     try:
-        opened = open(path)
+        opened = open(path, AS_THE_FILE_SAYS)
         for number, recording in enumerate(opened):
             more = facts_of(recording)
             facts = facts | (more if number == 0 else {f"{name}_region_{number}": more[name] for name in more})
@@ -100,15 +109,31 @@ def described(
         return Description(path, format, kind, False, error.sentence, said, facts)
     recordings: tuple[Recording, ...] = opened
     energy_ev = recordings[0].energy_ev
+    refusal = _no_image(recordings)
     return Description(
         source=path,
         format=format,
         kind=kind,
-        usable=True,
+        usable=not refusal,
+        refusal=refusal,
         energies_ev=(float(energy_ev[0]), float(energy_ev[-1])),
         facts=facts | {"notes": [note for recording in recordings for note in recording.notes]},
         lacks=tuple(dict.fromkeys(lack for recording in recordings for lack in recording.lacks)),
+        recordings=recordings,
     )
+
+
+def _no_image(recordings: Sequence[Recording]) -> str:
+    """Why nothing of a file can be processed though it can be read; empty where something can."""
+    refusal = ""
+    for recording in recordings:
+        try:
+            refuse_no_image(recording)
+        except InputError as error:
+            refusal = refusal or error.sentence
+        else:
+            return ""
+    return refusal
 
 
 def stxm_facts(recording: StxmRecording) -> Facts:
@@ -182,7 +207,7 @@ def _counts_range(frames: Sequence[NDArray[np.generic]]) -> CountsRange:
 
 
 def _step_nm(axis_um: F64) -> float | None:
-    return round(float(axis_um[-1] - axis_um[0]) / (len(axis_um) - 1) * 1e3, 6) if len(axis_um) > 1 else None
+    return round(step_nm(axis_um), 6) if len(axis_um) > 1 else None
 
 
 def _median(values: F64) -> float | None:

@@ -1,135 +1,34 @@
 """Reading of HDF5 files from outside: every fault becomes an InputError, and no link may leave the file's folder.
 
-This is the only module of the readers that imports h5py, which has no types of its own: groups, datasets and attributes
-are given out with the types below.
+This and `hdf5_filters` are the only modules of the readers that import h5py.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import h5py
 import numpy as np
 
 from stxmdist.arrays import Array, Mask
 from stxmdist.errors import InputError
+from stxmdist.readers.hdf5_filters import provide_filters, require_filters
+from stxmdist.readers.hdf5_heaps import refuse_endless
+from stxmdist.readers.hdf5_types import ChunkInfo, Dataset, File, Group, Node, Selection
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # The superblock may follow a user block of 512 bytes times a power of two; PolLux keeps XMP metadata in 32 KiB.
 SIGNATURE_OFFSETS = (0, *(512 << n for n in range(12)))
 HEAD_BYTES = SIGNATURE_OFFSETS[-1] + len(SIGNATURE)
 MOST_LINKS = 16
-# Most values that are read at once: more than any axis, mask or frame of a microscope has, less than fills a worker's
-# memory.
+# Most values and bytes that are read at once: more than any axis, mask or frame of a microscope has, less than fills a
+# worker's memory.
 MOST_ELEMENTS = 1 << 26
+MOST_BYTES = 16 * MOST_ELEMENTS
 
 # What h5py raises on damaged files; its messages come from the HDF5 library.
 _FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError, MemoryError, OverflowError)
-
-
-Selection = int | slice | tuple[int | slice, ...]
-"""What a dataset can be indexed with."""
-
-
-class Attributes(Protocol):
-    """The attributes of a group or dataset."""
-
-    def get(self, name: str, /) -> object:
-        """An attribute's value, or None."""
-
-
-class Node(Protocol):
-    """What groups and datasets have in common."""
-
-    @property
-    def name(self) -> str:
-        """Path in the file."""
-
-    @property
-    def attrs(self) -> Attributes: ...
-
-    @property
-    def file(self) -> "File": ...
-
-    @property
-    def parent(self) -> "Group": ...
-
-
-class Group(Node, Protocol):
-    """A group of an open file."""
-
-    def __iter__(self) -> Iterator[str]: ...
-
-    def __getitem__(self, name: str, /) -> "Group | Dataset": ...
-
-    def get(self, name: str, *, getlink: bool) -> object:
-        """The link of this name itself, not followed, or None."""
-
-
-class File(Group, Protocol):
-    """An open file, which is its own root."""
-
-    @property
-    def filename(self) -> str: ...
-
-
-class ChunkInfo(Protocol):
-    """What HDF5 says of a chunk that was written."""
-
-    @property
-    def chunk_offset(self) -> tuple[int, ...]: ...
-
-
-class Storage(Protocol):
-    """How a dataset lies in its file."""
-
-    def get_storage_size(self) -> int: ...
-
-    def get_num_chunks(self) -> int: ...
-
-    def chunk_iter(self, note: Callable[[ChunkInfo], None], /) -> object: ...
-
-
-class Dataset(Node, Protocol):
-    """A dataset of an open file."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]: ...
-
-    @property
-    def ndim(self) -> int: ...
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def chunks(self) -> tuple[int, ...] | None: ...
-
-    @property
-    def id(self) -> Storage: ...
-
-    @property
-    def is_virtual(self) -> bool: ...
-
-    @property
-    def external(self) -> list[tuple[str, int, int]] | None:
-        """Name, offset and size of other files that hold the values."""
-
-    def virtual_sources(self) -> list["VirtualSource"]: ...
-
-    def __getitem__(self, where: Selection, /) -> Array: ...
-
-
-class VirtualSource(Protocol):
-    """Where a part of a virtual dataset comes from."""
-
-    @property
-    def file_name(self) -> str: ...
 
 
 def has_signature(head: bytes) -> bool:
@@ -231,6 +130,7 @@ class Tree:
             return None
         dataset: Dataset = found
         self._check_sources(dataset)
+        provide_filters(dataset)
         return dataset
 
     def data(self, name: str) -> Dataset:
@@ -251,8 +151,7 @@ class Tree:
         dataset = self.dataset(name, start)
         if dataset is None or dataset.dtype.kind not in "iufbc":
             return None
-        self.check_size(dataset, dataset.shape)
-        return np.asarray(dataset[()])
+        return self.read(dataset)
 
     def number(self, name: str, start: Node | None = None) -> float | None:
         """The one value of a numeric dataset, or None where there is none or more than one."""
@@ -262,18 +161,46 @@ class Tree:
     def text(self, name: str, start: Node | None = None) -> str:
         """The string in a dataset, scalar or of one element, empty where there is none."""
         dataset = self.dataset(name, start)
-        return text_of(dataset[()]) if dataset is not None and dataset.size == 1 else ""
+        return text_of(self.read(dataset)) if dataset is not None and dataset.size == 1 else ""
+
+    def read(self, dataset: Dataset, where: Selection = ()) -> Array:
+        """Values of a dataset, all or those selected.
+
+        Raises
+        ------
+        InputError
+            where they are more than any real file holds, or packed by a filter that is not installed.
+        """
+        self.check_size(dataset, _selected(dataset, where))
+        self._check_piece(dataset)
+        require_filters(dataset, f"{self.path}:{dataset.name}")
+        if dataset.dtype.kind == "O":
+            refuse_endless(dataset.file.filename)
+        return np.asarray(dataset[where])
 
     def check_size(self, dataset: Node, shape: tuple[int, ...] | None) -> None:
         """Refuse to read more at once than any real file holds: the shape of a damaged file may be anything."""
         if shape is None or math.prod(shape) > MOST_ELEMENTS:
-            raise InputError(
-                where=f"{self.path}:{dataset.name}",
-                problem="the dataset has no plausible size",
-                got=f"shape {shape}",
-                wanted=f"at most {MOST_ELEMENTS} values",
-                mend="Copy the file again from the beamline",
+            raise self._too_large(dataset, f"shape {shape}", f"at most {MOST_ELEMENTS} values at once")
+
+    def _check_piece(self, dataset: Dataset) -> None:
+        """Refuse values that are unpacked in larger pieces than fit into memory: a few bytes may stand for them."""
+        piece = dataset.chunks or (1,)
+        if math.prod(piece) * dataset.dtype.itemsize > MOST_BYTES:
+            raise self._too_large(
+                dataset,
+                f"pieces of shape {piece}, {dataset.dtype.itemsize} bytes for each value",
+                f"at most {MOST_BYTES >> 20} MiB in a piece",
             )
+
+    def _too_large(self, dataset: Node, got: str, wanted: str) -> InputError:
+        return InputError(
+            where=f"{self.path}:{dataset.name}",
+            problem="the dataset has no plausible size",
+            got=got,
+            wanted=wanted,
+            mend="Copy the file again from the beamline",
+        )
 
     def _walk(self, start: Node, name: str, links: int) -> Group | Dataset | None:
         if links > MOST_LINKS:
@@ -332,6 +259,16 @@ class Tree:
                 self._inside(dataset.file.filename, source, dataset.name)
 
 
+def _selected(dataset: Dataset, where: Selection) -> tuple[int, ...] | None:
+    """Shape of what a selection reads; integers count as one."""
+    if dataset.shape is None:
+        return None
+    steps = where if isinstance(where, tuple) else (where,)
+    rest = dataset.shape[len(steps) :]
+    along = zip(steps, dataset.shape[: len(steps)], strict=True)
+    return (*(len(range(*step.indices(n))) if isinstance(step, slice) else 1 for step, n in along), *rest)
+
+
 def text_of(value: object) -> str:
     """A string from HDF5, whatever its kind: scalar or one element, bytes or str, UTF-8 or Latin-1."""
     if isinstance(value, np.ndarray):
@@ -349,7 +286,10 @@ def text_of(value: object) -> str:
 
 def attribute(node: Node | None, name: str) -> object:
     """An attribute's value, or None."""
-    return None if node is None else node.attrs.get(name)
+    if node is None:
+        return None
+    refuse_endless(node.file.filename)
+    return node.attrs.get(name)
 
 
 def text_attribute(node: Node | None, name: str, default: str = "") -> str:

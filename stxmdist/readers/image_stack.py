@@ -4,15 +4,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from stxmdist.arrays import F32, F64, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
+from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
+from stxmdist.readers.conversions import energies_ev
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.frames.frame_class import refuse_unless_counts
 from stxmdist.readers.recording import StxmRecording
+from stxmdist.readers.settled import settled
+
+Quantity = Literal["counts", "transmission", "optical_density"]
+"""What the numbers of a stack are, in the words of the option ``absorbance: input``"""
+UNKNOWN_PIXEL_UM = 1.0
+NOT_COUNTS: dict[Quantity, tuple[str, ...]] = {
+    "counts": (),
+    "transmission": ("the numbers are transmission, not counts (absorbance: input: transmission)",),
+    "optical_density": ("the numbers are optical density, not counts (absorbance: input: optical_density)",),
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,7 @@ class StoredStack:
     path: Path
     format: str
     energy_ev: F64
-    """(ENERGY,)"""
+    """(ENERGY,), in `energy_unit` as long as that is not sure"""
     y_um: F64
     """(Y,)"""
     x_um: F64
@@ -34,9 +47,14 @@ class StoredStack:
     files: tuple[Path, ...]
     lacks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    energy_unit: str = "eV"
+    """As the file says it, empty where it does not"""
+    quantity: Quantity = "counts"
+    region: str = ""
+    start_time: str = ""
 
 
-def recording_of(stored: StoredStack) -> StxmRecording:
+def recording_of(stored: StoredStack, choices: ReadChoices = AS_THE_FILE_SAYS) -> StxmRecording:
     """The recording of a stack; images without any number are missing.
 
     Raises
@@ -45,22 +63,26 @@ def recording_of(stored: StoredStack) -> StxmRecording:
         for axes that neither ascend nor descend, and for impossible photon energies.
     """
     path = stored.path
-    order, order_notes = axes.energy_order(stored.energy_ev, path)
+    energy = energies_ev(stored.energy_ev, stored.energy_unit, "the photon energy", choices, path)
+    order, order_notes = axes.energy_order(energy.values, path)
     y_um, flip_y, y_notes = axes.ascending(stored.y_um, "y", path)
     x_um, flip_x, x_notes = axes.ascending(stored.x_um, "x", path)
     classes = np.array([_class_of(stored, int(index)) for index in order], np.uint8)
-    notes = (*stored.notes, *y_notes, *x_notes, *order_notes)
+    notes = (*NOT_COUNTS[stored.quantity], *stored.notes, *energy.notes, *y_notes, *x_notes, *order_notes)
     missing = np.count_nonzero(classes == MaskClass.missing)
     if missing:
         notes += (f"{missing} of {len(order)} frames hold no numbers: masked",)
-    lacks = (*stored.lacks, "ring current")
+    lacks = (*stored.lacks, *energy.lacks)
+    # What is divided by the incident beam does not need the ring current any more.
+    if stored.quantity == "counts":
+        lacks += ("ring current",)
     if np.isnan(stored.dwell_ms).all():
         lacks += ("dwell time",)
-    return StxmRecording(
+    recording = StxmRecording(
         source=path,
         format=stored.format,
-        region="",
-        energy_ev=stored.energy_ev[order],
+        region=stored.region,
+        energy_ev=energy.values[order],
         y_um=y_um,
         x_um=x_um,
         dwell_ms=np.where(stored.dwell_ms > 0, stored.dwell_ms, np.nan)[order],
@@ -68,20 +90,38 @@ def recording_of(stored: StoredStack) -> StxmRecording:
         frame_class=classes,
         read=partial(_read, stored, tuple(int(index) for index in order), flip_y, flip_x),
         files=stored.files,
+        start_time=stored.start_time,
         lacks=lacks,
         notes=notes,
     )
+    return settled(recording, choices)
+
+
+def pixel_or_chosen(said_um: float | None, choices: ReadChoices) -> tuple[float, tuple[str, ...]]:
+    """A pixel in um as the file says it, else as was chosen, else the unknown one, and what is lacking then."""
+    if said_um is not None:
+        return said_um, ()
+    if choices.pixel_size_nm is not None:
+        return choices.pixel_size_nm / 1e3, ()
+    return UNKNOWN_PIXEL_UM, (f"pixel size (taken as {UNKNOWN_PIXEL_UM:g} um)",)
 
 
 def _class_of(stored: StoredStack, index: int) -> MaskClass:
     # Only where the first row is missing does the rest have to be read.
-    missing = all(np.isnan(stored.rows(index, n_rows)).all() for n_rows in (1, stored.y_um.size))
+    missing = all(_is_empty(stored.rows(index, n_rows)) for n_rows in (1, stored.y_um.size))
     return MaskClass.missing if missing else MaskClass.valid
+
+
+def _is_empty(counts: F64) -> bool:
+    """Whether an image holds nothing, or zeros alone, which stand for nothing in what was never written."""
+    return not (np.abs(counts) > 0).any()
 
 
 def _read(stored: StoredStack, order: tuple[int, ...], flip_y: bool, flip_x: bool, index: int) -> F32:
     """Counts (Y, X) of one energy."""
     counts = stored.rows(order[index], stored.y_um.size)
+    if _is_empty(counts):
+        counts = np.full_like(counts, np.nan)
     refuse_unless_counts(counts, f"{stored.path}, frame {order[index]}")
     return np.ascontiguousarray(counts[:: -1 if flip_y else 1, :: -1 if flip_x else 1], np.float32)
 

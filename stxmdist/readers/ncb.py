@@ -21,6 +21,7 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers.axes import ENERGY_TOLERANCE_EV
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.image_stack import StoredStack, binary_rows, recording_of
@@ -60,7 +61,7 @@ def describe(path: Path) -> Description:
     return described(path, "ncb", "image stack", {}, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The one stack of a pair of files.
 
     Raises
@@ -95,7 +96,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         rows=rows if header.scale < 0 else partial(_scaled, rows, header.scale),
         files=(path, data_path if path == header_path else header_path),
     )
-    return (recording_of(stored),)
+    return (recording_of(stored, choices),)
 
 
 def _pair(path: Path) -> tuple[Path, Path] | None:

@@ -8,9 +8,8 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes
-from stxmdist.units import JOULE_PER_EV, wavelength_nm
+from stxmdist.units import wavelength_nm
 
-EV_PER_UNIT = axes.EV_PER_UNIT | dict.fromkeys(("j", "joule", "joules"), 1 / JOULE_PER_EV)
 # No microscope works outside this range, which is so narrow that a soft X-ray energy in a wrong unit lies outside.
 LEAST_EV, MOST_EV = 10.0, 60e3
 # In metres: no detector pixel is larger, no detector farther away.
@@ -42,11 +41,11 @@ def photon_energy_ev(value: float, unit: str, where: object) -> float:
     InputError
         for an impossible energy; the message says in which unit it would be possible.
     """
-    factor = axes.factor_of(unit, EV_PER_UNIT, where) or 1.0
+    factor = axes.factor_of(unit, axes.EV_PER_UNIT, where) or 1.0
     if LEAST_EV <= value * factor <= MOST_EV:
         return value * factor
-    likely = [name for name in ("J", "eV", "keV") if LEAST_EV <= value * EV_PER_UNIT[name.lower()] <= MOST_EV]
-    meant = f" ({value * EV_PER_UNIT[likely[0].lower()] / factor:.6g} {unit})" if likely else ""
+    likely = [name for name in ("J", "eV", "keV") if LEAST_EV <= value * axes.EV_PER_UNIT[name.lower()] <= MOST_EV]
+    meant = f" ({value * axes.EV_PER_UNIT[likely[0].lower()] / factor:.6g} {unit})" if likely else ""
     raise InputError(
         where=where,
         problem=f"the photon energy is not in {'joule' if unit.lower().startswith('j') else unit}",

@@ -15,10 +15,12 @@ import numpy as np
 from stxmdist.arrays import F64, Array, Mask
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, MOSTLY_BAD, refuse_inverted, sampled_frames
-from stxmdist.readers.hdf5 import Dataset, Group, Tree
+from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5_types import Dataset, Group
 from stxmdist.readers.ptychography_checks import (
     checked_distance_m,
     checked_pixel_um,
@@ -55,7 +57,7 @@ def describe(path: Path) -> Description:
     return described(path, "ptyd", "ptychography", facts, open, ptychography_facts)
 
 
-def open(path: Path) -> tuple[PtychographyRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[PtychographyRecording, ...]:
     """The ptychography scan of a file, at its one photon energy.
 
     Raises
@@ -139,6 +141,7 @@ def _pieces(tree: Tree) -> tuple[tuple[_Piece, ...], tuple[str, ...]]:
         first = pieces[0] if pieces else None
         if data is None or data.ndim != 3 or data.dtype.kind not in "iuf":
             raise _wrong_frames(tree, name, data, "(FRAME, rows, columns) of numbers")
+        tree.check_size(data, data.shape[1:])
         piece = _Piece(
             f"chunks/{name}", int(data.shape[0]), (int(data.shape[1]), int(data.shape[2])), data.dtype.newbyteorder("=")
         )
@@ -214,7 +217,7 @@ def _good(tree: Tree, pieces: tuple[_Piece, ...]) -> tuple[Mask, tuple[str, ...]
                 mend="Prepare the file again",
             )
         chosen = np.unique(np.linspace(0, piece.n_frames - 1, WEIGHTS_LOOKED_AT).astype(int))
-        looked_at = [weights[int(at)] for at in chosen] if weights.ndim == 3 else [weights[()]]
+        looked_at = [tree.read(weights, int(at)) for at in chosen] if weights.ndim == 3 else [tree.read(weights)]
         masks += [np.asarray(one) > 0 for one in looked_at]
     if not masks:
         return np.ones(shape, bool), ("weights (all pixels are taken as good)",), ()
@@ -273,8 +276,7 @@ def _read(path: Path, pieces: tuple[_Piece, ...], centre: tuple[int, int], energ
             first += piece.n_frames
             if here.start < here.stop:
                 dataset = tree.data(f"{piece.name}/data")
-                tree.check_size(dataset, (here.stop - here.start, *piece.frame_shape))
-                blocks.append(np.asarray(dataset[here]).astype(piece.dtype, copy=False))
+                blocks.append(tree.read(dataset, here).astype(piece.dtype, copy=False))
     return centred(np.concatenate(blocks)[::step], centre)
 
 

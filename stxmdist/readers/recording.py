@@ -6,8 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stxmdist.arrays import C64, F32, F64, U8, Array, Mask
+from stxmdist.arrays import C64, F32, F64, U8, Array, Mask, MaskClass
+from stxmdist.errors import UnsupportedError
 from stxmdist.records import Json
+
+LEAST_OF_ABORTED = 3
+"""Fewer energies of a scan most of whose frames are missing cannot be fitted with any check of the fit"""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,19 @@ class StxmRecording:
     lacks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     """What was corrected on reading or is unusual, such as descending axes and repeated energies"""
+    outer_zone_nm: float = float("nan")
+    """Width of the outermost zone of the microscope's zone plate, NaN where the file does not say"""
+
+    @property
+    def measured(self) -> Mask:
+        """(ENERGY,) the energies whose frame was measured, whole or in part."""
+        return np.asarray(self.frame_class == MaskClass.valid, dtype=np.bool_)
+
+    @property
+    def aborted(self) -> bool:
+        """Whether so few of the frames were measured that their energies are an accident and no choice."""
+        there = int(self.measured.sum())
+        return there < LEAST_OF_ABORTED and 2 * there < len(self.energy_ev)
 
 
 @dataclass(frozen=True)
@@ -79,6 +96,26 @@ class PtychographyRecording:
 Recording = StxmRecording | PtychographyRecording
 
 
+def refuse_no_image(recording: Recording) -> None:
+    """Refuse what can be read and shows no particle: whoever asks whether a file can be processed asks this.
+
+    Raises
+    ------
+    UnsupportedError
+        for point spectra and line scans.
+    """
+    if not isinstance(recording, StxmRecording) or min(len(recording.y_um), len(recording.x_um)) > 1:
+        return
+    point = len(recording.y_um) == len(recording.x_um) == 1
+    raise UnsupportedError(
+        where=recording.source,
+        problem=f"a {'point spectrum' if point else 'line scan'} shows no whole particles and is not processed",
+        got=f"{len(recording.y_um)} x {len(recording.x_um)} pixels",
+        wanted="an image stack, or images of one field",
+        mend="Exclude it; its numbers, as a text file of two columns, can be a spectrum under references",
+    )
+
+
 Facts = dict[str, Json]
 """Shape, energies, pixel size, dwell, counts range ... by names that carry the units."""
 
@@ -93,10 +130,12 @@ class Description:
     kind: str
     """``image stack``, ``image``, ``line scan``, ``focus scan``, ``point spectrum``, ``ptychography`` ..."""
     usable: bool
-    """Whether ``open`` reads it; if not, ``refusal`` says why."""
+    """Whether it can be processed; if not, ``refusal`` says why."""
     refusal: str = ""
     energies_ev: tuple[float, float] | None = None
     """Lowest and highest photon energy (of the first region), None where the file does not say"""
     facts: Facts = field(default_factory=dict)
     lacks: tuple[str, ...] = ()
     """What the format allows and this file does not say."""
+    recordings: tuple[Recording, ...] = ()
+    """The acquisitions, one per region; none where the file cannot be read"""

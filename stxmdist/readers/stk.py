@@ -14,10 +14,11 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
-from stxmdist.readers.axes import LEAST_ENERGY_EV, MOST_ENERGY_EV
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.image_stack import StoredStack, binary_rows, recording_of
+from stxmdist.readers.plausible import ENERGY_EV, look_like_kev
 from stxmdist.readers.recording import Description, StxmRecording
 
 _SIZES = struct.Struct(">3i")
@@ -48,8 +49,8 @@ def detects(path: Path, head: bytes) -> bool:
     if header is None:
         return False
     axes = all(np.isfinite(axis).all() and np.unique(axis).size == axis.size for axis in (header.x_um, header.y_um))
-    energies = ((header.energy_ev > LEAST_ENERGY_EV) & (header.energy_ev < MOST_ENERGY_EV)).all()
-    return bool(axes and energies)
+    in_range = bool(((header.energy_ev >= ENERGY_EV.least) & (header.energy_ev <= ENERGY_EV.most)).all())
+    return axes and (in_range or look_like_kev(header.energy_ev))
 
 
 def describe(path: Path) -> Description:
@@ -57,7 +58,7 @@ def describe(path: Path) -> Description:
     return described(path, "stk", "image stack", {}, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The one stack of a file.
 
     Raises
@@ -89,7 +90,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         rows=partial(binary_rows, path, _FLOAT, header.data_offset, (header.y_um.size, header.x_um.size)),
         files=(path,),
     )
-    return (recording_of(stored),)
+    return (recording_of(stored, choices),)
 
 
 def _header(head: bytes) -> _Header | None:

@@ -18,9 +18,10 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.hdf5 import MOST_ELEMENTS
-from stxmdist.readers.image_stack import StoredStack, recording_of
+from stxmdist.readers.image_stack import StoredStack, pixel_or_chosen, recording_of
 from stxmdist.readers.recording import Description, Facts, StxmRecording
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def describe(path: Path) -> Description:
     return described(path, "tiff", "image stack" if stack.n_images > 1 else "image", facts, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """The one stack of a file.
 
     Raises
@@ -71,11 +72,11 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         each image.
     """
     stack = _stack(path)
-    energy_ev, files = _energies(path, stack)
-    lacks = () if stack.pixel_um else ("pixel size (taken as 1 um)",)
+    energy_ev, unit, files = _energies(path, stack)
+    pixels = [pixel_or_chosen(said, choices) for said in stack.pixel_um or (None, None)]
     y_um, x_um = (
         start + pitch * np.arange(n, dtype=np.float64)
-        for start, pitch, n in zip(stack.origin_um, stack.pixel_um or (1.0, 1.0), stack.shape, strict=True)
+        for start, (pitch, _), n in zip(stack.origin_um, pixels, stack.shape, strict=True)
     )
     stored = StoredStack(
         path=path,
@@ -86,10 +87,11 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         dwell_ms=np.full(energy_ev.size, np.nan),
         rows=partial(_rows, path, stack),
         files=files,
-        lacks=lacks,
+        lacks=pixels[0][1],
         notes=stack.notes,
+        energy_unit=unit,
     )
-    return (recording_of(stored),)
+    return (recording_of(stored, choices),)
 
 
 @contextmanager
@@ -168,18 +170,18 @@ def _labels(tiff: "TiffFile", n_images: int) -> tuple[str, ...]:
     return tuple(map(str, labels)) if len(labels) == n_images else ()
 
 
-def _energies(path: Path, stack: _Stack) -> tuple[F64, tuple[Path, ...]]:
-    """Photon energies (ENERGY,) in eV in the file's order, and every file that was read."""
+def _energies(path: Path, stack: _Stack) -> tuple[F64, str, tuple[Path, ...]]:
+    """Photon energies (ENERGY,) in the file's order, their unit (a list says none), and every file that was read."""
     beside = [path.with_suffix(ending) for ending in ENERGY_ENDINGS]
     lists = [file for file in beside if file != path and file.is_file()]
     if lists:
-        energy_ev = _listed(lists[0])
-        got = f"{lists[0].name} with {energy_ev.size} energies"
+        energies, unit = _listed(lists[0]), ""
+        got = f"{lists[0].name} with {energies.size} energies"
     else:
         matches = [_ENERGY.search(label) for label in stack.labels]
-        energy_ev = np.array([float(match[1]) for match in matches if match])
-        got = f"{energy_ev.size} labels with an energy, and no list of them beside the file"
-    if energy_ev.size != stack.n_images:
+        energies, unit = np.array([float(match[1]) for match in matches if match]), "eV"
+        got = f"{energies.size} labels with an energy, and no list of them beside the file"
+    if energies.size != stack.n_images:
         raise InputError(
             where=path,
             problem="there is not one photon energy for each image",
@@ -187,7 +189,7 @@ def _energies(path: Path, stack: _Stack) -> tuple[F64, tuple[Path, ...]]:
             wanted=f"{path.stem}.txt with {stack.n_images} lines, each the energy of an image in eV",
             mend="Write the energies into that file, in the order of the images",
         )
-    return energy_ev, (path, *lists[:1])
+    return energies, unit, (path, *lists[:1])
 
 
 def _listed(path: Path) -> F64:

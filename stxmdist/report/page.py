@@ -97,6 +97,7 @@ def render(evidence: Evidence, parts: Sequence[Section], version: str) -> str:
         simulated=bool(evidence.campaign.simulated),
         time=evidence.last_published,
         outdated=evidence.campaign.outdated,
+        verdict=evidence.campaign.verdict,
         headline=headline(evidence),
         sections=parts,
         citation=CITATION,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from stxmdist.campaign.scan import Scan
 from stxmdist.planning.end_members import EndMemberSource
 from stxmdist.planning.exclusions import Exclusion
+from stxmdist.planning.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class ReportPart:
     """Rows that the sheet itself leaves out"""
     exclusions: tuple[Exclusion, ...] = ()
     """What was left out or failed before any particle was seen"""
+    verdict: Verdict = field(default_factory=Verdict)
+    """What the scans gave, and for those that gave few, why"""
     published: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(stage, scan) to the digest of what is published and shown"""
     outdated: tuple[str, ...] = ()

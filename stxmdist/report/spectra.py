@@ -207,7 +207,7 @@ def _fitted(evidence: Evidence, scan: Scan, fit: FitMeasures, measured: MeanSpec
         return None
     energy_ev, mean_od = measured.energy_ev[chosen], measured.mean_od[chosen]
     try:
-        options = read_from_json(ModelOptions, evidence.published.options("fit"))
+        options = read_from_json(ModelOptions, evidence.published.options("fit", scan.scan_id))
         shift_ev = float(np.nan_to_num(fit.energy_shift_ev))
         matrix = design_matrix(end_members_of(references), energy_ev, shift_ev, options.background)
     except Explained:

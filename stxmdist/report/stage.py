@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
+from storage.atomic import plain_json
 from storage.tables import publish_folder
 from stxmdist import __version__
 from stxmdist.campaign.scan import COLUMNS, Scan
@@ -13,6 +14,7 @@ from stxmdist.planning.grid import grid_of
 from stxmdist.planning.outdated import outdated, sentences, shown
 from stxmdist.planning.published import TABLES_STAGE, simulated_scans
 from stxmdist.planning.survey import Stage, Survey, Upstream
+from stxmdist.planning.verdict import verdict_of
 from stxmdist.records import Json
 from stxmdist.report.part import Options, ReportPart
 from stxmdist.runner import CAMPAIGN
@@ -51,6 +53,7 @@ def identity(survey: Survey, scan_id: str) -> Json:
         "scans": [_row(scan) for scan in part.scans],
         "excluded": [_row(scan) for scan in part.excluded],
         "exclusions": [asdict(row) for row in part.exclusions],
+        "verdict": plain_json(part.verdict.document()),
         "published": [[stage, name, digest] for (stage, name), digest in part.published.items()],
         "outdated": list(part.outdated),
         "seed": part.seed,
@@ -89,6 +92,7 @@ def part_of(survey: Survey) -> ReportPart:
         scans=campaign.scans,
         excluded=campaign.excluded,
         exclusions=(*exclusions(survey), *_of_infer(survey)),
+        verdict=verdict_of(survey),
         published=shown(survey),
         outdated=() if survey.forecast else sentences(outdated(survey)),
         references={scan_id: end_member_source(survey, scan_id) for scan_id in survey.scans},
@@ -133,7 +137,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReportMeasures]]) -> 
 
 STAGE = Stage(
     name=NAME,
-    version=3,
+    version=4,
     options=Options,
     measures=ReportMeasures,
     upstream=upstream,

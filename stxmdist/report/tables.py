@@ -1,7 +1,7 @@
 """The tables of the page: electrodes, effects, quality of every scan with what was left out, and provenance."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from stxmdist.campaign.scan import Scan
 from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, FitMeasures, ReconstructFigures, RegisterMeasures
 from stxmdist.planning.columns import number, rows_of, text_of, words
 from stxmdist.planning.exclusions import Exclusion
+from stxmdist.records import Json
 from stxmdist.report.evidence import Evidence, median_of
 from stxmdist.report.variance import ENDPOINTS, TERMS
 from stxmdist.runner import CAMPAIGN
@@ -332,16 +333,37 @@ def stages(evidence: Evidence) -> Sheet:
                 digests_of(mine),
             )
         )
+        rows += [
+            (f"{name} of {scan_id}", "", "", "", "", differing(publication.options, scan.options), "")
+            for scan_id, scan in publication.scans.items()
+            if scan_id in mine and scan.options
+        ]
     return Sheet(
         "T4-stages",
         "Stages",
-        "Digests are the names of folders in the store; the same digest means the same inputs, options and version.",
+        "Digests are the names of folders in the store; the same digest means the same inputs, options and version. "
+        "A scan to which the sample sheet gives options of its own has a line with those that differ.",
         ("stage", "version", "published", "outputs", "core seconds", "options", "digests"),
         tuple(rows),
         (1, 3, 4),
         ("scans",),
         "No stage has published anything.",
     )
+
+
+def differing(common: Mapping[str, Json], own: Mapping[str, Json]) -> str:
+    """Those options of one scan that are not as in common, by their paths."""
+    found: dict[str, Json] = {}
+
+    def compare(path: str, ours: Json, theirs: Json) -> None:
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            for name, value in ours.items():
+                compare(f"{path}.{name}" if path else name, value, theirs.get(name))
+        elif ours != theirs:
+            found[path] = ours
+
+    compare("", dict(own), dict(common))
+    return json.dumps(found, sort_keys=True)
 
 
 def digests_of(mine: dict[str, str]) -> str:

@@ -34,8 +34,8 @@ little.
 class RunnableSurvey(Protocol):
     """What the runner asks of a survey; ``stxmdist.planning.survey.Survey`` is one."""
 
-    def options_as_dict(self, stage: str) -> Mapping[str, Json]:
-        """Options of a stage in JSON-able form."""
+    def options_as_dict(self, stage: str, scan_id: str | None = None) -> Mapping[str, Json]:
+        """Options of a stage, for a scan or for the campaign as a whole, in JSON-able form."""
         ...
 
 
@@ -79,6 +79,8 @@ class Progress:
     skipped: int
     total: int
     seconds: float
+    scan_id: str = ""
+    """Of the unit that ended last, at first of the one that is computed first; empty where there is none"""
 
 
 Watcher: TypeAlias = Callable[[Progress], None]
@@ -142,7 +144,7 @@ def run_stage(
 
     skipped = sum(map(len, receipts.values()))
     done = failed = peak = 0
-    watch(Progress(stage.name, 0, 0, skipped, len(units_asked), 0.0))
+    watch(Progress(stage.name, 0, 0, skipped, len(units_asked), 0.0, todo[0].scan_id if todo else ""))
     for unit, outcome in _compute(todo, client):
         if isinstance(outcome, Receipt):
             receipts[unit.scan_id][unit.name] = outcome
@@ -154,7 +156,8 @@ def run_stage(
                 unit.output().quarantine(unit.name, vars(outcome))
             refusals.append(outcome)
             failed += 1
-        watch(Progress(stage.name, done, failed, skipped, len(units_asked), time.perf_counter() - began))
+        seconds = time.perf_counter() - began
+        watch(Progress(stage.name, done, failed, skipped, len(units_asked), seconds, unit.scan_id))
 
     published = 0
     try:
@@ -325,6 +328,8 @@ def _publish(
         scan_id: [from_json(stage.measures, receipt.measures) for receipt in units] for scan_id, units in whole.items()
     }
     quality = stage.finish(survey, measured)
+    options = survey.options_as_dict(stage.name)
+    own = {scan_id: survey.options_as_dict(stage.name, scan_id) for scan_id in by_scan}
     scans = {
         scan_id: PublishedScan(
             digest=units[0].digest,
@@ -337,6 +342,7 @@ def _publish(
             bytes=sum(unit.estimate.bytes_out for unit in units),
             inputs={f"{source.stage}/{source.scan_id}": source.digest for source in units[0].sources},
             files=_files(units[0].output(), receipts[scan_id], earlier.get(scan_id), scan_id in whole),
+            options={} if own[scan_id] == options else own[scan_id],
         )
         for scan_id, units in by_scan.items()
         # A full disk may not even have had room for the folder.
@@ -348,7 +354,7 @@ def _publish(
             Publication(
                 stage=stage.name,
                 version=stage.version,
-                options=survey.options_as_dict(stage.name),
+                options=options,
                 seed=record.seed,
                 time=datetime.now(UTC).isoformat(timespec="seconds"),
                 software=dict(record.software),

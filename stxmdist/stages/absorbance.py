@@ -6,18 +6,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from storage.layout import ArrayPlan
-from stxmdist.arrays import C64, F32, F64, Array, Mask, MaskClass
-from stxmdist.measures import AbsorbanceMeasures
-from stxmdist.planning.density_options import DensityOptions, beam_spectrum_of, empty_field_of
+from stxmdist.arrays import C64, F32, F64, Array, Index, Mask, MaskClass
+from stxmdist.measures import AbsorbanceMeasures, IngestMeasures, Numbers
+from stxmdist.planning.density_options import (
+    DensityOptions,
+    beam_spectrum_of,
+    empty_field_of,
+    refuse_corrections_of_given,
+)
 from stxmdist.planning.grid import grid_of
 from stxmdist.planning.survey import Stage, Survey, Upstream
 from stxmdist.ptychography.gauge import fix_gauge
+from stxmdist.readers.frames.kind_of_numbers import NumbersKind, numbers_meant
 from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 from stxmdist.spectra.density.absorbance import noise_factor
+from stxmdist.spectra.density.beam_check import CheckedBeam, checked_beam
 from stxmdist.spectra.density.corrected import CorrectionTally, density_of_frame
+from stxmdist.spectra.density.given import given_noise
 from stxmdist.spectra.density.incident_beam import (
     IncidentBeam,
     beam_of_empty_field,
@@ -28,7 +36,9 @@ from stxmdist.spectra.density.incident_beam import (
 )
 from stxmdist.spectra.density.reconstructed import density_of_images, free_margin_px, intensity, lit_pixels
 from stxmdist.spectra.end_members.spectrum_file import read_spectrum
-from stxmdist.stages.inputs.corrected import CorrectedFrames
+from stxmdist.spectra.fitting.model import ModelOptions
+from stxmdist.stages.inputs.corrected import CorrectedFrames, GivenFrames
+from stxmdist.stages.inputs.measured import measured
 
 NAME = "absorbance"
 
@@ -46,6 +56,8 @@ class AbsorbancePart:
     """File of the incident spectrum, if the beam is taken from one"""
     empty_field: str | None
     """Scan of an empty field, if the beam is taken from one"""
+    background_fitted: bool
+    """Whether the fit takes up what absorbs alike at all energies"""
 
     @property
     def beam_from_elsewhere(self) -> bool:
@@ -65,9 +77,17 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """What the incident spectrum's file holds, if one is named."""
+    """What the incident spectrum's file holds, if there is one, and whether the fit bears a beam that hardly fits."""
     path = beam_spectrum_of(survey, scan_id)
-    return None if path is None else survey.content_of(path).sha256
+    if path is None and empty_field_of(survey, scan_id) is None:
+        return None
+    spectrum = None if path is None else survey.content_of(path).sha256
+    return {"spectrum": spectrum, "background_fitted": _background_fitted(survey, scan_id)}
+
+
+def _background_fitted(survey: Survey, scan_id: str) -> bool:
+    """Whether the fit takes up what absorbs alike at all energies."""
+    return survey.options_of("fit", ModelOptions, scan_id).takes_up_constant
 
 
 def plan(survey: Survey, options: DensityOptions) -> Plan:
@@ -111,6 +131,7 @@ def _unit(survey: Survey, scan_id: str) -> Unit[object, AbsorbancePart]:
             pixel_nm=grid.pixel_nm,
             beam_spectrum=None if beam_spectrum is None else str(beam_spectrum),
             empty_field=empty_field_of(survey, scan_id),
+            background_fitted=_background_fitted(survey, scan_id),
         ),
         estimate=Estimate(
             bytes_of(arrays),
@@ -127,16 +148,21 @@ def frames_per_shard(n_energy: int, shape: tuple[int, int]) -> int:
 
 def work(unit: AbsorbanceUnit) -> Outcome:
     """Optical density of one scan."""
-    return _of_counts(unit) if unit.part.wide_field else _of_images(unit)
+    if not unit.part.wide_field:
+        return _of_images(unit)
+    before = measured(unit, IngestMeasures, "ingest")
+    where = f"absorbance of {unit.scan_id}"
+    numbers = numbers_meant(NumbersKind(before.numbers, before.numbers_said), unit.options.input, where)
+    return _of_counts(unit) if numbers == "counts" else _of_given(unit, numbers)
 
 
 def _of_counts(unit: AbsorbanceUnit) -> Outcome:
     options, part = unit.options, unit.part
     elsewhere = part.beam_from_elsewhere
     ingest = unit.source("ingest")
-    measured = np.flatnonzero(ingest.read("frame_class") == MaskClass.valid)
+    energies = np.flatnonzero(ingest.read("frame_class") == MaskClass.valid)
     field = free_pixels(
-        CorrectedFrames(ingest, options.detector, divide_by_ring_current=elsewhere, energies=measured),
+        CorrectedFrames(ingest, options.detector, divide_by_ring_current=elsewhere, energies=energies),
         options.absorbance,
         options.region,
         needed=not elsewhere,
@@ -145,8 +171,7 @@ def _of_counts(unit: AbsorbanceUnit) -> Outcome:
     free = field.free
     frames = CorrectedFrames(ingest, options.detector, divide_by_ring_current=elsewhere, free=free)
     beam = _incident_beam(unit, frames, free)
-    if elsewhere:
-        refuse_faint_beam(frames, measured, beam.counts, f"absorbance of {unit.scan_id}")
+    checked = _checked_beam(unit, frames, energies, free, beam) if elsewhere else None
     write = ShardWriter(unit)
     tally = CorrectionTally(len(frames), field.sample, options.leak_fraction, None if elsewhere else free)
     _write_densities(write, frames, beam, options.leak_fraction, tally)
@@ -158,14 +183,71 @@ def _of_counts(unit: AbsorbanceUnit) -> Outcome:
             noise_factor=_noise_factor(part, frames, free),
             noise_correlation_px2=1.0,
             free_share=float(free.mean()),
-            energies_measured=int(measured.size),
+            energies_measured=int(energies.size),
             ring_current_known=frames.exposure.ring_current_known,
             spikes=tally.spikes,
             lines_scaled=tally.lines_scaled,
             lines_masked=tally.lines_masked,
-            pixels_without_counts=tally.pixels_without_counts / max(1, measured.size * free.size),
+            pixels_without_counts=tally.pixels_without_counts / max(1, energies.size * free.size),
             mean_od=tally.mean_od,
             mean_od_without=tally.mean_od_without,
+            free_od=None if checked is None else checked.free_od,
+            notes=() if checked is None or not checked.said else (checked.said,),
+        )
+    )
+
+
+def _checked_beam(
+    unit: AbsorbanceUnit, frames: CorrectedFrames, energies: Index, free: Mask, beam: IncidentBeam
+) -> CheckedBeam:
+    """A beam from elsewhere, held against what came through the particle-free pixels of the scan itself."""
+    where = f"absorbance of {unit.scan_id}"
+    if not free.any():
+        refuse_faint_beam(frames, energies, beam.counts, where)
+    return checked_beam(
+        beam_of_field(frames, free) if free.any() else None,
+        beam,
+        frames.exposure.energy_ev,
+        background_fitted=unit.part.background_fitted,
+        where=where,
+    )
+
+
+def _of_given(unit: AbsorbanceUnit, numbers: Numbers) -> Outcome:
+    """Of transmission or optical density that the file holds: its incident beam is 1, its noise what its scatter is."""
+    options, where = unit.options, f"absorbance of {unit.scan_id}"
+    refuse_corrections_of_given(options, numbers, where)
+    ingest = unit.source("ingest")
+    energies = np.flatnonzero(ingest.read("frame_class") == MaskClass.valid)
+    logarithmic = numbers == "optical_density"
+    field = free_pixels(
+        GivenFrames(ingest, logarithmic=logarithmic, energies=energies),
+        options.absorbance,
+        options.region,
+        needed=False,
+        where=where,
+    )
+    frames = GivenFrames(ingest, logarithmic=logarithmic)
+    noise = given_noise(frames, energies, field.free)
+    frames.noise_factor = noise.factor
+    beam = IncidentBeam(np.where(np.isfinite(noise.factor), 1.0, np.nan), noise.beam_variance)
+    write = ShardWriter(unit)
+    tally = CorrectionTally(len(frames), field.sample, options.leak_fraction)
+    _write_densities(write, frames, beam, options.leak_fraction, tally)
+    _write_beam(write, beam.counts, beam.variance, field.free)
+    return write.outcome(
+        AbsorbanceMeasures(
+            i0_counts=beam.counts,
+            i0_relative_se=beam.relative_se,
+            noise_factor=noise.factor,
+            noise_correlation_px2=noise.correlation_px2,
+            free_share=float(field.free.mean()),
+            energies_measured=int(energies.size),
+            pixels_without_counts=tally.pixels_without_counts / max(1, energies.size * field.free.size),
+            mean_od=tally.mean_od,
+            mean_od_without=tally.mean_od_without,
+            input=numbers,
+            notes=noise.notes,
         )
     )
 
@@ -261,7 +343,7 @@ def _in_vacuum(images: Array, free: Mask) -> C64:
 
 STAGE = Stage(
     name=NAME,
-    version=4,
+    version=5,
     options=DensityOptions,
     measures=AbsorbanceMeasures,
     upstream=upstream,

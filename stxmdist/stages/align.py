@@ -9,7 +9,7 @@ import numpy as np
 from storage.layout import ArrayPlan, Layout
 from storage.output import Output
 from stxmdist.arrays import F32, F64, MaskClass
-from stxmdist.measures import AbsorbanceMeasures, AlignMeasures
+from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, Numbers
 from stxmdist.planning.density_options import density_options, empty_field_of
 from stxmdist.planning.grid import Grid, grid_of
 from stxmdist.planning.survey import Stage, Survey, Upstream
@@ -22,13 +22,14 @@ from stxmdist.spectra.align.aligned_stack import (
     resample_phase,
     resample_stack,
     unmoved,
+    whole_energies,
 )
 from stxmdist.spectra.align.frame_spectra import SPECTRA_BYTES
 from stxmdist.spectra.align.shifts import AlignOptions, Shifts, estimate_shifts
 from stxmdist.spectra.density.corrected import transmission_of
 from stxmdist.spectra.density.detector import DetectorOptions
-from stxmdist.spectra.density.mean_spectrum import mean_absorption, mean_spectrum, sample_pixels
-from stxmdist.stages.inputs.corrected import CorrectedFrames
+from stxmdist.spectra.density.mean_spectrum import mean_spectrum, spectrum_pixels
+from stxmdist.stages.inputs.corrected import counts_or_given
 from stxmdist.stages.inputs.frames import MappedFrames, ScratchStack, StoredFrames
 from stxmdist.stages.inputs.measured import measured
 
@@ -77,7 +78,7 @@ def plan(survey: Survey, options: Options) -> Plan:
 
 
 def _unit(survey: Survey, scan_id: str) -> Unit[object, AlignPart]:
-    grid, density = grid_of(survey, scan_id), density_options(survey)
+    grid, density = grid_of(survey, scan_id), density_options(survey, scan_id)
     wide_field = survey.scans[scan_id].modality == "stxm"
     arrays = arrays_of(grid, with_phase=not wide_field)
     n = len(grid.energy_ev)
@@ -142,10 +143,18 @@ def work(unit: AlignUnit) -> Outcome:
     write = ShardWriter(unit)
     layout = next(plan for plan in arrays_of(_grid(absorbance)) if plan.name == "transmission").layout()
     with ScratchStack(write.scratch("aligned"), layout.shape) as aligned:
-        frames = _transmissions(unit, absorbance, i0)
-        known = resample_stack(frames, shifts.shift_px, used, aligned, (layout.shape[1], layout.shape[2]))
-        chosen = sample_pixels(mean_absorption(aligned[int(k)] for k in np.flatnonzero(used)), known)
-        mean_od, mean_variance = mean_spectrum(aligned, chosen, effective, i0_variance / i0**2)
+        frames = _transmissions(unit, absorbance, i0, before.input)
+        coverage = resample_stack(
+            frames,
+            shifts.shift_px,
+            used,
+            aligned,
+            (layout.shape[1], layout.shape[2]),
+            unknown_is_outside=not unit.part.wide_field,
+        )
+        whole = whole_energies(used, coverage.known_share)
+        chosen = spectrum_pixels(aligned, whole, coverage.inside)
+        mean_od, mean_variance = mean_spectrum(aligned, chosen, np.where(whole, effective, np.nan), i0_variance / i0**2)
         for shard in layout.indices():
             write("transmission", shard, aligned.rows(layout.region(shard)[1]))
     if not unit.part.wide_field:
@@ -159,16 +168,17 @@ def work(unit: AlignUnit) -> Outcome:
     ):
         write(name, (0,), values)
     write("shift_px", (0, 0), shifts.shift_px)
-    write("aligned_class", (0, 0), np.where(known, MaskClass.valid, MaskClass.outside).astype(np.uint8))
+    write("aligned_class", (0, 0), coverage.classes)
     return write.outcome(
         AlignMeasures(
             largest_shift_px=float(np.abs(shifts.shift_px[used]).max()),
             frames_not_registered=int(shifts.flagged.sum()),
             energies_not_registered_ev=absorbance.read("energy_ev")[shifts.flagged],
             shift_quality=_median_of_known(shifts.quality) if options.register else None,
-            outside_share=float(1.0 - known.mean()),
+            outside_share=float(1.0 - coverage.inside.mean()),
             sample_pixels=int(chosen.sum()),
             noise_correlation_px2=correlation_after_px2(before.noise_correlation_px2, shifts.shift_px, used),
+            known_share=None if coverage.all_known else coverage.known_share,
         )
     )
 
@@ -186,13 +196,14 @@ def _grid(output: Output) -> Grid:
     return Grid(output.read("energy_ev"), output.read("y_um"), output.read("x_um"))
 
 
-def _transmissions(unit: AlignUnit, absorbance: Output, i0: F64) -> Sequence[F32]:
+def _transmissions(unit: AlignUnit, absorbance: Output, i0: F64, numbers: Numbers) -> Sequence[F32]:
     """Frames to resample: counts over the incident beam where there are any, because zero counts have no logarithm."""
     part = unit.part
     if not part.wide_field:
         return MappedFrames(StoredFrames(absorbance, "optical_density"), lambda od, energy: np.exp(-od))
-    frames = CorrectedFrames(
+    frames = counts_or_given(
         unit.source("ingest"),
+        numbers,
         part.detector,
         divide_by_ring_current=part.divide_by_ring_current,
         free=absorbance.read("particle_free") == 1,
@@ -207,7 +218,7 @@ def _median_of_known(values: F64) -> float:
 
 STAGE = Stage(
     name=NAME,
-    version=5,
+    version=6,
     options=Options,
     measures=AlignMeasures,
     upstream=upstream,

@@ -24,6 +24,7 @@ from stxmdist.records import Json, figures_of
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
+from stxmdist.spectra.align.aligned_stack import whole_energies
 from stxmdist.spectra.explore.contract import EXPLORERS, Exploration, ExplorerEntry, TargetSpectra
 from stxmdist.spectra.explore.explore_stack import ExploreOptions, Options, explore_stack
 from stxmdist.spectra.explore.pixel_stack import PIXELS_PER_BLOCK, SLAB_BYTES, Block, PixelStack, rows_per_block
@@ -54,7 +55,7 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 def identity(survey: Survey, scan_id: str) -> Json:
     """The seed where one is used, the end-members where they are looked for."""
-    options = survey.options_of(NAME, ExploreOptions)
+    options = survey.options_of(NAME, ExploreOptions, scan_id)
     found: dict[str, Json] = {}
     if _draws_pixels(options):
         found["seed"] = _seed(survey, options)
@@ -84,10 +85,11 @@ def _target_source(survey: Survey, scan_id: str, options: ExploreOptions) -> End
 
 def plan(survey: Survey, options: ExploreOptions) -> Plan:
     """One unit for each scan."""
-    return Plan(tuple(_unit(survey, scan_id, options) for scan_id in survey.scans if survey.ready(NAME, scan_id)))
+    return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans if survey.ready(NAME, scan_id)))
 
 
-def _unit(survey: Survey, scan_id: str, options: ExploreOptions) -> Unit[object, ExplorePart]:
+def _unit(survey: Survey, scan_id: str) -> Unit[object, ExplorePart]:
+    options = survey.options_of(NAME, ExploreOptions, scan_id)
     grid = grid_of(survey, scan_id)
     arrays = arrays_of(grid, options)
     n, pixels = len(grid.energy_ev), grid.ny * grid.nx
@@ -139,9 +141,11 @@ def specs_of(entry: ExplorerEntry) -> tuple[ArraySpec, ArraySpec]:
 def work(unit: Unit[ExploreOptions, ExplorePart]) -> Outcome:
     """Explore one scan."""
     options, align = unit.options, unit.source("align")
-    used: Mask = (align.read("energy_used") == 1) & np.isfinite(align.read("effective_counts"))
-    energy_ev: F64 = align.read("energy_ev")[used]
     aligned = measured(unit, AlignMeasures, "align")
+    used: Mask = (align.read("energy_used") == 1) & np.isfinite(align.read("effective_counts"))
+    # A spectrum is explored where every energy is known: one that lacks half of the field would cost that half.
+    used = whole_energies(used, aligned.known_share)
+    energy_ev: F64 = align.read("energy_ev")[used]
     write = ShardWriter(unit)
     stack = stack_of(align, used, threads_lent())
     targets = target_spectra(unit.part.targets, energy_ev)
@@ -269,7 +273,7 @@ def _nothing(write: ShardWriter, why: str) -> Outcome:
 
 STAGE = Stage(
     name=NAME,
-    version=1,
+    version=2,
     options=Options,
     measures=ExploreMeasures,
     upstream=upstream,

@@ -90,7 +90,7 @@ def plan(survey: Survey, options: Options) -> Plan:
     units: list[Unit[object, FitPart]] = []
     for scan_id in survey.scans:
         if survey.ready(NAME, scan_id):
-            units += _units(survey, scan_id, options)
+            units += _units(survey, scan_id)
     return Plan(tuple(units))
 
 
@@ -99,7 +99,8 @@ def rows_per_unit(grid: Grid, options: Options) -> int:
     return min(grid.ny, options.rows_per_unit or max(1, PIXELS_PER_UNIT // grid.nx))
 
 
-def _units(survey: Survey, scan_id: str, options: Options) -> list[Unit[object, FitPart]]:
+def _units(survey: Survey, scan_id: str) -> list[Unit[object, FitPart]]:
+    options = survey.options_of(NAME, Options, scan_id)
     grid = grid_of(survey, scan_id)
     rows = rows_per_unit(grid, options)
     source = end_member_source(survey, scan_id)

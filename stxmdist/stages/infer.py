@@ -71,9 +71,11 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
     """The particles of every scan that has them, the pairs of every registered pair, and spectra found by exploring."""
     particles = [("segment", name) for name in survey.scans if survey.published("segment", name)]
     pairs = [("register", name) for name in survey.pairs if survey.published("register", name)]
-    explored: list[tuple[str, str]] = []
-    if names_found(survey.options_of("explore", ExploreOptions)):
-        explored = [("explore", name) for name in survey.scans if survey.published("explore", name)]
+    explored = [
+        ("explore", name)
+        for name in survey.scans
+        if names_found(survey.options_of("explore", ExploreOptions, name)) and survey.published("explore", name)
+    ]
     return tuple(particles + pairs + explored)
 
 

@@ -13,18 +13,22 @@ from storage.layout import ArrayPlan
 from stxmdist import readers
 from stxmdist.arrays import F64, U8, MaskClass
 from stxmdist.errors import InputError
-from stxmdist.measures import IngestMeasures
+from stxmdist.measures import IngestMeasures, Numbers
+from stxmdist.planning.density_options import density_options
 from stxmdist.planning.survey import Stage, Survey, Upstream
 from stxmdist.ptychography.state import refuse_unless
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.frames.beamstop import beamstop_masked
 from stxmdist.readers.frames.judged import (
     CheckedDetector,
     checked_detector,
     frames_by_class,
+    frames_in_part,
     judge_images,
     judged_frames,
     refuse_unless_some_valid,
 )
+from stxmdist.readers.frames.kind_of_numbers import numbers_meant, what_numbers_are, without_counts
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT
 from stxmdist.readers.frames.windowing import (
     LEAST_PX,
@@ -34,6 +38,7 @@ from stxmdist.readers.frames.windowing import (
     frame_bytes,
     pieces,
     run_of,
+    stored_type,
     zero_frequency_px,
 )
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
@@ -52,8 +57,8 @@ FRAMES_PER_CHUNK = 16
 
 
 @dataclass(frozen=True)
-class Options:
-    """Which frames and which pixels of the detector are trusted, and how many of them are kept."""
+class Options(ReadChoices):
+    """How files are read, which frames and pixels of the detector are trusted, and how many of them are kept."""
 
     saturated_fraction: float = 0.01
     """A frame with more than this share of its pixels at the detector's ceiling is set aside."""
@@ -69,6 +74,7 @@ class Options:
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         refuse_unless(
             self,
             beamstop_px=(self.beamstop_px >= 0, "0 or a radius in pixels"),
@@ -79,13 +85,16 @@ class Options:
 
 @dataclass(frozen=True)
 class IngestPart:
-    """Which scan of which file."""
+    """Which scan of which files."""
 
-    file: str
-    region: str | None
-    """Which region of a file that holds several"""
+    files: tuple[str, ...]
+    """The files that the sample sheet names"""
+    part: str | None
+    """Which region or channel of files that hold several"""
     planned: Mapping[str, FileContent]
     """What every file of the scan held then, by its path; empty in a forecast"""
+    numbers: Numbers | None = None
+    """What the campaign says its numbers are; None: nothing"""
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -102,10 +111,12 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """What the files of the scan hold, each with its role: another content is another input; its region."""
-    region = survey.scans[scan_id].file_region
+    """What the files of the scan hold, which part of it, and what its numbers are said to be."""
     files = _contents(survey, scan_id)
-    return files if region is None else {"files": files, "region": region}
+    part, numbers = survey.scans[scan_id].file_region, density_options(survey, scan_id).input
+    said: dict[str, Json] = {} if part is None else {"part": part}
+    said |= {} if numbers is None else {"numbers": numbers}
+    return {"files": files, **said} if said else files
 
 
 def _contents(survey: Survey, scan_id: str) -> Json:
@@ -136,11 +147,11 @@ def _cut(recording: PtychographyRecording, options: Options) -> PtychographyReco
 
 def plan(survey: Survey, options: Options) -> Plan:
     """One unit for each scan."""
-    return Plan(tuple(_unit(survey, scan_id, options) for scan_id in survey.scans))
+    return Plan(tuple(_unit(survey, scan_id) for scan_id in survey.scans))
 
 
-def _unit(survey: Survey, scan_id: str, options: Options) -> Unit[object, IngestPart]:
-    recording = survey.recordings[scan_id]
+def _unit(survey: Survey, scan_id: str) -> Unit[object, IngestPart]:
+    recording, options = survey.recordings[scan_id], survey.options_of(NAME, Options, scan_id)
     if isinstance(recording, StxmRecording):
         arrays = _stxm_arrays(recording)
         peak_bytes = 3 * min(SHARD_BYTES, bytes_of(arrays))
@@ -155,9 +166,10 @@ def _unit(survey: Survey, scan_id: str, options: Options) -> Unit[object, Ingest
         owns=all_shards(arrays),
         arrays=arrays,
         part=IngestPart(
-            file=str(survey.scans[scan_id].file),
-            region=survey.scans[scan_id].file_region,
+            files=tuple(map(str, survey.scans[scan_id].files)),
+            part=survey.scans[scan_id].file_region,
             planned={} if survey.forecast else {str(path): survey.content_of(path) for path in recording.files},
+            numbers=density_options(survey, scan_id).input,
         ),
         estimate=Estimate(
             total,
@@ -248,30 +260,27 @@ def _ptychography_arrays(recording: PtychographyRecording, options: Options) -> 
     return tuple(plans)
 
 
-def stored_type(of_file: np.dtype[np.generic]) -> np.dtype[np.generic]:
-    """Whole counts stay whole; signed numbers and fractions, such as counts less a dark frame, become float32."""
-    if of_file.kind == "u" and of_file.itemsize <= 4:
-        return np.dtype(np.uint16 if of_file.itemsize <= 2 else np.uint32)
-    return np.dtype(np.float32)
-
-
 def work(unit: IngestUnit) -> Outcome:
     """Read the file piece by piece and write it into shards; classes say which frames can be trusted."""
     write = ShardWriter(unit)
-    recording = readers.read_region(unit.part.file, unit.part.region)
+    recording = _recording(unit)
     if isinstance(recording, StxmRecording):
         measures = _ingest_stxm(recording, write, unit)
     else:
         measures = _ingest_ptychography(recording, write, unit)
-    _refuse_if_changed(unit.part)
+    _refuse_if_changed(unit)
     return write.outcome(measures)
 
 
-def _refuse_if_changed(part: IngestPart) -> None:
+def _recording(unit: IngestUnit) -> Recording:
+    return readers.read_scan(tuple(map(Path, unit.part.files)), unit.part.part, unit.options)
+
+
+def _refuse_if_changed(unit: IngestUnit) -> None:
     """The output bears the digest of the files as they were planned; those of a scan still running are others."""
-    now = {str(path) for path in readers.read_region(part.file, part.region).files}
-    for path in sorted(now | part.planned.keys()):
-        planned = part.planned.get(path)
+    now = {str(path) for path in _recording(unit).files}
+    for path in sorted(now | unit.part.planned.keys()):
+        planned = unit.part.planned.get(path)
         if path in now and planned is not None and still_holds(Path(path), planned):
             continue
         raise InputError(
@@ -284,28 +293,37 @@ def _refuse_if_changed(part: IngestPart) -> None:
 
 
 def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: IngestUnit) -> IngestMeasures:
-    options = unit.options
     plan = next(plan for plan in _stxm_arrays(recording) if plan.name == "counts")
     assert plan.shards is not None
     n_energy, per_shard = plan.shape[0], plan.shards[0]
     classes = recording.frame_class.copy()
+    in_part, numbers = 0, None
     for shard, start in enumerate(range(0, n_energy, per_shard)):
         images = np.stack([recording.read(i) for i in range(start, min(start + per_shard, n_energy))])
         part = slice(start, start + len(images))
-        classes[part] = judge_images(images, classes[part], options.saturated_fraction)
+        classes[part] = judge_images(images, classes[part], unit.options.saturated_fraction)
+        in_part += frames_in_part(images)
+        if numbers is None:
+            # The first energies tell: what they are the others are, too.
+            numbers = what_numbers_are(images)
+            numbers_meant(numbers, unit.part.numbers, recording.source)
         write("counts", (shard, 0, 0), images)
     refuse_unless_some_valid(classes, recording.source)
     write("frame_class", (0,), classes)
     write("dwell_ms", (0,), recording.dwell_ms)
     write("ring_current_ma", (0,), recording.ring_current_ma)
     frames = frames_by_class(classes)
+    assert numbers is not None
     return IngestMeasures(
         frames=n_energy,
         frames_valid=frames[MaskClass.valid],
         frames_missing=frames.get(MaskClass.missing),
+        frames_in_part=in_part or None,
         frames_saturated=frames.get(MaskClass.saturated),
-        notes=recording.notes,
+        notes=(*recording.notes, *without_counts(numbers)),
         sha256=unit.part.sha256,
+        numbers=numbers.kind,
+        numbers_said="" if numbers.kind == "counts" else numbers.said,
     )
 
 
@@ -374,7 +392,7 @@ def _write_frames(
 
 STAGE = Stage(
     name=NAME,
-    version=2,
+    version=3,
     options=Options,
     measures=IngestMeasures,
     upstream=upstream,

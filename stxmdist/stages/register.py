@@ -1,6 +1,6 @@
 """Register: a ptychography scan is placed on the wide-field scan of the same region, particle on particle."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -71,11 +71,18 @@ def plan(survey: Survey, options: Options) -> Plan:
                 "pair",
                 owns=all_shards(arrays),
                 arrays=arrays,
-                part=RegisterPart(stxm_id, survey.options_of("segment", MicroscopePsf)),
+                part=RegisterPart(stxm_id, _psf_of(survey, scan_id, stxm_id)),
                 estimate=Estimate(bytes_of(arrays), peak_bytes=pixels * 200, core_seconds=1.0 + pixels * 2e-5),
             )
         )
     return Plan(tuple(units))
+
+
+def _psf_of(survey: Survey, scan_id: str, stxm_id: str) -> MicroscopePsf:
+    """Each scan of a pair says its own part: the wide-field scan the zone plate, the other one its sharpness."""
+    wide: MicroscopePsf = survey.options_of("segment", MicroscopePsf, stxm_id)
+    fine: MicroscopePsf = survey.options_of("segment", MicroscopePsf, scan_id)
+    return replace(wide, psf_sigma_ptychography_nm=fine.psf_sigma_ptychography_nm)
 
 
 def work(unit: Unit[Options, RegisterPart]) -> Outcome:

@@ -71,7 +71,7 @@ def _units(survey: Survey, scan_id: str) -> list[Unit[object, StitchPart]]:
     shape = (grid.ny, grid.nx)
     names = ("object", "object_a", "object_b", "illumination_weight")
     arrays = tuple(ArrayPlan(name, (len(grid.energy_ev), *shape), (1, *shape), None, coords) for name in names)
-    cut = survey.options_of("reconstruct", ReconstructOptions)
+    cut = survey.options_of("reconstruct", ReconstructOptions, scan_id)
     return [
         survey.unit(
             NAME,

@@ -62,6 +62,7 @@ def test_every_beamline_file_becomes_a_row(folder: Path) -> None:
         ("line", "line.hdr", "stxm", "true"),
         ("stack-2", "stack.hdr", "stxm", ""),
     ]
+    assert rows[2]["reason"] == "one photon energy only: a state of charge needs a stack"
     assert rows[3]["reason"] == "a line scan is not processed"
     assert [path.name for path, _ in started.not_understood] == ["odd.bin"]
     assert "5 scans, 2 of them excluded" in str(started)
@@ -90,6 +91,50 @@ def test_what_is_there_is_never_overwritten(folder: Path) -> None:
         init(folder, describe)
     assert (folder / "samples.csv").read_text() == "mine"
     assert not (folder / "campaign.yaml").exists()
+    (folder / "samples.csv").unlink()
+    (folder / "campaign.yaml").write_text("mine: true")
+    init(folder, describe)
+    assert (folder / "campaign.yaml").read_text() == "mine: true"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_second_call_adds_what_is_new_and_touches_nothing_else(folder: Path, end: str) -> None:
+    started = init(folder, describe)
+    sheet, campaign = started.sheet, started.campaign
+    edited = sheet.read_text().replace("stack,day 2/stack.hdr,stxm,", "mine,day 2/stack.hdr,stxm,E7")
+    sheet.write_text(edited.replace("\n", end), newline="")
+    campaign.write_text(campaign.read_text() + "# a comment of mine\n")
+    before = sheet.read_bytes(), campaign.read_bytes()
+    again = init(folder, describe)
+    assert (again.entries, again.kept) == ((), 5)
+    assert "Nothing is new." in str(again)
+    assert (sheet.read_bytes(), campaign.read_bytes()) == before
+
+    (folder / "day 3").mkdir()
+    for name in ("stack.hdr", "line.hdr"):
+        (folder / "day 3" / name).write_bytes(b"x")
+    later = init(folder, describe)
+    assert [entry.scan_id for entry in later.entries] == ["line-2", "stack"]
+    assert "5 rows kept as they were, 2 scans, 1 of them excluded with the reason added" in str(later)
+    assert sheet.read_bytes().startswith(before[0])
+    assert campaign.read_bytes() == before[1]
+    with sheet.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows[5:]] == ["day 3/line.hdr", "day 3/stack.hdr"]
+    assert (rows[5]["exclude"], rows[5]["reason"]) == ("true", "a line scan is not processed")
+    assert sheet.read_bytes().count(end.encode()) == 8
+
+
+def test_a_short_sheet_under_another_name_gets_rows_and_the_columns_that_they_want(folder: Path) -> None:
+    (folder / "campaign.yaml").write_text("name: a\nsamples: mine.csv\n")
+    sheet = folder / "mine.csv"
+    sheet.write_bytes("\ufeffscan_id,file,modality,electrode_id\nA,stack.hdr,stxm,E1".encode())
+    init(folder, describe)
+    lines = sheet.read_text("utf-8").splitlines()
+    assert lines[:2] == ["\ufeffscan_id,file,modality,electrode_id,exclude,reason", "A,stack.hdr,stxm,E1"]
+    assert "scan,day 2/scan.cxi,ptychography,,," in lines
+    assert "line,line.hdr,stxm,,true,a line scan is not processed" in lines
+    assert not (folder / "samples.csv").exists()
 
 
 def test_a_folder_without_beamline_files_gets_nothing(tmp_path: Path) -> None:
@@ -104,11 +149,15 @@ def test_real_files_of_two_beamlines(shared_data: Path, tmp_path: Path) -> None:
     for name in ("pollux-nxstxm", "cosmic-ni"):
         shutil.copytree(shared_data / name, tmp_path / name)
     started = init(tmp_path)
-    reasons = {entry.file.name: entry.reason for entry in started.entries}
-    processed = {name for name, reason in reasons.items() if not reason}
-    assert processed == {"stxm-scan.hdr", "Sample_Stack_2021-03-16_128.hdf5"}
-    assert reasons["Sample_Line_2021-03-16_096.hdf5"] == "a line scan shows no whole particles"
+    reasons = {entry.files[0].name: entry.reason for entry in started.entries}
+    assert reasons["stxm-scan.hdr"] == "aborted: 32 of 34 frames are missing"
+    assert reasons["Sample_Stack_2021-03-16_128.hdf5"].startswith("another edge: 280.0 to 320.0 eV, C K, where LFP")
+    assert reasons["Sample_Line_2021-03-16_096.hdf5"].startswith("a line scan shows no whole particles")
+    assert reasons["Focus_2021-03-16_051.hdf5"] == "a focus scan is not processed"
     assert "no frames" in reasons["NS_181111148.hdr"]
     assert "reconstruction" in reasons["ptycho-scan-856eV.cxi"]
-    # Ni L edge: the only scan of an edge that a cathode chemistry has.
-    assert "\nchemistry: NMC\n" in started.campaign.read_text()
+    # The files of one beamline say when their scans began, and those of the other too.
+    assert {entry.beamtime_id for entry in started.entries if entry.recording is not None} == {
+        "2018-11-10",
+        "2021-03-16",
+    }

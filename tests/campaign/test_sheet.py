@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stxmdist.campaign.scan import COLUMNS
+from stxmdist.campaign.scan import COLUMNS, NEEDED
 from stxmdist.campaign.sheet import Sheet, read_sheet
 
 from .conftest import MANIFEST, WriteCampaign
@@ -108,9 +108,10 @@ def test_an_excluded_scan_needs_a_reason_and_neither_file_nor_electrode(write_ca
         (("modality", "Modality"), "column 'Modality'", "Did you mean 'modality'"),
         (
             ("soc_nominal", "state of charge"),
-            "soc_nominal",
-            "Add the column; its cells may be empty where it is not known",
+            "column 'state of charge'",
+            "Remove it; options of a stage for single scans are written stage.option, as in fit.background",
         ),
+        (("file", "fit.background"), "file", "Add the column"),
         (("cycle", "c_rate"), "c_rate", "Remove one"),
         (("cell_id", ""), "", "Remove the column, or name it"),
     ],
@@ -119,6 +120,37 @@ def test_wrong_columns_are_fatal(write_campaign: WriteCampaign, change: tuple[st
     sheet = write_header(write_campaign(), ",".join(change[1] if name == change[0] else name for name in COLUMNS))
     assert sheet.scans == ()
     assert (where, mend, 1) in [(problem.where, problem.mend, problem.line) for problem in sheet.fatal]
+
+
+def test_four_columns_are_enough(write_campaign: WriteCampaign) -> None:
+    path = write_campaign()
+    rows = [f"{scan.scan_id},{scan.file},{scan.modality},E1" for scan in sheet_of(path).scans]
+    (path.parent / "samples.csv").write_text("\n".join(["scan_id,file,modality,electrode_id", *rows]))
+    sheet = sheet_of(path)
+    assert sheet.fatal == sheet.rejected == sheet.warnings == ()
+    assert [scan.electrode_id for scan in sheet.scans] == ["E1"] * 3
+    assert {scan.cycle for scan in sheet.scans} == {scan.pair_id for scan in sheet.scans} == {None}
+    # Each of the four is wanted.
+    for name in NEEDED:
+        kept = [column for column in ("scan_id", "file", "modality", "electrode_id", "cycle") if column != name]
+        (path.parent / "samples.csv").write_text(",".join(kept) + "\n" + ",".join("x" for _ in kept))
+        assert [(problem.where, problem.problem) for problem in sheet_of(path).fatal] == [
+            (name, "this column is missing")
+        ]
+
+
+def test_columns_of_options_are_kept_with_the_cells_that_are_filled(write_campaign: WriteCampaign) -> None:
+    path = write_campaign()
+    lines = (path.parent / "samples.csv").read_text().splitlines()
+    ends = ["fit.background,fit.classes.most_od", "constant,", ",2.5", ","]
+    (path.parent / "samples.csv").write_text("\n".join(f"{line},{end}" for line, end in zip(lines, ends, strict=True)))
+    sheet = sheet_of(path)
+    assert sheet.option_columns == {"fit.background": 1, "fit.classes.most_od": 1}
+    assert [scan.options for scan in sheet.scans] == [
+        {"fit.background": "constant"},
+        {"fit.classes.most_od": "2.5"},
+        {},
+    ]
 
 
 def test_columns_may_stand_in_any_order_and_a_spreadsheet_may_mark_its_utf8(write_campaign: WriteCampaign) -> None:

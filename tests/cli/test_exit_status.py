@@ -216,8 +216,7 @@ def test_a_campaign_with_bad_scans_is_done_in_part_until_they_are_mended(beamtim
     assert not outcome["complete"]
     assert {refusal["scan_id"] for refusal in outcome["refusals"]} == {"empty", "cobalt"}
     assert {row["stage"]: row["scans"] for row in outcome["stages"]} == {
-        **dict.fromkeys(("ingest", "absorbance", "align", "explore"), 3),
-        **dict.fromkeys(("fit", "segment"), 2),
+        **dict.fromkeys(("ingest", "absorbance", "align", "explore", "fit", "segment"), 2),
         **dict.fromkeys(("reconstruct", "stitch", "register"), 0),
         **dict.fromkeys(("infer", "report"), 1),
     }
@@ -232,14 +231,31 @@ def test_a_campaign_with_bad_scans_is_done_in_part_until_they_are_mended(beamtim
     assert "empty.hdf5: the file is empty; got 0 bytes, wanted" in lines[0]
     assert "Give the references of this edge in campaign.yaml" in lines[1]
     assert "0 units computed, 2 could not be done" in again.out
+    assert f"Verdict: {outcome['verdict']['sentence']}" in again.out
+    assert again.out.splitlines()[-1] == f"Report: {beamtime.store / 'report' / 'index.html'}"
 
     status = stxmdist("status", beamtime.campaign, "--json")
     assert status.status == 1
     assert not status.document["complete"]
     assert {failed["scan_id"] for failed in status.document["failed"]} == {"empty", "cobalt"}
     states = {row["scan"]: row["fit"] for row in status.document["scans"]}
-    assert states == {SDF: "done", NEXUS: "done", "cobalt": "failed", "campaign": ""}
-    assert stxmdist("status", beamtime.campaign).status == 1
+    assert states == {SDF: "done", NEXUS: "done", "campaign": ""}
+    assert status.document["verdict"] == outcome["verdict"]
+    by_scan = {scan["scan_id"]: scan for scan in outcome["verdict"]["by_scan"]}
+    assert {name: scan["state"] for name, scan in by_scan.items()} == {
+        SDF: "done",
+        NEXUS: "done",
+        "empty": "stopped",
+        "cobalt": "stopped",
+    }
+    assert "the file is empty" in by_scan["empty"]["sentence"]
+    shown = stxmdist("status", beamtime.campaign)
+    assert shown.status == 1
+    assert max(len(line) for line in shown.out.splitlines()[:6]) <= 80
+    assert [line.split()[1] for line in shown.out.splitlines() if line.startswith(("empty", "cobalt"))] == [
+        "refused"
+    ] * 2
+    assert "2 scans stopped before particles were looked for" in shown.out
     assert stxmdist("verify", beamtime.campaign).status == 0
 
     # Mended: one is left out with its reason, the other gets the chemistry that it has.

@@ -54,7 +54,7 @@ def test_a_run_is_recorded_and_says_nothing_that_does_not_matter(user: User) -> 
         assert database.execute("select state_type from flow_run").fetchall() == [("COMPLETED",)]
         assert database.execute("select state_type from task_run").fetchall() == [("COMPLETED",)]
         found = database.execute("select key, type from artifact order by key").fetchall()
-        assert found == [("ingest", "progress"), ("stages", "table")]
+        assert found == [("ingest", "progress"), ("stages", "table"), ("verdict", "markdown")]
     assert list(user.home.glob("server-*.log")) == []
 
 
@@ -64,7 +64,9 @@ def test_a_second_run_does_nothing_and_starts_nothing(user: User) -> None:
     assert time.monotonic() - began < NOTHING_TO_DO_SECONDS
     assert ended.returncode == 0
     assert "Prefect" not in ended.stderr
-    assert ended.stdout.splitlines()[-1].startswith("0 units computed")
+    said = ended.stdout.splitlines()
+    assert any(line.startswith("0 units computed") for line in said)
+    assert said[-1] == "Verdict: 4 scans: 0 particles found, 0 with a state of charge. 4 scans not processed yet."
 
 
 def test_a_server_that_does_not_answer_is_wrong_input(user: User) -> None:

@@ -1,5 +1,7 @@
 """The zone plate's PSF and imaging through it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import ndimage, optimize, special
@@ -148,3 +150,33 @@ def test_ptychography_that_is_less_sharp_is_refused_and_never_nan() -> None:
 def test_a_zone_plate_that_cannot_be_is_refused(written: dict[str, float]) -> None:
     with pytest.raises(InputError, match="no such point spread function"):
         MicroscopePsf(**written)
+
+
+@pytest.mark.parametrize("modality", ["stxm", "ptychography"])
+def test_pixels_that_no_microscope_has_are_refused_before_memory_is_asked_for(modality: str) -> None:
+    for ask in (
+        lambda p: MicroscopePsf().kernel(modality, p),
+        lambda p: MicroscopePsf().peak_bytes(modality, p, (9, 9)),
+    ):
+        with pytest.raises(InputError, match="pixels are so small") as caught:
+            ask(0.02)
+        assert "position_unit" in caught.value.mend
+
+
+@pytest.mark.parametrize("pixel_nm", [0.5, 3.0, 60.0, 1000.0, 20_000.0])
+def test_a_kernel_takes_no_more_memory_than_was_said(pixel_nm: float) -> None:
+    psf = MicroscopePsf()
+    said = psf.peak_bytes("stxm", pixel_nm, (32, 32))
+    tracemalloc.start()
+    kernel = psf.kernel("stxm", pixel_nm)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # The kernel itself and small arrays come to it.
+    assert peak < 1.5 * said + 1e6
+    assert said < 400e6
+    assert kernel.sum() == pytest.approx(1.0)
+
+
+def test_pixels_many_zones_wide_hold_the_whole_pattern() -> None:
+    kernel = MicroscopePsf().kernel("stxm", 20_000.0)
+    assert kernel[2, 2] > 0.99

@@ -37,7 +37,7 @@ def surveyed(simulated: Path, folder: Path, **options: Any) -> Survey:
 
 def test_the_beam_of_a_field_is_its_own(simulated: Path) -> None:
     survey = survey_of(*campaign_and_options(simulated))
-    assert density_options(survey).i0 == "field"
+    assert density_options(survey, STXM[0]).i0 == "field"
     for scan_id in survey.scans:
         assert empty_field_of(survey, scan_id) is None
         assert beam_spectrum_of(survey, scan_id) is None

@@ -8,6 +8,7 @@ from stxmdist.campaign.manifest import load
 from stxmdist.planning.execute import CampaignRun, RunRequest
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.status import Status, status_of
+from stxmdist.planning.verdict import ScanVerdict, Verdict
 from tests.stages.tiny import PTYCHOGRAPHY, STXM, with_options
 
 STXM_STAGES = ("ingest", "absorbance", "align", "explore", "fit", "segment")
@@ -42,6 +43,34 @@ def test_the_last_stage_makes_it_complete() -> None:
     assert Status(rows, ()).complete
     assert Status(rows, ()).sentence == "Everything is done."
     assert not Status([*rows, {"scan": "b", "ingest": "2 units"}], ()).complete
+
+
+def test_few_columns_say_how_far_a_scan_is_and_what_it_gave() -> None:
+    six = dict.fromkeys(STXM_STAGES, "done")
+    rows = [
+        {"scan": "whole"} | six,
+        {"scan": "failed"} | six | {"fit": "failed", "segment": "waits"},
+        {"scan": "begun"} | dict.fromkeys(STXM_STAGES, "waits") | {"ingest": "3 units"},
+        {"scan": "waiting"} | six | {"fit": "waits", "segment": "waits"},
+        {"scan": "new"} | dict.fromkeys(STXM_STAGES, "missing") | {"register": ""},
+    ]
+    lost = ScanVerdict("lost", "stxm", "stopped", stage="ingest", refusal="the file is empty")
+    found = Status(rows, (), Verdict((ScanVerdict("whole", "stxm", "done", 12, 11), lost))).summary()
+    assert [tuple(row.values()) for row in found] == [
+        ("whole", "6/6", "done", 12, 11),
+        ("failed", "4/6", "fit failed", None, None),
+        ("begun", "0/6", "ingest 3 units", None, None),
+        ("waiting", "4/6", "fit waits", None, None),
+        ("new", "0/6", "not begun", None, None),
+        ("lost", "", "refused", None, None),
+    ]
+
+
+def test_everything_is_not_said_to_be_done_where_a_scan_gave_nothing() -> None:
+    rows = [{"scan": "a", "ingest": "done"}]
+    status = Status(rows, (), Verdict((ScanVerdict("a", "stxm", "done", 2, 0),)))
+    assert status.complete
+    assert status.sentence == "Every stage is done, not every scan is usable."
 
 
 def test_in_the_middle_of_a_run(simulated: Path, tmp_path: Path) -> None:

@@ -7,16 +7,12 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-import numpy as np
 import pytest
 
-from stxmdist.campaign.manifest import load
-from stxmdist.errors import UnsupportedError
 from stxmdist.planning.execute import campaign_and_options
-from stxmdist.planning.headers import _header, survey_of
+from stxmdist.planning.headers import survey_of
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import CAMPAIGN, Survey
-from stxmdist.writers import sdf
 from tests.stages.tiny import PTYCHOGRAPHY, STXM, with_options
 
 Digests = dict[tuple[str, str], str]
@@ -200,11 +196,3 @@ def test_a_forecast_takes_everything_as_published(campaign: Path) -> None:
     assert survey.ready("ingest", STXM[0])
     assert not survey.ready("fit", STXM[0])
     assert replace(survey, forecast=True).ready("fit", STXM[0])
-
-
-def test_a_point_spectrum_is_refused_by_name(simulated: Path, tmp_path: Path) -> None:
-    pixel, at = np.full((1, 1), 300), np.array([1.0])
-    path, *_ = sdf.write_stack(tmp_path / "point.hdr", lambda energy: pixel, [707.0, 710.0], at, at, 1.0, 500.0)
-    scan = load(simulated).scans[0]
-    with pytest.raises(UnsupportedError, match="point spectrum"):
-        _header(replace(scan, file=path, modality="stxm"))

@@ -23,6 +23,7 @@ import numpy as np
 
 from stxmdist.errors import InputError
 from stxmdist.readers.recording import Description
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
 from stxmdist.readers.image_stack import StoredStack, binary_rows, recording_of
 from stxmdist.readers.recording import StxmRecording
@@ -39,7 +40,7 @@ def describe(path: Path) -> Description:
     return described(path, "added", "image stack", {}, open, stxm_facts)
 
 
-def open(path: Path) -> tuple[StxmRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     line, _, counts = path.read_bytes().partition(b"\\n")
     try:
         said = json.loads(line.removeprefix(SIGNATURE))
@@ -59,7 +60,7 @@ def open(path: Path) -> tuple[StxmRecording, ...]:
         rows=partial(binary_rows, path, COUNTS, len(line) + 1, (y_um.size, x_um.size)),
         files=(path,),
     )
-    return (recording_of(stored),)
+    return (recording_of(stored, choices),)
 
 
 def _damaged(path: Path, got: str) -> InputError:

@@ -50,6 +50,14 @@ class TestStk:
         assert recording.frame_class.tolist() == [0, 0, 0, MaskClass.missing, 0]
         np.testing.assert_array_equal(frames(recording), planted.astype(np.float32))
 
+    def test_images_of_zeros_were_never_taken(self, write_stk: Write, planted: np.ndarray, tmp_path: Path) -> None:
+        planted[3] = 0.0
+        planted[1, 0] = 0.0
+        recording = read(write_stk(tmp_path / "scan.stk", counts=planted))
+        assert recording.frame_class.tolist() == [0, 0, 0, MaskClass.missing, 0]
+        assert np.isnan(recording.read(3)).all()
+        np.testing.assert_array_equal(recording.read(1), planted[1])
+
     @pytest.mark.parametrize("change", [-1, 1, -1000])
     def test_another_size_is_refused(self, change: int, write_stk: Write, tmp_path: Path) -> None:
         path = write_stk(tmp_path / "scan.stk")

@@ -192,6 +192,10 @@ FIGURES: dict[str, object] = {
         particles=2,
         particles_at_border=0,
         cover=0.3,
+        particles_with_soc=2,
+        particles_without_soc={},
+        pixels_of_field={"valid": 100, "thick": 10},
+        pixels_of_particles={"valid": 40},
         psf_sigma_nm=25.0,
         soc_mean=0.5,
         thickness_unit="nm",
@@ -223,7 +227,7 @@ def scan_of(scan_id: str) -> Scan:
     """What the sample sheet says of a scan."""
     return Scan(
         scan_id=scan_id,
-        file=Path(f"/beamline/{scan_id}.hdr"),
+        files=(Path(f"/beamline/{scan_id}.hdr"),),
         modality="ptychography" if scan_id == "fine-1" else "stxm",
         electrode_id="E1" if scan_id != "wide-2" else "E2",
         region_id="r1",

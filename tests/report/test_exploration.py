@@ -17,7 +17,7 @@ from stxmdist.spectra.explore.factorise import FactorOptions
 from stxmdist.stages.explore import Options
 from tests.stages.aligned import aligned_survey, planted_rows
 
-SCAN = Scan("made", Path("/beamline/made.hdr"), "stxm", "E01", region_id="r1", cycle=1.0)
+SCAN = Scan("made", (Path("/beamline/made.hdr"),), "stxm", "E01", region_id="r1", cycle=1.0)
 
 
 def evidence_of(folder: Path, energy_ev: np.ndarray, options: Options) -> Evidence:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from stxmdist.planning.verdict import ScanVerdict, Verdict
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.page import numbered, render, sections
 from stxmdist.report.part import Exclusion
@@ -109,7 +110,22 @@ def test_headline_gives_the_main_number_with_interval_and_what_the_design_can_sh
     assert f"{2 * (bench.PARTICLES - 1)} wide-field particles enter the statistics" in lead
 
 
-def test_no_verdict_is_passed(bench: SimpleNamespace) -> None:
+def test_the_verdict_stands_above_the_figures_and_says_why_a_scan_gave_few(bench: SimpleNamespace) -> None:
+    assert 'aria-label="Verdict"' not in bench.page
+    empty = ScanVerdict("wide-1", "stxm", "done", 7, 0, {"no <mass>": 7})
+    whole = ScanVerdict("wide-2", "stxm", "done", 9, 9)
+    part = replace(bench.unit.part, verdict=Verdict((empty, whole)))
+    page = render(Evidence.from_part(part, bench.store), (), "1")
+    head = page.split("<main>")[0].split('aria-label="Verdict"')[1]
+    assert "2 scans: 16 particles found, 9 with a state of charge. 1 scan without a usable particle." in head
+    assert "<strong>wide-1</strong>: none of 7 particles has a state of charge: 7 no &lt;mass&gt;" in head
+    assert "wide-2" not in head
+    many = Verdict(tuple(replace(empty, scan_id=f"wide-{i}") for i in range(20)))
+    page = render(Evidence.from_part(replace(part, verdict=many), bench.store), (), "1")
+    assert "8 more: see" in page
+
+
+def test_nothing_is_called_significant(bench: SimpleNamespace) -> None:
     assert "significan" not in bench.page.lower()
 
 

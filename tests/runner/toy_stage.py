@@ -45,7 +45,7 @@ class ToySurvey:
         self.root, self.rows, self.faults = root, rows, faults or {}
         self.log = root.parent / "log"
 
-    def options_as_dict(self, stage: str) -> dict[str, Any]:
+    def options_as_dict(self, stage: str, scan_id: str | None = None) -> dict[str, Any]:
         return {}
 
 

@@ -65,7 +65,7 @@ def aligned_survey(
     """A campaign of one scan, ``made``, whose aligned stack is published, in chunks of its own if asked."""
     ny, nx = shape
     y_um, x_um = 0.05 * np.arange(ny), 0.05 * np.arange(nx)
-    scan = Scan(scan_id="made", file=folder / "none", modality="stxm", electrode_id="none")
+    scan = Scan(scan_id="made", files=(folder / "none",), modality="stxm", electrode_id="none")
     campaign = Campaign(folder, "made up", folder / "store", folder / "none", "LFP", (scan,))
     recording = StxmRecording(
         folder / "none", "made up", "", energy_ev, y_um, x_um, np.ones(len(energy_ev)),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -146,6 +147,10 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
         lambda b: [b.add("twice", b.file(NEXUS)) for _ in range(2)] and None,
         ("samples.csv:", "another row has the same scan_id", "one row per scan_id"),
     ),
+    "copied": (
+        lambda b: b.add("copied", b.copy(NEXUS, "copied.hdf5"), like=NEXUS),
+        ("samples.csv:", "copied, file", "the file is a copy of another row's", NEXUS, "would count twice"),
+    ),
     "empty": (lambda b: b.add("empty", b.copy(NEXUS, "empty.hdf5", 0.0)), ("empty.hdf5", "0 bytes", "Copy it again")),
     "truncated": (
         lambda b: b.add("truncated", b.copy(NEXUS, "truncated.hdf5", 0.6)),
@@ -174,15 +179,15 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
     ),
     "elsewhere": (
         lambda b: b.add("elsewhere", b.write_sdf("elsewhere", b.frames(), np.array(ENERGY_EV) + 110.0)),
-        ("fit of elsewhere", "0 of 8 (810.0 to 826.0 eV)", "between 680.5 and 783.4 eV", "references"),
+        ("samples.csv:", "elsewhere, file", "0 of 8 (810.0 to 826.0 eV)", "between 680.5 and 783.4 eV", "references"),
     ),
     "cobalt": (
         lambda b: b.add("cobalt", b.file(NEXUS), like=NEXUS, chemistry="LCO"),
-        ("fit of cobalt", "0 of 8 (700.0 to 716.0 eV)", "Give the references of this edge"),
+        ("cobalt, file", "0 of 8 (700.0 to 716.0 eV, Fe L)", "Give the references of this edge"),
     ),
     "one-energy": (
         lambda b: b.add("one-energy", b.write_nexus("one-energy", b.frames()[:1], ENERGY_EV[:1])),
-        ("fit of one-energy", "1 of 1", "at least 2"),
+        ("one-energy, file", "one photon energy alone", "Join images of one field"),
     ),
     "same-energy": (
         lambda b: b.add("same-energy", b.write_sdf("same-energy", b.frames(), np.full(8, 710.0))),
@@ -227,6 +232,13 @@ def _spotted(frames: Array, value: float) -> Array:
     return spoiled
 
 
+def _marked(path: Path) -> Path:
+    """A scan with other bytes and the same numbers: a copy byte by byte would be refused."""
+    with h5py.File(path, "r+") as file:
+        file.attrs["saved_by"] = "somebody else"
+    return path
+
+
 ORDER = np.array([3, 1, 0, 2, 7, 6, 5, 4])
 BLANK = np.random.default_rng(4).poisson(1000, (8, 64, 64))
 """A field without a particle."""
@@ -243,7 +255,7 @@ def spoiled(whole: Beamtime) -> tuple[Beamtime, tuple[Refusal, ...]]:
     b.add("unsorted", b.write_sdf("unsorted", frames[ORDER], energy[ORDER]))
     twice = np.sort(np.r_[:8, FRAME])
     b.add("repeated", b.write_sdf("repeated", frames[twice], energy[twice]))
-    b.add("disguised", b.copy(NEXUS, "disguised.hdr"), like=NEXUS)
+    b.add("disguised", _marked(b.copy(NEXUS, "disguised.hdr")), like=NEXUS)
     b.add("zero-frame", b.write_nexus("zero-frame", _part(frames, 0)))
     b.add("nan-frame", b.write_nexus("nan-frame", _part(frames, np.nan)))
     b.add("clipped-frame", b.write_sdf("clipped-frame", _clipped(frames)))

@@ -11,7 +11,7 @@ from storage.store import Store
 from stxmdist.errors import InputError
 from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
 from stxmdist.planning.headers import survey_of
-from stxmdist.readers import read_region
+from stxmdist.readers import read_scan
 from tests.stages.tiny import STXM
 
 FACTORS = (1, 3)
@@ -73,6 +73,6 @@ def test_a_region_that_is_not_there_or_not_named_is_told(campaign: Path) -> None
 
 def test_a_file_of_one_region_needs_no_name(simulated: Path) -> None:
     (file,) = (scan.file for scan in campaign_and_options(simulated)[0].scans if scan.scan_id == STXM[0])
-    assert read_region(file).source == file
-    with pytest.raises(InputError, match="no region of this name"):
-        read_region(file, "region0")
+    assert read_scan((file,)).source == file
+    with pytest.raises(InputError, match="no channel of this name"):
+        read_scan((file,), "region0")

@@ -11,6 +11,7 @@ from stxmdist.readers import hdf5
 from stxmdist.readers.hdf5 import Tree
 
 DARKS = ("data_dark", "darkfield")
+MOST_DARKS = 1 << 16
 APPLIED = "darkfield_applied"
 """NXdetector's word for a dark field that the detector has subtracted by itself"""
 
@@ -39,6 +40,14 @@ def dark_place(tree: Tree, place: str, shape: tuple[int, int]) -> tuple[str | No
             mend="Write the right dark frames, or take them out of the file",
         )
     count = int(np.prod(dark.shape[:-2]))
+    if count > MOST_DARKS:
+        raise InputError(
+            where=f"{tree.path}:{place.lstrip('/')}/{found[0]}",
+            problem="there are more dark frames than any scan has",
+            got=str(count),
+            wanted=f"at most {MOST_DARKS}",
+            mend="Write the right dark frames, or take them out of the file",
+        )
     what = f"the mean of {count} dark frames" if count > 1 else "the dark frame"
     return f"{place}/{found[0]}", (f"{what} is subtracted; counts may be negative",)
 
@@ -59,11 +68,10 @@ def _mean_dark(path: Path, place: str, modified_ns: int) -> F32:
     # Kept from one read to the next: a scan is read in many pieces.
     with hdf5.opened(path) as tree:
         dataset = tree.data(place)
-        tree.check_size(dataset, dataset.shape[-2:])
         indices = list(np.ndindex(dataset.shape[:-2]))
         total = np.zeros(dataset.shape[-2:])
         for index in indices:
-            total += dataset[index]
+            total += tree.read(dataset, index)
     if not np.isfinite(total).all():
         raise InputError(
             where=f"{path}:{place.lstrip('/')}",

@@ -6,7 +6,8 @@ from stxmdist.arrays import C64, Mask
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
 from stxmdist.readers.cxi.orientation import DEFAULT, Orientation, orientation_of
-from stxmdist.readers.hdf5 import Group, Tree
+from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5_types import Group
 from stxmdist.readers.ptychography_checks import MOST_PIXEL_M, checked_distance_m, checked_pixel_um, lacking
 
 HAS_SIGNAL = 0x1000
@@ -140,15 +141,16 @@ def illumination(tree: Tree, entry: Group, shape: tuple[int, int]) -> tuple[C64 
     return values.astype(np.complex64), ()
 
 
-def dwell_ms(tree: Tree, detector: Group | None, where: str) -> float:
-    """Exposure time of a frame in ms, NaN where the file does not say."""
+def dwell_ms(tree: Tree, detector: Group | None) -> tuple[float, tuple[str, ...]]:
+    """Exposure time of a frame in ms, NaN where the file does not say; and what is lacking."""
     for name in ("count_time", "exposure_time"):
         values = tree.numbers(name, detector) if detector is not None else None
         if values is not None and values.size and np.isfinite(values).all() and np.median(values) > 0:
             unit = hdf5.text_attribute(tree.get(name, detector), "units", "s")
-            factor = axes.factor_of(unit, axes.MS_PER_UNIT, f"{where}/instrument_1/detector_1/{name}")
-            return float(np.median(values)) * (factor or 1e3)
-    return float("nan")
+            factor = axes.factor_if_known(unit, axes.MS_PER_UNIT) or 1e3
+            unknown = (f"dwell time (its unit {unit!r} is not known)",) if np.isnan(factor) else ()
+            return float(np.median(values)) * factor, unknown
+    return float("nan"), ()
 
 
 def not_applied(tree: Tree, detector: Group | None) -> tuple[str, ...]:

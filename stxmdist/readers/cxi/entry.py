@@ -13,7 +13,8 @@ from stxmdist.readers.cxi import detector as cxi_detector
 from stxmdist.readers.cxi.orientation import Orientation
 from stxmdist.readers.cxi.positions import beam_positions_um
 from stxmdist.readers.frames.pixels import MOSTLY_BAD, refuse_inverted
-from stxmdist.readers.hdf5 import Dataset, Group, Tree
+from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5_types import Dataset, Group
 from stxmdist.readers.ptychography_checks import LEAST_EV, MOST_EV, lacking, photon_energy_ev
 from stxmdist.readers.recording import Facts
 from stxmdist.units import HC_EV_NM, ev_from_joule
@@ -107,6 +108,7 @@ def exposure(tree: Tree, name: str) -> Exposure:
             wanted="(POSITION, rows, columns) of numbers, or (scan rows, scan columns, rows, columns) of a raster",
             mend="Write the frames one after the other, with one translation each",
         )
+    tree.check_size(frames, frames.shape[-2:])
     part = next((part for part in DETECTORS if tree.group(part, entry) is not None), None)
     detector = None if part is None else tree.group(part, entry)
     shape = (int(frames.shape[-2]), int(frames.shape[-1]))
@@ -117,11 +119,12 @@ def exposure(tree: Tree, name: str) -> Exposure:
     good, mask_lacks, mask_notes = cxi_detector.good_pixels(tree, detector, shape, where)
     if np.count_nonzero(~good) > MOSTLY_BAD * good.size:
         chosen = np.unique(np.linspace(0, np.prod(scan) - 1, FRAMES_LOOKED_AT).astype(int))
-        seen = np.concatenate([frames_of(frames, int(at), int(at) + 1) for at in chosen])
+        seen = np.concatenate([frames_of(tree, frames, int(at), int(at) + 1) for at in chosen])
         if dark is not None:
             seen = cxi_dark.without_dark(seen, cxi_dark.mean_dark(tree.path, dark))
         refuse_inverted(good, seen, f"{where}/instrument_1/detector_1/mask", cxi_detector.POLARITY)
     illumination, illumination_notes = cxi_detector.illumination(tree, entry, shape)
+    dwell_ms, dwell_lacks = cxi_detector.dwell_ms(tree, detector)
     notes = mask_notes + illumination_notes + dark_notes + cxi_detector.not_applied(tree, detector)
     middle = (shape[0] // 2, shape[1] // 2)
     centre = cxi_detector.centre(tree, detector, shape, pixel_um, where) if is_nexus(tree, name) else None
@@ -148,20 +151,20 @@ def exposure(tree: Tree, name: str) -> Exposure:
         centre=centre or middle,
         illumination=illumination,
         dark=dark,
-        dwell_ms=cxi_detector.dwell_ms(tree, detector, where),
+        dwell_ms=dwell_ms,
         title=tree.text("title", entry),
-        lacks=energy_lacks + geometry_lacks + mask_lacks,
+        lacks=energy_lacks + geometry_lacks + mask_lacks + dwell_lacks,
         notes=notes,
     )
 
 
-def frames_of(dataset: Dataset, start: int, stop: int) -> Array:
+def frames_of(tree: Tree, dataset: Dataset, start: int, stop: int) -> Array:
     """Frames (POSITION, rows, columns) of a list of frames, or of a raster counted row by row."""
     if dataset.ndim == 3:
-        return np.asarray(dataset[start:stop])
+        return tree.read(dataset, slice(start, stop))
     n_columns = dataset.shape[1]
     rows = range(start // n_columns, -(-stop // n_columns))
-    pieces = [dataset[row, max(0, start - row * n_columns) : stop - row * n_columns] for row in rows]
+    pieces = [tree.read(dataset, (row, slice(max(0, start - row * n_columns), stop - row * n_columns))) for row in rows]
     return np.concatenate(pieces) if pieces else np.empty((0, *dataset.shape[2:]), dataset.dtype)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes, hdf5
-from stxmdist.readers.hdf5 import Group, Tree
+from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5_types import Group
 from stxmdist.readers.ptychography_checks import checked_positions_um, lacking
 
 TRANSLATIONS = (

@@ -15,6 +15,7 @@ import numpy as np
 from stxmdist.arrays import Array
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.cxi.dark import mean_dark, without_dark
 from stxmdist.readers.cxi.entry import (
     FRAMES,
@@ -81,7 +82,7 @@ def describe(path: Path) -> Description:
     return described(path, "cxi", "ptychography" if with_frames else "unknown", facts, open, ptychography_facts)
 
 
-def open(path: Path) -> tuple[PtychographyRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[PtychographyRecording, ...]:
     """The ptychography scan of a file, with all its photon energies.
 
     Raises
@@ -160,7 +161,7 @@ def _read(frames: _Frames, energy: int, positions: slice) -> Array:
         if step < 1:
             raise ValueError(f"positions are read in ascending order, got {positions}")
         tree.check_size(dataset, (max(0, stop - start), *dataset.shape[-2:]))
-        raw = frames_of(dataset, start, stop)[::step]
+        raw = frames_of(tree, dataset, start, stop)[::step]
     raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)
     dark = frames.darks[energy]
     if dark is not None:

@@ -16,12 +16,20 @@ from stxmdist.readers.recording import PtychographyRecording
 def judge_images(images: F32, classes: U8, saturated_fraction: float) -> U8:
     """Class (ENERGY,) of each image (ENERGY, Y, X); those that cannot be used are filled with NaN, in place.
 
-    ``classes`` (ENERGY,) are those that the file gives; only images that are valid there are looked at.
+    ``classes`` (ENERGY,) are those that the file gives; only images that are valid there are looked at. Pixels of NaN
+    were not measured, which is no fault of the others; infinite ones become NaN.
     """
+    images[np.isinf(images)] = np.nan
     found = frame_classes(images, saturated_fraction=saturated_fraction)
     found = np.where(classes == MaskClass.valid, found, classes)
     images[found != MaskClass.valid] = np.nan
     return found
+
+
+def frames_in_part(images: F32) -> int:
+    """How many images (ENERGY, Y, X) hold numbers in some of their pixels alone, NaN in the others."""
+    known = np.isfinite(images).reshape(len(images), -1)
+    return int((known.any(axis=1) & ~known.all(axis=1)).sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -244,6 +244,13 @@ def _with_pixels(good: Mask, recording: PtychographyRecording, what: str) -> Mas
     return good
 
 
+def stored_type(of_file: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """Whole counts stay whole; signed numbers and fractions, such as counts less a dark frame, become float32."""
+    if of_file.kind == "u" and of_file.itemsize <= 4:
+        return np.dtype(np.uint16 if of_file.itemsize <= 2 else np.uint32)
+    return np.dtype(np.float32)
+
+
 __all__ = [
     "LEAST_PX",
     "PIECE_BYTES",
@@ -255,6 +262,7 @@ __all__ = [
     "middle_of",
     "pieces",
     "run_of",
+    "stored_type",
     "summed",
     "summed_type",
     "zero_frequency_px",

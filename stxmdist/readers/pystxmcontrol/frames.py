@@ -141,5 +141,4 @@ def _frame(tree: Tree, name: str, scan: Scan) -> F32:
             wanted=f"shape {scan.raw_shape} of numbers",
             mend="Copy the file again from the beamline",
         )
-    tree.check_size(dataset, dataset.shape)
-    return cut(dataset[()])
+    return cut(tree.read(dataset))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from stxmdist.readers import hdf5
+from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
 from stxmdist.readers.ptychography_checks import refuse_near_field
@@ -39,7 +40,7 @@ def describe(path: Path) -> Description:
     return described(path, "pystxmcontrol", "ptychography", facts, open, ptychography_facts)
 
 
-def open(path: Path) -> tuple[PtychographyRecording, ...]:
+def open(path: Path, choices: ReadChoices) -> tuple[PtychographyRecording, ...]:
     """The ptychography scan of a file, at its one photon energy.
 
     Raises

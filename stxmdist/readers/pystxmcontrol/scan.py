@@ -11,7 +11,8 @@ import numpy as np
 from stxmdist.arrays import F32, F64, Array
 from stxmdist.errors import InputError
 from stxmdist.readers.cxi.orientation import DEFAULT, Orientation, orientation_of
-from stxmdist.readers.hdf5 import Group, Tree
+from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5_types import Group
 from stxmdist.readers.ptychography_checks import (
     checked_distance_m,
     checked_pixel_um,
@@ -118,6 +119,7 @@ def scan_of(tree: Tree) -> Scan:
             wanted="(rows, columns) of numbers",
             mend="Copy the file again from the beamline",
         )
+    tree.check_size(first, first.shape)
     motors_um, lacks, notes = _positions(tree, entry, said)
     dwell_ms = _dwells(said, len(numbers), len(motors_um))
     points, point_notes = _points(tree, f"{camera}/exp", numbers, len(motors_um), len(dwell_ms))
@@ -216,7 +218,7 @@ def _dwells(said: Metadata, n_frames: int, n_points: int) -> tuple[float, ...]:
     """Dwell time of each exposure of a position in ms, in the order in which they are taken: the short one first."""
     long = _number(said, "dwell1")
     short = _number(said, "dwell2")
-    repeats = int(_number(said, "n_repeats") or 1)
+    repeats = min(int(_number(said, "n_repeats") or 1), n_frames)
     if said.get("double_exposure") or said.get("isDoubleExp") or (short and n_frames == 2 * n_points):
         if not long or not short:
             raise lacking("metadata", "the dwell times of its two exposures", "dwell1 and dwell2 in ms in the metadata")

@@ -5,6 +5,7 @@
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,15 @@ from stxmdist.errors import InputError
 from stxmdist.readers.file_errors import unreadable
 
 ENERGY_DIGITS = 3
+# Frames of one scan differ in size by the digits of their counts; one that broke off differs by rows.
+CLEARLY_SMALLER = 0.9
 
 Frames = dict[int, Path]
 """Energy index to file"""
 
 
-def find_frames(path: Path, kind: str, several: bool) -> tuple[dict[int, Frames], tuple[str, ...]]:
-    """Region number to its frames, of the first channel that has any, and what is worth noting.
+def find_frames(path: Path, kind: str, several: bool) -> dict[str, dict[int, Frames]]:
+    """Letter of a channel that has frames (spectra name none, and are of the first) to region number to its frames.
 
     Raises
     ------
@@ -28,7 +31,7 @@ def find_frames(path: Path, kind: str, several: bool) -> tuple[dict[int, Frames]
         where no frame lies beside the header.
     """
     if kind == "point spectrum":
-        return _find_spectra(path), ()
+        return {"a": _find_spectra(path)}
     pattern = re.compile(rf"{re.escape(path.stem)}_([a-z])(\d*)\.xim", re.IGNORECASE)
     channels: dict[str, dict[int, Frames]] = {}
     for file in sorted(path.parent.iterdir()):
@@ -42,9 +45,7 @@ def find_frames(path: Path, kind: str, several: bool) -> tuple[dict[int, Frames]
     if not channels:
         digits = ("0" if several else "") if kind != "image stack" else "0000" if several else "000"
         raise _no_frames(path, f"{path.stem}_a*.xim", f"{path.stem}_a{digits}.xim ...", "Copy the .xim files too")
-    first, *others = sorted(channels)
-    notes = (f"channel {first} is read, not {', '.join(others)}",) if others else ()
-    return channels[first], notes
+    return channels
 
 
 def _places(digits: str, kind: str, several: bool) -> tuple[int, int]:
@@ -75,17 +76,31 @@ def _no_frames(path: Path, got: str, wanted: str, mend: str) -> InputError:
     )
 
 
-def read_xim(file: Path, shape: tuple[int, int]) -> F64:
-    """Numbers of a ``.xim`` (rows, columns): counts or reals; ``nan`` stands for a masked pixel.
+def measured_rows(frames: Mapping[int, Path], n_rows: int) -> dict[int, int]:
+    """How many rows a frame holds that breaks off, as that does in which a scan was aborted, by energy index.
+
+    Only frames are opened that may be such: the last, and those that are clearly smaller than the others.
+    """
+    sizes = {index: _size(file) for index, file in frames.items()}
+    usual = float(np.median(list(sizes.values())))
+    doubtful = {max(frames)} | {index for index, size in sizes.items() if size < CLEARLY_SMALLER * usual}
+    rows = {index: len(_whole_rows(frames[index], n_rows)) for index in sorted(doubtful)}
+    return {index: found for index, found in rows.items() if found < n_rows}
+
+
+def read_xim(file: Path, shape: tuple[int, int], *, whole: bool = False) -> F64:
+    """Numbers of a ``.xim`` (rows, columns): counts or reals; NaN for masked pixels, and where the file breaks off.
 
     Raises
     ------
     InputError
-        for a file of another size, or with anything that is not a number.
+        for a file of other columns, of more rows, of fewer where it has to be ``whole``, and for anything that is not a
+        number.
     """
-    counts = _table(file)
+    counts = _whole_rows(file, shape[0])
     widths = sorted({len(row) for row in counts})
-    if (len(counts), widths) != (shape[0], [shape[1]]):
+    rows_fit = len(counts) == shape[0] if whole else 0 < len(counts) <= shape[0]
+    if not rows_fit or widths != [shape[1]]:
         raise InputError(
             where=file,
             problem="the frame does not have the size that its header says",
@@ -93,7 +108,9 @@ def read_xim(file: Path, shape: tuple[int, int]) -> F64:
             wanted=f"{shape[0]} rows of {shape[1]} numbers",
             mend="Copy it again; if the scan was aborted here, remove the file, and the frame is masked as missing",
         )
-    return _numbers(file, counts)
+    numbers = np.full(shape, np.nan)
+    numbers[: len(counts)] = _numbers(file, counts)
+    return numbers
 
 
 def read_xsp(file: Path) -> tuple[F64, F64]:
@@ -104,7 +121,7 @@ def read_xsp(file: Path) -> tuple[F64, F64]:
     InputError
         for a file that is not two columns of numbers.
     """
-    rows = _table(file)
+    rows = _table(_content(file))
     if not rows or {len(row) for row in rows} != {2}:
         raise InputError(
             where=file,
@@ -117,14 +134,31 @@ def read_xsp(file: Path) -> tuple[F64, F64]:
     return energy_ev, counts
 
 
-def _table(file: Path) -> list[list[bytes]]:
+def _size(file: Path) -> int:
     try:
-        content = file.read_bytes()
+        return file.stat().st_size
     except OSError as error:
         raise unreadable(file, error) from error
-    # float() would take digits with underscores, which no beamline writes.
-    if b"_" in content:
-        raise _garbage(file, "an underscore")
+
+
+def _whole_rows(file: Path, n_rows: int) -> list[list[bytes]]:
+    """Rows of a ``.xim``, of which there should be ``n_rows``, without the one within which the file breaks off."""
+    content = _content(file)
+    rows = _table(content)
+    if content.endswith((b"\n", b"\r")) or not rows or len(rows) > n_rows:
+        return rows
+    # The last number of a row without an end may be half a number.
+    return rows[:-1] if len(rows) < n_rows or len(rows[-1]) < len(rows[0]) else rows
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise unreadable(file, error) from error
+
+
+def _table(content: bytes) -> list[list[bytes]]:
     return [row for row in (line.split() for line in content.splitlines()) if row]
 
 
@@ -133,6 +167,9 @@ def _numbers(file: Path, rows: list[list[bytes]]) -> F64:
         numbers = np.array(rows).astype(np.float64)
     except ValueError as error:
         raise _garbage(file, str(error)) from error
+    # float() takes digits with underscores, which no beamline writes.
+    if any(b"_" in word for row in rows for word in row):
+        raise _garbage(file, "an underscore")
     if np.isinf(numbers).any():
         raise _garbage(file, "an infinite number")
     return numbers

@@ -9,12 +9,13 @@ import numpy as np
 from stxmdist.arrays import F32, F64
 from stxmdist.errors import InputError
 from stxmdist.readers import axes
+from stxmdist.readers.choices import ReadChoices
+from stxmdist.readers.conversions import energies_ev, positions_um
 from stxmdist.readers.file_errors import unreadable
-from stxmdist.readers.sdf.frames import Frames
 from stxmdist.readers.sdf.grammar import Structure, parse
 
 MOST_HEADER_BYTES = 64 << 20
-# Photon energies that one region of energies may ask for: a damaged header may ask for any number.
+# Frames that one region of energies may ask for: a damaged header may ask for any number.
 MOST_PLANNED = 100_000
 IMAGE_FLAGS = ("Image", "Image Stack")
 
@@ -81,10 +82,10 @@ def read_header(path: Path) -> Header:
     content = parse(text, path)
     definition = content.get("ScanDefinition")
     if not isinstance(definition, dict):
-        raise _lacking(path, "ScanDefinition")
+        raise lacking(path, "ScanDefinition")
     regions = structures_of(definition, "Regions")
     if not regions:
-        raise _lacking(path, "ScanDefinition.Regions")
+        raise lacking(path, "ScanDefinition.Regions")
     return Header(content, definition, regions)
 
 
@@ -146,75 +147,7 @@ def points_of(axis: Structure) -> F64:
     return np.array(points, np.float64)
 
 
-def energies_said(header: Header) -> list[float]:
-    """Requested photon energies in eV; those of a line or point scan lie on one of its two axes."""
-    along = (structure_of(header.regions[0], name) for name in ("PAxis", "QAxis"))
-    for axis in (structure_of(header.definition, "StackAxis"), *along):
-        if text_of(axis, "Name").lower() == "energy" and len(points_of(axis)):
-            return [float(point) for point in points_of(axis)]
-    return []
-
-
-def energies(
-    path: Path, header: Header, frames: Frames, region: int = 0
-) -> tuple[F64, tuple[str, ...], tuple[str, ...]]:
-    """Photon energy (ENERGY,) in eV by frame number, notes, and what is lacking."""
-    notes: tuple[str, ...] = ()
-    lacks: tuple[str, ...] = ()
-    listed = points_of(structure_of(header.definition, "StackAxis"))
-    if listed.size == 0:
-        listed, lacks = (
-            _energy_elsewhere(path, header, region),
-            ("StackAxis (the energy is the monochromator's reading)",),
-        )
-    if max(frames) >= listed.size:
-        # A header cut down to the frames that were kept still says in EnergyRegions what was asked for.
-        planned = _planned(header)
-        if max(frames) >= planned.size or not all(np.isclose(planned, energy, atol=1e-3).any() for energy in listed):
-            raise InputError(
-                where=path,
-                problem="there are more frames than photon energies",
-                got=f"{frames[max(frames)].name} beside a header with {listed.size} energies",
-                wanted=f"frames numbered 0 to {listed.size - 1}",
-                mend="Bring header and frames of the same scan together",
-            )
-        said = f"StackAxis lists {listed.size} energies and frames go up to {max(frames):03d}"
-        notes += (f"{said}: the {planned.size} energies of EnergyRegions are taken",)
-        listed = planned
-    recorded = ((index, number_of(entry, "Energy")) for index, entry in _frame_entries(header, region).items())
-    differences = (
-        abs(energy - listed[index]) for index, energy in recorded if energy is not None and index < listed.size
-    )
-    away = max(differences, default=0.0)
-    if away > axes.ENERGY_TOLERANCE_EV:
-        notes += (f"the monochromator's reading differs from the requested energy by up to {away:.2f} eV",)
-    return listed, notes, lacks
-
-
-def _energy_elsewhere(path: Path, header: Header, region: int) -> F64:
-    entries = _frame_entries(header, region)
-    for found in (
-        number_of(entries.get(0, {}), "Energy"),
-        number_of(header.energy_regions[0], "StartEnergy") if header.energy_regions else None,
-        number_of(structure_of(header.content, "Monochromator"), "LastPosition"),
-    ):
-        if found is not None and found > 0:
-            return np.array([found])
-    raise _lacking(path, "ScanDefinition.StackAxis.Points")
-
-
-def _planned(header: Header) -> F64:
-    """Photon energies (ENERGY,) in eV that the energy regions ask for."""
-    energies: list[float] = []
-    for region in header.energy_regions:
-        start, stop, points = number_of(region, "StartEnergy"), number_of(region, "EndEnergy"), region.get("Points")
-        if not isinstance(points, int) or not 0 < points < MOST_PLANNED or start is None or stop is None:
-            return np.empty(0)
-        energies += np.linspace(start, stop, points).tolist()
-    return np.array(energies)
-
-
-def _frame_entries(header: Header, region: int) -> dict[int, Structure]:
+def frame_entries(header: Header, region: int) -> dict[int, Structure]:
     """Frame number to what the header says of that frame: ``Image003_0`` (region 0) from 0, ``Image3`` from 1."""
     found: dict[int, Structure] = {}
     from_zero = False
@@ -244,7 +177,7 @@ def dwell_ms_of(header: Header, n_energies: int) -> F64:
 def ring_current_of(header: Header, n_energies: int, region: int = 0) -> F64:
     """Ring current (ENERGY,) in mA; NaN where it is not said, and where it is said to be zero."""
     current = np.full(n_energies, np.nan)
-    for index, entry in _frame_entries(header, region).items():
+    for index, entry in frame_entries(header, region).items():
         value = number_of(entry, "StorageRingCurrent")
         if value is not None and value > 0 and 0 <= index < n_energies:
             current[index] = value
@@ -255,7 +188,9 @@ def ring_current_of(header: Header, n_energies: int, region: int = 0) -> F64:
     return current
 
 
-def plane(path: Path, region: Structure) -> tuple[F64, F64, FrameLayout, tuple[str, ...], tuple[str, ...]]:
+def plane(
+    path: Path, region: Structure, choices: ReadChoices
+) -> tuple[F64, F64, FrameLayout, tuple[str, ...], tuple[str, ...]]:
     """x_um (X,), y_um (Y,), how a .xim maps onto them, notes, and what is lacking."""
     coordinates: dict[str, F64] = {}
     flips: dict[str, bool] = {}
@@ -267,21 +202,28 @@ def plane(path: Path, region: Structure) -> tuple[F64, F64, FrameLayout, tuple[s
         said = structure_of(region, axis)
         points = points_of(said)
         if points.size == 0:
-            raise _lacking(path, f"ScanDefinition.Regions.{axis}.Points")
-        factor = axes.factor_of(text_of(said, "Unit"), axes.UM_PER_UNIT, f"{path}: {axis}")
-        if factor is None:
-            factor, lacks = 1.0, (*lacks, f"unit of {axis} (taken as um)")
-        coordinates[letter], flips[letter], more = axes.ascending(points * factor, f"{axis} ({letter})", path)
+            raise lacking(path, f"ScanDefinition.Regions.{axis}.Points")
+        found = positions_um(points, text_of(said, "Unit"), axis, choices, f"{path}: {axis}")
+        lacks += found.lacks
+        coordinates[letter], flips[letter], more = axes.ascending(found.values, f"{axis} ({letter})", path)
         if said.get("Dir") == -1 and not flips[letter]:
             more += (f"{axis} has Dir = -1 and ascending points: frames are taken in the order of the points",)
-        notes += more
+        notes += found.notes + more
     size = {letter: values.size for letter, values in coordinates.items()}
     shape = (size["x"], size["y"]) if transposed else (size["y"], size["x"])
     return coordinates["x"], coordinates["y"], FrameLayout(shape, transposed, flips["y"], flips["x"]), notes, lacks
 
 
+def centre_um(header: Header, region: int) -> dict[str, float]:
+    """Where the middle of a region lies on "x" and "y" in um, as far as the header says."""
+    described = (structures_of(part, "SpatialRegions") for part in header.content.values() if isinstance(part, dict))
+    found = next((regions for regions in described if region < len(regions)), ())
+    said = {letter: number_of(found[region], f"Centre{letter.upper()}Pos") for letter in "xy"} if found else {}
+    return {letter: value for letter, value in said.items() if value is not None and np.isfinite(value)}
+
+
 def line_axes(
-    path: Path, region: Structure
+    path: Path, region: Structure, choices: ReadChoices
 ) -> tuple[F64, F64, FrameLayout, str, tuple[str, ...], tuple[str, ...]] | None:
     """The axes of a line scan; None where neither of its two is the photon energy.
 
@@ -300,21 +242,19 @@ def line_axes(
     energy, position = (points_of(both[axis]) for axis in (energy_axis, position_axis))
     for axis, points in ((energy_axis, energy), (position_axis, position)):
         if points.size == 0:
-            raise _lacking(path, f"ScanDefinition.Regions.{axis}.Points")
-    lacks: tuple[str, ...] = ()
-    to_ev = axes.factor_of(text_of(both[energy_axis], "Unit"), axes.EV_PER_UNIT, f"{path}: {energy_axis}")
-    to_um = axes.factor_of(text_of(both[position_axis], "Unit"), axes.UM_PER_UNIT, f"{path}: {position_axis}")
-    if to_ev is None:
-        lacks += (f"unit of {energy_axis} (taken as eV)",)
-    if to_um is None:
-        lacks += (f"unit of {position_axis} (taken as um)",)
-    x_um, flip_x, notes = axes.ascending(position * (to_um or 1.0), f"{position_axis} (along the line)", path)
+            raise lacking(path, f"ScanDefinition.Regions.{axis}.Points")
+    units = {axis: text_of(said, "Unit") for axis, said in both.items()}
+    in_ev = energies_ev(energy, units[energy_axis], energy_axis, choices, f"{path}: {energy_axis}")
+    in_um = positions_um(position, units[position_axis], position_axis, choices, f"{path}: {position_axis}")
+    x_um, flip_x, notes = axes.ascending(in_um.values, f"{position_axis} (along the line)", path)
     sizes = {energy_axis: energy.size, position_axis: position.size}
     layout = FrameLayout((sizes["QAxis"], sizes["PAxis"]), energy_axis == "PAxis", False, flip_x)
-    return energy * (to_ev or 1.0), x_um, layout, names[position_axis], notes, lacks
+    notes = in_ev.notes + in_um.notes + notes
+    return in_ev.values, x_um, layout, names[position_axis], notes, in_ev.lacks + in_um.lacks
 
 
-def _lacking(path: Path, what: str) -> InputError:
+def lacking(path: Path, what: str) -> InputError:
+    """The error for a header that does not define its scan."""
     return InputError(
         where=path,
         problem="the header lacks what defines the scan",

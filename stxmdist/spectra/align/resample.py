@@ -40,6 +40,11 @@ def resample(plane: F32, shift_px: F64) -> F32:
     return np.where(_reached(known, shift), moved, np.float32(np.nan)).astype(np.float32)
 
 
+def reached(shape: tuple[int, int], shift_px: F64) -> Mask:
+    """Pixels (Y, X) that still lie inside the field when its content is moved by ``shift_px`` (rows, columns)."""
+    return _reached(np.ones(shape, dtype=np.bool_), np.asarray(shift_px, dtype=np.float64))
+
+
 def variance_factor(shift_px: F64) -> float:
     """Variance of white noise after ``resample`` by this shift (2,) in pixels, relative to the variance before.
 

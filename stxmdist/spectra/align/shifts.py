@@ -19,7 +19,7 @@ STEPS = 5
 """At most so many Newton steps for each number of components"""
 SETTLED_PX = 2e-3
 """Registration has converged when no frame moves by more than this"""
-LEAST_KNOWN = 0.5
+LEAST_KNOWN = 0.4
 """A frame with a smaller share of known pixels is not registered"""
 PARTLY_KNOWN = 0.95
 """With a smaller share of known pixels a frame is filled up from its neighbours, or its end would act as an edge"""

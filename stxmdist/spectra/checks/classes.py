@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.stats import chi2
 
-from stxmdist.arrays import U8, Mask, MaskClass, Real
+from stxmdist.arrays import F64, I64, U8, Mask, MaskClass, Real
 
 BY_CHANCE = 1e-4
 """Largest share of pixels that are called a poor fit by chance, although the end-members explain them"""
@@ -38,7 +38,7 @@ def classify(
     od_max: Real | None = None,
     least_counts: Real | None = None,
     chi2_reduced: Real | None = None,
-    degrees_of_freedom: int = 0,
+    degrees_of_freedom: int | I64 = 0,
     missing: Mask | None = None,
     outside: Mask | None = None,
     saturated: Mask | None = None,
@@ -48,9 +48,9 @@ def classify(
 
     ``od_jump`` and ``od_max`` come from ``od_range``; ``thickness_nm`` is the total thickness, None if thickness is in
     units of the reference samples; ``least_counts`` are the effective counts at the energy of ``od_max``;
-    ``degrees_of_freedom`` are those of ``chi2_reduced``, 0 if not known. All maps are (Y, X). Where several classes
-    apply, a pixel that was not measured is called so rather than poor. A pixel whose fit failed although it is neither
-    missing nor outside has too little light and becomes low_count.
+    ``degrees_of_freedom`` are those of ``chi2_reduced``, one number or one for each pixel, 0 if not known. All maps are
+    (Y, X). Where several classes apply, a pixel that was not measured is called so rather than poor. A pixel whose fit
+    failed although it is neither missing nor outside has too little light and becomes low_count.
 
     The class of a pixel does not depend on other pixels, so a block of an image gives the same as the whole image. The
     class ``edge`` depends on neighbours; it is found by ``edge_zone`` from the whole image.
@@ -80,10 +80,10 @@ def classify(
     return result
 
 
-def _limit(options: ClassOptions, degrees_of_freedom: int) -> float:
-    if degrees_of_freedom < 1:
-        return options.most_chi2
-    return max(options.most_chi2, float(chi2.isf(BY_CHANCE, degrees_of_freedom)) / degrees_of_freedom)
+def _limit(options: ClassOptions, degrees_of_freedom: int | I64) -> F64:
+    known = np.maximum(degrees_of_freedom, 1)
+    by_chance = np.asarray(chi2.isf(BY_CHANCE, known) / known)
+    return np.where(np.asarray(degrees_of_freedom) < 1, options.most_chi2, np.maximum(options.most_chi2, by_chance))
 
 
 def od_range(design: Real, thickness: Real) -> tuple[Real, Real, int]:

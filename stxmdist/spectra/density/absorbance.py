@@ -24,28 +24,34 @@ class AbsorbanceOptions:
     """Particles are searched for in the mean over this many energies, those with the highest contrast"""
 
 
+WHOLE = 0.95
+"""A frame is whole if it has numbers in this share of the pixels that the most complete frame has"""
+
+
 def contrast_map(counts: Sequence[F32] | F32, n_energies: int = 8) -> F32:
     """Mean of -ln(counts), up to a constant, over the energies with the highest contrast; (Y, X) float32.
 
     ``counts`` (ENERGY, Y, X) are raw counts of any scale, with any drift, and are read one frame at a time; frames
-    without a finite pixel are skipped. The sign is that of an optical density: particles are bright.
+    without a finite pixel are skipped, and so are those that lack much of what others have. The sign is that of an
+    optical density: particles are bright.
 
     Raises
     ------
     InputError
         if all frames contain only NaN and zeros
     """
-    contrasts = np.full(len(counts), np.nan)
+    contrasts, share = np.full(len(counts), np.nan), np.zeros(len(counts))
     for k in range(len(counts)):
         absorbing = _absorbing(counts[k])
         if absorbing is not None:
+            share[k] = np.isfinite(absorbing).mean()
             contrasts[k] = np.nanpercentile(absorbing, 99.0) - np.nanpercentile(absorbing, 5.0)
-    frames = np.flatnonzero(np.isfinite(contrasts))
+    frames = np.flatnonzero(np.isfinite(contrasts) & (share >= WHOLE * share.max()))
     if not frames.size:
         raise InputError(
             where="absorbance",
             problem="no frame holds any counts",
-            got="zeros or NaN in every frame",
+            got="no number above 0 in any frame",
             wanted="at least one frame with counts",
             mend="Exclude the scan in the sample sheet, or check the detector channel",
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stxmdist.arrays import F32, Array, Mask
-from stxmdist.spectra.density.absorbance import optical_density, remove_leak
+from stxmdist.spectra.density.absorbance import WHOLE, optical_density, remove_leak
 from stxmdist.spectra.density.detector import DetectorOptions, line_levels, spikes, without_dead_time
 
 
@@ -144,6 +144,9 @@ class CorrectionTally:
         self.lines_masked += frame.lines_masked
         self.pixels_without_counts += int((frame.counts <= 0.0).sum())
         if not i0_counts > 0.0 or not self._sample.any():
+            return
+        if np.isfinite(frame.counts[self._sample]).mean() < WHOLE:
+            # The mean of other pixels than at other energies would be no point of the same spectrum.
             return
         self.mean_od[energy] = self._mean_od(frame.counts, i0_counts, self._leak_fraction)
         for name, counts in without.items():

@@ -129,7 +129,7 @@ def beam_of_spectrum(energy_ev: F64, spectrum_ev: F64, spectrum_counts: F64, whe
     InputError
         if the spectrum does not span the energies.
     """
-    _refuse_unless_spanned(
+    refuse_unless_spanned(
         energy_ev,
         spectrum_ev,
         SPECTRUM_TOLERANCE_EV,
@@ -157,7 +157,7 @@ def beam_of_empty_field(
     beam = beam_of_field(counts, np.ones(np.shape(counts[0]), dtype=np.bool_))
     known = np.isfinite(beam.counts)
     there_ev = empty.energy_ev[known]
-    _refuse_unless_spanned(
+    refuse_unless_spanned(
         scan.energy_ev,
         there_ev,
         EMPTY_FIELD_TOLERANCE_EV,
@@ -202,9 +202,16 @@ def refuse_faint_beam(counts: Sequence[F32], energies: Index, i0_counts: F64, wh
         )
 
 
-def _refuse_unless_spanned(
+def refuse_unless_spanned(
     energy_ev: F64, known_ev: F64, tolerance_ev: float, where: object, problem: str, mend: str
 ) -> None:
+    """Refuse an incident beam that is known at energies ``known_ev`` (N,) which do not span a scan's (ENERGY,).
+
+    Raises
+    ------
+    InputError
+        with both ranges.
+    """
     spanned = known_ev.size and (
         known_ev.min() - tolerance_ev <= energy_ev.min() and energy_ev.max() <= known_ev.max() + tolerance_ev
     )

@@ -43,6 +43,30 @@ def mean_absorption(transmission: Iterable[F32]) -> F64:
     return np.asarray(-np.log(np.maximum(total / max(n, 1), 1e-4)), dtype=np.float64)
 
 
+def mean_where_known(transmission: Iterable[F32]) -> F64:
+    """The same from the energies at which each pixel is known; a pixel without any is NaN."""
+    total, n = np.zeros(1), np.zeros(1)
+    for plane in transmission:
+        known = np.isfinite(plane)
+        total, n = total + np.where(known, plane, 0.0).astype(np.float64), n + known
+    with np.errstate(invalid="ignore"):
+        return np.asarray(-np.log(np.maximum(total / np.where(n > 0, n, np.nan), 1e-4)), dtype=np.float64)
+
+
+def spectrum_pixels(transmission: Sequence[F32], whole: Mask, inside: Mask) -> Mask:
+    """Pixels (Y, X) of particles from which the mean spectrum is taken, out of those ``inside`` (Y, X) the field.
+
+    They are known at every energy that is ``whole`` (ENERGY,); where too few pixels are, at some of them.
+    """
+    frames = [int(energy) for energy in np.flatnonzero(whole)]
+    absorption = mean_absorption(transmission[energy] for energy in frames)
+    known = inside & np.isfinite(absorption)
+    if int(known.sum()) < LEAST_SAMPLE_PX:
+        absorption = mean_where_known(transmission[energy] for energy in frames)
+        known = inside & np.isfinite(absorption)
+    return sample_pixels(absorption, known)
+
+
 def mean_spectrum(
     transmission: Sequence[F32] | F32, chosen: Mask, effective_counts: F64, i0_relative_variance: F64
 ) -> tuple[F64, F64]:

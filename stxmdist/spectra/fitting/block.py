@@ -19,7 +19,8 @@ from stxmdist.spectra.fitters.contract import (
     state_of_charge,
 )
 from stxmdist.spectra.fitters.fill_factor import as_if_covered
-from stxmdist.spectra.fitting.model import SpectralModel, without_pre_edge
+from stxmdist.spectra.fitting.model import SpectralModel
+from stxmdist.spectra.fitting.patterns import PixelsFitted, fit_known_energies
 
 LEAST_COUNTS = -5.0
 """A pixel with fewer counts than this in any image is below what noise about zero gives: its dark level is wrong"""
@@ -82,17 +83,24 @@ def fit_block(
     options, classes = options or FitOptions(), classes or ClassOptions()
     entry = FITTERS[fitter]
     shape = block.transmission.shape[1:]
-    transmission, level = without_pre_edge(_pixels(block.transmission, model.used), model.before_edge)
-    context = _context(block, model, threads)
-    fitted = entry.load()(transmission, model.effective_counts, model.design, options, context)
+    found = fit_known_energies(
+        entry,
+        _pixels(block.transmission, model.used),
+        model,
+        options,
+        _context(block, model, threads),
+        left_out=block.aligned_class.ravel() == MaskClass.outside,
+    )
+    fitted, transmission, level = found.fit, found.transmission, found.level
     # The fitter knows one number of photons for each energy; a pixel has fewer by its level before the edge.
     pairs = np.stack([fitted.covariance[0, 0], fitted.covariance[0, 1], fitted.covariance[1, 1]])
     covariance: F32 = np.asarray(pairs / level, dtype=np.float32)
     fitted = replace(fitted, chi2_reduced=fitted.chi2_reduced * level)
+    found = replace(found, fit=fitted)
     thickness = fitted.coefficients[:2]
     soc, variance = state_of_charge(thickness, covariance)
     soc_se = np.sqrt(variance)
-    mask_class = _classes(model, fitted, soc_se, level, block.aligned_class, classes)
+    mask_class = _classes(model, found, soc_se, block.aligned_class, classes)
     dark = has_fewer_counts(transmission, model.effective_counts, LEAST_COUNTS)
     if entry.takes_logarithms:
         dark |= has_fewer_counts(transmission, model.effective_counts, LEAST_COUNTED)
@@ -127,7 +135,9 @@ def _context(block: StackBlock, model: SpectralModel, threads: int) -> FitContex
         phase = _pixels(block.phase, model.used)
         phase_design = np.zeros(model.design.shape)
         phase_design[:, :2] = phase_per_nm(model.end_members, model.energy_ev, model.shift_ev).T
-    return FitContext(model.energy_ev, model.mean_od, model.slope, phase, phase_design, threads=threads)
+    # Where the mean spectrum has gaps, peaks are looked for in the end-members.
+    mean_od = model.mean_od if np.isfinite(model.mean_od).all() else None
+    return FitContext(model.energy_ev, mean_od, model.slope, phase, phase_design, threads=threads)
 
 
 def has_fewer_counts(transmission: F32, effective_counts: F64, least: float) -> Mask:
@@ -138,10 +148,9 @@ def has_fewer_counts(transmission: F32, effective_counts: F64, least: float) -> 
     return np.asarray((transmission < (least / effective_counts[:, None]).astype(np.float32)).any(axis=0))
 
 
-def _classes(
-    model: SpectralModel, fitted: Fit, soc_se: F32, level: F32, aligned_class: U8, options: ClassOptions
-) -> U8:
+def _classes(model: SpectralModel, found: PixelsFitted, soc_se: F32, aligned_class: U8, options: ClassOptions) -> U8:
     """Classes (PIXEL,) of a block."""
+    fitted, level = found.fit, found.level
     thickness = fitted.coefficients[:2]
     strongest, jump, steepest = od_range(model.design[:, :2], thickness)
     # The light that is left depends on everything that absorbs, not on the cathode alone.
@@ -154,8 +163,8 @@ def _classes(
         od_max=od_max,
         least_counts=model.effective_counts[steepest] * np.exp(-od_max),
         chi2_reduced=fitted.chi2_reduced,
-        degrees_of_freedom=model.design.shape[0] - model.design.shape[1],
-        missing=aligned == MaskClass.missing,
+        degrees_of_freedom=found.degrees_of_freedom,
+        missing=(aligned == MaskClass.missing) | found.too_few_energies,
         outside=aligned == MaskClass.outside,
         options=options,
     )

@@ -7,6 +7,7 @@ import numpy as np
 from stxmdist.arrays import F32, F64, U8, Mask
 from stxmdist.errors import InputError
 from stxmdist.spectra.checks.classes import ClassOptions
+from stxmdist.spectra.edges import in_words
 from stxmdist.spectra.end_members.design_matrix import Background, background_columns, design_matrix, design_slope
 from stxmdist.spectra.end_members.energy_shift import EnergyShift, energy_shift
 from stxmdist.spectra.end_members.references import EndMembers
@@ -33,6 +34,11 @@ class ModelOptions:
     it is not. This removes films and binders from scans of one edge with energies before it; a ``constant`` background
     is found from all energies instead
     """
+
+    @property
+    def takes_up_constant(self) -> bool:
+        """Whether what absorbs alike at all energies does not disturb the end-members."""
+        return self.background != "none" or self.pre_edge_below_ev is not None
 
 
 @dataclass(frozen=True)
@@ -98,19 +104,7 @@ def model_of_stack(
     """
     energy_ev = stack.energy_ev
     measured = (stack.energy_used == 1) & np.isfinite(stack.effective_counts)
-    spanned = members.spans(energy_ev, options.largest_energy_shift_ev if options.fit_energy_shift else 0.0)
-    used = measured & spanned
-    least = 2 + background_columns(energy_ev[:1], options.background).shape[1]
-    if used.sum() < least:
-        low, high = members.energy_ev[[0, -1]]
-        raise InputError(
-            where=f"fit of {scan_id}",
-            problem="too few energies lie inside the references",
-            got=f"{int(spanned.sum())} of {len(energy_ev)} ({energy_ev.min():.1f} to {energy_ev.max():.1f} eV)",
-            wanted=f"at least {least} between {low:.1f} and {high:.1f} eV ({members.source})",
-            mend="Give the references of this edge in campaign.yaml (chemistry, references), or exclude the scan"
-            + also_there,
-        )
+    used = energies_to_fit(scan_id, energy_ev, measured, members, options, also_there)
     mean_od = stack.mean_od[used]
     _refuse_bright(scan_id, mean_od)
     shift = energy_shift(
@@ -142,6 +136,47 @@ def model_of_stack(
         shift=shift,
         before_edge=before,
     )
+
+
+def energies_to_fit(
+    scan_id: str, energy_ev: F64, measured: Mask, members: EndMembers, options: ModelOptions, also_there: str = ""
+) -> Mask:
+    """Which energies (ENERGY,) of a scan take part in its fit: measured, and spanned by the end-members.
+
+    Raises
+    ------
+    InputError
+        when they are fewer than the terms of the model
+    """
+    margin_ev = options.largest_energy_shift_ev if options.fit_energy_shift else 0.0
+    used = np.asarray(measured & members.spans(energy_ev, margin_ev), dtype=np.bool_)
+    least = 2 + background_columns(energy_ev[:1], options.background).shape[1]
+    if used.sum() < least:
+        low, high = members.energy_ev[[0, -1]]
+        raise InputError(
+            where=f"fit of {scan_id}",
+            problem="too few energies lie inside the references",
+            got=f"{int(used.sum())} of {len(energy_ev)} ({in_words(energy_ev)})",
+            wanted=f"at least {least} between {low:.1f} and {high:.1f} eV ({members.source})",
+            mend="Give the references of this edge in campaign.yaml (chemistry, references), or exclude the scan"
+            + also_there,
+        )
+    return used
+
+
+def refuse_unfittable(
+    scan_id: str, energy_ev: F64, measured: Mask, members: EndMembers, options: ModelOptions, also_there: str = ""
+) -> None:
+    """Go as far as a fit does before it looks at a pixel: what would stop it is known from headers alone.
+
+    Raises
+    ------
+    InputError
+        as ``model_of_stack``, but for the incident beam
+    """
+    used = energies_to_fit(scan_id, energy_ev, measured, members, options, also_there)
+    pre_edge(scan_id, energy_ev[used], options.pre_edge_below_ev)
+    design_matrix(members, energy_ev[used], 0.0, options.background)
 
 
 def _refuse_bright(scan_id: str, mean_od: F64) -> None:

@@ -1,11 +1,15 @@
 """Counts of a wide-field scan as absorbance and align see them: read frame by frame, corrected as the options say."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from storage.output import Output
-from stxmdist.arrays import F32, Index, Mask, MaskClass
+from stxmdist.arrays import F32, F64, Index, Mask, MaskClass
+from stxmdist.measures import Numbers
 from stxmdist.spectra.density.corrected import CorrectedFrame, CountedFrame, corrected, left_out_one_by_one
 from stxmdist.spectra.density.detector import DetectorOptions, ring_factor
+from stxmdist.spectra.density.given import transmission_given
 from stxmdist.spectra.density.incident_beam import Exposure
 from stxmdist.stages.inputs.frames import FramesOnDemand
 
@@ -66,3 +70,37 @@ class CorrectedFrames(FramesOnDemand):
                 del self._raw[old]
             self._raw[energy] = self._ingest.read("counts", (energy, slice(None), slice(None)))
         return self._raw[energy]
+
+
+class GivenFrames(CorrectedFrames):
+    """Transmission of a scan whose file holds transmission or optical density: corrections of counts are behind it."""
+
+    def __init__(self, ingest: Output, *, logarithmic: bool, energies: Index | None = None) -> None:
+        """Frames of ``energies`` (all if None), of optical density where ``logarithmic``."""
+        nothing = DetectorOptions(ring_current=False, glitches=False, spikes=False)
+        super().__init__(ingest, nothing, divide_by_ring_current=False, energies=energies)
+        self.noise_factor: F64 = np.ones(len(self.measured))
+        """(ENERGY,) variance over transmission, once it is measured"""
+        self._logarithmic = logarithmic
+
+    def frame(self, energy: int) -> CorrectedFrame:
+        """One frame by its place along all energies of the scan."""
+        frame = super().frame(energy)
+        return replace(frame, variance=frame.counts * np.float32(self.noise_factor[energy]))
+
+    def _read(self, energy: int) -> F32:
+        return transmission_given(super()._read(energy), logarithmic=self._logarithmic)
+
+
+def counts_or_given(
+    ingest: Output,
+    numbers: Numbers,
+    options: DetectorOptions,
+    *,
+    divide_by_ring_current: bool,
+    free: Mask | None = None,
+) -> CorrectedFrames:
+    """Frames of a wide-field scan by what its numbers are: corrected counts, or transmission that was given."""
+    if numbers != "counts":
+        return GivenFrames(ingest, logarithmic=numbers == "optical_density")
+    return CorrectedFrames(ingest, options, divide_by_ring_current=divide_by_ring_current, free=free)

@@ -61,7 +61,7 @@ def plan(survey: Survey, options: ReconstructOptions) -> Plan:
     for scan in survey.of_modality("ptychography"):
         if survey.ready(NAME, scan.scan_id):
             try:
-                units += _units(survey, scan.scan_id, options)
+                units += _units(survey, scan.scan_id)
             except InputError as error:
                 # Positions that cannot be cut into tiles stop their own scan, not the others.
                 refusals.append(Refusal(scan.scan_id, "tiles", **error.as_dict()))
@@ -81,8 +81,9 @@ def tiling(recording: PtychographyRecording, options: ReconstructOptions) -> Til
     )
 
 
-def _units(survey: Survey, scan_id: str, options: ReconstructOptions) -> list[Unit[object, ReconstructPart]]:
+def _units(survey: Survey, scan_id: str) -> list[Unit[object, ReconstructPart]]:
     recording = survey.ptychography(scan_id)
+    options = survey.options_of(NAME, ReconstructOptions, scan_id)
     tiles = tiling(recording, options)
     arrays = _arrays(recording, tiles, options)
     count = len(recording.energy_ev)

@@ -4,20 +4,22 @@ It stands beside its stage, because it needs spectra, particles and the point sp
 do not know one another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from stxmdist.arrays import F64, I32, I64, U8, MaskClass, Real
+from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
 from stxmdist.particles.psf_bias import psf_bias
 from stxmdist.particles.segment import segment, without_gaps
 from stxmdist.particles.table import particle_table, with_flag
 from stxmdist.pixel_pitch import pixel_pitch_nm
+from stxmdist.spectra.align.aligned_stack import whole_energies
 from stxmdist.spectra.checks.classes import ClassOptions, edge_zone
 from stxmdist.spectra.checks.component_count import ComponentCount, CountOptions, ReadPixels, count_components
 from stxmdist.spectra.checks.systematics import (
@@ -29,7 +31,11 @@ from stxmdist.spectra.checks.systematics import (
 from stxmdist.spectra.density.mean_spectrum import soc_effects
 from stxmdist.spectra.end_members.design_matrix import Background
 from stxmdist.spectra.fitting.model import SpectralModel
+from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.options import Options
+
+ReadFor: TypeAlias = Callable[[SpectralModel], ReadPixels]
+"""Gives what reads the fitted pixels of a stack at the energies of a model"""
 
 MISSING_COMPONENT = "missing component"
 """Flag of a particle whose pixels hold more than the end-members."""
@@ -177,14 +183,22 @@ def counted(
     scan: FittedScan,
     found: DescribedScan,
     model: SpectralModel,
-    read: ReadPixels,
+    read: ReadFor,
     chi2_reduced: Real,
     options: CountOptions,
+    known_share: F64 | None = None,
 ) -> ComponentCount:
     """Whether the described particles hold more than the end-members; only pixels of class valid take part.
 
-    ``read`` gives the fitted pixels of some rows of the stack, ``chi2_reduced`` (Y, X) is that of the fit.
+    ``read`` gives, for a model, the fitted pixels of some rows of the stack, ``chi2_reduced`` (Y, X) is that of the
+    fit. Residuals are compared at the same energies in all pixels: those that ``known_share`` (ENERGY,), the share of
+    the field with numbers, shows to be whole.
     """
+    whole = whole_energies(model.used, known_share)[model.used]
+    if not whole.all() and whole.sum() >= model.design.shape[1]:
+        at_whole = replace(scan, i0_relative_variance=scan.i0_relative_variance[whole])
+        count = counted(at_whole, found, model_at(model, whole), read, chi2_reduced, options)
+        return replace(count, missing_od=_with_gaps(count.missing_od, whole))
     particle, n_particles = particle_numbers(found.labels, found.mask_class)
     thickness = scan.thickness_nm[:, particle >= 0]
     shared_variance = shared_od_variance(
@@ -196,7 +210,7 @@ def counted(
         i0_relative_variance=scan.i0_relative_variance,
     )
     return count_components(
-        read,
+        read(model),
         particle,
         n_particles,
         design=model.design,
@@ -207,6 +221,15 @@ def counted(
         noise_correlation_px2=scan.noise_correlation_px2,
         options=options,
     )
+
+
+def _with_gaps(spectrum: F64 | None, known: Mask) -> F64 | None:
+    """A spectrum of the ``known`` energies (ENERGY,) at all of them, NaN elsewhere; no spectrum stays none."""
+    if spectrum is None or spectrum.ndim == 0:
+        return spectrum
+    filled = np.full(known.shape, np.nan)
+    filled[known] = spectrum
+    return filled
 
 
 def particle_numbers(labels: I32, mask_class: U8) -> tuple[I64, int]:

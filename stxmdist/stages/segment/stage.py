@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from storage.tables import write_table
 from stxmdist.arrays import Mask
 from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, SegmentMeasures
+from stxmdist.particles.ledger import ledger_of
+from stxmdist.planning.columns import column
 from stxmdist.planning.conditions import Condition, conditions_of, with_conditions
 from stxmdist.planning.end_members import (
     EndMemberSource,
@@ -74,13 +77,15 @@ def plan(survey: Survey, options: Options) -> Plan:
                 arrays=arrays,
                 part=SegmentPart(
                     references=end_member_source(survey, scan_id),
-                    fit=survey.options_of("fit", FitChoices),
+                    fit=survey.options_of("fit", FitChoices, scan_id),
                     conditions=conditions_of(survey, scan_id),
                     modality=scan.modality,
                 ),
                 estimate=Estimate(
                     bytes_of(arrays),
-                    peak_bytes=pixels * 300 + len(grid.energy_ev) * COUNTING_BYTES,
+                    peak_bytes=pixels * 300
+                    + len(grid.energy_ev) * COUNTING_BYTES
+                    + options.peak_bytes(scan.modality, grid.pixel_nm, (grid.ny, grid.nx)),
                     core_seconds=0.5 + pixels * (1e-5 + len(grid.energy_ev) * 2e-7),
                 ),
             )
@@ -95,9 +100,13 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     scan = _fitted_scan(unit, model)
     found = described(scan, model, options, part.fit.background, part.fit.classes)
     chi2_reduced = unit.source("fit").read("chi2_reduced")
-    count = counted(scan, found, model, _pixels_of(unit, model), chi2_reduced, options.components)
+    aligned = measured(unit, AlignMeasures, "align")
+    count = counted(
+        scan, found, model, partial(_pixels_of, unit), chi2_reduced, options.components, aligned.known_share
+    )
     table = with_conditions(with_count(found.table, count), part.conditions)
     before = measured(unit, AbsorbanceMeasures, "absorbance")
+    ledger = ledger_of(found.labels, found.mask_class, column(table, "soc_mean"), list(table["flags"]))
 
     write = ShardWriter(unit)
     write("labels", (0, 0), found.labels)
@@ -109,6 +118,10 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
             particles=len(table),
             particles_at_border=int(table["touches_border"].sum()),
             cover=float((found.labels > 0).mean()),
+            particles_with_soc=ledger.particles_with_soc,
+            particles_without_soc=ledger.particles_without_soc,
+            pixels_of_field=ledger.pixels_of_field,
+            pixels_of_particles=ledger.pixels_of_particles,
             psf_sigma_nm=found.psf_sigma_nm,
             soc_mean=float(table["soc_mean"].mean()) if len(table) else None,
             thickness_unit=model.end_members.thickness_unit,
@@ -157,7 +170,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=14,
+    version=15,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

@@ -244,3 +244,16 @@ class TestNearField:
     def test_title_that_says_so(self, write_cxi: Write, diffraction: np.ndarray, tmp_path: Path) -> None:
         with pytest.raises(UnsupportedError, match="near-field"):
             readers.read(write_cxi(tmp_path / "a.cxi", frames=diffraction, title="Near field of a star"))
+
+
+@pytest.mark.parametrize(("unit", "dwell_ms"), [("milliseconds", 20.0), ("s", 20e3), ("fortnights", np.nan)])
+def test_unit_of_the_exposure(
+    unit: str, dwell_ms: float, write_cxi: Callable[..., Path], diffraction: np.ndarray, tmp_path: Path
+) -> None:
+    path = write_cxi(tmp_path / "scan.cxi", frames=diffraction)
+    with h5py.File(path, "a") as file:
+        file["entry_1/instrument_1/detector_1/count_time"] = 20.0
+        file["entry_1/instrument_1/detector_1/count_time"].attrs["units"] = unit
+    (recording,) = readers.read(path)
+    np.testing.assert_equal(recording.dwell_ms, dwell_ms)
+    assert ("dwell time (its unit 'fortnights' is not known)" in recording.lacks) == (unit == "fortnights")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stxmdist.arrays import MaskClass
-from stxmdist.readers.frames.frame_class import frame_classes
+from stxmdist.readers.frames.frame_class import frame_classes, unmeasured_rows
 
 
 @pytest.fixture
@@ -56,3 +56,44 @@ def test_ceiling_given(frames: np.ndarray) -> None:
 def test_one_hot_pixel_is_no_saturation(frames: np.ndarray) -> None:
     frames[:, 7, 7] = 65535
     assert (frame_classes(frames) == MaskClass.valid).all()
+
+
+def stack(mean: float, seed: int = 3) -> np.ndarray:
+    """Three images (8, 32) of Poisson counts."""
+    return np.random.default_rng(seed).poisson(mean, (3, 8, 32)).astype(np.float64)
+
+
+def test_rows_of_zeros_are_unmeasured_where_the_images_beside_are_bright() -> None:
+    before, image, after = stack(50.0)
+    image[5:] = 0
+    image[2] = 0  # a line whose trigger was missed
+    expected = np.isin(np.arange(8), (2, 5, 6, 7))
+    assert (unmeasured_rows(image, [before, after]) == expected).all()
+    assert (unmeasured_rows(image, [before]) == expected).all()
+    assert (unmeasured_rows(image, []) == expected).all()
+
+
+def test_rows_that_are_dark_in_every_image_are_true_zeros() -> None:
+    images = stack(50.0)
+    images[:, 5:] = 0  # a bar of the grid
+    assert not unmeasured_rows(images[1], [images[0], images[2]]).any()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_of_zeros_in_dim_images_are_true_zeros(seed: int) -> None:
+    images = stack(0.05, seed)
+    assert not images.any(axis=2).all()
+    assert not unmeasured_rows(images[1], [images[0], images[2]]).any()
+
+
+def test_motors_decide_where_no_image_stands_beside() -> None:
+    image = stack(50.0)[0]
+    image[5:] = 0
+    reached = np.arange(8) < 6
+    assert unmeasured_rows(image, [], reached).tolist() == [False] * 6 + [True] * 2
+
+
+def test_unknown_pixels_are_left_alone() -> None:
+    before, image, _ = stack(50.0)
+    image[3] = np.nan
+    assert not unmeasured_rows(image, [before]).any()

@@ -14,6 +14,7 @@ from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.writers.nxstxm import writer
 from stxmdist.writers.nxstxm.table import DIALECTS
+from tests.readers.examples.planted import X_UM, Y_UM
 
 Write = Callable[..., Path]
 
@@ -154,8 +155,8 @@ def test_chunks_never_written_are_missing_not_zero(write_nxstxm: Write, planted:
     ("unit", "factor"), [(b"nm", 1e-3), (b"m", 1e6), (b"mm", 1e3), (b"\xb5m", 1.0), (b" ", 1.0), ("μm".encode(), 1.0)]
 )
 def test_units(unit: bytes, factor: float, write_nxstxm: Write, tmp_path: Path) -> None:
-    recording = read(write_nxstxm(tmp_path / "scan.hdf5", unit=unit))
-    np.testing.assert_allclose(recording.x_um[0], 20.0 * factor)
+    recording = read(write_nxstxm(tmp_path / "scan.hdf5", unit=unit, x=X_UM / factor, y=Y_UM / factor))
+    np.testing.assert_allclose(recording.x_um[0], 20.0)
     assert any("sample_x" in lack for lack in recording.lacks) == (unit == b" ")
 
 
@@ -287,3 +288,65 @@ def test_repeated_energies_are_kept_and_said(write_nxstxm: Write, planted: np.nd
     recording = read(write_nxstxm(tmp_path / "scan.hdf5", energy_ev=np.array([700.0, 708, 702, 708, 704])))
     assert "repeated energies, every frame of them is kept and fitted: 708 eV" in recording.notes
     np.testing.assert_array_equal(recording.read(4), planted[3])
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (np.nan, "not one frame was measured; got 5 of 5 frames without a number"),
+        (-2.0, "all numbers are negative, and counts are not; got -154 to -2 in the first frame"),
+    ],
+)
+def test_a_file_without_one_count_is_refused(number: float, said: str, write_nxstxm: Write, tmp_path: Path) -> None:
+    path = write_nxstxm(tmp_path / "scan.hdf5", counts=np.tile(number * np.arange(1.0, 78).reshape(7, 11), (5, 1, 1)))
+    with pytest.raises(InputError, match=said):
+        readers.read(path)
+    description = readers.describe(path)
+    assert not description.usable
+    assert said.split(";")[0] in description.refusal
+
+
+def test_one_region_of_two_may_lack_every_frame(write_nxstxm: Write, tmp_path: Path) -> None:
+    path = write_nxstxm(tmp_path / "scan.hdf5")
+    with h5py.File(path, "a") as file:
+        file.copy("entry1", "entry2")
+        file["entry2/counter0/data"][...] = np.nan
+    one, other = readers.read(path)
+    assert (one.frame_class == MaskClass.valid).all()
+    assert (other.frame_class == MaskClass.missing).all()
+
+
+def test_several_regions_and_one_row(write_nxstxm: Write, tmp_path: Path) -> None:
+    path = write_nxstxm(tmp_path / "scan.hdf5")
+    with h5py.File(path, "a") as file:
+        file.copy("entry1", "entry2")
+    with pytest.raises(InputError, match=r"several regions; got entry1, entry2, .* as in scan\.hdf5#entry1"):
+        readers.read_scan((path,))
+    assert readers.read_scan((path,), "entry2").region == "entry2"
+    assert readers.read_scan((path,), "entry2:counter0").region == "entry2"
+    with pytest.raises(InputError, match=r"no region of this name; got 'entry3', wanted one of entry1, entry2"):
+        readers.read_scan((path,), "entry3")
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("keV", 1e-3), ("kiloelectronvolt", 1e-3), ("J", 1.602176634e-19), ("", 1e-3)]
+)
+def test_energies_in_other_units(unit: str, factor: float, write_nxstxm: Write, tmp_path: Path) -> None:
+    path = write_nxstxm(tmp_path / "scan.hdf5", energy_ev=factor * np.array([700.0, 701, 702, 703, 704]))
+    with h5py.File(path, "a") as file:
+        file["entry1/counter0/energy"].attrs["units"] = unit
+    recording = read(path)
+    np.testing.assert_allclose(recording.energy_ev, [700.0, 701, 702, 703, 704])
+    assert any("energy" in note for note in recording.notes)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("A", 1e3), ("milliampere", 1.0), (" ", 1.0)])
+def test_units_of_the_ring_current(unit: str, factor: float, write_nxstxm: Write, tmp_path: Path) -> None:
+    path = write_nxstxm(tmp_path / "scan.hdf5")
+    with h5py.File(path, "a") as file:
+        file["entry1/control/data"].attrs["units"] = unit
+    np.testing.assert_allclose(read(path).ring_current_ma, factor * (400.0 + np.arange(5)))
+    with h5py.File(path, "a") as file:
+        file["entry1/control/data"].attrs["units"] = "counts"
+    assert np.isnan(read(path).ring_current_ma).all()
+    assert "ring current (its unit 'counts' is not known)" in read(path).lacks

@@ -11,6 +11,7 @@ from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.readers.sdf.grammar import parse
+from tests.readers.examples.planted import X_UM, Y_UM
 
 Write = Callable[..., Path]
 
@@ -133,8 +134,8 @@ def test_repeated_energies_are_kept_and_said(write_sdf: Write, tmp_path: Path, p
 
 @pytest.mark.parametrize(("unit", "factor"), [("nm", 1e-3), ("mm", 1e3), ("micron", 1.0)])
 def test_units(unit: str, factor: float, write_sdf: Write, tmp_path: Path) -> None:
-    recording = read(write_sdf(tmp_path, unit=unit))
-    np.testing.assert_allclose(recording.x_um[0], 20.0 * factor)
+    recording = read(write_sdf(tmp_path, unit=unit, x=X_UM / factor, y=Y_UM / factor))
+    np.testing.assert_allclose(recording.x_um[0], 20.0)
 
 
 def test_unknown_unit_is_refused_and_none_is_said(write_sdf: Write, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_point_spectra(tmp_path: Path) -> None:
     assert (first.region, second.region) == ("region0", "region1")
     np.testing.assert_array_equal(first.energy_ev, ENERGY_EV)
     assert [second.read(index).tolist() for index in range(5)] == [[[200.0 + index]] for index in range(5)]
-    assert readers.describe(path).usable
+    assert "a point spectrum shows no whole particles" in readers.describe(path).refusal
 
 
 @pytest.mark.parametrize("content", ["", "700 1 2\n701 2 3\n", "700 1\n701 1_0\n", "700 1\n701 x\n", "700\n701\n"])

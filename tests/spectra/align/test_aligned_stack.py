@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from stxmdist.arrays import MaskClass
 from stxmdist.spectra.align.aligned_stack import (
     correlation_after_px2,
     effective_counts,
     resample_phase,
     resample_stack,
     unmoved,
+    whole_energies,
 )
 from stxmdist.spectra.align.resample import resample
 
@@ -23,15 +25,59 @@ def frames() -> list[np.ndarray]:
 
 def test_measured_frames_are_moved_and_the_others_are_unknown() -> None:
     into: dict[int, np.ndarray] = {}
-    known = resample_stack(frames(), SHIFT_PX, MEASURED, into, SHAPE)
+    coverage = resample_stack(frames(), SHIFT_PX, MEASURED, into, SHAPE)
     for energy in range(3):
         np.testing.assert_array_equal(into[energy], resample(frames()[energy], SHIFT_PX[energy]))
     assert np.isnan(into[3]).all()
     # What left the field by two rows and three columns, or came from the half pixel outside it, is not known.
     expected = np.zeros(SHAPE, bool)
     expected[2:, :-3] = True
-    assert not known[~expected].any()
-    assert known[3:, 1:-4].all()
+    assert not coverage.inside[~expected].any()
+    assert coverage.inside[3:, 1:-4].all()
+    assert coverage.all_known
+    np.testing.assert_array_equal(coverage.classes == MaskClass.valid, coverage.inside)
+
+
+def test_a_pixel_that_was_not_measured_at_one_energy_is_unknown_at_that_one_alone() -> None:
+    stack, whole = frames(), dict[int, np.ndarray]()
+    resample_stack(stack, SHIFT_PX, MEASURED, whole, SHAPE)
+    stack[1][15:] = np.nan  # a half frame
+    stack[2][8, 9] = np.nan  # a spike
+    for frame in stack:
+        frame[:, 20] = np.nan  # a dead column
+    into: dict[int, np.ndarray] = {}
+    coverage = resample_stack(stack, SHIFT_PX, MEASURED, into, SHAPE)
+    # What drift costs is the same as without: nothing but the field's border is outside.
+    expected = np.zeros(SHAPE, bool)
+    expected[2:, :-3] = True
+    assert not (coverage.inside & ~expected).any()
+    for energy in range(3):
+        known = np.isfinite(into[energy])
+        # A spline spreads what is unknown to its neighbours' values, not further than some pixels.
+        np.testing.assert_array_equal(into[0][np.isfinite(into[0])], whole[0][np.isfinite(into[0])])
+        assert 0.0 < known.mean() < 1.0
+    assert np.isnan(into[1][17:]).all()
+    assert np.isfinite(into[1][4:15, 2:15]).all()
+    assert coverage.classes[10, 5] == MaskClass.valid
+    share = coverage.known_share
+    assert share[1] < share[2] < share[0] < 1.0
+    assert share[3] == 0.0
+    np.testing.assert_array_equal(whole_energies(MEASURED, share), [True, False, True, False])
+    np.testing.assert_array_equal(whole_energies(MEASURED, None), MEASURED)
+
+
+def test_a_pixel_without_any_number_is_missing_and_one_that_drifted_away_outside() -> None:
+    stack = frames()
+    for frame in stack:
+        frame[10:14, 10:14] = np.nan
+    coverage = resample_stack(stack, SHIFT_PX * 0.0, MEASURED, {}, SHAPE)
+    assert (coverage.classes[10:14, 10:14] == MaskClass.missing).all()
+    assert (coverage.classes == MaskClass.missing).sum() == 16
+    assert coverage.inside.all()
+    # Where the beam of a reconstruction did not go, there is no field.
+    coverage = resample_stack(stack, SHIFT_PX * 0.0, MEASURED, {}, SHAPE, unknown_is_outside=True)
+    assert (coverage.classes[10:14, 10:14] == MaskClass.outside).all()
+    assert coverage.all_known
 
 
 def test_a_stack_that_is_not_moved_stays_as_it_is() -> None:
@@ -39,7 +85,7 @@ def test_a_stack_that_is_not_moved_stays_as_it_is() -> None:
     shifts = unmoved(4)
     assert np.isnan(shifts.quality).all()
     assert not shifts.flagged.any()
-    assert resample_stack(frames(), shifts.shift_px, np.ones(4, bool), into, SHAPE).all()
+    assert resample_stack(frames(), shifts.shift_px, np.ones(4, bool), into, SHAPE).inside.all()
     np.testing.assert_array_equal(np.stack([into[k] for k in range(4)]), np.stack(frames()))
 
 

@@ -115,6 +115,22 @@ def test_aborted_scans_and_dark_pixels_are_bridged(plant, l3_energies) -> None:
     assert np.median(_error(shifts, planted)) < 1.5 * ACCURACY_PX
 
 
+def test_frames_that_were_measured_in_part_are_registered_by_that_part(plant, l3_energies) -> None:
+    """An aborted half frame, half of the columns, lines in the middle, and a column that is dead at all energies."""
+    planted = plant(np.random.default_rng(0), l3_energies, shape=(81, 87))
+    od = _od(planted.counts, 200.0)
+    od[10, 40:] = np.nan
+    od[15, :, 45:] = np.nan
+    od[19, 20:36] = np.nan
+    od[:, :, 30] = np.nan
+    shifts = estimate_shifts(od)
+    assert not shifts.flagged.any()
+    error = _error(shifts, planted)
+    assert np.median(error) < ACCURACY_PX
+    # Half of the particles say half as much, and a seam stands beside them.
+    assert error[[10, 15, 19]].max() < 5.0 * ACCURACY_PX
+
+
 def test_drift_beyond_the_cap_is_not_believed(plant, l3_energies) -> None:
     planted = plant(np.random.default_rng(8), l3_energies[4:12], shape=(101, 113), counts=2000.0, drift_px=0.0)
     od = _od(planted.counts, 2000.0)
