@@ -1,4 +1,4 @@
-"""Digests: the identity of an output, of a file's content, and a cheap fingerprint of a file."""
+"""Digests: the identity of an output and of a file's content."""
 
 import hashlib
 import json
@@ -40,24 +40,3 @@ def sha256_of_file(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def fingerprint_of_file(path: Path) -> dict[str, str | int]:
-    """Name, size and time of change of a file: enough to see that it was replaced, without reading it.
-
-    Raises
-    ------
-    StoreError
-        when there is no such file.
-    """
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise StoreError(
-            where=path,
-            problem="the file cannot be found",
-            got=str(error),
-            wanted="a readable file",
-            mend="Correct the path, or bring the file back",
-        ) from error
-    return {"name": path.name, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pat
 
-from storage.atomic import Json, replace_file, replace_json, replace_link
+from storage.atomic import Json, remove, replace_file, replace_json, replace_link
 from storage.columns import TABLES, ColumnSpec, TableSpec, table_spec
+from storage.digests import sha256_of_file
 from storage.errors import StoreError
+from storage.publication import published_files
 from storage.store import Store
 
 _TYPES = {"string": pa.string(), "float64": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
@@ -167,4 +169,17 @@ def publish_folder(store: Store, name: str, target: Path) -> None:
             wanted=f"one of {json.dumps(LINKS)}, to a folder inside {store.stages_path}",
             mend="Write the folder as a file of a stage's output first",
         )
+    if _is_copy(store, name):
+        remove(store.root / name)
     replace_link(store.root / name, target)
+
+
+def _is_copy(store: Store, name: str) -> bool:
+    """Whether a folder of published files stands in a link's place, as archives leave it that do not keep links."""
+    place = store.root / name
+    if place.is_symlink() or not place.is_dir():
+        return False
+    publications = filter(None, map(store.publication, store.published_stages()))
+    known = {(path, sha) for each in publications for (_, _, path), sha in published_files(each).items()}
+    files = [path for path in place.rglob("*") if not path.is_dir()]
+    return all((path.relative_to(store.root).as_posix(), sha256_of_file(path)) in known for path in files)

@@ -1,8 +1,10 @@
 """What a campaign has found, for notebooks: tables as data frames, images of a scan as labelled arrays."""
 
 import html
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -15,10 +17,13 @@ WHERE = {
     "counts": "ingest",
     "frames": "ingest",
     "object": "stitch",
-    "optical_density": "absorbance",
-    "od_variance": "absorbance",
-    "phase": "absorbance",
+    "optical_density_unaligned": "absorbance",
+    "od_variance_unaligned": "absorbance",
+    "phase_unaligned": "absorbance",
     "transmission": "align",
+    "optical_density": "align",
+    "od_variance": "align",
+    "phase": "align",
     "pca_spectra": "explore",
     "pca_maps": "explore",
     "nmf_spectra": "explore",
@@ -33,7 +38,30 @@ WHERE = {
     "mask_class": "fit",
     "labels": "segment",
 }
-"""Which stage leaves the arrays that people ask for by name."""
+"""Which stage leaves the arrays that people ask for by name. Stacks aligned as maps and labels are have plain names;
+frames of the others lie where they were measured, so that their spectra mix neighbouring pixels.
+"""
+
+UNALIGNED = "_unaligned"
+"""Ending of the names of arrays that alignment has not moved yet"""
+
+
+def _density(align: xr.Dataset) -> xr.DataArray:
+    transmission = align["transmission"]
+    named = {"units": "1", "long_name": "optical density of the aligned stack, -ln of the transmission"}
+    density: xr.DataArray = -xr.apply_ufunc(np.log, transmission.where(transmission > 0.0))
+    return density.rename("optical_density").assign_attrs(named)
+
+
+def _variance(align: xr.Dataset) -> xr.DataArray:
+    transmission = align["transmission"]
+    named = {"units": "1", "long_name": "variance of the optical density of the aligned stack"}
+    variance = 1.0 / (transmission.where(transmission > 0.0) * align["effective_counts"])
+    return variance.rename("od_variance").assign_attrs(named)
+
+
+COMPUTED: Mapping[str, Callable[[xr.Dataset], xr.DataArray]] = {"optical_density": _density, "od_variance": _variance}
+"""What is not kept, and follows from what its stage leaves"""
 
 
 class ScanResults:
@@ -68,7 +96,10 @@ class ScanResults:
         if name not in WHERE:
             raise AttributeError(f"a scan has {', '.join(WHERE)}; not {name!r}")
         found = self.stage(WHERE[name])
-        if name not in found:
+        if name in COMPUTED:
+            return COMPUTED[name](found)
+        kept = name.removesuffix(UNALIGNED)
+        if kept not in found:
             raise InputError(
                 where=self.scan_id,
                 problem=f"stage {WHERE[name]} leaves no {name} of this scan, by its modality or its options",
@@ -76,7 +107,7 @@ class ScanResults:
                 wanted=name,
                 mend="Ask for one of those",
             )
-        return found[name]
+        return found[kept]
 
     def __dir__(self) -> list[str]:
         return ["scan_id", "stage", *WHERE]

@@ -60,10 +60,10 @@ def test_stacks_have_their_energies(results: CampaignResults) -> None:
 @pytest.mark.parametrize("scan_id", [STXM[0], PTYCHOGRAPHY[0]])
 def test_every_array_that_has_a_name_is_there(results: CampaignResults, scan_id: str) -> None:
     scan = results.scan(scan_id)
-    own = {"counts"} if scan_id in STXM else {"frames", "object", "phase"}
+    own = {"counts"} if scan_id in STXM else {"frames", "object", "phase", "phase_unaligned"}
     # Explorations that were not asked for leave nothing.
     unasked = {name for name in WHERE if name.startswith(("nmf_", "cluster_", "target_"))}
-    others = ({"counts", "frames", "object", "phase"} - own) | unasked
+    others = ({"counts", "frames", "object", "phase", "phase_unaligned"} - own) | unasked
     for name in WHERE.keys() - others:
         assert getattr(scan, name).size, name
         assert name in dir(scan)
@@ -72,6 +72,26 @@ def test_every_array_that_has_a_name_is_there(results: CampaignResults, scan_id:
             InputError, match=f"{scan_id}: stage {WHERE[name]} (leaves no {name}|has published nothing)"
         ):
             getattr(scan, name)
+
+
+def test_optical_density_is_that_of_the_maps_and_labels(results: CampaignResults) -> None:
+    """The spectrum of a particle is what the fit saw of it: its thicknesses give it back."""
+    scan = results.scan(STXM[0])
+    align = scan.stage("align")
+    # float32 logarithms
+    xr.testing.assert_allclose(
+        np.exp(-scan.optical_density), align.transmission.where(align.transmission > 0), rtol=1e-6
+    )
+    assert scan.optical_density.dims == ("energy", "y", "x")
+    assert scan.optical_density.attrs["units"] == "1"
+    within = scan.labels > 0
+    spectrum = scan.optical_density.where(within).mean(("y", "x"))
+    shifted = float(abs(spectrum - scan.optical_density_unaligned.where(within).mean(("y", "x"))).max())
+    assert shifted > 0.005, "these frames were moved"
+    np.testing.assert_array_equal(scan.optical_density_unaligned, scan.stage("absorbance")["optical_density"])
+    n = float(align.effective_counts[2])
+    expected = np.exp(scan.optical_density[2]) / n
+    np.testing.assert_allclose(scan.od_variance[2], expected, rtol=1e-5)
 
 
 def test_whole_outputs_of_stages(results: CampaignResults, processed: Path) -> None:

@@ -25,12 +25,15 @@ def status(
     for refusal in found.refusals:
         screen.say(f"failed: {refusal.scan_id}: {refusal.sentence}")
     screen.notes(alike(found.notes), len(found.notes), campaign, most=None if notes else 0)
+    for line in found.outdated:
+        screen.say(line)
     screen.say(found.sentence)
     screen.verdict(found.verdict.document())
     screen.document(
         {
             "verdict": found.verdict.document(),
             "scans": found.rows,
+            "outdated": found.outdated,
             "failed": [vars(refusal) | {"sentence": refusal.sentence} for refusal in found.refusals],
             "complete": found.complete,
             "notes": dict(found.notes),
@@ -40,8 +43,15 @@ def status(
 
 
 @app.command()
-def verify(campaign: CampaignFile, as_json: Json = False) -> None:
+def verify(
+    campaign: CampaignFile,
+    inputs: Annotated[
+        bool, typer.Option("--inputs", help="Read the beamline files and references whole as well.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Recompute the checksums of all published files and compare them with the recorded ones."""
+    from storage.contents import Contents
     from storage.store import Store
     from storage.verify import verify as verify_store
     from stxmdist.campaign.manifest import load
@@ -53,8 +63,15 @@ def verify(campaign: CampaignFile, as_json: Json = False) -> None:
         screen.say(str(finding))
     count = f"{len(findings)} file{'' if len(findings) == 1 else 's'} not as published."
     screen.say(count if findings else "Every published file is as it was written.")
-    screen.document({"whole": not findings, "findings": [vars(finding) for finding in findings]})
-    raise typer.Exit(IN_PART if findings else DONE)
+    changed: list[Path] = []
+    if inputs:
+        looked_at, changed = Contents(store.root).recheck()
+        for path in changed:
+            screen.say(f"{path}: holds something else than when it was read; `stxmdist run` takes it as new.")
+        screen.say(f"{looked_at} files from outside read whole, {len(changed)} of them not as they were.")
+    document: dict[str, object] = {"whole": not findings, "findings": [vars(finding) for finding in findings]}
+    screen.document(document | ({"changed_inputs": [str(path) for path in changed]} if inputs else {}))
+    raise typer.Exit(IN_PART if findings or changed else DONE)
 
 
 @app.command()
@@ -81,18 +98,23 @@ def gc(
 def report(campaign: CampaignFile, as_json: Json = False) -> None:
     """Draw the HTML report again from the published results."""
     from stxmdist.planning.execute import CampaignRun, RunRequest
+    from stxmdist.planning.outdated import outdated, sentences
 
     screen = Screen(as_json=as_json)
     with CampaignRun(RunRequest(campaign, ("report",), cluster="inline")) as running:
         running.stage("report")
         outcome = running.summary()
         page = running.page
+        old = sentences(outdated(running.survey))
     for refusal in outcome["refusals"]:
         screen.say(f"not done: {refusal['scan_id']}: {refusal['sentence']}")
     screen.verdict(outcome["verdict"])
+    for line in old:
+        screen.say(line)
     screen.say(str(page))
-    screen.document({"report": str(page), "complete": outcome["complete"], "verdict": outcome["verdict"]})
-    raise typer.Exit(DONE if outcome["complete"] and outcome["verdict"]["usable"] else IN_PART)
+    complete = outcome["complete"] and not old
+    screen.document({"report": str(page), "complete": complete, "outdated": old, "verdict": outcome["verdict"]})
+    raise typer.Exit(DONE if complete and outcome["verdict"]["usable"] else IN_PART)
 
 
 @app.command()

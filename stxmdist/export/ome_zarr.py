@@ -1,5 +1,8 @@
 """OME-Zarr 0.5: optical density with energies as channels, particles and mask classes as labels, for image viewers.
 
+Viewers draw the first row at the top, and y downward. Rows therefore begin with the highest y of the stage, as the
+report draws it, and the image's y is minus that of the stage: then its scale is positive, as the format wants it.
+
 Source: OME-NGFF 0.5, sections 2.2 (axes), 2.4 (multiscales), 2.5 (omero), 2.6 (labels).
 """
 
@@ -20,7 +23,7 @@ from storage.atomic import plain_json
 from storage.ome import VERSION
 from stxmdist.arrays import F32, Array, MaskClass
 from stxmdist.export.offer import Lack, Offer, Piece
-from stxmdist.export.source import ExportSource, Stack
+from stxmdist.export.source import ROWS, ExportSource, Stack, from_the_top
 from stxmdist.pixel_pitch import pitch_yx_um
 
 TILE_PX = 1024
@@ -58,7 +61,7 @@ def _write(source: ExportSource, scan_id: str, stages: tuple[str, ...], target: 
     channels = []
     # Plane by plane: beside the stack itself no second one is held.
     for energy in range(len(stack.energy_ev)):
-        density = stack.optical_density(energy)
+        density = from_the_top(stack.optical_density(energy))
         levels[0][energy], levels[1][energy] = density, halved_image(density)
         channels.append(_channel(f"{stack.energy_ev[energy]:.2f} eV", density))
     attributes = {
@@ -72,6 +75,8 @@ def _write(source: ExportSource, scan_id: str, stages: tuple[str, ...], target: 
             "unit": "1",
             "energy_ev": stack.energy_ev,
             "energy_used": stack.energy_used,
+            "rows": ROWS,
+            "first_pixel_um": {"y": stack.y_um[-1], "x": stack.x_um[0]},
             "provenance": source.provenance(scan_id, stages),
         },
     }
@@ -83,8 +88,7 @@ def _write(source: ExportSource, scan_id: str, stages: tuple[str, ...], target: 
 def _write_labels(group: zarr.Group, source: ExportSource, scan_id: str, stack: Stack) -> None:
     names = ("particles", "mask_class")
     labels = group.create_group("labels", attributes={"ome": {"version": VERSION, "labels": list(names)}})
-    found = source.image("segment", scan_id, "labels")
-    classes = source.image("segment", scan_id, "mask_class")
+    found, classes = (from_the_top(source.image("segment", scan_id, name)) for name in ("labels", "mask_class"))
     # A viewer takes 0 for what is between labels; where nothing is known the mask class says so.
     particles = np.where(found < 0, 0, found).astype(np.int32)
     about: dict[str, dict[str, object]] = {
@@ -154,7 +158,7 @@ def _levels(
 def _multiscale(name: str, axes: Sequence[str], stack: Stack, how: str) -> dict[str, object]:
     """Scale and translation in um of every level; the centre of a coarse pixel is that of the fine ones under it."""
     pitch = dict(zip(("y", "x"), pitch_yx_um(stack.y_um, stack.x_um).tolist(), strict=True))
-    first = {"y": float(stack.y_um[0]), "x": float(stack.x_um[0])}
+    first = {"y": -float(stack.y_um[-1]), "x": float(stack.x_um[0])}
     datasets = []
     for level in range(LEVELS):
         factor = 2**level

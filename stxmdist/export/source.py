@@ -132,6 +132,7 @@ class ExportSource:
             "exported": self.time,
             "software": {"stxmdist": __version__},
             "condition": self.condition(scan_id) if scan_id in known else {},
+            "reading": {name: asdict(self.published.reading(name)) for name in ingested},
             "files_sha256": {name: figures.sha256 for name, figures in ingested.items() if figures is not None},
             "stages": {
                 stage: self._of_stage(stage) | {"outputs": {name: _identity(scan) for name, scan in outputs.items()}}
@@ -148,6 +149,16 @@ class ExportSource:
             "time": publication.time,
             "software": publication.software,
         }
+
+
+ROWS = "from the top of the field downward, as in the report: y of the stage is minus y of the image"
+"""How rows of formats for viewers are ordered, in words for their metadata"""
+
+
+def from_the_top(values: Array) -> Array:
+    """An image (..., Y, X) with rows along +y as viewers want it, which draw the first row at the top: along -y."""
+    seen: Array = values[..., ::-1, :]
+    return seen
 
 
 def _identity(scan: PublishedScan) -> dict[str, object]:

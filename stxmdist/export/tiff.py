@@ -1,4 +1,4 @@
-"""TIFF: 32-bit float maps that ImageJ opens with their scale in um."""
+"""TIFF: 32-bit float maps that ImageJ opens upright, with their scale in um."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from storage.atomic import plain_json
 from stxmdist.arrays import F32, F64
 from stxmdist.export.offer import Lack, Offer, Piece
-from stxmdist.export.source import ExportSource
+from stxmdist.export.source import ROWS, ExportSource, from_the_top
 from stxmdist.pixel_pitch import pitch_yx_um
 
 MOST_BYTES = 4_000_000_000
@@ -76,7 +76,10 @@ def _write(
     labels: Sequence[str],
     about: dict[str, object],
 ) -> None:
-    """A hyperstack (axes, Y, X) with pixels per um in the resolution tags; ``about`` stands in ImageJ's Info."""
+    """A hyperstack (axes, Y, X) with pixels per um in the resolution tags; ``about`` stands in ImageJ's Info.
+
+    ImageJ draws the first row at the top, and counts y downward: its y is minus that of the stage.
+    """
     import tifffile
 
     y_um, x_um = coordinates
@@ -86,9 +89,9 @@ def _write(
         "unit": "um",
         # ImageJ counts from the corner of the first pixel: there its coordinate is minus origin times pitch.
         "xorigin": 0.5 - float(x_um[0]) / pitch_x_um,
-        "yorigin": 0.5 - float(y_um[0]) / pitch_y_um,
+        "yorigin": 0.5 - float(-y_um[-1]) / pitch_y_um,
         "Info": json.dumps(
-            plain_json(about | {"rows": "y grows downward", "first_pixel_um": {"y": y_um[0], "x": x_um[0]}}), indent=1
+            plain_json(about | {"rows": ROWS, "first_pixel_um": {"y": y_um[-1], "x": x_um[0]}}), indent=1
         ),
     }
     if labels:
@@ -96,7 +99,7 @@ def _write(
     # ImageJ reads the resolution in pixels per unit, the unit from its own description.
     tifffile.imwrite(
         target,
-        values,
+        from_the_top(values),
         imagej=True,
         resolution=(1.0 / pitch_x_um, 1.0 / pitch_y_um),
         resolutionunit="NONE",

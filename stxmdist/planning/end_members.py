@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 
-from storage.digests import fingerprint_of_file
 from stxmdist.arrays import F64
 from stxmdist.campaign.schema import ExploredSpectrum
 from stxmdist.errors import InputError
@@ -107,7 +106,7 @@ def upstream_of_end_members(survey: Survey, scan_id: str) -> Upstream:
 def identity_of_end_members(survey: Survey, scan_id: str) -> dict[str, Json]:
     """The source of a scan's end-members for a digest.
 
-    Files are told apart by name, size and time. What explorations find goes by its name, as the digests of the
+    Files are told apart by their content. What explorations find goes by its name, as the digests of the
     explorations are among those of the sources.
     """
     source = end_member_source(survey, scan_id)
@@ -115,14 +114,14 @@ def identity_of_end_members(survey: Survey, scan_id: str) -> dict[str, Json]:
     references = survey.campaign.references
     if source.files is not None and references is not None:
         found |= {
-            "discharged": _fingerprint(references.discharged),
-            "charged": _fingerprint(references.charged),
+            "discharged": _content(survey, references.discharged),
+            "charged": _content(survey, references.charged),
         }
     return found
 
 
-def _fingerprint(reference: Path | ExploredSpectrum | None) -> Json:
-    return fingerprint_of_file(reference) if isinstance(reference, Path) else str(reference)
+def _content(survey: Survey, reference: Path | ExploredSpectrum | None) -> str:
+    return survey.content_of(reference).sha256 if isinstance(reference, Path) else str(reference)
 
 
 def end_members_of(source: EndMemberSource) -> EndMembers:

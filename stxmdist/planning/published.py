@@ -13,6 +13,7 @@ from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from storage.tables import read_table
 from stxmdist.campaign.manifest import Campaign
+from stxmdist.measures import IngestMeasures
 from stxmdist.planning.stages import STAGES
 from stxmdist.records import from_json
 from stxmdist.runner import CAMPAIGN
@@ -24,6 +25,16 @@ TABLES_STAGE = "infer"
 """The stage that leaves the tables of the campaign"""
 TABLES_FOLDER = "tables"
 """Inside its output"""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a beamline file was understood."""
+
+    notes: tuple[str, ...] = ()
+    """What the reader assumed"""
+    lacks: tuple[str, ...] = ()
+    """What the file does not say"""
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,16 @@ class PublishedCampaign:
         """
         scan = self.scan(stage, scan_id)
         return None if scan is None or not scan.quality else from_json(kind, scan.quality)
+
+    def reading(self, scan_id: str) -> Reading:
+        """What was assumed of a scan's file, as ingest has it; nothing where nothing is published."""
+        output = self.output("ingest", scan_id)
+        if output is None:
+            return Reading()
+        about = next((output.attrs(name) for name in ("counts", "frames") if name in output.arrays()), {})
+        figures = self.figures(IngestMeasures, "ingest", scan_id)
+        notes = about.get("notes", ()) if figures is None else figures.notes
+        return Reading(tuple(map(str, notes)), tuple(map(str, about.get("lacks", ()))))
 
     def options(self, stage: str, scan_id: str = CAMPAIGN) -> Mapping[str, object]:
         """The options with which a stage was published for a scan, or as a whole; none where nothing is."""

@@ -8,6 +8,7 @@ from storage.store import Store
 from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.notes import notes_of
+from stxmdist.planning.outdated import outdated, sentences
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.planning.verdict import ScanVerdict, Verdict, verdict_of
@@ -24,6 +25,8 @@ class Status:
     verdict: Verdict = field(default_factory=Verdict)
     notes: Mapping[str, list[str]] = field(default_factory=dict)
     """Scan to what its reader assumed"""
+    outdated: tuple[str, ...] = ()
+    """What is published and not as the campaign asks for it now, in sentences"""
 
     @property
     def complete(self) -> bool:
@@ -79,7 +82,9 @@ def status_of(path: str | Path) -> Status:
             else:
                 row[name] = f"{done} units" if (done := len(receipts_of(output))) else "missing"
         rows.append(row)
-    return Status(_filled(rows), tuple(dict.fromkeys(refusals)), verdict_of(survey), notes_of(survey))
+    return Status(
+        _filled(rows), tuple(dict.fromkeys(refusals)), verdict_of(survey), notes_of(survey), sentences(outdated(survey))
+    )
 
 
 def _summary(name: str, words: Mapping[str, str], scan: ScanVerdict | None) -> dict[str, str | int | None]:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from storage.contents import Contents, FileContent
 from storage.digests import digest_of
 from storage.layout import ArrayPlan
 from storage.output import Output
@@ -111,6 +113,23 @@ class Survey:
     def store(self) -> Store:
         """The campaign's store."""
         return Store(self.campaign.store)
+
+    @cached_property
+    def _contents(self) -> Contents:
+        contents = Contents(self.campaign.store)
+        if not self.forecast:
+            contents.learn(path for recording in self.recordings.values() for path in recording.files)
+        return contents
+
+    def content_of(self, path: Path) -> FileContent:
+        """What a file from outside holds: read whole once in the life of the store.
+
+        Raises
+        ------
+        StoreError
+            when it cannot be read.
+        """
+        return self._contents.of(path)
 
     @cached_property
     def scans(self) -> dict[str, Scan]:

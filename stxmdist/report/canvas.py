@@ -128,10 +128,10 @@ def bands_of(figure: FigureBase, heights: Sequence[float]) -> list[SubFigure]:
     return bands
 
 
-def as_svg(figure: Figure) -> bytes:
-    """The figure as SVG without date, creator or anything else that changes from run to run."""
+def as_svg(figure: Figure, dpi: int = 110) -> bytes:
+    """The figure as SVG, images in it at ``dpi``, without date, creator or what else changes from run to run."""
     out = BytesIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, dpi=110)
+    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, dpi=dpi)
     return out.getvalue()
 
 

@@ -19,7 +19,7 @@ from stxmdist.campaign.scan import Scan
 from stxmdist.measures import ReconstructFigures
 from stxmdist.planning.columns import column, number, text_of, words
 from stxmdist.planning.exclusions import Exclusion
-from stxmdist.planning.published import TABLES_STAGE, PublishedCampaign
+from stxmdist.planning.published import TABLES_STAGE, PublishedCampaign, Reading
 from stxmdist.report.part import Options, ReportPart
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Unit
@@ -76,6 +76,12 @@ class Evidence:
         with suppress(StoreError):
             return self.published.figures(kind, stage, scan_id)
         return None
+
+    def reading(self, scan_id: str) -> Reading:
+        """What was assumed of a scan's file; nothing where another version of stxmdist read it."""
+        with suppress(StoreError):
+            return self.published.reading(scan_id)
+        return Reading()
 
     @property
     def inferred(self) -> bool:

@@ -12,7 +12,7 @@ from storage.output import Output
 from stxmdist.arrays import Array, Real
 from stxmdist.campaign.scan import Scan
 from stxmdist.measures import RegisterMeasures
-from stxmdist.report.canvas import INK, Absent, Picture, as_png, blank, grid_of_axes
+from stxmdist.report.canvas import INK, Absent, Picture, as_svg, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, label_of, not_drawn
 from stxmdist.report.maps import SOC_MAP, Map, coarsened, draw_map, limits_of, map_of, nice_length
 
@@ -25,6 +25,12 @@ COLUMNS = (
     "ptychography phase",
     "ptychography state of charge",
 )
+
+
+SAME_EDGE_EV = 5.0
+"""Scans whose strongest energies lie nearer to one another are of one edge"""
+PRINT_DPI = 300
+"""Of the images inside the figure; lines and words have no pixels"""
 
 
 @dataclass
@@ -41,6 +47,8 @@ class Region:
     half_period_nm: float = float("nan")
     energies_ev: tuple[float, float] = (float("nan"), float("nan"))
     """Of the optical density and of the complex image"""
+    scales: dict[str, float] = field(default_factory=dict)
+    """Column to the energy (eV) whose scale of colours it has, together with other regions"""
 
 
 def gallery(evidence: Evidence) -> Picture | Absent:
@@ -53,20 +61,25 @@ def gallery(evidence: Evidence) -> Picture | Absent:
     if not by_region:
         return Absent("F3", title, "No scan has a map of state of charge.")
     chosen = list(by_region.values())
-    shown = [_region(evidence, pair, longest) for pair in _evenly_taken(chosen, evidence.options.most_regions)]
+    taken = _evenly_taken(chosen, evidence.options.most_regions)
+    shared_ev = _shared(evidence, [scan for pair in taken for scan in pair.values()])
+    shown = [_region(evidence, pair, longest, shared_ev) for pair in taken]
+    # Rows with one scale of colours lie together, above its colour bar.
+    shown.sort(key=lambda region: region.scales.get(COLUMNS[0], np.inf))
     content = _draw(shown)
     frc = [f"{region.title}: {region.half_period_nm:.0f} nm" for region in shown if np.isfinite(region.half_period_nm)]
     return Picture(
         "F3-gallery",
         title,
-        "Each row is one region. Optical density and phase are shown at the energy with most contrast. All states of "
-        "charge have the same scale, from 0 (discharged) to 1 (charged). Thin lines are outlines of particles; the "
+        "Each row is one region. Optical density and phase are shown at the energy with most contrast, which "
+        "scans of one edge share, and with it the scale. All states of charge have the same scale, from 0 (discharged) "
+        "to 1 (charged). Thin lines are outlines of particles; the "
         "frame is the field of ptychography, solid where it was registered on the wide-field image, dotted where only "
         "the coordinates of the stages place it. Pale grey means no particle; hatched pixels are masked. "
         + ("Half-bit FRC half-period, median over tiles and energies: " + "; ".join(frc) + "." if frc else "")
         + not_drawn(chosen, shown, "region", "regions"),
         f"Maps of {len(shown)} regions: " + ", ".join(COLUMNS) + ".",
-        "png",
+        "svg",
         content,
         ("particles", "pairs"),
     )
@@ -79,14 +92,40 @@ def _evenly_taken(items: Sequence[T], most: int) -> list[T]:
     return [items[round(i)] for i in np.linspace(0, len(items) - 1, most)]
 
 
-def _region(evidence: Evidence, pair: Mapping[str, Scan], longest: int) -> Region:
+def shared_energies(strongest_ev: Mapping[str, float]) -> dict[str, float]:
+    """Scan to the energy (eV) at which it is shown: of scans of one edge, the median of where each absorbs most."""
+    edges: list[list[str]] = []
+    for scan_id in sorted(strongest_ev, key=strongest_ev.__getitem__):
+        if not edges or strongest_ev[scan_id] - strongest_ev[edges[-1][-1]] > SAME_EDGE_EV:
+            edges.append([])
+        edges[-1].append(scan_id)
+    return {name: float(np.median([strongest_ev[each] for each in edge])) for edge in edges for name in edge}
+
+
+def _shared(evidence: Evidence, scans: Sequence[Scan]) -> dict[str, float]:
+    shared: dict[str, float] = {}
+    for modality in ("stxm", "ptychography"):
+        mine = {
+            scan.scan_id: evidence.output("absorbance", scan.scan_id) for scan in scans if scan.modality == modality
+        }
+        shared |= shared_energies(
+            {
+                scan_id: float(absorbance.read("energy_ev")[strongest_energy(evidence, scan_id)])
+                for scan_id, absorbance in mine.items()
+                if absorbance is not None
+            }
+        )
+    return shared
+
+
+def _region(evidence: Evidence, pair: Mapping[str, Scan], longest: int, shared_ev: Mapping[str, float]) -> Region:
     region = Region(label_of(next(iter(pair.values()))))
     stxm_od = complex_ev = float("nan")
     if "stxm" in pair:
-        stxm_od = _stxm(evidence, pair["stxm"].scan_id, region, longest)
+        stxm_od = _stxm(evidence, pair["stxm"].scan_id, region, longest, shared_ev)
     if "ptychography" in pair:
         scan_id = pair["ptychography"].scan_id
-        complex_ev = _ptychography(evidence, scan_id, region, longest)
+        complex_ev = _ptychography(evidence, scan_id, region, longest, shared_ev)
         region.half_period_nm = evidence.half_period_nm(scan_id)
         if "stxm" in pair:
             _place(evidence, scan_id, region)
@@ -94,12 +133,13 @@ def _region(evidence: Evidence, pair: Mapping[str, Scan], longest: int) -> Regio
     return region
 
 
-def _stxm(evidence: Evidence, scan_id: str, region: Region, longest: int) -> float:
+def _stxm(evidence: Evidence, scan_id: str, region: Region, longest: int, shared_ev: Mapping[str, float]) -> float:
     energy_ev = float("nan")
     absorbance = evidence.output("absorbance", scan_id)
     if absorbance is not None:
-        energy = strongest_energy(evidence, scan_id)
+        energy = nearest_measured(evidence, scan_id, shared_ev[scan_id])
         energy_ev = float(absorbance.read("energy_ev")[energy])
+        region.scales[COLUMNS[0]] = shared_ev[scan_id]
         plane = absorbance.read("optical_density", (energy, slice(None), slice(None)))
         region.maps[COLUMNS[0]] = map_of(plane, absorbance, longest)
     soc = soc_map(evidence, scan_id, longest)
@@ -111,11 +151,14 @@ def _stxm(evidence: Evidence, scan_id: str, region: Region, longest: int) -> flo
     return energy_ev
 
 
-def _ptychography(evidence: Evidence, scan_id: str, region: Region, longest: int) -> float:
+def _ptychography(
+    evidence: Evidence, scan_id: str, region: Region, longest: int, shared_ev: Mapping[str, float]
+) -> float:
     stitch, absorbance = evidence.output("stitch", scan_id), evidence.output("absorbance", scan_id)
-    energy = strongest_energy(evidence, scan_id)
     energy_ev = float("nan")
     if absorbance is not None:
+        energy = nearest_measured(evidence, scan_id, shared_ev[scan_id])
+        region.scales |= dict.fromkeys(COLUMNS[2:4], shared_ev[scan_id])
         energy_ev = float(absorbance.read("energy_ev")[energy])
         # With the gauge fixed: the beam beside particles has amplitude 1 and phase 0.
         od = absorbance.read("optical_density", (energy, slice(None), slice(None)))
@@ -157,6 +200,16 @@ def strongest_energy(evidence: Evidence, scan_id: str) -> int:
     return int(np.nanargmax(mean)) if np.isfinite(mean).any() else 0
 
 
+def nearest_measured(evidence: Evidence, scan_id: str, energy_ev: float) -> int:
+    """The measured energy of a scan that lies nearest to one."""
+    align, absorbance = evidence.output("align", scan_id), evidence.output("absorbance", scan_id)
+    assert absorbance is not None
+    distance = np.abs(absorbance.read("energy_ev") - energy_ev)
+    if align is not None and np.isfinite(mean := align.read("mean_od")).any():
+        distance = np.where(np.isfinite(mean), distance, np.inf)
+    return int(np.argmin(distance))
+
+
 def _place(evidence: Evidence, scan_id: str, region: Region) -> None:
     """The outline of the ptychography field on the wide-field image."""
     moving = region.maps.get(COLUMNS[4]) or region.maps.get(COLUMNS[2])
@@ -178,24 +231,27 @@ def _draw(regions: list[Region]) -> bytes:
     # Square cells leave gaps that this layout takes out.
     figure.set_layout_engine("compressed")
     cells = grid_of_axes(figure, len(regions), len(columns))
-    scales = {name: limits_of([r.maps[name] for r in regions if name in r.maps]) for name in columns}
-    for name in columns:
-        if "state of charge" in name:
-            scales[name] = (0.0, 1.0)
+    together: dict[tuple[str, float], list[int]] = {}
+    for row, region in enumerate(regions):
+        for name in region.maps:
+            together.setdefault((name, region.scales.get(name, 0.0)), []).append(row)
+    scales = {key: limits_of([regions[row].maps[key[0]] for row in rows]) for key, rows in together.items()}
+    scales |= {key: (0.0, 1.0) for key in together if "state of charge" in key[0]}
     narrowest = min((m.width_um for r in regions for m in r.maps.values()), default=1.0)
     bar = nice_length(narrowest)
-    shown: dict[str, AxesImage] = {}
+    shown: dict[tuple[str, float], AxesImage] = {}
     for line, region in zip(cells, regions, strict=True):
         for axes, name in zip(line, columns, strict=True):
             if name not in region.maps:
                 axes.axis("off")
                 axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes, color="#777777")
                 continue
-            low, high = scales[name]
+            key = (name, region.scales.get(name, 0.0))
+            low, high = scales[key]
             cmap = SOC_MAP if "state of charge" in name else "cividis_r" if "phase" in name else "gray"
             if name == COLUMNS[0]:
                 cmap = "gray_r"
-            shown[name] = draw_map(axes, region.maps[name], cmap=cmap, low=low, high=high, bar_um=bar)
+            shown[key] = draw_map(axes, region.maps[name], cmap=cmap, low=low, high=high, bar_um=bar)
             if name in COLUMNS[:2]:
                 _overlay(axes, region, region.maps[name])
         _name_row(line[0], region)
@@ -203,20 +259,20 @@ def _draw(regions: list[Region]) -> bytes:
         axes.set_title(
             name.replace("ptychography ", "ptychography\n").replace("STXM ", "STXM\n"), loc="center", fontsize=8.5
         )
-    for j, name in enumerate(columns):
-        if name in shown:
-            extend = "both" if "state of charge" in name else "neither"
-            unit = {"optical density": "ln units", "phase": "rad"}.get(name.split(" ", 1)[1], "")
-            figure.colorbar(
-                shown[name],
-                ax=[line[j] for line in cells],
-                location="bottom",
-                shrink=0.85,
-                aspect=22,
-                extend=extend,
-                label=name.split(" ", 1)[1] + (f" ({unit})" if unit else ""),
-            )
-    return as_png(figure)
+    for (name, energy_ev), rows in together.items():
+        what = name.split(" ", 1)[1]
+        unit = {"optical density": "ln units", "phase": "rad"}.get(what, "")
+        several = sum(other == name for other, _ in together) > 1
+        figure.colorbar(
+            shown[name, energy_ev],
+            ax=[cells[row][columns.index(name)] for row in (rows if several else range(len(cells)))],
+            location="bottom",
+            shrink=0.85,
+            aspect=22,
+            extend="both" if "state of charge" in name else "neither",
+            label=what + (f" ({unit})" if unit else "") + (f", {energy_ev:.1f} eV" if several else ""),
+        )
+    return as_svg(figure, dpi=PRINT_DPI)
 
 
 def _name_row(axes: Axes, region: Region) -> None:

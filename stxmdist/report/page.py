@@ -20,6 +20,7 @@ from stxmdist.report.gallery import gallery
 from stxmdist.report.headline import headline
 from stxmdist.report.instrument import beam_and_drift
 from stxmdist.report.previews import previews
+from stxmdist.report.reading import readings
 from stxmdist.report.sizes import sizes
 from stxmdist.report.spectra import end_members, spectra
 from stxmdist.report.tables import Sheet
@@ -49,7 +50,7 @@ SECTIONS = (
     SectionPlan("variance", "Heterogeneity", (variance,)),
     SectionPlan("spectra", "Spectra", (end_members, spectra)),
     SectionPlan("exploration", "Exploration", (exploration,)),
-    SectionPlan("quality", "Quality", (tables.quality, beam_and_drift, films, convergence, agreement)),
+    SectionPlan("quality", "Quality", (tables.quality, readings, beam_and_drift, films, convergence, agreement)),
     SectionPlan("left-out", "What was left out", (tables.exclusions, previews)),
     SectionPlan("provenance", "Provenance", (tables.software, tables.stages)),
 )
@@ -95,6 +96,7 @@ def render(evidence: Evidence, parts: Sequence[Section], version: str) -> str:
         name=evidence.campaign.name,
         simulated=bool(evidence.campaign.simulated),
         time=evidence.last_published,
+        outdated=evidence.campaign.outdated,
         verdict=evidence.campaign.verdict,
         headline=headline(evidence),
         sections=parts,

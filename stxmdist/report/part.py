@@ -36,7 +36,9 @@ class ReportPart:
     verdict: Verdict = field(default_factory=Verdict)
     """What the scans gave, and for those that gave few, why"""
     published: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(stage, scan) to the digest of what is published"""
+    """(stage, scan) to the digest of what is published and shown"""
+    outdated: tuple[str, ...] = ()
+    """Which of it is not what the campaign asks for now, in sentences"""
     references: Mapping[str, EndMemberSource] = field(default_factory=dict)
     """Scan to where its end-members come from"""
     simulated: frozenset[str] = frozenset()

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from storage.atomic import plain_json
-from storage.publication import Publication
 from storage.tables import publish_folder
 from stxmdist import __version__
 from stxmdist.campaign.scan import COLUMNS, Scan
@@ -12,6 +11,7 @@ from stxmdist.measures import ReportMeasures
 from stxmdist.planning.end_members import end_member_source
 from stxmdist.planning.exclusions import Exclusion, exclusions
 from stxmdist.planning.grid import grid_of
+from stxmdist.planning.outdated import outdated, sentences, shown
 from stxmdist.planning.published import TABLES_STAGE, simulated_scans
 from stxmdist.planning.survey import Stage, Survey, Upstream
 from stxmdist.planning.verdict import verdict_of
@@ -32,8 +32,12 @@ DRAWING_BYTES = 230_000_000
 
 
 def upstream(survey: Survey, scan_id: str) -> Upstream:
-    """Whatever is published: a report is made of what there is, and says what is missing."""
-    return tuple((stage, name) for stage, name in published_now(survey) if name == CAMPAIGN or name in survey.scans)
+    """Whatever is published as it is planned now; what else is shown is named in the part, with its digest."""
+    return tuple(
+        (stage, name)
+        for (stage, name), digest in shown(survey).items()
+        if (name == CAMPAIGN or name in survey.scans) and digest == survey.digest(stage, name)
+    )
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
@@ -51,6 +55,7 @@ def identity(survey: Survey, scan_id: str) -> Json:
         "exclusions": [asdict(row) for row in part.exclusions],
         "verdict": plain_json(part.verdict.document()),
         "published": [[stage, name, digest] for (stage, name), digest in part.published.items()],
+        "outdated": list(part.outdated),
         "seed": part.seed,
         "simulated": sorted(part.simulated),
     }
@@ -88,7 +93,8 @@ def part_of(survey: Survey) -> ReportPart:
         excluded=campaign.excluded,
         exclusions=(*exclusions(survey), *_of_infer(survey)),
         verdict=verdict_of(survey),
-        published=published_now(survey),
+        published=shown(survey),
+        outdated=() if survey.forecast else sentences(outdated(survey)),
         references={scan_id: end_member_source(survey, scan_id) for scan_id in survey.scans},
         simulated=simulated_scans(campaign),
     )
@@ -101,39 +107,6 @@ def _of_infer(survey: Survey) -> tuple[Exclusion, ...]:
         Exclusion("unit", CAMPAIGN, TABLES_STAGE, name, Refusal.from_dict(why).sentence)
         for name, why in set_aside.items()
     )
-
-
-def published_now(survey: Survey) -> dict[tuple[str, str], str]:
-    """(stage, scan) to digest of every output that is published as it is planned now.
-
-    Scans that a run was told to leave alone (``--scan``) keep what was published of them, with its digest.
-    """
-    refused = {refusal.scan_id for refusal in survey.refusals}
-    left_alone = {scan.scan_id for scan in survey.campaign.scans} - set(survey.scans) - refused
-    found: dict[tuple[str, str], str] = {}
-    for stage in survey.stages:
-        if stage == NAME:
-            continue
-        member = survey.stage(stage)
-        publication = None if survey.forecast else survey.store.publication(stage)
-        # Each scan is asked for: reconstruct, stitch and register concern only some.
-        concerned = [
-            name
-            for name in survey.scans
-            if not member.whole_campaign and member.concerns(survey, name) and not survey.stopped(stage, name)
-        ]
-        for name in [*concerned, *([CAMPAIGN] if member.whole_campaign else [])]:
-            if survey.forecast or _is_published(publication, name, survey.digest(stage, name)):
-                found[stage, name] = survey.digest(stage, name)
-        for name in sorted(left_alone):
-            if publication is not None and name in publication.scans and publication.scans[name].state == "done":
-                found[stage, name] = publication.scans[name].digest
-    return found
-
-
-def _is_published(publication: Publication | None, name: str, digest: str) -> bool:
-    scan = publication.scans.get(name) if publication is not None else None
-    return scan is not None and scan.state == "done" and scan.digest == digest
 
 
 def work(unit: Unit[Options, ReportPart]) -> Outcome:

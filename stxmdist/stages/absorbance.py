@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from storage.digests import fingerprint_of_file
 from storage.layout import ArrayPlan
 from stxmdist.arrays import C64, F32, F64, Array, Index, Mask, MaskClass
 from stxmdist.measures import AbsorbanceMeasures, IngestMeasures, Numbers
@@ -78,11 +77,11 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """The incident spectrum's file, if one is named, and whether the fit bears a beam that does not quite fit."""
+    """What the incident spectrum's file holds, if there is one, and whether the fit bears a beam that hardly fits."""
     path = beam_spectrum_of(survey, scan_id)
     if path is None and empty_field_of(survey, scan_id) is None:
         return None
-    spectrum = None if path is None else fingerprint_of_file(path)
+    spectrum = None if path is None else survey.content_of(path).sha256
     return {"spectrum": spectrum, "background_fitted": _background_fitted(survey, scan_id)}
 
 

@@ -1,15 +1,14 @@
 """Ingest: a beamline file becomes counts or frames, positions, energies and conditions in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from math import ceil
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
-from storage.digests import fingerprint_of_file, sha256_of_file
+from storage.contents import FileContent, still_holds
 from storage.layout import ArrayPlan
 from stxmdist import readers
 from stxmdist.arrays import F64, U8, MaskClass
@@ -85,15 +84,6 @@ class Options(ReadChoices):
 
 
 @dataclass(frozen=True)
-class FileState:
-    """A file as it was when its scan was planned: another state is another input."""
-
-    name: str
-    bytes: int
-    mtime_ns: int
-
-
-@dataclass(frozen=True)
 class IngestPart:
     """Which scan of which files."""
 
@@ -101,10 +91,15 @@ class IngestPart:
     """The files that the sample sheet names"""
     part: str | None
     """Which region or channel of files that hold several"""
-    planned: tuple[FileState, ...]
-    """Every file of the scan"""
+    planned: Mapping[str, FileContent]
+    """What every file of the scan held then, by its path; empty in a forecast"""
     numbers: Numbers | None = None
     """What the campaign says its numbers are; None: nothing"""
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """File name to the digest of its content."""
+        return {Path(path).name: content.sha256 for path, content in self.planned.items()}
 
 
 IngestUnit: TypeAlias = Unit[Options, IngestPart]
@@ -116,17 +111,26 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """Name, size and time of every file of the scan, which part of it, and what its numbers are said to be."""
-    files = [fingerprint_of_file(path) for path in survey.recordings[scan_id].files]
+    """What the files of the scan hold, which part of it, and what its numbers are said to be."""
+    files = _contents(survey, scan_id)
     part, numbers = survey.scans[scan_id].file_region, density_options(survey, scan_id).input
     said: dict[str, Json] = {} if part is None else {"part": part}
     said |= {} if numbers is None else {"numbers": numbers}
     return {"files": files, **said} if said else files
 
 
-def _state_of(path: Path) -> FileState:
-    found = fingerprint_of_file(path)
-    return FileState(str(found["name"]), int(found["bytes"]), int(found["mtime_ns"]))
+def _contents(survey: Survey, scan_id: str) -> Json:
+    """Role and sha256 of every file. A forecast, whose digests nothing is looked up by, reads no file whole.
+
+    The role is how a name goes on after that of the first file, as in ``_a003.xim``: it says which frame a file holds.
+    A scan that is renamed or moved as a whole remains what it was.
+    """
+    files = survey.recordings[scan_id].files
+    if survey.forecast:
+        return len(files)
+    stem = files[0].stem
+    roles = ["" if path == files[0] or not path.name.startswith(stem) else path.name[len(stem) :] for path in files]
+    return [[role, survey.content_of(path).sha256] for role, path in zip(roles, files, strict=True)]
 
 
 def as_kept(recording: Recording, options: Options) -> Recording:
@@ -164,7 +168,7 @@ def _unit(survey: Survey, scan_id: str) -> Unit[object, IngestPart]:
         part=IngestPart(
             files=tuple(map(str, survey.scans[scan_id].files)),
             part=survey.scans[scan_id].file_region,
-            planned=tuple(_state_of(path) for path in recording.files),
+            planned={} if survey.forecast else {str(path): survey.content_of(path) for path in recording.files},
             numbers=density_options(survey, scan_id).input,
         ),
         estimate=Estimate(
@@ -263,7 +267,7 @@ def work(unit: IngestUnit) -> Outcome:
     if isinstance(recording, StxmRecording):
         measures = _ingest_stxm(recording, write, unit)
     else:
-        measures = _ingest_ptychography(recording, write, unit.options)
+        measures = _ingest_ptychography(recording, write, unit)
     _refuse_if_changed(unit)
     return write.outcome(measures)
 
@@ -274,16 +278,18 @@ def _recording(unit: IngestUnit) -> Recording:
 
 def _refuse_if_changed(unit: IngestUnit) -> None:
     """The output bears the digest of the files as they were planned; those of a scan still running are others."""
-    for planned, path in zip_longest(unit.part.planned, _recording(unit).files):
-        found = None if path is None else _state_of(path)
-        if found != planned:
-            raise InputError(
-                where=path or f"{unit.part.files[0]}, {planned.name}",
-                problem="the file changed while it was read",
-                got="no such file any more" if found is None else f"{found.bytes} bytes and another time",
-                wanted=f"{planned.bytes} bytes as when the run began" if planned else "no such file, as before",
-                mend="Wait until the scan is written, then run again",
-            )
+    now = {str(path) for path in _recording(unit).files}
+    for path in sorted(now | unit.part.planned.keys()):
+        planned = unit.part.planned.get(path)
+        if path in now and planned is not None and still_holds(Path(path), planned):
+            continue
+        raise InputError(
+            where=path,
+            problem="the file changed while it was read",
+            got=f"{Path(path).stat().st_size} bytes with another content" if path in now else "no such file any more",
+            wanted=f"{planned.bytes} bytes as when the run began" if planned else "no such file, as before",
+            mend="Wait until the scan is written, then run again",
+        )
 
 
 def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: IngestUnit) -> IngestMeasures:
@@ -315,13 +321,14 @@ def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: IngestUnit)
         frames_in_part=in_part or None,
         frames_saturated=frames.get(MaskClass.saturated),
         notes=(*recording.notes, *without_counts(numbers)),
-        sha256=_digests_of(recording),
+        sha256=unit.part.sha256,
         numbers=numbers.kind,
         numbers_said="" if numbers.kind == "counts" else numbers.said,
     )
 
 
-def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, options: Options) -> IngestMeasures:
+def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, unit: IngestUnit) -> IngestMeasures:
+    options = unit.options
     detector = checked_detector(
         _cut(recording, options), mask_faults=options.mask_faults, saturated_fraction=options.saturated_fraction
     )
@@ -349,7 +356,7 @@ def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, o
         crop_px=options.crop_px,
         bin_px=options.bin_px,
         beamstop_px=options.beamstop_px,
-        sha256=_digests_of(recording),
+        sha256=unit.part.sha256,
     )
 
 
@@ -381,10 +388,6 @@ def _write_frames(
                 shard_frames[0, here.start - start : here.stop - start] = judged.frames
             write("frames", (energy, shard, 0, 0), shard_frames)
     return classes, counts
-
-
-def _digests_of(recording: Recording) -> dict[str, str]:
-    return {path.name: sha256_of_file(path) for path in recording.files}
 
 
 STAGE = Stage(

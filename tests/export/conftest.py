@@ -159,7 +159,7 @@ def about_of(stage: str, scan_id: str, name: str) -> dict[str, Any]:
         return {}
     if scan_id == FINE:
         return {"start_time": "2026-10-12T09:15:00+02:00", "distance_m": 0.0528, "detector_pixel_um": [120.0, 100.0]}
-    return {"start_time": "2026 October 12 08:00:00" if scan_id == WIDE else "yesterday"}
+    return {"start_time": "2026 October 12 08:00:00" if scan_id == WIDE else "yesterday", "lacks": ["dwell time"]}
 
 
 def coordinates(stage: str, scan_id: str, name: str) -> dict[str, Any]:
@@ -257,7 +257,7 @@ def simulated_store(folder: Path, absent: int | None = None) -> MadeUp:
                 continue
             fill(store, stage, scan_id, absent)
             inputs = {f"{up}/{scan_id}": digest_of(up, scan_id) for up in UPSTREAM.get(stage, ())}
-            ingested = IngestMeasures(N_ENERGY, N_ENERGY, (), {f"{scan_id}.hdr": "ab12"})
+            ingested = IngestMeasures(N_ENERGY, N_ENERGY, ("units were guessed",), {f"{scan_id}.hdr": "ab12"})
             quality = figures_of(ingested if stage == "ingest" else None)
             scans[scan_id] = PublishedScan(digest_of(stage, scan_id), "done", quality, 1, inputs=inputs)
         publish(store, stage, scans)
@@ -299,5 +299,5 @@ def bench() -> SimpleNamespace:
     return SimpleNamespace(
         arrays_of=arrays_of, upright=upright, digest_of=digest_of, ENERGY_EV=ENERGY_EV, PIXEL_UM=PIXEL_UM,
         tiling=tiling, moves_px=moves_px, UNUSABLE=UNUSABLE, FIRST_UM=FIRST_UM, NY=NY, NX=NX, WIDE=WIDE,
-        DOWNWARD=DOWNWARD, FINE=FINE,
+        DOWNWARD=DOWNWARD, FINE=FINE, axes=axes,
     )  # fmt: skip

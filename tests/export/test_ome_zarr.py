@@ -66,7 +66,9 @@ def test_image_and_labels_have_the_same_levels(scan_id: str, images: dict[str, z
 def test_pixels_lie_where_they_were_measured(images: dict[str, zarr.Group], bench: SimpleNamespace) -> None:
     """The first coarse pixel covers the first two fine ones in each direction: its centre lies between them."""
     fine, coarse = images["wide-1"].attrs["ome"]["multiscales"][0]["datasets"]
-    pitch, first = np.array(bench.PIXEL_UM[bench.WIDE]), np.array(bench.FIRST_UM)
+    pitch = np.array(bench.PIXEL_UM[bench.WIDE])
+    # y runs downward from the highest row of the field.
+    first = np.array([-bench.FIRST_UM[0] - (bench.NY - 1) * pitch[0], bench.FIRST_UM[1]])
     for dataset, factor in ((fine, 1), (coarse, 2)):
         scale, translation = dataset["coordinateTransformations"]
         assert scale["scale"] == pytest.approx([1.0, *(factor * pitch)])
@@ -78,12 +80,12 @@ def test_numbers_come_back(scan: str, images: dict[str, zarr.Group], bench: Simp
     scan_id = getattr(bench, scan)
     image = images[scan_id]
     transmission = bench.upright(scan_id, bench.arrays_of("align", scan_id)["transmission"])
-    density = image["0"][...]
+    density = image["0"][...][:, ::-1]
     # float32 logarithms
     np.testing.assert_allclose(np.exp(-density), np.where(transmission > 0, transmission, np.nan), rtol=1e-6)
     labels = bench.upright(scan_id, bench.arrays_of("segment", scan_id)["labels"])
-    np.testing.assert_array_equal(image["labels/particles/0"][...], np.maximum(labels, 0))
-    classes = image["labels/mask_class/0"][...]
+    np.testing.assert_array_equal(image["labels/particles/0"][...][::-1], np.maximum(labels, 0))
+    classes = image["labels/mask_class/0"][...][::-1]
     np.testing.assert_array_equal(classes, bench.upright(scan_id, bench.arrays_of("segment", scan_id)["mask_class"]))
     assert (classes[labels < 0] != MaskClass.valid).all(), "what is not known is said elsewhere"
 

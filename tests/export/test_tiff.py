@@ -23,7 +23,7 @@ def test_maps_come_back_as_they_are(name: str, scan: str, folder: Path, bench: S
     scan_id = getattr(bench, scan)
     values = tifffile.imread(folder / f"{scan_id}_{name.removesuffix('_nm')}.tif")
     assert values.dtype == np.float32
-    np.testing.assert_array_equal(values, bench.upright(scan_id, bench.arrays_of("fit", scan_id)[name]))
+    np.testing.assert_array_equal(values[..., ::-1, :], bench.upright(scan_id, bench.arrays_of("fit", scan_id)[name]))
 
 
 def test_optical_density_is_minus_the_logarithm_of_the_aligned_transmission(
@@ -31,7 +31,7 @@ def test_optical_density_is_minus_the_logarithm_of_the_aligned_transmission(
 ) -> None:
     transmission = bench.arrays_of("align", bench.WIDE)["transmission"].astype(np.float64)
     expected = -np.log(np.where(transmission > 0, transmission, np.nan))
-    found = tifffile.imread(folder / "wide-1_od.tif")
+    found = tifffile.imread(folder / "wide-1_od.tif")[:, ::-1]
     # float32 logarithms
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
@@ -50,7 +50,10 @@ def test_scale_unit_and_origin_are_imagejs(folder: Path, bench: SimpleNamespace)
         assert (pitches["y"], pitches["x"]) == pytest.approx(bench.PIXEL_UM[bench.WIDE], rel=1e-6)
         # ImageJ: coordinate = (position - origin) times pitch, the first pixel's centre at 0.5.
         first = [(0.5 - float(about[f"{axis}origin"])) * pitches[axis] for axis in ("y", "x")]
-        assert first == pytest.approx(bench.FIRST_UM, rel=1e-6)
+        # Its y runs downward from the highest row of the field.
+        highest = bench.FIRST_UM[0] + (bench.NY - 1) * pitches["y"]
+        assert first == pytest.approx([-highest, bench.FIRST_UM[1]], rel=1e-6)
+        assert json.loads(about["Info"])["first_pixel_um"]["y"] == pytest.approx(highest)
 
 
 def test_provenance_stands_in_the_file(folder: Path, bench: SimpleNamespace) -> None:

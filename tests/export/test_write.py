@@ -206,3 +206,14 @@ def test_the_command_says_done_in_part_and_wrong(
     status, document = command(monkeypatch, capsys, *words)
     assert status == 2
     assert "--force" in document["error"]["mend"]
+
+
+def test_what_was_assumed_on_reading_stands_in_the_provenance(
+    whole: Any, tmp_path: Path, bench: SimpleNamespace
+) -> None:
+    whole.export("ome-zarr", tmp_path, scans=(bench.WIDE,))
+    about = json.loads((tmp_path / f"{bench.WIDE}.ome.zarr" / "zarr.json").read_text())["attributes"]["stxmdist"]
+    expected = {bench.WIDE: {"notes": ["units were guessed"], "lacks": ["dwell time"]}}
+    assert about["provenance"]["reading"] == expected
+    whole.export("csv", tmp_path)
+    assert json.loads((tmp_path / "provenance.json").read_text())["reading"].items() >= expected.items()

@@ -114,7 +114,9 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
 
 
 FIGURES: dict[str, object] = {
-    "ingest": IngestMeasures(frames=N_ENERGY, frames_valid=N_ENERGY, notes=(), sha256={}),
+    "ingest": IngestMeasures(
+        frames=N_ENERGY, frames_valid=N_ENERGY, notes=("positions are taken as micrometres",), sha256={}
+    ),
     "reconstruct": ReconstructFigures(
         tiles=2,
         pixel_nm=np.array([10.0, 10.0]),

@@ -4,16 +4,12 @@ import pickle
 import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
 import pytest
 
-from storage.store import Store
 from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
 from stxmdist.planning.forecast import forecast_of
-from stxmdist.planning.stages import STAGES
-from stxmdist.planning.survey import AnyStage
-from stxmdist.report.stage import FOLDER, published_now
+from stxmdist.report.stage import FOLDER
 
 SHEET = """scan_id,file,modality,electrode_id,cell_id,beamtime_id,region_id,cycle,c_rate,direction,soc_nominal,\
 soc_coulometric,chemistry,pair_id,roi_rule,exclude,reason
@@ -69,31 +65,3 @@ def test_units_travel_and_name_every_file_they_wrote(bench: SimpleNamespace) -> 
     }
     assert written == set(bench.outcome.files)
     assert f"{FOLDER}/index.html" in written
-
-
-class Asked:
-    """A survey of the made-up store in which one scan was left alone by ``--scan``."""
-
-    forecast = False
-    pairs: ClassVar[dict[str, str]] = {}
-    stages = STAGES
-
-    def __init__(self, store: Store, digests: dict[str, str]) -> None:
-        self.store, self.digests = store, digests
-        self.scans = {name: SimpleNamespace(modality="stxm") for name in digests}
-        self.campaign = SimpleNamespace(scans=[SimpleNamespace(scan_id=name) for name in ("wide-1", "wide-2", "gone")])
-        self.refusals = (SimpleNamespace(scan_id="gone"),)
-
-    def stage(self, name: str) -> AnyStage:
-        return STAGES[name].load()
-
-    def digest(self, stage: str, scan_id: str) -> str:
-        return self.digests.get(scan_id, "0123456789abcdef")
-
-
-def test_only_what_is_planned_now_counts_as_published_and_scans_left_alone_stay(bench: SimpleNamespace) -> None:
-    found = published_now(Asked(bench.store, {"wide-1": "0123456789abcdef"}))  # type: ignore[arg-type]
-    assert {scan for stage, scan in found if stage == "fit"} == {"wide-1", "wide-2"}
-    assert ("infer", "campaign") in found
-    stale = published_now(Asked(bench.store, {"wide-1": "another digest"}))  # type: ignore[arg-type]
-    assert {scan for stage, scan in stale if stage == "fit"} == {"wide-2"}

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from stxmdist.report import tables
+from stxmdist.report.reading import readings
 from stxmdist.report.tables import figure_of, interval_of, plain, probability_of
 
 
@@ -65,3 +66,10 @@ def test_quality_gives_medians_over_what_is_known(bench: SimpleNamespace) -> Non
 def test_what_was_left_out_stands_there_once(bench: SimpleNamespace) -> None:
     rows = tables.exclusions(bench.evidence).rows
     assert len(set(rows)) == len(rows) == 2
+
+
+def test_what_was_assumed_on_reading_stands_once_with_its_scans(bench: SimpleNamespace) -> None:
+    sheet = readings(bench.evidence)
+    ingested = [scan.scan_id for scan in bench.evidence.having("ingest")]
+    assert sheet.rows == (("assumed", "positions are taken as micrometres", ", ".join(ingested), str(len(ingested))),)
+    assert "positions are taken as micrometres" in bench.page

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.digests import digest_of, fingerprint_of_file, sha256_of_file
+from storage.digests import digest_of, sha256_of_file
 from storage.errors import StoreError
 
 JSON = st.recursive(
@@ -47,15 +47,3 @@ def test_sha256_of_a_file_larger_than_one_block(tmp_path: Path) -> None:
     content = bytes(range(251)) * 12345
     (tmp_path / "f").write_bytes(content)
     assert sha256_of_file(tmp_path / "f") == hashlib.sha256(content).hexdigest()
-
-
-def test_fingerprint_sees_a_replaced_file(tmp_path: Path) -> None:
-    path = tmp_path / "scan.hdr"
-    path.write_bytes(b"abc")
-    before = fingerprint_of_file(path)
-    assert before["name"] == "scan.hdr"
-    assert before["bytes"] == 3
-    path.write_bytes(b"abcd")
-    assert fingerprint_of_file(path) != before
-    with pytest.raises(StoreError, match=r"cannot be found.*Correct the path"):
-        fingerprint_of_file(tmp_path / "none")
