@@ -17,11 +17,12 @@ from stxmdist.campaign.problems import Problem
 from stxmdist.crossmodal.psf import MicroscopePsf
 from stxmdist.errors import InputError
 from stxmdist.pixel_pitch import pixel_pitch_nm
-from stxmdist.planning.density_options import beam_spectrum_of, empty_field_of
+from stxmdist.planning.density_options import beam_spectrum_of, density_options, empty_field_of
 from stxmdist.planning.end_members import EndMemberSource, end_member_source, end_members_to_fit, other_edges
 from stxmdist.planning.findings import FROM_THE_FIRST, Finding
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
+from stxmdist.readers.frames.kind_of_numbers import numbers_meant, numbers_of
 from stxmdist.readers.recording import Recording, StxmRecording
 from stxmdist.spectra.density.incident_beam import EMPTY_FIELD_TOLERANCE_EV, beam_of_spectrum, refuse_unless_spanned
 from stxmdist.spectra.edges import in_words
@@ -32,6 +33,8 @@ from stxmdist.spectra.fitting.model import FitChoices, refuse_unfittable
 
 WITHOUT_SPECTRA = "absorbance"
 """A ptychography scan that cannot be fitted is still reconstructed and stitched: image and resolution need no edge."""
+SAVED_BY_PROGRAMS = ("ncb", "tiff", "stk", "mantis", "mistral", "xanespy", "xradia", "envi")
+"""Formats of programs, not of beamlines: what was done to the counts before is not known"""
 MOST_PIXEL_ZONES = 5.0
 """Pixels wider than so many outermost zones of the microscope are no image of particles, or have no size at all"""
 
@@ -42,7 +45,14 @@ def findings_of(survey: Survey) -> tuple[Finding, ...]:
     found = list(_copies(survey))
     stopped = {finding.scan_id for finding in found if finding.stage is not None}
     for scan_id in survey.scans:
-        for check in (checks.options, checks.energies, checks.fitter, checks.incident_beam, checks.image):
+        for check in (
+            checks.options,
+            checks.energies,
+            checks.fitter,
+            checks.numbers,
+            checks.incident_beam,
+            checks.image,
+        ):
             if scan_id in stopped:
                 break
             new = list(check(scan_id))
@@ -113,6 +123,17 @@ class _Checks:
                 mend = "Empty the cell, or write the option in the row of the scan that is meant"
                 got = f"a {scan.modality} scan"
                 yield Finding(scan_id, _at_row(self.survey, scan_id, column, problem, got, "an empty cell", mend))
+
+    def numbers(self, scan_id: str) -> Iterator[Finding]:
+        """Optical density or transmission where counts are wanted: a look at some images of what programs saved."""
+        recording = self.survey.recordings[scan_id]
+        if not isinstance(recording, StxmRecording) or recording.format not in SAVED_BY_PROGRAMS:
+            return
+        try:
+            numbers_meant(numbers_of(recording), density_options(self.survey, scan_id).input, recording.source)
+        except InputError as error:
+            row = _at_row(self.survey, scan_id, "file", error.problem, str(error.got), error.wanted, error.mend)
+            yield Finding(scan_id, row)
 
     def image(self, scan_id: str) -> Iterator[Finding]:
         """Pixels whose size does not fit the microscope."""

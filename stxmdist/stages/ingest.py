@@ -304,7 +304,6 @@ def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: IngestUnit)
         classes[part] = judge_images(images, classes[part], unit.options.saturated_fraction)
         in_part += frames_in_part(images)
         if numbers is None:
-            # The first energies tell: what they are the others are, too.
             numbers = what_numbers_are(images)
             numbers_meant(numbers, unit.part.numbers, recording.source)
         write("counts", (shard, 0, 0), images)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stxmdist.arrays import F32
+from stxmdist.arrays import F32, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.measures import Numbers
+from stxmdist.readers.recording import StxmRecording
 
 MOST_WITHOUT_COUNT = 1.0 / 3.0
 """With more pixels than this share that hold no positive number, a stack is not one of counts"""
@@ -16,6 +17,8 @@ ABOUT_ONE = (0.8, 1.25)
 """Where the bright part of a frame of transmission lies, at any energy"""
 ABOUT_ZERO = 0.05
 """A larger share of the pixels lies below zero in a stack of optical density: noise about zero, beside particles"""
+LOOKED_AT = 3
+"""So many images tell before a run what all of them will"""
 WORTH_A_WORD = 0.05
 """From this share of pixels without a positive count on it is said"""
 LARGEST_GIVEN = 20.0
@@ -62,6 +65,14 @@ def what_numbers_are(images: F32) -> NumbersKind:
         said += f", the bright part of each image about {np.median(bright):.2f}"
         return NumbersKind("transmission", said, without, largest)
     return NumbersKind("counts", said, without, largest)
+
+
+def numbers_of(recording: StxmRecording) -> NumbersKind:
+    """Judge a wide-field recording by some of its images, without reading all."""
+    valid = np.flatnonzero(recording.frame_class == MaskClass.valid)
+    some = valid[np.unique(np.linspace(0, len(valid) - 1, min(LOOKED_AT, len(valid))).round().astype(int))]
+    images = [recording.read(int(energy)) for energy in some]
+    return what_numbers_are(np.stack(images) if images else np.empty((0, 1, 1), np.float32))
 
 
 def numbers_meant(found: NumbersKind, asked: Numbers | None, where: object) -> Numbers:
