@@ -99,6 +99,17 @@ def _outputs(path: Path, *stages: str) -> list[dict[str, np.ndarray]]:
     return [{name: output.read(name) for name in output.arrays()} for output in found if output is not None]
 
 
+def _refused(path: Path) -> str:
+    """Why the beam of a campaign is refused."""
+    with CampaignRun(RunRequest(str(path), stages=("ingest", "absorbance"), scans=(SCAN,), cluster="inline")) as run:
+        for name in run.stages:
+            run.stage(name)
+        (refusal,) = run.refusals
+    assert refusal.scan_id == SCAN
+    assert not refusal.traceback
+    return refusal.sentence
+
+
 @pytest.fixture(scope="module")
 def own(beamtime: Path) -> list[dict[str, np.ndarray]]:
     """Absorbance, align and fit with the beam beside the particles."""
@@ -126,25 +137,20 @@ def test_counts_follow_the_ring_current_where_the_beam_is_from_a_file(
 ) -> None:
     beam = true_beam(beamtime) / relative(RING_MA)
     (with_current,) = _outputs(_campaign(beamtime, "file", "file", beam), "absorbance")
-    (without,) = _outputs(_campaign(beamtime, "constant", "file", beam, ring_current=False), "absorbance")
     field = own[0]
 
     def difference(other: dict[str, np.ndarray]) -> np.ndarray:
         return np.asarray(np.nanmedian(other["optical_density"] - field["optical_density"], axis=(1, 2)))
 
     assert np.abs(difference(with_current)).max() < TAILS
-    np.testing.assert_allclose(difference(without), -np.log(relative(RING_MA)), atol=TAILS)
-    assert np.ptp(difference(without)) > 10.0 * TAILS
+    # Not followed, a decaying ring is a beam that fits the free pixels at some energies alone.
+    constant = _campaign(beamtime, "constant", "file", beam, ring_current=False)
+    assert "times the incident beam in the free pixels" in _refused(constant)
 
 
 def test_a_beam_of_another_dwell_is_refused_before_it_does_harm(beamtime: Path) -> None:
     path = _campaign(beamtime, "faint", "file", true_beam(beamtime) / EMPTY_DWELL)
-    with CampaignRun(RunRequest(str(path), stages=("ingest", "absorbance"), scans=(SCAN,), cluster="inline")) as run:
-        for name in run.stages:
-            run.stage(name)
-        (refusal,) = run.refusals
-    assert refusal.scan_id == SCAN
-    assert not refusal.traceback
+    said = _refused(path)
     for words in ("weaker than what came through the sample", "times the incident beam", "references: i0", "i0: field"):
-        assert words in refusal.sentence
+        assert words in said
     assert Store(path.parent / "store-faint").published_output("absorbance", SCAN) is None
