@@ -1,6 +1,6 @@
 """What a reader returns: one acquisition, described in full and read piece by piece."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,3 +139,12 @@ class Description:
     """What the format allows and this file does not say."""
     recordings: tuple[Recording, ...] = ()
     """The acquisitions, one per region; none where the file cannot be read"""
+
+
+def roles_of(files: Sequence[Path]) -> list[str]:
+    """How the name of each file goes on after that of the first one, as in ``_a003.xim``: it says which frame it holds.
+
+    Empty for the first, and for files of other names. A scan that is renamed or moved as a whole remains what it was.
+    """
+    stem = files[0].stem
+    return ["" if path == files[0] or not path.name.startswith(stem) else path.name[len(stem) :] for path in files]

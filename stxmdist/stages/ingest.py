@@ -41,7 +41,7 @@ from stxmdist.readers.frames.windowing import (
     stored_type,
     zero_frequency_px,
 )
-from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
+from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording, roles_of
 from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
@@ -120,17 +120,11 @@ def identity(survey: Survey, scan_id: str) -> Json:
 
 
 def _contents(survey: Survey, scan_id: str) -> Json:
-    """Role and sha256 of every file. A forecast, whose digests nothing is looked up by, reads no file whole.
-
-    The role is how a name goes on after that of the first file, as in ``_a003.xim``: it says which frame a file holds.
-    A scan that is renamed or moved as a whole remains what it was.
-    """
+    """Role and sha256 of every file. A forecast, whose digests nothing is looked up by, reads no file whole."""
     files = survey.recordings[scan_id].files
     if survey.forecast:
         return len(files)
-    stem = files[0].stem
-    roles = ["" if path == files[0] or not path.name.startswith(stem) else path.name[len(stem) :] for path in files]
-    return [[role, survey.content_of(path).sha256] for role, path in zip(roles, files, strict=True)]
+    return [[role, survey.content_of(path).sha256] for role, path in zip(roles_of(files), files, strict=True)]
 
 
 def as_kept(recording: Recording, options: Options) -> Recording:
