@@ -16,12 +16,14 @@ MUCH_OD = 0.05
 """More optical density than this before the edge, above or below that of the end-members, is a background"""
 OTHER_REFERENCES = 0.3
 """Where more than this share is left over, the end-members are of another compound or edge"""
+MOSTLY = 0.5
+"""A shape that explains more than this share of the squared residual is named"""
 NOT_OF_PARTICLES = ("background", "outside", "valid")
 
 _SHAPE_MENDS = {
     "constant": "stages: fit: background: constant",
     "slope": "stages: fit: background: power_law",
-    "energy": "stages: fit: fit_energy_shift: true, or references measured at the same beamline",
+    "energy": "references measured at the same beamline (references: discharged, charged)",
     "broadening": "references measured with the same slits (references: discharged, charged)",
     "saturation": "stages: absorbance: leak_fraction, or thinner particles",
 }
