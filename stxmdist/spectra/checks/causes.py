@@ -16,12 +16,14 @@ MUCH_OD = 0.05
 """More optical density than this before the edge, above or below that of the end-members, is a background"""
 OTHER_REFERENCES = 0.3
 """Where more than this share is left over, the end-members are of another compound or edge"""
+MOSTLY = 0.5
+"""A shape that explains more than this share of the squared residual is named"""
 NOT_OF_PARTICLES = ("background", "outside", "valid")
 
 _SHAPE_MENDS = {
     "constant": "stages: fit: background: constant",
     "slope": "stages: fit: background: power_law",
-    "energy": "stages: fit: fit_energy_shift: true, or references measured at the same beamline",
+    "energy": "references measured at the same beamline (references: discharged, charged)",
     "broadening": "references measured with the same slits (references: discharged, charged)",
     "saturation": "stages: absorbance: leak_fraction, or thinner particles",
 }
@@ -121,7 +123,8 @@ def _misfit(evidence: FitEvidence) -> Cause:
                 "stages: absorbance: i0, or stages: fit: background: constant",
             )
         return Cause(said, "stages: fit: background: constant")
-    left = f"the end-members ({evidence.end_members}) leave over {evidence.misfit_share:.0%} of the optical density"
+    share = f"{evidence.misfit_share:.0%}" if np.isfinite(evidence.misfit_share) else "an unknown share"
+    left = f"the end-members ({evidence.end_members}) leave over {share} of the optical density"
     if evidence.misfit_share > OTHER_REFERENCES:
         return Cause(f"{left}: they are of another compound or edge", "references: discharged, charged of this sample")
     if evidence.shift_at_bound:
@@ -129,11 +132,16 @@ def _misfit(evidence: FitEvidence) -> Cause:
             f"the energy scale is off by {evidence.shift_ev:+.2f} eV or more, the largest shift that is looked for",
             "stages: fit: largest_energy_shift_ev, or references measured at the same beamline",
         )
-    if evidence.shape is not None and evidence.shape.shares:
-        name = max(evidence.shape.shares, key=lambda one: evidence.shape.shares[one] if evidence.shape else 0.0)
+    if not evidence.misfit_share > MUCH_MISFIT:
         return Cause(
-            f"{left}, {evidence.shape.shares[name]:.0%} of its squares like {SHAPES[name]}", _SHAPE_MENDS[name]
+            f"the end-members ({evidence.end_members}) leave over {share} of the mean spectrum and more of single "
+            "particles: a third phase in some of them",
+            "references: discharged, charged of this sample; stages: explore shows what is there",
         )
+    if evidence.shape is not None and max(evidence.shape.shares.values(), default=0.0) > MOSTLY:
+        # The shapes are in the order of their shares.
+        name, part = next(iter(evidence.shape.shares.items()))
+        return Cause(f"{left}, {part:.0%} of its squares like {SHAPES[name]}", _SHAPE_MENDS[name])
     return Cause(
         f"{left}, in a shape of its own: a third phase or another reference",
         "references: discharged, charged of this sample; stages: explore shows what is there",

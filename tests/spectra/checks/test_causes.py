@@ -73,6 +73,16 @@ def test_nothing_is_said_where_nothing_is_wrong() -> None:
             "70% of its squares like lines of another width",
             "same slits",
         ),
+        (
+            replace(GOOD, pixels=masked("poor_fit"), misfit_share=0.02),
+            "leave over 2% of the mean spectrum and more of single particles",
+            "stages: explore",
+        ),
+        (
+            replace(GOOD, misfit_share=0.08, shape=ResidualShape({"slope": 0.2}, {"slope": 0.1}, 0.8, {})),
+            "a third phase or another reference",
+            "references",
+        ),
         (replace(GOOD, misfit_share=0.08), "a third phase or another reference", "stages: explore"),
         (replace(GOOD, pixels=masked("missing")), "not measured at every energy", "a scan that was finished"),
         (
