@@ -7,7 +7,6 @@ the same rules as there, so that a scan which cannot give a state of charge cost
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -93,14 +92,6 @@ def measured_energies(recording: Recording) -> Mask:
     if isinstance(recording, StxmRecording):
         return recording.measured
     return np.ones(len(recording.energy_ev), dtype=np.bool_)
-
-
-@runtime_checkable
-class _ChoosesFitter(Protocol):
-    """Options of a fit, as far as they say which fitter it is."""
-
-    def fitter_of(self, modality: str) -> str:
-        """Name of the fitter for scans of a modality."""
 
 
 class _Checks:
@@ -216,11 +207,10 @@ class _Checks:
 
     def fitter(self, scan_id: str) -> Iterator[Finding]:
         """A fitter that the scan, or the background that is asked for, gives nothing to work on."""
-        scan, options = self.survey.scans[scan_id], self.survey.options_for("fit", scan_id)
+        scan = self.survey.scans[scan_id]
+        options: FitChoices = self.survey.options_of("fit", FitChoices, scan_id)
         if scan_id in self._empty_fields:
             return
-        assert isinstance(options, FitChoices)
-        assert isinstance(options, _ChoosesFitter)
         name = options.fitter_of(scan.modality)
         entry = FITTERS[name]
         stage = WITHOUT_SPECTRA if scan.modality == "ptychography" else FROM_THE_FIRST
