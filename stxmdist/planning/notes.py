@@ -1,19 +1,28 @@
-"""What readers assumed of a campaign's files, from what ingest measured."""
+"""What was assumed and decided of a campaign's scans, as their stages measured it."""
 
 from collections.abc import Mapping, Sequence
 
-from stxmdist.measures import IngestMeasures
+from stxmdist.measures import AbsorbanceMeasures, FitMeasures, IngestMeasures
 from stxmdist.planning.survey import Survey
 
 
 def notes_of(survey: Survey, only: frozenset[str] | None = None) -> dict[str, list[str]]:
-    """Scan to the notes of its reader, of ingested scans of which there are any; ``only`` these, None for all."""
-    found = {
-        scan_id: survey.figures(IngestMeasures, "ingest", scan_id)
-        for scan_id in survey.scans
-        if only is None or scan_id in only
-    }
-    return {scan_id: list(figures.notes) for scan_id, figures in found.items() if figures is not None and figures.notes}
+    """Scan to what its reader assumed, what was found of its incident beam, and the background that its data chose.
+
+    Only scans of which there is something to say; of those in ``only``, None for all.
+    """
+    found = {scan_id: _notes(survey, scan_id) for scan_id in survey.scans if only is None or scan_id in only}
+    return {scan_id: notes for scan_id, notes in found.items() if notes}
+
+
+def _notes(survey: Survey, scan_id: str) -> list[str]:
+    ingest = survey.figures(IngestMeasures, "ingest", scan_id)
+    absorbance = survey.figures(AbsorbanceMeasures, "absorbance", scan_id)
+    fit = survey.figures(FitMeasures, "fit", scan_id)
+    notes = [*(() if ingest is None else ingest.notes), *(() if absorbance is None else absorbance.notes)]
+    if fit is not None and fit.background != "none" and fit.background_said:
+        notes.append(fit.background_said)
+    return list(dict.fromkeys(notes))
 
 
 def alike(notes: Mapping[str, Sequence[str]], most_names: int = 3) -> list[str]:

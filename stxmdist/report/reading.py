@@ -1,6 +1,6 @@
-"""What was assumed when beamline files were read, and what they do not say."""
+"""What was assumed when beamline files were read, what they do not say, and what the data decided."""
 
-from stxmdist.planning.published import Reading
+from stxmdist.measures import AbsorbanceMeasures, FitMeasures
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.tables import MOST_ROWS, Sheet
 
@@ -12,13 +12,14 @@ def readings(evidence: Evidence) -> Sheet:
     """T3, third part: one row for each assumption, with the scans of which it was made."""
     by_words: dict[tuple[str, str], list[str]] = {}
     for scan in evidence.having("ingest"):
-        for key in _said(evidence.reading(scan.scan_id)):
+        for key in _said(evidence, scan.scan_id):
             by_words.setdefault(key, []).append(scan.scan_id)
     rows = [(kind, words, _named(scans), str(len(scans))) for (kind, words), scans in by_words.items()]
     return Sheet(
         "T3-reading",
-        "What was assumed on reading",
-        "What the readers took for granted of the beamline files, and what these files do not say.",
+        "What was assumed and decided",
+        "What the readers took for granted of the beamline files, what these files do not say, what was found of the "
+        "incident beam, and the background that the spectra asked for.",
         ("what", "why", "scans", "how many"),
         tuple(sorted(rows, key=lambda row: row[0])[:MOST_ROWS]),
         (3,),
@@ -26,8 +27,16 @@ def readings(evidence: Evidence) -> Sheet:
     )
 
 
-def _said(reading: Reading) -> list[tuple[str, str]]:
-    return [*(("assumed", note) for note in reading.notes), *(("not in the file", what) for what in reading.lacks)]
+def _said(evidence: Evidence, scan_id: str) -> list[tuple[str, str]]:
+    reading = evidence.reading(scan_id)
+    said = [*(("assumed", note) for note in reading.notes), *(("not in the file", what) for what in reading.lacks)]
+    absorbance = evidence.figures(AbsorbanceMeasures, "absorbance", scan_id)
+    if absorbance is not None:
+        said += [("incident beam", note) for note in absorbance.notes]
+    fit = evidence.figures(FitMeasures, "fit", scan_id)
+    if fit is not None and fit.background_said:
+        said.append(("background", fit.background_said))
+    return said
 
 
 def _named(scans: list[str]) -> str:
