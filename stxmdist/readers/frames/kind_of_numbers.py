@@ -83,6 +83,15 @@ def numbers_meant(found: NumbersKind, asked: Numbers | None, where: object) -> N
     InputError
         where they are no counts and nobody said what they are, or are said to be what they cannot be.
     """
+    if asked is None and found.without_count and found.largest < 0.0:
+        raise InputError(
+            where=where,
+            problem="the numbers of this stack are negative, and counts are not",
+            got=found.said,
+            wanted="photons counted in each pixel",
+            mend="Choose another channel (ingest: channel), give the file without its dark level taken off, or exclude "
+            "the scan",
+        )
     if asked is None and found.kind != "counts":
         raise InputError(
             where=where,
