@@ -114,7 +114,7 @@ class ExportSource:
     def condition(self, scan_id: str) -> dict[str, object]:
         """What the sample sheet says of a scan; nothing where the cell is empty."""
         row = asdict(self.campaign.scan(scan_id))
-        left_out = ("file", "line", "exclude", "reason")
+        left_out = ("files", "options", "line", "exclude", "reason")
         return {name: value for name, value in row.items() if value is not None and name not in left_out}
 
     def provenance(self, scan_id: str, stages: Iterable[str]) -> dict[str, object]:

@@ -100,6 +100,8 @@ class ScanVerdict:
     """Where it was stopped, or what is to be done next"""
     refusal: str = ""
     """Why it was stopped"""
+    doubt: str = ""
+    """What speaks against states of charge that it gave, and what would mend it"""
 
     @property
     def usable(self) -> bool:
@@ -122,11 +124,11 @@ class ScanVerdict:
 
     @property
     def sentence(self) -> str:
-        """Why it gave few; empty where it did not."""
+        """Why it gave few, or what speaks against what it gave; empty where neither is so."""
         if self.state == "stopped":
             return self.refusal
         if not self.few:
-            return ""
+            return f"{self.counted}, in doubt: {self.doubt}" if self.doubt else ""
         if self.lost:
             return f"{self.counted}. {self.lost[0].sentence}"
         reasons = ", ".join(f"{n} {why}" for why, n in (self.without_soc or {}).items())
@@ -167,7 +169,7 @@ class Verdict:
 
     @property
     def poor(self) -> tuple[ScanVerdict, ...]:
-        """Scans that gave few or none, and those that were stopped."""
+        """Scans that gave few or none, whose numbers are in doubt, and those that were stopped."""
         return tuple(scan for scan in self.scans if scan.sentence)
 
     @property
@@ -258,7 +260,8 @@ def judged(scan: ScanVerdict, segment: SegmentMeasures, fit: FitMeasures | None,
         without_soc=segment.particles_without_soc,
     )
     if not counted.few:
-        return counted
+        doubt = "" if fit is None or not fit.cause else f"{fit.cause}; {fit.mend}".removesuffix("; ")
+        return replace(counted, doubt=doubt)
     if segment.particles:
         lost = lost_pixels(segment.pixels_of_particles, "the particles' pixels", fit, limits, passed_over=COUNTED)
     else:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stxmdist.planning.stages import STAGES
@@ -36,21 +37,16 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 def test_a_film_below_the_particles_is_said_with_its_mend(film: Case) -> None:
-    out, verdict = ran(film, status=1)
-    assert (verdict["particles"], verdict["particles_with_soc"], verdict["usable"]) == (2, 0, False)
+    out, verdict = ran(film, status=0)
+    assert (verdict["particles"], verdict["particles_with_soc"], verdict["usable"]) == (2, 2, True)
     line = next(line for line in out.splitlines() if line.startswith("film: "))
-    assert line.startswith("film: none of 2 particles has a state of charge. ")
-    assert "of the particles' pixels fit poorly: " in line
-    assert "background: constant" in line
-
-    status = document("status", film.campaign)
-    assert status["verdict"] == verdict
-    assert film.run("--stage", "ingest").exit_code == 1
-
-    left_out = film.table("exclusions")
-    assert left_out["what"].tolist() == ["particle", "pixel"]
-    assert left_out["n"].tolist() == [2, sum(film.table()["n_pixels"])]
-    assert "background: constant" in left_out["why"][1]
+    assert line.startswith("film: 2 of 2 particles have a state of charge, in doubt: 0.34 of optical density before ")
+    assert line.endswith("where the end-members have 0.22; stages: fit: background: constant")
+    assert document("status", film.campaign)["verdict"] == verdict
+    # The film is no reason to leave particles out: it is an error, and their flags say that something is missing.
+    table = film.table().sort_values("y_um")
+    assert (abs(table["soc_mean"] - np.array([0.2, 0.8])) < table["soc_se"]).all()
+    assert table["flags"].str.contains("missing component").all()
 
 
 def test_the_option_that_was_named_mends_it(film: Case) -> None:

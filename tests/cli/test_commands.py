@@ -158,6 +158,26 @@ def test_status_of_a_campaign_that_has_not_run(document: Callable[..., tuple[int
         assert "there is no store here" in found["error"]["problem"]
 
 
+def test_verify_reads_the_inputs_again_where_it_is_asked_to(
+    document: Callable[..., tuple[int, Any]], command: Command, done: Path, tmp_path: Path
+) -> None:
+    done = shutil.copytree(done.parent, tmp_path / "copy", symlinks=True) / done.name
+    status, found = document("verify", done, "--inputs")
+    assert (status, found["whole"], found["changed_inputs"]) == (DONE, True, [])
+    file = max((done.parent / "beamline").rglob("*.hdf5"), key=lambda path: path.stat().st_size)
+    before = file.stat()
+    content = bytearray(file.read_bytes())
+    # Where no sample is taken.
+    content[len(content) // 6] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    status, out, _ = command("verify", done, "--inputs")
+    assert status == IN_PART
+    assert f"{file}: holds something else than when it was read; `stxmdist run` takes it as new." in out
+    assert out.splitlines()[-1].endswith("files from outside read whole, 1 of them not as they were.")
+    assert "missing" in {row["ingest"] for row in document("status", done)[1]["scans"]}
+
+
 def test_run_without_prefect_does_only_what_is_missing(document: Callable[..., tuple[int, Any]], done: Path) -> None:
     arguments = ["run", done, "--no-prefect", "--cluster", "inline", "--stage", "ingest", "--stage", "fit"]
     status, found = document(*arguments)
@@ -199,25 +219,6 @@ def test_report_then_status_verify_gc_and_score(
     assert found["findings"][0]["path"] == shard.relative_to(store).as_posix()
     status, out, _ = command("verify", done)
     assert (status, out.splitlines()[-1]) == (IN_PART, "1 file not as published.")
-
-
-def test_verify_reads_the_inputs_again_where_it_is_asked_to(
-    document: Callable[..., tuple[int, Any]], command: Command, done: Path
-) -> None:
-    status, found = document("verify", done, "--inputs")
-    assert (status, found["whole"], found["changed_inputs"]) == (DONE, True, [])
-    file = max((done.parent / "beamline").rglob("*.hdf5"), key=lambda path: path.stat().st_size)
-    before = file.stat()
-    content = bytearray(file.read_bytes())
-    # Where no sample is taken.
-    content[len(content) // 6] ^= 1
-    file.write_bytes(content)
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    status, out, _ = command("verify", done, "--inputs")
-    assert status == IN_PART
-    assert f"{file}: holds something else than when it was read; `stxmdist run` takes it as new." in out
-    assert out.splitlines()[-1].endswith("files from outside read whole, 1 of them not as they were.")
-    assert "missing" in {row["ingest"] for row in document("status", done)[1]["scans"]}
 
 
 def test_bench_refuses_what_it_does_not_know(document: Callable[..., tuple[int, Any]]) -> None:

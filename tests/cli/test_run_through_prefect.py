@@ -47,7 +47,7 @@ def test_a_run_is_recorded_and_says_nothing_that_does_not_matter(user: User) -> 
     assert ended.returncode == 0, ended.stderr
     outcome = json.loads(ended.stdout)
     assert (outcome["complete"], outcome["units_run"]) == (True, 4)
-    expected = re.compile(r"Prefect server http://127\.0\.0\.1:\d+/api|ingest +\d+/4 units .*")
+    expected = re.compile(r"Prefect server http://127\.0\.0\.1:\d+/api|ingest +\d+/4 units\b.*")
     assert [line for line in ended.stderr.splitlines() if not expected.fullmatch(line)] == []
     # The server has ended, and the last events of the run are in its database all the same.
     with sqlite3.connect(user.home / "prefect.db") as database:
@@ -66,7 +66,10 @@ def test_a_second_run_does_nothing_and_starts_nothing(user: User) -> None:
     assert "Prefect" not in ended.stderr
     said = ended.stdout.splitlines()
     assert any(line.startswith("0 units computed") for line in said)
-    assert said[-1] == "Verdict: 4 scans: 0 particles found, 0 with a state of charge. 4 scans not processed yet."
+    assert said[-1] == (
+        "Verdict: 4 scans: 0 particles found, 0 with a state of charge (STXM 0 of 0 in 2 scans; ptychography 0 of 0 in "
+        "2 scans). 4 scans not processed yet."
+    )
 
 
 def test_a_server_that_does_not_answer_is_wrong_input(user: User) -> None:

@@ -68,7 +68,7 @@ def test_a_cell_changes_its_scan_from_that_stage_on_and_no_other(simulated: Path
     assert survey.options_as_dict("fit", STXM[0])["rows_per_unit"] == 25
     assert survey.options_as_dict("fit", STXM[1]) == survey.options_as_dict("fit")
     units = {unit.scan_id: unit for unit in STAGES["fit"].load().plan(survey, survey.options["fit"]).units}
-    assert (units[STXM[0]].part.fitter, units[STXM[1]].part.fitter) == ("nnls", "poisson")
+    assert tuple(units[name].options.fitter for name in STXM) == ("nnls", "poisson")
     segment = {unit.scan_id: unit for unit in STAGES["segment"].load().plan(survey, survey.options["segment"]).units}
     assert segment[STXM[0]].part.fit.classes.most_od == 1.5 != segment[STXM[1]].part.fit.classes.most_od
 

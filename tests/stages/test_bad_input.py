@@ -106,7 +106,7 @@ def _renamed_header(b: Beamtime) -> None:
 def _cut_frame(b: Beamtime) -> None:
     path = b.write_sdf("cut-frame", b.frames())
     frame = path.with_name("cut-frame_a003.xim")
-    frame.write_bytes(frame.read_bytes()[:5000])
+    frame.write_bytes(frame.read_bytes()[:5000] + b" the beam was lost at four\n" + frame.read_bytes()[5000:])
     b.add("cut-frame", path)
 
 
@@ -167,7 +167,7 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
     ),
     "nan": (
         lambda b: b.add("nan", b.write_nexus("nan", np.nan * b.frames())),
-        ("nan.hdf5", "none of the frames can be used", "8 frames missing"),
+        ("nan.hdf5", "not one frame was measured", "at least one frame with counts"),
     ),
     "saturated": (
         lambda b: b.add("saturated", b.write_nexus("saturated", np.full_like(b.frames(), 65535, dtype=np.uint16))),
@@ -175,7 +175,7 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
     ),
     "negative": (
         lambda b: b.add("negative", b.write_sdf("negative", -b.frames())),
-        ("absorbance of negative", "no frame holds any counts", "detector channel"),
+        ("negative.hdr", "are negative, and counts are not", "Choose another channel"),
     ),
     "elsewhere": (
         lambda b: b.add("elsewhere", b.write_sdf("elsewhere", b.frames(), np.array(ENERGY_EV) + 110.0)),
@@ -447,11 +447,14 @@ def _dim(b: Beamtime) -> None:
 
 UNFIT: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
     # What is done to the campaign, and words that the message must hold.
-    "no-phase": (lambda b: b.set("fit fitter: complex"), ("the stack has no phase", "Choose another fitter")),
+    "no-phase": (
+        lambda b: b.set("fit fitter: complex"),
+        ("fits a phase, which a wide-field scan has not", "Name another fitter"),
+    ),
     "no-l2": (lambda b: b.set("fit fitter: l3_l2"), ("do not reach the L2 line", "white_line")),
     "two-and-background": (
         lambda b: b.set("fit fitter: two_energy", "fit background: constant"),
-        ("fewer energies than unknowns", "2 energies for 3 terms", "background: none"),
+        ("has no room for a background", "background: none"),
     ),
     "one-energy-twice": (
         lambda b: b.set("fit fitter: two_energy", "fit fit: {energies_ev: [708.0, 708.1]}"),
@@ -560,12 +563,19 @@ def test_a_scan_that_breaks_later_leaves_the_others_published(again: Beamtime) -
 def test_a_file_that_changes_while_it_is_read_is_refused(again: Beamtime, monkeypatch: pytest.MonkeyPatch) -> None:
     from stxmdist.stages import ingest
 
-    os.utime(again.file(NEXUS))
     measured = ingest._ingest_stxm
 
+    def written(by: int) -> None:
+        content = bytearray(again.file(NEXUS).read_bytes())
+        content[-1] = (content[-1] + by) % 256
+        again.file(NEXUS).write_bytes(content)
+
     def still_written(*given: Any) -> Any:
-        os.utime(again.file(NEXUS))
-        return measured(*given)
+        found = measured(*given)
+        written(1)
+        return found
+
+    written(1)
 
     monkeypatch.setattr(ingest, "_ingest_stxm", still_written)
     (refusal,) = run(again, stages=("ingest",))
