@@ -260,13 +260,23 @@ def judged(scan: ScanVerdict, segment: SegmentMeasures, fit: FitMeasures | None,
         without_soc=segment.particles_without_soc,
     )
     if not counted.few:
-        doubt = "" if fit is None or not fit.cause else f"{fit.cause}; {fit.mend}".removesuffix("; ")
-        return replace(counted, doubt=doubt)
+        return replace(counted, doubt=_doubt(segment, fit))
     if segment.particles:
         lost = lost_pixels(segment.pixels_of_particles, "the particles' pixels", fit, limits, passed_over=COUNTED)
     else:
         lost = lost_pixels(segment.pixels_of_field, "the field's pixels", fit, limits, passed_over=())
     return replace(counted, lost=lost)
+
+
+def _doubt(segment: SegmentMeasures, fit: FitMeasures | None) -> str:
+    """What the fit says against a scan of which most particles hold more than the end-members, or lost most pixels."""
+    if fit is None or not fit.cause:
+        return ""
+    lost = sum(n for name, n in segment.pixels_of_particles.items() if MaskClass[name] not in COUNTED)
+    unexplained = (segment.particles_missing_component or 0) >= FEW * segment.particles
+    if not unexplained and lost < FEW * sum(segment.pixels_of_particles.values()):
+        return ""
+    return f"{fit.cause}; {fit.mend}".removesuffix("; ")
 
 
 def lost_pixels(

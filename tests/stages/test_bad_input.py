@@ -157,7 +157,7 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
         ("truncated.hdf5", "damaged or incomplete", "Copy it again"),
     ),
     "cut-cxi": (lambda b: b.add("cut-cxi", b.copy(CXI, "cut.cxi", 0.7), like=CXI), ("cut.cxi", "damaged")),
-    "cut-frame": (_cut_frame, ("cut-frame_a003.xim", "7 rows", "64 rows of 64 numbers", "Copy it again")),
+    "cut-frame": (_cut_frame, ("cut-frame_a003.xim", "rows of 64 numbers", "Copy it again")),
     "renamed": (_renamed_header, ("renamed.hdr", "no file renamed_a*.xim", "rename none of them")),
     "prose": (_prose, ("prose.hdf5", "text that begins 'the beam was lost", "SDF header")),
     "swapped": (lambda b: b.add("swapped", b.file(CXI)), ("a ptychography scan, wanted stxm", "column modality")),

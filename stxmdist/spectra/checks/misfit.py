@@ -16,6 +16,8 @@ mostly along them, and only the rest shows. Planted third components give 2 to 3
 """
 _LEAST_FREEDOM = 2
 """Degrees of freedom that must remain to see a misfit by"""
+SIGNIFICANT_SD = 2.0
+"""What is left over counts as misfit where it exceeds what noise leaves by so many standard deviations of that"""
 _SCALES = np.concatenate([[0.0], np.geomspace(0.01, 100.0, 161)])
 """Optical densities at which the expected misfit is computed; pixels lie between"""
 
@@ -117,6 +119,8 @@ def misfit_error(
             basis = np.linalg.qr(np.concatenate([terms, np.stack(shapes, axis=2)], axis=2))[0]
             left = left - np.einsum("pek,pfk,pf->pe", basis, basis, left)
             freedom -= len(shapes)
-        squares = (left**2).sum(axis=1) * n_energy / freedom - residual_variance[known].sum(axis=1)
-        share[known] = np.sqrt(np.maximum(squares, 0.0) / (od**2).sum(axis=1))
+        squares, noise = (left**2).sum(axis=1) * n_energy / freedom, residual_variance[known].sum(axis=1)
+        # The root of a difference that is noise about zero would not be zero in the mean.
+        seen = squares - noise > SIGNIFICANT_SD * noise * np.sqrt(2.0 / freedom)
+        share[known] = np.sqrt(np.where(seen, squares - noise, 0.0) / (od**2).sum(axis=1))
     return MisfitError(share, HIDDEN * share)

@@ -168,7 +168,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=16,
+    version=17,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
