@@ -190,7 +190,8 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
     assert_nothing_left_to_do(campaign, started)
 
 
-@pytest.mark.parametrize("whom", ["a worker", pytest.param("the parent alone", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["a worker", "the parent alone"])
 def test_one_process_is_killed(
     folder: Path, undisturbed: Store, started: list[subprocess.Popen[str]], whom: str
 ) -> None:
