@@ -35,7 +35,8 @@ def _said(evidence: Evidence, scan_id: str) -> list[tuple[str, str]]:
         said += [("incident beam", note) for note in absorbance.notes]
     fit = evidence.figures(FitMeasures, "fit", scan_id)
     if fit is not None and fit.background_said:
-        said.append(("background", fit.background_said))
+        # Scans without a background stand in one row; the table of scans has the numbers of each.
+        said.append(("background", fit.background_said if fit.background != "none" else "no background is fitted"))
     return said
 
 
