@@ -1,6 +1,7 @@
 """A campaign of any size whose files have headers and no counts: what planning sees, without hours of simulation."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,16 @@ from stxmdist.writers.nxstxm import writer as nxstxm
 
 
 def hollow_campaign(folder: Path, size: CampaignSize) -> Path:
-    """Write the campaign; scans of one format share one hollow file by links. Returns the campaign file."""
+    """Write the campaign; scans of one format are copies of one hollow file. Returns the campaign file."""
     tasks = scan_tasks(folder, size, seed=0)
     written: dict[tuple[str, str], ScanTask] = {}
-    for task in tasks:
+    for number, task in enumerate(tasks):
         kind = (task.modality, task.file.suffix)
         if kind not in written:
             _write(task)
             written[kind] = task
         else:
-            _link(written[kind], task)
+            _copy(written[kind], task, number)
     sample_sheet(tasks).to_csv(folder / "samples.csv", index=False)
     (folder / "campaign.yaml").write_text(campaign_text(size, 0))
     return folder / "campaign.yaml"
@@ -61,11 +62,15 @@ def _write_frames(task: ScanTask, path: Path) -> None:
     cxi.write_scan(path, entries, setup.detector)
 
 
-def _link(source: ScanTask, task: ScanTask) -> None:
+def _copy(source: ScanTask, task: ScanTask, number: int) -> None:
+    """The same scan of another content, as copies are refused: its zeros take no room on the disk."""
     old, new = source.folder / source.file, task.folder / task.file
     new.parent.mkdir(parents=True, exist_ok=True)
     if old.suffix != ".hdr":
-        os.link(old, new)
+        subprocess.run(["cp", "--sparse=always", old, new], check=True)
+        # HDF5 passes over what stands behind its end.
+        with new.open("ab") as file:
+            file.write(bytes(number))
         return
     new.write_text(old.read_text().replace(old.stem, new.stem))
     for frame in old.parent.glob("*.xim"):
