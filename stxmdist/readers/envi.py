@@ -23,7 +23,7 @@ from stxmdist.readers import axes
 from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.conversions import Converted, positions_um
 from stxmdist.readers.description import described, stxm_facts
-from stxmdist.readers.file_errors import unreadable
+from stxmdist.readers.file_errors import header_not_understood, size_of, unreadable
 from stxmdist.readers.image_stack import StoredStack, pixel_or_chosen, recording_of
 from stxmdist.readers.recording import Description, StxmRecording
 from stxmdist.readers.stk import MOST_ENERGIES, MOST_PIXELS
@@ -67,7 +67,7 @@ class _Images:
         except OSError as error:
             raise unreadable(self.path, error) from error
         except ValueError as error:
-            raise _broken(self.path, str(error), "as many numbers as the header says") from error
+            raise header_not_understood(self.path, str(error), "as many numbers as the header says") from error
         # Some patterns of bits in a damaged file are signalling NaN, about which the processor warns.
         with np.errstate(invalid="ignore"):
             values = stored[tuple(parts[axis] for axis in self.order)].astype(np.float64)
@@ -98,7 +98,7 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """
     said = _header(path)
     images = _images(path, said)
-    n_bytes = _size(images.path)
+    n_bytes = size_of(images.path)
     if n_bytes != images.n_bytes:
         lengths = images.lengths
         raise InputError(
@@ -129,14 +129,14 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
 
 def _header(path: Path) -> dict[str, str]:
     """Entries of a header by their names in small letters."""
-    if _size(path) > MOST_HEADER_BYTES:
-        raise _broken(path, f"{_size(path)} bytes", f"at most {MOST_HEADER_BYTES} bytes")
+    if size_of(path) > MOST_HEADER_BYTES:
+        raise header_not_understood(path, f"{size_of(path)} bytes", f"at most {MOST_HEADER_BYTES} bytes")
     try:
         text = path.read_bytes().decode("latin-1").replace("\r\n", "\n")
     except OSError as error:
         raise unreadable(path, error) from error
     if not text.endswith("\n"):
-        raise _broken(path, "a last line without an end", "whole lines")
+        raise header_not_understood(path, "a last line without an end", "whole lines")
     return {name.strip().lower(): value.strip() for name, value in _ENTRY.findall(text)}
 
 
@@ -154,7 +154,7 @@ def _images(path: Path, said: dict[str, str]) -> _Images:
     if not all(
         0 < lengths[axis] <= most for axis, most in (("band", MOST_ENERGIES), ("y", MOST_PIXELS), ("x", MOST_PIXELS))
     ):
-        raise _broken(
+        raise header_not_understood(
             path, f"{lengths['band']} bands of {lengths['y']} lines and {lengths['x']} samples", "positive sizes"
         )
     code, byte_order = _whole(path, said, "data type"), _whole(path, said, "byte order", 0)
@@ -163,10 +163,10 @@ def _images(path: Path, said: dict[str, str]) -> _Images:
     if code not in TYPES or byte_order not in BYTE_ORDERS or interleave not in ORDERS or offset < 0:
         got = f"data type {code}, byte order {byte_order}, interleave {interleave}, header offset {offset}"
         wanted = f"a data type of {', '.join(map(str, TYPES))}, byte order 0 or 1, interleave {', '.join(ORDERS)}"
-        raise _broken(path, got, wanted)
+        raise header_not_understood(path, got, wanted)
     (scale,) = _numbers(path, said, "reflectance scale factor") or [1.0]
     if scale == 0:
-        raise _broken(path, "a reflectance scale factor of 0", "a number that is not 0")
+        raise header_not_understood(path, "a reflectance scale factor of 0", "a number that is not 0")
     ignored = _numbers(path, said, "data ignore value")
     return _Images(
         path=_raw_file(path),
@@ -218,7 +218,7 @@ def _energies(path: Path, said: dict[str, str], n_bands: int, choices: ReadChoic
     if is_energy:
         return wavelengths, unit
     if not (wavelengths > 0).all():
-        raise _broken(path, f"a wavelength of {wavelengths.min():g} {unit}", "wavelengths above 0")
+        raise header_not_understood(path, f"a wavelength of {wavelengths.min():g} {unit}", "wavelengths above 0")
     return HC_EV_NM / (wavelengths * nm), "eV"
 
 
@@ -258,7 +258,7 @@ def _parsed(path: Path, name: str, words: list[str], wanted: int = 0) -> list[fl
     except ValueError:
         numbers = []
     if len(numbers) != (wanted or len(words)) or not np.isfinite(numbers).all() or any("_" in word for word in words):
-        raise _broken(path, f"{name} = {', '.join(words)[:60]}", f"{wanted or 'only'} finite numbers")
+        raise header_not_understood(path, f"{name} = {', '.join(words)[:60]}", f"{wanted or 'only'} finite numbers")
     return numbers
 
 
@@ -270,22 +270,5 @@ def _numbers(path: Path, said: dict[str, str], name: str) -> list[float]:
 def _whole(path: Path, said: dict[str, str], name: str, default: int | None = None) -> int:
     numbers = _numbers(path, said, name) or ([default] if default is not None else [])
     if len(numbers) != 1 or numbers[0] != int(numbers[0]):
-        raise _broken(path, f"{name} = {said.get(name, 'not said')}", "a whole number")
+        raise header_not_understood(path, f"{name} = {said.get(name, 'not said')}", "a whole number")
     return int(numbers[0])
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def _broken(path: Path, got: str, wanted: str) -> InputError:
-    return InputError(
-        where=path,
-        problem="the header of the stack cannot be understood",
-        got=got,
-        wanted=wanted,
-        mend="Copy it again, or correct the line",
-    )

@@ -23,7 +23,7 @@ from stxmdist.errors import InputError
 from stxmdist.readers.axes import ENERGY_TOLERANCE_EV
 from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, stxm_facts
-from stxmdist.readers.file_errors import unreadable
+from stxmdist.readers.file_errors import header_not_understood, size_of, unreadable
 from stxmdist.readers.image_stack import StoredStack, binary_rows, recording_of
 from stxmdist.readers.recording import Description, StxmRecording
 from stxmdist.readers.stk import MOST_ENERGIES, MOST_PIXELS
@@ -71,10 +71,10 @@ def open(path: Path, choices: ReadChoices) -> tuple[StxmRecording, ...]:
     """
     pair = _pair(path)
     if pair is None:
-        raise _broken(path, "no header with numbers beside it", "a .dat and a .ncb of the same name")
+        raise header_not_understood(path, "no header with numbers beside it", "a .dat and a .ncb of the same name")
     header_path, data_path = pair
     header = _header(header_path)
-    n_bytes = _size(data_path)
+    n_bytes = size_of(data_path)
     wanted = header.energy_ev.size * header.frame_bytes
     if n_bytes != wanted:
         raise InputError(
@@ -125,14 +125,14 @@ def _begins(path: Path) -> bool:
 
 
 def _header(path: Path) -> _Header:
-    if _size(path) > MOST_HEADER_BYTES:
-        raise _broken(path, f"{_size(path)} bytes", f"at most {MOST_HEADER_BYTES} bytes")
+    if size_of(path) > MOST_HEADER_BYTES:
+        raise header_not_understood(path, f"{size_of(path)} bytes", f"at most {MOST_HEADER_BYTES} bytes")
     try:
         content = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from error
     if not content.endswith(b"\n"):
-        raise _broken(path, "a last line without an end", "whole lines")
+        raise header_not_understood(path, "a last line without an end", "whole lines")
     lines = [line for line in content.decode("latin-1").splitlines() if line.strip()]
     nx, ny, scale = _numbers(path, lines, 0, 3)
     x_um, y_um = _numbers(path, lines, 1, 2), _numbers(path, lines, 2, 2)
@@ -140,7 +140,7 @@ def _header(path: Path) -> _Header:
     whole = all(size == int(size) and 0 < size <= MOST_PIXELS for size in (nx, ny))
     if not whole or n_energies != int(n_energies) or not 0 < n_energies <= MOST_ENERGIES or scale == 0:
         got = f"{nx:g} columns, {ny:g} rows, scale {scale:g}, {n_energies:g} energies"
-        raise _broken(path, got, "whole numbers above 0, and a scale that is not 0")
+        raise header_not_understood(path, got, "whole numbers above 0, and a scale that is not 0")
     energies: list[float] = []
     at = 4
     while len(energies) < n_energies:
@@ -148,13 +148,17 @@ def _header(path: Path) -> _Header:
         at += 1
     if len(energies) != n_energies or len(lines) - at not in (0, n_energies):
         got = f"{len(energies)} energies, {len(lines) - at} lines after them"
-        raise _broken(path, got, f"{n_energies:g} energies, then as many lines of name, energy and dwell time")
+        raise header_not_understood(
+            path, got, f"{n_energies:g} energies, then as many lines of name, energy and dwell time"
+        )
     dwell_ms = np.full(len(energies), np.nan)
     for index, line in enumerate(lines[at:]):
         # Names may hold blanks.
         energy, dwell_ms[index] = _numbers(path, [" ".join(line.split()[-2:])], 0, 2, at + index)
         if abs(energy - energies[index]) > ENERGY_TOLERANCE_EV:
-            raise _broken(path, f"{energy:g} eV in line {at + index + 1}", f"{energies[index]:g} eV as in the list")
+            raise header_not_understood(
+                path, f"{energy:g} eV in line {at + index + 1}", f"{energies[index]:g} eV as in the list"
+            )
     return _Header(
         (int(ny), int(nx)), scale, (y_um[0], y_um[1]), (x_um[0], x_um[1]), np.array(energies), np.array(dwell_ms)
     )
@@ -164,33 +168,18 @@ def _numbers(path: Path, lines: list[str], index: int, wanted: int = 0, line: in
     """Numbers of a line, so many of them if said; ``line`` is its place in the file if it is not the index."""
     place = (index if line is None else line) + 1
     if index >= len(lines):
-        raise _broken(path, f"the end of the file after {index} lines", "the whole header")
+        raise header_not_understood(path, f"the end of the file after {index} lines", "the whole header")
     words = lines[index].split()
     try:
         numbers = [float(word) for word in words]
     except ValueError:
         numbers = []
     if not numbers or not np.isfinite(numbers).all() or (wanted and len(numbers) != wanted) or "_" in lines[index]:
-        raise _broken(path, f"{lines[index].strip()[:60]!r} in line {place}", f"{wanted or 'only'} finite numbers")
+        raise header_not_understood(
+            path, f"{lines[index].strip()[:60]!r} in line {place}", f"{wanted or 'only'} finite numbers"
+        )
     return numbers
 
 
 def _scaled(rows: Callable[[int, int], F64], scale: float, index: int, n_rows: int) -> F64:
     return rows(index, n_rows) / scale
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def _broken(path: Path, got: str, wanted: str) -> InputError:
-    return InputError(
-        where=path,
-        problem="the header of the stack cannot be understood",
-        got=got,
-        wanted=wanted,
-        mend="Copy it again, or correct the line",
-    )
