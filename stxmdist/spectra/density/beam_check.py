@@ -103,7 +103,9 @@ def beam_agrees(density: F64, error: F64, energy_ev: F64, *, background_fitted: 
             "another one's",
             where,
         )
-    if abs(middle) <= TOLERANCE_OD:
+    # The median of n numbers scatters by sqrt(pi / 2 n) of their own scatter.
+    scatter = float(np.sqrt(0.5 * np.pi * np.mean(se**2) / se.size))
+    if abs(middle) <= TOLERANCE_OD + FEW_SIGMA * scatter:
         return ""
     said = f"the free pixels absorb {middle:.2f} at every energy: "
     if middle > MOST_FILM_OD:
