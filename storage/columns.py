@@ -65,6 +65,9 @@ _CONDITIONS = (
             ("roi_rule", "", "how the field of view was chosen: random, systematic or convenience"),
         ),
     ),
+    ColumnSpec("time_h", "float64", "h", "when the region was in this state", required=False),
+    ColumnSpec("polarisation_deg", "float64", "deg", "linear polarisation, from the horizontal", required=False),
+    ColumnSpec("sample_geometry", "string", "", "dispersed, electrode or lamella", required=False),
 )
 """What the sample sheet says of a scan. Excluded scans have no particles, so `exclude` and `reason` need not follow."""
 

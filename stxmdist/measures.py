@@ -323,6 +323,8 @@ class InferMeasures:
     variance: int
     scans: int
     exclusions: int
+    analyses: Mapping[str, int] = field(default_factory=dict)
+    """Name of each further table to its rows"""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from storage.store import Store
 from stxmdist.campaign.manifest import load
 from stxmdist.errors import InputError
 from stxmdist.planning.published import PublishedCampaign, simulated_scans
+from stxmdist.planning.tables import table_specs
 
 WHERE = {
     "counts": "ingest",
@@ -123,7 +124,7 @@ class ScanResults:
 class CampaignResults:
     """What is published of a campaign; `campaign.particles` and the other tables, `campaign.scan("id").soc`."""
 
-    TABLES = ("particles", "electrodes", "effects", "variance", "scans", "exclusions", "pairs")
+    TABLES = tuple(table_specs())
 
     def __init__(self, path: str | Path) -> None:
         self.campaign = load(path, lenient=True)

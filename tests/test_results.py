@@ -129,7 +129,7 @@ def test_what_is_missing_is_said(results: CampaignResults, simulated: Path) -> N
         results.scan("stxm-E01")
     with pytest.raises(AttributeError, match="soc_se"):
         _ = results.scan(STXM[0]).state_of_charge
-    with pytest.raises(AttributeError, match="particles, electrodes"):
+    with pytest.raises(AttributeError, match="particles, pairs, electrodes"):
         _ = results.partikles
     with pytest.raises(InputError, match=r"stage reconstruct .*nothing for this scan.*stxmdist status"):
         results.scan(STXM[0]).stage("reconstruct")

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stxmdist.campaign.problems import Problem, did_you_mean, nearest, one_of
-from stxmdist.campaign.scan import CHEMISTRIES, DIRECTIONS, MODALITIES, ROI_RULES, Row, Scan, is_option
+from stxmdist.campaign.scan import (
+    CHEMISTRIES,
+    DIRECTIONS,
+    MODALITIES,
+    ROI_RULES,
+    SAMPLE_GEOMETRIES,
+    Row,
+    Scan,
+    is_option,
+)
 
 TRUE_WORDS = ("true", "yes", "y", "1", "x")
 FALSE_WORDS = ("", "false", "no", "n", "0")
@@ -20,6 +29,8 @@ NUMBER_RANGES: Mapping[str, tuple[float, float, str]] = {
     "c_rate": (0.0, math.inf, "a rate in units of C, for example 0.1 for C/10; the sign belongs into `direction`"),
     "soc_nominal": (0.0, 1.0, "a fraction from 0 (discharged) to 1 (charged)"),
     "soc_coulometric": (-0.2, 1.2, "a fraction from 0 (discharged) to 1 (charged)"),
+    "time_h": (-math.inf, math.inf, "hours since any moment that all scans of a region share"),
+    "polarisation_deg": (-360.0, 360.0, "an angle in degrees from the horizontal"),
 }
 
 Complaint = Callable[..., None]
@@ -71,6 +82,7 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
     modality = word("modality", MODALITIES)
     direction = word("direction", DIRECTIONS)
     roi_rule = word("roi_rule", ROI_RULES)
+    sample_geometry = word("sample_geometry", SAMPLE_GEOMETRIES)
     chemistry = word("chemistry", CHEMISTRIES)
     numbers = {column: _number(cells, column, wrong) for column in NUMBER_RANGES}
     files, part = files_and_part(sheet.parent, cells["file"])
@@ -90,6 +102,7 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
         chemistry=chemistry or campaign_chemistry,
         pair_id=cells["pair_id"] or None,
         roi_rule=roi_rule,  # type: ignore[arg-type]
+        sample_geometry=sample_geometry,  # type: ignore[arg-type]
         exclude=excluded,
         reason=cells["reason"] or None,
         file_region=part,

@@ -23,6 +23,9 @@ COLUMNS = (
     "chemistry",
     "pair_id",
     "roi_rule",
+    "time_h",
+    "polarisation_deg",
+    "sample_geometry",
     "exclude",
     "reason",
 )
@@ -31,6 +34,8 @@ NEEDED = ("scan_id", "file", "modality", "electrode_id")
 MODALITIES = ("stxm", "ptychography")
 DIRECTIONS = ("charge", "discharge")
 ROI_RULES = ("random", "systematic", "convenience")
+SAMPLE_GEOMETRIES = ("dispersed", "electrode", "lamella")
+"""Particles spread on a film, a piece of an electrode seen through, or a thin section of one."""
 CHEMISTRIES = (*MODELLED_CHEMISTRIES, "custom")
 """Those whose reference spectra come with the program, and any other, for which the campaign names its own."""
 
@@ -64,6 +69,11 @@ class Scan:
     """The row's own, else the campaign's."""
     pair_id: str | None = None
     roi_rule: Literal["random", "systematic", "convenience"] | None = None
+    time_h: float | None = None
+    """Hours at which the region was in this state: two scans of one ``region_id`` at two times show its reaction."""
+    polarisation_deg: float | None = None
+    """Angle of the linear polarisation from the horizontal."""
+    sample_geometry: Literal["dispersed", "electrode", "lamella"] | None = None
     exclude: bool = False
     reason: str | None = None
     file_region: str | None = None

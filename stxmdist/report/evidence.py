@@ -9,7 +9,6 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from storage.columns import TABLES
 from storage.errors import StoreError
 from storage.output import Output
 from storage.publication import Publication
@@ -20,6 +19,7 @@ from stxmdist.measures import ReconstructFigures
 from stxmdist.planning.columns import column, number, text_of, words
 from stxmdist.planning.exclusions import Exclusion
 from stxmdist.planning.published import TABLES_STAGE, PublishedCampaign, Reading
+from stxmdist.planning.tables import table_specs
 from stxmdist.report.part import Options, ReportPart
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Unit
@@ -109,7 +109,7 @@ class Evidence:
         if name not in self._tables:
             found = self.published.table(name)
             if found is None:
-                spec = TABLES.get(name)
+                spec = table_specs().get(name)
                 found = pd.DataFrame(columns=[] if spec is None else [c.name for c in spec.columns])
             self._tables[name] = found
         return self._tables[name]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -12,14 +12,18 @@ from storage.atomic import plain_json
 from storage.columns import TABLES
 from storage.store import Store
 from storage.tables import publish_folder, read_table, write_data_dictionary, write_table
+from stxmdist.heterogeneity.analyses.evidence import Evidence
+from stxmdist.heterogeneity.analyses.table import ANALYSES
 from stxmdist.heterogeneity.effects import effects_table
 from stxmdist.heterogeneity.electrodes import electrode_table
 from stxmdist.heterogeneity.variance import partitions
 from stxmdist.measures import InferMeasures
+from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.planning.exclusions import Exclusion, exclusions
 from stxmdist.planning.explored import FOLDER as EXPLORED_FOLDER
 from stxmdist.planning.explored import names_found
 from stxmdist.planning.survey import Stage, Survey
+from stxmdist.planning.tables import table_specs
 from stxmdist.records import Json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
@@ -49,10 +53,20 @@ class SheetRow:
     scan_id: str
     modality: str
     electrode_id: str
+    cell_id: str | None
+    beamtime_id: str | None
+    region_id: str | None
     cycle: float | None
     c_rate: float | None
     direction: str | None
+    soc_nominal: float | None
     soc_coulometric: float | None
+    chemistry: str
+    pair_id: str | None
+    roi_rule: str | None
+    time_h: float | None
+    polarisation_deg: float | None
+    sample_geometry: str | None
 
 
 @dataclass(frozen=True)
@@ -123,15 +137,7 @@ def _nothing_to_infer(before: str) -> Refusal:
 
 def _sheet(survey: Survey) -> tuple[SheetRow, ...]:
     return tuple(
-        SheetRow(
-            scan_id=scan.scan_id,
-            modality=scan.modality,
-            electrode_id=scan.electrode_id,
-            cycle=scan.cycle,
-            c_rate=scan.c_rate,
-            direction=scan.direction,
-            soc_coulometric=scan.soc_coulometric,
-        )
+        SheetRow(**{field.name: getattr(scan, field.name) for field in fields(SheetRow)})
         for scan in survey.scans.values()
     )
 
@@ -156,20 +162,25 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
         ),
     }
+    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed)
+    tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()}
+
+    specs = table_specs()
     write = ShardWriter(unit)
     folder = write.output.path / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        for path in write_table(table, folder / f"{name}.parquet", name):
+        for path in write_table(table, folder / f"{name}.parquet", specs[name]):
             write.keep(path)
-    write.keep(write_data_dictionary(folder))
+    write.keep(write_data_dictionary(folder, specs))
     for source in unit.sources:
         if source.stage == "explore":
             found = sorted((unit.source("explore", source.scan_id).path / EXPLORED_FOLDER).glob("*.csv"))
             for file in found:
                 name = f"tables/{EXPLORED_FOLDER}/{file.name}"
                 write.keep(write.output.path / write.output.put(name, file.read_bytes()))
-    return write.outcome(InferMeasures(**{name: len(table) for name, table in tables.items()}))
+    counted = {name: len(table) for name, table in tables.items() if name not in ANALYSES}
+    return write.outcome(InferMeasures(**counted, analyses={name: len(tables[name]) for name in ANALYSES}))
 
 
 def _columns(name: str) -> list[str]:
@@ -187,6 +198,18 @@ def _gathered(unit: Unit[Options, InferPart], stage: str, name: str) -> pd.DataF
     if filled:
         return pd.concat(filled, ignore_index=True)
     return tables[0] if tables else _empty(name)
+
+
+def _fields(unit: Unit[Options, InferPart]) -> pd.DataFrame:
+    """How large the field of view of each scan is."""
+    rows = []
+    for source in unit.sources:
+        if source.stage == "segment":
+            output = unit.source("segment", source.scan_id)
+            y_um, x_um = output.read("y_um"), output.read("x_um")
+            pixel_um = 1e-3 * pixel_pitch_nm(y_um, x_um)
+            rows.append((source.scan_id, np.ptp(y_um) + pixel_um, np.ptp(x_um) + pixel_um, 1e3 * pixel_um))
+    return pd.DataFrame(rows, columns=["scan_id", "height_um", "width_um", "pixel_nm"])
 
 
 def _empty(name: str) -> pd.DataFrame:

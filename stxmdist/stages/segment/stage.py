@@ -18,6 +18,7 @@ from stxmdist.planning.end_members import (
 )
 from stxmdist.planning.grid import grid_of
 from stxmdist.planning.survey import Stage, Survey
+from stxmdist.planning.tables import table_specs
 from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
@@ -108,7 +109,7 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     write = ShardWriter(unit)
     write("labels", (0, 0), found.labels)
     write("mask_class", (0, 0), found.mask_class)
-    for path in write_table(table, write.output.path / "particles.parquet", "particles"):
+    for path in write_table(table, write.output.path / "particles.parquet", table_specs()["particles"]):
         write.keep(path)
     return write.outcome(
         SegmentMeasures(

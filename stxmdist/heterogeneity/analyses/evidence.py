@@ -1,0 +1,31 @@
+"""What the analyses of a campaign rest on: its particles, its pairs, its sheet and its fields of view."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The tables that all scans of a campaign left, one below the other."""
+
+    particles: pd.DataFrame
+    """All particles of both modalities, with the columns of the particle table"""
+    kept: pd.DataFrame
+    """Those on which statistics rest: without what the field cuts and the campaign's options leave out"""
+    pairs: pd.DataFrame
+    """Particles that both modalities have seen"""
+    sheet: pd.DataFrame
+    """One row per scan that takes part, with the columns of the sample sheet"""
+    fields: pd.DataFrame
+    """One row per scan with particles: ``scan_id, height_um, width_um, pixel_nm`` of its field of view"""
+    modality: str
+    """On which particles the statistics rest: ``stxm`` or ``ptychography``"""
+    seed: int
+
+    def generator(self, name: str) -> np.random.Generator:
+        """A random generator for one analysis, which depends on the campaign's seed and the name alone."""
+        words = np.frombuffer(hashlib.sha256(name.encode()).digest()[:16], dtype="<u4")
+        return np.random.default_rng([self.seed, *words.tolist()])

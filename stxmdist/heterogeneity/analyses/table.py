@@ -1,0 +1,31 @@
+"""The analyses of a campaign. Adding one is one file with a function ``(Evidence) -> table`` and one line here.
+
+``infer`` makes each table, and the data dictionary, exports and Python's ``campaign.table(name)`` know it by its entry.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import pandas as pd
+
+from stxmdist.heterogeneity.analyses.evidence import Evidence
+from stxmdist.registry import Entry, Table
+from stxmdist.table_columns import TableColumn
+
+Analysis: TypeAlias = Callable[[Evidence], pd.DataFrame]
+"""From the evidence to one table of the campaign, with the columns of its entry; of nothing, a table without rows."""
+
+
+@dataclass(frozen=True)
+class AnalysisEntry(Entry[Analysis]):
+    """One analysis: where its function is, and the table that it gives."""
+
+    meaning: str
+    """Of the table: what one row is"""
+    columns: tuple[TableColumn, ...]
+    source: str
+    """Paper and equation of the method, or ``own``"""
+
+
+ANALYSES: Table[AnalysisEntry] = Table("analysis", {})
