@@ -19,6 +19,8 @@ from stxmdist.report.film import films
 from stxmdist.report.gallery import gallery
 from stxmdist.report.headline import headline
 from stxmdist.report.instrument import beam_and_drift
+from stxmdist.report.mosaic import mosaics
+from stxmdist.report.phases import phases
 from stxmdist.report.previews import previews
 from stxmdist.report.reading import readings
 from stxmdist.report.sizes import sizes
@@ -44,9 +46,9 @@ class SectionPlan:
 
 SECTIONS = (
     SectionPlan("design", "What was measured", (design, flow)),
-    SectionPlan("gallery", "What it looks like", (gallery,)),
+    SectionPlan("gallery", "What it looks like", (gallery, mosaics)),
     SectionPlan("soc", "State of charge", (states_of_charge, tables.electrodes)),
-    SectionPlan("effects", "Cycling and size", (trends, sizes, effects, tables.effects)),
+    SectionPlan("effects", "Cycling and size", (trends, sizes, phases, effects, tables.effects)),
     SectionPlan("variance", "Heterogeneity", (variance,)),
     SectionPlan("spectra", "Spectra", (end_members, spectra)),
     SectionPlan("exploration", "Exploration", (exploration,)),

@@ -106,6 +106,7 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
         },
         "fit": {
             "soc": np.where(classes == MaskClass.background, np.nan, rng.uniform(-0.1, 1.1, plane)).astype(np.float32),
+            "soc_se": np.full(plane, 0.05, np.float32),
             "mask_class": classes,
         },
         "segment": {"labels": labels, "mask_class": classes},

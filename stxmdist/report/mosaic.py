@@ -1,0 +1,170 @@
+"""F4: every particle beside every other, at one scale, with its state of charge and how well each pixel is known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgb
+from scipy import ndimage
+
+from storage.output import Output
+from stxmdist.arrays import F64, I32, Mask, MaskClass, Real
+from stxmdist.planning.columns import column, words
+from stxmdist.report.canvas import INK, MASKED, Absent, Picture, as_svg, blank
+from stxmdist.report.evidence import Evidence, not_drawn
+from stxmdist.report.maps import SOC_MAP, UNTRUSTED, nice_length
+
+MOST_PARTICLES = 60
+"""On one contact sheet; more are taken evenly by size"""
+PER_LINE = 12
+CELL_PX = 48
+SE_MAP = "magma_r"
+MOST_SE = 0.3
+"""State of charge: the end of the scale of standard errors"""
+PRINT_DPI = 300
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One particle of the contact sheet; images are (CELL_PX, CELL_PX, 3)."""
+
+    soc: F64
+    se: F64
+    words: str
+
+
+def mosaics(evidence: Evidence) -> Sequence[Picture | Absent]:
+    """A contact sheet of particles for each modality, from the smallest to the largest."""
+    named = (("stxm", "wide field"), ("ptychography", "ptychography"))
+    found = [_mosaic(evidence, modality, words) for modality, words in named]
+    drawn = [each for each in found if isinstance(each, Picture)]
+    return drawn or found[:1]
+
+
+def _mosaic(evidence: Evidence, modality: str, said: str) -> Picture | Absent:
+    title = f"Particles by size, {said}"
+    table = evidence.table("particles")
+    if len(table):
+        whole = (words(table, "modality") == modality) & np.isfinite(column(table, "soc_mean"))
+        table = table[whole & ~(column(table, "touches_border") == 1.0)]
+    if not len(table):
+        return Absent("F4", title, evidence.unless_inferred("No whole particle has a state of charge."))
+    table = table.sort_values(["d_eq_um", "scan_id", "particle_id"], kind="stable").reset_index(drop=True)
+    places = np.unique(np.linspace(0, len(table) - 1, min(len(table), MOST_PARTICLES)).round().astype(int))
+    chosen = table.iloc[places]
+    side_um = 1.15 * float(np.quantile(column(chosen, "d_eq_um") * np.sqrt(column(chosen, "aspect")), 0.97))
+    cells = _cells(evidence, chosen, side_um)
+    if not cells:
+        return Absent("F4", title, "The maps of these particles are not published any more.")
+    return Picture(
+        f"F4-mosaic-{modality}",
+        title,
+        "Each particle twice, all at one scale: above its state of charge, below the standard error of each pixel's "
+        "state of charge by counting. Numbers are the equivalent diameter, and the state of charge by mass with its "
+        "standard error. Grey pixels are not to be trusted."
+        + not_drawn(range(len(table)), cells, "particle", "particles"),
+        f"{len(cells)} particles sorted by size, coloured by state of charge, with maps of its standard error.",
+        "svg",
+        _draw(cells, side_um),
+        ("particles",),
+    )
+
+
+def _cells(evidence: Evidence, chosen: pd.DataFrame, side_um: float) -> list[_Cell]:
+    """The particles in the order of the rows; one scan's maps in memory at a time."""
+    cells: dict[int, _Cell] = {}
+    places = np.arange(len(chosen))
+    scans = words(chosen, "scan_id")
+    for scan_id in dict.fromkeys(scans.tolist()):
+        fit, segment = evidence.output("fit", scan_id), evidence.output("segment", scan_id)
+        if fit is None or segment is None:
+            continue
+        field = _Field.of(fit, segment)
+        for place in places[scans == scan_id].tolist():
+            row = chosen.iloc[place]
+            cell = field.cell(int(row["particle_id"]), side_um)
+            if cell is not None:
+                text = f"{row['d_eq_um']:.2f} µm\n{row['soc_mean']:.2f} ± {row['soc_se']:.2f}"
+                cells[place] = _Cell(*cell, text)
+    return [cells[place] for place in sorted(cells)]
+
+
+@dataclass(frozen=True)
+class _Field:
+    """The maps of one scan."""
+
+    soc: Real
+    se: Real
+    labels: I32
+    untrusted: Mask
+    pitch_um: tuple[float, float]
+    """Signed: negative where an axis runs downwards"""
+
+    @classmethod
+    def of(cls, fit: Output, segment: Output) -> "_Field":
+        classes = segment.read("mask_class")
+        untrusted = np.isin(classes, [int(kind) for kind in UNTRUSTED if kind != MaskClass.background])
+        y_um, x_um = fit.read("y_um"), fit.read("x_um")
+        pitch = tuple(float(axis[1] - axis[0]) if len(axis) > 1 else 1.0 for axis in (y_um, x_um))
+        return cls(fit.read("soc"), fit.read("soc_se"), segment.read("labels"), untrusted, (pitch[0], pitch[1]))
+
+    def cell(self, label: int, side_um: float) -> tuple[F64, F64] | None:
+        """A square of ``side_um`` around a particle as two images in colours; None where the label is gone."""
+        box = ndimage.find_objects(np.maximum(self.labels, 0), max_label=label)[label - 1 : label]
+        if not box or box[0] is None:
+            return None
+        steps = (np.arange(CELL_PX) + 0.5) / CELL_PX - 0.5
+        places = []
+        for side, pitch, length in zip(box[0], self.pitch_um, self.labels.shape, strict=True):
+            place = np.floor(0.5 * (side.start + side.stop) + steps * side_um / pitch).astype(int)
+            places.append(np.where((place >= 0) & (place < length), place, -1))
+        row, column_ = np.meshgrid(*places, indexing="ij")
+        inside = (row >= 0) & (column_ >= 0)
+        inside &= self.labels[row, column_] == label
+        untrusted = inside & self.untrusted[row, column_]
+        return (
+            _coloured(self.soc[row, column_], inside, untrusted, SOC_MAP, 1.0),
+            _coloured(self.se[row, column_], inside, untrusted, SE_MAP, MOST_SE),
+        )
+
+
+def _coloured(values: Real, inside: Mask, untrusted: Mask, colours: str, top: float) -> F64:
+    """(Y, X, 3) of values (Y, X) from 0 to ``top``; white beside the particle, grey where not to be trusted."""
+    image = colormaps[colours](np.clip(np.nan_to_num(values) / top, 0.0, 1.0))[..., :3]
+    image[untrusted | ~np.isfinite(values)] = to_rgb(MASKED)
+    image[~inside] = 1.0
+    return np.asarray(image, dtype=np.float64)
+
+
+def _draw(cells: Sequence[_Cell], side_um: float) -> bytes:
+    lines = -(-len(cells) // PER_LINE)
+    across = min(PER_LINE, len(cells))
+    blank_cell = np.ones((2 * CELL_PX, CELL_PX, 3))
+    rows = []
+    for line in range(lines):
+        here = [np.concatenate([c.soc, c.se]) for c in cells[line * PER_LINE : line * PER_LINE + across]]
+        rows.append(np.concatenate(here + [blank_cell] * (across - len(here)), axis=1))
+    figure = blank(max(3.0, 0.75 * across + 0.6), 1.85 * lines + 1.1)
+    panels = figure.subplots(lines, 1, squeeze=False)[:, 0]
+    for line, (axes, image) in enumerate(zip(panels, rows, strict=True)):
+        axes.imshow(image, origin="lower", interpolation="nearest", extent=(0.0, across, 0.0, 2.0))
+        axes.invert_yaxis()
+        axes.axis("off")
+        for place, cell in enumerate(cells[line * PER_LINE : line * PER_LINE + across]):
+            axes.text(place + 0.5, 2.04, cell.words, ha="center", va="top", fontsize=5.5, color=INK)
+    _bar(panels[0], side_um)
+    for colours, top, label in ((SOC_MAP, 1.0, "state of charge"), (SE_MAP, MOST_SE, "its standard error, pixel")):
+        scale = ScalarMappable(Normalize(0.0, top), colours)
+        figure.colorbar(scale, ax=panels.tolist(), location="bottom", shrink=0.4, aspect=25, extend="both", label=label)
+    return as_svg(figure, dpi=PRINT_DPI)
+
+
+def _bar(axes: Axes, side_um: float) -> None:
+    """How long a length is, above the first cell."""
+    length = nice_length(2.0 * side_um)
+    axes.plot([0.05, 0.05 + length / side_um], [-0.08, -0.08], color="black", lw=2.5, clip_on=False)
+    axes.text(0.05, -0.12, f"{length:g} µm", fontsize=7, va="bottom", color=INK)
