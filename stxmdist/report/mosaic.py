@@ -1,6 +1,6 @@
 """F4: every particle beside every other, at one scale, with its state of charge and how well each pixel is known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy import ndimage
 from storage.output import Output
 from stxmdist.arrays import F64, I32, Mask, MaskClass, Real
 from stxmdist.planning.columns import column, words
-from stxmdist.report.canvas import INK, MASKED, Absent, Picture, as_svg, blank
+from stxmdist.report.canvas import INK, MASKED, Absent, Picture, as_svg, bands_of, blank
 from stxmdist.report.evidence import Evidence, not_drawn
 from stxmdist.report.maps import SOC_MAP, UNTRUSTED, nice_length
 
@@ -23,8 +23,8 @@ MOST_PARTICLES = 60
 PER_LINE = 12
 CELL_PX = 48
 SE_MAP = "magma_r"
-MOST_SE = 0.3
-"""State of charge: the end of the scale of standard errors"""
+SE_STEPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Ends that the scale of standard errors may have: the first that holds nearly all"""
 PRINT_DPI = 300
 
 
@@ -57,7 +57,9 @@ def _mosaic(evidence: Evidence, modality: str, said: str) -> Picture | Absent:
     places = np.unique(np.linspace(0, len(table) - 1, min(len(table), MOST_PARTICLES)).round().astype(int))
     chosen = table.iloc[places]
     side_um = 1.15 * float(np.quantile(column(chosen, "d_eq_um") * np.sqrt(column(chosen, "aspect")), 0.97))
-    cells = _cells(evidence, chosen, side_um)
+    fields = _fields(evidence, chosen)
+    most_se = _most_se(fields)
+    cells = _cells(fields, chosen, side_um, most_se)
     if not cells:
         return Absent("F4", title, "The maps of these particles are not published any more.")
     return Picture(
@@ -69,28 +71,39 @@ def _mosaic(evidence: Evidence, modality: str, said: str) -> Picture | Absent:
         + not_drawn(range(len(table)), cells, "particle", "particles"),
         f"{len(cells)} particles sorted by size, coloured by state of charge, with maps of its standard error.",
         "svg",
-        _draw(cells, side_um),
+        _draw(cells, side_um, most_se),
         ("particles",),
     )
 
 
-def _cells(evidence: Evidence, chosen: pd.DataFrame, side_um: float) -> list[_Cell]:
-    """The particles in the order of the rows; one scan's maps in memory at a time."""
-    cells: dict[int, _Cell] = {}
-    places = np.arange(len(chosen))
-    scans = words(chosen, "scan_id")
-    for scan_id in dict.fromkeys(scans.tolist()):
+def _fields(evidence: Evidence, chosen: pd.DataFrame) -> dict[str, "_Field"]:
+    """The maps of the scans that the particles come from, where they are published."""
+    found = {}
+    for scan_id in dict.fromkeys(words(chosen, "scan_id").tolist()):
         fit, segment = evidence.output("fit", scan_id), evidence.output("segment", scan_id)
-        if fit is None or segment is None:
-            continue
-        field = _Field.of(fit, segment)
-        for place in places[scans == scan_id].tolist():
-            row = chosen.iloc[place]
-            cell = field.cell(int(row["particle_id"]), side_um)
-            if cell is not None:
-                text = f"{row['d_eq_um']:.2f} µm\n{row['soc_mean']:.2f} ± {row['soc_se']:.2f}"
-                cells[place] = _Cell(*cell, text)
-    return [cells[place] for place in sorted(cells)]
+        if fit is not None and segment is not None:
+            found[scan_id] = _Field.of(fit, segment)
+    return found
+
+
+def _most_se(fields: Mapping[str, "_Field"]) -> float:
+    """Where the scale of standard errors ends."""
+    errors = [field.se[(field.labels > 0) & np.isfinite(field.se)] for field in fields.values()]
+    together = np.concatenate(errors) if errors else np.zeros(0)
+    wanted = float(np.quantile(together, 0.95)) if together.size else 0.0
+    return next((step for step in SE_STEPS if step >= wanted), SE_STEPS[-1])
+
+
+def _cells(fields: Mapping[str, "_Field"], chosen: pd.DataFrame, side_um: float, most_se: float) -> list[_Cell]:
+    """The particles in the order of the rows."""
+    cells = []
+    names = ("particle_id", "d_eq_um", "soc_mean", "soc_se")
+    numbers = np.stack([column(chosen, name) for name in names], axis=1)
+    for scan_id, (label, d_um, soc, se) in zip(words(chosen, "scan_id").tolist(), numbers, strict=True):
+        images = fields[scan_id].cell(int(label), side_um, most_se) if scan_id in fields else None
+        if images is not None:
+            cells.append(_Cell(*images, f"{d_um:.2f} µm\n{soc:.3f} ± {se:.3f}"))
+    return cells
 
 
 @dataclass(frozen=True)
@@ -112,7 +125,7 @@ class _Field:
         pitch = tuple(float(axis[1] - axis[0]) if len(axis) > 1 else 1.0 for axis in (y_um, x_um))
         return cls(fit.read("soc"), fit.read("soc_se"), segment.read("labels"), untrusted, (pitch[0], pitch[1]))
 
-    def cell(self, label: int, side_um: float) -> tuple[F64, F64] | None:
+    def cell(self, label: int, side_um: float, most_se: float) -> tuple[F64, F64] | None:
         """A square of ``side_um`` around a particle as two images in colours; None where the label is gone."""
         box = ndimage.find_objects(np.maximum(self.labels, 0), max_label=label)[label - 1 : label]
         if not box or box[0] is None:
@@ -128,7 +141,7 @@ class _Field:
         untrusted = inside & self.untrusted[row, column_]
         return (
             _coloured(self.soc[row, column_], inside, untrusted, SOC_MAP, 1.0),
-            _coloured(self.se[row, column_], inside, untrusted, SE_MAP, MOST_SE),
+            _coloured(self.se[row, column_], inside, untrusted, SE_MAP, most_se),
         )
 
 
@@ -140,7 +153,7 @@ def _coloured(values: Real, inside: Mask, untrusted: Mask, colours: str, top: fl
     return np.asarray(image, dtype=np.float64)
 
 
-def _draw(cells: Sequence[_Cell], side_um: float) -> bytes:
+def _draw(cells: Sequence[_Cell], side_um: float, most_se: float) -> bytes:
     lines = -(-len(cells) // PER_LINE)
     across = min(PER_LINE, len(cells))
     blank_cell = np.ones((2 * CELL_PX, CELL_PX, 3))
@@ -148,18 +161,22 @@ def _draw(cells: Sequence[_Cell], side_um: float) -> bytes:
     for line in range(lines):
         here = [np.concatenate([c.soc, c.se]) for c in cells[line * PER_LINE : line * PER_LINE + across]]
         rows.append(np.concatenate(here + [blank_cell] * (across - len(here)), axis=1))
-    figure = blank(max(3.0, 0.75 * across + 0.6), 1.85 * lines + 1.1)
-    panels = figure.subplots(lines, 1, squeeze=False)[:, 0]
+    figure = blank(max(3.0, 0.75 * across), 1.85 * lines + 0.7)
+    upper, lower = bands_of(figure, (1.85 * lines, 0.6))
+    panels = upper.subplots(lines, 1, squeeze=False)[:, 0]
     for line, (axes, image) in enumerate(zip(panels, rows, strict=True)):
         axes.imshow(image, origin="lower", interpolation="nearest", extent=(0.0, across, 0.0, 2.0))
-        axes.invert_yaxis()
         axes.axis("off")
         for place, cell in enumerate(cells[line * PER_LINE : line * PER_LINE + across]):
             axes.text(place + 0.5, 2.04, cell.words, ha="center", va="top", fontsize=5.5, color=INK)
-    _bar(panels[0], side_um)
-    for colours, top, label in ((SOC_MAP, 1.0, "state of charge"), (SE_MAP, MOST_SE, "its standard error, pixel")):
+        if line == 0:
+            _bar(axes, side_um)
+        # Rows of pixels count downwards, and nothing beside the cells moves one line against another.
+        axes.set(xlim=(0.0, across), ylim=(2.0, 0.0))
+    named = ((SOC_MAP, 1.0, "state of charge"), (SE_MAP, most_se, "standard error of a pixel"))
+    for axes, (colours, top, label) in zip(lower.subplots(1, 2), named, strict=True):
         scale = ScalarMappable(Normalize(0.0, top), colours)
-        figure.colorbar(scale, ax=panels.tolist(), location="bottom", shrink=0.4, aspect=25, extend="both", label=label)
+        figure.colorbar(scale, cax=axes, orientation="horizontal", extend="both", label=label)
     return as_svg(figure, dpi=PRINT_DPI)
 
 

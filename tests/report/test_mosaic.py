@@ -21,7 +21,7 @@ def field() -> _Field:
 
 
 def test_a_cell_shows_its_particle_alone_and_in_the_middle(field: _Field) -> None:
-    cell = field.cell(1, 1.0)
+    cell = field.cell(1, 1.0, 0.2)
     assert cell is not None
     coloured = (cell[0] != 1.0).any(axis=2)
     height, width = coloured.any(axis=1).sum() / CELL_PX, coloured.any(axis=0).sum() / CELL_PX
@@ -32,11 +32,11 @@ def test_a_cell_shows_its_particle_alone_and_in_the_middle(field: _Field) -> Non
 
 
 def test_what_lies_at_the_border_is_not_taken_from_the_other_side(field: _Field) -> None:
-    cell = field.cell(2, 4.0)
+    cell = field.cell(2, 4.0, 0.2)
     assert cell is not None
     share = (cell[0] != 1.0).any(axis=2).mean()
     assert share == pytest.approx(0.2 * 0.4 / 16.0, abs=0.006)
-    assert field.cell(3, 1.0) is None
+    assert field.cell(3, 1.0, 0.2) is None
 
 
 def test_what_is_not_known_is_grey_and_not_zero() -> None:
