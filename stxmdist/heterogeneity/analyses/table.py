@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from stxmdist.heterogeneity.analyses import electrode_columns
 from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.registry import Entry, Table
 from stxmdist.table_columns import TableColumn
@@ -28,4 +29,14 @@ class AnalysisEntry(Entry[Analysis]):
     """Paper and equation of the method, or ``own``"""
 
 
-ANALYSES: Table[AnalysisEntry] = Table("analysis", {})
+ANALYSES: Table[AnalysisEntry] = Table(
+    "analysis",
+    {
+        "sizes": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.sizes:sizes",
+            meaning="one row per electrode and condition: sizes of its particles, freed of what fields cut",
+            columns=electrode_columns.SIZES,
+            source="Miles 1974; Woodruff, J. Am. Stat. Assoc. 47, 635 (1952); Hatch, Choate 1929",
+        ),
+    },
+)
