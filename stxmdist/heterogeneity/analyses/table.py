@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from stxmdist.heterogeneity.analyses import electrode_columns
 from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.heterogeneity.analyses.reaction_rates import REACTION_RATE_COLUMNS
 from stxmdist.heterogeneity.reaction_rows import REACTION_COLUMNS
@@ -45,6 +46,12 @@ ANALYSES: Table[AnalysisEntry] = Table(
             meaning="one row per region that was seen at two times, and one per electrode and condition",
             columns=REACTION_RATE_COLUMNS,
             source="Lim et al., Science 353, 566 (2016); uniformity own",
+        ),
+        "sizes": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.sizes:sizes",
+            meaning="one row per electrode and condition: sizes of its particles, freed of what fields cut",
+            columns=electrode_columns.SIZES,
+            source="Miles 1974; Woodruff, J. Am. Stat. Assoc. 47, 635 (1952); Hatch, Choate 1929",
         ),
     },
 )
