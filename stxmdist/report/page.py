@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from stxmdist.report import tables
 from stxmdist.report.agreement import agreement
+from stxmdist.report.analyses import analyses
 from stxmdist.report.canvas import Absent, Picture, drawing
 from stxmdist.report.conditions import design, flow
 from stxmdist.report.convergence import convergence
@@ -50,6 +51,7 @@ SECTIONS = (
     SectionPlan("soc", "State of charge", (states_of_charge, tables.electrodes)),
     SectionPlan("effects", "Cycling and size", (trends, sizes, phases, effects, tables.effects)),
     SectionPlan("variance", "Heterogeneity", (variance,)),
+    SectionPlan("analyses", "Further tables", (analyses,)),
     SectionPlan("spectra", "Spectra", (end_members, spectra)),
     SectionPlan("exploration", "Exploration", (exploration,)),
     SectionPlan("quality", "Quality", (tables.quality, readings, beam_and_drift, films, convergence, agreement)),
