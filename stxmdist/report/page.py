@@ -23,6 +23,8 @@ from stxmdist.report.instrument import beam_and_drift
 from stxmdist.report.mosaic import mosaics
 from stxmdist.report.phases import phases
 from stxmdist.report.previews import previews
+from stxmdist.report.rates import rates
+from stxmdist.report.reactions import reaction_maps
 from stxmdist.report.reading import readings
 from stxmdist.report.sizes import sizes
 from stxmdist.report.spectra import end_members, spectra
@@ -51,6 +53,7 @@ SECTIONS = (
     SectionPlan("soc", "State of charge", (states_of_charge, tables.electrodes)),
     SectionPlan("effects", "Cycling and size", (trends, sizes, phases, effects, tables.effects)),
     SectionPlan("variance", "Heterogeneity", (variance,)),
+    SectionPlan("transport", "Rate and transport", (rates, reaction_maps)),
     SectionPlan("analyses", "Further tables", (analyses,)),
     SectionPlan("spectra", "Spectra", (end_members, spectra)),
     SectionPlan("exploration", "Exploration", (exploration,)),

@@ -74,7 +74,8 @@ def _reaction(evidence: Evidence, scan_id: str) -> _Reaction | None:
     rate = map_of(output.read("reaction_rate_per_h"), output, evidence.options.picture_px)
     table = evidence.table("reactions")
     table = table[words(table, "scan_id") == scan_id] if len(table) else table
-    return _Reaction(label_of(scan), rate, column(table, "soc_middle"), column(table, "rate_per_h"))
+    middle = 0.5 * (column(table, "soc_before") + column(table, "soc_after"))
+    return _Reaction(label_of(scan), rate, middle, column(table, "rate_per_h"))
 
 
 def _said(evidence: Evidence) -> str:
