@@ -35,7 +35,7 @@ def drawn(
 )
 def test_intervals_cover_with_one_two_and_three_regions(regions: tuple[int, ...], conditions: int) -> None:
     rng, hits, widths = np.random.default_rng(31), [], []
-    for _ in range(150):
+    for _ in range(300):
         rows, means = drawn(rng, regions, conditions)
         found = pooled_means(*rows)
         hits.append((found.low <= means) & (means <= found.high))
@@ -43,7 +43,7 @@ def test_intervals_cover_with_one_two_and_three_regions(regions: tuple[int, ...]
     cover = float(np.mean(hits))
     print(f"{len(regions)} electrodes, {regions[0]} regions: coverage {cover:.3f}, width {np.median(widths):.3f}")
     # Two binomial standard errors of so many campaigns, each counted once.
-    doubt = 2.0 * np.sqrt(0.95 * 0.05 / 150)
+    doubt = 2.0 * np.sqrt(0.95 * 0.05 / 300)
     assert COVERAGE[0] - doubt <= cover <= COVERAGE[1] + doubt
 
 
