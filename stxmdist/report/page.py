@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from stxmdist.report import tables
 from stxmdist.report.agreement import agreement
 from stxmdist.report.analyses import analyses
+from stxmdist.report.budget import budget
 from stxmdist.report.canvas import Absent, Picture, drawing
 from stxmdist.report.conditions import design, flow
 from stxmdist.report.convergence import convergence
@@ -53,7 +54,7 @@ SECTIONS = (
     SectionPlan("gallery", "What it looks like", (gallery, mosaics)),
     SectionPlan("soc", "State of charge", (states_of_charge, tables.electrodes)),
     SectionPlan("effects", "Cycling and size", (trends, sizes, phases, effects, tables.effects)),
-    SectionPlan("variance", "Heterogeneity", (variance, power_over_electrodes)),
+    SectionPlan("variance", "Heterogeneity", (variance, budget, power_over_electrodes)),
     SectionPlan("transport", "Rate and transport", (rates, reaction_maps)),
     SectionPlan("analyses", "Further tables", (analyses,)),
     SectionPlan("spectra", "Spectra", (end_members, spectra)),

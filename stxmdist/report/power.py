@@ -51,7 +51,8 @@ def power_over_electrodes(evidence: Evidence) -> Picture | Absent:
         title,
         "Probability that a two-sided t test over electrodes at a level of .05 finds a difference of the mean state of "
         f"charge between two conditions, with {n_regions} {_regions(n_regions)} of {n_particles} particles of each "
-        f"electrode, as here, and the variances of table variance.{open_ends} `stxmdist design` compares whole designs.",
+        f"electrode, as here, and the variances of table variance.{open_ends} `stxmdist design` compares whole "
+        "designs.",
         f"Power over 2 to {MOST_ELECTRODES} electrodes in each condition for differences of "
         f"{', '.join(f'{effect:g}' for effect in EFFECTS)}.",
         "svg",
