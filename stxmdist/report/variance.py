@@ -177,6 +177,7 @@ METHODS = {
     "t on electrode slopes": "slopes, t",
     "exact sign flip of electrode slopes": "slopes, exact",
     "t on electrode means": "means, t",
+    "t on electrode slopes and means": "both, t",
     "exact permutation of electrode means": "means, exact",
     "mixed model": "mixed model",
 }
