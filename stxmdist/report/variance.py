@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from stxmdist.heterogeneity.effects import TERMS as EFFECT_TERMS
 from stxmdist.heterogeneity.metrics.table import METRICS
+from stxmdist.heterogeneity.terms import TERMS as EFFECT_TERMS
 from stxmdist.planning.columns import column, words
 from stxmdist.report.canvas import (
     COLOURS,
