@@ -12,6 +12,7 @@ from stxmdist.report.agreement import agreement
 from stxmdist.report.analyses import analyses
 from stxmdist.report.budget import budget
 from stxmdist.report.canvas import Absent, Picture, drawing
+from stxmdist.report.conclusions import conclusions
 from stxmdist.report.conditions import design, flow
 from stxmdist.report.convergence import convergence
 from stxmdist.report.distributions import states_of_charge, trends
@@ -108,6 +109,7 @@ def render(evidence: Evidence, parts: Sequence[Section], version: str) -> str:
         outdated=evidence.campaign.outdated,
         verdict=evidence.campaign.verdict,
         headline=headline(evidence),
+        conclusions=conclusions(evidence),
         sections=parts,
         citation=CITATION,
         version=version,
