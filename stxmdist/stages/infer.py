@@ -23,7 +23,7 @@ from stxmdist.planning.exclusions import Exclusion, exclusions
 from stxmdist.planning.explored import FOLDER as EXPLORED_FOLDER
 from stxmdist.planning.explored import names_found
 from stxmdist.planning.survey import Stage, Survey
-from stxmdist.planning.tables import table_specs
+from stxmdist.planning.tables import NULL_BANDS, table_specs
 from stxmdist.records import Json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
@@ -162,8 +162,9 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
         ),
     }
-    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed)
-    tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()}
+    bands = _gathered(unit, "segment", NULL_BANDS)
+    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, bands)
+    tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()} | {NULL_BANDS: bands}
 
     specs = table_specs()
     write = ShardWriter(unit)
@@ -179,7 +180,7 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             for file in found:
                 name = f"tables/{EXPLORED_FOLDER}/{file.name}"
                 write.keep(write.output.path / write.output.put(name, file.read_bytes()))
-    counted = {name: len(table) for name, table in tables.items() if name not in ANALYSES}
+    counted = {name: len(table) for name, table in tables.items() if name in TABLES}
     return write.outcome(InferMeasures(**counted, analyses={name: len(tables[name]) for name in ANALYSES}))
 
 
@@ -214,7 +215,7 @@ def _fields(unit: Unit[Options, InferPart]) -> pd.DataFrame:
 
 def _empty(name: str) -> pd.DataFrame:
     kinds = {"string": "object", "float64": "float64", "int64": "int64", "bool": "bool"}
-    return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in TABLES[name].columns})
+    return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in table_specs()[name].columns})
 
 
 def _at_border(particles: pd.DataFrame) -> list[Exclusion]:

@@ -30,4 +30,23 @@ class ParticleMetricEntry(Entry[ParticleMetric]):
     """In which it can be measured"""
 
 
-PARTICLE_METRICS: Table[ParticleMetricEntry] = Table("particle metric", {})
+_ROOM = "stxmdist.particles.metrics"
+
+PARTICLE_METRICS: Table[ParticleMetricEntry] = Table(
+    "particle metric",
+    {
+        # What varies inside a particle, from its state of charge.
+        "spread": ParticleMetricEntry(
+            f"{_ROOM}.spread:spread",
+            (TableColumn("soc_var_intra", "1", "variance of state of charge within the particle, noise taken off"),),
+            "own; science.md 0.8",
+            null="taken off",
+        ),
+        "moran": ParticleMetricEntry(
+            f"{_ROOM}.moran:moran",
+            (TableColumn("soc_moran", "1", "Moran's I of the state of charge of pixels away from edges"),),
+            "Moran, Biometrika 37, 17 (1950)",
+            null="band",
+        ),
+    },
+)
