@@ -90,7 +90,8 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
         for name in survey.scans
         if names_found(survey.options_of("explore", ExploreOptions, name)) and survey.published("explore", name)
     ]
-    return tuple(particles + pairs + explored)
+    reactions = [("react", name) for name in survey.reactions if survey.published("react", name)]
+    return tuple(particles + pairs + reactions + explored)
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
@@ -162,8 +163,8 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
         ),
     }
-    bands = _gathered(unit, "segment", NULL_BANDS)
-    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, bands)
+    reactions, bands = _gathered(unit, "react", "reactions"), _gathered(unit, "segment", NULL_BANDS)
+    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, reactions, bands)
     tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()} | {NULL_BANDS: bands}
 
     specs = table_specs()

@@ -24,6 +24,8 @@ class Evidence:
     modality: str
     """On which particles the statistics rest: ``stxm`` or ``ptychography``"""
     seed: int
+    reactions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Particles seen at two times, as ``react`` leaves them; of no columns where no region was"""
     null_bands: pd.DataFrame = field(default_factory=pd.DataFrame)
     """One row per particle of ``particles``: what its metrics show on homogeneous twins"""
 

@@ -11,6 +11,8 @@ import pandas as pd
 
 from stxmdist.heterogeneity.analyses import electrode_columns
 from stxmdist.heterogeneity.analyses.evidence import Evidence
+from stxmdist.heterogeneity.analyses.reaction_rates import REACTION_RATE_COLUMNS
+from stxmdist.heterogeneity.reaction_rows import REACTION_COLUMNS
 from stxmdist.registry import Entry, Table
 from stxmdist.table_columns import TableColumn
 
@@ -32,6 +34,19 @@ class AnalysisEntry(Entry[Analysis]):
 ANALYSES: Table[AnalysisEntry] = Table(
     "analysis",
     {
+        # Transport: what reacts, how fast, and through what.
+        "reactions": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.reactions:reactions",
+            meaning="one row per particle that was seen at two times",
+            columns=REACTION_COLUMNS,
+            source="Lim et al., Science 353, 566 (2016)",
+        ),
+        "reaction_rates": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.reaction_rates:reaction_rates",
+            meaning="one row per region that was seen at two times, and one per electrode and condition",
+            columns=REACTION_RATE_COLUMNS,
+            source="Lim et al., Science 353, 566 (2016); uniformity own",
+        ),
         "sizes": AnalysisEntry(
             "stxmdist.heterogeneity.analyses.sizes:sizes",
             meaning="one row per electrode and condition: sizes of its particles, freed of what fields cut",
