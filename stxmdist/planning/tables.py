@@ -43,7 +43,7 @@ def _null_bands() -> TableSpec:
     measured = tuple(
         ColumnSpec(f"{column.name}{ending}", "float64", column.unit, meaning.format(column.name), required=False)
         for entry in PARTICLE_METRICS.values()
-        if entry.null != "none"
+        if entry.banded
         for column in entry.columns
         for ending, meaning in said
     )

@@ -6,6 +6,7 @@ scatter: bias, standard error and 95 % band of every metric come from here and f
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -120,7 +121,7 @@ def measure(scan: MeasuredField, metrics: Mapping[str, ParticleMetricEntry] = PA
         for column in entry.columns:
             for each in (column.name, f"{column.name}_se"):
                 values.columns[each] = np.full(n, np.nan)
-            for ending in ENDINGS if entry.null != "none" else ():
+            for ending in ENDINGS if entry.banded else ():
                 bands.columns[f"{column.name}{ending}"] = np.full(n, np.nan)
     for row, views in enumerate(views_of(scan)):
         for name, (entry, metric) in members.items():
@@ -160,7 +161,7 @@ def _measure_one(
     for column in named & found.keys():
         value, twins = float(found[column][0]), np.asarray(found[column][1:], dtype=np.float64)
         own = found.get(f"{column}_se")
-        if entry.null == "none":
+        if not entry.banded:
             values.put(column, row, value)
             values.put(f"{column}_se", row, np.nan if own is None else float(own[0]))
             continue
@@ -183,9 +184,12 @@ def scatter(twins: F64) -> tuple[float, float]:
 
 def band_half_width(sd: float, n_twins: int) -> float:
     """Half the width of the 95 % prediction interval of one more twin."""
-    if n_twins < LEAST_TWINS:
-        return float("nan")
-    return float(stats.t.ppf(0.975, n_twins - 1)) * sd * float(np.sqrt(1.0 + 1.0 / n_twins))
+    return sd * _widening(n_twins) if n_twins >= LEAST_TWINS else float("nan")
+
+
+@lru_cache
+def _widening(n: int) -> float:
+    return float(stats.t.ppf(0.975, n - 1) * np.sqrt(1.0 + 1.0 / n))
 
 
 def views_of(scan: MeasuredField) -> Iterator[ParticleViews]:

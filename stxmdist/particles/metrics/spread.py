@@ -9,8 +9,6 @@ from stxmdist.arrays import F64
 from stxmdist.particles.metrics.views import ParticleViews
 from stxmdist.particles.sharp_plate import SharpPlate
 
-ITERATIONS = 3
-"""Of sharpening: what is not found by then is hidden in noise (closure on simulated plates)."""
 LEAST_PIXELS = 9
 """Fewer pixels have no spread."""
 GAIN_DOUBT = 0.25
@@ -34,8 +32,8 @@ def spread(views: ParticleViews) -> Mapping[str, F64]:
     mass = np.zeros(0) if sharp is None else np.where(sharp.seen, np.maximum(sharp.mass_nm, 0.0), 0.0)
     if sharp is None or (mass > 0.0).sum() < LEAST_PIXELS or n_views < 3:
         return dict.fromkeys(("soc_var_intra", "soc_var_intra_se"), np.full(n_views, np.nan))
-    sharpened = _variance(sharp.sharpened(ITERATIONS), mass)
-    plain = _variance(sharp.sharpened(0), mass**2)
+    sharpened = _variance(sharp.sharp_soc, mass)
+    plain = _variance(sharp.seen_soc, mass**2)
     seen = plain * _gain(sharp, mass)
     doubt = GAIN_DOUBT * (seen[0] - seen[1:].mean())
     share = doubt**2 / (doubt**2 + sharpened[1:].var(ddof=1) + 1e-300)
@@ -60,7 +58,7 @@ def _gain(sharp: SharpPlate, mass: F64) -> float:
     phase = 2.0 * np.pi / length * (np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y)
     waves = np.concatenate([np.cos(phase), np.sin(phase)])
     image = replace(sharp, excess_nm=np.where(sharp.seen, sharp.blurred(np.maximum(sharp.mass_nm, 0.0) * waves), 0.0))
-    return float(_variance(waves, mass).mean() / _variance(image.sharpened(0), mass**2).mean())
+    return float(_variance(waves, mass).mean() / _variance(image.seen_soc, mass**2).mean())
 
 
 def _standard_error(variance: F64) -> F64:

@@ -184,7 +184,7 @@ def described(
     table["soc_per_leak"] = sensitivity.leak
     table["soc_per_i0"] = sensitivity.i0
     table["misfit_share"] = misfit.share
-    whole = with_metrics(table, _field(scan, found, model, per_nm, maps, reach, bias, kernel, table))
+    whole = with_metrics(table, _field(scan, found, model, per_nm, maps, reach, bias, kernel, table), options.chemistry)
     table = whole.particles
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal
