@@ -15,12 +15,14 @@ from stxmdist.report.canvas import Absent, Picture, drawing
 from stxmdist.report.conclusions import conclusions
 from stxmdist.report.conditions import design, flow
 from stxmdist.report.convergence import convergence
+from stxmdist.report.directions import directions
 from stxmdist.report.distributions import states_of_charge, trends
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.exploration import exploration
 from stxmdist.report.film import films
 from stxmdist.report.gallery import gallery
 from stxmdist.report.headline import headline
+from stxmdist.report.inside import inside_particles
 from stxmdist.report.instrument import beam_and_drift
 from stxmdist.report.mosaic import mosaics
 from stxmdist.report.phases import phases
@@ -55,7 +57,7 @@ SECTIONS = (
     SectionPlan("gallery", "What it looks like", (gallery, mosaics)),
     SectionPlan("soc", "State of charge", (states_of_charge, tables.electrodes)),
     SectionPlan("effects", "Cycling and size", (trends, sizes, phases, effects, tables.effects)),
-    SectionPlan("variance", "Heterogeneity", (variance, budget, power_over_electrodes)),
+    SectionPlan("variance", "Heterogeneity", (variance, inside_particles, directions, budget, power_over_electrodes)),
     SectionPlan("transport", "Rate and transport", (rates, reaction_maps)),
     SectionPlan("analyses", "Further tables", (analyses,)),
     SectionPlan("spectra", "Spectra", (end_members, spectra)),
