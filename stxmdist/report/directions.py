@@ -55,15 +55,13 @@ def _lengths(axes: Axes, table: pd.DataFrame, lengths: F64) -> None:
     if not known.size:
         return
     top = float(np.quantile(known, 0.98))
-    edges = np.linspace(0.0, max(top, 1.0), 16)
+    edges = np.linspace(0.0, max(top, 1.0), 16).tolist()
     modality = words(table, "modality")
     for place, name in enumerate(("stxm", "ptychography")):
         here = lengths[(modality == name) & np.isfinite(lengths)]
         if here.size:
             label = "wide field" if name == "stxm" else name
-            axes.hist(
-                np.minimum(here, edges[-1]), edges.tolist(), histtype="step", color=COLOURS[place], label=label, lw=1.3
-            )
+            axes.hist(np.minimum(here, edges[-1]), edges, histtype="step", color=COLOURS[place], label=label, lw=1.3)
     axes.legend(loc="upper right")
 
 
