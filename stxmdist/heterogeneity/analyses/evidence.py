@@ -27,6 +27,11 @@ class Evidence:
     reactions: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Particles seen at two times, as ``react`` leaves them; of no columns where no region was"""
 
+    contacts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Particles that touch, one row per contact, as ``network`` leaves them"""
+    tortuosity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Tortuosity of sections, as ``network`` leaves it"""
+
     def generator(self, name: str) -> np.random.Generator:
         """A random generator for one analysis, which depends on the campaign's seed and the name alone."""
         words = np.frombuffer(hashlib.sha256(name.encode()).digest()[:16], dtype="<u4")
