@@ -58,11 +58,11 @@ def test_few_columns_say_how_far_a_scan_is_and_what_it_gave() -> None:
     lost = ScanVerdict("lost", "stxm", "stopped", stage="ingest", refusal="the file is empty")
     found = Status(rows, (), Verdict((ScanVerdict("whole", "stxm", "done", 12, 11), lost))).summary()
     assert [tuple(row.values()) for row in found] == [
-        ("whole", "6/6", "done", 12, 11),
-        ("failed", "4/6", "fit failed", None, None),
-        ("begun", "0/6", "ingest 3 units", None, None),
-        ("waiting", "4/6", "fit waits", None, None),
-        ("new", "0/6", "not begun", None, None),
+        ("whole", "7/7", "done", 12, 11),
+        ("failed", "4/7", "fit failed", None, None),
+        ("begun", "0/7", "ingest 3 units", None, None),
+        ("waiting", "4/7", "fit waits", None, None),
+        ("new", "0/7", "not begun", None, None),
         ("lost", "", "refused", None, None),
     ]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stxmdist.arrays import F64, I64, Mask
+from stxmdist.heterogeneity.active_fraction import is_active, recognition
 from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.heterogeneity.columns import codes, numbers, text
 from stxmdist.heterogeneity.current_density import (
@@ -16,7 +17,7 @@ from stxmdist.heterogeneity.current_density import (
     ratio_influence,
 )
 from stxmdist.heterogeneity.intervals import UNKNOWN
-from stxmdist.heterogeneity.metrics.active import active
+from stxmdist.heterogeneity.metrics.soc_mean import soc_mean
 from stxmdist.heterogeneity.places import Cell, Places, places_of
 from stxmdist.heterogeneity.pooled_intervals import PlaceErrors, pooled_errors
 from stxmdist.table_columns import TableColumn
@@ -75,14 +76,16 @@ class _Material:
     area_um2: F64
     volume_um3: F64
     takes_part: F64
+    """1 of active and 0 of inactive particles, corrected for how often either is taken for the other: means are true"""
 
 
 def transport(evidence: Evidence) -> pd.DataFrame:
     """One row per electrode and condition, columns ``TRANSPORT_COLUMNS``.
 
     All current of the electrode is taken to pass the faces of the particles that are active, each in proportion to its
-    area, and the particles that were seen to stand for those that were not. Intervals rest on regions, whose likeness
-    is pooled over the campaign; they leave out the error of the thickness scale, which cancels in exponents.
+    area, and the particles that were seen to stand for those that were not. Active are particles between fixed
+    thresholds or in two phases, corrected for those that their errors misplace. Intervals rest on regions, whose
+    likeness is pooled over the campaign; they leave out the error of the thickness scale, which cancels in exponents.
 
     Source: Li et al., Nat. Mater. 13, 1149 (2014).
     """
@@ -169,9 +172,27 @@ def _material(evidence: Evidence) -> _Material:
     seen = places_of(evidence.kept, evidence.modality)
     area = numbers(seen.frame, "area_um2")
     volume = area * 1e-3 * numbers(seen.frame, "thickness_nm")
-    part = active(seen.frame).value
+    part = _taking_part(seen)
     known = np.isfinite(area) & np.isfinite(volume) & np.isfinite(part) & (volume > 0.0)
     return _Material(seen, np.asarray(known), area, volume, part)
+
+
+def _taking_part(seen: Places) -> F64:
+    """(PARTICLE,) ``(active + specificity - 1) / (sensitivity + specificity - 1)`` of each place; NaN where not known.
+
+    Source: Rogan, Gladen, Am. J. Epidemiol. 107, 71 (1978).
+    """
+    charge = soc_mean(seen.frame)
+    two_phase = text(seen.frame, "phase_class") == "two-phase"
+    found = is_active(charge.value, two_phase)
+    error = np.sqrt(charge.noise_variance)
+    for at in range(len(seen.table)):
+        here = np.flatnonzero((seen.place == at) & np.isfinite(found))
+        if here.size:
+            known = recognition(charge.value[here], error[here], two_phase[here])
+            gain = known.sensitivity + known.specificity - 1.0
+            found[here] = (found[here] + known.specificity - 1.0) / gain
+    return found
 
 
 def _capacity(seen: Places) -> F64:
@@ -200,9 +221,9 @@ def _note(
     if here.size and not np.isfinite(material.volume_um3[here]).any():
         notes.append("no thickness in nm: the volume is not known")
     elif not material.known[here].any():
-        notes.append("no particle of which area, thickness and activity are known")
+        notes.append("no particle of which area, thickness and activity are known, or errors too large to tell it")
     elif not active_area[at] > 0.0:
-        notes.append("no active particle: nothing is known to carry the current")
+        notes.append("no active particle beyond the errors: nothing is known to carry the current")
     if not rate[at] > 0.0:
         notes.append("no rate in the sample sheet")
     if not np.isfinite(capacity[at]):

@@ -22,7 +22,12 @@ def test_a_plate_that_reacts_whole_carries_what_its_thickness_says() -> None:
 
 
 def campaign(
-    rng: np.random.Generator, rates_of: list[tuple[float, ...]], exponent: float, cycles: bool = False, regions: int = 2
+    rng: np.random.Generator,
+    rates_of: list[tuple[float, ...]],
+    exponent: float,
+    cycles: bool = False,
+    regions: int = 2,
+    se: float = 0.04,
 ) -> Evidence:
     """Electrodes at rates; the active share is 0.45 rate^exponent times what electrode and region do to it."""
     rows = []
@@ -32,6 +37,8 @@ def campaign(
             for region in range(regions):
                 p = float(np.clip(0.45 * own * rate**exponent * np.exp(rng.normal(0.0, 0.05)), 0.0, 1.0))
                 n = 100
+                reacts = rng.random(n) < p
+                soc = np.where(reacts, rng.uniform(0.15, 0.85, n), rng.normal(0.02, 0.02, n))
                 rows.append(
                     pd.DataFrame(
                         {
@@ -45,7 +52,9 @@ def campaign(
                             "direction": "charge",
                             "area_um2": rng.lognormal(-1.5, 0.6, n),
                             "thickness_nm": rng.normal(100.0, 10.0, n),
-                            "active": rng.random(n) < p,
+                            "soc_mean": soc + rng.normal(0.0, se, n),
+                            "soc_se_stat": se,
+                            "phase_class": "unknown",
                         }
                     )
                 )
@@ -58,7 +67,7 @@ def campaign(
 @pytest.mark.parametrize("exponent", [0.4, 0.0])
 def test_exponents_are_the_planted_ones(exponent: float) -> None:
     rng = np.random.default_rng(1)
-    of_share, of_density, inside, repeats = [], [], 0, 16
+    of_share, of_density, inside, repeats = [], [], 0, 8
     for _ in range(repeats):
         table = rate_exponents(campaign(rng, [RATES] * 4, exponent)).set_index("quantity")
         share, density = table.loc["active share of particles"], table.loc["current density over active area"]
@@ -121,7 +130,7 @@ def test_what_is_not_known_is_said() -> None:
     ).to_dict("records")
     assert "no rate" in row["note"]
     assert "chemistry" in row["note"]
-    idle = evidence.kept.assign(active=False)
+    idle = evidence.kept.assign(soc_mean=0.0)
     table = transport(Evidence(idle, idle, evidence.pairs, evidence.sheet, evidence.fields, "stxm", 0))
     assert table["note"].str.contains("no active particle").all()
     empty = evidence.kept[:0]
