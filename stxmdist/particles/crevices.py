@@ -1,4 +1,4 @@
-"""Narrow valleys in the height of a plate: where material is missing along lines, by how much, and how long they are."""
+"""Narrow valleys in the height of a plate: where material is missing along lines, how much, and how long they are."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,8 @@ from skimage.morphology import disk, skeletonize
 
 from stxmdist.arrays import F64, I64, Mask
 
-LEVELS = 1023
-"""Steps of a relative height of 0 to 2 for the rank filter."""
-TALLEST = 2.0
+LEVELS, TALLEST = 255, 1.6
+"""Steps of the relative height for the rank filter, and the greatest height."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class CreviceOptions:
     """How valleys are told from noise and from slopes."""
 
     reach_nm: float = 90.0
-    """Radius of the disc whose median height is taken for the plate's; valleys are narrower than it."""
+    """Radius of the disc whose usual height is taken for the plate's; valleys are narrower than it."""
     smoothing_sigmas: float = 0.7
     """Gaussian that the height is smoothed with, in sigmas of the point spread function"""
     least_depth: float = 0.12
@@ -95,7 +94,7 @@ def crevices(
     phase_rad: F64 | None = None,
     options: CreviceOptions | None = None,
 ) -> Crevices:
-    """Find the valleys of a plate: a black top-hat whose closing is a median, thresholded with hysteresis.
+    """Find the valleys of a plate: a black top-hat whose closing is a rank filter, thresholded with hysteresis.
 
     Parameters
     ----------
@@ -108,8 +107,8 @@ def crevices(
     phase_rad
         (Y, X) phase of the transmission, or None
 
-    Source: Soille, Morphological Image Analysis (2003), 4.5 (top-hat); Canny, IEEE Trans. Pattern Anal. Mach. Intell. 8,
-    679 (1986) (hysteresis); the median in place of the closing, which noise lifts, is ours.
+    Source: Soille, Morphological Image Analysis (2003), 4.5 (top-hat); Canny, IEEE Trans. Pattern Anal. Mach. Intell.
+    8, 679 (1986) (hysteresis); the rank in place of the closing, which noise lifts, is ours.
     """
     options = options or CreviceOptions()
     sigma_px = sigma_nm / pixel_nm
@@ -147,11 +146,11 @@ def _closed(inside: Mask, radius_px: int) -> Mask:
 
 
 def _plate(height: F64, known: Mask, radius_px: int) -> F64:
-    """Median height (Y, X) within a disc, of the particle's pixels only."""
+    """The 60th percentile of the height (Y, X) within a disc, of the particle's pixels only."""
     middle = float(np.median(height[known]))
     scaled = np.clip(np.where(known, height, 0.0) / max(middle, 1e-9), 0.0, TALLEST) * (LEVELS / TALLEST)
-    ranked = percentile(scaled.astype(np.uint16), disk(radius_px), mask=known.astype(np.uint8), p0=0.6)
-    return np.maximum(ranked.astype(np.float64) * TALLEST / LEVELS, 1e-3) * middle
+    ranked = percentile(np.round(scaled).astype(np.uint8), disk(radius_px), mask=known.astype(np.uint8), p0=0.6)
+    return np.asarray(np.maximum(ranked.astype(np.float64) * TALLEST / LEVELS, 1e-3) * middle)
 
 
 def _bright_noise(values: F64) -> float:

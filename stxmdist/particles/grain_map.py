@@ -1,6 +1,6 @@
 """Grains of a plate: what closed lines of missing height part from one another."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -37,10 +37,11 @@ def grain_map(found: Crevices, sigma_px: float) -> GrainMap:
     nothing = GrainMap(np.zeros(body.shape, dtype=np.int32), np.zeros(body.shape, dtype=bool))
     if not body.any() or np.isnan(found.noise):
         return nothing
+    if not found.valley.any():
+        return replace(nothing, grains=body.astype(np.int32))
     free = body & ~found.valley
-    distance = ndimage.distance_transform_edt(np.pad(free, 1))[1:-1, 1:-1]
-    # The rim of the body is no border of a grain: the plate goes on.
-    distance = np.where(free, ndimage.distance_transform_edt(~found.valley), distance)
+    # To valleys alone: the rim is no border of a grain.
+    distance = np.where(free, ndimage.distance_transform_edt(~found.valley), 0.0)
     steps = np.round(distance * STEPS_PER_PX).astype(np.int32)
     h = max(1, round(STEPS_PER_PX * max(1.0, 0.1 * float(distance[free].max(initial=0.0)))))
     markers, count = ndimage.label(h_maxima(np.where(body, steps, 0), h) & free, structure=np.ones((3, 3)))
