@@ -33,8 +33,8 @@ class Cracks:
 def cracks_of(found: Crevices, pixel_nm: float, sigma_nm: float) -> Cracks:
     """Share and length of the cracks among the valleys of a plate; NaN where none could be seen.
 
-    The missing height is summed over the flanks of each crack, so that blur and threshold do not change it; both numbers
-    are taken over the body, the particle without the rim in which nothing can be told.
+    The missing height is summed over the flanks of each crack, so that blur and threshold do not change it. Both
+    numbers are taken over the body, the particle without the rim in which nothing can be told.
 
     Source: black top-hat and share after Li et al., Science 376, 517 (2022); THROUGH is ours.
     """

@@ -12,6 +12,8 @@ from stxmdist.arrays import F64, I64, Mask
 
 LEVELS, TALLEST = 255, 1.6
 """Steps of the relative height for the rank filter, and the greatest height."""
+LEAST_PIXELS = 120
+"""Of fewer pixels away from the outline there is no plate to look for valleys in."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def crevices(
     body = ndimage.distance_transform_edt(whole) > max(1.0, options.rim_sigmas * sigma_px)
     known = body & np.isfinite(total_nm)
     nothing = np.zeros(inside.shape, dtype=bool)
-    if known.sum() < 30:
+    if known.sum() < LEAST_PIXELS:
         unknown = np.full(inside.shape, np.nan)
         return Crevices(unknown, unknown, float("nan"), nothing, nothing, known)
     height = height_of(total_nm, phase_rad, known, options)

@@ -8,11 +8,14 @@ from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from stxmdist.arrays import F64, I32, Mask
+from stxmdist.particles.cracks import THROUGH
 from stxmdist.particles.crevices import Crevices
 
 CLOSED = 0.7
 """Two grains are parted by a border of which at least this share lies in a valley; a crack that ends inside a grain
 parts nothing."""
+CRACKED = 0.02
+"""What a pixel of a border counts where a crack runs, of one where none does"""
 STEPS_PER_PX = 10
 LEAST_GRAIN_SIGMAS = 6.0
 """Grains narrower than so many sigmas of the point spread function are not told from the valleys around them."""
@@ -49,7 +52,9 @@ def grain_map(found: Crevices, sigma_px: float) -> GrainMap:
         markers, count = body.astype(np.int32), 1
     depth = np.where(np.isfinite(found.depth), found.depth, 0.0)
     basins = np.asarray(watershed(depth, markers, mask=body), dtype=np.int32)
-    joined = _joined(basins, ndimage.binary_dilation(found.valley))
+    # A crack may run along a boundary or through a grain: it closes no border by itself.
+    silent = ndimage.binary_dilation(depth >= THROUGH, iterations=2)
+    joined = _joined(basins, ndimage.binary_dilation(found.valley), silent)
     grains = _without_slivers(joined, LEAST_GRAIN_SIGMAS * sigma_px, depth)
     return GrainMap(grains, border_of(grains))
 
@@ -62,18 +67,20 @@ def border_of(grains: I32) -> Mask:
     return border
 
 
-def _joined(basins: I32, valley: Mask) -> I32:
+def _joined(basins: I32, valley: Mask, silent: Mask) -> I32:
     """Join basins, the openest border first, until every border is closed; borders of joined basins are joined."""
     borders: dict[tuple[int, int], list[float]] = {}
-    for a, b, va, vb in (
-        (basins[1:], basins[:-1], valley[1:], valley[:-1]),
-        (basins[:, 1:], basins[:, :-1], valley[:, 1:], valley[:, :-1]),
+    worth = np.where(silent, CRACKED, 1.0)
+    for a, b, va, vb, w in (
+        (basins[1:], basins[:-1], valley[1:], valley[:-1], worth[1:]),
+        (basins[:, 1:], basins[:, :-1], valley[:, 1:], valley[:, :-1], worth[:, 1:]),
     ):
         at = (a != b) & (a > 0) & (b > 0)
-        for one, other, deep in zip(a[at].tolist(), b[at].tolist(), (va | vb)[at].tolist(), strict=True):
+        columns = (a[at].tolist(), b[at].tolist(), ((va | vb) & (w == 1.0))[at].tolist(), w[at].tolist())
+        for one, other, deep, weight in zip(*columns, strict=True):
             entry = borders.setdefault((min(one, other), max(one, other)), [0.0, 0.0])
             entry[0] += deep
-            entry[1] += 1.0
+            entry[1] += weight
     name = np.arange(int(basins.max()) + 1)
     while borders:
         pair, (deep, length) = min(borders.items(), key=lambda item: item[1][0] / item[1][1])
