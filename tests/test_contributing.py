@@ -24,7 +24,7 @@ from tests.stages.tiny import STXM, tiny_campaign, with_options
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDED = re.compile(
-    r"^### An? (?P<kind>\w+)\n+`(?P<file>[\w/]+\.py)`\n+```python\n(?P<source>.*?)```\n+"
+    r"^### An? (?P<kind>[\w ]+)\n+`(?P<file>[\w/]+\.py)`\n+```python\n(?P<source>.*?)```\n+"
     r"`(?P<table>[\w/]+\.py)`\n+```diff\n(?P<diff>.*?)```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -96,7 +96,17 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_shows_one_of_each_kind() -> None:
-    assert set(ADDITIONS) == {"fitter", "engine", "reader", "explorer", "metric", "export", "stage"}
+    assert set(ADDITIONS) == {
+        "fitter",
+        "engine",
+        "reader",
+        "explorer",
+        "metric",
+        "particle metric",
+        "analysis",
+        "export",
+        "stage",
+    }
 
 
 @pytest.mark.parametrize("addition", ADDITIONS.values(), ids=ADDITIONS)
@@ -140,6 +150,8 @@ def test_a_campaign_runs_with_one_more_of_each_kind(added: None, tmp_path: Path)
     tables = campaign.parent / "store" / "tables"
     scans = read_table(tables / "scans.parquet")
     assert "contrast" in set(scans["stage"])
+    assert {"soc_halves", "soc_halves_se"} <= set(read_table(tables / "particles.parquet").columns)
+    assert read_table(tables / "counted.parquet")["n_particles"].sum() > 0
     effects = read_table(tables / "effects.parquet")
     assert "length" in set(effects["endpoint"])
 
