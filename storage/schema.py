@@ -228,6 +228,9 @@ _ARRAYS = (
         "1",
         "state of charge from ptychography, blurred and sampled as the wide-field map",
     ),
+    # react
+    ArraySpec("reaction_rate_per_h", _YX, "float32", "1/h", "change of state of charge between two times"),
+    ArraySpec("reaction_rate_se_per_h", _YX, "float32", "1/h", "its standard error by counting and placement"),
 )
 ARRAYS: dict[str, ArraySpec] = {spec.name: spec for spec in _ARRAYS}
 """All arrays of a campaign but those that one fitter or explorer leaves, by name."""
