@@ -191,8 +191,8 @@ def shown(name: str, table: pd.DataFrame) -> str:
     inside = (error.abs() < NORMAL_95 * table["soc_se"])[told]
     flagged = table["flags"].str.contains("missing component|misfit")[told]
     return (
-        f"\n  {name:28} {int(told.sum()):5d} inside {inside.mean():.3f}, or flagged {(inside | flagged).mean():.3f}, bias "
-        f"{error.mean():+.4f}, rms {np.sqrt((error**2).mean()):.4f}, se {table['soc_se'].median():.4f}, lost "
+        f"\n  {name:28} {int(told.sum()):5d} inside {inside.mean():.3f}, or flagged {(inside | flagged).mean():.3f}, "
+        f"bias {error.mean():+.4f}, rms {np.sqrt((error**2).mean()):.4f}, se {table['soc_se'].median():.4f}, lost "
         f"{1.0 - told.mean():.3f}"
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F64, Real
-from stxmdist.spectra.density.mean_errors import HIDDEN
+from stxmdist.spectra.end_members.mean_errors import HIDDEN
 
 _LEAST_FREEDOM = 2
 """Degrees of freedom that must remain to see a misfit by"""

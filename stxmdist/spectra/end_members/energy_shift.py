@@ -10,8 +10,8 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from stxmdist.arrays import F64, Array
-from stxmdist.spectra.density.mean_errors import mean_covariance, whitening, widened
 from stxmdist.spectra.end_members.design_matrix import background_columns
+from stxmdist.spectra.end_members.mean_errors import mean_covariance, whitening, widened
 from stxmdist.spectra.end_members.references import EndMembers
 
 _GRID_STEP_EV = 0.02
@@ -128,7 +128,7 @@ def _best(columns: F64, values: F64) -> tuple[F64, F64]:
         alone = np.maximum((columns.T @ values) / (columns**2).sum(axis=0), 0.0)
         gained = alone * (columns.T @ values)
         amounts = np.where(np.arange(2) == int(np.argmax(gained)), alone, 0.0)
-    return amounts, columns @ amounts
+    return np.asarray(amounts, dtype=np.float64), np.asarray(columns @ amounts, dtype=np.float64)
 
 
 def _nodes(grid_ev: F64, posterior: F64, mean_ev: float, sd_ev: float) -> F64:

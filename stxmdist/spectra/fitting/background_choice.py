@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 
 from stxmdist.arrays import F64, Mask
-from stxmdist.spectra.density.mean_errors import mean_covariance, whitening, widened
 from stxmdist.spectra.end_members.design_matrix import Background, background_columns, condition_number
+from stxmdist.spectra.end_members.mean_errors import mean_covariance, whitening, widened
 
 BackgroundOption = Literal["auto", "none", "constant", "power_law"]
 """What a user may ask for: one of the backgrounds, or that the data decide"""
@@ -74,8 +74,8 @@ def choose_background(spectrum: MeanSpectrum, asked: BackgroundOption = "auto") 
 
     The richest one whose last term is significant and absorbs enough to matter: power law, constant, none. Standard
     errors rest on counting noise, on what else a mean spectrum cannot be trusted with (``mean_errors``), and on the
-    energy shift; they grow with the misfit. What is not fitted stays as a doubt: the next term with the size and the error that the
-    mean spectrum gives it.
+    energy shift; they grow with the misfit. What is not fitted stays as a doubt: the next term with the size and the
+    error that the mean spectrum gives it.
     """
     known = np.isfinite(spectrum.mean_od) & np.isfinite(spectrum.variance) & (spectrum.variance > 0.0)
     columns = background_columns(spectrum.energy_ev, "power_law")

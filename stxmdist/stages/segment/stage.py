@@ -170,7 +170,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=18,
+    version=19,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

@@ -24,7 +24,8 @@ def light_beside_od(mean_od: F64) -> F64:
     -ln(T + f (1 - T)) is -ln T - f (1/T - 1) to first order: saturation, which grows with exp(OD). What absorbs at all
     energies alike is a film, and lies there too.
     """
-    return LIGHT_BESIDE * np.expm1(np.minimum(mean_od - np.min(mean_od, axis=-1, keepdims=True), _MOST_OD))
+    beyond = np.minimum(mean_od - np.min(mean_od, axis=-1, keepdims=True), _MOST_OD)
+    return np.asarray(LIGHT_BESIDE * np.expm1(beyond), dtype=np.float64)
 
 
 def mean_covariance(mean_od: F64, variance: F64, share: float = MODEL_SHARE) -> F64:
