@@ -4,7 +4,7 @@ import numpy as np
 
 from stxmdist.arrays import F64
 
-MODEL_SHARE = 0.01
+MODEL_SHARE = 0.006
 """End-members and incident beam are not known better than this share of the optical density, at each energy for itself
 """
 LIGHT_BESIDE = 0.0025
