@@ -78,7 +78,7 @@ def scanned(case: HardCase, seed: int, options: Options = OPTIONS) -> pd.DataFra
     scan, model = _fitted(light, i0, variance / i0**2, axes, np.array(setup.energy_ev), fit)
     found = outlined(scan, model, options, fit.classes)
     count = counted(scan, found, model, partial(_pixels, light, scan), CountOptions())
-    table = described(scan, found, model, options, fit.classes, count).set_index("particle_id")
+    table = described(scan, found, model, options, fit.classes, count).particles.set_index("particle_id")
     rows = _matched(region, region.labels(*axes), found.labels, table, setup)
     return rows.assign(seed=seed, offset=offset, shift=model.shift_ev, shift_se=model.shift.se_ev,
                        background=model.fitted_background)  # fmt: skip
