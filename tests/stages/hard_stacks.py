@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,9 @@ from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.fitting.block import StackBlock, fit_block
 from stxmdist.spectra.fitting.model import SpectralModel, StackSummary, model_of_stack, without_pre_edge
 from stxmdist.stages.fit import Options as FitOptions
-from stxmdist.stages.segment.describe import FittedScan, counted, described, outlined
+from stxmdist.stages.segment import describe
+from stxmdist.stages.segment.describe import FittedScan, counted, outlined
+from stxmdist.stages.segment.metrics import Description
 from stxmdist.stages.segment.options import Options
 
 ENERGIES = {
@@ -78,7 +81,9 @@ def scanned(case: HardCase, seed: int, options: Options = OPTIONS) -> pd.DataFra
     scan, model = _fitted(light, i0, variance / i0**2, axes, np.array(setup.energy_ev), fit)
     found = outlined(scan, model, options, fit.classes)
     count = counted(scan, found, model, partial(_pixels, light, scan), CountOptions())
-    table = described(scan, found, model, options, fit.classes, count).particles.set_index("particle_id")
+    # What looks inside particles, and its twins, take most of the time and are not asked here.
+    with patch.object(describe, "with_metrics", lambda table, *rest: Description(table, pd.DataFrame())):
+        table = describe.described(scan, found, model, options, fit.classes, count).particles.set_index("particle_id")
     rows = _matched(region, region.labels(*axes), found.labels, table, setup)
     return rows.assign(seed=seed, offset=offset, shift=model.shift_ev, shift_se=model.shift.se_ev,
                        background=model.fitted_background)  # fmt: skip
