@@ -89,6 +89,13 @@ class Design:
     """Their length per area of a cracked particle, um/um2"""
     crack_nm: tuple[float, float] = (20.0, 50.0)
     """Width of cracks, least and largest; through the whole thickness"""
+    crack_halo_soc: float = 0.0
+    """soc beside a crack or grain boundary less that far from it; it falls as exp(-d / crack_halo_um)"""
+    crack_halo_um: float = 0.08
+    cracked_soc: float = 0.0
+    """Planted effect of having cracks on a particle's mean soc"""
+    grained_soc: float = 0.0
+    """Planted effect of consisting of grains on a particle's mean soc"""
     dichroism: float = 0.0
     """mu of the Fe edge is mu (1 + dichroism cos 2(polarisation - axis)); the axis is each grain's own"""
 

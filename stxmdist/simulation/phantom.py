@@ -238,6 +238,8 @@ def make_particle(
         room = min((0.99 - soc_mean) / inside.max(), (0.01 - soc_mean) / inside.min())
         amplitude = min(amplitude, max(room, 0.0))
         base = soc_mean - amplitude * mean
+        if flaws is not None:
+            base -= float(np.sum(mass * flaws.soc_offset(u, v)))
     return Particle(
         particle_id=particle_id,
         outline=outline,
