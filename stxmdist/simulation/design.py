@@ -30,6 +30,8 @@ class Interior:
     """Solid solution: standard deviation of soc"""
     contrast: tuple[float, float] = (0.15, 0.40)
     """Core-shell: soc of the shell less that of the core, least and largest"""
+    depth_um: tuple[float, float] = (0.0, 0.0)
+    """Core-shell: L of exp(-depth / L) from rim to core, least and largest, um; 0: a shell with an inner side"""
     boundary_um: tuple[float, float] = (0.008, 0.020)
     """Two-phase: w of the boundary's tanh(d / w), least and largest, um"""
     random_boundary: bool = False

@@ -12,7 +12,7 @@ from skimage import measure
 from stxmdist.arrays import F64, Mask
 from stxmdist.simulation.design import Interior
 from stxmdist.simulation.flaws import Cracks, Grains
-from stxmdist.simulation.phantom import Particle
+from stxmdist.simulation.phantom import RIM_DEPTH, Particle
 
 STEP_UM = 0.001
 """Of points along cracks and grain boundaries."""
@@ -21,7 +21,6 @@ LEAST_DOMAIN_UM2 = 2.5e-3
 """A domain is at least so large: a square of 50 nm."""
 TANH_SIGMA = np.pi / np.sqrt(12.0)
 """Standard deviation of the derivative of tanh(d / w), over w: it adds in square to that of a point spread function."""
-_SECTORS = 72
 _NAN = float("nan")
 
 
@@ -34,12 +33,12 @@ class TrueInterior:
     crack_share: float
     """Of its area, where more than half of the thickness is missing in a crack"""
     crack_length_um: float
-    crack_density_per_um: float
+    crack_length_per_um: float
     """Length of cracks over area"""
     n_grains: int
     grain_d50_um: float
     """Median equivalent diameter of its grains, each counted once"""
-    grain_boundary_density_per_um: float
+    grain_boundary_per_um: float
     """Length of grain boundaries over area"""
     boundary_length_um: float
     """Of the contour where soc is one half"""
@@ -49,7 +48,7 @@ class TrueInterior:
     """Two phases: standard deviation of the derivative of soc across the boundary, pi / sqrt(12) w for tanh(d / w)"""
     boundary_normal_deg: float
     """Two phases: direction of the boundary's normal, from +x towards +y, 0 to 180"""
-    boundary_to_axis_deg: float
+    boundary_to_long_axis_deg: float
     """Two phases: angle between the boundary's normal and the long axis, 0 to 90"""
     n_domains: int
     """Charged and discharged ones together"""
@@ -57,15 +56,20 @@ class TrueInterior:
     n_domains_discharged: int
     domain_area_um2: float
     """Mean over domains"""
-    one_sidedness: float
-    """abs(c1) / c0 of mean soc over angle about the centre, c_m = <x(theta) exp(i m theta)>"""
-    gradient_rms_per_um: float
+    largest_domain_um2: float
+    mixed_excess: float
+    """Share of the mass between both phases: a perfect instrument sees no boundary wider than it is"""
+    soc_one_sidedness: float
+    """abs(c1) / c0 with c1 the mean by mass of (soc - mean) exp(i theta) about the centre of mass, c0 the mean"""
+    soc_gradient_per_um: float
     """sqrt(<abs(grad soc)^2>) over the area"""
-    gradient_y_per_um: float
-    gradient_x_per_um: float
-    """Mean vector of the gradient"""
-    correlation_length_um: float
+    soc_gradient_y_per_um: float
+    soc_gradient_x_per_um: float
+    """Slope, weighted by mass, of soc over place"""
+    soc_correlation_nm: float
     """Solid solution: where the planted field's correlation has fallen to 1 / e, sqrt(2) L"""
+    reaction_depth_nm: float
+    """L of exp(-depth / L), where the reaction came in from the rim"""
     soc_first: float
     """Mean by mass at the first look"""
     rate_per_h: float
@@ -111,31 +115,34 @@ def true_interior(
     slopes: list[F64] = [np.asarray(slope) for slope in np.gradient(framed, pitch)]
     gradient = np.stack(slopes)
     known = np.isfinite(gradient).all(axis=0)
-    vector = gradient[:, known].mean(axis=1) if known.any() else np.full(2, _NAN)
+    one_sided, slope_y, slope_x = _sides(axes_um, mass, soc)
     crack_share, crack_length = _cracks(particle, flaws.cracks if flaws else None, u, v, inside)
     grain_count, grain_d50, boundary = _grains(particle, flaws.grains if flaws else None, u, v, inside, pitch)
     return TrueInterior(
         third_share=third,
         crack_share=crack_share,
         crack_length_um=crack_length,
-        crack_density_per_um=crack_length / area,
+        crack_length_per_um=crack_length / area,
         n_grains=grain_count,
         grain_d50_um=grain_d50,
-        grain_boundary_density_per_um=boundary / area,
+        grain_boundary_per_um=boundary / area,
         boundary_length_um=contour,
         boundary_density_per_um=contour / area,
         boundary_width_nm=particle.width * 1e3 * TANH_SIGMA if two_phase else _NAN,
         boundary_normal_deg=float(normal) if two_phase else _NAN,
-        boundary_to_axis_deg=float(min(to_axis, 180.0 - to_axis)) if two_phase else _NAN,
+        boundary_to_long_axis_deg=float(min(to_axis, 180.0 - to_axis)) if two_phase else _NAN,
         n_domains=len(charged) + len(discharged),
         n_domains_charged=len(charged),
         n_domains_discharged=len(discharged),
         domain_area_um2=float(np.mean([*charged, *discharged])) if charged or discharged else _NAN,
-        one_sidedness=_one_sidedness(axes_um, inside, mass, soc),
-        gradient_rms_per_um=float(np.sqrt((gradient[:, known] ** 2).sum(axis=0).mean())) if known.any() else _NAN,
-        gradient_y_per_um=float(vector[0]),
-        gradient_x_per_um=float(vector[1]),
-        correlation_length_um=2.0**0.5 * interior.length_um if spread else _NAN,
+        largest_domain_um2=max([*charged, *discharged], default=_NAN),
+        mixed_excess=float(mass[(soc >= DISCHARGED_BELOW) & (soc <= CHARGED_ABOVE)].sum() / mass.sum()),
+        soc_one_sidedness=one_sided,
+        soc_gradient_per_um=float(np.sqrt((gradient[:, known] ** 2).sum(axis=0).mean())) if known.any() else _NAN,
+        soc_gradient_y_per_um=slope_y,
+        soc_gradient_x_per_um=slope_x,
+        soc_correlation_nm=2.0**0.5 * 1e3 * interior.length_um if spread else _NAN,
+        reaction_depth_nm=1e3 * particle.width if particle.pattern == RIM_DEPTH else _NAN,
         **_reaction(particle, u, v, inside, mass, soc),
     )
 
@@ -156,18 +163,16 @@ def _domains(where: Mask, pitch_um: float) -> list[float]:
     return [float(area) for area in areas if area >= LEAST_DOMAIN_UM2]
 
 
-def _one_sidedness(axes_um: tuple[F64, F64], inside: Mask, mass: F64, soc: F64) -> float:
+def _sides(axes_um: tuple[F64, F64], mass: F64, soc: F64) -> tuple[float, float, float]:
+    """One-sidedness, and the slopes of soc over y and x by least squares weighted by mass."""
+    weight = mass / mass.sum()
     y, x = np.meshgrid(*axes_um, indexing="ij")
-    y, x, mass, soc = y[inside], x[inside], mass[inside], soc[inside]
-    angle = np.arctan2(y - y.mean(), x - x.mean())
-    sector = np.floor((angle + np.pi) / (2.0 * np.pi) * _SECTORS).astype(int) % _SECTORS
-    weight = np.bincount(sector, weights=mass, minlength=_SECTORS)
-    filled = weight > 0
-    if filled.sum() < _SECTORS // 2:
-        return _NAN
-    mean = np.bincount(sector, weights=mass * soc, minlength=_SECTORS)[filled] / weight[filled]
-    middle = (np.flatnonzero(filled) + 0.5) * 2.0 * np.pi / _SECTORS
-    return float(np.abs((mean * np.exp(1j * middle)).mean()) / mean.mean())
+    y, x = y - float((weight * y).sum()), x - float((weight * x).sum())
+    mean = float((weight * soc).sum())
+    mode = complex((weight * (soc - mean) * np.exp(1j * np.arctan2(y, x))).sum())
+    moments = np.array([[(weight * a * b).sum() for b in (y, x)] for a in (y, x)])
+    slopes = np.linalg.solve(moments, [(weight * a * (soc - mean)).sum() for a in (y, x)])
+    return abs(mode) / mean, float(slopes[0]), float(slopes[1])
 
 
 def _cracks(particle: Particle, cracks: Cracks | None, u: F64, v: F64, inside: Mask) -> tuple[float, float]:

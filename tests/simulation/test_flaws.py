@@ -61,10 +61,10 @@ def test_the_planted_length_of_cracks_and_size_of_grains_come_back(seed: int) ->
     flaws = drawn(seed, cracked=1.0, crack_per_um=2.0, grain_um=0.35)
     row = metric_row(particle(flaws=flaws), Region(()), Interior())
     # Cracks may leave the plate at their far end, and are counted inside only.
-    assert row["crack_density_per_um"] == pytest.approx(2.0, rel=0.15)
+    assert row["crack_length_per_um"] == pytest.approx(2.0, rel=0.15)
     widths = flaws.cracks.widths_um
-    assert widths.min() * row["crack_density_per_um"] * 0.6 < row["crack_share"]
-    assert row["crack_share"] < widths.max() * row["crack_density_per_um"] * 1.1
+    assert widths.min() * row["crack_length_per_um"] * 0.6 < row["crack_share"]
+    assert row["crack_share"] < widths.max() * row["crack_length_per_um"] * 1.1
     assert row["n_grains"] == round((1.0 / 0.35) ** 2)
     assert row["grain_d50_um"] == pytest.approx(0.35, rel=0.15)
 
@@ -73,7 +73,7 @@ def test_length_of_boundaries_of_two_grains_is_the_width_of_the_plate() -> None:
     one = particle(flaws=Flaws(grains=GRAINS))
     row = metric_row(one, Region(()), Interior())
     area = np.pi / 4.0
-    assert row["grain_boundary_density_per_um"] * area == pytest.approx(2.0 * one.outline.semi_axes_um[1], rel=0.01)
+    assert row["grain_boundary_per_um"] * area == pytest.approx(2.0 * one.outline.semi_axes_um[1], rel=0.01)
 
 
 def test_truth_does_not_depend_on_the_pitch() -> None:
@@ -81,9 +81,9 @@ def test_truth_does_not_depend_on_the_pitch() -> None:
     one = particle(pattern="two_phase", flaws=flaws)
     fine, coarse = (metric_row(one, Region((one,)), Interior(), pitch) for pitch in (0.002, 0.004))
     # Steps of 4 nm are a tenth of the narrowest crack and a third of the boundary.
-    for name in ("crack_share", "third_share", "boundary_density_per_um", "grain_d50_um", "one_sidedness"):
+    for name in ("crack_share", "third_share", "boundary_density_per_um", "grain_d50_um", "soc_one_sidedness"):
         assert coarse[name] == pytest.approx(fine[name], rel=0.03, abs=2e-3), name
-    assert coarse["crack_density_per_um"] == pytest.approx(fine["crack_density_per_um"], rel=0.01)
+    assert coarse["crack_length_per_um"] == pytest.approx(fine["crack_length_per_um"], rel=0.01)
 
 
 def test_the_mean_stays_the_planted_one_with_grains_and_cracks() -> None:
