@@ -173,7 +173,7 @@ HARD = CampaignSize(
         convenience=0.25,
         convenience_soc=0.04,
         energies_ev=(ENERGIES_35, ENERGIES_6, ENERGIES_10, ENERGIES_3, ENERGIES_35, ENERGIES_10, ENERGIES_2),
-        counts=(3000.0, 1000.0, 300.0, 1000.0, 100.0),
+        counts=(3000.0, 1000.0, 100.0, 1000.0, 30.0),
     ),
 )
 """What goes wrong at a beamline, all of it and in moderation: three cells of two electrodes, two beamtimes."""
