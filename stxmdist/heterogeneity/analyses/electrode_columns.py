@@ -70,3 +70,20 @@ MOSAIC = (
     TableColumn("groups", "", "what dip and mixture show together", "string"),
     _NOTE,
 )
+
+NEIGHBOURS = (
+    *_PLACE,
+    TableColumn("low_um", "um", "distances from"),
+    TableColumn("high_um", "um", "distances to; the first of an electrode are those of neighbours"),
+    TableColumn("n_pairs", "1", "pairs of particles of one scan at such distances", "int64"),
+    TableColumn("soc_correlation", "1", "correlation of state of charge over the pairs, what scans share taken out"),
+    TableColumn("soc_null_low", "1", "2.5th percentile of it with particles shuffled within scans"),
+    TableColumn("soc_null_high", "1", "97.5th percentile"),
+    TableColumn("soc_p", "1", "how often shuffling gives as much, two-sided"),
+    TableColumn("mark_correlation", "1", "Stoyan's k_mm of state of charge: mean product over squared mean"),
+    TableColumn("active_joins", "1", "pairs of two active particles over those that shuffling gives"),
+    TableColumn("joins_null_low", "1", "2.5th percentile of it with particles shuffled within scans"),
+    TableColumn("joins_null_high", "1", "97.5th percentile"),
+    TableColumn("joins_p", "1", "how often shuffling gives as many pairs of two active or two inactive, two-sided"),
+    _NOTE,
+)
