@@ -151,11 +151,13 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
     sheet = pd.DataFrame([asdict(row) for row in part.sheet])
     kept = particles[~particles["touches_border"]] if options.drop_at_border else particles
     rng = np.random.default_rng([part.seed, 0])
+    of_active = np.random.default_rng([part.seed, 1])
+    fields_of_view = _fields(unit)
     wide = sheet[sheet["modality"] == options.modality] if len(sheet) else sheet
     tables = {
         "particles": particles,
         "pairs": pairs,
-        "electrodes": electrode_table(kept, wide, modality=options.modality),
+        "electrodes": electrode_table(kept, wide, modality=options.modality, fields=fields_of_view, rng=of_active),
         "effects": effects_table(kept, modality=options.modality, mixed=options.mixed_models, rng=rng),
         "variance": partitions(kept, modality=options.modality),
         "scans": _scans(Store(unit.store), part.stages),
@@ -164,7 +166,7 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
         ),
     }
     reactions = _gathered(unit, "react", "reactions")
-    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, reactions)
+    evidence = Evidence(particles, kept, pairs, sheet, fields_of_view, options.modality, part.seed, reactions)
     tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()}
 
     specs = table_specs()

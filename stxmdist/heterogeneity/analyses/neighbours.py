@@ -8,7 +8,6 @@ from stxmdist.heterogeneity.analyses.electrode_columns import NEIGHBOURS
 from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.heterogeneity.columns import codes, numbers, text
 from stxmdist.heterogeneity.intervals import UNKNOWN
-from stxmdist.heterogeneity.metrics.active import active
 from stxmdist.heterogeneity.metrics.soc_mean import soc_mean
 from stxmdist.heterogeneity.neighbours import MarkSums, mark_sums, mark_test, near_pairs, nearest_distance
 from stxmdist.heterogeneity.places import Cell, places_of
@@ -39,7 +38,7 @@ def neighbours(evidence: Evidence) -> pd.DataFrame:
     if not np.isfinite(spacing) or spacing <= 0:
         return pd.DataFrame(columns=[column.name for column in NEIGHBOURS])
     edges_um = spacing * np.array(SPACINGS)
-    takes_part = active(seen.frame).value
+    takes_part = numbers(seen.frame, "active")
     rng = evidence.generator("neighbours")
     # About as many pairs as particles in a ring of 36 spacings squared.
     products = 3.0 * np.pi / 2.0 * SPACINGS[-1] ** 2 * known.sum()
