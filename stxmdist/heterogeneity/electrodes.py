@@ -11,6 +11,7 @@ from stxmdist.heterogeneity.columns import codes, numbers, text
 from stxmdist.heterogeneity.intervals import UNKNOWN, Interval, design_effect, wilson
 from stxmdist.heterogeneity.metrics.soc_mean import soc_mean
 from stxmdist.heterogeneity.metrics.table import METRICS, MetricValues
+from stxmdist.heterogeneity.missing import NOTABLE, worst_case
 from stxmdist.heterogeneity.particle_sizes import sizes_and_weights
 from stxmdist.heterogeneity.places import PLACE_KEYS, Cell, Places, place_keys, places_of, with_columns
 from stxmdist.heterogeneity.region_variance import OF_REGIONS, pooled_means
@@ -43,8 +44,6 @@ ELECTRODE_COLUMNS = (
 
 LEAST_FOR_QUANTILES = 10
 """Fewer sizes have no tenth percentile."""
-MOST_LACKING = 0.1
-"""Share of particles without a state of charge above which this is said, with what they could change"""
 
 
 def electrode_table(
@@ -171,8 +170,8 @@ def _summary(whole: _Campaign, index: int, level: float, rng: np.random.Generato
     mean = whole.means[index]
     notes = [mean.note]
     lacking = 1.0 - float(known.mean()) if len(here) else UNKNOWN
-    if lacking > MOST_LACKING and known.any():
-        low, high = mean.estimate * (1.0 - lacking), mean.estimate * (1.0 - lacking) + lacking
+    if lacking > NOTABLE and known.any():
+        low, high = (float(limit) for limit in worst_case(np.array(mean.estimate), np.array(lacking), 0.0, 1.0))
         notes.append(
             f"{100 * lacking:.0f} % of the particles have no state of charge: with them the mean may be anything from "
             f"{low:.2f} to {high:.2f}"
