@@ -85,7 +85,7 @@ def electrode_table(
     whole = _campaign(places_of(particles, modality, scans), fields, level)
     seen = whole.seen
     rng = np.random.default_rng(0) if rng is None else rng
-    coulometry = _coulometric([seen.frame] if scans is None else [seen.frame, scans])
+    coulometry = coulometric([seen.frame] if scans is None else [seen.frame, scans])
     names = place_keys(seen.table)
     rows = []
     for index in range(len(seen.table)):
@@ -119,10 +119,6 @@ def _campaign(seen: Places, fields: pd.DataFrame | None, level: float) -> _Campa
     error = numbers(frame, "soc_se")
     two_phase = text(frame, "phase_class") == "two-phase"
     takes_part = is_active(charge.value, two_phase) if np.isfinite(error).any() else numbers(frame, "active")
-    codings = (
-        codes([text(frame, "electrode_id")]) if len(frame) else seen.place,
-        codes([text(frame, name) for name in CONDITION]) if len(frame) else seen.place,
-    )
     size, weight = sizes_and_weights(frame, fields)
     return _Campaign(
         seen=seen,
@@ -132,21 +128,26 @@ def _campaign(seen: Places, fields: pd.DataFrame | None, level: float) -> _Campa
         active=takes_part,
         size=size,
         size_weight=weight,
-        means=_means(seen, charge.value, codings, level),
-        clustering=active_clustering(takes_part, seen.region, seen.place, *codings),
+        means=mass_weighted_means(seen, level),
+        clustering=active_clustering(takes_part, seen.region, seen.place, *_codings(frame)),
     )
 
 
-def _means(seen: Places, soc: F64, codings: tuple[I64, I64], level: float) -> tuple[Interval, ...]:
-    """(PLACE,) mass-weighted means with intervals over regions, and what must be said of these."""
-    mass = mass_of(seen.frame)
+def _codings(frame: pd.DataFrame) -> tuple[I64, I64]:
+    """(PARTICLE,) codes of electrodes and of conditions."""
+    return codes([text(frame, "electrode_id")]), codes([text(frame, name) for name in CONDITION])
+
+
+def mass_weighted_means(seen: Places, level: float = 0.95) -> tuple[Interval, ...]:
+    """(PLACE,) states of charge weighted by mass, with intervals over regions and what must be said of these."""
+    soc, mass = soc_mean(seen.frame).value, mass_of(seen.frame)
     known = np.isfinite(soc) & np.isfinite(mass) & (mass > 0)
     n = len(seen.table)
     shared = np.nan_to_num(numbers(seen.frame, "soc_se_sys"))
     of_known = [np.bincount(seen.place[known], part[known], n) for part in (mass, mass * shared)]
     systematic = np.divide(of_known[1], of_known[0], out=np.zeros(n), where=of_known[0] > 0)
     filled = int(seen.place.max(initial=-1)) + 1
-    found = pooled_means(soc, mass, seen.region, seen.place, *codings, systematic[:filled], level)
+    found = pooled_means(soc, mass, seen.region, seen.place, *_codings(seen.frame), systematic[:filled], level)
     out = []
     for index in range(n):
         here = seen.of(index)
@@ -249,8 +250,8 @@ def mass_of(particles: pd.DataFrame) -> F64:
     return numbers(particles, "area_um2") * thickness
 
 
-def _coulometric(sheets: list[pd.DataFrame]) -> dict[str, float]:
-    """Mean of what the sheet says of each electrode and condition."""
+def coulometric(sheets: list[pd.DataFrame]) -> dict[str, float]:
+    """Mean of what sheets say of the state of charge by coulometry, by the text of each electrode and condition."""
     said: dict[str, list[float]] = {}
     for sheet in sheets:
         values = numbers(sheet, "soc_coulometric")

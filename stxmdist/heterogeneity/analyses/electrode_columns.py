@@ -87,3 +87,29 @@ NEIGHBOURS = (
     TableColumn("joins_p", "1", "how often shuffling gives as many pairs of two active or two inactive, two-sided"),
     _NOTE,
 )
+
+CLOSURE = (
+    *_PLACE,
+    TableColumn("n_particles", "1", "particles with a state of charge", "int64"),
+    TableColumn("soc_mean", "1", "state of charge, weighted by mass"),
+    TableColumn("soc_coulometric", "1", "state of charge from the charge that was passed"),
+    TableColumn("delta", "1", "soc_mean less soc_coulometric"),
+    TableColumn("delta_low", "1", "lower end of its 95 % confidence interval, coulometry taken as exact"),
+    TableColumn("delta_high", "1", "upper end of its 95 % confidence interval"),
+    TableColumn("verdict", "", "whether it closes to 0.05, and how far that is seen", "string"),
+    _NOTE,
+)
+
+METRIC_SUMMARIES = (
+    *_PLACE,
+    TableColumn("metric", "", "column of the table of particles, in whose unit the numbers are", "string"),
+    *_COUNTS,
+    TableColumn("n_lacking", "1", "particles without a number", "int64"),
+    TableColumn("mean", "", "mean over particles, each counting alike"),
+    TableColumn("ci_low", "", "lower end of its 95 % confidence interval"),
+    TableColumn("ci_high", "", "upper end of its 95 % confidence interval"),
+    TableColumn("sd_between", "", "standard deviation between particles, noise removed"),
+    TableColumn("noise", "", "root mean square of the particles' standard errors"),
+    TableColumn("beyond_share", "1", "share of particles outside of what 95 % of their homogeneous twins show"),
+    _NOTE,
+)
