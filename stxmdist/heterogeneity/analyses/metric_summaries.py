@@ -32,14 +32,14 @@ def metric_summaries(evidence: Evidence) -> pd.DataFrame:
 
     Every particle counts alike. A metric is what has a column and one of its standard error. Where the twins of
     particles are known, a particle lies beyond the band if its value is outside of what 95 % of its homogeneous twins
-    show: one in twenty does by noise alone.
+    show: one in twenty does by noise alone. Directions have no mean and are left out.
     """
     seen = places_of(evidence.kept, evidence.modality)
     bands = _bands(seen, evidence.null_bands)
     rows = []
     for name, error in metric_columns(seen.frame).items():
         value = numbers(seen.frame, name)
-        if np.isfinite(value).any():
+        if np.isfinite(value).any() and not _is_direction(name):
             rows += _of_metric(seen, name, value, numbers(seen.frame, error), bands)
     return pd.DataFrame(rows, columns=[column.name for column in METRIC_SUMMARIES])
 
@@ -52,6 +52,11 @@ def metric_columns(particles: pd.DataFrame) -> dict[str, str]:
         if error.endswith("_se") and name in particles.columns and name not in NOT_METRICS:
             found.setdefault(name, error)
     return found
+
+
+def _is_direction(name: str) -> bool:
+    """Whether a metric is an axis on the sample: 1 and 179 degrees are alike, and have no mean of 90."""
+    return name.endswith("_deg") and "_to_" not in name
 
 
 def _bands(seen: Places, null_bands: pd.DataFrame) -> pd.DataFrame:

@@ -75,6 +75,14 @@ def test_what_is_missing_is_said() -> None:
     assert one["ci_low"].isna().all()
 
 
+def test_directions_have_no_mean() -> None:
+    frame = measured(5).assign(boundary_normal_deg=10.0, boundary_normal_deg_se=1.0)
+    frame = frame.assign(boundary_to_long_axis_deg=20.0, boundary_to_long_axis_deg_se=1.0)
+    names = metric_summaries(evidence(frame))["metric"].tolist()
+    assert "boundary_normal_deg" not in names
+    assert "boundary_to_long_axis_deg" in names
+
+
 def test_metrics_are_columns_with_their_errors() -> None:
     columns = ["soc_mean", "soc_se", "soc_se_stat", "aspect", "xi_nm", "xi_nm_se", "grain_se"]
     assert metric_columns(pd.DataFrame(columns=columns)) == {
