@@ -92,6 +92,24 @@ ANALYSES: Table[AnalysisEntry] = Table(
             columns=electrode_columns.SIZES,
             source="Miles 1974; Woodruff, J. Am. Stat. Assoc. 47, 635 (1952); Hatch, Choate 1929",
         ),
+        "closure": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.closure:closure",
+            meaning="one row per electrode and condition, and one of all: state of charge against coulometry",
+            columns=electrode_columns.CLOSURE,
+            source="own; Schuirmann, J. Pharmacokinet. Biopharm. 15, 657 (1987)",
+        ),
+        "metric_summaries": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.metric_summaries:metric_summaries",
+            meaning="one row per electrode, condition and metric of particles: mean, spread, and share beyond its null",
+            columns=electrode_columns.METRIC_SUMMARIES,
+            source="own",
+        ),
+        "neighbours": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.neighbours:neighbours",
+            meaning="one row per electrode, condition and distance of particles, and of all: do neighbours react alike",
+            columns=electrode_columns.NEIGHBOURS,
+            source="Stoyan, Stoyan, Fractals, Random Shapes and Point Fields (1994), 14.4; Cliff, Ord 1981, 1.3",
+        ),
         "mosaic": AnalysisEntry(
             "stxmdist.heterogeneity.analyses.mosaic:mosaic",
             meaning="one row per electrode and condition: do its particles react one by one, and in two groups",
