@@ -25,6 +25,7 @@ from stxmdist.report.headline import headline
 from stxmdist.report.inside import inside_particles
 from stxmdist.report.instrument import beam_and_drift
 from stxmdist.report.mosaic import mosaics
+from stxmdist.report.neighbours import neighbours
 from stxmdist.report.phases import phases
 from stxmdist.report.power import power_over_electrodes
 from stxmdist.report.previews import previews
@@ -57,7 +58,9 @@ SECTIONS = (
     SectionPlan("gallery", "What it looks like", (gallery, mosaics)),
     SectionPlan("soc", "State of charge", (states_of_charge, tables.electrodes)),
     SectionPlan("effects", "Cycling and size", (trends, sizes, phases, effects, tables.effects)),
-    SectionPlan("variance", "Heterogeneity", (variance, inside_particles, directions, budget, power_over_electrodes)),
+    SectionPlan(
+        "variance", "Heterogeneity", (variance, inside_particles, directions, neighbours, budget, power_over_electrodes)
+    ),
     SectionPlan("transport", "Rate and transport", (rates, reaction_maps)),
     SectionPlan("analyses", "Further tables", (analyses,)),
     SectionPlan("spectra", "Spectra", (end_members, spectra)),
