@@ -58,9 +58,8 @@ SECTIONS = (
     SectionPlan("gallery", "What it looks like", (gallery, mosaics)),
     SectionPlan("soc", "State of charge", (states_of_charge, tables.electrodes)),
     SectionPlan("effects", "Cycling and size", (trends, sizes, phases, effects, tables.effects)),
-    SectionPlan(
-        "variance", "Heterogeneity", (variance, inside_particles, directions, neighbours, budget, power_over_electrodes)
-    ),
+    SectionPlan("variance", "Heterogeneity", (variance, inside_particles, directions, neighbours)),
+    SectionPlan("errors", "Errors and power", (budget, power_over_electrodes)),
     SectionPlan("transport", "Rate and transport", (rates, reaction_maps)),
     SectionPlan("analyses", "Further tables", (analyses,)),
     SectionPlan("spectra", "Spectra", (end_members, spectra)),
