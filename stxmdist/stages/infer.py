@@ -91,7 +91,8 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
         if names_found(survey.options_of("explore", ExploreOptions, name)) and survey.published("explore", name)
     ]
     reactions = [("react", name) for name in survey.reactions if survey.published("react", name)]
-    return tuple(particles + pairs + reactions + explored)
+    networks = [("network", name) for name in survey.scans if survey.published("network", name)]
+    return tuple(particles + pairs + reactions + networks + explored)
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
@@ -151,11 +152,13 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
     sheet = pd.DataFrame([asdict(row) for row in part.sheet])
     kept = particles[~particles["touches_border"]] if options.drop_at_border else particles
     rng = np.random.default_rng([part.seed, 0])
+    of_active = np.random.default_rng([part.seed, 1])
+    fields_of_view = _fields(unit)
     wide = sheet[sheet["modality"] == options.modality] if len(sheet) else sheet
     tables = {
         "particles": particles,
         "pairs": pairs,
-        "electrodes": electrode_table(kept, wide, modality=options.modality),
+        "electrodes": electrode_table(kept, wide, modality=options.modality, fields=fields_of_view, rng=of_active),
         "effects": effects_table(kept, modality=options.modality, mixed=options.mixed_models, rng=rng),
         "variance": partitions(kept, modality=options.modality),
         "scans": _scans(Store(unit.store), part.stages),
@@ -163,8 +166,20 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
         ),
     }
-    reactions, bands = _gathered(unit, "react", "reactions"), _gathered(unit, "segment", NULL_BANDS)
-    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, reactions, bands)
+    bands = _gathered(unit, "segment", NULL_BANDS)
+    evidence = Evidence(
+        particles,
+        kept,
+        pairs,
+        sheet,
+        fields_of_view,
+        options.modality,
+        part.seed,
+        reactions=_gathered(unit, "react", "reactions"),
+        null_bands=bands,
+        contacts=_gathered(unit, "network", "contacts"),
+        tortuosity=_gathered(unit, "network", "tortuosity"),
+    )
     tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()} | {NULL_BANDS: bands}
 
     specs = table_specs()

@@ -29,6 +29,7 @@ from stxmdist.stages.inputs.measured import measured
 from stxmdist.stages.inputs.spectral_model import spectral_model
 from stxmdist.stages.segment.describe import FittedScan, counted, described, outlined, soc_effect_of_corrections
 from stxmdist.stages.segment.options import Options
+from stxmdist.stages.segment.phase import thickness_phase
 
 NAME = "segment"
 
@@ -152,7 +153,9 @@ def _fitted_scan(unit: Unit[Options, SegmentPart], model: SpectralModel) -> Fitt
         noise_correlation_px2=measured(unit, AlignMeasures, "align").noise_correlation_px2,
         i0_relative_variance=i0_relative_variance[model.used],
         modality=unit.part.modality,
+        background=fit.read("background"),
         scan_id=unit.scan_id,
+        phase_rad=thickness_phase(absorbance, unit.source("align"), model.design, model.used),
     )
 
 
@@ -173,7 +176,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=18,
+    version=20,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
