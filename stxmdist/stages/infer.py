@@ -16,6 +16,7 @@ from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.heterogeneity.analyses.table import ANALYSES
 from stxmdist.heterogeneity.effects import effects_table
 from stxmdist.heterogeneity.electrodes import electrode_table
+from stxmdist.heterogeneity.kept import CUT, LeftOut, kept_particles
 from stxmdist.heterogeneity.variance import partitions
 from stxmdist.measures import InferMeasures
 from stxmdist.pixel_pitch import pixel_pitch_nm
@@ -44,6 +45,10 @@ class Options:
     """Fit a mixed model beside the tests that rest on electrodes alone."""
     drop_at_border: bool = True
     """Leave particles that the field cuts out of the statistics; they stay in the table."""
+    drop_flags: tuple[str, ...] = ()
+    """Leave particles with any of these flags out of the statistics, and count them among the exclusions."""
+    endpoints: tuple[str, ...] = ()
+    """Metrics, or columns of the particle table, on which effects are sought; empty: those of the program."""
 
 
 @dataclass(frozen=True)
@@ -149,23 +154,14 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
     particles = _gathered(unit, "segment", "particles")
     pairs = _gathered(unit, "register", "pairs")
     sheet = pd.DataFrame([asdict(row) for row in part.sheet])
-    kept = particles[~particles["touches_border"]] if options.drop_at_border else particles
-    rng = np.random.default_rng([part.seed, 0])
-    wide = sheet[sheet["modality"] == options.modality] if len(sheet) else sheet
-    tables = {
-        "particles": particles,
-        "pairs": pairs,
-        "electrodes": electrode_table(kept, wide, modality=options.modality),
-        "effects": effects_table(kept, modality=options.modality, mixed=options.mixed_models, rng=rng),
-        "variance": partitions(kept, modality=options.modality),
-        "scans": _scans(Store(unit.store), part.stages),
-        "exclusions": pd.DataFrame(
-            [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
-        ),
-    }
+    kept, left = kept_particles(particles, drop_at_border=options.drop_at_border, drop_flags=options.drop_flags)
     reactions = _gathered(unit, "react", "reactions")
     evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, reactions)
-    tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()}
+    tables = inferred(evidence, options)
+    tables["scans"] = _scans(Store(unit.store), part.stages)
+    tables["exclusions"] = pd.DataFrame(
+        [asdict(row) for row in (*part.exclusions, *map(_exclusion, left))], columns=_columns("exclusions")
+    )
 
     specs = table_specs()
     write = ShardWriter(unit)
@@ -183,6 +179,28 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
                 write.keep(write.output.path / write.output.put(name, file.read_bytes()))
     counted = {name: len(table) for name, table in tables.items() if name not in ANALYSES}
     return write.outcome(InferMeasures(**counted, analyses={name: len(tables[name]) for name in ANALYSES}))
+
+
+def inferred(evidence: Evidence, options: Options) -> dict[str, pd.DataFrame]:
+    """The tables that follow from the particles: one after the other, so that no more than one is made at a time."""
+    sheet, kept, modality = evidence.sheet, evidence.kept, evidence.modality
+    wide = sheet[sheet["modality"] == modality] if len(sheet) else sheet
+    units = {column.name: column.unit for column in table_specs()["particles"].columns}
+    tables = {
+        "particles": evidence.particles,
+        "pairs": evidence.pairs,
+        "electrodes": electrode_table(kept, wide, modality=modality),
+        "effects": effects_table(
+            kept,
+            endpoints=options.endpoints or None,
+            modality=modality,
+            mixed=options.mixed_models,
+            rng=np.random.default_rng([evidence.seed, 0]),
+            units=units,
+        ),
+        "variance": partitions(kept, modality=modality),
+    }
+    return tables | {name: entry.load()(evidence) for name, entry in ANALYSES.items()}
 
 
 def _columns(name: str) -> list[str]:
@@ -219,13 +237,10 @@ def _empty(name: str) -> pd.DataFrame:
     return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in table_specs()[name].columns})
 
 
-def _at_border(particles: pd.DataFrame) -> list[Exclusion]:
-    cut = particles[particles["touches_border"].astype(bool)]
-    why = "cut by the edge of the field of view"
-    return [
-        Exclusion("particle", str(scan_id), NAME, "edge of the field", why, len(here))
-        for scan_id, here in cut.groupby("scan_id", sort=True)
-    ]
+def _exclusion(left: LeftOut) -> Exclusion:
+    where = "edge of the field" if left.reason == CUT else "flags"
+    why = left.reason if left.reason == CUT else f"flagged {left.reason}"
+    return Exclusion("particle", left.scan_id, NAME, where, why, left.n)
 
 
 def _scans(store: Store, stages: Sequence[str]) -> pd.DataFrame:
@@ -260,7 +275,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[InferMeasures]]) -> M
 
 STAGE = Stage(
     name=NAME,
-    version=1,
+    version=2,
     options=Options,
     measures=InferMeasures,
     upstream=upstream,

@@ -10,7 +10,9 @@ from typing import TypeAlias
 import pandas as pd
 
 from stxmdist.heterogeneity.analyses import electrode_columns
+from stxmdist.heterogeneity.analyses.adjusted_effects import ADJUSTED_COLUMNS
 from stxmdist.heterogeneity.analyses.evidence import Evidence
+from stxmdist.heterogeneity.analyses.left_out import LEFT_OUT_COLUMNS
 from stxmdist.heterogeneity.analyses.reaction_rates import REACTION_RATE_COLUMNS
 from stxmdist.heterogeneity.reaction_rows import REACTION_COLUMNS
 from stxmdist.registry import Entry, Table
@@ -34,6 +36,19 @@ class AnalysisEntry(Entry[Analysis]):
 ANALYSES: Table[AnalysisEntry] = Table(
     "analysis",
     {
+        # Statistics: what stands beside effects and variances.
+        "adjusted_effects": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.adjusted_effects:adjusted_effects",
+            meaning="one row per endpoint and property of particles, the other properties held",
+            columns=ADJUSTED_COLUMNS,
+            source="Fuller, Measurement Error Models (1987), 2.2; t over electrodes",
+        ),
+        "left_out": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.left_out:left_out",
+            meaning="one row per electrode, condition and endpoint: particles without the number, flags, and limits",
+            columns=LEFT_OUT_COLUMNS,
+            source="Manski, Am. Econ. Rev. 80, 319 (1990)",
+        ),
         # Transport: what reacts, how fast, and through what.
         "reactions": AnalysisEntry(
             "stxmdist.heterogeneity.analyses.reactions:reactions",
