@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from storage.atomic import plain_json
-from storage.columns import TABLES
+from storage.columns import TABLES, TableSpec
 from storage.store import Store
 from storage.tables import publish_folder, read_table, write_data_dictionary, write_table
 from stxmdist.heterogeneity.analyses.evidence import Evidence
@@ -209,15 +210,18 @@ def _columns(name: str) -> list[str]:
 
 def _gathered(unit: Unit[Options, InferPart], stage: str, name: str) -> pd.DataFrame:
     """The tables that a stage left for all scans, one below the other."""
-    tables = [
-        read_table(unit.source(stage, source.scan_id).path / f"{name}.parquet")
-        for source in unit.sources
-        if source.stage == stage
+    paths = [
+        unit.source(stage, source.scan_id).path / f"{name}.parquet" for source in unit.sources if source.stage == stage
     ]
-    filled = [table for table in tables if len(table)]
-    if filled:
-        return pd.concat(filled, ignore_index=True)
-    return tables[0] if tables else _empty(name)
+    return gathered_tables(paths, table_specs()[name])
+
+
+def gathered_tables(paths: Sequence[Path], spec: TableSpec) -> pd.DataFrame:
+    """Tables in files, one below the other; of no files or no rows, a table without rows."""
+    tables = [table for table in map(read_table, paths) if len(table)]
+    if tables:
+        return pd.concat(tables, ignore_index=True)
+    return read_table(paths[0]) if paths else _empty(spec)
 
 
 def _fields(unit: Unit[Options, InferPart]) -> pd.DataFrame:
@@ -232,9 +236,9 @@ def _fields(unit: Unit[Options, InferPart]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["scan_id", "height_um", "width_um", "pixel_nm"])
 
 
-def _empty(name: str) -> pd.DataFrame:
+def _empty(spec: TableSpec) -> pd.DataFrame:
     kinds = {"string": "object", "float64": "float64", "int64": "int64", "bool": "bool"}
-    return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in table_specs()[name].columns})
+    return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in spec.columns})
 
 
 def _exclusion(left: LeftOut) -> Exclusion:
