@@ -25,7 +25,7 @@ from stxmdist.planning.exclusions import Exclusion, exclusions
 from stxmdist.planning.explored import FOLDER as EXPLORED_FOLDER
 from stxmdist.planning.explored import names_found
 from stxmdist.planning.survey import Stage, Survey
-from stxmdist.planning.tables import table_specs
+from stxmdist.planning.tables import NULL_BANDS, table_specs
 from stxmdist.records import Json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
@@ -97,7 +97,8 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
         if names_found(survey.options_of("explore", ExploreOptions, name)) and survey.published("explore", name)
     ]
     reactions = [("react", name) for name in survey.reactions if survey.published("react", name)]
-    return tuple(particles + pairs + reactions + explored)
+    networks = [("network", name) for name in survey.scans if survey.published("network", name)]
+    return tuple(particles + pairs + reactions + networks + explored)
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
@@ -156,9 +157,21 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
     pairs = _gathered(unit, "register", "pairs")
     sheet = pd.DataFrame([asdict(row) for row in part.sheet])
     kept, left = kept_particles(particles, drop_at_border=options.drop_at_border, drop_flags=options.drop_flags)
-    reactions = _gathered(unit, "react", "reactions")
-    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, reactions)
-    tables = inferred(evidence, options)
+    bands = _gathered(unit, "segment", NULL_BANDS)
+    evidence = Evidence(
+        particles,
+        kept,
+        pairs,
+        sheet,
+        _fields(unit),
+        options.modality,
+        part.seed,
+        reactions=_gathered(unit, "react", "reactions"),
+        null_bands=bands,
+        contacts=_gathered(unit, "network", "contacts"),
+        tortuosity=_gathered(unit, "network", "tortuosity"),
+    )
+    tables = inferred(evidence, options) | {NULL_BANDS: bands}
     tables["scans"] = _scans(Store(unit.store), part.stages)
     tables["exclusions"] = pd.DataFrame(
         [asdict(row) for row in (*part.exclusions, *map(_exclusion, left))], columns=_columns("exclusions")
@@ -178,7 +191,7 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             for file in found:
                 name = f"tables/{EXPLORED_FOLDER}/{file.name}"
                 write.keep(write.output.path / write.output.put(name, file.read_bytes()))
-    counted = {name: len(table) for name, table in tables.items() if name not in ANALYSES}
+    counted = {name: len(table) for name, table in tables.items() if name in TABLES}
     return write.outcome(InferMeasures(**counted, analyses={name: len(tables[name]) for name in ANALYSES}))
 
 

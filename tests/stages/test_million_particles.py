@@ -25,9 +25,11 @@ rng = np.random.default_rng(71)
 for scan in range(scans):
     electrode = scan * 20 // scans
     said = {
-        "scan_id": f"scan_{scan:05d}", "file": f"raw/scan_{scan:05d}.hdr", "modality": "stxm", "electrode_id": f"E{electrode}",
+        "scan_id": f"scan_{scan:05d}", "file": f"raw/scan_{scan:05d}.hdr", "modality": "stxm",
+        "electrode_id": f"E{electrode}",
         "cell_id": f"C{electrode}", "beamtime_id": f"b{electrode % 3}", "region_id": f"E{electrode}_r{scan % 4}",
-        "direction": "charge", "chemistry": "LFP", "roi_rule": "random", "cycle": float(50 * (scan // 4 % 5)), "c_rate": 1.0,
+        "direction": "charge", "chemistry": "LFP", "roi_rule": "random", "c_rate": 1.0,
+        "cycle": float(50 * (scan // 4 % 5)),
         "phase_class": "two-phase", "sample_geometry": "dispersed",
     }
     columns = {}
@@ -49,7 +51,8 @@ for scan in range(scans):
 began = time.perf_counter()
 particles = gathered_tables([folder / f"{scan}.parquet" for scan in range(scans)], specs["particles"])
 kept, left = kept_particles(particles, drop_at_border=True, drop_flags=("misfit",))
-sheet = particles[["scan_id", "electrode_id", "cycle", "c_rate", "direction", "soc_coulometric", "modality"]].iloc[::each]
+said = ["scan_id", "electrode_id", "cycle", "c_rate", "direction", "soc_coulometric", "modality"]
+sheet = particles[said].iloc[::each]
 fields = pd.DataFrame({"scan_id": sheet["scan_id"], "height_um": 10.0, "width_um": 10.0, "pixel_nm": 40.0})
 pairs = pd.DataFrame({column.name: pd.Series(dtype=object) for column in specs["pairs"].columns})
 evidence = Evidence(particles, kept, pairs, sheet, fields, "stxm", 1)
@@ -59,7 +62,8 @@ for name, table in tables.items():
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 effects = tables["effects"]
 assert np.isfinite(effects.loc[effects["endpoint"] == "soc_mean", "estimate"]).any()
-print(f"{len(particles)} particles, {particles.shape[1]} columns: peak {peak:.2f} GB, {time.perf_counter() - began:.0f} s")
+seconds = time.perf_counter() - began
+print(f"{len(particles)} particles, {particles.shape[1]} columns: peak {peak:.2f} GB, {seconds:.0f} s")
 print(peak)
 """
 
