@@ -204,6 +204,14 @@ _ELECTRODES = TableSpec(
                 ("d90_um", "um", "90th percentile of particle diameter, by number"),
             ),
         ),
+        *_columns(
+            "float64",
+            (
+                ("lacking_share", "1", "share of the particles without a state of charge"),
+                ("active_observed", "1", "fraction that is active as measured, errors not taken out"),
+            ),
+            required=False,
+        ),
         _NOTE,
     ),
 )

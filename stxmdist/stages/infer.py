@@ -203,7 +203,13 @@ def inferred(evidence: Evidence, options: Options) -> dict[str, pd.DataFrame]:
     tables = {
         "particles": evidence.particles,
         "pairs": evidence.pairs,
-        "electrodes": electrode_table(kept, wide, modality=modality),
+        "electrodes": electrode_table(
+            kept,
+            wide,
+            modality=modality,
+            fields=evidence.fields,
+            rng=np.random.default_rng([evidence.seed, 1]),
+        ),
         "effects": effects_table(
             kept,
             endpoints=options.endpoints or None,

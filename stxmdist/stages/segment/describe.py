@@ -209,7 +209,7 @@ def _field(
     table: pd.DataFrame,
 ) -> MeasuredField:
     """What the metrics of the particles are measured on; their twins have the states of charge of the table."""
-    mass_nm, homogeneous_nm = plates_of(bias, maps, reach, table)
+    mass_nm, homogeneous_nm, response = plates_of(bias, maps, reach, table)
     return MeasuredField(
         labels=np.maximum(found.labels, 0),
         reach=reach,
@@ -221,6 +221,7 @@ def _field(
         soc=scan.soc,
         mass_nm=mass_nm,
         homogeneous_nm=homogeneous_nm,
+        response=response,
         particle_id=table["particle_id"].to_numpy(dtype=np.int64),
         level=table["soc_mean"].to_numpy(dtype=np.float64),
         design_per_nm=per_nm,
