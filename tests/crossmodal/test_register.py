@@ -17,7 +17,8 @@ from stxmdist.crossmodal.pairs import (
     total_thickness,
     with_measurements,
 )
-from stxmdist.crossmodal.register import RegisterOptions, Registration, register
+from stxmdist.crossmodal.register import RegisterOptions, register
+from stxmdist.crossmodal.transform import Registration
 from stxmdist.errors import InputError
 
 pytestmark = pytest.mark.long
@@ -154,7 +155,7 @@ def test_nothing_to_hold_on_to_is_refused_with_a_reason() -> None:
         "no structure in the moving": (fixed, np.full_like(moving, 0.3), moving_axes),
         "correlate": (rng.normal(0, 0.2, fixed.shape), moving, moving_axes),
         "no known pixels": (fixed * np.nan, moving, moving_axes),
-        "do not overlap": (fixed, moving, elsewhere),
+        "correlate by": (fixed, moving[:, ::-1], elsewhere),
         "another place": (periodic, periodic_moving, moving_axes),
     }
     for reason, (one, other, axes) in cases.items():
