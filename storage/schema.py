@@ -234,6 +234,9 @@ _ARRAYS = (
     ),
     ArraySpec("fused_soc", _FINE, "float32", "1", "state of charge from both modalities, as sharp as ptychography"),
     ArraySpec("fused_soc_se", _FINE, "float32", "1", "standard error of fused_soc"),
+    # react
+    ArraySpec("reaction_rate_per_h", _YX, "float32", "1/h", "change of state of charge between two times"),
+    ArraySpec("reaction_rate_se_per_h", _YX, "float32", "1/h", "its standard error by counting and placement"),
 )
 ARRAYS: dict[str, ArraySpec] = {spec.name: spec for spec in _ARRAYS}
 """All arrays of a campaign but those that one fitter or explorer leaves, by name."""

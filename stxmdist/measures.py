@@ -214,6 +214,22 @@ class RegisterMeasures:
 
 
 @dataclass(frozen=True, eq=False)
+class ReactMeasures:
+    """How a region was found again at a later time."""
+
+    before: str
+    """The earlier scan"""
+    hours: float
+    accepted: bool
+    reason: str
+    shift_um: F64
+    """(y, x) by which the later field lies off"""
+    error_um: float
+    particles_before: int
+    particles_followed: int
+
+
+@dataclass(frozen=True, eq=False)
 class TileMeasures:
     """One ptychography tile at one energy. What has a default of None is not known where reconstruction failed."""
 

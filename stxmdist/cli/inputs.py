@@ -13,7 +13,10 @@ from stxmdist.cli.screen import Screen
 @app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to; created if it does not exist.")],
-    size: Annotated[str, typer.Option(help="small (as in the demo), medium (one day of beamtime) or large.")] = "small",
+    size: Annotated[
+        str,
+        typer.Option(help="small (the demo), medium (one day of beamtime), large, or hard (what goes wrong)."),
+    ] = "small",
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
     workers: Annotated[
         int | None, typer.Option(help="Number of processes; one per core of this machine if not given.")

@@ -1,11 +1,11 @@
-"""Intervals and estimators for few clusters, small counts and sizes."""
+"""Intervals and estimators for few clusters and small counts."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
-from stxmdist.arrays import F64, Real
+from stxmdist.arrays import Real
 
 
 @dataclass(frozen=True)
@@ -72,67 +72,3 @@ def rogan_gladen(observed: float, sensitivity: float, specificity: float) -> flo
     """
     gain = sensitivity + specificity - 1.0
     return (observed + specificity - 1.0) / gain if gain > 0 else UNKNOWN
-
-
-@dataclass(frozen=True)
-class LogNormal:
-    """Log-normal sizes: exp of a normal with mean ``mu`` and standard deviation ``sigma`` of the natural logarithm."""
-
-    mu: float
-    sigma: float
-    mu_se: float
-    sigma_se: float
-    n: int
-    note: str = ""
-
-    def quantile(self, fraction: float) -> float:
-        """Size below which this fraction of the number lies, in the unit of the sizes."""
-        return float(np.exp(self.mu + self.sigma * stats.norm.ppf(fraction)))
-
-
-def lognormal_sizes(sizes: Real, seen_above: float = 0.0) -> LogNormal:
-    """Maximum likelihood of a log-normal to (PARTICLE,) sizes, of which none below ``seen_above`` could be seen.
-
-    Without truncation the estimates are the mean and standard deviation (divisor n) of the logarithms.
-
-    Source: Cohen, Ann. Math. Stat. 21, 557 (1950), for the truncated normal.
-    """
-    sizes = np.asarray(sizes, dtype=np.float64)
-    logs = np.log(sizes[np.isfinite(sizes) & (sizes > max(seen_above, 0.0))])
-    n = int(logs.size)
-    if n < 3:
-        return LogNormal(UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, n, "fewer than three sizes")
-    mu, sigma = float(logs.mean()), float(logs.std())
-    if sigma < 1e-12:
-        return LogNormal(mu, 0.0, UNKNOWN, UNKNOWN, n, "all sizes are equal")
-    if seen_above <= 0:
-        return LogNormal(mu, sigma, sigma / np.sqrt(n), sigma / np.sqrt(2.0 * n), n)
-    limit = np.log(seen_above)
-
-    def negative(parameters: F64) -> float:
-        spread = np.exp(parameters[1])
-        seen = stats.norm.logsf((limit - parameters[0]) / spread)
-        return float(n * seen - stats.norm.logpdf(logs, parameters[0], spread).sum())
-
-    fit = optimize.minimize(negative, [mu, np.log(sigma)], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9})
-    mu, sigma = float(fit.x[0]), float(np.exp(fit.x[1]))
-    step = 1e-3
-    hessian = _hessian(negative, np.asarray(fit.x), step)
-    if not fit.success or np.linalg.eigvalsh(hessian).min() <= 0:
-        return LogNormal(UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, n, "the truncated fit did not converge")
-    covariance = np.linalg.inv(hessian)
-    return LogNormal(mu, sigma, float(np.sqrt(covariance[0, 0])), sigma * float(np.sqrt(covariance[1, 1])), n)
-
-
-def _hessian(function: object, at: F64, step: float) -> F64:
-    """Second derivatives by central differences."""
-    assert callable(function)
-    size = len(at)
-    out = np.empty((size, size))
-    for i in range(size):
-        for j in range(size):
-            one, other = np.eye(size)[i] * step, np.eye(size)[j] * step
-            corners = function(at + one + other) - function(at + one - other)
-            corners += function(at - one - other) - function(at - one + other)
-            out[i, j] = corners / (4.0 * step**2)
-    return out

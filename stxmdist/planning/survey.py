@@ -14,6 +14,7 @@ from storage.publication import Publication
 from storage.store import Store
 from stxmdist.campaign.manifest import Campaign, Scan
 from stxmdist.planning.findings import Finding
+from stxmdist.planning.reactions import ReactionPairOptions, consecutive_scans
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 from stxmdist.records import Json, from_json
 from stxmdist.registry import Entry, Table
@@ -144,6 +145,21 @@ class Survey:
             if scan.pair_id:
                 by_pair.setdefault(scan.pair_id, {}).setdefault(scan.modality, scan_id)
         return {pair["ptychography"]: pair["stxm"] for pair in by_pair.values() if len(pair) == 2}
+
+    @cached_property
+    def named_before(self) -> dict[str, str]:
+        """Scan to the earlier scan that the options of ``react`` name for it."""
+        options = {scan_id: self.options_of_scans.get(scan_id, self.options).get("react") for scan_id in self.scans}
+        return {
+            scan_id: own.before
+            for scan_id, own in options.items()
+            if isinstance(own, ReactionPairOptions) and own.before is not None
+        }
+
+    @cached_property
+    def reactions(self) -> dict[str, str]:
+        """Scan to the scan of the same region at the time before, where both can be read."""
+        return consecutive_scans(self.scans.values(), self.named_before)
 
     def of_modality(self, modality: str) -> Iterator[Scan]:
         """The scans of one modality, in the order of the sample sheet."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from stxmdist.arrays import C128, F64
 from stxmdist.errors import InputError
+from stxmdist.simulation.film import CARBON_DELTA, CARBON_PER_NM, CARBON_POWER
 from stxmdist.units import CLASSICAL_ELECTRON_RADIUS_NM, HC_EV_NM, wavenumber_per_nm
 
 AVOGADRO = 6.02214076e23
@@ -71,6 +72,17 @@ CHARGED = EndMember(
     ),
 )
 COMPONENTS = (DISCHARGED, CHARGED)
+THIRD = EndMember(
+    name="a third phase",
+    atoms=(("Fe", 1), ("P", 1), ("O", 4)),
+    background_per_nm=2.1800e-3,
+    background_power=2.418,
+    # A white line between those of the end-members, narrower than any mixture of them, and a flat L2.
+    peaks=((707.4, 0.60, 0.90), (709.3, 0.60, 4.50), (712.2, 1.20, 1.00), (721.2, 1.60, 1.30)),
+)
+"""Iron in neither end-member: no mixture of their spectra makes its own."""
+BENIGN = ("discharged", "charged")
+"""Components of a specimen without third phase, film and dichroism"""
 IRON_PRE_EDGE_NM2 = 2112.4 * 55.845 / AVOGADRO * 1e14
 """Cross-section of iron at 700 eV (Chantler), the part of the background that belongs to the metal, nm2."""
 
@@ -195,8 +207,50 @@ def optical_constants(energy_ev: F64) -> tuple[F64, F64]:
     return absorption(energy), np.stack([refraction_delta(member, energy) for member in COMPONENTS])
 
 
-def transmission(thickness_nm: F64, energy_ev: float) -> C128:
+def absorption_of(
+    components: tuple[str, ...], energy_ev: F64, polarisation_deg: float | None = None, dichroism: float = 0.0
+) -> F64:
+    """Linear absorption (COMPONENT, ENERGY) float64, 1/nm, of the named components of a specimen.
+
+    Dichroism: mu of the Fe edge is mu (1 + dichroism cos 2(polarisation - axis)), Malus' law about the mean over
+    angles; the components ``... cos`` and ``... sin`` are thicknesses times cos and sin of twice the axis' direction.
+    Without a polarisation they absorb nothing.
+    """
+    energy = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64))
+    known = dict(zip(BENIGN, absorption(energy), strict=True))
+    known["third"] = absorption_per_nm(THIRD, energy)
+    known["film"] = CARBON_PER_NM * (energy / 700.0) ** -CARBON_POWER
+    angle = 0.0 if polarisation_deg is None else 2.0 * np.deg2rad(polarisation_deg)
+    strength = 0.0 if polarisation_deg is None else dichroism
+    for name, member in zip(BENIGN, COMPONENTS, strict=True):
+        edge = strength * JUMP_PER_NM * _edge(member, energy)
+        known[f"{name} cos"], known[f"{name} sin"] = edge * np.cos(angle), edge * np.sin(angle)
+    return np.stack([known[name] for name in components])
+
+
+def refraction_of(components: tuple[str, ...], energy_ev: F64) -> F64:
+    """Refractive decrement (COMPONENT, ENERGY) float64 of the named components; dichroism changes absorption only."""
+    energy = np.atleast_1d(np.asarray(energy_ev, dtype=np.float64))
+    known = {
+        "discharged": refraction_delta(DISCHARGED, energy),
+        "charged": refraction_delta(CHARGED, energy),
+        "film": CARBON_DELTA * (energy / 700.0) ** -2.0,
+    }
+    if "third" in components:
+        known["third"] = refraction_delta(THIRD, energy)
+    return np.stack([known.get(name, np.zeros(energy.shape)) for name in components])
+
+
+def transmission(
+    thickness_nm: F64,
+    energy_ev: float,
+    components: tuple[str, ...] = BENIGN,
+    polarisation_deg: float | None = None,
+    dichroism: float = 0.0,
+) -> C128:
     """Complex transmission exp(-mu t / 2 - i k delta t) (...) of thicknesses (COMPONENT, ...) nm at one energy."""
-    mu, delta = optical_constants(np.array([energy_ev]))
+    energy = np.array([energy_ev])
+    mu = absorption_of(components, energy, polarisation_deg, dichroism)
+    delta = refraction_of(components, energy)
     exponent = -0.5 * mu[:, 0] - 1j * wavenumber_per_nm(energy_ev) * delta[:, 0]
     return np.asarray(np.exp(np.tensordot(exponent, thickness_nm, axes=(0, 0))), dtype=np.complex128)

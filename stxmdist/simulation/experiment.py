@@ -1,17 +1,27 @@
 """The experiment that is simulated: its electrodes, cycles and regions, and what is planted at each level."""
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stxmdist.arrays import F64
-from stxmdist.simulation.phantom import PATTERNS, Outline, Particle, Region, make_particle
+from stxmdist.arrays import F64, Mask
+from stxmdist.simulation.conditions import conditions_of
+from stxmdist.simulation.crowd import Plate, lay_crowd
+from stxmdist.simulation.design import Visit
+from stxmdist.simulation.film import Film
+from stxmdist.simulation.flaw_drawing import draw_flaws
+from stxmdist.simulation.flaws import Reaction
+from stxmdist.simulation.phantom import PATTERNS, Particle, Region, make_particle, random_waves
+from stxmdist.simulation.populations import ACTIVE_RANGE, draw_states, neighbour_deviates
 from stxmdist.simulation.powder import lay_plates
+from stxmdist.simulation.regions import RegionKey, generator
 from stxmdist.simulation.sizes import CampaignSize
 
 SOC_RANGE = (0.08, 0.97)
 """Planted particle means are kept inside: both phases must be able to make them up."""
+FIRST_VISIT = Visit()
+REACTION_LENGTH_UM = 0.15
+"""Correlation length of the rate inside a particle."""
 FIELD_MARGIN_UM = 0.9
 """Particles are laid this far beyond the field, so that its border cuts some, as it does in a real one."""
 
@@ -39,41 +49,6 @@ class Planted:
 PLANTED = Planted()
 
 
-@dataclass(frozen=True)
-class RegionKey:
-    """One region of one electrode at one cycle."""
-
-    electrode: int
-    cycle: int
-    region: int
-
-    @property
-    def electrode_id(self) -> str:
-        """Unique in the campaign."""
-        return f"E{self.electrode + 1:02d}"
-
-    @property
-    def region_id(self) -> str:
-        """Unique in the campaign."""
-        return f"{self.electrode_id}-c{self.cycle:03d}-r{self.region + 1}"
-
-
-def generator(seed: int, *keys: str | int) -> np.random.Generator:
-    """A random generator that depends on the campaign's seed and a name, and on nothing that ran before."""
-    words = hashlib.sha256("/".join(str(key) for key in keys).encode()).digest()[:16]
-    return np.random.default_rng([seed, *np.frombuffer(words, dtype="<u4").tolist()])
-
-
-def region_keys(size: CampaignSize) -> tuple[RegionKey, ...]:
-    """Every region of the campaign, in the order of measurement."""
-    return tuple(
-        RegionKey(electrode, cycle, region)
-        for electrode in range(size.n_electrodes)
-        for cycle in size.cycles
-        for region in range(size.n_regions)
-    )
-
-
 def electrode_effects(seed: int, key: RegionKey, planted: Planted = PLANTED) -> tuple[float, float]:
     """Random intercept and random slope over a hundred cycles of an electrode."""
     rng = generator(seed, key.electrode_id, "effects")
@@ -98,7 +73,8 @@ def region_level(size: CampaignSize, seed: int, key: RegionKey, planted: Planted
     intercept, slope = electrode_effects(seed, key, planted)
     cycle = centred_cycle(size, key.cycle)
     drift = (planted.cycle_slope_per_100 + slope) * cycle
-    return planted.level + intercept + drift + region_effect(seed, key, planted)
+    level = planted.level + intercept + drift + region_effect(seed, key, planted)
+    return level if size.design.is_benign else level + conditions_of(size, seed, key).soc_shift
 
 
 def plant_soc(level: float, diameter_um: F64, rng: np.random.Generator, planted: Planted = PLANTED) -> tuple[F64, F64]:
@@ -124,30 +100,104 @@ def field_centre_um(seed: int, key: RegionKey) -> tuple[float, float]:
     return float(y), float(x)
 
 
+@dataclass(frozen=True, eq=False)
+class PlantedPlates:
+    """The plates of a region and what is planted in each."""
+
+    plates: tuple[Plate, ...]
+    soc: F64
+    """(PARTICLE,) planted mean at the first look"""
+    effect: F64
+    """(PARTICLE,) what the mean has of this particle alone"""
+    active: Mask
+    """(PARTICLE,) whether it reacts"""
+
+
 def region_plates(
     size: CampaignSize, seed: int, key: RegionKey, rng: np.random.Generator, planted: Planted = PLANTED
-) -> tuple[list[Outline], F64, F64]:
-    """Outlines of a region's particles, their planted mean soc (PARTICLE,) and their own effects (PARTICLE,)."""
+) -> PlantedPlates:
+    """Outlines of a region's particles, their planted mean soc and their own effects."""
+    design = size.design
     centre = field_centre_um(seed, key)
     half = 0.5 * size.stxm.n_px * size.stxm.pixel_nm * 1e-3 + FIELD_MARGIN_UM
-    outlines: list[Outline] = lay_plates(
-        (centre[0] - half, centre[1] - half), (centre[0] + half, centre[1] + half), size.powder, rng
-    )
-    diameters = np.array([outline.diameter_um for outline in outlines])
-    mean, effect = plant_soc(region_level(size, seed, key, planted), diameters, rng, planted)
-    return outlines, mean, effect
+    low, high = (centre[0] - half, centre[1] - half), (centre[0] + half, centre[1] + half)
+    if design.is_benign:
+        plates = [Plate(outline, outline.diameter_um) for outline in lay_plates(low, high, size.powder, rng)]
+    else:
+        plates = lay_crowd(low, high, size.powder, design, rng)
+    faces_um = np.array([plate.face_um for plate in plates])
+    level = region_level(size, seed, key, planted)
+    if not design.is_mosaic and design.neighbour_share == 0.0:
+        soc, effect = plant_soc(level, faces_um, rng, planted)
+        return PlantedPlates(tuple(plates), soc, effect, np.ones(soc.size, dtype=bool))
+    fixed = level + planted.log_size_slope * np.log(faces_um / planted.reference_diameter_um)
+    places = np.array([(plate.outline.y_um, plate.outline.x_um) for plate in plates]).reshape(-1, 2)
+    deviates = neighbour_deviates(places, design.neighbour_share, design.neighbour_length_um, rng)
+    active, waiting = draw_states(fixed, design.active_share(conditions_of(size, seed, key).c_rate), rng)
+    limits = ACTIVE_RANGE if design.is_mosaic else SOC_RANGE
+    moving = np.clip(fixed + planted.particle_sd * deviates, *limits)
+    soc = np.where(active, moving, waiting)
+    return PlantedPlates(tuple(plates), soc, soc - fixed, active)
 
 
-def region_phantom(size: CampaignSize, seed: int, key: RegionKey, planted: Planted = PLANTED) -> Region:
-    """All particles of a region: the same for every instrument that looks at it."""
+def region_phantom(
+    size: CampaignSize, seed: int, key: RegionKey, planted: Planted = PLANTED, visit: Visit = FIRST_VISIT
+) -> Region:
+    """All particles of a region at a look: the same for every instrument that looks at it."""
     rng = generator(seed, key.region_id, "phantom")
-    outlines, mean, effect = region_plates(size, seed, key, rng, planted)
-    patterns = rng.choice(PATTERNS, size=len(outlines), p=size.pattern_shares)
-    particles: list[Particle] = [
-        make_particle(index + 1, outline, str(patterns[index]), float(mean[index]), rng, float(effect[index]))
-        for index, outline in enumerate(outlines)
-    ]
-    return Region(tuple(particles))
+    laid = region_plates(size, seed, key, rng, planted)
+    patterns = rng.choice(PATTERNS, size=len(laid.plates), p=size.pattern_shares)
+    design = size.design
+    particles: list[Particle] = []
+    for index, plate in enumerate(laid.plates):
+        flaws = None
+        if not design.is_benign:
+            names = generator(seed, key.region_id, "flaws", index)
+            sharing = design if laid.active[index] else replace(design, grain_soc_sd=0.0)
+            flaws = draw_flaws(plate.outline, sharing, names, edge_on=plate.edge_on)
+        # What waits at an end-member is one phase.
+        pattern = str(patterns[index]) if laid.active[index] else PATTERNS[0]
+        particle = make_particle(
+            index + 1,
+            plate.outline,
+            pattern,
+            float(laid.soc[index]),
+            rng,
+            float(laid.effect[index]),
+            design.interior,
+            flaws,
+        )
+        if not design.is_benign:
+            particle = _reacting(particle, plate, bool(laid.active[index]), size, seed, key, visit)
+        particles.append(particle)
+    if design.film_od == 0.0:
+        return Region(tuple(particles))
+    waves = random_waves(design.film_length_um, generator(seed, key.region_id, "film"))
+    return Region(tuple(particles), Film(design.film_od, waves))
+
+
+def _reacting(
+    particle: Particle, plate: Plate, active: bool, size: CampaignSize, seed: int, key: RegionKey, visit: Visit
+) -> Particle:
+    """The particle at the time of a look, with its crystal's axis where light sees it."""
+    design = size.design
+    rng = generator(seed, key.region_id, "reaction", particle.particle_id)
+    pace = float(np.exp(rng.normal(0.0, design.rate_sd_log) - 0.5 * design.rate_sd_log**2))
+    waves = random_waves(REACTION_LENGTH_UM, rng)
+    axis = float(rng.uniform(0.0, np.pi))
+    reaction = None
+    if active and design.rate_per_h != 0.0:
+        sign = 1.0 if conditions_of(size, seed, key).direction == "charge" else -1.0
+        reaction = Reaction(
+            visit.time_h, sign * design.rate_per_h * pace, design.autocatalysis, waves, design.rate_spread
+        )
+    return replace(
+        particle,
+        reaction=reaction,
+        edge_on=plate.edge_on,
+        is_active=active,
+        axis_rad=axis if design.dichroism else None,
+    )
 
 
 def choose_field(
@@ -177,18 +227,34 @@ def choose_field(
     return (float(middles[best, 0]), float(middles[best, 1])), int(whole[best])
 
 
-def coulometric_soc(size: CampaignSize, seed: int, electrode: int, cycle: int, planted: Planted = PLANTED) -> float:
+def coulometric_soc(
+    size: CampaignSize, seed: int, electrode: int, cycle: int, planted: Planted = PLANTED, visit: Visit = FIRST_VISIT
+) -> float:
     """State of charge of an electrode by its cycler: the mean by mass of its imaged particles, with an error."""
     mass, charge = 0.0, 0.0
     half = 0.5 * size.stxm.n_px * size.stxm.pixel_nm * 1e-3
     for number in range(size.n_regions):
         where = RegionKey(electrode, cycle, number)
         centre = field_centre_um(seed, where)
-        plates = region_plates(size, seed, where, generator(seed, where.region_id, "phantom"), planted)
-        for outline, soc in zip(plates[0], plates[1], strict=True):
+        if visit.time_h == 0.0:
+            laid = region_plates(size, seed, where, generator(seed, where.region_id, "phantom"), planted)
+            outlines, means = [plate.outline for plate in laid.plates], laid.soc
+        else:
+            particles = region_phantom(size, seed, where, planted, visit).particles
+            outlines = [particle.outline for particle in particles]
+            means = np.array([sampled_mean(particle) for particle in particles])
+        for outline, soc in zip(outlines, means, strict=True):
             if abs(outline.y_um - centre[0]) < half and abs(outline.x_um - centre[1]) < half:
                 weight = outline.thickness_nm * outline.diameter_um**2
                 mass += weight
                 charge += weight * float(soc)
     rng = generator(seed, RegionKey(electrode, cycle, 0).electrode_id, cycle, "coulometry")
     return charge / mass + float(rng.normal(0.0, planted.coulometric_sd))
+
+
+def sampled_mean(particle: Particle, samples: int = 61) -> float:
+    """Mean state of charge by mass from a coarse grid over the plate."""
+    outline = particle.outline
+    steps = np.linspace(-outline.reach_um, outline.reach_um, samples)
+    thickness, soc = particle.sample(outline.y_um + steps[:, None], outline.x_um + steps[None, :])
+    return float((thickness * soc).sum() / thickness.sum())

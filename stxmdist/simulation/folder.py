@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
 from storage.atomic import replace_file
-from stxmdist.simulation.experiment import PLANTED, coulometric_soc, region_keys
-from stxmdist.simulation.scans import ScanReceipt, ScanTask, make_scan, receipt_of
+from stxmdist.simulation.conditions import conditions_of, visits_of
+from stxmdist.simulation.experiment import PLANTED, coulometric_soc
+from stxmdist.simulation.regions import region_keys, region_number
+from stxmdist.simulation.scans import ScanReceipt, ScanTask, make_scan, receipt_of, size_record
 from stxmdist.simulation.sizes import SIZES, CampaignSize
 from stxmdist.simulation.truth_tables import effects_table, electrode_table, variance_table
 
@@ -92,48 +93,58 @@ def simulate_size(
 
 
 def scan_tasks(folder: Path, size: CampaignSize, seed: int) -> tuple[ScanTask, ...]:
-    """Every scan of a campaign, the two of a region one after the other."""
-    modalities: tuple[Literal["stxm", "ptychography"], ...] = ("stxm", "ptychography")
-    return tuple(
-        ScanTask(folder, size, seed, key, modality, 2 * number + which)
-        for number, key in enumerate(region_keys(size))
-        for which, modality in enumerate(modalities)
-    )
+    """Every scan of a campaign, those of a region one after the other."""
+    tasks: list[ScanTask] = []
+    for key in region_keys(size):
+        with_ptychography = region_number(size, key) % size.design.ptychography_every == 0
+        for look, visit in visits_of(size, key):
+            for modality in visit.modalities:
+                if modality == "stxm" or with_ptychography:
+                    tasks.append(ScanTask(folder, size, seed, key, modality, len(tasks), visit, look))
+    return tuple(tasks)
 
 
 def sample_sheet(tasks: tuple[ScanTask, ...]) -> pd.DataFrame:
-    """The sample sheet, one row per scan: what the scientist knows."""
+    """The sample sheet, one row per scan: what the scientist knows.
+
+    Columns of times and polarisations are there where they differ.
+    """
     size, seed = tasks[0].size, tasks[0].seed
-    coulometry: dict[tuple[int, int], float] = {}
-    rows = []
+    coulometry: dict[tuple[int, int, float], float] = {}
+    rows: list[dict[str, object]] = []
     for task in tasks:
         key = task.region_key
-        measured = (key.electrode, key.cycle)
+        conditions = conditions_of(size, seed, key)
+        measured = (key.electrode, key.cycle, task.visit.time_h)
         if measured not in coulometry:
-            coulometry[measured] = round(coulometric_soc(size, seed, *measured), 4)
+            coulometry[measured] = round(coulometric_soc(size, seed, *measured[:2], visit=task.visit), 4)
+        by_eye = task.modality == "ptychography" or conditions.roi_rule == "convenience"
         rows.append(
             {
                 "scan_id": task.scan_id,
                 "file": task.file.as_posix(),
                 "modality": task.modality,
                 "electrode_id": key.electrode_id,
-                "cell_id": f"cell-{key.electrode_id}",
-                "beamtime_id": "2026-10",
+                "cell_id": conditions.cell_id,
+                "beamtime_id": conditions.beamtime_id,
                 "region_id": key.region_id,
                 "cycle": key.cycle,
-                "c_rate": size.c_rates[key.electrode % len(size.c_rates)],
-                "direction": "charge",
+                "c_rate": conditions.c_rate,
+                "direction": conditions.direction,
                 "soc_nominal": SOC_NOMINAL,
                 "soc_coulometric": coulometry[measured],
                 "chemistry": "LFP",
-                "pair_id": key.region_id,
+                "pair_id": key.region_id if task.look == 0 or len(task.visit.modalities) == 2 else "",
                 # STXM fields lie where the raster falls; ptychography is taken where there is something to see.
-                "roi_rule": "systematic" if task.modality == "stxm" else "convenience",
+                "roi_rule": "convenience" if by_eye else "systematic",
                 "exclude": "",
                 "reason": "",
+                "time_h": task.visit.time_h,
+                "polarisation_deg": task.visit.polarisation_deg,
             }
         )
-    return pd.DataFrame(rows, columns=list(SHEET_COLUMNS))
+    asked = {"time_h": size.design.has_times, "polarisation_deg": size.design.is_polarised}
+    return pd.DataFrame(rows, columns=[*SHEET_COLUMNS, *(name for name, wanted in asked.items() if wanted)])
 
 
 def campaign_text(size: CampaignSize, seed: int) -> str:
@@ -220,7 +231,7 @@ def _write_truth(
         replace_file(truth / f"{name}.parquet", [content.getvalue()])
     nuisance = {
         "seed": seed,
-        "size": asdict(size),
+        "size": size_record(size),
         "planted": asdict(PLANTED),
         "scans": {task.scan_id: receipts[task.scan_id].nuisance for task in tasks},
     }

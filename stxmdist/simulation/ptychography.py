@@ -58,6 +58,8 @@ def entries(
     setup: PtychographySetup,
     nuisance: PtychographyNuisance,
     generators: list[np.random.Generator],
+    polarisation_deg: float | None = None,
+    dichroism: float = 0.0,
 ) -> Iterator[CxiEntry]:
     """One entry per photon energy, its frames made while they are written.
 
@@ -67,6 +69,8 @@ def entries(
         (POSITION, 2), where the beam truly meets the sample; the file gets them in the stage's coordinates with errors
     generators
         one per energy
+    polarisation_deg, dichroism
+        of the light and of the particles' Fe edge, see ``chemistry.absorption_of``
     """
     n = setup.detector.n
     for index, nominal_ev in enumerate(setup.energy_ev):
@@ -77,7 +81,8 @@ def entries(
         true_um = positions_um + wobble
 
         def specimen(y_um: F64, x_um: F64, energy_ev: float = energy) -> C128:
-            return transmission(region.thickness_nm(y_um.ravel(), x_um.ravel()), energy_ev)
+            thickness = region.thickness_nm(y_um.ravel(), x_um.ravel())
+            return transmission(thickness, energy_ev, region.components, polarisation_deg, dichroism)
 
         fine = sample_object(specimen, true_um, setup.detector, energy)
         wave = probe(2 * n, fine.pixel_um * 1e3, energy, setup.zone_plate, nuisance.defocus_um)

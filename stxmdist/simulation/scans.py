@@ -4,10 +4,9 @@ import io
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,8 +17,13 @@ from stxmdist.arrays import F64, I64
 from stxmdist.errors import StoreError
 from stxmdist.records import Json, figures_of, from_json
 from stxmdist.simulation import cxi, ptychography, stxm
-from stxmdist.simulation.experiment import RegionKey, choose_field, field_centre_um, generator, region_phantom
+from stxmdist.simulation.conditions import conditions_of, stxm_setup
+from stxmdist.simulation.design import Modality, Visit
+from stxmdist.simulation.experiment import FIRST_VISIT, choose_field, field_centre_um, region_phantom
 from stxmdist.simulation.optics import gaussian_sigma_nm
+from stxmdist.simulation.phantom import Region
+from stxmdist.simulation.raster import Raster, draw_raster
+from stxmdist.simulation.regions import RegionKey, generator
 from stxmdist.simulation.sizes import CampaignSize
 from stxmdist.simulation.truth import PARTICLE_COLUMNS, TrueParticle, TruthMaps, particle_rows, truth_maps, write_maps
 from stxmdist.writers import sdf
@@ -41,14 +45,18 @@ class ScanTask:
     size: CampaignSize
     seed: int
     region_key: RegionKey
-    modality: Literal["stxm", "ptychography"]
+    modality: Modality
     number: int
     """Place in the order of measurement"""
+    visit: Visit = FIRST_VISIT
+    look: int = 0
+    """Which of the region's looks it is"""
 
     @property
     def scan_id(self) -> str:
         """Unique in the campaign."""
-        return f"{'stxm' if self.modality == 'stxm' else 'ptycho'}-{self.region_key.region_id}"
+        name = f"{'stxm' if self.modality == 'stxm' else 'ptycho'}-{self.region_key.region_id}"
+        return name if self.look == 0 else f"{name}-v{self.look + 1}"
 
     @property
     def file(self) -> Path:
@@ -66,7 +74,7 @@ class ScanTask:
         return digest_of(
             {
                 "version": VERSION,
-                "size": asdict(self.size),
+                "size": size_record(self.size),
                 "seed": self.seed,
                 "scan": self.scan_id,
                 "number": self.number,
@@ -92,6 +100,14 @@ class ScanTask:
     def start_time(self) -> datetime:
         """When the scan would have begun."""
         return _FIRST_SCAN + timedelta(minutes=75 * self.number)
+
+
+def size_record(size: CampaignSize) -> dict[str, object]:
+    """All that a size says; a design that plants nothing is left out, as in campaigns that knew of none."""
+    record = asdict(size)
+    if size.design.is_benign:
+        del record["design"]
+    return record
 
 
 @dataclass(frozen=True)
@@ -145,14 +161,29 @@ def make_scan(task: ScanTask) -> ScanReceipt:
 
 
 def _stxm(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Json]]:
-    setup = task.size.stxm
-    region = region_phantom(task.size, task.seed, task.region_key)
+    setup, design = stxm_setup(task.size, task.region_key), task.size.design
+    region = region_phantom(task.size, task.seed, task.region_key, visit=task.visit)
     y_um, x_um = stxm.scan_axes(field_centre_um(task.seed, task.region_key), setup)
     nuisance = stxm.draw_nuisance(setup, generator(task.seed, task.scan_id, "nuisance"))
-    maps = truth_maps(region, y_um, x_um, setup.oversample)
+    raster = draw_raster(design, y_um.size, len(setup.energy_ev), generator(task.seed, task.scan_id, "raster"))
+    nuisance = replace(nuisance, raster=raster)
+    maps = truth_maps(region, y_um, x_um, setup.oversample, raster)
     sigma_um = gaussian_sigma_nm(setup.zone_plate) * 1e-3
-    _write_truth(task, maps, particle_rows(region, maps.labels, y_um, x_um), (y_um, x_um), sigma_um, (0.0, 0.0))
-    model = stxm.StxmModel(region.thickness_nm, y_um, x_um, setup, nuisance)
+    offset_um = (0.0, 0.0) if raster is None else raster.offset_um
+    rows = particle_rows(region, maps.labels, y_um, x_um, raster)
+    model = stxm.StxmModel(
+        region.thickness_nm,
+        y_um,
+        x_um,
+        setup,
+        nuisance,
+        region.components,
+        task.visit.polarisation_deg,
+        design.dichroism,
+    )
+    if raster is not None:
+        y_um, x_um = y_um + offset_um[0], x_um + offset_um[1]
+    _write_truth(task, maps, region, rows, (y_um, x_um), sigma_um, offset_um, raster)
 
     def frame_of(index: int) -> I64:
         return model.counts(index, generator(task.seed, task.scan_id, "counts", index))
@@ -178,12 +209,32 @@ def _stxm(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Json]]:
         "i0_counts": nuisance.i0_counts.tolist(),
         "psf_sigma_um": sigma_um,
         "zone_plate": asdict(setup.zone_plate),
+        **({} if design.is_benign else {"counts": setup.counts, **_conditions(task)}),
+        **({} if raster is None else _raster_record(raster)),
+    }
+
+
+def _raster_record(raster: Raster) -> dict[str, Json]:
+    return {
+        "offset_um": list(raster.offset_um),
+        "shear": raster.shear,
+        "row_drift_um": raster.drift_um.tolist(),
+        "row_jitter_rms_um": float(np.sqrt((raster.jitter_um**2).mean())),
+    }
+
+
+def _conditions(task: ScanTask) -> dict[str, Json]:
+    """What the scan's look and its region were planted with."""
+    return {
+        "time_h": task.visit.time_h,
+        "polarisation_deg": task.visit.polarisation_deg,
+        **figures_of(conditions_of(task.size, task.seed, task.region_key)),
     }
 
 
 def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Json]]:
     setup = task.size.ptychography
-    region = region_phantom(task.size, task.seed, task.region_key)
+    region = region_phantom(task.size, task.seed, task.region_key, visit=task.visit)
     field_um = task.size.stxm.n_px * task.size.stxm.pixel_nm * 1e-3
     middle, whole = choose_field(
         region, field_centre_um(task.seed, task.region_key), setup.field_um, field_um - setup.field_um - 0.4
@@ -198,7 +249,7 @@ def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Json]]:
     sigma_um = _PTYCHOGRAPHY_SIGMA_PX * setup.detector.object_pixel_nm(float(np.median(setup.energy_ev))) * 1e-3
     rows = particle_rows(region, maps.labels, axes[0], axes[1])
     shifted = (axes[0] + nuisance.offset_um[0], axes[1] + nuisance.offset_um[1])
-    _write_truth(task, maps, rows, shifted, sigma_um, nuisance.offset_um)
+    _write_truth(task, maps, region, rows, shifted, sigma_um, nuisance.offset_um)
     even = task.region_key.electrode % 2 == 0
     path = cxi.write_scan(
         task.folder / task.file,
@@ -208,6 +259,8 @@ def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Json]]:
             setup,
             nuisance,
             [generator(task.seed, task.scan_id, "frames", index) for index in range(len(setup.energy_ev))],
+            task.visit.polarisation_deg,
+            task.size.design.dichroism,
         ),
         setup.detector,
         family="geometry_1" if even else "data_1",
@@ -229,16 +282,19 @@ def _ptychography(task: ScanTask) -> tuple[tuple[Path, ...], dict[str, Json]]:
         "position_error_nm": setup.position_error_nm,
         "psf_sigma_um": sigma_um,
         "zone_plate": asdict(setup.zone_plate),
+        **({} if task.size.design.is_benign else _conditions(task)),
     }
 
 
 def _write_truth(
     task: ScanTask,
     maps: TruthMaps,
+    region: Region,
     rows: list[TrueParticle],
     axes_um: tuple[F64, F64],
     sigma_um: float,
     offset_um: tuple[float, float],
+    raster: Raster | None = None,
 ) -> None:
     """Map and particles of a scan, in the coordinates that its file uses."""
     write_maps(
@@ -246,10 +302,14 @@ def _write_truth(
         maps,
         axes_um[0],
         axes_um[1],
-        {"scan_id": task.scan_id, "component": ["discharged", "charged"], "psf_sigma_um": sigma_um},
+        {"scan_id": task.scan_id, "component": list(region.components), "psf_sigma_um": sigma_um},
     )
     # A field may show no particle; its table then has the columns of any other.
     table = pd.DataFrame(rows, columns=None if rows else list(PARTICLE_COLUMNS)).astype({"touches_border": bool})
+    if raster is not None:
+        shift = raster.shift_at(table["y_um"].to_numpy(dtype=float), axes_um[0] - offset_um[0])
+        table["y_um"] -= shift[:, 0]
+        table["x_um"] -= shift[:, 1]
     table["y_um"] += offset_um[0]
     table["x_um"] += offset_um[1]
     table.insert(0, "scan_id", task.scan_id)

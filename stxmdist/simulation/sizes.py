@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from stxmdist.registry import Entry, Table
+from stxmdist.simulation.design import Design, Interior, Visit
 from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.optics import ZonePlate
 from stxmdist.simulation.powder import Powder
@@ -85,6 +86,8 @@ class CampaignSize:
     powder: Powder = field(default_factory=Powder)
     pattern_shares: tuple[float, float, float] = (0.45, 0.25, 0.30)
     """Of solid-solution, core-shell and two-phase particles."""
+    design: Design = field(default_factory=Design)
+    """What makes it hard; nothing where it is the default."""
 
     @property
     def n_scans(self) -> int:
@@ -114,8 +117,68 @@ LARGE = CampaignSize(
     ptychography=PtychographySetup(field_um=5.8, step_um=0.12, detector=Detector(128, 80.0, 0.0528)),
 )
 
+ENERGIES_35 = ENERGIES_40[1:-4]
+ENERGIES_10 = (700.0, 705.0, 707.2, 708.2, 709.2, 710.2, 711.6, 714.4, 718.0, 724.0)
+ENERGIES_6 = (700.0, 706.6, 708.2, 709.3, 710.2, 715.0)
+ENERGIES_3 = (700.0, 708.2, 710.2)
+ENERGIES_2 = (708.2, 710.2)
+"""Grids of an edge, from a whole one to the two white lines."""
+
+HARD = CampaignSize(
+    "hard",
+    n_electrodes=6,
+    cycles=(1, 100),
+    n_regions=2,
+    c_rates=(0.2, 1.0, 4.0),
+    ptychography=PtychographySetup(energy_ev=(700.0, 708.2, 710.2, 715.0), field_um=2.6, step_um=0.15),
+    powder=Powder(
+        thickness_nm=135.0, thickness_sigma_log=0.35, thickness_limits_nm=(60.0, 400.0), cover=0.20, touching=0.25
+    ),
+    pattern_shares=(0.35, 0.25, 0.40),
+    design=Design(
+        active_at_1c=0.55,
+        active_exponent=0.4,
+        active_limits=(0.05, 0.98),
+        neighbour_share=0.3,
+        interior=Interior(length_um=0.15, spread=0.08, boundary_um=(0.01, 0.06), random_boundary=True),
+        overlapping=0.06,
+        edge_on=0.08,
+        film_od=0.25,
+        third_particles=0.10,
+        third_mass=0.20,
+        grain_um=0.35,
+        grained=0.3,
+        grain_soc_sd=0.05,
+        cracked=0.20,
+        visits=(Visit(), Visit(time_h=0.5, modalities=("stxm",), every=4)),
+        ptychography_every=2,
+        rate_per_h=0.3,
+        autocatalysis=0.5,
+        shear=0.01,
+        row_drift_nm=60.0,
+        row_jitter_nm=5.0,
+        stage_error_um=0.3,
+        beamtimes=2,
+        beamtime_by="region",
+        beamtime_sd=0.02,
+        electrodes_per_cell=2,
+        cell_sd=0.02,
+        rate_by="cell",
+        convenience=0.25,
+        convenience_soc=0.04,
+        energies_ev=(ENERGIES_35, ENERGIES_6, ENERGIES_10, ENERGIES_3, ENERGIES_35, ENERGIES_10, ENERGIES_2),
+        counts=(3000.0, 1000.0, 300.0, 1000.0, 100.0),
+    ),
+)
+"""What goes wrong at a beamline, all of it and in moderation: three cells of two electrodes, two beamtimes."""
+
 SIZES: Table[Entry[CampaignSize]] = Table(
     "campaign size",
-    {"small": Entry(f"{__name__}:SMALL"), "medium": Entry(f"{__name__}:MEDIUM"), "large": Entry(f"{__name__}:LARGE")},
+    {
+        "small": Entry(f"{__name__}:SMALL"),
+        "medium": Entry(f"{__name__}:MEDIUM"),
+        "large": Entry(f"{__name__}:LARGE"),
+        "hard": Entry(f"{__name__}:HARD"),
+    },
 )
 """Campaigns of a name that `stxmdist simulate --size` takes."""

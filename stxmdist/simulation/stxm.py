@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
+from scipy import fft, ndimage
 
 from stxmdist.arrays import F64, I64
 from stxmdist.pixel_pitch import axis_pitch_um
-from stxmdist.simulation.chemistry import absorption
+from stxmdist.simulation.chemistry import BENIGN, absorption_of
 from stxmdist.simulation.optics import point_spread
+from stxmdist.simulation.raster import Raster
 from stxmdist.simulation.sizes import StxmSetup
 
 Thickness = Callable[[F64, F64], F64]
@@ -33,6 +34,8 @@ class StxmNuisance:
     """(ENERGY, 2): the image lies this far (y, x) from where the file's coordinates say."""
     i0_counts: F64
     """(ENERGY,) incident photons per pixel, leak included"""
+    raster: Raster | None = None
+    """How the lines of the scan lie on the sample; None: as the file says"""
 
 
 def draw_nuisance(setup: StxmSetup, rng: np.random.Generator) -> StxmNuisance:
@@ -78,13 +81,28 @@ def gather(values: F64, oversample: int) -> F64:
 class StxmModel:
     """A specimen before the microscope: expected counts of one energy after another, the specimen sampled once."""
 
-    def __init__(self, thickness: Thickness, y_um: F64, x_um: F64, setup: StxmSetup, nuisance: StxmNuisance) -> None:
-        """Sample the specimen (COMPONENT, Y, X) nm on the fine grid, with a margin as wide as the spot's tails."""
+    def __init__(
+        self,
+        thickness: Thickness,
+        y_um: F64,
+        x_um: F64,
+        setup: StxmSetup,
+        nuisance: StxmNuisance,
+        components: tuple[str, ...] = BENIGN,
+        polarisation_deg: float | None = None,
+        dichroism: float = 0.0,
+    ) -> None:
+        """Sample the specimen (COMPONENT, Y, X) nm on the fine grid, with a margin as wide as the spot's tails.
+
+        A bent raster widens the margin by as far as it leaves the field that the file says.
+        """
         self.setup = setup
         self.nuisance = nuisance
         self.shape = (y_um.size, x_um.size)
         fine_nm = setup.pixel_nm / setup.oversample
-        self._margin = int(np.ceil(PSF_REACH_NM / fine_nm))
+        bent_um = 0.0 if nuisance.raster is None else nuisance.raster.largest_um(y_um)
+        self._margin = int(np.ceil((PSF_REACH_NM + 1e3 * bent_um) / fine_nm))
+        self._reach = int(np.ceil(PSF_REACH_NM / fine_nm))
         lengths = [
             fft.next_fast_len(axis.size * setup.oversample + 2 * self._margin, real=True) for axis in (y_um, x_um)
         ]
@@ -92,20 +110,25 @@ class StxmModel:
             fine_axis(axis, setup.oversample, self._margin, length)
             for axis, length in zip((y_um, x_um), lengths, strict=True)
         ]
+        self._axes = (y_um, x_um)
         self._thickness = thickness(axes[0], axes[1])
-        kernel = point_spread(fine_nm, setup.energy_ev[0], setup.zone_plate, self._margin)
+        kernel = point_spread(fine_nm, setup.energy_ev[0], setup.zone_plate, self._reach)
         placed = np.zeros(lengths)
         placed[: kernel.shape[0], : kernel.shape[1]] = kernel
         # In focus the spot of a zone plate does not depend on the energy: one transfer function for the stack.
-        self._transfer = fft.rfft2(np.roll(placed, (-self._margin, -self._margin), axis=(0, 1)))
+        self._transfer = fft.rfft2(np.roll(placed, (-self._reach, -self._reach), axis=(0, 1)))
         fine_um = fine_nm * 1e-3
         self._frequency = (fft.fftfreq(lengths[0], fine_um)[:, None], fft.rfftfreq(lengths[1], fine_um)[None, :])
-        self._mu = absorption(np.asarray(setup.energy_ev) + nuisance.energy_offset_ev)
+        energy = np.asarray(setup.energy_ev) + nuisance.energy_offset_ev
+        self._mu = absorption_of(components, energy, polarisation_deg, dichroism)
 
     def transmission(self, index: int) -> F64:
         """Transmission (Y, X) float64 that the pixels of one energy see: blurred, drifted, with the leak."""
         mu = self._mu[:, index]
-        sharp = np.exp(-(mu[0] * self._thickness[0] + mu[1] * self._thickness[1]))
+        density = mu[0] * self._thickness[0] + mu[1] * self._thickness[1]
+        for component in range(2, mu.size):
+            density += mu[component] * self._thickness[component]
+        sharp = np.exp(-density)
         dy, dx = self.nuisance.shift_um[index]
         fy, fx = self._frequency
         ramp = np.exp(-2j * np.pi * fy * dy) * np.exp(-2j * np.pi * fx * dx)
@@ -114,7 +137,22 @@ class StxmModel:
         spectrum *= ramp
         blurred = fft.irfft2(spectrum, s=sharp.shape, overwrite_x=True)
         rows, columns = (n * self.setup.oversample for n in self.shape)
-        inside = blurred[self._margin : self._margin + rows, self._margin : self._margin + columns]
+        if self.nuisance.raster is None:
+            inside = blurred[self._margin : self._margin + rows, self._margin : self._margin + columns]
+        else:
+            oversample = self.setup.oversample
+            y, x = (fine_axis(axis, oversample) for axis in self._axes)
+            places = self.nuisance.raster.places(y, x, self._axes[0], oversample, index)
+            fine = [
+                (place - axis[0]) / (axis[1] - axis[0]) + self._margin
+                for place, axis in zip(places, (y, x), strict=True)
+            ]
+            inside = ndimage.map_coordinates(
+                blurred,
+                fine,
+                order=3,
+                mode="nearest",
+            )
         leak = self.nuisance.leak_fraction
         return (gather(inside, self.setup.oversample) + leak) / (1.0 + leak)
 

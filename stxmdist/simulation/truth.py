@@ -14,6 +14,7 @@ from stxmdist.arrays import F32, F64, I32, Mask
 from stxmdist.pixel_pitch import axis_pitch_um
 from stxmdist.records import Json
 from stxmdist.simulation.phantom import Particle, Region
+from stxmdist.simulation.raster import Raster
 from stxmdist.simulation.stxm import fine_axis, gather
 
 PITCH_UM = 0.004
@@ -31,12 +32,12 @@ class TruthMaps:
     labels: I32
     """(Y, X) the particle that covers at least half of a pixel, 0 if there is none"""
     thickness_nm: F32
-    """(COMPONENT, Y, X) of (discharged, charged)"""
+    """(COMPONENT, Y, X) of ``Region.components``: (discharged, charged), and what a hard design adds"""
     soc: F32
-    """(Y, X) by mass, NaN where there is no particle"""
+    """(Y, X) by mass of these two, NaN where there is no particle"""
 
 
-def truth_maps(region: Region, y_um: F64, x_um: F64, oversample: int) -> TruthMaps:
+def truth_maps(region: Region, y_um: F64, x_um: F64, oversample: int, raster: Raster | None = None) -> TruthMaps:
     """Labels, thickness and state of charge of a region on the grid of a scan.
 
     Parameters
@@ -45,16 +46,19 @@ def truth_maps(region: Region, y_um: F64, x_um: F64, oversample: int) -> TruthMa
         (Y,), (X,) pixel centres in the sample's coordinates
     oversample
         points on a side of each pixel
+    raster
+        how the lines of the scan lie on the sample, where it differs from its file
     """
     axes = [fine_axis(axis, oversample) for axis in (y_um, x_um)]
-    thickness = gather(region.thickness_nm(axes[0], axes[1]), oversample)
-    fine = region.labels(axes[0], axes[1])
+    places = axes if raster is None else raster.places(axes[0], axes[1], y_um, oversample)
+    thickness = gather(region.thickness_nm(places[0], places[1]), oversample)
+    fine = region.labels(places[0], places[1])
     blocks = fine.reshape(y_um.size, oversample, x_um.size, oversample).swapaxes(1, 2).reshape(y_um.size, x_um.size, -1)
     half = (oversample * oversample) // 2
     # Sorted, the points without a particle come first: the point in the middle belongs to a particle that covers half
     # of the pixel or more.
     labels = np.partition(blocks, half, axis=2)[:, :, half]
-    total = thickness.sum(axis=0)
+    total = thickness[0] + thickness[1]
     with np.errstate(invalid="ignore", divide="ignore"):
         soc = np.where(total > _THINNEST_NM, thickness[1] / total, np.nan)
     return TruthMaps(labels.astype(np.int32), thickness.astype(np.float32), soc.astype(np.float32))
@@ -129,7 +133,9 @@ class TrueParticle:
 PARTICLE_COLUMNS = tuple(field.name for field in fields(TrueParticle))
 
 
-def particle_rows(region: Region, labels: I32, y_um: F64, x_um: F64) -> list[TrueParticle]:
+def particle_rows(
+    region: Region, labels: I32, y_um: F64, x_um: F64, raster: Raster | None = None
+) -> list[TrueParticle]:
     """One row for each particle that has a pixel in a field of view, integrated over the part of it that lies inside.
 
     Parameters
@@ -138,21 +144,44 @@ def particle_rows(region: Region, labels: I32, y_um: F64, x_um: F64) -> list[Tru
         (Y, X) int32, of ``truth_maps``
     y_um, x_um
         (Y,), (X,) pixel centres in the sample's coordinates
+    raster
+        how the lines of the scan lie on the sample, where it differs from its file
     """
     counts = np.bincount(labels.ravel())
     limits = []
     for axis in (y_um, x_um):
         half_pixel = axis_pitch_um(axis) / 2.0
         limits.append((float(axis[0] - half_pixel), float(axis[-1] + half_pixel)))
+    field = None if raster is None else BentField(raster, y_um)
     return [
-        integrate(particle, limits[0], limits[1], int(counts[particle.particle_id]))
+        integrate(particle, limits[0], limits[1], int(counts[particle.particle_id]), field)
         for particle in region.particles
         if particle.particle_id < counts.size and counts[particle.particle_id] > 0
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class BentField:
+    """A field whose lines lie on the sample otherwise than the file says."""
+
+    raster: Raster
+    rows_um: F64
+    """(Y,) centres of its rows"""
+
+    def seen(self, y_um: F64, x_um: F64, y_limits_um: tuple[float, float], x_limits_um: tuple[float, float]) -> Mask:
+        """Which points (Y, X) of two axes of the sample lie inside the limits of the file's coordinates."""
+        shift = self.raster.shift_at(y_um, self.rows_um)
+        y, x = y_um - shift[:, 0], x_um[None, :] - shift[:, 1:2]
+        inside = (x > x_limits_um[0]) & (x < x_limits_um[1])
+        return np.asarray(inside & ((y > y_limits_um[0]) & (y < y_limits_um[1]))[:, None])
+
+
 def integrate(
-    particle: Particle, y_limits_um: tuple[float, float], x_limits_um: tuple[float, float], n_pixels: int
+    particle: Particle,
+    y_limits_um: tuple[float, float],
+    x_limits_um: tuple[float, float],
+    n_pixels: int,
+    field: BentField | None = None,
 ) -> TrueParticle:
     """Size, shape and chemistry of the part of a particle between limits, by sampling its formula every 4 nm.
 
@@ -164,11 +193,19 @@ def integrate(
         first, last = middle - outline.reach_um, middle + outline.reach_um
         steps = int(np.ceil((last - first) / PITCH_UM))
         axis: F64 = np.asarray(first + (np.arange(steps) + 0.5) * PITCH_UM)
-        axes.append(axis[(axis > low) & (axis < high)])
+        axes.append(axis[(axis > low) & (axis < high)] if field is None else axis)
     y, x = axes[0][:, None], axes[1][None, :]
     thickness, soc = particle.sample(y, x)
-    inside = thickness >= 0.5 * outline.thickness_nm
+    inside = particle.envelope(y, x) >= 0.5 * outline.thickness_nm
     cut = _reaches(inside, axes, y_limits_um, x_limits_um)
+    if field is not None:
+        seen = field.seen(axes[0], axes[1], y_limits_um, x_limits_um)
+        cut = bool((inside & ~seen).any())
+        thickness, inside = thickness * seen, inside & seen
+    full = thickness
+    if particle.flaws is not None:
+        # The chemistry is that of the two end-members; the third phase counts as mass.
+        thickness = thickness * (1.0 - particle.third_share(y, x))
     mass = thickness.sum()
     mean = float((thickness * soc).sum() / mass)
     variance = float((thickness * (soc - mean) ** 2).sum() / mass)
@@ -187,7 +224,7 @@ def integrate(
         d_eq_um=2.0 * float(np.sqrt(area / np.pi)),
         aspect=float(np.sqrt(eigenvalues[1] / eigenvalues[0])),
         solidity=1.0,
-        thickness_nm=float(np.median(thickness[inside])),
+        thickness_nm=float(np.median(full[inside])),
         soc_mean=mean,
         soc_se=0.0,
         soc_sd=float(np.sqrt(variance)),
@@ -202,7 +239,7 @@ def integrate(
         pattern=particle.pattern,
         soc_planted=particle.soc_mean,
         particle_effect=particle.random_effect,
-        mass_um2_nm=float(mass) * PITCH_UM**2,
+        mass_um2_nm=float(full.sum()) * PITCH_UM**2,
         n_pixels=n_pixels,
     )
 

@@ -90,7 +90,8 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
         for name in survey.scans
         if names_found(survey.options_of("explore", ExploreOptions, name)) and survey.published("explore", name)
     ]
-    return tuple(particles + pairs + explored)
+    reactions = [("react", name) for name in survey.reactions if survey.published("react", name)]
+    return tuple(particles + pairs + reactions + explored)
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
@@ -162,7 +163,8 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
         ),
     }
-    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed)
+    reactions = _gathered(unit, "react", "reactions")
+    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, reactions)
     tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()}
 
     specs = table_specs()
@@ -214,7 +216,7 @@ def _fields(unit: Unit[Options, InferPart]) -> pd.DataFrame:
 
 def _empty(name: str) -> pd.DataFrame:
     kinds = {"string": "object", "float64": "float64", "int64": "int64", "bool": "bool"}
-    return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in TABLES[name].columns})
+    return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in table_specs()[name].columns})
 
 
 def _at_border(particles: pd.DataFrame) -> list[Exclusion]:

@@ -217,7 +217,7 @@ def test_a_campaign_with_bad_scans_is_done_in_part_until_they_are_mended(beamtim
     assert {refusal["scan_id"] for refusal in outcome["refusals"]} == {"empty", "cobalt"}
     assert {row["stage"]: row["scans"] for row in outcome["stages"]} == {
         **dict.fromkeys(("ingest", "absorbance", "align", "explore", "fit", "segment"), 2),
-        **dict.fromkeys(("reconstruct", "stitch", "register"), 0),
+        **dict.fromkeys(("reconstruct", "stitch", "register", "react"), 0),
         **dict.fromkeys(("infer", "report"), 1),
     }
     page = (beamtime.store / "report" / "index.html").read_text()

@@ -40,6 +40,7 @@ STAGES = [
     "fit",
     "segment",
     "register",
+    "react",
     "infer",
     "report",
 ]

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from stxmdist.heterogeneity.intervals import design_effect, lognormal_sizes, rogan_gladen, t_interval, wilson
+from stxmdist.heterogeneity.intervals import design_effect, rogan_gladen, t_interval, wilson
 
 RUNS = 2000
 BINOMIAL = 3.5 * np.sqrt(0.95 * 0.05 / RUNS)
@@ -66,21 +66,3 @@ def test_rogan_gladen_undoes_misclassification() -> None:
     observed = 0.3 * 0.8 + 0.7 * (1 - 0.9)
     assert rogan_gladen(observed, 0.8, 0.9) == pytest.approx(0.3)
     assert np.isnan(rogan_gladen(0.3, 0.5, 0.5))
-
-
-def test_truncated_log_normal_is_recovered_where_the_naive_one_is_biased() -> None:
-    sizes = np.exp(np.random.default_rng(3).normal(np.log(0.4), 0.5, 6000))
-    seen = sizes[sizes > 0.3]
-    fit = lognormal_sizes(seen, seen_above=0.3)
-    assert abs(fit.mu - np.log(0.4)) < 4 * fit.mu_se < 0.2
-    assert abs(fit.sigma - 0.5) < 4 * fit.sigma_se
-    assert lognormal_sizes(seen).quantile(0.5) > 0.45
-    plain = lognormal_sizes(sizes)
-    # Hatch-Choate: the median by volume is exp(3 sigma^2) times that by number.
-    by_volume = np.exp(np.average(np.log(sizes), weights=sizes**3))
-    assert by_volume / plain.quantile(0.5) == pytest.approx(np.exp(3 * plain.sigma**2), rel=0.15)
-
-
-def test_sizes_without_spread_or_number_say_so() -> None:
-    assert lognormal_sizes(np.array([1.0, 2.0])).note
-    assert lognormal_sizes(np.full(5, 2.0)).note

@@ -70,6 +70,7 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "fit": {"fitter": "nnls"},
     "segment": {"leak_sd": 0.003},
     "register": {"register": {"search_um": 1.5}},
+    "react": {"register": {"search_um": 1.5}},
 }
 
 

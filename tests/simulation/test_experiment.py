@@ -8,19 +8,17 @@ import pytest
 from stxmdist.simulation.experiment import (
     PLANTED,
     SOC_RANGE,
-    RegionKey,
     centred_cycle,
     choose_field,
     coulometric_soc,
     electrode_effects,
     field_centre_um,
-    generator,
     plant_soc,
     region_effect,
-    region_keys,
     region_level,
     region_phantom,
 )
+from stxmdist.simulation.regions import RegionKey, generator, region_keys
 from stxmdist.simulation.sizes import LARGE, MEDIUM, SIZES, SMALL
 
 MANY = 4000
@@ -113,7 +111,7 @@ def test_generators_depend_on_their_names_only() -> None:
 
 
 def test_sizes_are_what_they_are_called() -> None:
-    assert set(SIZES) == {"small", "medium", "large"}
+    assert set(SIZES) == {"small", "medium", "large", "hard"}
     assert SMALL.n_scans == 12
     assert MEDIUM.n_scans == 48
     frames = [

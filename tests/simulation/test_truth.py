@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from stxmdist.simulation.experiment import RegionKey, field_centre_um, region_phantom
+from stxmdist.simulation.experiment import field_centre_um, region_phantom
 from stxmdist.simulation.phantom import Outline, make_particle
+from stxmdist.simulation.regions import RegionKey
 from stxmdist.simulation.sizes import SMALL
 from stxmdist.simulation.stxm import scan_axes
 from stxmdist.simulation.truth import integrate, particle_rows, truth_maps, write_maps

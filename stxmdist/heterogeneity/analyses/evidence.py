@@ -1,7 +1,7 @@
 """What the analyses of a campaign rest on: its particles, its pairs, its sheet and its fields of view."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,8 @@ class Evidence:
     modality: str
     """On which particles the statistics rest: ``stxm`` or ``ptychography``"""
     seed: int
+    reactions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Particles seen at two times, as ``react`` leaves them; of no columns where no region was"""
 
     def generator(self, name: str) -> np.random.Generator:
         """A random generator for one analysis, which depends on the campaign's seed and the name alone."""

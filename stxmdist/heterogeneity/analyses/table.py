@@ -9,7 +9,10 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from stxmdist.heterogeneity.analyses import electrode_columns
 from stxmdist.heterogeneity.analyses.evidence import Evidence
+from stxmdist.heterogeneity.analyses.reaction_rates import REACTION_RATE_COLUMNS
+from stxmdist.heterogeneity.reaction_rows import REACTION_COLUMNS
 from stxmdist.registry import Entry, Table
 from stxmdist.table_columns import TableColumn
 
@@ -28,4 +31,27 @@ class AnalysisEntry(Entry[Analysis]):
     """Paper and equation of the method, or ``own``"""
 
 
-ANALYSES: Table[AnalysisEntry] = Table("analysis", {})
+ANALYSES: Table[AnalysisEntry] = Table(
+    "analysis",
+    {
+        # Transport: what reacts, how fast, and through what.
+        "reactions": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.reactions:reactions",
+            meaning="one row per particle that was seen at two times",
+            columns=REACTION_COLUMNS,
+            source="Lim et al., Science 353, 566 (2016)",
+        ),
+        "reaction_rates": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.reaction_rates:reaction_rates",
+            meaning="one row per region that was seen at two times, and one per electrode and condition",
+            columns=REACTION_RATE_COLUMNS,
+            source="Lim et al., Science 353, 566 (2016); uniformity own",
+        ),
+        "sizes": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.sizes:sizes",
+            meaning="one row per electrode and condition: sizes of its particles, freed of what fields cut",
+            columns=electrode_columns.SIZES,
+            source="Miles 1974; Woodruff, J. Am. Stat. Assoc. 47, 635 (1952); Hatch, Choate 1929",
+        ),
+    },
+)
