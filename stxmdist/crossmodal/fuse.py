@@ -11,8 +11,17 @@ from stxmdist.crossmodal.transform import Axes, Registration
 MOST_STEPS = 60
 """Of conjugate gradients"""
 
-TOLERANCE = 1e-4
+TOLERANCE = 3e-4
 """Of the residual's norm, at which conjugate gradients end"""
+
+ROUGH_SHARE = 0.05
+"""Of the variance of white noise, about what a blur of two pixels leaves; it enters where nothing hangs on it"""
+
+LEAST_DETAIL = 0.01
+"""Variance of what is finer than the wide field shows, over ptychography's noise, below which there is none"""
+
+WINDOW_SIGMAS, NEAR_SIGMAS = 4.0, 1.0
+"""Sigmas of the blur over which that is averaged, of ptychography's map and of one that is freed of noise"""
 
 REACH_SIGMAS = 3.0
 """Wide-field pixels whose point spread function reaches over what ptychography knows say nothing"""
@@ -54,9 +63,11 @@ def fuse(
     least_thickness: float = LEAST_THICKNESS,
     probes: int = 6,
 ) -> Fused:
-    """Thicknesses h with least ``|wide - B h|^2 / W + |fine - h|^2 / V``, as a state of charge with its error.
+    """Thicknesses h with least ``|wide - B h|^2 / W + |fine - h|^2 / V + |h - G h|^2 / D``, as a state of charge.
 
-    B blurs to the wide-field resolution and samples its pixels through the registration, whose error counts as error of
+    G blurs to the wide-field resolution, and B samples its pixels there too. D is how much ptychography shows beyond
+    that, around each pixel, its noise taken off: where there is nothing, its noise is not taken for structure. B goes
+    through the registration, whose error counts as error of
     the wide-field thickness where that changes from pixel to pixel. Where both disagree by more than their errors, the
     wide-field scan's are enlarged until they do not: then little of it is taken over.
 
@@ -81,6 +92,10 @@ def fuse(
     chi2 = float(np.mean(_squares(difference, problem.difference_covariance())))
     if chi2 > 1.0:
         problem = replace(problem, seen_covariance=problem.seen_covariance * chi2)
+    first = problem.solved(problem.fine, problem.seen)
+    # Freed of noise, structure shows where it is: boundaries are narrower than the window of the first estimate.
+    nearby = _detail(problem, first, np.zeros_like(problem.fine_covariance), NEAR_SIGMAS)
+    problem = replace(problem, detail=nearby)
     best = problem.solved(problem.fine, problem.seen)
     shape = problem.known.shape
     covariance = problem.covariance_maps()
@@ -91,7 +106,7 @@ def fuse(
     for _ in range(probes):
         own = _drawn(problem.fine_covariance, rng)
         other = _drawn(problem.seen_covariance, rng)
-        drawn = problem.image(problem.solved(own, other))
+        drawn = problem.image(problem.solved(own, other, _drawn(problem.detail, rng)))
         with np.errstate(divide="ignore", invalid="ignore"):
             off = (drawn[1] - soc * drawn.sum(axis=0)) / total / fine_se
         ratio += np.where(np.isfinite(off), off, 0.0) ** 2 / probes
@@ -119,6 +134,8 @@ class _Problem:
     """(2, SEEN) of the wide-field pixels that tell something"""
     seen_covariance: F64
     """(2, 2, SEEN)"""
+    detail: F64
+    """(2, 2, KNOWN) covariance of what is finer than the wide field's resolution, as it is thereabouts"""
     sampling: sparse.csr_array
     """(SEEN, V * U) bilinear"""
     sigma_px: float
@@ -145,27 +162,40 @@ class _Problem:
         planes = [self._blur((self.sampling.T @ row).reshape(self.known.shape)) for row in values]
         return np.stack([plane[self.known] for plane in planes])
 
-    def solved(self, own: F64, other: F64) -> F64:
-        """(2, KNOWN) of ptychography's (2, KNOWN) and the wide field's (2, SEEN) thicknesses.
+    def solved(self, own: F64, other: F64, beyond: F64 | None = None) -> F64:
+        """(2, KNOWN) of ptychography's (2, KNOWN) and the wide field's (2, SEEN) thicknesses, by conjugate gradients.
 
-        With h = own + V B' u the unknown is on the wide-field grid, the smaller one: (W + B V B') u = other - B own.
+        ``beyond`` (2, KNOWN) is added to what is finer than the wide field's resolution: 0 is expected of that.
         """
-        residual = other - self.blurred(own)
-        scale = _inverse(self.difference_covariance())
-        u, z = np.zeros_like(residual), _times(scale, residual)
+        fine, seen, detail = (_inverse(part) for part in (self.fine_covariance, self.seen_covariance, self.detail))
+
+        def curved(values: F64) -> F64:
+            rough = self.roughened(_times(detail, self.roughened(values)))
+            return np.asarray(_times(fine, values) + self.spread(_times(seen, self.blurred(values))) + rough)
+
+        wanted = _times(fine, own) + self.spread(_times(seen, other))
+        if beyond is not None:
+            wanted += self.roughened(_times(detail, beyond))
+        scale = _inverse(fine + ROUGH_SHARE * detail)
+        best = own.copy()
+        residual = wanted - curved(best)
+        z = _times(scale, residual)
         direction, power = z, float((residual * z).sum())
-        target = TOLERANCE**2 * power
+        target = TOLERANCE**2 * float((wanted * _times(scale, wanted)).sum())
         for _ in range(MOST_STEPS):
             if power <= target or power <= 0.0:
                 break
-            applied = self.blurred(_times(self.fine_covariance, self.spread(direction)))
-            applied += _times(self.seen_covariance, direction)
+            applied = curved(direction)
             step = power / float((direction * applied).sum())
-            u, residual = u + step * direction, residual - step * applied
+            best, residual = best + step * direction, residual - step * applied
             z = _times(scale, residual)
             before, power = power, float((residual * z).sum())
             direction = z + power / before * direction
-        return np.asarray(own + _times(self.fine_covariance, self.spread(u)))
+        return np.asarray(best)
+
+    def roughened(self, values: F64) -> F64:
+        """(2, KNOWN) less what is left of it at the wide field's resolution: its own transpose."""
+        return np.stack([(plane - self._blur(plane))[self.known] for plane in self._planes(values)])
 
     def difference_covariance(self) -> F64:
         """(2, 2, SEEN) of the wide-field maps less those of ptychography brought over."""
@@ -214,15 +244,41 @@ def _problem(wide: ThicknessMaps, fine: ThicknessMaps, registration: Registratio
     if not near.any():
         return None
     own = _matrices(np.asarray(fine.covariance, dtype=np.float64))[:, :, known]
-    return _Problem(
+    problem = _Problem(
         known=np.asarray(known),
         fine=np.asarray(fine.thickness, dtype=np.float64)[:, known],
         fine_covariance=own,
+        detail=own,
         seen=np.asarray(wide.thickness, dtype=np.float64)[:, near],
         seen_covariance=covariance[:, :, near],
         sampling=_bilinear(row[near], column[near], (known.shape[0], known.shape[1])),
         sigma_px=sigma_px,
     )
+    noise = problem.fine_covariance * (1.0 - ROUGH_SHARE)
+    return replace(problem, detail=_detail(problem, problem.fine, noise, WINDOW_SIGMAS))
+
+
+def _detail(problem: _Problem, values: F64, noise: F64, sigmas: float) -> F64:
+    """Covariance of what is finer than the wide field shows, around each pixel, counting noise taken off."""
+    rough = problem.roughened(values)
+    known = problem.known.astype(np.float64)
+    sigma = sigmas * problem.sigma_px
+    weight = ndimage.gaussian_filter(known, sigma, mode="constant")[problem.known]
+
+    def local(values: F64) -> F64:
+        plane = np.zeros(known.shape)
+        plane[problem.known] = values
+        return np.asarray(ndimage.gaussian_filter(plane, sigma, mode="constant")[problem.known] / weight)
+
+    a, b, c = (local(rough[i] * rough[j] - noise[i, j]) for i, j in ((0, 0), (0, 1), (1, 1)))
+    # Of a difference of variances either direction may come out below nothing: none is taken as less than a floor.
+    middle, half = (a + c) / 2.0, np.hypot((a - c) / 2.0, b)
+    least = LEAST_DETAIL * (problem.fine_covariance[0, 0] + problem.fine_covariance[1, 1]) / 2.0
+    high, low = np.maximum(middle + half, least), np.maximum(middle - half, least)
+    angle = 0.5 * np.arctan2(2.0 * b, a - c)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    a, b, c = high * cosine**2 + low * sine**2, (high - low) * cosine * sine, high * sine**2 + low * cosine**2
+    return np.stack([np.stack([a, b]), np.stack([b, c])])
 
 
 def _bilinear(row: F64, column: F64, shape: tuple[int, int]) -> sparse.csr_array:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
 
 from stxmdist.arrays import F64, I32, Mask, Real
 from stxmdist.crossmodal.distortion import Distortion, LinearPrior, fit_distortion
@@ -59,7 +60,7 @@ class RegisterOptions:
     """How far to search, how much to believe the stages, and when to refuse."""
 
     search_um: float = 2.0
-    """Radius around the stage coordinates within which a placement needs no further proof."""
+    """Radius of the search around the stage coordinates; the whole field is searched as well."""
     maximum_rotation_deg: float = 5.0
     """A placement that is rotated by more is refused."""
     maximum_scale_error: float = 0.05
@@ -83,7 +84,7 @@ class RegisterOptions:
     maximum_error_px: float = 1.0
     """A placement whose expected error is more than so many pixels of the fixed image is refused."""
     least_particles: int = 3
-    """A placement outside the search radius must be agreed on by more particles than this."""
+    """Particles that must coincide: fewer do not tell one place from another. Large ones count as several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +116,8 @@ class _Agreement:
     """Landmarks that do"""
     coincide: float
     """Of what either image covers in the overlap, the share that both cover"""
+    proof: float
+    """Particles that coincide; a large one counts as so many as its area holds of ``WIDEST_UM`` squared"""
 
 
 def register(
@@ -284,10 +287,10 @@ def _agreement(
 ) -> _Agreement:
     both = np.isfinite(warped) & np.isfinite(images.fixed)
     if both.sum() < LEAST_PIXELS:
-        return _Agreement(float("nan"), 0.0, 0.0, 0, 0.0)
+        return _Agreement(float("nan"), 0.0, 0.0, 0, 0.0, 0.0)
     one, other = images.fixed[both], warped[both]
     score = float(np.corrcoef(one, other)[0, 1]) if one.std() > 0 and other.std() > 0 else float("nan")
-    covered = [image[both] > level_of(np.where(both, image, np.nan)) for image in (images.fixed, warped)]
+    covered = [both & (image > level_of(np.where(both, image, np.nan))) for image in (images.fixed, warped)]
     coincide = float((covered[0] & covered[1]).sum() / max(1, (covered[0] | covered[1]).sum()))
     enough = seen.pixels >= LEAST_PIXELS
     agrees = np.zeros(used.size, dtype=bool)
@@ -296,7 +299,17 @@ def _agreement(
         reach = np.maximum(1.0 * images.pitch_um, 3.0 * np.sqrt(np.trace(seen.covariance_um2[used], axis1=1, axis2=2)))
         agrees[where] = (np.hypot(*seen.displacement_um[used].T) < reach) & (seen.score[used] > 0.6)
     share = float(seen.pixels[agrees].sum() / max(1, seen.pixels[enough].sum()))
-    return _Agreement(score, float(min(one.std(), other.std())), share, int(agrees.sum()), coincide)
+    proof = _coinciding(covered[0], covered[1], (WIDEST_UM / images.pitch_um) ** 2)
+    return _Agreement(score, float(min(one.std(), other.std())), share, int(agrees.sum()), coincide, proof)
+
+
+def _coinciding(one: Mask, other: Mask, large: float) -> float:
+    """How many particles of the second image the first covers for the most part; large ones count as several."""
+    labels, n = ndimage.label(other)
+    area = np.bincount(labels.ravel(), minlength=n + 1)[1:].astype(np.float64)
+    shared = np.bincount(labels[one], minlength=n + 1)[1:]
+    whole = (area >= LEAST_PIXELS) & (shared > 0.6 * area)
+    return float(np.maximum(1.0, area[whole] / large).sum())
 
 
 def _refusal(
@@ -315,9 +328,8 @@ def _refusal(
         return f"only {agreement.coincide:.0%} of what either image covers is covered in both"
     if agreement.consistent < 0.6:
         return f"only {agreement.consistent:.0%} of the particles lie where the others say"
-    far = float(np.hypot(*found.shift_um)) > options.search_um
-    if far and agreement.n_landmarks <= options.least_particles:
-        return f"the shift left the search radius, and {agreement.n_landmarks} particles do not prove it"
+    if agreement.proof < options.least_particles:
+        return f"{agreement.proof:.3g} particles that coincide do not tell one place from another"
     if abs(found.rotation_deg) > options.maximum_rotation_deg:
         return f"a rotation of {found.rotation_deg:.1f} degrees is not credible"
     if abs(found.scale - 1.0) > options.maximum_scale_error:

@@ -79,7 +79,7 @@ def deming(x: Real, y: Real, variance_ratio: float = 1.0, level: float = 0.95) -
     return Line(slope, intercept, n)
 
 
-def _deming(x: F64, y: F64, ratio: float) -> tuple[float, float]:
+def _deming(x: Real, y: Real, ratio: float) -> tuple[float, float]:
     sxx, syy = float(x.var()), float(y.var())
     sxy = float(((x - x.mean()) * (y - y.mean())).mean())
     if sxy == 0.0:

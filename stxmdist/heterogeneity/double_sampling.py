@@ -64,7 +64,9 @@ def pooled_slope(cheap: Real, accurate: Real, group: I64) -> Slope:
     return Slope(slope, variance)
 
 
-def two_phase_by_region(cheap: Sample, cheap_paired: Sample, accurate: F64, slope: Slope, level: float = 0.95) -> TwoPhase:
+def two_phase_by_region(
+    cheap: Sample, cheap_paired: Sample, accurate: F64, slope: Slope, level: float = 0.95
+) -> TwoPhase:
     """Mean of the accurate measurement over all particles of an electrode, when regions were drawn and not particles.
 
     ``mean(y) + b (mean(x over all) - mean(x over pairs))``. Each region's share of the deviation of both terms is one

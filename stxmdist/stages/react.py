@@ -10,8 +10,9 @@ from storage.tables import read_table, write_table
 from stxmdist.arrays import Mask, MaskClass
 from stxmdist.crossmodal.pairs import OD_PER_UNIT, pair_particles, total_thickness
 from stxmdist.crossmodal.psf import MicroscopePsf
-from stxmdist.crossmodal.register import Axes, RegisterOptions, Registration, register
+from stxmdist.crossmodal.register import RegisterOptions, register
 from stxmdist.crossmodal.second_state import state_of, state_onto
+from stxmdist.crossmodal.transform import Axes, Registration
 from stxmdist.heterogeneity.reaction import RateMap, rate_map
 from stxmdist.heterogeneity.reaction_rows import CONDITION_COLUMNS, SeenTwice, partners, reaction_rows
 from stxmdist.measures import AlignMeasures, ReactMeasures

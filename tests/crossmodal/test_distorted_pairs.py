@@ -1,4 +1,4 @@
-"""Shear, drift of rows and wrong stage coordinates: where the fine field lies, how well that is known, when it is not."""
+"""Shear, drift of rows and wrong stage coordinates: where the fine field lies, and how well that is known."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def closure(pairs: int, wrong: int) -> tuple[F64, F64, int, int]:
             false += errors[-1] > GROSS_UM
     false += sum(found_in(impossible(index)).accepted for index in range(wrong))
     print(
-        f"\nregistration of {pairs} sheared, drifted, offset pairs: {len(errors)} accepted, error inside its 95 % claim "
+        f"\nregistration of {pairs} sheared, drifted, offset pairs: {len(errors)} accepted, error inside its claim "
         f"in {np.mean(np.array(errors) <= claims):.3f}, median {1e3 * np.median(errors):.1f} nm, 95th percentile "
         f"{1e3 * np.quantile(errors, 0.95):.1f} nm (half a pixel: {500 * PIXEL_UM:.0f} nm), median claim "
         f"{1e3 * np.median(claims):.1f} nm; false accepts {false} of {pairs + wrong}"

@@ -25,7 +25,7 @@ CALIBRATION_COLUMNS = (
     TableColumn("limit_high", "", "upper limit of agreement"),
     TableColumn("scatter", "", "standard deviation about the line beside the errors of both"),
     TableColumn("correlation", "1", "of both modalities"),
-    TableColumn("n_eff", "1", "ptychography particles that would say as much of the mean as all pairs and wide fields do"),
+    TableColumn("n_eff", "1", "ptychography particles that would say as much of the mean as pairs and wide fields do"),
     TableColumn("note", "", "why a number is missing or weak; empty if nothing is to be said", "string"),
 )
 
@@ -123,6 +123,4 @@ def corrected_particles(evidence: Evidence) -> pd.DataFrame:
 
 
 def _line(paired: Paired) -> Calibration:
-    return calibrate(
-        paired.ptychography, paired.stxm, paired.ptychography_se, paired.stxm_se, paired.cluster
-    )
+    return calibrate(paired.ptychography, paired.stxm, paired.ptychography_se, paired.stxm_se, paired.cluster)

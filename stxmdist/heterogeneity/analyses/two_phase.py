@@ -122,5 +122,3 @@ def _weights(region: I64, each_region_alike: bool) -> F64:
     if not each_region_alike or not region.size:
         return np.ones(region.size)
     return np.asarray(1.0 / np.bincount(region)[region])
-
-
