@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage, sparse
 
-from stxmdist.arrays import F32, F64, Mask, Real
+from stxmdist.arrays import F32, F64, U8, Mask, MaskClass, Real
 from stxmdist.crossmodal.transform import Axes, Registration
 
 MOST_STEPS = 60
@@ -51,6 +51,14 @@ class Fused:
     """(V, U) its standard error, of what is random in both"""
     chi2: float
     """Mean square of the difference of both scans' maps over its variance; NaN where they share no pixel"""
+
+
+def interior_thickness(thickness: Real, mask_class: U8) -> Real:
+    """Thicknesses (2, Y, X) of the pixels that no outline reaches; NaN elsewhere.
+
+    Transmission is averaged over an outline, not thickness: what a wide-field fit says there is diluted.
+    """
+    return np.asarray(np.where(mask_class == MaskClass.valid, thickness, np.nan))
 
 
 def fuse(

@@ -145,7 +145,7 @@ def calibrate(x: Real, y: Real, x_se: Real, y_se: Real, cluster: I64, level: flo
 
     if n < LEAST_PAIRS:
         return refused(f"refused: {n} pairs, at least {LEAST_PAIRS} are needed")
-    if x.std() == 0 or y.std() == 0:
+    if min(x.std(), y.std()) <= 1e-9 * max(np.abs(x).max(), np.abs(y).max()):
         return refused("refused: all pairs are alike")
     known = bool(np.isfinite(x_se).any())
     noise = np.where(np.isfinite(x_se), x_se, np.sqrt(np.nanmean(x_se**2)) if known else 0.0) ** 2

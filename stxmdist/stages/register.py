@@ -7,7 +7,7 @@ import numpy as np
 from storage.output import Output
 from storage.tables import read_table, write_table
 from stxmdist.arrays import Real
-from stxmdist.crossmodal.fuse import Fused, ThicknessMaps, fuse
+from stxmdist.crossmodal.fuse import Fused, ThicknessMaps, fuse, interior_thickness
 from stxmdist.crossmodal.pairs import (
     LEAST_OD,
     OD_PER_UNIT,
@@ -157,8 +157,8 @@ def work(unit: Unit[Options, RegisterPart]) -> Outcome:
 def _fused(unit: Unit[Options, RegisterPart], stxm: Output, ptychography: Output, found: Registration) -> Fused:
     """The map of both; without numbers where the registration was refused."""
     maps = [
-        ThicknessMaps(known_thickness(*(fit.read(name) for name in THICKNESS)), fit.read("thickness_covariance"), axes)
-        for fit, axes in ((stxm, _axes(stxm)), (ptychography, _axes(ptychography)))
+        ThicknessMaps(known(*(fit.read(name) for name in THICKNESS)), fit.read("thickness_covariance"), _axes(fit))
+        for fit, known in ((stxm, interior_thickness), (ptychography, known_thickness))
     ]
     if not found.accepted:
         nothing = np.full(maps[1].thickness.shape[1:], np.nan, np.float32)

@@ -41,7 +41,7 @@ def unknown(n: int) -> np.ndarray:
 
 def test_calibration_covers_slope_and_intercept_that_errors_of_x_would_dilute() -> None:
     rng = np.random.default_rng(5)
-    runs, n, covered, slopes = 400, 40, np.zeros(2), []
+    runs, n, covered, slopes = 200, 40, np.zeros(2), []
     x_se = np.full(n, 0.08)
     for _ in range(runs):
         truth = rng.uniform(0.2, 0.8, n)
@@ -58,7 +58,7 @@ def test_calibration_covers_slope_and_intercept_that_errors_of_x_would_dilute() 
 def test_corrected_measurements_lose_their_bias_and_keep_their_error() -> None:
     # Diluted to .8, lifted by .03, and errors in ptychography.
     rng = np.random.default_rng(6)
-    runs, n, many = 200, 30, 400
+    runs, n, many = 120, 30, 400
     raw, corrected, pulls = [], [], []
     for _ in range(runs):
         truth = rng.normal(0.35, 0.2, n)

@@ -33,6 +33,8 @@ class Paired:
     relation: Text
     row: I64
     """Row of the STXM particle in the evidence's table; the first of a split one"""
+    roi_rule: Text
+    """How the ptychography field was chosen"""
 
 
 def standard_error_column(metric: str) -> str:
@@ -75,6 +77,7 @@ class Pairs:
         self.relation = relation[self._first]
         stxm = particles.iloc[self._rows[0][self._first]]
         self.row = self._rows[0][self._first]
+        self._rule = text(particles.iloc[self._rows[1][self._first]], "roi_rule")
         names = ("electrode_id", "cycle", "c_rate", "direction")
         region = "region_id" if "region_id" in particles.columns else "scan_id"
         self.cluster = codes([*(text(stxm, name) for name in names), text(stxm, region)])
@@ -95,6 +98,7 @@ class Pairs:
             cluster=codes([self.cluster[known].astype(np.str_)]),
             relation=self.relation[known],
             row=self.row[known],
+            roi_rule=self._rule[known],
         )
 
     def _summed(self, metric: str, rows: I64) -> tuple[F64, F64]:

@@ -20,6 +20,8 @@ METRICS = ("soc_mean", "soc_sd", "f_mixed", "core_shell_index")
 
 CONDITION = ("electrode_id", "cycle", "c_rate", "direction")
 
+CHOSEN = "ptychography fields were not drawn at random: the estimate rests on the line holding beyond them"
+
 TWO_PHASE_COLUMNS = (
     TableColumn("electrode_id", "", "the electrode", "string"),
     TableColumn("cycle", "1", "number of cycles"),
@@ -48,7 +50,8 @@ def two_phase(evidence: Evidence) -> pd.DataFrame:
     """Table of the two-phase estimator for each electrode, condition and metric, beside the wide field's own mean.
 
     Regions drawn at random weigh by their particles; of systematic ones each weighs the same. Where regions were chosen
-    by convenience, or nobody says how, particles weigh the same and the note says that the sample is none.
+    by convenience, or nobody says how, particles weigh the same and the note says that the sample is none. Where the
+    fields of ptychography were, the note says what the estimate then rests on.
     """
     columns = [column.name for column in TWO_PHASE_COLUMNS]
     particles = evidence.particles
@@ -67,6 +70,7 @@ def two_phase(evidence: Evidence) -> pd.DataFrame:
         paired = pairs.of(metric)
         usable = (paired.relation != "split") & is_kept[paired.row]
         where, x, y = paired.row[usable], paired.stxm[usable], paired.ptychography[usable]
+        chosen = paired.roi_rule[usable]
         slope = pooled_slope(x, y, electrode[where]) if where.size else Slope(np.nan, np.nan)
         value = numbers(particles, metric)
         measured = is_kept & np.isfinite(value)
@@ -76,11 +80,11 @@ def two_phase(evidence: Evidence) -> pd.DataFrame:
             rules = sorted(set(rule[own]))
             first = particles.iloc[own[0]]
             row = {name: first[name] if name in particles.columns else None for name in CONDITION}
-            rows.append(
-                row
-                | {"metric": metric, "roi_rule": "; ".join(each or "not said" for each in rules)}
-                | _estimated(value, region, rules, own, where[here], x[here], y[here], slope)
-            )
+            row |= {"metric": metric, "roi_rule": "; ".join(each or "not said" for each in rules)}
+            row |= _estimated(value, region, rules, own, where[here], x[here], y[here], slope)
+            if set(chosen[here]) - {"random", "systematic"}:
+                row["note"] = "; ".join(filter(None, (row["note"], CHOSEN)))
+            rows.append(row)
     return pd.DataFrame(rows, columns=columns)
 
 
