@@ -221,6 +221,16 @@ _EFFECTS = TableSpec(
         ColumnSpec("q_fdr", "float64", "1", "p corrected for the number of tests (false discovery rate)"),
         ColumnSpec("n_electrodes", "int64", "1", "electrodes"),
         ColumnSpec("n_particles", "int64", "1", "particles"),
+        ColumnSpec("n_units", "int64", "1", "independent electrodes, or cells of several electrodes", required=False),
+        *_columns(
+            "float64",
+            (
+                ("degrees", "1", "degrees of freedom of se (Satterthwaite)"),
+                ("bound_low", "", "least estimate whatever the particles without a number are"),
+                ("bound_high", "", "greatest estimate whatever the particles without a number are"),
+            ),
+            required=False,
+        ),
         ColumnSpec("unit", "string", "", "unit of estimate, se and interval", required=False),
         ColumnSpec("primary", "bool", "", "declared before looking: not corrected for multiplicity", required=False),
         _NOTE,

@@ -21,7 +21,7 @@ DEFAULT_PHOTONS = 1e4
 
 
 @dataclass(frozen=True)
-class _Sample:
+class Sample:
     """What is to be measured."""
 
     thickness_nm: float
@@ -55,33 +55,56 @@ def energies(
     as_json: Json = False,
 ) -> None:
     """Choose photon energies for the next beamtime, with their shares of the dwell time and the expected errors."""
+    from stxmdist.spectra.end_members.energy_choice import Unknowns
+
+    unknowns = Unknowns("constant" if background else "none", shift)
+    sample = Sample(thickness_nm, pixel_nm, particle_um)
+    photons = DEFAULT_PHOTONS if photons is None and dose_mgy is None else photons
+    edge, members, choice = chosen(chemistry, edge, n, sample, unknowns, photons, dose_mgy)
+    _print(Screen(as_json=as_json), (chemistry, edge), sample, choice, members, unknowns)
+
+
+def chosen(
+    chemistry: str,
+    edge: str | None,
+    n: int,
+    sample: Sample,
+    unknowns: "Unknowns",
+    photons: float | None,
+    dose_mgy: float | None = None,
+) -> tuple[str, "EndMembers", "EnergyChoice"]:
+    """The edge, its end-members, and the best energies of a chemistry that the library knows.
+
+    Raises
+    ------
+    InputError
+        for what the library does not know, and what cannot be chosen.
+    """
     from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
-    from stxmdist.spectra.end_members.energy_choice import Unknowns, choose_energies
+    from stxmdist.spectra.end_members.energy_choice import choose_energies
 
     library = CHEMISTRIES[chemistry].load()
     entry = library.at_edge(edge)
     members = library.end_members(entry.edge.name)
-    unknowns = Unknowns("constant" if background else "none", shift)
-    sample = _Sample(thickness_nm, pixel_nm, particle_um)
     low, high = entry.lines_ev
     candidates = np.round(np.arange(np.ceil(low / STEP_EV), np.floor(high / STEP_EV) + 1) * STEP_EV, 6)
     choice = choose_energies(
         members,
         candidates,
         n,
-        thickness_nm=thickness_nm,
-        pixel_nm=pixel_nm,
-        photons=DEFAULT_PHOTONS if photons is None and dose_mgy is None else photons,
+        thickness_nm=sample.thickness_nm,
+        pixel_nm=sample.pixel_nm,
+        photons=photons,
         dose_mgy=dose_mgy,
         unknowns=unknowns,
     )
-    _print(Screen(as_json=as_json), (chemistry, entry.edge.name), sample, choice, members, unknowns)
+    return entry.edge.name, members, choice
 
 
 def _print(
     screen: Screen,
     named: tuple[str, str],
-    sample: _Sample,
+    sample: Sample,
     choice: "EnergyChoice",
     members: "EndMembers",
     unknowns: "Unknowns",
@@ -131,7 +154,7 @@ def _print(
 
 
 def _expected_errors(
-    sample: _Sample, choice: "EnergyChoice", members: "EndMembers", unknowns: "Unknowns"
+    sample: Sample, choice: "EnergyChoice", members: "EndMembers", unknowns: "Unknowns"
 ) -> Sequence[Mapping[str, float]]:
     from stxmdist.spectra.checks.systematics import soc_sensitivity
     from stxmdist.spectra.end_members.energy_choice import SOCS

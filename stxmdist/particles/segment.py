@@ -1,18 +1,18 @@
-"""Particles as labelled regions of a thickness map: threshold, distance transform, watershed, half-height outline."""
+"""Particles as labelled regions of a thickness map: threshold, cuts between touching plates, half-height outline."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
-from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from stxmdist.arrays import F64, I32, Mask, Real
 from stxmdist.errors import InputError
+from stxmdist.particles.touching import CutOptions, part_touching
 
-EDT_STEPS_PER_PX = 100
-"""The distance transform is rounded to 1/100 px, because h-maxima of floating point images are not exact."""
+CUT_PIXEL_NM = 30.0
+"""Touching plates are parted on pixels of about this pitch, so that notches have the same size on fine maps."""
 
 NOISE_SIGMAS = 4.0
 """A particle stands this many standard deviations of the empty field above it (one false pixel in 30,000)."""
@@ -31,19 +31,16 @@ class SegmentOptions:
     outline_fraction: float = 0.5
     """The outline lies where thickness falls to this fraction of the particle's plateau; a half is unbiased for any
     symmetric point spread function at a straight edge."""
-    h_px: float = 0.75
-    """Two maxima of the distance transform are two particles only if the saddle between is this much lower, pixels."""
-    neck_fraction: float = 0.75
-    """Two maxima are two particles only if the neck is also narrower than this fraction of the inscribed circle of the
-    smaller one."""
+    cut: CutOptions = field(default_factory=CutOptions)
+    """When plates that touch are parted."""
 
 
 def segment(thickness_nm: Real, known: Mask, pixel_nm: float, options: SegmentOptions | None = None) -> I32:
     """Label the particles of a thickness map; 0 is the empty field and what is not known.
 
     Otsu's threshold is taken twice, the second time on thickness clipped at the median plateau of the first, because
-    it sits too high where thickness varies from particle to particle. Regions are split at the necks of their distance
-    transform, and each is then trimmed to half of its own plateau.
+    it sits too high where thickness varies from particle to particle. Plates that touch are parted at
+    the notches of their common outline, and each is then trimmed to half of its own plateau.
 
     Parameters
     ----------
@@ -78,7 +75,7 @@ def segment(thickness_nm: Real, known: Mask, pixel_nm: float, options: SegmentOp
         return labels
     minimum_px = np.pi / 4.0 * (options.minimum_diameter_um * 1e3 / pixel_nm) ** 2
     foreground = _without_small(usable & (smooth > threshold), minimum_px)
-    basins = split_touching(foreground, options.h_px, options.neck_fraction)
+    basins = _parted(foreground, smooth, minimum_px, pixel_nm, options.cut)
     outlined = _outline(basins, smooth, options.outline_fraction)
     return _renumbered(_without_small_labels(outlined, minimum_px))
 
@@ -126,51 +123,6 @@ def particle_threshold(thickness_nm: Real, minimum_thickness_nm: float) -> float
     return max(detection, centre + NOISE_SIGMAS * sigma, 0.5 * minimum_thickness_nm)
 
 
-def split_touching(foreground: Mask, h_px: float, neck_fraction: float) -> I32:
-    """Cut (Y, X) foreground at its necks: watershed of the distance transform, basins without a true neck rejoined."""
-    # The border of the field is no outline: a particle that it cuts is not narrower there.
-    distance = ndimage.distance_transform_edt(np.pad(foreground, 1, mode="edge"))[1:-1, 1:-1]
-    steps = np.round(distance * EDT_STEPS_PER_PX).astype(np.int32)
-    if not foreground.any():
-        return np.zeros(foreground.shape, dtype=np.int32)
-    markers, _ = ndimage.label(h_maxima(steps, max(1, round(h_px * EDT_STEPS_PER_PX))), structure=np.ones((3, 3)))
-    markers[~foreground] = 0
-    basins = watershed(-steps, markers, mask=foreground)
-    return _rejoined(np.asarray(basins, dtype=np.int32), np.asarray(distance), neck_fraction)
-
-
-def _rejoined(basins: I32, distance: F64, neck_fraction: float) -> I32:
-    """Join basins whose common border is as wide as the smaller of them: pixelation made them, not two plates."""
-    count = int(basins.max())
-    peak = np.zeros(count + 1)
-    np.maximum.at(peak, basins.ravel(), distance.ravel())
-    saddle: dict[tuple[int, int], float] = {}
-    for one, other, depth_one, depth_other in (
-        (basins[1:], basins[:-1], distance[1:], distance[:-1]),
-        (basins[:, 1:], basins[:, :-1], distance[:, 1:], distance[:, :-1]),
-    ):
-        border = (one != other) & (one > 0) & (other > 0)
-        depths = np.minimum(depth_one, depth_other)[border]
-        for a, b, depth in zip(one[border].tolist(), other[border].tolist(), depths.tolist(), strict=True):
-            pair = (min(a, b), max(a, b))
-            saddle[pair] = max(saddle.get(pair, 0.0), depth)
-    parent = list(range(count + 1))
-
-    def root(label: int) -> int:
-        while parent[label] != label:
-            label = parent[label]
-        return label
-
-    # Widest necks first, and the joined basin inherits the larger circle.
-    for (a, b), depth in sorted(saddle.items(), key=lambda item: (-item[1], item[0])):
-        one_root, other_root = root(a), root(b)
-        if one_root != other_root and depth >= neck_fraction * min(peak[one_root], peak[other_root]):
-            keep, gone = min(one_root, other_root), max(one_root, other_root)
-            parent[gone] = keep
-            peak[keep] = max(peak[keep], peak[gone])
-    return np.asarray([root(label) for label in range(count + 1)], dtype=np.int32)[basins]
-
-
 def _outline(basins: I32, smooth: F64, fraction: float) -> I32:
     """Trim each basin to what stands above a fraction of its plateau: the largest connected piece, holes filled."""
     out = np.zeros_like(basins)
@@ -188,6 +140,51 @@ def _outline(basins: I32, smooth: F64, fraction: float) -> I32:
         body = ndimage.binary_fill_holes(pieces == 1 + int(np.argmax(sizes))) & inside
         out[box][body] = label
     return out
+
+
+def _parted(foreground: Mask, smooth: F64, minimum_px: float, pixel_nm: float, cut: CutOptions) -> I32:
+    """Each connected region of (Y, X) foreground cut into the plates that touch in it."""
+    regions, _ = ndimage.label(foreground)
+    out = np.zeros(foreground.shape, dtype=np.int32)
+    block = max(1, round(CUT_PIXEL_NM / pixel_nm))
+    count = 0
+    for label, box in enumerate(ndimage.find_objects(regions), start=1):
+        inside = regions[box] == label
+        if block == 1:
+            parts = part_touching(np.pad(inside, 1), np.pad(smooth[box], 1), minimum_px, cut)[1:-1, 1:-1]
+        else:
+            parts = _parted_in_blocks(inside, smooth[box], minimum_px, block, cut)
+        out[box] = np.where(parts > 0, parts + count, out[box])
+        count += int(parts.max())
+    return out
+
+
+def _parted_in_blocks(inside: Mask, smooth: F64, minimum_px: float, block: int, cut: CutOptions) -> I32:
+    """A region of small pixels cut on blocks of them; the cuts then follow the grooves between the blocks."""
+    rows, columns = (-(-n // block) * block for n in inside.shape)
+    filled = np.pad(inside, ((0, rows - inside.shape[0]), (0, columns - inside.shape[1])))
+    thick = np.pad(smooth, ((0, rows - inside.shape[0]), (0, columns - inside.shape[1])))
+    share = _block_means(filled.astype(np.float64), block)
+    mean = _block_means(np.where(filled, thick, 0.0), block) / np.maximum(share, 1e-9)
+    coarse, _ = ndimage.label(share >= 0.5)
+    parts = np.zeros(share.shape, dtype=np.int32)
+    for label in range(1, int(coarse.max()) + 1):
+        here = part_touching(np.pad(coarse == label, 1), np.pad(mean, 1), minimum_px / block**2, cut)[1:-1, 1:-1]
+        parts = np.where(here > 0, here + parts.max(), parts)
+    blocks = np.kron(parts, np.ones((block, block), dtype=np.int32))[: inside.shape[0], : inside.shape[1]]
+    if parts.max() < 2:
+        return inside.astype(np.int32)
+    wide = 2 * block + 1
+    uneven = ndimage.maximum_filter(blocks, wide) != ndimage.minimum_filter(
+        np.where(blocks > 0, blocks, np.iinfo(np.int32).max), wide
+    )
+    markers = np.where(uneven | ~inside, 0, blocks)
+    return np.asarray(watershed(-smooth, markers, mask=inside), dtype=np.int32)
+
+
+def _block_means(values: F64, block: int) -> F64:
+    rows, columns = values.shape
+    return np.asarray(values.reshape(rows // block, block, columns // block, block).mean(axis=(1, 3)))
 
 
 def _without_small(foreground: Mask, minimum_px: float) -> Mask:

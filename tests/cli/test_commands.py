@@ -18,7 +18,7 @@ from tests.flows.campaigns import STAGES, simulate_tiny
 
 COMMANDS = [
     "simulate", "inspect", "init", "validate", "plan", "run", "status", "retry", "verify", "gc", "report", "score",
-    "bench", "serve", "demo", "energies",
+    "bench", "serve", "demo", "energies", "design",
 ]  # fmt: skip
 
 Command = Callable[..., tuple[int, str, str]]

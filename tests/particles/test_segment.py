@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from stxmdist.arrays import F64, I32, Mask
 from stxmdist.errors import InputError
-from stxmdist.particles.segment import SegmentOptions, particle_threshold, segment, split_touching, without_gaps
+from stxmdist.particles.segment import SegmentOptions, particle_threshold, segment, without_gaps
 
 FINE_NM, PIXEL_NM, PSF_NM = 10, 50, 30.0
 STEP = PIXEL_NM // FINE_NM
@@ -103,17 +103,6 @@ def test_one_large_plate_stays_one_and_two_touching_discs_are_two() -> None:
     found = segment(ndimage.gaussian_filter(200.0 * two, 0.6) + noise, everywhere(two), PIXEL_NM)
     assert found.max() == 2
     assert np.bincount(found.ravel())[1:] == pytest.approx(two.sum() / 2, rel=0.05)
-
-
-def test_a_waist_parts_and_a_rough_edge_does_not() -> None:
-    waist = np.zeros((31, 61), bool)
-    waist[5:26, 4:28] = waist[5:26, 33:57] = True
-    waist[13:18, 28:33] = True
-    assert split_touching(waist, 0.75, 0.75).max() == 2
-    rough = np.zeros((41, 67), bool)
-    rough[10:31, 5:62] = True
-    rough[9, 5:62:2] = True
-    assert split_touching(rough, 0.75, 0.75).max() == 1
 
 
 def test_numbers_follow_position_and_nothing_else() -> None:

@@ -169,7 +169,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=17,
+    version=18,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

@@ -1,0 +1,113 @@
+"""A finished campaign as the pilot of the next: its table of variances, its scans, and what its particles were like."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from stxmdist.arrays import F64
+from stxmdist.campaign.manifest import Campaign
+from stxmdist.errors import InputError
+from stxmdist.heterogeneity.rows import of_modality
+from stxmdist.pixel_pitch import pixel_pitch_nm
+from stxmdist.planning.columns import column
+from stxmdist.planning.published import PublishedCampaign
+
+MODALITY = "stxm"
+
+
+@dataclass(frozen=True, eq=False)
+class PilotScans:
+    """What the wide-field scans of a campaign were like; NaN where it is not known."""
+
+    n_scans: int
+    n_particles: int
+    """With a state of charge"""
+    particles_per_scan: float
+    """Median"""
+    minutes_per_scan: float
+    """Median of the dwell times alone"""
+    minutes_per_particle: float
+    """Of all scans together"""
+    energies: float
+    """Median number"""
+    pixel_nm: float
+    pixels_of_particle: float
+    """Median"""
+    particle_um: float
+    """Median diameter"""
+    thickness_nm: float
+    """Median"""
+    soc_se: float
+    """Median standard error of a particle's state of charge that noise gives"""
+
+
+def published_table(published: PublishedCampaign, campaign: Campaign, name: str) -> pd.DataFrame:
+    """A table of the campaign.
+
+    Raises
+    ------
+    InputError
+        where nothing of this name is published.
+    """
+    found = published.table(name)
+    if found is None:
+        raise InputError(
+            where=str(campaign.path),
+            problem="the campaign has no results that a plan could rest on",
+            got=f"no table {name}",
+            wanted="a campaign that has been run until infer",
+            mend="Run it with `stxmdist run`; for energies alone, `stxmdist energies` needs no pilot",
+        )
+    return found
+
+
+def pilot_scans(published: PublishedCampaign, campaign: Campaign) -> PilotScans:
+    """Measure the scans of a pilot by their dwell times, and its particles by the table.
+
+    Raises
+    ------
+    InputError
+        where nothing is published.
+    """
+    particles = published_table(published, campaign, "particles")
+    particles = of_modality(particles, MODALITY)
+    known = np.isfinite(column(particles, "soc_mean"))
+    counts = particles[known].groupby("scan_id", sort=True).size().astype(float)
+    minutes, energies, pixel_nm = [], [], []
+    for scan_id in counts.index:
+        dwell_ms, pixels, pitch_nm = _recorded(published, str(scan_id))
+        minutes.append(float(dwell_ms.sum()) * pixels / 60_000.0)
+        energies.append(float(len(dwell_ms)))
+        pixel_nm.append(pitch_nm)
+    timed = np.isfinite(minutes) & (np.array(minutes) > 0)
+    of_timed = float(counts[timed].sum())
+    chosen = particles[known]
+    return PilotScans(
+        n_scans=len(counts),
+        n_particles=int(known.sum()),
+        particles_per_scan=_median(np.asarray(counts, dtype=np.float64)),
+        minutes_per_scan=_median(np.array(minutes)[timed]),
+        minutes_per_particle=float(np.array(minutes)[timed].sum() / of_timed) if of_timed else float("nan"),
+        energies=_median(np.array(energies)),
+        pixel_nm=_median(np.array(pixel_nm)),
+        pixels_of_particle=_median(column(chosen, "n_pixels")),
+        particle_um=_median(column(chosen, "d_eq_um")),
+        thickness_nm=_median(column(chosen, "thickness_nm")),
+        soc_se=_median(column(chosen, "soc_se_stat")),
+    )
+
+
+def _recorded(published: PublishedCampaign, scan_id: str) -> tuple[F64, int, float]:
+    """Dwell times (ENERGY,) ms, number of pixels, and their pitch in nm; NaN where the output is gone."""
+    output = published.output("ingest", scan_id)
+    if output is None or "dwell_ms" not in output.arrays():
+        return np.full(1, np.nan), 0, float("nan")
+    y_um, x_um = output.read("y_um"), output.read("x_um")
+    dwell_ms = np.asarray(output.read("dwell_ms"), dtype=np.float64)
+    return dwell_ms, len(y_um) * len(x_um), pixel_pitch_nm(y_um, x_um)
+
+
+def _median(values: F64) -> float:
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else float("nan")
