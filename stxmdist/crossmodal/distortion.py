@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from scipy import linalg
 
 from stxmdist.arrays import F64
 
@@ -104,9 +105,7 @@ def fit_distortion(
     base = _linear_part(places_um, places_um, prior)
     base_asked, base_own = _linear_part(asked_um, places_um, prior), _own_linear(asked_um, prior)
     measured = displacement_um.reshape(-1)
-    noise = np.zeros((2 * n, 2 * n))
-    for i in range(n):
-        noise[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = covariance_um2[i]
+    noise = linalg.block_diag(*covariance_um2)
     evidence, wander, answers = [], [], []
     for smooth in SMOOTHNESS if drift else SMOOTHNESS[:1]:
         shape = [
@@ -130,8 +129,7 @@ def fit_distortion(
     drifted = sum(p * answer[2] @ answer[1] for p, answer in zip(chance, answers, strict=True))
     flat = _design(places_um).T @ weight
     wandered = float(chance @ np.array(wander))
-    inverse, likely = answers[int(np.argmax(chance))][:2]
-    # What all others say of a landmark: the inverse covariance holds it (equation 5.12).
+    inverse, likely = answers[int(np.argmax(chance))][:2]  # The inverse holds what all others say (equation 5.12).
     blocks = np.stack([np.linalg.inv(inverse[2 * i : 2 * i + 2, 2 * i : 2 * i + 2]) for i in range(n)])
     left_out = np.einsum("lij,lj->li", blocks, likely.reshape(n, 2))
     return Distortion(

@@ -23,6 +23,9 @@ LEAST_DETAIL = 0.01
 WINDOW_SIGMAS, NEAR_SIGMAS = 4.0, 1.0
 """Sigmas of the blur over which that is averaged, of ptychography's map and of one that is freed of noise"""
 
+REFINED = 1
+"""Times that the second is taken"""
+
 REACH_SIGMAS = 3.0
 """Wide-field pixels whose point spread function reaches over what ptychography knows say nothing"""
 
@@ -100,10 +103,11 @@ def fuse(
     chi2 = float(np.mean(_squares(difference, problem.difference_covariance())))
     if chi2 > 1.0:
         problem = replace(problem, seen_covariance=problem.seen_covariance * chi2)
-    first = problem.solved(problem.fine, problem.seen)
     # Freed of noise, structure shows where it is: boundaries are narrower than the window of the first estimate.
-    nearby = _detail(problem, first, np.zeros_like(problem.fine_covariance), NEAR_SIGMAS)
-    problem = replace(problem, detail=nearby)
+    for _ in range(REFINED):
+        freed = problem.solved(problem.fine, problem.seen)
+        nearby = _detail(problem, freed, np.zeros_like(problem.fine_covariance), NEAR_SIGMAS)
+        problem = replace(problem, detail=nearby)
     best = problem.solved(problem.fine, problem.seen)
     shape = problem.known.shape
     covariance = problem.covariance_maps()

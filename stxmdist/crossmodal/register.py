@@ -42,6 +42,9 @@ REACH_UM = 0.4
 CONVINCING = 0.9
 """A correlation above which constellations of particles are not asked"""
 
+LEAST_SCORE_ELSEWHERE = 0.85
+"""Correlation without which no placement beyond the search radius is believed: there are many more of them"""
+
 ASKED = 9
 """Places along either side of the moving field at which the error is asked for"""
 
@@ -328,7 +331,14 @@ def _refusal(
         return f"only {agreement.coincide:.0%} of what either image covers is covered in both"
     if agreement.consistent < 0.6:
         return f"only {agreement.consistent:.0%} of the particles lie where the others say"
-    if agreement.proof < options.least_particles:
+    if found.found_by != "stage" and (
+        agreement.score < LEAST_SCORE_ELSEWHERE or 1.0 - agreement.score > 0.5 * (1.0 - max(rival, 0.0))
+    ):
+        return (
+            f"the place lies {np.hypot(*found.shift_um):.1f} um from the stage coordinates, and its correlation of "
+            f"{agreement.score:.2f} (elsewhere {rival:.2f}) does not prove it"
+        )
+    if agreement.proof < options.least_particles + (found.found_by != "stage"):
         return f"{agreement.proof:.3g} particles that coincide do not tell one place from another"
     if abs(found.rotation_deg) > options.maximum_rotation_deg:
         return f"a rotation of {found.rotation_deg:.1f} degrees is not credible"

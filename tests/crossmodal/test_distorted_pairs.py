@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from planted_pairs import BLUR_NM, PIXEL_UM, PlantedPair, planted_pair
 
 from stxmdist.arrays import F64
 from stxmdist.crossmodal.register import register
 from stxmdist.crossmodal.transform import Registration
+from tests.crossmodal.planted_pairs import BLUR_NM, PIXEL_UM, PlantedPair, planted_pair
 
 GROSS_UM = 3 * PIXEL_UM
 """An accepted placement that is off by more is a false accept."""

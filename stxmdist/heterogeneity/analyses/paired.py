@@ -67,6 +67,13 @@ class Pairs:
             for name in ("stxm", "ptychography")
         ]
         known = np.array([min(both) >= 0 for both in zip(*rows, strict=True)], dtype=bool)
+        # What a field cuts is not what the other modality measured: the whole falls out with any such part.
+        cut = numbers(particles, "touches_border") == 1.0
+        whole = [text(pairs, "scan_id_ptychography")]
+        whole += [text(pairs, "group_id") if "group_id" in pairs.columns else np.arange(len(pairs)).astype(np.str_)]
+        code = codes(whole)
+        parts_cut = ~known | np.any([cut[np.array(side, dtype=np.int64)] for side in rows], axis=0)
+        known &= np.bincount(code, parts_cut, minlength=len(pairs) + 1)[code] == 0
         pairs = pairs[known].reset_index(drop=True)
         self._particles = particles
         self._rows = [np.array(side, dtype=np.int64)[known] for side in rows]
