@@ -164,6 +164,14 @@ _PARTICLES = TableSpec(
         ColumnSpec(
             "soc_var_intra", "float64", "1", "square of soc_sd before it is clipped at 0: average this", required=False
         ),
+        *_columns(
+            "float64",
+            (
+                ("soc_sd_se", "1", "standard error of soc_sd"),
+                ("p_active", "1", "probability that the true state of charge lies between the limits of activity"),
+            ),
+            required=False,
+        ),
         ColumnSpec("touches_border", "bool", "", "cut by the edge of the field of view", required=False),
     ),
 )

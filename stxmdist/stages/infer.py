@@ -23,7 +23,7 @@ from stxmdist.planning.exclusions import Exclusion, exclusions
 from stxmdist.planning.explored import FOLDER as EXPLORED_FOLDER
 from stxmdist.planning.explored import names_found
 from stxmdist.planning.survey import Stage, Survey
-from stxmdist.planning.tables import table_specs
+from stxmdist.planning.tables import NULL_BANDS, table_specs
 from stxmdist.records import Json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
@@ -91,7 +91,8 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
         if names_found(survey.options_of("explore", ExploreOptions, name)) and survey.published("explore", name)
     ]
     reactions = [("react", name) for name in survey.reactions if survey.published("react", name)]
-    return tuple(particles + pairs + reactions + explored)
+    networks = [("network", name) for name in survey.scans if survey.published("network", name)]
+    return tuple(particles + pairs + reactions + networks + explored)
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
@@ -163,9 +164,21 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
         ),
     }
-    reactions = _gathered(unit, "react", "reactions")
-    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, reactions)
-    tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()}
+    bands = _gathered(unit, "segment", NULL_BANDS)
+    evidence = Evidence(
+        particles,
+        kept,
+        pairs,
+        sheet,
+        _fields(unit),
+        options.modality,
+        part.seed,
+        reactions=_gathered(unit, "react", "reactions"),
+        null_bands=bands,
+        contacts=_gathered(unit, "network", "contacts"),
+        tortuosity=_gathered(unit, "network", "tortuosity"),
+    )
+    tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()} | {NULL_BANDS: bands}
 
     specs = table_specs()
     write = ShardWriter(unit)
@@ -181,7 +194,7 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             for file in found:
                 name = f"tables/{EXPLORED_FOLDER}/{file.name}"
                 write.keep(write.output.path / write.output.put(name, file.read_bytes()))
-    counted = {name: len(table) for name, table in tables.items() if name not in ANALYSES}
+    counted = {name: len(table) for name, table in tables.items() if name in TABLES}
     return write.outcome(InferMeasures(**counted, analyses={name: len(tables[name]) for name in ANALYSES}))
 
 
