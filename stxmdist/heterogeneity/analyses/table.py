@@ -53,6 +53,7 @@ ANALYSES: Table[AnalysisEntry] = Table(
             meaning="one row per electrode, condition and endpoint: particles without the number, flags, and limits",
             columns=LEFT_OUT_COLUMNS,
             source="Manski, Am. Econ. Rev. 80, 319 (1990)",
+        ),
         # Both modalities: how one follows the other, and what follows for all particles.
         "calibration": AnalysisEntry(
             "stxmdist.heterogeneity.analyses.calibration:calibration",
