@@ -175,7 +175,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=19,
+    version=20,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
