@@ -145,6 +145,17 @@ _PARTICLES = TableSpec(
         *_columns(
             "float64",
             (
+                ("soc_se_scan", "1", "part of soc_se_sys that all particles of the scan have in common"),
+                ("soc_se_shift", "1", "part of soc_se_sys due to the energy scale, common to the scan"),
+                ("soc_se_leak", "1", "part of soc_se_sys due to leaking light, common to the scan"),
+                ("soc_se_background", "1", "part of soc_se_sys due to what else absorbs, common to the scan"),
+                ("soc_se_misfit", "1", "part of soc_se_sys due to what the end-members leave over of the particle"),
+            ),
+            required=False,
+        ),
+        *_columns(
+            "float64",
+            (
                 ("chi2_pooled", "1", "reduced chi-square of all pixels away from edges together"),
                 ("p_missing_component", "1", "how often noise alone leaves as much beside the end-members"),
                 (

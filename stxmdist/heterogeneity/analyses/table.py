@@ -12,6 +12,7 @@ import pandas as pd
 from stxmdist.heterogeneity.analyses import electrode_columns
 from stxmdist.heterogeneity.analyses.connectivity import CONNECTIVITY_COLUMNS, CONTACT_COLUMNS, TORTUOSITY_COLUMNS
 from stxmdist.heterogeneity.analyses.evidence import Evidence
+from stxmdist.heterogeneity.analyses.polarisation import POLARISATION_COLUMNS
 from stxmdist.heterogeneity.analyses.reaction_rates import REACTION_RATE_COLUMNS
 from stxmdist.heterogeneity.analyses.transport import EXPONENT_COLUMNS, TRANSPORT_COLUMNS
 from stxmdist.heterogeneity.reaction_rows import REACTION_COLUMNS
@@ -48,6 +49,12 @@ ANALYSES: Table[AnalysisEntry] = Table(
             meaning="one row per region that was seen at two times, and one per electrode and condition",
             columns=REACTION_RATE_COLUMNS,
             source="Lim et al., Science 353, 566 (2016); uniformity own",
+        ),
+        "polarisation": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.polarisation:polarisation",
+            meaning="one row per particle that was seen at several linear polarisations",
+            columns=POLARISATION_COLUMNS,
+            source="Stohr, Siegmann, Magnetism (2006), 9.7",
         ),
         "contacts": AnalysisEntry(
             "stxmdist.heterogeneity.analyses.connectivity:contacts",

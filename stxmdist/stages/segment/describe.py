@@ -28,13 +28,13 @@ from stxmdist.spectra.checks.systematics import (
     SocSensitivity,
     shared_od_variance,
     soc_sensitivity,
-    systematic_soc_error,
 )
 from stxmdist.spectra.density.mean_spectrum import soc_effects
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.metrics import Description, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.options import Options
+from stxmdist.stages.segment.systematic import systematic_errors
 
 ReadFor: TypeAlias = Callable[[SpectralModel], ReadPixels]
 """Gives what reads the fitted pixels of a stack at the energies of a model"""
@@ -71,6 +71,8 @@ class FittedScan:
     i0_relative_variance: F64
     """(ENERGY used,) Var(I0)/I0^2"""
     modality: str
+    background: Real | None = None
+    """(Y, X) optical density of the constant background; None: none is known"""
     scan_id: str = ""
     """It decides the noise of homogeneous twins"""
     phase_rad: F64 | None = None
@@ -161,13 +163,15 @@ def described(
         counted_classes(mask, found.thickness_nm, classes.least_counts),
         scan.noise_correlation_px2,
     )
-    systematic = systematic_soc_error(
+    errors = systematic_errors(
+        _mean_thickness(scan, labels),
+        model,
         sensitivity,
-        shift_se_ev=model.shift.se_ev,
+        misfit,
         leak_sd=options.leak_sd if scan.modality == "stxm" else 0.0,
-        end_member_sd=sensitivity.end_members if options.end_member_sd is None else options.end_member_sd,
-        background_od=model.background.doubt_od,
-        misfit_sd=misfit.soc_sd,
+        end_member_sd=options.end_member_sd,
+        imaging_bias=imaging.soc_bias,
+        background_od=mean_of_particles(scan.background, labels),
     )
     table = particle_table(
         labels,
@@ -176,7 +180,7 @@ def described(
         maps,
         known=found.known,
         reach=reach,
-        soc_se_sys=systematic,
+        soc_se_sys=errors.total,
         psf=imaging,
         options=options.chemistry,
     )
@@ -184,6 +188,7 @@ def described(
     table["soc_per_leak"] = sensitivity.leak
     table["soc_per_i0"] = sensitivity.i0
     table["misfit_share"] = misfit.share
+    table = table.assign(**errors.columns())
     whole = with_metrics(table, _field(scan, found, model, per_nm, maps, reach, bias, kernel, table), options.chemistry)
     table = whole.particles
     if model.end_members.thickness_unit == "reference":
@@ -248,6 +253,14 @@ def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
     return step * classes.least_thickness_nm / classes.least_od_jump
 
 
+def mean_of_particles(image: Real | None, labels: I32) -> F64 | None:
+    """Mean (PARTICLE,) of a map (Y, X) over the pixels of each particle; None of none."""
+    ids = np.unique(labels[labels > 0])
+    if image is None or not ids.size:
+        return None
+    return np.asarray(ndimage.mean(np.nan_to_num(image), labels, ids), dtype=np.float64)
+
+
 def _mean_thickness(scan: FittedScan, labels: I32) -> F64:
     """(COMPONENT, PARTICLE) in the end-members' unit."""
     ids = np.unique(labels[labels > 0])
@@ -267,7 +280,9 @@ def _misfit(scan: FittedScan, found: Outlines, model: SpectralModel, count: Comp
         own = np.isfinite(count.residual_od)
         left = np.where(own, count.residual_od, of_stack)
         variance = np.where(own, count.residual_variance, 0.0)
-    return misfit_error(means, left, variance, model.design, model.background.doubt_od)
+    moved = np.stack([model.end_members.at(model.energy_ev, float(at)) for at in model.shift.nodes_ev])
+    shift_od = np.einsum("sce,cp->spe", moved - model.end_members.at(model.energy_ev, model.shift_ev), means)
+    return misfit_error(means, left, variance, model.design, model.background.doubt_od, shift_od)
 
 
 def _sensitivity(scan: FittedScan, labels: I32, model: SpectralModel) -> SocSensitivity:
