@@ -35,7 +35,7 @@ def expected_covariance(thickness_nm: Real, design_per_nm: Real, effective_count
     effective_counts
         (ENERGY,) floating, photons per pixel at full transmission
 
-    Source: Cramer, Mathematical Methods of Statistics (1946), 32.3; science.md 4.2 for counts.
+    Source: Cramer, Mathematical Methods of Statistics (1946), 32.3.
     """
     design = np.asarray(design_per_nm, dtype=np.float64)
     counts = np.nan_to_num(np.asarray(effective_counts, dtype=np.float64))

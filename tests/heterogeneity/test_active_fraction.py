@@ -1,4 +1,4 @@
-"""The active share does not depend on the errors (closure C8), and its interval holds with one region."""
+"""The active share does not depend on the errors, and its interval holds with one region."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from stxmdist.heterogeneity.active_fraction import (
 )
 
 ALLOWED = 0.03
-"""Closure C8, for errors of at most 0.1."""
+"""For errors of at most 0.1."""
 
 
 def drawn(rng: np.random.Generator, share: float, error: float, n: int) -> tuple[F64, F64]:

@@ -23,7 +23,7 @@ from stxmdist.heterogeneity.design import (
 SPREAD = Spread(electrode=0.03**2, region=0.02**2, particle=0.15**2, noise=0.04**2)
 RUNS = 4000
 POWER_TOLERANCE = 0.03
-"""Of the issue; four standard errors of that many runs"""
+"""Four standard errors of that many runs"""
 
 
 def electrode_means(

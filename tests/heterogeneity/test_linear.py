@@ -12,7 +12,7 @@ from stxmdist.heterogeneity.linear import Design, linear_effect, units_of
 
 TYPE_ONE = 0.06
 COVERAGE = (0.92, 0.97)
-"""What the issue asks of every design that is not refused."""
+"""Type I of every design that is not refused."""
 
 SLOPE = 0.04
 """Planted change of the mean per cycle step; that of rate is .03, of direction .05, of a beamtime .03 (SD)."""

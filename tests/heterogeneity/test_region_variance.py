@@ -9,7 +9,7 @@ from stxmdist.heterogeneity.region_variance import NOT_KNOWN, OF_CHANGES, OF_ELE
 
 REGION_SD, PARTICLE_SD = 0.03, 0.12
 COVERAGE = (0.92, 0.97)
-"""What issue and closure C7 ask of 95 % intervals."""
+"""Where the coverage of 95 % intervals should lie."""
 
 
 def drawn(

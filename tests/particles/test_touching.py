@@ -13,7 +13,7 @@ from stxmdist.simulation.powder import Powder
 from tests.particles.planted_fields import FINE, Field, panoptic_quality, planted, powder_outlines
 
 LEAST_PQ = 0.8
-"""Closure C9 (science.md, 7): up to a fifth of the field covered."""
+"""Up to a fifth of the field covered."""
 
 
 def labelled(field: Field) -> I32:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 LIMIT_GB = 4.0
-"""What the issue allows for the whole process."""
+"""Memory of the whole process: a laptop has it."""
 
 PROGRAM = """
 import resource, sys, time

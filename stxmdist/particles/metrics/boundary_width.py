@@ -24,7 +24,7 @@ def boundary_width(views: ParticleViews) -> Mapping[str, F64]:
     is found is w_obs^2 - w_PSF^2. Not known where one part is missing, or the width's error is too large. A curved
     boundary looks wide.
 
-    Source: heterogeneity.md 3 (width after deconvolution), fitted forward.
+    Source: own; the width is fitted forward through the blur.
     """
     n_views = views.soc.shape[0]
     unknown = {name: np.full(n_views, np.nan) for name in ("boundary_width_nm", "boundary_width_nm_se")}

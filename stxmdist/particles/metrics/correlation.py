@@ -20,7 +20,7 @@ def correlation_length(views: ParticleViews) -> Mapping[str, F64]:
     That of the twins is subtracted, and 2 w^2 from xi^2, for blur adds as much to a Gaussian's range. Not known where
     there is no more variance than noise, or it does not fall to 1/e inside the particle.
 
-    Source: masked autocorrelation Padfield, IEEE Trans. Image Process. 21, 2706 (2012); heterogeneity.md 3.
+    Source: masked autocorrelation Padfield, IEEE Trans. Image Process. 21, 2706 (2012).
     """
     n_views = views.soc.shape[0]
     unknown = {name: np.full(n_views, np.nan) for name in ("soc_correlation_nm", "soc_correlation_nm_se")}

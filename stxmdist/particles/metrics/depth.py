@@ -31,7 +31,7 @@ def core_shell(views: ParticleViews) -> Mapping[str, F64]:
     The state of charge is a broken line over the depth, fitted to the maps through the point spread function and
     carried on to the rim, so that wide-field and ptychography estimate the same although the first cannot trust rims.
 
-    Source: own; depths as in science.md 2.
+    Source: own.
     """
     unknown = {"core_shell_index": np.full(views.soc.shape[0], np.nan)}
     depth = depth_px(views)
@@ -55,7 +55,7 @@ def reaction_depth(views: ParticleViews) -> Mapping[str, F64]:
     Not known where rim and core differ by less than three standard errors, or L is beyond what the particle can show.
     With diffusion, D is about L^2 over the time of reaction.
 
-    Source: heterogeneity.md 3 (fit verified there; D ~ L^2/t own).
+    Source: own; D ~ L^2/t is the diffusivity that such a depth would mean.
     """
     n_views = views.soc.shape[0]
     result = {name: np.full(n_views, np.nan) for name in ("reaction_depth_nm", "reaction_depth_nm_se")}

@@ -16,7 +16,7 @@ def moran(views: ParticleViews) -> Mapping[str, F64]:
     Blur and interpolation make neighbouring noise alike: I of pure noise is .47 behind a point spread function of 0.7
     px. The null is therefore what twins show, not -1/(n - 1).
 
-    Source: Moran, Biometrika 37, 17 (1950); the null science.md 0.7.
+    Source: Moran, Biometrika 37, 17 (1950); the null own.
     """
     inside = views.interior & np.isfinite(views.soc).all(axis=0)
     n = int(inside.sum())

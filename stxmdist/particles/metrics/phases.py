@@ -52,7 +52,7 @@ def phases(views: ParticleViews) -> Mapping[str, F64]:
     of fewer pixels than ``LEAST_DOMAIN_PX`` or the blur's area are not counted.
 
     Source: density Yu et al., Nano Lett. 15, 4282 (2015); domains after Yu et al., Nat. Commun. 9, 921 (2018); mixed
-    excess heterogeneity.md 3.
+    excess own.
     """
     names = (
         "boundary_density_per_um",

@@ -20,7 +20,7 @@ def sides(views: ParticleViews) -> Mapping[str, F64]:
     noise adds to abs(c1)^2 is taken off. The gradient's vector is the slope of x over position weighted by mass, 1/um,
     rows downward (y) and columns rightward (x).
 
-    Source: one-sidedness heterogeneity.md 3; vector after Xu et al., Nat. Commun. 11, 83 (2020), Fig. 3.
+    Source: one-sidedness own; vector after Xu et al., Nat. Commun. 11, 83 (2020), Fig. 3.
     """
     n_views = views.soc.shape[0]
     names = ("soc_one_sidedness", "soc_gradient_y_per_um", "soc_gradient_x_per_um")

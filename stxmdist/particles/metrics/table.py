@@ -45,19 +45,19 @@ PARTICLE_METRICS: Table[ParticleMetricEntry] = Table(
         "spread": ParticleMetricEntry(
             f"{_ROOM}.spread:spread",
             (TableColumn("soc_var_intra", "1", "variance of state of charge within the particle, noise taken off"),),
-            "own; science.md 0.8",
+            "own",
             null="taken off",
         ),
         "core_shell": ParticleMetricEntry(
             f"{_ROOM}.depth:core_shell",
             (TableColumn("core_shell_index", "1", "state of charge at the rim minus that of the core"),),
-            "own; science.md 2",
+            "own",
             null="taken off",
         ),
         "reaction_depth": ParticleMetricEntry(
             f"{_ROOM}.depth:reaction_depth",
             (TableColumn("reaction_depth_nm", "nm", "length over which the state of charge decays from rim to core"),),
-            "heterogeneity.md 3; D ~ L^2/t own",
+            "own",
             null="fit",
         ),
         "sides": ParticleMetricEntry(
@@ -67,7 +67,7 @@ PARTICLE_METRICS: Table[ParticleMetricEntry] = Table(
                 TableColumn("soc_gradient_y_per_um", "1/um", "mean slope of state of charge downward (rows)"),
                 TableColumn("soc_gradient_x_per_um", "1/um", "mean slope of state of charge rightward (columns)"),
             ),
-            "heterogeneity.md 3; Xu et al., Nat. Commun. 11, 83 (2020)",
+            "Xu et al., Nat. Commun. 11, 83 (2020)",
             null="band",
         ),
         "gradient": ParticleMetricEntry(
@@ -90,19 +90,19 @@ PARTICLE_METRICS: Table[ParticleMetricEntry] = Table(
                 TableColumn("n_domains_discharged", "1", "connected patches of the discharged phase"),
                 TableColumn("largest_domain_um2", "um2", "area of the largest patch of one phase"),
             ),
-            "Yu et al., Nano Lett. 15, 4282 (2015) and Nat. Commun. 9, 921 (2018); heterogeneity.md 3",
+            "Yu et al., Nano Lett. 15, 4282 (2015) and Nat. Commun. 9, 921 (2018)",
             null="band",
         ),
         "boundary_width": ParticleMetricEntry(
             f"{_ROOM}.boundary_width:boundary_width",
             (TableColumn("boundary_width_nm", "nm", "sigma of the straight boundary between two phases, blur undone"),),
-            "heterogeneity.md 3, fitted forward",
+            "own, fitted forward",
             null="fit",
         ),
         "correlation_length": ParticleMetricEntry(
             f"{_ROOM}.correlation:correlation_length",
             (TableColumn("soc_correlation_nm", "nm", "distance at which the autocovariance of charge falls to 1/e"),),
-            "Padfield, IEEE Trans. Image Process. 21, 2706 (2012); heterogeneity.md 3",
+            "Padfield, IEEE Trans. Image Process. 21, 2706 (2012)",
             null="fit",
         ),
         "moran": ParticleMetricEntry(
@@ -140,7 +140,7 @@ PARTICLE_METRICS: Table[ParticleMetricEntry] = Table(
                 TableColumn("soc_per_um_from_crack", "1/um", "change of soc with the distance to the nearest crack"),
                 TableColumn("soc_per_um_from_grain_boundary", "1/um", "the same to the nearest grain boundary"),
             ),
-            "science.md 2.2; own",
+            "own",
             null="band",
             modalities=("ptychography",),
         ),

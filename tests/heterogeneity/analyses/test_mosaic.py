@@ -12,7 +12,7 @@ from stxmdist.heterogeneity.pooled_intervals import pooled_errors
 from tests.heterogeneity.analyses.planted import Planted, evidence, planted_particles, with_columns_of
 
 TOLERANCE = 0.05
-"""Of the issue"""
+"""Wanted of an index between 0 and 1"""
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_homogeneous_particles_have_no_spread(counts: float, rounds: int) -> Non
     field = plates(homogeneous, 5)
     found = np.concatenate([spreads(field, counts, k) for k in range(rounds)])
     print(f"homogeneous, {counts:.0f} photons: soc_sd {signed_root(found):+.4f} of {found.size} plates")
-    # Closure C4: at least 100 photons.
+    # With at least 100 photons.
     assert abs(signed_root(found)) <= 0.02
 
 
