@@ -17,6 +17,7 @@ from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
 from stxmdist.particles.psf_bias import psf_bias
 from stxmdist.particles.segment import segment, without_gaps
+from stxmdist.particles.sharp_sizes import SharpSizes
 from stxmdist.particles.table import particle_table, with_flag
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.spectra.align.aligned_stack import whole_energies
@@ -33,10 +34,13 @@ from stxmdist.spectra.density.mean_spectrum import soc_effects
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.options import Options
+from stxmdist.stages.segment.sizes import sized
 
 ReadFor: TypeAlias = Callable[[SpectralModel], ReadPixels]
 """Gives what reads the fitted pixels of a stack at the energies of a model"""
 
+NOT_IN_NM = ("thickness_nm", "thickness_nm_se", "mass_um2_nm", "mass_um2_nm_se")
+"""Columns that nobody knows where thickness counts reference samples."""
 MISSING_COMPONENT = "missing component"
 """Flag of a particle whose pixels hold more than the end-members."""
 MISFIT = "misfit"
@@ -177,15 +181,45 @@ def described(
     table["soc_per_leak"] = sensitivity.leak
     table["soc_per_i0"] = sensitivity.i0
     table["misfit_share"] = misfit.share
+    if not shrunk and options.correct_psf_bias:
+        table, _ = _sized(table, scan, found, model, maps, options, nominal)
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal
-        table["thickness_nm"] = np.nan
+        for name in NOT_IN_NM:
+            table[name] = np.nan
     if count is not None:
         table = with_flag(table.assign(**count.columns()), MISSING_COMPONENT, count.components > 2.0)
     with np.errstate(invalid="ignore"):
         gross = misfit.share > options.misfit.gross_share
         table = with_flag(table, MISFIT, (misfit.share > options.misfit.least_share) & ~gross)
     return with_flag(table, GROSS_MISFIT, gross)
+
+
+def _sized(
+    table: pd.DataFrame,
+    scan: FittedScan,
+    found: Outlines,
+    model: SpectralModel,
+    maps: ChemicalMaps,
+    options: Options,
+    nominal: float,
+) -> tuple[pd.DataFrame, SharpSizes | None]:
+    """The table with sizes and masses through the point spread function, and the outlines."""
+    per_nm = model.design.copy()
+    per_nm[:, :2] /= nominal
+    return sized(
+        table,
+        np.maximum(found.labels, 0),
+        found.thickness_nm,
+        maps.covariance,
+        found.known,
+        design_per_nm=per_nm,
+        weights=model.effective_counts,
+        noise_correlation_px2=scan.noise_correlation_px2,
+        modality=scan.modality,
+        pixel_nm=scan.pixel_nm,
+        options=options,
+    )
 
 
 def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
