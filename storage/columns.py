@@ -174,6 +174,14 @@ _PARTICLES = TableSpec(
         ColumnSpec(
             "soc_var_intra", "float64", "1", "square of soc_sd before it is clipped at 0: average this", required=False
         ),
+        *_columns(
+            "float64",
+            (
+                ("soc_sd_se", "1", "standard error of soc_sd"),
+                ("p_active", "1", "probability that the true state of charge lies between the limits of activity"),
+            ),
+            required=False,
+        ),
         ColumnSpec("touches_border", "bool", "", "cut by the edge of the field of view", required=False),
     ),
 )
@@ -231,6 +239,16 @@ _EFFECTS = TableSpec(
         ColumnSpec("q_fdr", "float64", "1", "p corrected for the number of tests (false discovery rate)"),
         ColumnSpec("n_electrodes", "int64", "1", "electrodes"),
         ColumnSpec("n_particles", "int64", "1", "particles"),
+        ColumnSpec("n_units", "int64", "1", "independent electrodes, or cells of several electrodes", required=False),
+        *_columns(
+            "float64",
+            (
+                ("degrees", "1", "degrees of freedom of se (Satterthwaite)"),
+                ("bound_low", "", "least estimate whatever the particles without a number are"),
+                ("bound_high", "", "greatest estimate whatever the particles without a number are"),
+            ),
+            required=False,
+        ),
         ColumnSpec("unit", "string", "", "unit of estimate, se and interval", required=False),
         ColumnSpec("primary", "bool", "", "declared before looking: not corrected for multiplicity", required=False),
         _NOTE,

@@ -21,13 +21,21 @@ def text(frame: pd.DataFrame, column: str) -> Text:
     """(PARTICLE,) text of a column; missing is a value of its own."""
     if column not in frame.columns:
         return np.full(len(frame), "")
-    return np.asarray(["" if item is None or item != item else str(item) for item in frame[column]], dtype=np.str_)
+    # Few values stand for many particles: each is put into words once.
+    found, values = pd.factorize(frame[column], use_na_sentinel=True)
+    words = np.asarray(["" if item is None or item != item else str(item) for item in values] + [""], dtype=np.str_)
+    return np.asarray(words[found])
 
 
 def codes(columns: Sequence[Text]) -> I64:
     """(PARTICLE,) codes 0, 1, ... of the combinations of text columns, in sorted order."""
-    if not len(columns[0]):
+    n = len(columns[0])
+    if not n:
         return np.zeros(0, dtype=np.int64)
-    together = np.stack([column.astype(np.str_) for column in columns], axis=1)
-    inverse = np.unique(together, axis=0, return_inverse=True)[1]
-    return np.asarray(inverse.reshape(-1), dtype=np.int64)
+    together = np.zeros(n, dtype=np.int64)
+    for column in columns:
+        found, values = pd.factorize(column.astype(object))
+        # Sorted once for each value, not for each particle.
+        rank = np.argsort(np.argsort(np.asarray(values, dtype=np.str_), kind="stable"), kind="stable")
+        together = np.unique(together * len(values) + rank[found], return_inverse=True)[1].reshape(-1)
+    return np.asarray(together, dtype=np.int64)

@@ -1,6 +1,6 @@
 """What cycling, rate and size do to state of charge, to its spread and to activity: the electrode is the unit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -10,10 +10,15 @@ from scipy import stats
 from stxmdist.arrays import F64, I64
 from stxmdist.heterogeneity.columns import codes, numbers, text
 from stxmdist.heterogeneity.intervals import t_interval
-from stxmdist.heterogeneity.metrics.table import METRICS
+from stxmdist.heterogeneity.linear import LinearEffect, linear_effect, units_of
+from stxmdist.heterogeneity.metrics.column import default_endpoints, metric_of
+from stxmdist.heterogeneity.metrics.table import METRICS, MetricEntry
 from stxmdist.heterogeneity.mixed import mixed_slope
 from stxmdist.heterogeneity.permutation import PermutationTest, exact_sign_flip, exact_slope
+from stxmdist.heterogeneity.reservations import Reservations, reservations
 from stxmdist.heterogeneity.rows import CONDITION, Rows, rows
+from stxmdist.heterogeneity.states import STATE, WORDS, States, states_of
+from stxmdist.heterogeneity.terms import TERMS, Term
 
 EFFECT_COLUMNS = (
     "endpoint",
@@ -28,6 +33,10 @@ EFFECT_COLUMNS = (
     "q_fdr",
     "n_electrodes",
     "n_particles",
+    "n_units",
+    "degrees",
+    "bound_low",
+    "bound_high",
     "unit",
     "primary",
     "note",
@@ -37,43 +46,15 @@ SLOPES_T = "t on electrode slopes"
 SLOPES_SIGNS = "exact sign flip of electrode slopes"
 MEANS_T = "t on electrode means"
 MEANS_PERMUTED = "exact permutation of electrode means"
+BOTH_T = "t on electrode slopes and means"
 MIXED = "mixed model"
+
+METHOD = {"slopes": SLOPES_T, "means": MEANS_T, "both": BOTH_T}
 
 UNKNOWN = float("nan")
 
 ROUNDING = 1e-10
 """Relative size below which a difference is rounding: slopes of constants must not be tested."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """An explanatory variable: where it stands, and at which level it varies."""
-
-    name: str
-    column: str
-    logarithm: bool
-    within_region: bool
-    """Particles of a region differ in it (size), or share it (cycle)"""
-    unit: str
-    meaning: str
-    """As it stands above figures and in tables"""
-
-    def of(self, frame: pd.DataFrame) -> F64:
-        """(ROW,) values; NaN where missing or without logarithm."""
-        values = numbers(frame, self.column)
-        if not self.logarithm:
-            return values
-        return np.where(values > 0, np.log(np.where(values > 0, values, 1.0)), np.nan)
-
-
-TERMS = {
-    term.name: term
-    for term in (
-        Term("cycle", "cycle", False, False, "per cycle", "cycle"),
-        Term("log_c_rate", "c_rate", True, False, "per e-fold of rate", "logarithm of rate"),
-        Term("log_d_eq", "d_eq_um", True, True, "per e-fold of diameter", "logarithm of diameter"),
-    )
-}
 
 SIZE_UNKNOWN_FLAGS = ("touches border", "overlap suspected")
 """Particles so flagged have a size that is not theirs: they take no part in size effects."""
@@ -95,7 +76,29 @@ class Effect:
     p_min_attainable: float = UNKNOWN
     n_electrodes: int = 0
     n_particles: int = 0
+    n_units: int = 0
+    degrees: float = UNKNOWN
+    bound_low: float = UNKNOWN
+    bound_high: float = UNKNOWN
     note: str = ""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """An effect that is asked for."""
+
+    endpoint: str
+    term: Term
+    entry: MetricEntry
+    level: float
+
+    def row(self, method: str, note: str = "", n_electrodes: int = 0, n_particles: int = 0) -> Effect:
+        """A row whose numbers are not known, or not yet."""
+        of_endpoint = self.entry.unit
+        unit = self.term.unit if of_endpoint == "1" else f"{of_endpoint} {self.term.unit}"
+        return Effect(
+            self.endpoint, self.term.name, method, unit, note=note, n_electrodes=n_electrodes, n_particles=n_particles
+        )
 
 
 def effects_table(
@@ -108,22 +111,29 @@ def effects_table(
     mixed: bool = True,
     level: float = 0.95,
     rng: np.random.Generator | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Effects of cycle, rate and size on each endpoint, by summary measures per electrode and by a mixed model.
+    """Effects of cycle, rate and size on each endpoint, by one linear model of electrodes in their states.
 
-    Each electrode gives one slope: over cycle (or the logarithm of rate) from its region means, over the logarithm of
-    size from its particles within regions. The slopes are then numbers like any others: Student's t over electrodes,
-    and the exact test under all changes of sign, whose smallest attainable p is printed (0.25 for three electrodes).
-    Where no electrode was seen in two conditions, the electrodes' means are regressed on the condition instead. Mixed
-    models are extra rows; their warnings stand in ``note``. ``q_fdr`` is Benjamini and Hochberg's over all rows of a
-    method that are not primary. A figure that cannot be given is NaN and the note says why.
+    A state is a cycle, a rate, a direction and a beamtime; the means of its regions are averaged. Cycle and the
+    logarithm of rate are estimated together, direction and beamtime taken out as blocks (``linear.linear_effect``):
+    from changes within electrodes where each was seen in several states, from differences between electrodes where none
+    was, from both where some were. The electrodes of one cell are one unit, two scans of one region are one region.
+    What a term cannot be told apart from is named in ``note`` and no number is given. Size has one slope per electrode,
+    over particles within regions; the slopes are averaged within units.
+
+    Student's t is over units; the exact test stands beside it with the smallest p that the design can attain. Mixed
+    models give an estimate for comparison and no p: Wald's rejects too often with few electrodes. ``q_fdr`` is
+    Benjamini and Hochberg's over all rows of a method that are not primary. ``bound_low`` and ``bound_high`` say
+    between which values the estimate would lie whatever the particles without a number are; they are given where these
+    are more than a tenth of any electrode's.
 
     Parameters
     ----------
     particles
         the particle table, one row per PARTICLE; those without an endpoint or term take no part in that row
     endpoints
-        names of ``metrics.table.METRICS``; all if left out
+        names of ``metrics.table.METRICS`` or columns; those of ``metrics.column.default_endpoints`` if left out
     terms
         names of ``TERMS``; left out: cycle and size, and rate where it varies
     primary
@@ -131,6 +141,8 @@ def effects_table(
         out
     rng
         wanted only for more electrodes than can be enumerated
+    units
+        of columns that are endpoints; ``1`` if left out
 
     Returns
     -------
@@ -138,9 +150,9 @@ def effects_table(
         columns ``EFFECT_COLUMNS``
 
     Source: Matthews, Altman, Campbell, Royston, BMJ 300, 230 (1990) (summary measures); Benjamini, Hochberg, J. R.
-    Stat. Soc. B 57, 289 (1995).
+    Stat. Soc. B 57, 289 (1995); ``linear``.
     """
-    endpoints = tuple(METRICS) if endpoints is None else endpoints
+    endpoints = default_endpoints(particles) if endpoints is None else endpoints
     if primary is None:
         primary = [(name, term) for name, entry in METRICS.items() for term in entry.primary]
     declared = set(primary)
@@ -151,7 +163,8 @@ def effects_table(
     out: list[Effect] = []
     for endpoint in endpoints:
         for name in terms:
-            out += _effect(particles, endpoint, TERMS[name], modality, mixed, level, rng)
+            asked = _Question(endpoint, TERMS[name], metric_of(endpoint, particles, units), level)
+            out += _effect(particles, asked, modality, mixed, rng)
     written = [column for column in EFFECT_COLUMNS if column not in ("q_fdr", "primary")]
     table = pd.DataFrame([asdict(effect) for effect in out], columns=written)
     pairs = zip(table["endpoint"], table["term"], table["method"], strict=True)
@@ -179,58 +192,110 @@ def benjamini_hochberg(p: F64) -> F64:
 
 
 def _effect(
-    particles: pd.DataFrame,
-    endpoint: str,
-    term: Term,
-    modality: str | None,
-    mixed: bool,
-    level: float,
-    rng: np.random.Generator | None,
+    particles: pd.DataFrame, asked: _Question, modality: str | None, mixed: bool, rng: np.random.Generator | None
 ) -> list[Effect]:
     """The rows of one endpoint and term."""
-    wanted = (*METRICS[endpoint].columns, term.column)
+    term = asked.term
+    wanted = (*asked.entry.columns, term.column)
     if len(particles) == 0 or any(column not in particles.columns for column in wanted):
-        return [_row(endpoint, term, SLOPES_T, note=f"the table has no {endpoint} or no {term.column}")]
-    chosen = rows(_with_size(particles) if term.within_region else particles, endpoint, modality, finite=(term.column,))
+        return [asked.row(SLOPES_T, f"the table has no {asked.endpoint} or no {term.column}")]
+    frame = _with_size(particles) if term.within_region else particles
+    chosen = rows(frame, asked.endpoint, modality, finite=(term.column,), conditions=STATE)
     x = term.of(chosen.frame)
     if not len(x) or not np.isfinite(x).all():
-        note = "no particle has both" if not len(x) else "values without logarithm"
-        return [_row(endpoint, term, SLOPES_T, note=note)]
+        return [asked.row(SLOPES_T, "no particle has both" if not len(x) else "values without logarithm")]
     if np.ptp(chosen.value) <= ROUNDING * np.abs(chosen.value).max():
-        note = f"{endpoint} does not vary"
-        return [_row(endpoint, term, SLOPES_T, note=note, n_electrodes=chosen.n_electrodes, n_particles=len(x))]
+        return [asked.row(SLOPES_T, f"{asked.endpoint} does not vary", chosen.n_electrodes, len(x))]
+    doubts = reservations(chosen)
     if term.within_region:
-        slopes = _within_region_slopes(chosen, x)
-        found = _slope_rows(endpoint, term, _without_rounding(slopes, chosen.value, x), level, rng)
+        found = _size_rows(asked, chosen, x, rng)
     else:
-        slopes = between_region_slopes(chosen, x, term)
-        if np.isfinite(slopes).any():
-            found = _slope_rows(endpoint, term, _without_rounding(slopes, chosen.value, x), level, rng)
-        else:
-            found = _mean_rows(endpoint, term, chosen, x, level, rng)
+        found = _state_rows(asked, chosen, doubts, rng)
     if mixed:
-        found.append(_mixed_row(endpoint, term, chosen, x, level))
-    return [replace(row, n_particles=len(x)) for row in found]
-
-
-def _without_rounding(slopes: F64, y: F64, x: F64) -> F64:
-    """Slopes that are 0 but for rounding set to 0."""
-    spread = float(x.std())
-    return np.where(np.abs(slopes) * spread < ROUNDING * float(y.std()), 0.0, slopes) if spread > 0 else slopes
+        found.append(_mixed_row(asked, chosen, x))
+    return [
+        replace(row, n_particles=len(x), note="; ".join(part for part in (row.note, doubts.note) if part))
+        for row in found
+    ]
 
 
 def _with_size(particles: pd.DataFrame) -> pd.DataFrame:
     if "flags" not in particles.columns:
         return particles
-    bad = [any(flag in str(words) for flag in SIZE_UNKNOWN_FLAGS) for words in particles["flags"]]
-    return particles[~np.array(bad, dtype=bool)]
+    words = particles["flags"].astype("str").str
+    bad = [words.contains(flag, regex=False).to_numpy(dtype=bool) for flag in SIZE_UNKNOWN_FLAGS]
+    kept: pd.DataFrame = particles[~np.logical_or.reduce(bad)]
+    return kept
 
 
-def _row(endpoint: str, term: Term, method: str, note: str = "", n_electrodes: int = 0, n_particles: int = 0) -> Effect:
-    """A row whose numbers are not known, or not yet."""
-    of_endpoint = METRICS[endpoint].unit
-    unit = term.unit if of_endpoint == "1" else f"{of_endpoint} {term.unit}"
-    return Effect(endpoint, term.name, method, unit, note=note, n_electrodes=n_electrodes, n_particles=n_particles)
+def _state_rows(asked: _Question, chosen: Rows, doubts: Reservations, rng: np.random.Generator | None) -> list[Effect]:
+    """Student's t of the linear model, and the exact test of the same effect."""
+    states = states_of(chosen, asked.term)
+    found = linear_effect(states.mean, states.design)
+    method, n = METHOD[found.how], chosen.n_electrodes
+    estimate = float(found.estimate[0])
+    if not np.isfinite(estimate):
+        return [asked.row(method, _refusal(asked.term, found, states), n)]
+    spread = float(states.design.x.std())
+    flat = abs(estimate) * spread < ROUNDING * float(chosen.value.std())
+    se, half, note = float(found.se[0]), float(found.half(asked.level)[0]), found.note
+    if np.isfinite(se) and se <= ROUNDING * abs(estimate) + 1e-12 * float(chosen.value.std()) / spread:
+        se, half = UNKNOWN, UNKNOWN
+        note = "the electrodes' slopes are all equal" if found.how == "slopes" else "the means lie on a line exactly"
+    estimate = 0.0 if flat else estimate
+    limits = asked.entry.limits or tuple(np.quantile(chosen.value, (0.01, 0.99)).tolist())
+    low, high = doubts.bounds(found.weights[:, 0], states, limits)
+    shared = "the electrodes of a cell are one unit" if states.n_cells_shared else ""
+    one_each = "each electrode has one condition only" if found.how == "means" else ""
+    row = replace(
+        asked.row(method, "; ".join(part for part in (note, shared, one_each) if part), n),
+        estimate=estimate,
+        se=se,
+        ci_low=estimate - half,
+        ci_high=estimate + half,
+        p=float(2.0 * stats.t.sf(abs(estimate) / se, found.degrees[0])) if np.isfinite(se) else UNKNOWN,
+        degrees=float(found.degrees[0]),
+        n_units=found.n_units,
+        bound_low=low,
+        bound_high=high,
+    )
+    if found.how == "means":
+        place, mean = states.of_units(states.design.x), states.of_units(states.mean)
+        test = exact_slope(place, mean, rng, blocks=states.blocks)
+        exact = MEANS_PERMUTED
+    else:
+        test, exact = exact_sign_flip(np.zeros(found.n_units) if flat else found.scores[:, 0], rng), SLOPES_SIGNS
+    return [row, _exact_row(asked, exact, test, flat, n, found.n_units)]
+
+
+def _refusal(term: Term, found: LinearEffect, states: States) -> str:
+    """Why an effect cannot be estimated, in a sentence."""
+    name = WORDS.get(term.column, term.column)
+    if found.note.startswith("it ") or found.note[:1].isdigit() or not found.note:
+        return found.note.replace("it ", f"{term.column} ", 1) if found.note else "no unit tells of it"
+    names = {TERMS[other].column if other in TERMS else other for other in states.design.others}
+    with_what = found.note if names else "the electrode"
+    return f"{name} is confounded with {with_what}: each {with_what} has its own {name}, so they cannot be told apart"
+
+
+def _exact_row(
+    asked: _Question, method: str, test: PermutationTest, flat: bool, n_electrodes: int, n_units: int
+) -> Effect:
+    return replace(
+        asked.row(method, "all slopes are 0" if flat else _capability(test, asked.level), n_electrodes),
+        estimate=0.0 if flat else test.statistic,
+        p=UNKNOWN if flat else test.p,
+        p_min_attainable=test.p_min_attainable,
+        n_units=n_units,
+    )
+
+
+def _capability(test: PermutationTest, level: float) -> str:
+    """The note of an exact test, and whether the design can reach significance at all."""
+    least = test.p_min_attainable
+    if np.isfinite(least) and least > 1.0 - level:
+        return "; ".join(part for part in (test.note, f"this design cannot reach p < {1.0 - level:.2g}") if part)
+    return test.note
 
 
 def slope(x: F64, y: F64, strata: I64) -> float:
@@ -245,134 +310,61 @@ def slope(x: F64, y: F64, strata: I64) -> float:
     return float(dx @ dy) / power if power > 1e-12 * max(1.0, float(x @ x)) else UNKNOWN
 
 
-def between_region_slopes(chosen: Rows, x: F64, term: Term) -> F64:
-    """(ELECTRODE,) slopes of region means over what regions share, within strata of the other conditions."""
-    first = chosen.region_first
-    others = [text(chosen.frame, name)[first] for name in CONDITION if name != term.column]
-    strata = codes(others)
-    mean, place = chosen.region_mean(chosen.value), x[first]
-    electrodes = range(chosen.n_electrodes)
-    picked = [chosen.region_electrode == electrode for electrode in electrodes]
-    return np.array([slope(place[here], mean[here], strata[here]) for here in picked])
-
-
-def _within_region_slopes(chosen: Rows, x: F64) -> F64:
-    """(ELECTRODE,) slopes over particles with an intercept for each region; NaN under three particles."""
-    out = np.full(chosen.n_electrodes, np.nan)
-    for electrode in range(chosen.n_electrodes):
-        here = chosen.electrode == electrode
+def _size_rows(asked: _Question, chosen: Rows, x: F64, rng: np.random.Generator | None) -> list[Effect]:
+    """Student's t and the exact sign flip over units' slopes over particles, with an intercept for each region."""
+    slopes = np.full(chosen.n_electrodes, np.nan)
+    order = np.argsort(chosen.electrode, kind="stable")
+    ends = np.cumsum(np.bincount(chosen.electrode, minlength=chosen.n_electrodes))[:-1]
+    for electrode, here in enumerate(np.split(order, ends)):
+        strata = np.unique(chosen.region[here], return_inverse=True)[1]
         # A slope through as many points as it has parameters says nothing.
-        if here.sum() > 1 + len(np.unique(chosen.region[here])):
-            strata = np.unique(chosen.region[here], return_inverse=True)[1]
-            out[electrode] = slope(x[here], chosen.value[here], strata)
-    return out
-
-
-def _slope_rows(endpoint: str, term: Term, slopes: F64, level: float, rng: np.random.Generator | None) -> list[Effect]:
-    """Student's t and the exact sign flip over (ELECTRODE,) slopes."""
-    slopes = slopes[np.isfinite(slopes)]
-    n = len(slopes)
-    if n == 0:
-        return [
-            _row(endpoint, term, SLOPES_T, note=f"no electrode has a slope: {term.column} does not vary within any")
-        ]
-    interval = t_interval(slopes, level)
+        if len(here) > 1 + int(strata.max()) + 1:
+            slopes[electrode] = slope(x[here], chosen.value[here], strata)
+    spread = float(x.std())
+    slopes = np.where(np.abs(slopes) * spread < ROUNDING * float(chosen.value.std()), 0.0, slopes)
+    first = np.unique(chosen.electrode, return_index=True)[1]
+    named = text(chosen.frame.iloc[first], "cell_id")
+    known = np.isfinite(slopes)
+    if not known.any():
+        return [asked.row(SLOPES_T, f"no electrode has a slope: {asked.term.column} does not vary within any")]
+    unit = units_of(np.arange(len(slopes)), np.where(named == "", -1, codes([named])))[known]
+    unit = np.unique(unit, return_inverse=True)[1]
+    means = np.bincount(unit, slopes[known]) / np.bincount(unit)
+    n, n_electrodes = len(means), int(known.sum())
+    interval = t_interval(means, asked.level)
     se, p, note = UNKNOWN, UNKNOWN, interval.note
     if n > 1:
-        se = float(slopes.std(ddof=1) / np.sqrt(n))
+        se = float(means.std(ddof=1) / np.sqrt(n))
         if se > 1e-12 * abs(interval.estimate):
             p = float(2.0 * stats.t.sf(abs(interval.estimate) / se, n - 1))
         else:
             se, note = UNKNOWN, "the electrodes' slopes are all equal"
-    known = np.isfinite(se)
-    signs = exact_sign_flip(slopes, rng)
-    flat = not np.any(slopes)
-    return [
-        replace(
-            _row(endpoint, term, SLOPES_T, note, n),
-            estimate=interval.estimate,
-            se=se,
-            p=p,
-            ci_low=interval.low if known else UNKNOWN,
-            ci_high=interval.high if known else UNKNOWN,
-        ),
-        replace(
-            _row(endpoint, term, SLOPES_SIGNS, "all slopes are 0" if flat else _capability(signs, level), n),
-            estimate=signs.statistic,
-            p=UNKNOWN if flat else signs.p,
-            p_min_attainable=signs.p_min_attainable,
-        ),
-    ]
-
-
-def _capability(test: PermutationTest, level: float) -> str:
-    """The note of an exact test, and whether the design can reach significance at all."""
-    least = test.p_min_attainable
-    if np.isfinite(least) and least > 1.0 - level:
-        return "; ".join(part for part in (test.note, f"this design cannot reach p < {1.0 - level:.2g}") if part)
-    return test.note
-
-
-def _mean_rows(
-    endpoint: str, term: Term, chosen: Rows, x: F64, level: float, rng: np.random.Generator | None
-) -> list[Effect]:
-    """Regression of electrode means on a condition that each electrode has but one of."""
-    first = chosen.region_first
-    region_mean = chosen.region_mean(chosen.value)
-    per_electrode = np.bincount(chosen.region_electrode)
-    mean = np.bincount(chosen.region_electrode, region_mean) / per_electrode
-    place = np.bincount(chosen.region_electrode, x[first]) / per_electrode
-    n = len(mean)
-    beta = slope(place, mean, np.zeros(n, dtype=np.int64))
-    if not np.isfinite(beta):
-        return [_row(endpoint, term, MEANS_T, note=f"{term.column} does not vary", n_electrodes=n)]
-    dx = place - place.mean()
-    residual = mean - mean.mean() - beta * dx
-    row = replace(_row(endpoint, term, MEANS_T, "fewer than three electrodes", n), estimate=beta)
-    if n > 2 and float(residual @ residual) > 1e-24:
-        se = float(np.sqrt(residual @ residual / (n - 2) / (dx @ dx)))
-        half = float(stats.t.ppf(0.5 + level / 2.0, n - 2)) * se
-        row = replace(
-            row,
-            se=se,
-            ci_low=beta - half,
-            ci_high=beta + half,
-            p=float(2.0 * stats.t.sf(abs(beta) / se, n - 2)),
-            note="each electrode has one condition only",
-        )
-    elif n > 2:
-        row = replace(row, note="the electrodes' means lie on a line exactly")
-    test = exact_slope(place, mean, rng)
-    permuted = replace(
-        _row(endpoint, term, MEANS_PERMUTED, _capability(test, level), n),
-        estimate=test.statistic,
-        p=test.p,
-        p_min_attainable=test.p_min_attainable,
+    row = replace(
+        asked.row(SLOPES_T, note, n_electrodes),
+        estimate=interval.estimate,
+        se=se,
+        p=p,
+        ci_low=interval.low if np.isfinite(se) else UNKNOWN,
+        ci_high=interval.high if np.isfinite(se) else UNKNOWN,
+        degrees=float(n - 1),
+        n_units=n,
     )
-    return [row, permuted]
+    return [row, _exact_row(asked, SLOPES_SIGNS, exact_sign_flip(means, rng), not np.any(means), n_electrodes, n)]
 
 
-def _mixed_row(endpoint: str, term: Term, chosen: Rows, x: F64, level: float) -> Effect:
-    """Mixed model on region means by electrode (cycle, rate), or on particles by region (size).
+def _mixed_row(asked: _Question, chosen: Rows, x: F64) -> Effect:
+    """Mixed model on region means by electrode (cycle, rate), or on particles by region (size): an estimate, no test.
 
     Cycle effects of region means equal those of particles and take a fiftieth of the time; size effects do not.
     """
-    if term.within_region:
+    if asked.term.within_region:
         fit = mixed_slope(chosen.value, x, chosen.region)
     else:
         first = chosen.region_first
-        others = codes([text(chosen.frame, name)[first] for name in CONDITION if name != term.column])
+        others = codes([text(chosen.frame, name)[first] for name in CONDITION if name != asked.term.column])
         dummies = np.eye(int(others.max()) + 1)[others][:, 1:]
         mean = chosen.region_mean(chosen.value)
         # A random slope wants more than two points per electrode.
         many = len(mean) > 2 * chosen.n_electrodes
         fit = mixed_slope(mean, x[first], chosen.region_electrode, dummies, random_slope=many)
-    half = float(stats.norm.ppf(0.5 + level / 2.0)) * fit.se
-    return replace(
-        _row(endpoint, term, MIXED, fit.note, chosen.n_electrodes),
-        estimate=fit.estimate,
-        se=fit.se,
-        ci_low=fit.estimate - half,
-        ci_high=fit.estimate + half,
-        p=fit.p,
-    )
+    return replace(asked.row(MIXED, fit.note, chosen.n_electrodes), estimate=fit.estimate, se=fit.se)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from itertools import combinations, permutations
-from math import comb, factorial
+from math import comb, factorial, prod
 
 import numpy as np
 
-from stxmdist.arrays import F64, Real
+from stxmdist.arrays import F64, Integer, Real
 
 TIE = 1e-10
 """Arrangements whose statistic differs by less than this fraction of the observed one are ties: sums are not exact."""
@@ -95,26 +95,50 @@ def exact_two_group(
     return PermutationTest(observed, (1 + hits) / (1 + n_random), 1.0 / (1 + n_random), n_random, "sampled")
 
 
-def exact_slope(x: Real, y: Real, rng: np.random.Generator | None = None, n_random: int = 100_000) -> PermutationTest:
-    """Two-sided test that (ELECTRODE,) y has no slope over x: every assignment of the x to the electrodes.
+def exact_slope(
+    x: Real,
+    y: Real,
+    rng: np.random.Generator | None = None,
+    n_random: int = 100_000,
+    blocks: Integer | None = None,
+) -> PermutationTest:
+    """Two-sided test that (ELECTRODE,) y has no slope over x: every assignment of the x to the electrodes of a block.
 
-    Source: Pitman, J. R. Stat. Soc. Suppl. 4, 225 (1937).
+    Parameters
+    ----------
+    blocks
+        (ELECTRODE,) codes within which electrodes may change places (a beamtime); one block if left out. The slope is
+        that within blocks.
+
+    Source: Pitman, J. R. Stat. Soc. Suppl. 4, 225 (1937); in blocks: Edgington, Randomization Tests (1995), 7.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    block = np.zeros(x.size, dtype=np.int64) if blocks is None else np.asarray(blocks)
     known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known] - x[known].mean() if known.any() else x[known], y[known]
+    x, y, block = x[known], y[known], block[known]
+    members = [np.flatnonzero(block == name) for name in np.unique(block)]
+    for here in members:
+        x[here] -= x[here].mean()
     n = int(x.size)
     if n < 3 or not (x**2).sum() > 0:
         return _nothing("fewer than three electrodes, or all at one place")
     observed = float(x @ y / (x @ x))
-    if factorial(n) <= EXACT_UP_TO:
-        orders = np.array(list(permutations(range(n))))
-        null = (x[orders] @ y) / (x @ x)
-        # What the best possible data (y rising with x) would reach.
-        ideal = (x[orders] @ x) / (x @ x)
-        return PermutationTest(observed, _p(null, observed), _p(ideal, 1.0), factorial(n))
+    count = prod(factorial(len(here)) for here in members)
+    if count <= EXACT_UP_TO:
+        # Sums over all arrangements of all blocks are the outer sums over those of each.
+        null, ideal = np.zeros(1), np.zeros(1)
+        for here in members:
+            placed = x[here][np.array(list(permutations(range(len(here)))))]
+            null = (null[:, None] + placed @ y[here]).ravel()
+            # What the best possible data (y rising with x) would reach.
+            ideal = (ideal[:, None] + placed @ x[here]).ravel()
+        power = float(x @ x)
+        return PermutationTest(observed, _p(null / power, observed), _p(ideal / power, 1.0), count)
     if rng is None:
         return _nothing("too many arrangements for an exact test without a generator")
-    drawn = np.argsort(rng.random((n_random, n)), axis=1)
-    hits = int((np.abs(x[drawn] @ y / (x @ x)) >= abs(observed) * (1.0 - TIE)).sum())
+    # Sorted by block first and at random within, positions are those of a random arrangement of each block.
+    drawn = np.argsort(block + rng.random((n_random, n)), axis=1)
+    placed = np.empty((n_random, n))
+    placed[:, np.argsort(block, kind="stable")] = x[drawn]
+    hits = int((np.abs(placed @ y / (x @ x)) >= abs(observed) * (1.0 - TIE)).sum())
     return PermutationTest(observed, (1 + hits) / (1 + n_random), 1.0 / (1 + n_random), n_random, "sampled")

@@ -9,7 +9,8 @@ import pandas as pd
 from stxmdist.arrays import F64, I64
 from stxmdist.errors import InputError
 from stxmdist.heterogeneity.columns import codes, numbers, text
-from stxmdist.heterogeneity.metrics.table import METRICS, MetricValues
+from stxmdist.heterogeneity.metrics.column import metric_of
+from stxmdist.heterogeneity.metrics.table import MetricValues
 
 CONDITION = ("cycle", "c_rate", "direction")
 """What distinguishes one state of an electrode from another."""
@@ -27,6 +28,8 @@ class Rows:
     """Codes of regions: the same name on another electrode or in another condition is another region"""
     region_electrode: I64
     """(REGION,) electrode of each region"""
+    lost: F64
+    """(REGION,) how many particles of each region were left out for want of a number"""
     n_dropped: int
     """Rows left out for want of a number or an electrode"""
 
@@ -77,14 +80,14 @@ def rows(
     Parameters
     ----------
     endpoint
-        a name of ``metrics.table.METRICS``
+        a name of ``metrics.table.METRICS``, or a column
 
     Raises
     ------
     InputError
         for a metric that there is not, and where the table lacks electrode_id or a column of the metric.
     """
-    entry = METRICS[endpoint]
+    entry = metric_of(endpoint, particles)
     for column in ("electrode_id", *entry.columns, *finite):
         if column not in particles.columns:
             raise InputError(
@@ -95,21 +98,29 @@ def rows(
                 mend="Pass the table that the segment stage wrote, with the columns of the sample sheet",
             )
     chosen = of_modality(particles, modality)
-    keep = chosen["electrode_id"].notna().to_numpy(dtype=bool)
-    metric = entry.load()
-    for values in (metric(chosen).value, *(numbers(chosen, column) for column in finite)):
-        keep = keep & np.isfinite(values)
+    n_before = len(chosen)
+    chosen = chosen[chosen["electrode_id"].notna().to_numpy(dtype=bool)]
+    metric = entry.load()(chosen)
+    keep = np.ones(len(chosen), dtype=bool)
+    for values in (metric.value, *(numbers(chosen, column) for column in finite)):
+        keep &= np.isfinite(values)
+    needed = ("electrode_id", "cell_id", "region_id", "scan_id", "roi_rule", "flags", *conditions, *finite)
+    # Of a wide table of a million particles, a copy of all columns for each endpoint would be most of the memory.
+    chosen = chosen[[name for name in dict.fromkeys(needed) if name in chosen.columns]]
+    names = [text(chosen, "electrode_id"), *(text(chosen, name) for name in conditions)]
+    names.append(text(chosen, "region_id" if "region_id" in chosen.columns else "scan_id"))
+    everywhere = codes(names)
     frame = chosen[keep].reset_index(drop=True)
     electrode = codes([text(frame, "electrode_id")])
-    names = [text(frame, "electrode_id"), *(text(frame, name) for name in conditions)]
-    names.append(text(frame, "region_id" if "region_id" in frame.columns else "scan_id"))
-    region = codes(names)
+    present, region = np.unique(everywhere[keep], return_inverse=True)
     first = np.unique(region, return_index=True)[1]
+    lost = np.bincount(everywhere[~keep], minlength=int(everywhere.max(initial=-1)) + 1)[present]
     return Rows(
         frame=frame,
-        metric=metric(frame),
+        metric=metric.of(keep),
         electrode=electrode,
-        region=region,
+        region=np.asarray(region.reshape(-1), dtype=np.int64),
         region_electrode=electrode[first],
-        n_dropped=len(chosen) - len(frame),
+        lost=lost.astype(np.float64),
+        n_dropped=n_before - len(frame),
     )

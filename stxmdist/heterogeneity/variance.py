@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from stxmdist.arrays import F64, Array
-from stxmdist.heterogeneity.columns import text
+from stxmdist.heterogeneity.columns import codes, text
 from stxmdist.heterogeneity.intervals import t_interval
 from stxmdist.heterogeneity.metrics.table import METRICS
 from stxmdist.heterogeneity.rows import CONDITION, Rows, rows
@@ -45,8 +45,10 @@ def partition(
 
     Nested analysis of variance by the method of moments, unbalanced (Henderson's method 3), after the means of the
     conditions were taken out; the known measurement variance of each particle is subtracted at every level. What comes
-    out negative is reported as 0. A region is one field of view of one electrode in one condition, so an electrode that
-    changes differently from the others over the conditions adds to ``region``.
+    out negative is reported as 0. What the particles of a scan have in common as an error (``soc_se_scan``) looks like
+    a difference between regions: it is taken off there and counted as noise. A region is one field of view of one
+    electrode in one condition, so an electrode that changes differently from the others over the conditions adds to
+    ``region``.
 
     Limits are those of Graybill and Wang (modified large sample) for linear combinations of mean squares, honest at
     two degrees of freedom; that of particles is corrected for the kurtosis of their distribution. Those of intra and
@@ -100,7 +102,24 @@ def _components(chosen: Rows, adjust_for: Sequence[str], level: float) -> tuple[
     inner = Component(UNKNOWN, UNKNOWN, UNKNOWN, "not defined for this endpoint")
     if inside is not None:
         inner = _mean_over_clusters(inside, chosen, level)
-    return (*_nested(chosen, adjust_for, level), inner, _mean_over_clusters(chosen.noise_variance, chosen, level))
+    shared = chosen.metric.shared_variance
+    of_scans = np.zeros(len(chosen.value)) if shared is None else np.nan_to_num(shared)
+    noise = _mean_over_clusters(chosen.noise_variance + of_scans, chosen, level)
+    return (*_nested(chosen, adjust_for, level, _of_regions(of_scans, chosen)), inner, noise)
+
+
+def _of_regions(of_scans: F64, chosen: Rows) -> float:
+    """Mean variance that errors common to a scan give the means of regions: scans of one region average it."""
+    if not of_scans.any():
+        return 0.0
+    scan = codes([text(chosen.frame, "scan_id")])
+    both = codes([chosen.region.astype(np.str_), scan.astype(np.str_)])
+    first = np.unique(both, return_index=True)[1]
+    region = chosen.region[first]
+    weight = np.bincount(both) / np.bincount(chosen.region)[region]
+    counts = np.bincount(chosen.region)
+    each = np.bincount(region, weight**2 * of_scans[first], chosen.n_regions)
+    return float((each * counts).sum() / counts.sum())
 
 
 @dataclass(frozen=True)
@@ -164,7 +183,9 @@ def _mean_squares(chosen: Rows, adjust_for: Sequence[str]) -> tuple[_MeanSquare,
     )
 
 
-def _nested(chosen: Rows, adjust_for: Sequence[str], level: float) -> tuple[Component, Component, Component]:
+def _nested(
+    chosen: Rows, adjust_for: Sequence[str], level: float, of_scans: float
+) -> tuple[Component, Component, Component]:
     """Electrode, region and particle components by solving the triangle of expected mean squares from below."""
     upper, middle, lower = _mean_squares(chosen, adjust_for)
     squares = (upper, middle, lower)
@@ -202,11 +223,20 @@ def _nested(chosen: Rows, adjust_for: Sequence[str], level: float) -> tuple[Comp
     for name, weight in weights.items():
         if weight is not None:
             out[name] = _estimate(weight, squares, degrees, level, notes[name])
+            if name == "region" and of_scans > 0:
+                out[name] = _less(out[name], of_scans)
         elif name == "region" and weights["electrode"] is not None and middle.degrees == 0:
             out[name] = Component(0.0, UNKNOWN, UNKNOWN, notes[name])
         else:
             out[name] = Component(UNKNOWN, UNKNOWN, UNKNOWN, notes[name])
     return out["electrode"], out["region"], out["particle"]
+
+
+def _less(component: Component, of_scans: float) -> Component:
+    """A component without the errors that the particles of a scan have in common."""
+    note = "errors common to a scan taken out"
+    variance, low, high = (max(value - of_scans, 0.0) for value in (component.variance, component.low, component.high))
+    return Component(variance, low, high, "; ".join(part for part in (component.note, note) if part))
 
 
 def _estimate(

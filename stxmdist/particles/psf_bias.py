@@ -25,6 +25,32 @@ SOC_RANGE = (-0.1, 1.1)
 """States of charge that the model may take: a little beyond what is possible, so that noise is not clipped."""
 
 
+@dataclass(frozen=True, eq=False)
+class Plates:
+    """The particles of a scan as plates with sharp rims, and the microscope that images them."""
+
+    owner: I32
+    """(Y, X) label of the plate at a pixel, 0 where there is none: outlines, a pixel wider"""
+    fill: F64
+    """(Y, X) share of the pixel that its plate fills"""
+    total_nm: F64
+    """(Y, X) thickness of the plate where it fills the pixel"""
+    soc: F64
+    """(Y, X) state of charge of the plate"""
+    optics: "Optics"
+
+    @property
+    def mass_nm(self) -> F64:
+        """(Y, X) thickness of both end-members, rims in proportion to what they fill."""
+        return np.asarray(self.fill * self.total_nm)
+
+    def homogeneous(self, particle_id: I64, soc: F64) -> F64:
+        """(2, Y, X) what a fit would see, without noise, if each plate (PARTICLE,) had one state of charge, in nm."""
+        level = np.zeros(int(max(self.owner.max(), particle_id.max(initial=0))) + 1)
+        level[particle_id] = np.nan_to_num(soc)
+        return self.optics.imaged(self.fill, self.total_nm, level[self.owner])
+
+
 @dataclass(frozen=True)
 class PsfBias:
     """What imaging through the PSF adds, per particle in the order of the labels, and the maps that show it."""
@@ -40,6 +66,8 @@ class PsfBias:
     """(2, Y, X) maps with sharp rims that, imaged and fitted, nearly give the measured ones back"""
     imaged_nm: F32
     """(2, Y, X) the sharp maps as a fit would see them"""
+    plates: Plates
+    """The sharp maps' fractions, thicknesses and states of charge, to be imaged again"""
 
 
 def psf_bias(
@@ -90,7 +118,7 @@ def psf_bias(
     seen = np.where(usable, np.maximum(labels if reach is None else reach, 0), 0)
     ids = np.unique(labels[labels > 0]).astype(np.int64)
     measured = np.where(usable, np.nan_to_num(thickness_nm), 0.0).astype(np.float64)
-    optics = _Optics(psf, labels.shape, np.asarray(design_per_nm, dtype=np.float64), weights)
+    optics = Optics(psf, labels.shape, np.asarray(design_per_nm, dtype=np.float64), weights)
     owner = np.where(usable, expand_labels(inside, distance=1.5), 0).astype(np.int32)
     total, soc = _plates(inside, owner, measured, optics.sigma_px)
     support = owner > 0
@@ -113,7 +141,8 @@ def psf_bias(
     moved = _soc(seen, optics.imaged(fill, total, soc + GAIN_STEP), ids) - _soc(seen, imaged, ids)
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = GAIN_STEP / moved
-    return PsfBias(ids, bias, levelled, gain, model.astype(np.float32), imaged.astype(np.float32))
+    plates = Plates(owner, fill, total, soc, optics)
+    return PsfBias(ids, bias, levelled, gain, model.astype(np.float32), imaged.astype(np.float32), plates)
 
 
 def _raised(inside: I32, measured: F64, imaged: F64, sigma_px: float) -> F64:
@@ -155,10 +184,11 @@ def _plates(inside: I32, owner: I32, measured: F64, sigma_px: float) -> tuple[F6
     return total, soc
 
 
-class _Optics:
+class Optics:
     """Imaging of plates: the transmission of each energy blurred, and fitted linearly in optical density."""
 
     def __init__(self, psf: F64, shape: tuple[int, ...], design: F64, weights: Real | None) -> None:
+        self.psf = psf
         half = psf.shape[0] // 2
         # Of the Gaussian with the same height at the centre.
         self.sigma_px = float(np.sqrt(1.0 / (2.0 * np.pi * psf.max())))

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from stxmdist.heterogeneity.effects import TERMS as EFFECT_TERMS
 from stxmdist.heterogeneity.metrics.table import METRICS
+from stxmdist.heterogeneity.terms import TERMS as EFFECT_TERMS
 from stxmdist.planning.columns import column, words
 from stxmdist.report.canvas import (
     COLOURS,
@@ -177,6 +177,7 @@ METHODS = {
     "t on electrode slopes": "slopes, t",
     "exact sign flip of electrode slopes": "slopes, exact",
     "t on electrode means": "means, t",
+    "t on electrode slopes and means": "both, t",
     "exact permutation of electrode means": "means, exact",
     "mixed model": "mixed model",
 }

@@ -23,7 +23,7 @@ from stxmdist.planning.exclusions import Exclusion, exclusions
 from stxmdist.planning.explored import FOLDER as EXPLORED_FOLDER
 from stxmdist.planning.explored import names_found
 from stxmdist.planning.survey import Stage, Survey
-from stxmdist.planning.tables import table_specs
+from stxmdist.planning.tables import NULL_BANDS, table_specs
 from stxmdist.records import Json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.perform import Outcome
@@ -163,9 +163,9 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
         ),
     }
-    reactions = _gathered(unit, "react", "reactions")
-    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, reactions)
-    tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()}
+    reactions, bands = _gathered(unit, "react", "reactions"), _gathered(unit, "segment", NULL_BANDS)
+    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, reactions, bands)
+    tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()} | {NULL_BANDS: bands}
 
     specs = table_specs()
     write = ShardWriter(unit)
@@ -181,7 +181,7 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             for file in found:
                 name = f"tables/{EXPLORED_FOLDER}/{file.name}"
                 write.keep(write.output.path / write.output.put(name, file.read_bytes()))
-    counted = {name: len(table) for name, table in tables.items() if name not in ANALYSES}
+    counted = {name: len(table) for name, table in tables.items() if name in TABLES}
     return write.outcome(InferMeasures(**counted, analyses={name: len(tables[name]) for name in ANALYSES}))
 
 

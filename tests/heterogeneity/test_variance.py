@@ -167,3 +167,20 @@ def test_constant_values_have_no_variance_and_no_share() -> None:
     table = by_component(partition(frame))
     assert table["variance"].max() < 1e-20
     assert table.loc["particle", "share"] != 1.0 or table["share"].isna().all()
+
+
+def test_errors_common_to_a_scan_are_no_difference_between_regions() -> None:
+    rng = np.random.default_rng(12)
+    frame = campaign(rng, 40, n_regions=5)
+    frame["scan_id"] = frame["electrode_id"] + frame["region_id"]
+    scans = frame["scan_id"].unique()
+    common = dict(zip(scans, rng.normal(0, 0.03, len(scans)), strict=True))
+    frame["soc_mean"] += frame["scan_id"].map(common)
+    doubled = by_component(partition(frame)).loc["region", "variance"]
+    table = by_component(partition(frame.assign(soc_se_scan=0.03)))
+    print(f"region {doubled:.5f} with the error in it, {table.loc['region', 'variance']:.5f} without; planted 0.00160")
+    assert doubled > 1.4 * PLANTED["region"]
+    # 160 degrees of freedom: eleven per cent of the mean square, a third more for what is taken off it.
+    assert table.loc["region", "variance"] == pytest.approx(PLANTED["region"], rel=0.4)
+    assert table.loc["noise", "variance"] == pytest.approx(PLANTED["noise"] + 0.03**2, rel=0.05)
+    assert "common to a scan" in table.loc["region", "note"]

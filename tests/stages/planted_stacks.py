@@ -165,7 +165,7 @@ def fitted(
 def matched(stack: PlantedStack, scan: FittedScan, model: SpectralModel, options: Options) -> pd.DataFrame:
     """The table's rows of particles that were found, with their planted state of charge and diameter."""
     found = outlined(scan, model, options, ClassOptions())
-    table = described(scan, found, model, options, ClassOptions()).set_index("particle_id")
+    table = described(scan, found, model, options, ClassOptions()).particles.set_index("particle_id")
     rows = []
     for particle in stack.particles:
         true = stack.true_labels == particle.particle_id

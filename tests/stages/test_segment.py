@@ -74,7 +74,7 @@ def test_outlines_are_drawn_in_where_asked() -> None:
     present = np.unique(shrunk.labels[shrunk.labels > 0])
     np.testing.assert_array_equal(present, np.arange(1, present.size + 1))
     tables = [
-        described(scan, found, model, replace(Options(), edge_policy=policy), ClassOptions())
+        described(scan, found, model, replace(Options(), edge_policy=policy), ClassOptions()).particles
         for found, policy in ((masked, "mask"), (shrunk, "shrink"))
     ]
     np.testing.assert_array_equal(tables[1]["particle_id"], present)

@@ -47,3 +47,26 @@ SIZES = (
     TableColumn("hatch_choate", "1", "d50_volume_um over exp(mu + 3 sigma^2): 1 where sizes are log-normal"),
     _NOTE,
 )
+
+_COUNTS = (
+    TableColumn("n_regions", "1", "fields of view", "int64"),
+    TableColumn("n_particles", "1", "particles with a number", "int64"),
+)
+
+MOSAIC = (
+    *_PLACE,
+    *_COUNTS,
+    TableColumn("mosaic_index", "1", "variance between particles over mean (1 - mean), noise removed: 1 one by one"),
+    TableColumn("mosaic_low", "1", "lower end of its 95 % confidence interval"),
+    TableColumn("mosaic_high", "1", "upper end of its 95 % confidence interval"),
+    TableColumn("dip", "1", "Hartigan's dip of the particles' states of charge"),
+    TableColumn("dip_p", "1", "how often a flat distribution dips as much; at least 0.001"),
+    TableColumn("ashman_d", "1", "distance of two groups over their standard deviation, noise removed"),
+    TableColumn("ashman_d_se", "1", "standard error of ashman_d"),
+    TableColumn("two_groups_p", "1", "how often one Gaussian with this noise looks as much like two"),
+    TableColumn("soc_low_group", "1", "mean state of charge of the lower of two groups"),
+    TableColumn("soc_high_group", "1", "mean state of charge of the higher of two groups"),
+    TableColumn("low_share", "1", "share of the particles in the lower group"),
+    TableColumn("groups", "", "what dip and mixture show together", "string"),
+    _NOTE,
+)

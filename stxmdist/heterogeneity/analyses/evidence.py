@@ -26,6 +26,8 @@ class Evidence:
     seed: int
     reactions: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Particles seen at two times, as ``react`` leaves them; of no columns where no region was"""
+    null_bands: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """One row per particle of ``particles``: what its metrics show on homogeneous twins"""
 
     def generator(self, name: str) -> np.random.Generator:
         """A random generator for one analysis, which depends on the campaign's seed and the name alone."""

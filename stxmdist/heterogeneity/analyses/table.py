@@ -53,5 +53,11 @@ ANALYSES: Table[AnalysisEntry] = Table(
             columns=electrode_columns.SIZES,
             source="Miles 1974; Woodruff, J. Am. Stat. Assoc. 47, 635 (1952); Hatch, Choate 1929",
         ),
+        "mosaic": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.mosaic:mosaic",
+            meaning="one row per electrode and condition: do its particles react one by one, and in two groups",
+            columns=electrode_columns.MOSAIC,
+            source="own; Hartigan, Hartigan, Ann. Stat. 13, 70 (1985); Ashman, Bird, Zepf, Astron. J. 108, 2348 (1994)",
+        ),
     },
 )

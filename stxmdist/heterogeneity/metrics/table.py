@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from stxmdist.arrays import F64
+from stxmdist.arrays import F64, Mask
 from stxmdist.registry import Entry, Table
 
 
@@ -24,6 +24,13 @@ class MetricValues:
     """Squared standard error of the measurement; 0 where the metric is taken as exact"""
     intra_variance: F64 | None = None
     """Variance inside the particle, noise taken out, so that it may be negative; None where a particle has none"""
+    shared_variance: F64 | None = None
+    """Squared standard error that all particles of a scan have in common; None where it is not known"""
+
+    def of(self, keep: Mask) -> "MetricValues":
+        """Those of the particles that are kept."""
+        intra, shared = (None if part is None else part[keep] for part in (self.intra_variance, self.shared_variance))
+        return MetricValues(self.value[keep], self.noise_variance[keep], intra, shared)
 
 
 Metric: TypeAlias = Callable[[pd.DataFrame], MetricValues]
@@ -52,6 +59,8 @@ class MetricEntry(Entry[Metric]):
     """Columns of the particle table without which there is no such metric"""
     estimator: Literal["mean", "spread", "share"]
     """What an effect on it is an effect on: a mean, a standard deviation, or the share of particles of a kind"""
+    limits: tuple[float, float] | None = None
+    """Between which a mean of it lies, whatever the particles; None where nothing limits it"""
     primary: tuple[str, ...] = ()
     """Terms whose effect on it was declared before looking: not corrected for the number of tests"""
     partitioned: bool = False
@@ -69,6 +78,7 @@ METRICS: Table[MetricEntry] = Table(
             unit="1",
             columns=("soc_mean",),
             estimator="mean",
+            limits=(0.0, 1.0),
             primary=("cycle",),
             partitioned=True,
             figures=(
@@ -82,6 +92,7 @@ METRICS: Table[MetricEntry] = Table(
             unit="1",
             columns=("soc_sd",),
             estimator="spread",
+            limits=(0.0, 0.5),
             figures=(Figure("sd_intra", "spread within particles (SD)"),),
         ),
         "active": MetricEntry(
@@ -90,6 +101,7 @@ METRICS: Table[MetricEntry] = Table(
             unit="1",
             columns=("active",),
             estimator="share",
+            limits=(0.0, 1.0),
             figures=(Figure("active_fraction", "active fraction", ("active_ci_low", "active_ci_high")),),
         ),
     },

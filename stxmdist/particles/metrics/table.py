@@ -23,11 +23,116 @@ class ParticleMetricEntry(Entry[ParticleMetric]):
     columns: tuple[TableColumn, ...]
     source: str
     """Paper and equation, or ``own``"""
-    null: Literal["taken off", "band", "none"] = "none"
+    null: Literal["taken off", "band", "fit", "none"] = "none"
     """``taken off``: what homogeneous twins show on average is subtracted; ``band``: it only stands beside the value;
-    ``none``: the metric does not look at the state of charge, and twins would say nothing"""
+    ``fit``: a parameter that a homogeneous particle does not have, with an error of the metric's own, which may use the
+    twins; ``none``: the metric does not look at the state of charge, and twins would say nothing"""
     modalities: tuple[str, ...] = ("stxm", "ptychography")
     """In which it can be measured"""
 
+    @property
+    def banded(self) -> bool:
+        """Whether the table of null bands has what twins show of it."""
+        return self.null in ("taken off", "band")
 
-PARTICLE_METRICS: Table[ParticleMetricEntry] = Table("particle metric", {})
+
+_ROOM = "stxmdist.particles.metrics"
+
+PARTICLE_METRICS: Table[ParticleMetricEntry] = Table(
+    "particle metric",
+    {
+        # What varies inside a particle, from its state of charge.
+        "spread": ParticleMetricEntry(
+            f"{_ROOM}.spread:spread",
+            (TableColumn("soc_var_intra", "1", "variance of state of charge within the particle, noise taken off"),),
+            "own; science.md 0.8",
+            null="taken off",
+        ),
+        "core_shell": ParticleMetricEntry(
+            f"{_ROOM}.depth:core_shell",
+            (TableColumn("core_shell_index", "1", "state of charge at the rim minus that of the core"),),
+            "own; science.md 2",
+            null="taken off",
+        ),
+        "reaction_depth": ParticleMetricEntry(
+            f"{_ROOM}.depth:reaction_depth",
+            (TableColumn("reaction_depth_nm", "nm", "length over which the state of charge decays from rim to core"),),
+            "heterogeneity.md 3; D ~ L^2/t own",
+            null="fit",
+        ),
+        "sides": ParticleMetricEntry(
+            f"{_ROOM}.sides:sides",
+            (
+                TableColumn("soc_one_sidedness", "1", "first Fourier mode of charge over the angle, over its mean"),
+                TableColumn("soc_gradient_y_per_um", "1/um", "mean slope of state of charge downward (rows)"),
+                TableColumn("soc_gradient_x_per_um", "1/um", "mean slope of state of charge rightward (columns)"),
+            ),
+            "heterogeneity.md 3; Xu et al., Nat. Commun. 11, 83 (2020)",
+            null="band",
+        ),
+        "gradient": ParticleMetricEntry(
+            f"{_ROOM}.sides:gradient",
+            (
+                TableColumn("soc_gradient_per_um", "1/um", "root mean square gradient of charge, noise taken off"),
+                TableColumn("boundary_normal_deg", "deg", "axis along which charge changes most, from +x towards +y"),
+                TableColumn("boundary_coherence", "1", "how far all gradients share that axis, 0 to 1"),
+                TableColumn("boundary_to_long_axis_deg", "deg", "angle of that axis to the long axis, 0 to 90"),
+            ),
+            "Xu et al., Nat. Commun. 11, 83 (2020); Bigun and Granlund, ICCV (1987)",
+            null="band",
+        ),
+        "phases": ParticleMetricEntry(
+            f"{_ROOM}.phases:phases",
+            (
+                TableColumn("boundary_density_per_um", "1/um", "length of the line soc = 0.5 over the area"),
+                TableColumn("mixed_excess", "1", "mixed share beyond what sharp boundaries look like through the blur"),
+                TableColumn("n_domains_charged", "1", "connected patches of the charged phase"),
+                TableColumn("n_domains_discharged", "1", "connected patches of the discharged phase"),
+                TableColumn("largest_domain_um2", "um2", "area of the largest patch of one phase"),
+            ),
+            "Yu et al., Nano Lett. 15, 4282 (2015) and Nat. Commun. 9, 921 (2018); heterogeneity.md 3",
+            null="band",
+        ),
+        "boundary_width": ParticleMetricEntry(
+            f"{_ROOM}.boundary_width:boundary_width",
+            (TableColumn("boundary_width_nm", "nm", "sigma of the straight boundary between two phases, blur undone"),),
+            "heterogeneity.md 3, fitted forward",
+            null="fit",
+        ),
+        "correlation_length": ParticleMetricEntry(
+            f"{_ROOM}.correlation:correlation_length",
+            (TableColumn("soc_correlation_nm", "nm", "distance at which the autocovariance of charge falls to 1/e"),),
+            "Padfield, IEEE Trans. Image Process. 21, 2706 (2012); heterogeneity.md 3",
+            null="fit",
+        ),
+        "moran": ParticleMetricEntry(
+            f"{_ROOM}.moran:moran",
+            (TableColumn("soc_moran", "1", "Moran's I of the state of charge of pixels away from edges"),),
+            "Moran, Biometrika 37, 17 (1950)",
+            null="band",
+        ),
+        "histogram": ParticleMetricEntry(
+            f"{_ROOM}.histogram:histogram",
+            (
+                TableColumn("soc_iqr", "1", "interquartile range of the states of charge of pixels"),
+                TableColumn("soc_skewness", "1", "skewness of the states of charge of pixels, noise taken off"),
+                TableColumn("soc_entropy_bits", "bit", "entropy of ten classes of the states of charge of pixels"),
+            ),
+            "Shannon, Bell Syst. Tech. J. 27, 379 (1948)",
+            null="band",
+        ),
+        # Shape of the rim, which does not look at the state of charge.
+        "shape": ParticleMetricEntry(
+            f"{_ROOM}.shape:shape",
+            (
+                TableColumn("feret_max_um", "um", "largest caliper of the rim in front of the point spread function"),
+                TableColumn("feret_min_um", "um", "smallest caliper of that rim"),
+                TableColumn("perimeter_um", "um", "Crofton's perimeter of that rim"),
+                TableColumn("circularity", "1", "4 pi area over perimeter squared: 1 for a disc"),
+                TableColumn("convexity", "1", "perimeter of the convex hull over the perimeter"),
+                TableColumn("orientation_deg", "deg", "long axis, from +x towards +y, 0 to 180"),
+            ),
+            "Santalo, Integral Geometry (2004), I.3",
+        ),
+    },
+)

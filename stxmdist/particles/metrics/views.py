@@ -1,10 +1,11 @@
 """One particle as its metrics see it: what was measured, and its homogeneous twins seen through the same microscope."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stxmdist.arrays import F64, I32, Mask
+from stxmdist.particles.sharp_plate import SharpPlate
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,16 @@ class ParticleViews:
     """``stxm`` or ``ptychography``"""
     phase_rad: F64 | None = None
     """(Y, X) phase of the transmission at one energy, unwrapped; None where only counts were measured"""
+    outline_px: F64 | None = None
+    """(VERTEX, 2) closed rim (y, x) as it is in front of the point spread function, in pixels of the cut-out; None
+    where it is not known, as at the border
+    """
+    outline_se_px: float = float("nan")
+    """Standard error of where that rim lies"""
+    sharp: SharpPlate | None = None
+    """The particle with a sharp rim, for what is fitted through the point spread function; None where its state of
+    charge is not known, and there are no twins
+    """
 
     @property
     def inside(self) -> Mask:
@@ -46,3 +57,8 @@ class ParticleViews:
     def sigma_px(self) -> float:
         """Sigma of the point spread function in pixels."""
         return self.psf_sigma_nm / self.pixel_nm
+
+    def only_measured(self) -> "ParticleViews":
+        """The same without twins."""
+        sharp = None if self.sharp is None else self.sharp.of_views(slice(1))
+        return replace(self, soc=self.soc[:1], total_nm=self.total_nm[:1], sharp=sharp)

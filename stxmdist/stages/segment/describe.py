@@ -15,7 +15,8 @@ from scipy import ndimage
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
-from stxmdist.particles.psf_bias import psf_bias
+from stxmdist.particles.metrics.engine import MeasuredField
+from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
 from stxmdist.particles.sharp_sizes import SharpSizes
 from stxmdist.particles.table import particle_table, with_flag
@@ -33,8 +34,9 @@ from stxmdist.spectra.checks.systematics import (
 from stxmdist.spectra.density.mean_spectrum import soc_effects
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
+from stxmdist.stages.segment.metrics import Description, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.options import Options
-from stxmdist.stages.segment.sizes import sized
+from stxmdist.stages.segment.sizes import sized, with_outlines
 
 ReadFor: TypeAlias = Callable[[SpectralModel], ReadPixels]
 """Gives what reads the fitted pixels of a stack at the energies of a model"""
@@ -73,6 +75,10 @@ class FittedScan:
     i0_relative_variance: F64
     """(ENERGY used,) Var(I0)/I0^2"""
     modality: str
+    scan_id: str = ""
+    """It decides the noise of homogeneous twins"""
+    phase_rad: F64 | None = None
+    """(Y, X) unwrapped phase of the transmission; None where only counts were measured"""
 
     @property
     def pixel_nm(self) -> float:
@@ -127,7 +133,7 @@ def described(
     options: Options,
     classes: ClassOptions,
     count: ComponentCount | None = None,
-) -> pd.DataFrame:
+) -> Description:
     """One row for each particle that was found, without the scan's conditions; ``count`` None: it was not counted."""
     labels, mask, pixel_nm = np.maximum(found.labels, 0), found.mask_class, scan.pixel_nm
     nominal = nominal_nm(model, classes)
@@ -135,14 +141,15 @@ def described(
     sensitivity, misfit = _sensitivity(scan, labels, model), _misfit(scan, found, model, count)
     # Drawn-in outlines lie where nothing is lost over them: no skirt is to be added, and no rim to be modelled.
     reach = labels if shrunk else reach_of(labels, found.psf_sigma_nm / pixel_nm)
-    imaging = PointSpread(found.psf_sigma_nm / pixel_nm)
+    imaging, bias = PointSpread(found.psf_sigma_nm / pixel_nm), None
+    per_nm = model.design.copy()
+    per_nm[:, :2] /= nominal
+    kernel = np.ones((1, 1)) if shrunk or not options.correct_psf_bias else options.kernel(scan.modality, pixel_nm)
     if options.correct_psf_bias and not shrunk and (labels > 0).any():
-        per_nm = model.design.copy()
-        per_nm[:, :2] /= nominal
         bias = psf_bias(
             labels,
             found.thickness_nm,
-            psf=options.kernel(scan.modality, pixel_nm),
+            psf=kernel,
             design_per_nm=per_nm,
             weights=model.effective_counts,
             known=found.known,
@@ -181,8 +188,12 @@ def described(
     table["soc_per_leak"] = sensitivity.leak
     table["soc_per_i0"] = sensitivity.i0
     table["misfit_share"] = misfit.share
+    sizes = None
     if not shrunk and options.correct_psf_bias:
-        table, _ = _sized(table, scan, found, model, maps, options, nominal)
+        table, sizes = _sized(table, scan, found, model, maps, options, nominal)
+    field = _field(scan, found, model, per_nm, maps, reach, bias, kernel, table)
+    whole = with_metrics(table, with_outlines(field, sizes), options.chemistry)
+    table = whole.particles
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal
         for name in NOT_IN_NM:
@@ -192,7 +203,45 @@ def described(
     with np.errstate(invalid="ignore"):
         gross = misfit.share > options.misfit.gross_share
         table = with_flag(table, MISFIT, (misfit.share > options.misfit.least_share) & ~gross)
-    return with_flag(table, GROSS_MISFIT, gross)
+    return replace(whole, particles=with_flag(table, GROSS_MISFIT, gross))
+
+
+def _field(
+    scan: FittedScan,
+    found: Outlines,
+    model: SpectralModel,
+    per_nm: F64,
+    maps: ChemicalMaps,
+    reach: I32,
+    bias: PsfBias | None,
+    kernel: F64,
+    table: pd.DataFrame,
+) -> MeasuredField:
+    """What the metrics of the particles are measured on; their twins have the states of charge of the table."""
+    mass_nm, homogeneous_nm = plates_of(bias, maps, reach, table)
+    return MeasuredField(
+        labels=np.maximum(found.labels, 0),
+        reach=reach,
+        interior=found.mask_class == MaskClass.valid,
+        known=found.known,
+        trusted=trusted_pixels(maps),
+        thickness_nm=found.thickness_nm,
+        covariance=maps.covariance,
+        soc=scan.soc,
+        mass_nm=mass_nm,
+        homogeneous_nm=homogeneous_nm,
+        particle_id=table["particle_id"].to_numpy(dtype=np.int64),
+        level=table["soc_mean"].to_numpy(dtype=np.float64),
+        design_per_nm=per_nm,
+        effective_counts=model.effective_counts,
+        psf=kernel,
+        noise_correlation_px2=scan.noise_correlation_px2,
+        pixel_nm=scan.pixel_nm,
+        psf_sigma_nm=found.psf_sigma_nm,
+        modality=scan.modality,
+        scan_id=scan.scan_id,
+        phase_rad=scan.phase_rad,
+    )
 
 
 def _sized(

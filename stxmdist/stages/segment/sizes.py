@@ -1,9 +1,12 @@
 """Sizes of the particles of one scan through its point spread function: which optics, which noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from stxmdist.arrays import F64, I32, Mask, Real
+from stxmdist.particles.metrics.engine import MeasuredField
 from stxmdist.particles.overlap import much_thicker, overlapping_plates
 from stxmdist.particles.sharp_sizes import Imaging, SharpSizes, sharp_sizes
 from stxmdist.particles.table import OVERLAP, with_flag, with_sizes
@@ -49,3 +52,10 @@ def sized(
     overlapping = overlapping_plates(labels, total, known, sizes.misfit, sigma_px, sizes.particle_id)
     table = with_sizes(table, sizes, pixel_nm * 1e-3)
     return with_flag(table, OVERLAP, overlapping | much_thicker(sizes.thickness_nm)), sizes
+
+
+def with_outlines(field: MeasuredField, sizes: SharpSizes | None) -> MeasuredField:
+    """The field with the rims of its particles, for the metrics of shape."""
+    if sizes is None:
+        return field
+    return replace(field, outlines_px=sizes.outlines_px, outline_se_px=sizes.outline_se_px)

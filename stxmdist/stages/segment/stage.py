@@ -18,7 +18,7 @@ from stxmdist.planning.end_members import (
 )
 from stxmdist.planning.grid import grid_of
 from stxmdist.planning.survey import Stage, Survey
-from stxmdist.planning.tables import table_specs
+from stxmdist.planning.tables import NULL_BANDS, table_specs
 from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
@@ -102,15 +102,18 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     found = outlined(scan, model, options, part.fit.classes)
     known_share = measured(unit, AlignMeasures, "align").known_share
     count = counted(scan, found, model, partial(_pixels_of, unit), options.components, known_share)
-    table = with_conditions(described(scan, found, model, options, part.fit.classes, count), part.conditions)
+    description = described(scan, found, model, options, part.fit.classes, count)
+    table = with_conditions(description.particles, part.conditions)
+    bands = description.null_bands.assign(scan_id=unit.scan_id)
     before = measured(unit, AbsorbanceMeasures, "absorbance")
     ledger = ledger_of(found.labels, found.mask_class, column(table, "soc_mean"), list(table["flags"]))
 
     write = ShardWriter(unit)
     write("labels", (0, 0), found.labels)
     write("mask_class", (0, 0), found.mask_class)
-    for path in write_table(table, write.output.path / "particles.parquet", table_specs()["particles"]):
-        write.keep(path)
+    for name, rows in (("particles", table), (NULL_BANDS, bands)):
+        for path in write_table(rows, write.output.path / f"{name}.parquet", table_specs()[name]):
+            write.keep(path)
     return write.outcome(
         SegmentMeasures(
             particles=len(table),
@@ -149,6 +152,7 @@ def _fitted_scan(unit: Unit[Options, SegmentPart], model: SpectralModel) -> Fitt
         noise_correlation_px2=measured(unit, AlignMeasures, "align").noise_correlation_px2,
         i0_relative_variance=i0_relative_variance[model.used],
         modality=unit.part.modality,
+        scan_id=unit.scan_id,
     )
 
 
@@ -169,7 +173,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=18,
+    version=19,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

@@ -1,0 +1,98 @@
+"""On which side of a particle the charge is, and how steeply it changes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from stxmdist.arrays import F64, Mask
+from stxmdist.particles.metrics.views import ParticleViews
+
+LEAST_SOC = 0.05
+"""Below this mean state of charge there is nothing that could lie on one side."""
+LEAST_PIXELS = 12
+
+
+def sides(views: ParticleViews) -> Mapping[str, F64]:
+    """First Fourier mode over the angle around the centre, ``soc_one_sidedness`` = abs(c1) / c0, and the mean gradient.
+
+    ``c1 = sum m (x - mean x) exp(i theta) / sum m`` with m the mass, c0 the mean: 0 where charge is symmetric. What
+    noise adds to abs(c1)^2 is taken off. The gradient's vector is the slope of x over position weighted by mass, 1/um,
+    rows downward (y) and columns rightward (x).
+
+    Source: one-sidedness heterogeneity.md 3; vector after Xu et al., Nat. Commun. 11, 83 (2020), Fig. 3.
+    """
+    n_views = views.soc.shape[0]
+    names = ("soc_one_sidedness", "soc_gradient_y_per_um", "soc_gradient_x_per_um")
+    sharp = views.sharp
+    mass = np.zeros(0) if sharp is None else np.where(sharp.seen, np.maximum(sharp.mass_nm, 0.0), 0.0)
+    if sharp is None or (mass > 0.0).sum() < LEAST_PIXELS:
+        return {name: np.full(n_views, np.nan) for name in names}
+    share = mass / mass.sum()
+    y, x = (axis.astype(np.float64) for axis in np.indices(mass.shape))
+    y, x = y - (share * y).sum(), x - (share * x).sum()
+    soc = sharp.sharp_soc
+    mean = (share * soc).sum(axis=(1, 2))
+    weighted = share * (soc - mean[:, None, None])
+    mode = np.abs((weighted * np.exp(1j * np.arctan2(y, x))).sum(axis=(1, 2))) ** 2
+    by_noise = float(mode[1:].mean()) if n_views > 2 else 0.0
+    level = sharp.level + mean
+    one_sided = np.sqrt(np.maximum(mode - by_noise, 0.0)) / np.where(level > LEAST_SOC, level, np.nan)
+    moments = np.array([[(share * a * b).sum() for b in (y, x)] for a in (y, x)])
+    if np.linalg.det(moments) <= 1e-6:
+        return {names[0]: one_sided, **{name: np.full(n_views, np.nan) for name in names[1:]}}
+    slope = np.linalg.solve(moments, np.stack([(weighted * axis).sum(axis=(1, 2)) for axis in (y, x)]))
+    slope = slope / (1e-3 * views.pixel_nm)
+    return dict(zip(names, (one_sided, slope[0], slope[1]), strict=True))
+
+
+def gradient(views: ParticleViews) -> Mapping[str, F64]:
+    """Root mean square of the gradient of the state of charge, 1/um, noise taken off, and where it points.
+
+    Central differences of the sharpened map between pixels away from edges. ``boundary_normal_deg`` is the axis along
+    which charge changes most, from +x (columns) towards +y (rows), 0 to 180; ``boundary_coherence`` how far all
+    gradients share it, 0 to 1; ``boundary_to_long_axis_deg`` its angle to the particle's long axis, 0 to 90. All three
+    come from the structure tensor without the twins' share, and are not known where it is no more than noise.
+
+    Source: Xu et al., Nat. Commun. 11, 83 (2020); structure tensor Bigun and Granlund, ICCV (1987).
+    """
+    n_views = views.soc.shape[0]
+    sharp = views.sharp
+    names = ("soc_gradient_per_um", "boundary_normal_deg", "boundary_coherence", "boundary_to_long_axis_deg")
+    unknown = {name: np.full(n_views, np.nan) for name in names}
+    inside = views.interior if sharp is None else views.interior & sharp.seen
+    if sharp is None or n_views < 3 or min(inside.shape) < 3:
+        return unknown
+    centre = inside[1:-1, 1:-1] & inside[2:, 1:-1] & inside[:-2, 1:-1] & inside[1:-1, 2:] & inside[1:-1, :-2]
+    if centre.sum() < LEAST_PIXELS:
+        return unknown
+    soc = sharp.sharp_soc
+    dy = 0.5 * (soc[:, 2:, 1:-1] - soc[:, :-2, 1:-1])[:, centre]
+    dx = 0.5 * (soc[:, 1:-1, 2:] - soc[:, 1:-1, :-2])[:, centre]
+    yy, xx, xy = ((a * b).mean(axis=1) for a, b in ((dy, dy), (dx, dx), (dx, dy)))
+    trace = yy + xx
+    of_noise, scatter = trace[1:].mean(), trace[1:].std(ddof=1)
+    strength = np.sqrt(np.maximum(trace - of_noise, 0.0)) / (1e-3 * views.pixel_nm)
+    yy, xx, xy = (part - part[1:].mean() for part in (yy, xx, xy))
+    known = trace - of_noise > 2.0 * scatter
+    with np.errstate(divide="ignore", invalid="ignore"):
+        coherence = np.minimum(np.hypot(xx - yy, 2.0 * xy) / (xx + yy), 1.0)
+    normal = 0.5 * np.arctan2(2.0 * xy, xx - yy)
+    axis, elongated = _long_axis(views.inside)
+    apart = np.abs((normal - axis + np.pi / 2.0) % np.pi - np.pi / 2.0)
+    return {
+        names[0]: strength,
+        names[1]: np.where(known, np.degrees(normal) % 180.0, np.nan),
+        names[2]: np.where(known, coherence, np.nan),
+        names[3]: np.where(known & elongated, np.degrees(apart), np.nan),
+    }
+
+
+def _long_axis(inside: Mask) -> tuple[float, bool]:
+    """Angle of the long axis from +x towards +y, and whether the outline has one."""
+    y, x = np.nonzero(inside)
+    if y.size < 3:
+        return 0.0, False
+    covariance = np.cov(np.stack([x, y]).astype(np.float64))
+    apart = float(np.hypot(covariance[0, 0] - covariance[1, 1], 2.0 * covariance[0, 1]))
+    angle = 0.5 * float(np.arctan2(2.0 * covariance[0, 1], covariance[0, 0] - covariance[1, 1]))
+    return angle, apart > 0.05 * float(np.trace(covariance))

@@ -1,0 +1,79 @@
+"""How much the state of charge differs inside a particle, with blur undone and noise taken off."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from stxmdist.arrays import F64
+from stxmdist.particles.metrics.views import ParticleViews
+from stxmdist.particles.sharp_plate import SharpPlate
+
+LEAST_PIXELS = 9
+"""Fewer pixels have no spread."""
+GAIN_DOUBT = 0.25
+"""Of what blur levels out, if it is taken from waves as long as the particle: shells lose more, halves less."""
+LEVELLED_DOUBT = 0.5
+"""Of the variance that is given back for blur: razor-sharp shells and halves keep as much of it (closure)."""
+
+
+def spread(views: ParticleViews) -> Mapping[str, F64]:
+    """Variance of the state of charge over the mass of the particle, ``soc_var_intra``, with blur undone.
+
+    Sharpening finds every pattern but raises noise; the map as it is, times what blur takes from a wave as long as the
+    particle, has little noise but knows no pattern. Both are weighted by their variances, the second with
+    ``GAIN_DOUBT``: with many photons it is the first that counts, with few the second. Each is a quadratic form of the
+    maps' excess over the homogeneous plate, so what twins show on average is exactly what noise adds.
+
+    Source: own; the variance of a quadratic form from Searle, Linear Models (1971), 2.5.
+    """
+    n_views = views.soc.shape[0]
+    sharp = views.sharp
+    mass = np.zeros(0) if sharp is None else np.where(sharp.seen, np.maximum(sharp.mass_nm, 0.0), 0.0)
+    if sharp is None or (mass > 0.0).sum() < LEAST_PIXELS or n_views < 3:
+        return dict.fromkeys(("soc_var_intra", "soc_var_intra_se"), np.full(n_views, np.nan))
+    sharpened = _variance(sharp.sharp_soc, mass)
+    plain = _variance(sharp.seen_soc, mass**2)
+    seen = plain * _gain(sharp, mass)
+    doubt = GAIN_DOUBT * (seen[0] - seen[1:].mean())
+    share = doubt**2 / (doubt**2 + sharpened[1:].var(ddof=1) + 1e-300)
+    variance = share * sharpened + (1.0 - share) * seen
+    given_back = LEVELLED_DOUBT * (variance[0] - variance[1:].mean() - plain[0] + plain[1:].mean())
+    error = np.hypot(np.hypot(_standard_error(variance), (1.0 - share) * doubt), given_back)
+    return {"soc_var_intra": variance, "soc_var_intra_se": error}
+
+
+def _variance(soc: F64, weight: F64) -> F64:
+    """(VIEW,) weighted variance of maps (VIEW, Y, X)."""
+    share = weight / weight.sum()
+    mean = (share * soc).sum(axis=(1, 2), keepdims=True)
+    return np.asarray((share * (soc - mean) ** 2).sum(axis=(1, 2)))
+
+
+def _gain(sharp: SharpPlate, mass: F64) -> float:
+    """True over seen variance of waves of the particle's own length in four directions."""
+    y, x = np.indices(mass.shape, dtype=np.float64)
+    length = 2.0 * float(np.sqrt(mass.sum() / (np.pi * mass.max())))
+    angle = np.arange(4) * np.pi / 4.0
+    phase = 2.0 * np.pi / length * (np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y)
+    waves = np.concatenate([np.cos(phase), np.sin(phase)])
+    image = replace(sharp, excess_nm=np.where(sharp.seen, sharp.blurred(np.maximum(sharp.mass_nm, 0.0) * waves), 0.0))
+    return float(_variance(waves, mass).mean() / _variance(image.seen_soc, mass**2).mean())
+
+
+def _standard_error(variance: F64) -> F64:
+    """(VIEW,) of the first view's variance, from the variances of the twins behind it."""
+    noise, scatter = float(variance[1:].mean()), float(variance[1:].std(ddof=1))
+    of_particle = max(float(variance[0]) - noise, 0.0)
+    return np.full(variance.size, scatter * np.sqrt(1.0 + 2.0 * of_particle / noise) if noise > 0.0 else scatter)
+
+
+def spread_and_error(variance: F64, error: F64) -> tuple[F64, F64]:
+    """Standard deviation (...) and its standard error from a variance that may be negative and its own.
+
+    Where the variance is no larger than its error, the root is taken of the error: half its slope would be infinite.
+    """
+    sd = np.sqrt(np.maximum(variance, 0.0))
+    least = np.sqrt(np.maximum(error, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return sd, np.asarray(np.where(error > 0.0, error / (2.0 * np.maximum(sd, 0.5 * least)), 0.0 * error))

@@ -1,0 +1,111 @@
+"""A particle as a plate with a sharp rim: what its state of charge adds to the maps, and how that is undone."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import fft
+
+from stxmdist.arrays import C128, F64, Mask
+
+LEAST_FILL = 0.25
+"""Share of a plate's thickness below which a pixel's state of charge is not corrected faster: it would be noise."""
+
+ITERATIONS = 2
+"""Of sharpening: what is not found by then is hidden in noise (closure on simulated plates)."""
+LEAST_LIT = 0.4
+"""Share of the plate's thickness that a pixel must show to take part in a fit through the blur."""
+
+
+@dataclass(frozen=True, eq=False)
+class SharpPlate:
+    """One particle cut out of a scan, against the plate of one state of charge that has its outline and thickness.
+
+    What differs from that plate is small against the optical density of the plate itself, so that the point spread
+    function acts on it as on thicknesses: the false shells of half filled pixels are in both, and cancel.
+    """
+
+    mass_nm: F64
+    """(Y, X) thickness of both end-members with a sharp rim: rims in proportion to what they fill"""
+    level: float
+    """State of charge of the homogeneous plate"""
+    excess_nm: F64
+    """(VIEW, Y, X) charged less ``level`` times total thickness, less the same of the homogeneous plate's image; 0
+    where it is not seen
+    """
+    seen: Mask
+    """(Y, X) where the excess is known and is this particle's"""
+    variance_nm2: F64
+    """(Y, X) variance of the excess by counting, of one pixel"""
+    psf: F64
+    """(K, K) point spread function on these pixels, sum 1"""
+
+    def of_views(self, views: slice) -> "SharpPlate":
+        """The same for some of the views."""
+        return replace(self, excess_nm=self.excess_nm[views])
+
+    def blurred(self, images: F64) -> F64:
+        """(..., Y, X) through the point spread function; nothing lies beyond the cut-out."""
+        size, transfer = self._optics
+        rows, columns = self.mass_nm.shape
+        return np.asarray(fft.irfft2(fft.rfft2(images, size) * transfer, size)[..., :rows, :columns])
+
+    @cached_property
+    def seen_soc(self) -> F64:
+        """(VIEW, Y, X) by how much the state of charge differs from ``level`` as it is seen; 0 off the plate."""
+        return np.asarray(self.excess_nm * self._step)
+
+    @cached_property
+    def sharp_soc(self) -> F64:
+        """(VIEW, Y, X) the same with the blur undone.
+
+        The difference between what is seen and what the plate would show is given back to the plate time after time
+        (van Cittert, Z. Phys. 69, 298 (1931)): few iterations, because later ones find noise.
+        """
+        soc = self.seen_soc
+        for _ in range(ITERATIONS):
+            left = np.where(self.seen, self.excess_nm - self.blurred(self._mass * soc), 0.0)
+            soc = soc + left * self._step
+        return soc
+
+    @cached_property
+    def _step(self) -> F64:
+        thick = float(np.max(self.mass_nm, initial=0.0))
+        return np.asarray(self._mass / np.maximum(np.maximum(self._mass, LEAST_FILL * thick) ** 2, 1e-12))
+
+    @cached_property
+    def _optics(self) -> tuple[list[int], C128]:
+        """Size of the transformed cut-out, and the transfer function on it; nothing lies beyond the cut-out."""
+        half = self.psf.shape[0] // 2
+        size = [fft.next_fast_len(max(n + half, 2 * half + 1), real=True) for n in self.mass_nm.shape]
+        kernel = np.zeros(size)
+        kernel[: self.psf.shape[0], : self.psf.shape[1]] = self.psf
+        return size, np.asarray(fft.rfft2(np.roll(kernel, (-half, -half), axis=(0, 1))))
+
+    @cached_property
+    def _mass(self) -> F64:
+        return np.maximum(self.mass_nm, 0.0)
+
+    def fitted(self, basis: F64) -> tuple[F64, F64]:
+        """Coefficients (VIEW, TERM) of patterns (TERM, Y, X) that, through the blur, explain the excess best.
+
+        Also the weighted sum of squares that they leave (VIEW,). NaN where the patterns cannot be told apart.
+        """
+        images = self.blurred(self._mass * basis)
+        lit = self.lit
+        weight = 1.0 / np.sqrt(self.variance_nm2[lit])
+        design = (images[:, lit] * weight).T
+        target = (self.excess_nm[:, lit] * weight).T
+        normal = design.T @ design
+        if design.shape[0] < 2 * design.shape[1] or np.linalg.cond(normal) > 1e10:
+            return np.full((target.shape[1], design.shape[1]), np.nan), np.full(target.shape[1], np.nan)
+        found = np.linalg.solve(normal, design.T @ target)
+        return np.ascontiguousarray(found.T), np.asarray(((target - design @ found) ** 2).sum(axis=0))
+
+    @cached_property
+    def lit(self) -> Mask:
+        """(Y, X) seen pixels on which most of the light has gone through the plate: there blur is linear."""
+        thick = float(np.max(self.mass_nm, initial=0.0))
+        return np.asarray(
+            self.seen & (self.blurred(self._mass) > LEAST_LIT * thick) & (self.variance_nm2 > 0.0), dtype=np.bool_
+        )
