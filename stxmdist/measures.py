@@ -219,6 +219,16 @@ class ReactMeasures:
     particles_followed: int
 
 
+@dataclass(frozen=True)
+class NetworkMeasures:
+    """How the particles of a scan hang together."""
+
+    particles: int
+    contacts: int
+    gap_nm: float
+    """Outlines closer than this touch"""
+
+
 @dataclass(frozen=True, eq=False)
 class TileMeasures:
     """One ptychography tile at one energy. What has a default of None is not known where reconstruction failed."""

@@ -138,6 +138,7 @@ def print_score(screen: Screen, found: dict[str, Any]) -> None:
         ("electrodes", "State of charge of the electrodes, recovered against true"),
         ("effects", "Slopes of state of charge, recovered against planted"),
         ("ptychography", "Ptychography: object against truth, resolution, second mode, registration"),
+        ("metrics", "Metrics of particles, recovered against true"),
     ):
         if found[name]:
             screen.table(found[name], title=title)

@@ -23,8 +23,8 @@ FIT_SIGMAS = 3.0
 RIM_SMOOTHING = 4.0
 """Sigma in half pixels over which the curvature of a rim is taken."""
 RIM_GAIN = 2.0
-"""By which the rounding of a rim is undone more than the blur's variance says: the rim whose curvature is taken is round
-already, and smoothed (closure on planted superellipses: calipers within 0.026 and not 0.048)."""
+"""By which the rounding of a rim is undone more than the blur's variance says: the rim whose curvature is taken is
+round already, and smoothed (closure on planted superellipses: calipers within 0.026 and not 0.048)."""
 EDGE_DOUBT_SIGMAS = 0.02
 """Standard error of an outline that the model adds, in sigmas of the point spread function: corners, and how well the
 function is known (closure on planted plates)."""

@@ -15,6 +15,7 @@ STAGES: Table[Entry[AnyStage]] = Table(
         "fit": Entry("stxmdist.stages.fit:STAGE"),
         "segment": Entry("stxmdist.stages.segment.stage:STAGE"),
         "register": Entry("stxmdist.stages.register:STAGE"),
+        "network": Entry("stxmdist.stages.network:STAGE"),
         "react": Entry("stxmdist.stages.react:STAGE"),
         "infer": Entry("stxmdist.stages.infer:STAGE"),
         # It draws, and so lies a floor above: named here, not imported.

@@ -22,6 +22,7 @@ FOUND_IOU = 0.5
 NORMAL_95 = 1.96
 MATCHES = (
     "scan_id", "particle_id", "d_eq_um", "d_recovered_um", "soc", "soc_recovered", "soc_se", "soc_sd", "soc_var_intra",
+    "found_id",
 )  # fmt: skip
 
 
@@ -35,6 +36,10 @@ class Matched:
     """One row per found particle, columns ``MATCHES``"""
     n_extra: int
     """Wide particles that were recovered where none is true"""
+    true: pd.DataFrame
+    """Rows of truth/particles of the scan"""
+    recovered: pd.DataFrame
+    """Published rows of the scan"""
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def match_scan(published: PublishedCampaign, truth_folder: Path, true: pd.DataFr
         if found is not None:
             rows.append(
                 (scan_id, number, particle.d_eq_um, found.d_eq_um, particle.soc_mean, found.soc_mean, found.soc_se,
-                 particle.soc_sd, found.variance_inside)
+                 particle.soc_sd, found.variance_inside, int(found.particle_id))
             )  # fmt: skip
     least_um = WIDE_IN_SIGMAS * float(true["psf_sigma_um"].iloc[0])
     outside = set(np.unique(labels[~inside]).tolist())
@@ -126,7 +131,7 @@ def match_scan(published: PublishedCampaign, truth_folder: Path, true: pd.DataFr
         # Of what reaches beyond the map of the truth, nothing can be said.
         if label not in outside and not (iou[1:, label] >= FOUND_IOU).any()
     ]
-    return Matched(modality, len(wide), pd.DataFrame(rows, columns=list(MATCHES)), len(extra))
+    return Matched(modality, len(wide), pd.DataFrame(rows, columns=list(MATCHES)), len(extra), true, recovered)
 
 
 def sampled(path: Path, y_um: Array, x_um: Array) -> tuple[I64, Mask]:

@@ -14,7 +14,8 @@ from stxmdist.measures import ReconstructFigures, RegisterMeasures
 from stxmdist.pixel_pitch import axis_pitch_um, pitch_yx_um
 from stxmdist.planning.published import PublishedCampaign
 from stxmdist.ptychography.gauge import fit_gauge, register_pair
-from stxmdist.simulation.chemistry import transmission
+from stxmdist.simulation.chemistry import BENIGN, transmission
+from stxmdist.simulation.raster import Raster
 
 WELL_LIT = 0.5
 """Of the median illumination: darker pixels are known worse than the scan promises."""
@@ -125,11 +126,25 @@ class PlantedScan:
     modality: str
     energy_offset_ev: float
     offset_um: tuple[float, float] = (0.0, 0.0)
-    """(y, x) by which the stage of ptychography is off"""
+    """(y, x): coordinates of the file less those of the sample"""
     second_mode: float = math.nan
     """Share of the light of ptychography that is in its second mode"""
     shift_um: tuple[tuple[float, float], ...] = ()
     """(ENERGY, 2) drift (y, x) of a stack"""
+    shear: float = 0.0
+    row_drift_um: tuple[tuple[float, float], ...] = ()
+    """(Y, 2) slow displacement of the rows of a stack"""
+    field_centre_um: tuple[float, float] = (0.0, 0.0)
+    """Middle of ptychography on the sample"""
+    polarisation_deg: float | None = None
+    dichroism: float = 0.0
+
+    def displaced_um(self, y_um: F64, at_um: float) -> F64:
+        """(y, x) by which a stack of rows (Y,) um shows a place of the sample short of where it lies."""
+        if not self.row_drift_um:
+            return np.zeros(2)
+        raster = Raster(self.offset_um, self.shear, np.array(self.row_drift_um), np.zeros((0, y_um.size, 2)))
+        return np.asarray(raster.shift_at(np.array([at_um]), y_um - self.offset_um[0])[0], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -186,11 +201,13 @@ def _object_errors(published: PublishedCampaign, maps: Path, scan_id: str, plant
         return []
     group = zarr.open_group(maps, mode="r")
     thickness = np.asarray(group["thickness_nm"][:], dtype=np.float64)  # type: ignore[index]
+    components = tuple(map(str, group.attrs.get("component", BENIGN)))  # type: ignore[arg-type]
     true_y, true_x = (np.asarray(group[name][:], dtype=np.float64) for name in ("y", "x"))  # type: ignore[index]
     axes = (output.read("y_um"), output.read("x_um"))
     errors = []
     for index, energy_ev in enumerate(output.read("energy_ev")):
-        truth = transmission(thickness, float(energy_ev) + planted.energy_offset_ev)
+        energy = float(energy_ev) + planted.energy_offset_ev
+        truth = transmission(thickness, energy, components, planted.polarisation_deg, planted.dichroism)
         box = (slice(index, index + 1), slice(None), slice(None))
         object_, light = (output.read(name, box)[0] for name in ("object", "illumination_weight"))
         errors.append(object_error(object_, light, axes, truth, (true_y, true_x)))
@@ -212,17 +229,20 @@ def _beyond_first_mode(figures: ReconstructFigures) -> float:
 def _registration_error_nm(
     published: PublishedCampaign, scan_id: str, register: RegisterMeasures, planted: Mapping[str, PlantedScan]
 ) -> float:
-    """How far the registration misses the stage offset that was planted.
+    """How far the registration misses the stage offset that was planted, in the middle of the ptychography.
 
     The aligned stack stands where its reference frame stood, which had drifted: what was planted of that, and taken out
     again by the alignment's own shifts, belongs to the expected shift.
     """
-    expected = -np.array(planted[scan_id].offset_um)
+    expected = -np.array(planted[scan_id].offset_um, dtype=np.float64)
     align = published.output("align", register.stxm) if register.stxm in planted else None
     if align is not None:
         pitch_um = pitch_yx_um(align.read("y_um"), align.read("x_um"))
         used = align.read("energy_used").astype(bool)
-        drift_um = np.array(planted[register.stxm].shift_um)
+        stack = planted[register.stxm]
+        drift_um = np.array(stack.shift_um)
+        expected += np.array(stack.offset_um)
+        expected -= stack.displaced_um(align.read("y_um").astype(np.float64), planted[scan_id].field_centre_um[0])
         expected += np.median((drift_um + align.read("shift_px") * pitch_um)[used], axis=0)
     return float(np.hypot(*(register.shift_um - expected))) * 1e3
 

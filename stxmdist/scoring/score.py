@@ -18,7 +18,8 @@ from stxmdist.heterogeneity.variance import COMPONENTS, partition
 from stxmdist.planning.columns import rows_of
 from stxmdist.planning.published import PublishedCampaign
 from stxmdist.records import Json, figures_of, read_from_json
-from stxmdist.scoring.particles import ParticleScore, match_scan, summary
+from stxmdist.scoring.metrics import score_metrics
+from stxmdist.scoring.particles import Matched, ParticleScore, match_scan, summary
 from stxmdist.scoring.ptychography import PlantedScan, score_scan
 from stxmdist.stages.infer import Options as InferOptions
 
@@ -113,9 +114,9 @@ def score(store_path: Path, truth_folder: Path) -> dict[str, Json]:
 
     Returns
     -------
-    Rows under ``particles``, ``variance``, ``electrodes``, ``effects`` and ``ptychography``; ``missing``, the scans of
-    which no particles are published: they count in no figure; ``passed``, one bool for each target. Numbers that
-    are not known are None.
+    Rows under ``particles``, ``variance``, ``electrodes``, ``effects``, ``ptychography`` and ``metrics`` (each column
+    of the particle table that the truth has too); ``missing``, the scans of which no particles are published: they
+    count in no figure; ``passed``, one bool for each target. Numbers that are not known are None.
 
     Raises
     ------
@@ -125,7 +126,8 @@ def score(store_path: Path, truth_folder: Path) -> dict[str, Json]:
     published, truth_folder = PublishedCampaign(Store(store_path).open()), Path(truth_folder)
     true = _truth_table(truth_folder, "particles")
     planted = _planted(truth_folder)
-    particles, missing = _particles(published, truth_folder, true)
+    matched, missing = _matched(published, truth_folder, true)
+    particles = _particles(matched)
     variance = _variance(published, true)
     ptychography = (
         score_scan(published, truth_folder, scan_id, planted)
@@ -138,6 +140,7 @@ def score(store_path: Path, truth_folder: Path) -> dict[str, Json]:
         "electrodes": _as_rows(_electrodes(published, truth_folder, true)),
         "effects": _as_rows(_effects(published, truth_folder)),
         "ptychography": _as_rows([row for row in ptychography if row is not None]),
+        "metrics": _as_rows(score_metrics(matched)),
         "missing": missing,
         "passed": _passed(particles, variance, missing),
     }
@@ -147,10 +150,8 @@ def _as_rows(records: Sequence[object]) -> list[dict[str, Json]]:
     return [figures_of(record) for record in records]
 
 
-def _particles(
-    published: PublishedCampaign, truth_folder: Path, true: pd.DataFrame
-) -> tuple[list[ParticleScore], list[str]]:
-    """A row for each modality and one for both, with what is wanted; and the scans without published particles."""
+def _matched(published: PublishedCampaign, truth_folder: Path, true: pd.DataFrame) -> tuple[list[Matched], list[str]]:
+    """The wide particles of each scan with what became of them; and the scans without published particles."""
     matched, missing = [], []
     for scan_id, here in true.groupby("scan_id", sort=True):
         scan = match_scan(published, truth_folder, here, str(here["modality"].iloc[0]))
@@ -158,6 +159,11 @@ def _particles(
             missing.append(str(scan_id))
         else:
             matched.append(scan)
+    return matched, missing
+
+
+def _particles(matched: Sequence[Matched]) -> list[ParticleScore]:
+    """A row for each modality and one for both, with what is wanted."""
     rows = []
     for modality in (*RMS_WANTED, ALL):
         if modality in RMS_WANTED:
@@ -166,7 +172,7 @@ def _particles(
             wanted = f"inside {INSIDE_WANTED[0]:.2f} to {INSIDE_WANTED[1]:.2f}"
         scans = [scan for scan in matched if modality in (scan.modality, ALL)]
         rows.append(summary(modality, scans, f"found >= {FOUND_WANTED:.2f}, {wanted}"))
-    return rows, missing
+    return rows
 
 
 def _variance(published: PublishedCampaign, true: pd.DataFrame) -> list[VarianceScore]:
@@ -206,7 +212,12 @@ def _electrodes(published: PublishedCampaign, truth_folder: Path, true: pd.DataF
     recovered = {} if table is None else {(row.electrode_id, row.cycle): row for row in rows_of(ElectrodeRow, table)}
     whole = true[(true["modality"] == "stxm") & ~true["touches_border"]]
     rows = []
-    for right in rows_of(ElectrodeRow, _truth_table(truth_folder, "electrodes")):
+    electrodes = _truth_table(truth_folder, "electrodes")
+    if "time_h" in electrodes:
+        # Of regions that were seen again, the first look.
+        electrodes = electrodes[electrodes["time_h"] == electrodes["time_h"].min()]
+        whole = whole[whole["time_h"] == whole["time_h"].min()]
+    for right in rows_of(ElectrodeRow, electrodes):
         row = recovered.get((right.electrode_id, right.cycle))
         low, high = (math.nan, math.nan) if row is None else (row.soc_ci_low, row.soc_ci_high)
         here = whole[(whole["electrode_id"] == right.electrode_id) & (whole["cycle"] == right.cycle)]

@@ -79,3 +79,8 @@ def visits_of(size: CampaignSize, key: RegionKey) -> tuple[tuple[int, Visit], ..
     """The looks at a region with their number, those left out that come to other regions only."""
     number = region_number(size, key)
     return tuple((index, visit) for index, visit in enumerate(size.design.visits) if number % visit.every == 0)
+
+
+def has_ptychography(size: CampaignSize, key: RegionKey) -> bool:
+    """Whether ptychography sees a part of a region."""
+    return region_number(size, key) % size.design.ptychography_every == 0

@@ -30,6 +30,8 @@ class Interior:
     """Solid solution: standard deviation of soc"""
     contrast: tuple[float, float] = (0.15, 0.40)
     """Core-shell: soc of the shell less that of the core, least and largest"""
+    depth_um: tuple[float, float] = (0.0, 0.0)
+    """Core-shell: L of exp(-depth / L) from rim to core, least and largest, um; 0: a shell with an inner side"""
     boundary_um: tuple[float, float] = (0.008, 0.020)
     """Two-phase: w of the boundary's tanh(d / w), least and largest, um"""
     random_boundary: bool = False
@@ -89,6 +91,13 @@ class Design:
     """Their length per area of a cracked particle, um/um2"""
     crack_nm: tuple[float, float] = (20.0, 50.0)
     """Width of cracks, least and largest; through the whole thickness"""
+    crack_halo_soc: float = 0.0
+    """soc beside a crack or grain boundary less that far from it; it falls as exp(-d / crack_halo_um)"""
+    crack_halo_um: float = 0.08
+    cracked_soc: float = 0.0
+    """Planted effect of having cracks on a particle's mean soc"""
+    grained_soc: float = 0.0
+    """Planted effect of consisting of grains on a particle's mean soc"""
     dichroism: float = 0.0
     """mu of the Fe edge is mu (1 + dichroism cos 2(polarisation - axis)); the axis is each grain's own"""
 

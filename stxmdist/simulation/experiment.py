@@ -7,10 +7,10 @@ import numpy as np
 from stxmdist.arrays import F64, Mask
 from stxmdist.simulation.conditions import conditions_of
 from stxmdist.simulation.crowd import Plate, lay_crowd
-from stxmdist.simulation.design import Visit
+from stxmdist.simulation.design import Design, Visit
 from stxmdist.simulation.film import Film
-from stxmdist.simulation.flaw_drawing import draw_flaws
-from stxmdist.simulation.flaws import Reaction
+from stxmdist.simulation.flaw_drawing import draw_flaws, waiting_flaws
+from stxmdist.simulation.flaws import Flaws, Reaction
 from stxmdist.simulation.phantom import PATTERNS, Particle, Region, make_particle, random_waves
 from stxmdist.simulation.populations import ACTIVE_RANGE, draw_states, neighbour_deviates
 from stxmdist.simulation.powder import lay_plates
@@ -77,12 +77,21 @@ def region_level(size: CampaignSize, seed: int, key: RegionKey, planted: Planted
     return level if size.design.is_benign else level + conditions_of(size, seed, key).soc_shift
 
 
-def plant_soc(level: float, diameter_um: F64, rng: np.random.Generator, planted: Planted = PLANTED) -> tuple[F64, F64]:
+def plant_soc(
+    level: float,
+    diameter_um: F64,
+    rng: np.random.Generator,
+    planted: Planted = PLANTED,
+    further: F64 | float = 0.0,
+) -> tuple[F64, F64]:
     """Mean soc and own effect (PARTICLE,) of particles: level, slope over log size, and a normal deviate.
+
+    ``further`` (PARTICLE,) is added to the level: effects of other properties of the particles.
 
     A deviate that would leave ``SOC_RANGE`` is drawn again; where the level itself leaves it, the mean is the limit.
     """
     fixed = level + planted.log_size_slope * np.log(np.asarray(diameter_um) / planted.reference_diameter_um)
+    fixed = fixed + further
     effect = rng.normal(0.0, planted.particle_sd, fixed.shape)
     for _ in range(20):
         bad = (fixed + effect < SOC_RANGE[0]) | (fixed + effect > SOC_RANGE[1])
@@ -111,6 +120,8 @@ class PlantedPlates:
     """(PARTICLE,) what the mean has of this particle alone"""
     active: Mask
     """(PARTICLE,) whether it reacts"""
+    flaws: tuple[Flaws | None, ...]
+    """Grains, cracks and third phase of each"""
 
 
 def region_plates(
@@ -125,19 +136,40 @@ def region_plates(
         plates = [Plate(outline, outline.diameter_um) for outline in lay_plates(low, high, size.powder, rng)]
     else:
         plates = lay_crowd(low, high, size.powder, design, rng)
+    flaws = tuple(_flaws_of(size, seed, key, index, plate) for index, plate in enumerate(plates))
     faces_um = np.array([plate.face_um for plate in plates])
     level = region_level(size, seed, key, planted)
     if not design.is_mosaic and design.neighbour_share == 0.0:
-        soc, effect = plant_soc(level, faces_um, rng, planted)
-        return PlantedPlates(tuple(plates), soc, effect, np.ones(soc.size, dtype=bool))
-    fixed = level + planted.log_size_slope * np.log(faces_um / planted.reference_diameter_um)
+        soc, effect = plant_soc(level, faces_um, rng, planted, flaw_effects(flaws, size.design))
+        return PlantedPlates(tuple(plates), soc, effect, np.ones(soc.size, dtype=bool), flaws)
+    fixed = (
+        level + flaw_effects(flaws, design) + planted.log_size_slope * np.log(faces_um / planted.reference_diameter_um)
+    )
     places = np.array([(plate.outline.y_um, plate.outline.x_um) for plate in plates]).reshape(-1, 2)
     deviates = neighbour_deviates(places, design.neighbour_share, design.neighbour_length_um, rng)
     active, waiting = draw_states(fixed, design.active_share(conditions_of(size, seed, key).c_rate), rng)
     limits = ACTIVE_RANGE if design.is_mosaic else SOC_RANGE
     moving = np.clip(fixed + planted.particle_sd * deviates, *limits)
     soc = np.where(active, moving, waiting)
-    return PlantedPlates(tuple(plates), soc, soc - fixed, active)
+    return PlantedPlates(tuple(plates), soc, soc - fixed, active, flaws)
+
+
+def _flaws_of(size: CampaignSize, seed: int, key: RegionKey, index: int, plate: Plate) -> Flaws | None:
+    if size.design.is_benign:
+        return None
+    rng = generator(seed, key.region_id, "flaws", index)
+    return draw_flaws(plate.outline, size.design, rng, edge_on=plate.edge_on)
+
+
+def flaw_effects(flaws: tuple[Flaws | None, ...], design: Design) -> F64:
+    """Planted effect (PARTICLE,) of having cracks, and of consisting of grains, on the mean state of charge."""
+    effects = np.zeros(len(flaws))
+    for index, flaw in enumerate(flaws):
+        if flaw is not None and flaw.cracks is not None:
+            effects[index] += design.cracked_soc
+        if flaw is not None and flaw.grains is not None:
+            effects[index] += design.grained_soc
+    return effects
 
 
 def region_phantom(
@@ -150,11 +182,9 @@ def region_phantom(
     design = size.design
     particles: list[Particle] = []
     for index, plate in enumerate(laid.plates):
-        flaws = None
-        if not design.is_benign:
-            names = generator(seed, key.region_id, "flaws", index)
-            sharing = design if laid.active[index] else replace(design, grain_soc_sd=0.0)
-            flaws = draw_flaws(plate.outline, sharing, names, edge_on=plate.edge_on)
+        flaws = laid.flaws[index]
+        if flaws is not None and not laid.active[index]:
+            flaws = waiting_flaws(flaws)
         # What waits at an end-member is one phase.
         pattern = str(patterns[index]) if laid.active[index] else PATTERNS[0]
         particle = make_particle(

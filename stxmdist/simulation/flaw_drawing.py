@@ -29,7 +29,9 @@ def draw_flaws(outline: Outline, design: Design, rng: np.random.Generator, *, ed
     left = Flaws(grains, cracks)
     if drawn[2] < design.third_particles:
         third = _third(outline, design, left, np.random.default_rng(seeds[2]))
-    return Flaws(grains, cracks, third) if grains or cracks or third else None
+    if grains is None and cracks is None and third is None:
+        return None
+    return Flaws(grains, cracks, third, design.crack_halo_soc, design.crack_halo_um)
 
 
 def _grains(outline: Outline, design: Design, rng: np.random.Generator) -> Grains | None:
@@ -116,3 +118,11 @@ def _third(outline: Outline, design: Design, left: Flaws, rng: np.random.Generat
         found = float(np.sum(mass * ThirdPhase(1.0, direction, centre, width).share(u, v)))
         low, high = (centre, high) if found > design.third_mass else (low, centre)
     return ThirdPhase(1.0, direction, centre, width)
+
+
+def waiting_flaws(flaws: Flaws) -> Flaws:
+    """The same flaws of a particle that waits at an end-member: no grain and no crack changes its state of charge."""
+    grains = flaws.grains
+    if grains is not None:
+        grains = replace(grains, soc_offset=np.zeros(len(grains.sites_um)))
+    return replace(flaws, grains=grains, halo_soc=0.0)

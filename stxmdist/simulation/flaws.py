@@ -63,18 +63,21 @@ class Cracks:
     widths_um: F64
     """(CRACK,)"""
 
-    def left(self, u_um: F64, v_um: F64) -> F64:
-        """Share of the thickness that the cracks leave: 0 in a crack, 1 outside."""
+    def beyond(self, u_um: F64, v_um: F64) -> F64:
+        """Distance, um, of points to the side of the nearest crack, negative inside one."""
         u, v = np.broadcast_arrays(u_um, v_um)
-        missing = np.zeros(u.shape)
+        nearest = np.full(u.shape, np.inf)
         for line, width in zip(self.lines_um, self.widths_um, strict=True):
-            distance = np.full(u.shape, np.inf)
             for start, end in pairwise(line):
                 du, dv = end - start
                 along = np.clip(((u - start[0]) * du + (v - start[1]) * dv) / (du * du + dv * dv), 0.0, 1.0)
-                distance = np.minimum(distance, np.hypot(u - start[0] - along * du, v - start[1] - along * dv))
-            missing = np.maximum(missing, np.clip((0.5 * width - distance) / CRACK_EDGE_UM + 0.5, 0.0, 1.0))
-        return np.asarray(1.0 - missing)
+                distance = np.hypot(u - start[0] - along * du, v - start[1] - along * dv)
+                nearest = np.minimum(nearest, distance - 0.5 * width)
+        return nearest
+
+    def left(self, u_um: F64, v_um: F64) -> F64:
+        """Share of the thickness that the cracks leave: 0 in a crack, 1 outside."""
+        return np.clip(self.beyond(u_um, v_um) / CRACK_EDGE_UM + 0.5, 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +105,10 @@ class Flaws:
     grains: Grains | None = None
     cracks: Cracks | None = None
     third: ThirdPhase | None = None
+    halo_soc: float = 0.0
+    """soc beside a crack or grain boundary less that far from it"""
+    halo_um: float = 0.08
+    """Distance over which that falls to 1 / e"""
 
     def left(self, u_um: F64, v_um: F64) -> F64:
         """Share of the plate's thickness that is there."""
@@ -116,11 +123,23 @@ class Flaws:
         shape = np.broadcast_shapes(u_um.shape, v_um.shape)
         return np.zeros(shape) if self.third is None else self.third.share(u_um, v_um)
 
+    def distance_um(self, u_um: F64, v_um: F64) -> F64:
+        """Distance of points to the nearest crack or grain boundary; infinite where there is none."""
+        distance = np.full(np.broadcast_shapes(u_um.shape, v_um.shape), np.inf)
+        if self.grains is not None:
+            distance = np.minimum(distance, self.grains.nearest(u_um, v_um)[1])
+        if self.cracks is not None:
+            distance = np.minimum(distance, np.maximum(self.cracks.beyond(u_um, v_um), 0.0))
+        return distance
+
     def soc_offset(self, u_um: F64, v_um: F64) -> F64:
-        """What a point's grain adds to its state of charge."""
-        if self.grains is None:
-            return np.zeros(np.broadcast_shapes(u_um.shape, v_um.shape))
-        return np.asarray(self.grains.soc_offset[self.grains.nearest(u_um, v_um)[0]])
+        """What a point's grain, and a crack or boundary near it, add to its state of charge."""
+        offset = np.zeros(np.broadcast_shapes(u_um.shape, v_um.shape))
+        if self.grains is not None:
+            offset = offset + self.grains.soc_offset[self.grains.nearest(u_um, v_um)[0]]
+        if self.halo_soc != 0.0:
+            offset = offset + self.halo_soc * np.exp(-self.distance_um(u_um, v_um) / self.halo_um)
+        return offset
 
 
 @dataclass(frozen=True, eq=False)

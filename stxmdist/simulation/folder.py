@@ -12,11 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 from storage.atomic import replace_file
-from stxmdist.simulation.conditions import conditions_of, visits_of
+from stxmdist.simulation.conditions import conditions_of, has_ptychography, visits_of
 from stxmdist.simulation.experiment import PLANTED, coulometric_soc
-from stxmdist.simulation.regions import region_keys, region_number
+from stxmdist.simulation.regions import region_keys
 from stxmdist.simulation.scans import ScanReceipt, ScanTask, make_scan, receipt_of, size_record
 from stxmdist.simulation.sizes import SIZES, CampaignSize
+from stxmdist.simulation.truth_scans import pair_table, scan_table
 from stxmdist.simulation.truth_tables import effects_table, electrode_table, variance_table
 
 MEASURED_LEAK_SHARE = 0.96
@@ -96,7 +97,7 @@ def scan_tasks(folder: Path, size: CampaignSize, seed: int) -> tuple[ScanTask, .
     """Every scan of a campaign, those of a region one after the other."""
     tasks: list[ScanTask] = []
     for key in region_keys(size):
-        with_ptychography = region_number(size, key) % size.design.ptychography_every == 0
+        with_ptychography = has_ptychography(size, key)
         for look, visit in visits_of(size, key):
             for modality in visit.modalities:
                 if modality == "stxm" or with_ptychography:
@@ -118,6 +119,7 @@ def sample_sheet(tasks: tuple[ScanTask, ...]) -> pd.DataFrame:
         measured = (key.electrode, key.cycle, task.visit.time_h)
         if measured not in coulometry:
             coulometry[measured] = round(coulometric_soc(size, seed, *measured[:2], visit=task.visit), 4)
+        paired = len(task.visit.modalities) == 2 and has_ptychography(size, key)
         by_eye = task.modality == "ptychography" or conditions.roi_rule == "convenience"
         rows.append(
             {
@@ -134,7 +136,7 @@ def sample_sheet(tasks: tuple[ScanTask, ...]) -> pd.DataFrame:
                 "soc_nominal": SOC_NOMINAL,
                 "soc_coulometric": coulometry[measured],
                 "chemistry": "LFP",
-                "pair_id": key.region_id if task.look == 0 or len(task.visit.modalities) == 2 else "",
+                "pair_id": key.region_id if paired else "",
                 # STXM fields lie where the raster falls; ptychography is taken where there is something to see.
                 "roi_rule": "convenience" if by_eye else "systematic",
                 "exclude": "",
@@ -221,10 +223,13 @@ def _write_truth(
     particles = conditions.merge(rows, on="scan_id", how="inner", validate="one_to_many")
     tables = {
         "particles": particles,
-        "electrodes": electrode_table(particles),
+        "electrodes": electrode_table(size, particles),
         "effects": effects_table(size, particles),
-        "variance": variance_table(particles),
+        "variance": variance_table(size, particles),
     }
+    if not size.design.is_benign:
+        tables["scans"] = scan_table(sheet, {name: receipt.nuisance for name, receipt in receipts.items()})
+        tables["pairs"] = pair_table(tables["scans"])
     for name, table in tables.items():
         content = io.BytesIO()
         table.to_parquet(content, index=False)

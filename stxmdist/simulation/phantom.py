@@ -22,6 +22,8 @@ CHARGED_LIMIT = 0.98
 BEVEL_UM = 0.024
 """Width over which a plate's thickness falls to nothing at its rim."""
 PATTERNS = ("solid_solution", "core_shell", "two_phase")
+RIM_DEPTH = "rim_depth"
+"""Core-shell whose charge falls off from the rim as exp(-depth / length)"""
 BENIGN_INTERIOR = Interior()
 DICHROIC = ("discharged cos", "discharged sin", "charged cos", "charged sin")
 """Thickness times the cosine and the sine of twice the axis' direction: what a polarisation adds to or takes off"""
@@ -75,14 +77,17 @@ class Outline:
 
     def cover(self, u_um: F64, v_um: F64, radius: F64) -> F64:
         """Share of the full thickness, 0 to 1: a linear bevel of BEVEL_UM centred on the outline."""
+        return np.clip(self.depth_um(u_um, v_um, radius) / BEVEL_UM + 0.5, 0.0, 1.0)
+
+    def depth_um(self, u_um: F64, v_um: F64, radius: F64) -> F64:
+        """Depth below the outline, um, to first order: exact for a circle, negative outside."""
         long, short = self.semi_axes_um
         n = self.exponent
         safe = np.maximum(radius, 1e-3)
         steepness = np.hypot(
             (np.abs(u_um) / (safe * long)) ** (n - 1.0) / long, (np.abs(v_um) / (safe * short)) ** (n - 1.0) / short
         )
-        depth_um = (1.0 - radius) / np.maximum(steepness, 1e-3)
-        return np.clip(depth_um / BEVEL_UM + 0.5, 0.0, 1.0)
+        return np.asarray((1.0 - radius) / np.maximum(steepness, 1e-3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +105,7 @@ class Particle:
     centre: float
     """Core-shell: radius of the shell's inner side; two-phase: where the boundary lies, um from the centre."""
     width: float
-    """Core-shell: of the transition, in radii; two-phase: of the boundary, um."""
+    """Core-shell: of the transition, in radii (``RIM_DEPTH``: the length, um); two-phase: of the boundary, um."""
     direction_rad: float
     """Two-phase: normal of the boundary, from the long axis."""
     waves: F64
@@ -160,7 +165,14 @@ class Particle:
 
     def shape(self, u_um: F64, v_um: F64, radius: F64) -> F64:
         """The pattern without its level and contrast."""
+        if self.pattern == RIM_DEPTH:
+            return rim_depth_shape(self.outline, u_um, v_um, radius, self.width)
         return pattern_shape(self.pattern, u_um, v_um, radius, self.centre, self.width, self.direction_rad, self.waves)
+
+
+def rim_depth_shape(outline: Outline, u_um: F64, v_um: F64, radius: F64, length_um: float) -> F64:
+    """Shape exp(-depth / length) of a reaction that came in from the rim."""
+    return np.asarray(np.exp(-np.maximum(outline.depth_um(u_um, v_um, radius), 0.0) / length_um))
 
 
 def pattern_shape(
@@ -230,14 +242,20 @@ def make_particle(
             found = float(np.sum(mass * pattern_shape(pattern, u, v, radius, centre, width, direction, waves)))
             low, high = (centre, high) if found > share else (low, centre)
     else:
-        shape = pattern_shape(pattern, u, v, radius, centre, width, direction, waves)
+        if pattern == "core_shell" and interior.depth_um[1] > 0.0:
+            pattern, width = RIM_DEPTH, float(rng.uniform(*interior.depth_um))
+            shape = rim_depth_shape(outline, u, v, radius, width)
+        else:
+            shape = pattern_shape(pattern, u, v, radius, centre, width, direction, waves)
         mean = float(np.sum(mass * shape))
         inside = shape[mass > 0] - mean
-        amplitude = contrast if pattern == "core_shell" else interior.spread
+        amplitude = interior.spread if pattern == "solid_solution" else contrast
         # The field must stay between 0.01 and 0.99 without clipping, which would move the mean.
         room = min((0.99 - soc_mean) / inside.max(), (0.01 - soc_mean) / inside.min())
         amplitude = min(amplitude, max(room, 0.0))
         base = soc_mean - amplitude * mean
+        if flaws is not None:
+            base -= float(np.sum(mass * flaws.soc_offset(u, v)))
     return Particle(
         particle_id=particle_id,
         outline=outline,

@@ -26,10 +26,11 @@ from stxmdist.simulation.raster import Raster, draw_raster
 from stxmdist.simulation.regions import RegionKey, generator
 from stxmdist.simulation.sizes import CampaignSize
 from stxmdist.simulation.truth import PARTICLE_COLUMNS, TrueParticle, TruthMaps, particle_rows, truth_maps, write_maps
+from stxmdist.simulation.truth_metrics import METRIC_COLUMNS, metric_row
 from stxmdist.writers import sdf
 from stxmdist.writers.nxstxm import writer as nxstxm
 
-VERSION = 1
+VERSION = 2
 """Of what a size and a seed give; it is raised with every change of numbers."""
 
 _FIRST_SCAN = datetime(2026, 10, 12, 8, 0, 0)
@@ -228,6 +229,7 @@ def _conditions(task: ScanTask) -> dict[str, Json]:
     return {
         "time_h": task.visit.time_h,
         "polarisation_deg": task.visit.polarisation_deg,
+        "dichroism": task.size.design.dichroism,
         **figures_of(conditions_of(task.size, task.seed, task.region_key)),
     }
 
@@ -312,6 +314,10 @@ def _write_truth(
         table["x_um"] -= shift[:, 1]
     table["y_um"] += offset_um[0]
     table["x_um"] += offset_um[1]
+    by_id = {particle.particle_id: particle for particle in region.particles}
+    numbers = [int(number) for number in table["particle_id"]]
+    extra = [metric_row(by_id[number], region, task.size.design.interior) for number in numbers]
+    table = pd.concat([table, pd.DataFrame(extra, columns=list(METRIC_COLUMNS))], axis=1)
     table.insert(0, "scan_id", task.scan_id)
     table["region_particle"] = [f"{task.region_key.region_id}-p{number:03d}" for number in table["particle_id"]]
     table["psf_sigma_um"] = sigma_um

@@ -92,7 +92,13 @@ class CampaignSize:
     @property
     def n_scans(self) -> int:
         """STXM stacks and ptychography scans together."""
-        return 2 * self.n_electrodes * len(self.cycles) * self.n_regions
+        scans = 0
+        for number in range(self.n_electrodes * len(self.cycles) * self.n_regions):
+            for visit in self.design.visits:
+                if number % visit.every == 0:
+                    both = number % self.design.ptychography_every == 0
+                    scans += sum(modality == "stxm" or both for modality in visit.modalities)
+        return scans
 
 
 SMALL = CampaignSize("small")
@@ -117,7 +123,7 @@ LARGE = CampaignSize(
     ptychography=PtychographySetup(field_um=5.8, step_um=0.12, detector=Detector(128, 80.0, 0.0528)),
 )
 
-ENERGIES_35 = ENERGIES_40[1:-4]
+ENERGIES_35 = tuple(energy for energy in ENERGIES_40 if energy not in (701.5, 704.0, 713.4, 718.0, 721.2))
 ENERGIES_10 = (700.0, 705.0, 707.2, 708.2, 709.2, 710.2, 711.6, 714.4, 718.0, 724.0)
 ENERGIES_6 = (700.0, 706.6, 708.2, 709.3, 710.2, 715.0)
 ENERGIES_3 = (700.0, 708.2, 710.2)
@@ -150,8 +156,8 @@ HARD = CampaignSize(
         grained=0.3,
         grain_soc_sd=0.05,
         cracked=0.20,
-        visits=(Visit(), Visit(time_h=0.5, modalities=("stxm",), every=4)),
-        ptychography_every=2,
+        visits=(Visit(), Visit(time_h=0.5, modalities=("stxm",), every=5)),
+        ptychography_every=3,
         rate_per_h=0.3,
         autocatalysis=0.5,
         shear=0.01,
@@ -167,7 +173,7 @@ HARD = CampaignSize(
         convenience=0.25,
         convenience_soc=0.04,
         energies_ev=(ENERGIES_35, ENERGIES_6, ENERGIES_10, ENERGIES_3, ENERGIES_35, ENERGIES_10, ENERGIES_2),
-        counts=(3000.0, 1000.0, 300.0, 1000.0, 100.0),
+        counts=(3000.0, 1000.0, 100.0, 1000.0, 30.0),
     ),
 )
 """What goes wrong at a beamline, all of it and in moderation: three cells of two electrodes, two beamtimes."""

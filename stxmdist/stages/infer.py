@@ -91,7 +91,8 @@ def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
         if names_found(survey.options_of("explore", ExploreOptions, name)) and survey.published("explore", name)
     ]
     reactions = [("react", name) for name in survey.reactions if survey.published("react", name)]
-    return tuple(particles + pairs + reactions + explored)
+    networks = [("network", name) for name in survey.scans if survey.published("network", name)]
+    return tuple(particles + pairs + reactions + networks + explored)
 
 
 def concerns(survey: Survey, scan_id: str) -> bool:
@@ -163,8 +164,20 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
             [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
         ),
     }
-    reactions, bands = _gathered(unit, "react", "reactions"), _gathered(unit, "segment", NULL_BANDS)
-    evidence = Evidence(particles, kept, pairs, sheet, _fields(unit), options.modality, part.seed, reactions, bands)
+    bands = _gathered(unit, "segment", NULL_BANDS)
+    evidence = Evidence(
+        particles,
+        kept,
+        pairs,
+        sheet,
+        _fields(unit),
+        options.modality,
+        part.seed,
+        reactions=_gathered(unit, "react", "reactions"),
+        null_bands=bands,
+        contacts=_gathered(unit, "network", "contacts"),
+        tortuosity=_gathered(unit, "network", "tortuosity"),
+    )
     tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()} | {NULL_BANDS: bands}
 
     specs = table_specs()

@@ -216,7 +216,7 @@ def test_a_campaign_with_bad_scans_is_done_in_part_until_they_are_mended(beamtim
     assert not outcome["complete"]
     assert {refusal["scan_id"] for refusal in outcome["refusals"]} == {"empty", "cobalt"}
     assert {row["stage"]: row["scans"] for row in outcome["stages"]} == {
-        **dict.fromkeys(("ingest", "absorbance", "align", "explore", "fit", "segment"), 2),
+        **dict.fromkeys(("ingest", "absorbance", "align", "explore", "fit", "segment", "network"), 2),
         **dict.fromkeys(("reconstruct", "stitch", "register", "react"), 0),
         **dict.fromkeys(("infer", "report"), 1),
     }

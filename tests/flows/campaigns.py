@@ -40,6 +40,7 @@ STAGES = [
     "fit",
     "segment",
     "register",
+    "network",
     "react",
     "infer",
     "report",

@@ -22,6 +22,7 @@ FIGURES: dict[str, type[object]] = {
     "fit": measures.FitMeasures,
     "segment": measures.SegmentMeasures,
     "register": measures.RegisterMeasures,
+    "network": measures.NetworkMeasures,
     "infer": measures.InferMeasures,
 }
 """Stage to the record of its figures; explore has none yet"""

@@ -11,7 +11,7 @@ from stxmdist.planning.status import Status, status_of
 from stxmdist.planning.verdict import ScanVerdict, Verdict
 from tests.stages.tiny import PTYCHOGRAPHY, STXM, with_options
 
-STXM_STAGES = ("ingest", "absorbance", "align", "explore", "fit", "segment")
+STXM_STAGES = ("ingest", "absorbance", "align", "explore", "fit", "segment", "network")
 
 
 def row_of(status: Status, scan_id: str) -> dict[str, str]:
@@ -50,19 +50,19 @@ def test_few_columns_say_how_far_a_scan_is_and_what_it_gave() -> None:
     six = dict.fromkeys(STXM_STAGES, "done")
     rows = [
         {"scan": "whole"} | six,
-        {"scan": "failed"} | six | {"fit": "failed", "segment": "waits"},
+        {"scan": "failed"} | six | {"fit": "failed", "segment": "waits", "network": "waits"},
         {"scan": "begun"} | dict.fromkeys(STXM_STAGES, "waits") | {"ingest": "3 units"},
-        {"scan": "waiting"} | six | {"fit": "waits", "segment": "waits"},
+        {"scan": "waiting"} | six | {"fit": "waits", "segment": "waits", "network": "waits"},
         {"scan": "new"} | dict.fromkeys(STXM_STAGES, "missing") | {"register": ""},
     ]
     lost = ScanVerdict("lost", "stxm", "stopped", stage="ingest", refusal="the file is empty")
     found = Status(rows, (), Verdict((ScanVerdict("whole", "stxm", "done", 12, 11), lost))).summary()
     assert [tuple(row.values()) for row in found] == [
-        ("whole", "6/6", "done", 12, 11),
-        ("failed", "4/6", "fit failed", None, None),
-        ("begun", "0/6", "ingest 3 units", None, None),
-        ("waiting", "4/6", "fit waits", None, None),
-        ("new", "0/6", "not begun", None, None),
+        ("whole", "7/7", "done", 12, 11),
+        ("failed", "4/7", "fit failed", None, None),
+        ("begun", "0/7", "ingest 3 units", None, None),
+        ("waiting", "4/7", "fit waits", None, None),
+        ("new", "0/7", "not begun", None, None),
         ("lost", "", "refused", None, None),
     ]
 
@@ -107,7 +107,7 @@ def test_other_options_make_it_missing_again(processed: Path, tmp_path: Path) ->
     folder = copytree(processed.parent, tmp_path / "campaign", symlinks=True)
     campaign = with_options(folder / processed.name, {"align": {"register": False}})
     row = row_of(status_of(campaign), STXM[0])
-    waiting = dict.fromkeys(("explore", "fit", "segment"), "waits")
+    waiting = dict.fromkeys(("explore", "fit", "segment", "network"), "waits")
     assert row == {"ingest": "done", "absorbance": "done", "align": "missing"} | waiting
 
 

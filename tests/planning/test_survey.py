@@ -70,6 +70,7 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "fit": {"fitter": "nnls"},
     "segment": {"leak_sd": 0.003},
     "register": {"register": {"search_um": 1.5}},
+    "network": {"contact_sigmas": 2.5},
     "react": {"register": {"search_um": 1.5}},
 }
 
@@ -140,7 +141,7 @@ def test_a_condition_changes_the_particles_and_not_the_maps(campaign: Path) -> N
     assert after.scans[STXM[0]].cycle == cycle
     found = changed(digests(before), digests(after))
     assert found == resting_on(before, ("segment", STXM[0]))
-    assert {stage for stage, _ in found} == {"segment", "register"}
+    assert {stage for stage, _ in found} == {"segment", "register", "network"}
 
 
 def test_another_seed_draws_other_reconstructions_only(campaign: Path) -> None:

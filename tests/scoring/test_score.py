@@ -75,7 +75,8 @@ def write_truth(folder, true):
         maps = TruthMaps(labels, np.stack([0.4 * thickness, 0.6 * thickness]), soc=thickness)
         write_maps(folder / "maps" / f"{scan_id}.zarr", maps, *axes(modality), {})
         nuisance[scan_id] = {"modality": modality, "energy_offset_ev": 0.05, "second_mode": 0.04,
-                             "offset_um": OFFSET_UM, "shift_um": STACK_DRIFT_UM.tolist()}  # fmt: skip
+                             "offset_um": OFFSET_UM if modality == "ptychography" else (0.0, 0.0),
+                             "shift_um": STACK_DRIFT_UM.tolist()}  # fmt: skip
     true.to_parquet(folder / "particles.parquet")
     mean = true[true["modality"] == "stxm"].groupby(["electrode_id", "cycle"], as_index=False)["soc_mean"].mean()
     mean.to_parquet(folder / "electrodes.parquet")

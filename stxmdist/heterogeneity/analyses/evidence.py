@@ -28,6 +28,10 @@ class Evidence:
     """Particles seen at two times, as ``react`` leaves them; of no columns where no region was"""
     null_bands: pd.DataFrame = field(default_factory=pd.DataFrame)
     """One row per particle of ``particles``: what its metrics show on homogeneous twins"""
+    contacts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Particles that touch, one row per contact, as ``network`` leaves them"""
+    tortuosity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Tortuosity of sections, as ``network`` leaves it"""
 
     def generator(self, name: str) -> np.random.Generator:
         """A random generator for one analysis, which depends on the campaign's seed and the name alone."""

@@ -10,8 +10,10 @@ from typing import TypeAlias
 import pandas as pd
 
 from stxmdist.heterogeneity.analyses import electrode_columns
+from stxmdist.heterogeneity.analyses.connectivity import CONNECTIVITY_COLUMNS, CONTACT_COLUMNS, TORTUOSITY_COLUMNS
 from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.heterogeneity.analyses.reaction_rates import REACTION_RATE_COLUMNS
+from stxmdist.heterogeneity.analyses.transport import EXPONENT_COLUMNS, TRANSPORT_COLUMNS
 from stxmdist.heterogeneity.reaction_rows import REACTION_COLUMNS
 from stxmdist.registry import Entry, Table
 from stxmdist.table_columns import TableColumn
@@ -46,6 +48,36 @@ ANALYSES: Table[AnalysisEntry] = Table(
             meaning="one row per region that was seen at two times, and one per electrode and condition",
             columns=REACTION_RATE_COLUMNS,
             source="Lim et al., Science 353, 566 (2016); uniformity own",
+        ),
+        "contacts": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.connectivity:contacts",
+            meaning="one row per pair of particles of a scan that touch",
+            columns=CONTACT_COLUMNS,
+            source="Ombrini et al., 2025 (abstract); definition of a contact own",
+        ),
+        "connectivity": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.connectivity:connectivity",
+            meaning="one row per scan: how its particles hang together, and whether those that touch are alike",
+            columns=CONNECTIVITY_COLUMNS,
+            source="Ombrini et al., 2025 (abstract); Moran, Biometrika 37, 17 (1950)",
+        ),
+        "tortuosity": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.connectivity:tortuosity",
+            meaning="one row per thin section and direction, and one per other scan that says why it has none",
+            columns=TORTUOSITY_COLUMNS,
+            source="Epstein, Chem. Eng. Sci. 44, 777 (1989)",
+        ),
+        "transport": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.transport:transport",
+            meaning="one row per electrode and condition: the current that its active area carries",
+            columns=TRANSPORT_COLUMNS,
+            source="Li et al., Nat. Mater. 13, 1149 (2014)",
+        ),
+        "rate_exponents": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.transport:rate_exponents",
+            meaning="with what power of the rate current density and active share grow",
+            columns=EXPONENT_COLUMNS,
+            source="Li et al., Nat. Mater. 13, 1149 (2014)",
         ),
         "sizes": AnalysisEntry(
             "stxmdist.heterogeneity.analyses.sizes:sizes",

@@ -134,5 +134,28 @@ PARTICLE_METRICS: Table[ParticleMetricEntry] = Table(
             ),
             "Santalo, Integral Geometry (2004), I.3",
         ),
+        # Cracks and grains, which only ptychography resolves.
+        "flaws": ParticleMetricEntry(
+            f"{_ROOM}.flaws:flaws",
+            (
+                TableColumn("crack_share", "1", "share of the particle's volume that is missing in cracks"),
+                TableColumn("crack_length_per_um", "1/um", "length of its cracks over its area"),
+                TableColumn("n_grains", "1", "grains that valleys part from one another; 1 where there is no boundary"),
+                TableColumn("grain_d50_um", "um", "median equivalent diameter of its grains"),
+                TableColumn("grain_boundary_per_um", "1/um", "length of grain boundaries over its area"),
+            ),
+            "Soille, Morphological Image Analysis (2003); Li et al., Science 376, 517 (2022); grains own",
+            modalities=("ptychography",),
+        ),
+        "soc_from_flaws": ParticleMetricEntry(
+            f"{_ROOM}.soc_from_flaws:soc_from_flaws",
+            (
+                TableColumn("soc_per_um_from_crack", "1/um", "change of soc with the distance to the nearest crack"),
+                TableColumn("soc_per_um_from_grain_boundary", "1/um", "the same to the nearest grain boundary"),
+            ),
+            "science.md 2.2; own",
+            null="band",
+            modalities=("ptychography",),
+        ),
     },
 )

@@ -29,6 +29,7 @@ from stxmdist.stages.inputs.measured import measured
 from stxmdist.stages.inputs.spectral_model import spectral_model
 from stxmdist.stages.segment.describe import FittedScan, counted, described, outlined, soc_effect_of_corrections
 from stxmdist.stages.segment.options import Options
+from stxmdist.stages.segment.phase import thickness_phase
 
 NAME = "segment"
 
@@ -153,6 +154,7 @@ def _fitted_scan(unit: Unit[Options, SegmentPart], model: SpectralModel) -> Fitt
         i0_relative_variance=i0_relative_variance[model.used],
         modality=unit.part.modality,
         scan_id=unit.scan_id,
+        phase_rad=thickness_phase(absorbance, unit.source("align"), model.design, model.used),
     )
 
 
@@ -173,7 +175,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=19,
+    version=20,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
