@@ -155,6 +155,17 @@ _PARTICLES = TableSpec(
         *_columns(
             "float64",
             (
+                ("soc_se_scan", "1", "part of soc_se_sys that all particles of the scan have in common"),
+                ("soc_se_shift", "1", "part of soc_se_sys due to the energy scale, common to the scan"),
+                ("soc_se_leak", "1", "part of soc_se_sys due to leaking light, common to the scan"),
+                ("soc_se_background", "1", "part of soc_se_sys due to what else absorbs, common to the scan"),
+                ("soc_se_misfit", "1", "part of soc_se_sys due to what the end-members leave over of the particle"),
+            ),
+            required=False,
+        ),
+        *_columns(
+            "float64",
+            (
                 ("chi2_pooled", "1", "reduced chi-square of all pixels away from edges together"),
                 ("p_missing_component", "1", "how often noise alone leaves as much beside the end-members"),
                 (
@@ -213,6 +224,14 @@ _ELECTRODES = TableSpec(
                 ("d50_um", "um", "median of particle diameter, by number"),
                 ("d90_um", "um", "90th percentile of particle diameter, by number"),
             ),
+        ),
+        *_columns(
+            "float64",
+            (
+                ("lacking_share", "1", "share of the particles without a state of charge"),
+                ("active_observed", "1", "fraction that is active as measured, errors not taken out"),
+            ),
+            required=False,
         ),
         _NOTE,
     ),

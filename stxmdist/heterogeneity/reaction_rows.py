@@ -160,5 +160,13 @@ def _row(
 
 
 def partners(particle_before: I64, particle_after: I64) -> dict[int, int]:
-    """Particle of the earlier scan to that of the later one, from (PAIR,) columns of pairs."""
-    return dict(zip(np.asarray(particle_before).tolist(), np.asarray(particle_after).tolist(), strict=True))
+    """Particle of the earlier scan to that of the later one, from (PAIR,) columns of pairs.
+
+    Particles that merge or part between the times have no single partner, and no rate.
+    """
+    before, after = np.asarray(particle_before), np.asarray(particle_after)
+    once = np.ones(len(before), dtype=bool)
+    for column in (before, after):
+        values, inverse, counts = np.unique(column, return_inverse=True, return_counts=True)
+        once &= counts[inverse.reshape(-1)] == 1 if values.size else once
+    return dict(zip(before[once].tolist(), after[once].tolist(), strict=True))

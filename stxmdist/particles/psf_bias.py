@@ -18,6 +18,9 @@ RAISED = 0.5
 """Power of what the blur takes from a plate's inside by which its thickness is raised: with none of it a fifth of the
 bias is left, with all of it a fifth too much goes, for rims are slanted and not sharp (closure on simulated plates)."""
 
+RESPONSE_STEP, LEAST_RESPONSE = 0.25, 0.3
+"""Change of the state of charge by which ``Plates.response`` is found, and the least that it is taken for."""
+
 GAIN_STEP = 0.05
 """Change of the state of charge by which ``PsfBias.gain`` is found."""
 
@@ -46,9 +49,24 @@ class Plates:
 
     def homogeneous(self, particle_id: I64, soc: F64) -> F64:
         """(2, Y, X) what a fit would see, without noise, if each plate (PARTICLE,) had one state of charge, in nm."""
+        return self.optics.imaged(self.fill, self.total_nm, self._level(particle_id, soc))
+
+    def response(self, particle_id: I64, soc: F64) -> F64:
+        """(Y, X) change of a fit's charged part with each plate's state of charge, over that by blur alone.
+
+        1 inside; less at rims, where the mean of transmissions hides part of the difference. Half filled pixels at
+        which nothing is left to see are not more than ``LEAST_RESPONSE``.
+        """
+        level = self._level(particle_id, soc)
+        low, high = (self.optics.imaged(self.fill, self.total_nm, level + k * RESPONSE_STEP) for k in (-1.0, 1.0))
+        changed = (1.0 - level) * (high - low)[1] - level * (high - low)[0]
+        alone = 2.0 * RESPONSE_STEP * self.optics.blurred(self.mass_nm)
+        return np.clip(np.where(alone > 1e-3, changed / np.where(alone > 1e-3, alone, 1.0), 1.0), LEAST_RESPONSE, 1.5)
+
+    def _level(self, particle_id: I64, soc: F64) -> F64:
         level = np.zeros(int(max(self.owner.max(), particle_id.max(initial=0))) + 1)
         level[particle_id] = np.nan_to_num(soc)
-        return self.optics.imaged(self.fill, self.total_nm, level[self.owner])
+        return np.asarray(level[self.owner])
 
 
 @dataclass(frozen=True)

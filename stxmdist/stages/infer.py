@@ -152,11 +152,13 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
     sheet = pd.DataFrame([asdict(row) for row in part.sheet])
     kept = particles[~particles["touches_border"]] if options.drop_at_border else particles
     rng = np.random.default_rng([part.seed, 0])
+    of_active = np.random.default_rng([part.seed, 1])
+    fields_of_view = _fields(unit)
     wide = sheet[sheet["modality"] == options.modality] if len(sheet) else sheet
     tables = {
         "particles": particles,
         "pairs": pairs,
-        "electrodes": electrode_table(kept, wide, modality=options.modality),
+        "electrodes": electrode_table(kept, wide, modality=options.modality, fields=fields_of_view, rng=of_active),
         "effects": effects_table(kept, modality=options.modality, mixed=options.mixed_models, rng=rng),
         "variance": partitions(kept, modality=options.modality),
         "scans": _scans(Store(unit.store), part.stages),
@@ -170,7 +172,7 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
         kept,
         pairs,
         sheet,
-        _fields(unit),
+        fields_of_view,
         options.modality,
         part.seed,
         reactions=_gathered(unit, "react", "reactions"),

@@ -169,7 +169,7 @@ def _seen_twice(
     sigma_px = 1e3 * found.error_um / pixel_nm / np.sqrt(2.0) if found.accepted else 0.0
     rate = rate_map(before.soc, before.variance, after.soc, after.variance, part.hours, sigma_px)
     valid = unit.source("segment", part.before_id).read("mask_class") == MaskClass.valid
-    valid &= _valid_later(unit.source("segment"), found, axes, later_axes) & found.accepted
+    valid &= _valid_later(unit.source("segment"), found, axes, later_axes) & found.accepted & (labels > 0)
     rate = RateMap(*(np.where(valid, part_of, np.nan) for part_of in (rate.rate_per_h, rate.variance)))
     block_px = max(PATCH_SIGMAS * part.psf_sigma_nm / pixel_nm, np.sqrt(correlation))
     return SeenTwice(labels, valid, before.soc, before.variance, rate, part.hours, block_px)

@@ -59,10 +59,10 @@ def test_the_option_that_was_named_mends_it(film: Case) -> None:
 
 
 def test_particles_that_let_no_light_through(tmp_path: Path) -> None:
-    write_discs(tmp_path / "thick.hdr", thickness_nm=500.0, counts=1e6)
+    write_discs(tmp_path / "thick.hdr", thickness_nm=1000.0, counts=1e6)
     out, verdict = ran(campaign_of(tmp_path), status=1)
     assert (verdict["particles"], verdict["particles_with_soc"]) == (2, 0)
-    assert "of the particles' pixels are too thick: above an optical density of 2.5" in out
+    assert "of the particles' pixels are too thick: above an optical density of 6" in out
     assert "fit: classes: most_od" in out
 
 

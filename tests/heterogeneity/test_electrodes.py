@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stxmdist.heterogeneity.electrodes import ELECTRODE_COLUMNS, active_correlation, electrode_table, mass_weighted_mean
+from stxmdist.heterogeneity.electrodes import ELECTRODE_COLUMNS, electrode_table
 
 PARTICLES = 41
 
@@ -71,41 +71,75 @@ def test_conditions_are_rows_sorted_and_scans_without_particles_are_said() -> No
     assert "no particles" in last["note"]
 
 
-def test_interval_over_regions_covers_where_one_over_particles_does_not() -> None:
+def campaign(rng: np.random.Generator, regions: tuple[int, ...], particles: int) -> pd.DataFrame:
+    """Electrodes with so many regions each: regions differ by 0.05, particles by 0.1, masses by a factor of two."""
+    electrode = np.repeat(np.arange(len(regions)), regions)
+    rows = np.repeat(np.arange(len(electrode)), particles)
+    soc = 0.4 + rng.normal(0.0, 0.05, len(electrode))[rows] + rng.normal(0.0, 0.1, len(rows))
+    return pd.DataFrame(
+        {
+            "electrode_id": [f"E{index}" for index in electrode[rows]],
+            "region_id": [f"r{index}" for index in rows],
+            "soc_mean": soc,
+            "area_um2": rng.lognormal(0.0, 0.7, len(rows)),
+            "thickness_nm": 100.0,
+        }
+    )
+
+
+@pytest.mark.parametrize("regions", [(1, 2, 3, 1, 2, 3), (1, 1, 1, 4), (2, 2, 2, 2)])
+def test_intervals_of_electrodes_of_few_regions_cover(regions: tuple[int, ...]) -> None:
     rng = np.random.default_rng(4)
-    region = np.repeat(np.arange(4), 50)
-    inside, pooled = 0, 0
-    for _ in range(400):
-        soc = rng.normal(0, 0.05, 4)[region] + rng.normal(0, 0.1, 200)
-        mass = rng.lognormal(0, 0.8, 200)
-        interval = mass_weighted_mean(soc, mass, region, np.zeros(200))
-        inside += interval.low <= 0 <= interval.high
-        alone = mass_weighted_mean(soc, mass, np.zeros(200, int), np.zeros(200))
-        pooled += alone.low <= 0 <= alone.high
-        assert "one region" in alone.note
-    # 3 binomial standard errors are 0.033; unequal masses cost a little more.
-    assert inside / 400 > 0.90
-    assert pooled / 400 < 0.75
+    inside, width = [], []
+    for _ in range(100):
+        table = electrode_table(campaign(rng, regions, 40), modality=None)
+        inside.append(((table["soc_ci_low"] <= 0.4) & (table["soc_ci_high"] >= 0.4)).to_numpy())
+        width.append((table["soc_ci_high"] - table["soc_ci_low"]).to_numpy())
+    coverage, median = np.mean(inside, axis=0), np.median(width, axis=0)
+    print(f"\nregions {regions}: inside {coverage.round(3)}, all {np.mean(inside):.3f}, widths {median.round(3)}")
+    # Electrodes of a campaign share the regions' spread: 3 standard errors of some 250 independent intervals.
+    assert 0.92 <= np.mean(inside) <= 0.975
 
 
 def test_what_scans_share_does_not_average() -> None:
-    args = (np.linspace(0.4, 0.6, 90), np.ones(90), np.repeat([0, 1, 2], 30))
-    narrow, wide = (mass_weighted_mean(*args, np.full(90, se)) for se in (0.0, 0.5))
-    assert wide.high - wide.low > 2 * 1.95 * 0.5 > narrow.high - narrow.low
+    frame = campaign(np.random.default_rng(5), (3, 3, 3), 30)
+    narrow, wide = (electrode_table(frame.assign(soc_se_sys=se), modality=None) for se in (0.0, 0.5))
+    assert ((wide["soc_ci_high"] - wide["soc_ci_low"]) > 2 * 1.95 * 0.5).all()
+    assert ((narrow["soc_ci_high"] - narrow["soc_ci_low"]) < 0.5).all()
 
 
-def test_correlation_of_activity_is_recovered() -> None:
-    rng = np.random.default_rng(5)
-    rho, m, regions = 0.2, 30, 300
-    p = rng.beta(0.5 * (1 - rho) / rho, 0.5 * (1 - rho) / rho, regions)
-    frame = pd.DataFrame(
-        {
-            "electrode_id": np.repeat(np.arange(regions) % 3, m),
-            "region_id": np.repeat(np.arange(regions), m),
-            "active": (rng.random((regions, m)) < p[:, None]).ravel(),
-        }
+def test_the_active_fraction_is_freed_of_what_errors_misplace() -> None:
+    rng = np.random.default_rng(6)
+    frame = campaign(rng, (3, 3), 150)
+    active = rng.random(len(frame)) < 0.3
+    truth = np.where(active, rng.uniform(0.15, 0.85, len(frame)), 0.02)
+    frame = frame.assign(soc_mean=truth + rng.normal(0.0, 0.1, len(frame)), soc_se=0.1, phase_class="solid-solution")
+    table = electrode_table(frame, modality=None, rng=rng)
+    print(
+        f"\nactive 0.30: {table['active_fraction'].round(3).tolist()}, as measured {table['active_observed'].tolist()}"
     )
-    assert active_correlation(frame) == pytest.approx(rho, abs=0.04)
+    assert table["active_fraction"].to_numpy() == pytest.approx(0.3, abs=0.08)
+    assert (table["active_observed"] > 0.33).all()
+    assert (table["active_ci_low"] < table["active_fraction"]).all()
+    assert (table["active_ci_high"] > table["active_fraction"]).all()
+
+
+def test_particles_without_a_number_and_several_beamtimes_are_said() -> None:
+    frame = campaign(np.random.default_rng(7), (2, 2), 40)
+    frame.loc[:29, "soc_mean"] = np.nan
+    frame["beamtime_id"] = np.where(frame["electrode_id"] == "E1", frame["region_id"], "one")
+    first, second = electrode_table(frame, modality=None)["note"]
+    assert "38 % of the particles have no state of charge" in first
+    assert "of 2 beamtimes" in second
+    assert electrode_table(frame, modality=None)["lacking_share"].tolist() == [0.375, 0.0]
+
+
+def test_sizes_are_weighted_by_their_chance_of_not_being_cut() -> None:
+    frame = particles().assign(scan_id="s")
+    fields = pd.DataFrame({"scan_id": ["s"], "height_um": [3.0], "width_um": [3.0], "pixel_nm": [50.0]})
+    bare, weighted = electrode_table(frame), electrode_table(frame, fields=fields)
+    assert (weighted["d50_um"] > bare["d50_um"]).all()
+    assert (weighted["d90_um"] > bare["d90_um"]).all()
 
 
 def test_border_particles_keep_their_chemistry_and_lose_their_size() -> None:

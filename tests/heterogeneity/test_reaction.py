@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from stxmdist.errors import InputError
 from stxmdist.heterogeneity.reaction import rate_map, reaction_inside, uniformity
+from stxmdist.heterogeneity.reaction_rows import partners
 from stxmdist.heterogeneity.shared_errors import shared_error_line
 
 HOURS = 0.5
@@ -129,3 +130,9 @@ def test_a_doubtful_placement_widens_the_error_where_the_state_changes() -> None
     assert np.all(sharp.variance == 0.0)
     # Only one axis has a gradient of 0.1 per pixel: half of its square is the mean of both.
     np.testing.assert_allclose(doubtful.variance[2, 5], 0.5**2 * 0.5 * 0.1**2 / 2.0**2, rtol=1e-9)
+
+
+def test_particles_that_merge_or_part_have_no_partner() -> None:
+    found = partners(np.array([1, 2, 3, 3, 5]), np.array([7, 7, 8, 9, 4]))
+    assert found == {5: 4}
+    assert partners(np.zeros(0, np.int64), np.zeros(0, np.int64)) == {}

@@ -70,3 +70,46 @@ MOSAIC = (
     TableColumn("groups", "", "what dip and mixture show together", "string"),
     _NOTE,
 )
+
+NEIGHBOURS = (
+    *_PLACE,
+    TableColumn("low_um", "um", "distances from"),
+    TableColumn("high_um", "um", "distances to; the first of an electrode are those of neighbours"),
+    TableColumn("n_pairs", "1", "pairs of particles of one scan at such distances", "int64"),
+    TableColumn("soc_correlation", "1", "correlation of state of charge over the pairs, what scans share taken out"),
+    TableColumn("soc_null_low", "1", "2.5th percentile of it with particles shuffled within scans"),
+    TableColumn("soc_null_high", "1", "97.5th percentile"),
+    TableColumn("soc_p", "1", "how often shuffling gives as much, two-sided"),
+    TableColumn("mark_correlation", "1", "Stoyan's k_mm of state of charge: mean product over squared mean"),
+    TableColumn("active_joins", "1", "pairs of two active particles over those that shuffling gives"),
+    TableColumn("joins_null_low", "1", "2.5th percentile of it with particles shuffled within scans"),
+    TableColumn("joins_null_high", "1", "97.5th percentile"),
+    TableColumn("joins_p", "1", "how often shuffling gives as many pairs of two active or two inactive, two-sided"),
+    _NOTE,
+)
+
+CLOSURE = (
+    *_PLACE,
+    TableColumn("n_particles", "1", "particles with a state of charge", "int64"),
+    TableColumn("soc_mean", "1", "state of charge, weighted by mass"),
+    TableColumn("soc_coulometric", "1", "state of charge from the charge that was passed"),
+    TableColumn("delta", "1", "soc_mean less soc_coulometric"),
+    TableColumn("delta_low", "1", "lower end of its 95 % confidence interval, coulometry taken as exact"),
+    TableColumn("delta_high", "1", "upper end of its 95 % confidence interval"),
+    TableColumn("verdict", "", "whether it closes to 0.05, and how far that is seen", "string"),
+    _NOTE,
+)
+
+METRIC_SUMMARIES = (
+    *_PLACE,
+    TableColumn("metric", "", "column of the table of particles, in whose unit the numbers are", "string"),
+    *_COUNTS,
+    TableColumn("n_lacking", "1", "particles without a number", "int64"),
+    TableColumn("mean", "", "mean over particles, each counting alike"),
+    TableColumn("ci_low", "", "lower end of its 95 % confidence interval"),
+    TableColumn("ci_high", "", "upper end of its 95 % confidence interval"),
+    TableColumn("sd_between", "", "standard deviation between particles, noise removed"),
+    TableColumn("noise", "", "root mean square of the particles' standard errors"),
+    TableColumn("beyond_share", "1", "share of particles outside of what 95 % of their homogeneous twins show"),
+    _NOTE,
+)

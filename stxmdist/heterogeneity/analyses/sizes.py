@@ -6,17 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stxmdist.arrays import F64, I64, Mask
+from stxmdist.arrays import F64, I64
 from stxmdist.heterogeneity.analyses.electrode_columns import SIZES
 from stxmdist.heterogeneity.analyses.evidence import Evidence
-from stxmdist.heterogeneity.columns import numbers, text
-from stxmdist.heterogeneity.effects import SIZE_UNKNOWN_FLAGS
+from stxmdist.heterogeneity.columns import text
 from stxmdist.heterogeneity.intervals import UNKNOWN
-from stxmdist.heterogeneity.places import Cell, Places, places_of
+from stxmdist.heterogeneity.particle_sizes import sizes_and_weights
+from stxmdist.heterogeneity.places import Cell, places_of
 from stxmdist.heterogeneity.pooled_intervals import PlaceErrors, pooled_errors
 from stxmdist.heterogeneity.size_distribution import (
     below,
-    border_weights,
     inside_middles,
     lognormal_sizes,
     sauter,
@@ -42,7 +41,8 @@ def sizes(evidence: Evidence) -> pd.DataFrame:
     Source: Miles 1974 and Lantuejoul 1978 (weights); Woodruff, J. Am. Stat. Assoc. 47, 635 (1952).
     """
     seen = places_of(evidence.kept, evidence.modality)
-    size, weight, usable = _sizes_and_weights(seen, evidence.fields)
+    size, weight = sizes_and_weights(seen.frame, evidence.fields)
+    usable = np.isfinite(size) & np.isfinite(weight)
     place, region = seen.place[usable], seen.region[usable]
     chosen, weights = size[usable], weight[usable]
     of_places = [_Sizes(chosen[place == index], weights[place == index]) for index in range(len(seen.table))]
@@ -63,29 +63,6 @@ def sizes(evidence: Evidence) -> pd.DataFrame:
             row["note"] = "; ".join(filter(None, ("fields of view are not known: no weights", str(row["note"]))))
         rows.append(seen.row(index) | counts | row)
     return pd.DataFrame(rows, columns=[column.name for column in SIZES])
-
-
-def size_weights(particles: pd.DataFrame, fields: pd.DataFrame) -> F64:
-    """(PARTICLE,) border weights of particles; 1 where the field of view is not known, NaN where it is too small."""
-    size = numbers(particles, "d_eq_um")
-    aspect = np.maximum(np.nan_to_num(numbers(particles, "aspect"), nan=1.0), 1.0)
-    looked_up = fields.drop_duplicates("scan_id").set_index("scan_id").reindex(text(particles, "scan_id"))
-    height, width = (looked_up[name].to_numpy(dtype=np.float64) for name in ("height_um", "width_um"))
-    pixel = np.nan_to_num(1e-3 * looked_up["pixel_nm"].to_numpy(dtype=np.float64))
-    known = np.isfinite(height * width * size)
-    weight = np.ones(len(size))
-    size, aspect, height, width, pixel = (part[known] for part in (size, aspect, height, width, pixel))
-    angle = np.deg2rad(numbers(particles, "orientation_deg"))[known]
-    weight[known] = border_weights(size * np.sqrt(aspect), size / np.sqrt(aspect), height, width, pixel, angle)
-    return weight
-
-
-def _sizes_and_weights(seen: Places, fields: pd.DataFrame) -> tuple[F64, F64, Mask]:
-    size = numbers(seen.frame, "d_eq_um")
-    weight = size_weights(seen.frame, fields)
-    words = text(seen.frame, "flags")
-    own = np.array([not any(flag in flags for flag in SIZE_UNKNOWN_FLAGS) for flags in words], dtype=bool)
-    return size, weight, own & np.isfinite(size) & (size > 0) & np.isfinite(weight)
 
 
 @dataclass(frozen=True, eq=False)

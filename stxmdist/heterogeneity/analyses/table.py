@@ -12,6 +12,7 @@ import pandas as pd
 from stxmdist.heterogeneity.analyses import electrode_columns
 from stxmdist.heterogeneity.analyses.connectivity import CONNECTIVITY_COLUMNS, CONTACT_COLUMNS, TORTUOSITY_COLUMNS
 from stxmdist.heterogeneity.analyses.evidence import Evidence
+from stxmdist.heterogeneity.analyses.polarisation import POLARISATION_COLUMNS
 from stxmdist.heterogeneity.analyses.reaction_rates import REACTION_RATE_COLUMNS
 from stxmdist.heterogeneity.analyses.transport import EXPONENT_COLUMNS, TRANSPORT_COLUMNS
 from stxmdist.heterogeneity.reaction_rows import REACTION_COLUMNS
@@ -49,6 +50,12 @@ ANALYSES: Table[AnalysisEntry] = Table(
             columns=REACTION_RATE_COLUMNS,
             source="Lim et al., Science 353, 566 (2016); uniformity own",
         ),
+        "polarisation": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.polarisation:polarisation",
+            meaning="one row per particle that was seen at several linear polarisations",
+            columns=POLARISATION_COLUMNS,
+            source="Stohr, Siegmann, Magnetism (2006), 9.7",
+        ),
         "contacts": AnalysisEntry(
             "stxmdist.heterogeneity.analyses.connectivity:contacts",
             meaning="one row per pair of particles of a scan that touch",
@@ -84,6 +91,24 @@ ANALYSES: Table[AnalysisEntry] = Table(
             meaning="one row per electrode and condition: sizes of its particles, freed of what fields cut",
             columns=electrode_columns.SIZES,
             source="Miles 1974; Woodruff, J. Am. Stat. Assoc. 47, 635 (1952); Hatch, Choate 1929",
+        ),
+        "closure": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.closure:closure",
+            meaning="one row per electrode and condition, and one of all: state of charge against coulometry",
+            columns=electrode_columns.CLOSURE,
+            source="own; Schuirmann, J. Pharmacokinet. Biopharm. 15, 657 (1987)",
+        ),
+        "metric_summaries": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.metric_summaries:metric_summaries",
+            meaning="one row per electrode, condition and metric of particles: mean, spread, and share beyond its null",
+            columns=electrode_columns.METRIC_SUMMARIES,
+            source="own",
+        ),
+        "neighbours": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.neighbours:neighbours",
+            meaning="one row per electrode, condition and distance of particles, and of all: do neighbours react alike",
+            columns=electrode_columns.NEIGHBOURS,
+            source="Stoyan, Stoyan, Fractals, Random Shapes and Point Fields (1994), 14.4; Cliff, Ord 1981, 1.3",
         ),
         "mosaic": AnalysisEntry(
             "stxmdist.heterogeneity.analyses.mosaic:mosaic",

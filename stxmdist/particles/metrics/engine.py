@@ -56,6 +56,8 @@ class MeasuredField:
     """(Y, X) of plates with sharp rims"""
     homogeneous_nm: F64
     """(2, Y, X) what a fit would see of plates of one state of charge, ``level``, without noise"""
+    response: F64
+    """(Y, X) how much of a difference of state of charge the maps show, beside what blur takes: less than 1 at rims"""
     particle_id: I64
     """(PARTICLE,) in increasing order"""
     level: F64
@@ -237,9 +239,11 @@ def _views(scan: MeasuredField, label: int, level: float, box: tuple[slice, slic
         noise = twin_noise(expected, scan.noise_correlation_px2, scan.n_twins, rng)
         maps = np.concatenate([maps, homogeneous + noise])
         seen = (scan.reach[box] == label) & known & scan.trusted[box]
-        excess = np.where(seen, maps[:, 1] - homogeneous[1] - level * (maps - homogeneous).sum(axis=1), 0.0)
+        response = scan.response[box]
+        excess = (maps[:, 1] - homogeneous[1] - level * (maps - homogeneous).sum(axis=1)) / response
         mass = np.where((scan.reach[box] == label) | here, scan.mass_nm[box], 0.0)
-        sharp = SharpPlate(mass, level, excess, seen, excess_variance(expected, level), scan.psf)
+        by_counting = excess_variance(expected, level) / response**2
+        sharp = SharpPlate(mass, level, np.where(seen, excess, 0.0), seen, by_counting, scan.psf)
         variance = soc_variance(homogeneous, expected)
     total = np.where(known, maps.sum(axis=1), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):

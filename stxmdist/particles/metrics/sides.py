@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from stxmdist.arrays import F64, Mask
+from stxmdist.particles.metrics.two_ways import of_both
 from stxmdist.particles.metrics.views import ParticleViews
 
 LEAST_SOC = 0.05
@@ -48,7 +49,7 @@ def sides(views: ParticleViews) -> Mapping[str, F64]:
 def gradient(views: ParticleViews) -> Mapping[str, F64]:
     """Root mean square of the gradient of the state of charge, 1/um, noise taken off, and where it points.
 
-    Central differences of the sharpened map between pixels away from edges. ``boundary_normal_deg`` is the axis along
+    Central differences between pixels away from edges. ``boundary_normal_deg`` is the axis along
     which charge changes most, from +x (columns) towards +y (rows), 0 to 180; ``boundary_coherence`` how far all
     gradients share it, 0 to 1; ``boundary_to_long_axis_deg`` its angle to the particle's long axis, 0 to 90. All three
     come from the structure tensor without the twins' share, and are not known where it is no more than noise.
@@ -65,15 +66,15 @@ def gradient(views: ParticleViews) -> Mapping[str, F64]:
     centre = inside[1:-1, 1:-1] & inside[2:, 1:-1] & inside[:-2, 1:-1] & inside[1:-1, 2:] & inside[1:-1, :-2]
     if centre.sum() < LEAST_PIXELS:
         return unknown
-    soc = sharp.sharp_soc
-    dy = 0.5 * (soc[:, 2:, 1:-1] - soc[:, :-2, 1:-1])[:, centre]
-    dx = 0.5 * (soc[:, 1:-1, 2:] - soc[:, 1:-1, :-2])[:, centre]
-    yy, xx, xy = ((a * b).mean(axis=1) for a, b in ((dy, dy), (dx, dx), (dx, dy)))
-    trace = yy + xx
-    of_noise, scatter = trace[1:].mean(), trace[1:].std(ddof=1)
-    strength = np.sqrt(np.maximum(trace - of_noise, 0.0)) / (1e-3 * views.pixel_nm)
-    yy, xx, xy = (part - part[1:].mean() for part in (yy, xx, xy))
-    known = trace - of_noise > 2.0 * scatter
+    blurred = _tensor(sharp.seen_soc, centre)
+    # Of a wave as long as the particle, a Gaussian blur leaves exp(-(2 pi sigma / length)^2) of the square.
+    length_px = 2.0 * float(np.sqrt(views.inside.sum() / np.pi))
+    gain = float(np.exp((2.0 * np.pi * views.sigma_px / length_px) ** 2))
+    squares, _ = of_both(_tensor(sharp.sharp_soc, centre)[:2].sum(axis=0), gain * blurred[:2].sum(axis=0))
+    strength = np.sqrt(np.maximum(squares - squares[1:].mean(), 0.0)) / (1e-3 * views.pixel_nm)
+    trace = blurred[:2].sum(axis=0)
+    known = trace - trace[1:].mean() > 2.0 * trace[1:].std(ddof=1)
+    yy, xx, xy = blurred - blurred[:, 1:].mean(axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         coherence = np.minimum(np.hypot(xx - yy, 2.0 * xy) / (xx + yy), 1.0)
     normal = 0.5 * np.arctan2(2.0 * xy, xx - yy)
@@ -85,6 +86,13 @@ def gradient(views: ParticleViews) -> Mapping[str, F64]:
         names[2]: np.where(known, coherence, np.nan),
         names[3]: np.where(known & elongated, np.degrees(apart), np.nan),
     }
+
+
+def _tensor(soc: F64, centre: Mask) -> F64:
+    """(3, VIEW) means of dy^2, dx^2 and dx dy of maps (VIEW, Y, X) by central differences at pixels (Y - 2, X - 2)."""
+    dy = 0.5 * (soc[:, 2:, 1:-1] - soc[:, :-2, 1:-1])[:, centre]
+    dx = 0.5 * (soc[:, 1:-1, 2:] - soc[:, 1:-1, :-2])[:, centre]
+    return np.stack([(a * b).mean(axis=1) for a, b in ((dy, dy), (dx, dx), (dx, dy))])
 
 
 def _long_axis(inside: Mask) -> tuple[float, bool]:

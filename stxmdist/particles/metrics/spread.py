@@ -6,13 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from stxmdist.arrays import F64
+from stxmdist.particles.metrics.two_ways import of_both
 from stxmdist.particles.metrics.views import ParticleViews
 from stxmdist.particles.sharp_plate import SharpPlate
 
 LEAST_PIXELS = 9
 """Fewer pixels have no spread."""
-GAIN_DOUBT = 0.25
-"""Of what blur levels out, if it is taken from waves as long as the particle: shells lose more, halves less."""
 LEVELLED_DOUBT = 0.5
 """Of the variance that is given back for blur: razor-sharp shells and halves keep as much of it (closure)."""
 
@@ -20,10 +19,9 @@ LEVELLED_DOUBT = 0.5
 def spread(views: ParticleViews) -> Mapping[str, F64]:
     """Variance of the state of charge over the mass of the particle, ``soc_var_intra``, with blur undone.
 
-    Sharpening finds every pattern but raises noise; the map as it is, times what blur takes from a wave as long as the
-    particle, has little noise but knows no pattern. Both are weighted by their variances, the second with
-    ``GAIN_DOUBT``: with many photons it is the first that counts, with few the second. Each is a quadratic form of the
-    maps' excess over the homogeneous plate, so what twins show on average is exactly what noise adds.
+    It is that of the sharpened map, or with few photons that of the map as it is, times what blur takes from a wave as
+    long as the particle (``two_ways``). Each is a quadratic form of the maps' excess over the homogeneous plate, so
+    what twins show on average is exactly what noise adds.
 
     Source: own; the variance of a quadratic form from Searle, Linear Models (1971), 2.5.
     """
@@ -32,14 +30,10 @@ def spread(views: ParticleViews) -> Mapping[str, F64]:
     mass = np.zeros(0) if sharp is None else np.where(sharp.seen, np.maximum(sharp.mass_nm, 0.0), 0.0)
     if sharp is None or (mass > 0.0).sum() < LEAST_PIXELS or n_views < 3:
         return dict.fromkeys(("soc_var_intra", "soc_var_intra_se"), np.full(n_views, np.nan))
-    sharpened = _variance(sharp.sharp_soc, mass)
     plain = _variance(sharp.seen_soc, mass**2)
-    seen = plain * _gain(sharp, mass)
-    doubt = GAIN_DOUBT * (seen[0] - seen[1:].mean())
-    share = doubt**2 / (doubt**2 + sharpened[1:].var(ddof=1) + 1e-300)
-    variance = share * sharpened + (1.0 - share) * seen
+    variance, doubt = of_both(_variance(sharp.sharp_soc, mass), plain * _gain(sharp, mass))
     given_back = LEVELLED_DOUBT * (variance[0] - variance[1:].mean() - plain[0] + plain[1:].mean())
-    error = np.hypot(np.hypot(_standard_error(variance), (1.0 - share) * doubt), given_back)
+    error = np.hypot(np.hypot(_standard_error(variance), doubt), given_back)
     return {"soc_var_intra": variance, "soc_var_intra_se": error}
 
 

@@ -22,7 +22,7 @@ class ClassOptions:
     """A thinner pixel is background; not applied if thickness is in units of the reference samples"""
     least_od_jump: float = 0.05
     """A pixel with a smaller step of optical density across the edge is background"""
-    most_od: float = 2.5
+    most_od: float = 6.0
     """Above this optical density the leak and the dark level of the detector dominate"""
     most_soc_se: float = 0.5
     """A pixel whose state of charge has a larger standard error has too few counts"""

@@ -9,27 +9,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F64, Real
+from stxmdist.spectra.end_members.mean_errors import HIDDEN
 
-HIDDEN = 2.5
-"""Standard error of a state of charge per share of the optical density that is left over: what the references lack lies
-mostly along them, and only the rest shows. Planted third components give 2 to 3, other widths and films 1 or less
-"""
 _LEAST_FREEDOM = 2
 """Degrees of freedom that must remain to see a misfit by"""
 SIGNIFICANT_SD = 2.0
 """What is left over counts as misfit where it exceeds what noise leaves by so many standard deviations of that"""
+TOLERATED_SHARE = 0.0025
+"""So much the blur of edges and the beam's drift leave over where references are right"""
+_STEPS = 10
+_LEAST_VARIANCE = 1e-18
 _SCALES = np.concatenate([[0.0], np.geomspace(0.01, 100.0, 161)])
 """Optical densities at which the expected misfit is computed; pixels lie between"""
 
 
 @dataclass(frozen=True, eq=False)
 class MisfitError:
-    """Of some spectra (PARTICLE,), NaN where nothing is left over to see a misfit by."""
+    """Of some spectra (PARTICLE,)."""
 
     share: F64
-    """Length of what is left over, noise taken off, relative to that of the end-members' optical density"""
+    """Length of what is left over, noise taken off, relative to that of the end-members' optical density; 0 where noise
+    may have left it, NaN where nothing is left over to see a misfit by"""
     soc_sd: F64
-    """Standard deviation of the state of charge due to it"""
+    """Standard deviation of the state of charge due to it; 0 where nothing is left over to see one by: what is assumed
+    of end-members, incident beam and background has errors of its own"""
 
 
 def mean_misfit_od(mean_od: F64, design: F64, effective_counts: F64) -> tuple[F64, F64]:
@@ -85,7 +88,12 @@ def expected_misfit_chi2(
 
 
 def misfit_error(
-    thickness: F64, residual_od: F64, residual_variance: F64, design: F64, beside_od: F64 | None = None
+    thickness: F64,
+    residual_od: F64,
+    residual_variance: F64,
+    design: F64,
+    beside_od: F64 | None = None,
+    shift_od: F64 | None = None,
 ) -> MisfitError:
     """What the misfit of the mean spectrum of each particle can do to its state of charge.
 
@@ -103,10 +111,13 @@ def misfit_error(
         (ENERGY, TERM)
     beside_od
         (ENERGY,) what may absorb beside the terms of the fit
+    shift_od
+        (SHIFT, PARTICLE, ENERGY) what equally likely errors of the energy scale change: as much of what is left over
+        is no misfit
     """
     cathode = thickness.T @ design[:, :2].T
     known = np.isfinite(residual_od).all(axis=1) & (thickness.sum(axis=0) > 0.0)
-    share = np.full(len(cathode), np.nan)
+    share, believed = np.full(len(cathode), np.nan), np.zeros(len(cathode))
     n_energy, n_terms = design.shape
     if n_energy > n_terms and known.any():
         od = cathode[known]
@@ -120,7 +131,28 @@ def misfit_error(
             left = left - np.einsum("pek,pfk,pf->pe", basis, basis, left)
             freedom -= len(shapes)
         squares, noise = (left**2).sum(axis=1) * n_energy / freedom, residual_variance[known].sum(axis=1)
+        if shift_od is not None:
+            across = np.linalg.qr(design / np.linalg.norm(design, axis=0))[0]
+            moved = shift_od[:, known] - shift_od[:, known] @ across @ across.T
+            noise = noise + (moved**2).sum(axis=2).mean(axis=0) * n_energy / (n_energy - n_terms)
+        length2, chance = (od**2).sum(axis=1), noise * np.sqrt(2.0 / freedom)
         # The root of a difference that is noise about zero would not be zero in the mean.
-        seen = squares - noise > SIGNIFICANT_SD * noise * np.sqrt(2.0 / freedom)
-        share[known] = np.sqrt(np.where(seen, squares - noise, 0.0) / (od**2).sum(axis=1))
-    return MisfitError(share, HIDDEN * share)
+        seen = squares - noise > SIGNIFICANT_SD * chance
+        share[known] = np.sqrt(np.where(seen, squares - noise, 0.0) / length2)
+        believed[known] = shrunk((squares - noise) / length2 - TOLERATED_SHARE**2, chance / length2)
+    return MisfitError(share, HIDDEN * np.sqrt(believed))
+
+
+def shrunk(squared_share: F64, chance: F64) -> F64:
+    """Squared shares (PARTICLE,), none below zero, that are believed of estimates with their standard deviations.
+
+    What most particles of a scan leave over, noise taken off, is expected of each: one in which chance hides a misfit
+    has it all the same, and where all of them scatter about zero nothing is believed of the few that lie high
+    (empirical Bayes: normal noise, and a spread between particles as large as their mean).
+    """
+    mean = max(0.0, float(np.mean(squared_share)))
+    for _ in range(_STEPS):
+        weight = 1.0 / np.maximum(chance**2 + mean**2, _LEAST_VARIANCE)
+        mean = max(0.0, float(weight @ squared_share / weight.sum()))
+    trust = mean**2 / np.maximum(mean**2 + chance**2, _LEAST_VARIANCE)
+    return np.asarray(np.maximum(trust * squared_share + (1.0 - trust) * mean, 0.0), dtype=np.float64)

@@ -84,6 +84,40 @@ def soc_sensitivity(
     return SocSensitivity(energy_bias, leak, response.sum(axis=1), scatter, response, reference_sd)
 
 
+def soc_over_shifts(
+    thickness: F64,
+    end_members: EndMembers,
+    energy_ev: F64,
+    effective_counts: F64,
+    *,
+    shift_ev: float,
+    shifts_ev: F64,
+    background: Background = "none",
+) -> F64:
+    """States of charge (PARTICLE, SHIFT) that particles have if the energy shift is another than the one fitted with.
+
+    ``thickness`` (COMPONENT, PARTICLE) was found with ``shift_ev``. With the shift s it is the t for which the fit
+    would have found just that: t solves A'W A(s) t = A'W A theta, with A at ``shift_ev``. Not to first order: where a
+    few energies leave two shifts possible, they lie too far apart for that. NaN without positive thickness.
+    """
+    energy = np.asarray(energy_ev, dtype=np.float64)
+    design = design_matrix(end_members, energy, shift_ev, background)
+    particles = np.asarray(thickness, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(particles).all(axis=0) & (particles.sum(axis=0) > 0.0)
+    found = np.full((particles.shape[1], shifts_ev.size), np.nan)
+    od = particles[:, good].T @ design[:, :2].T
+    weight = np.nan_to_num(np.asarray(effective_counts, dtype=np.float64)) * np.exp(-od)
+    seen = np.einsum("ei,pe->pi", design, weight * od)
+    for at, shift in enumerate(shifts_ev):
+        other = design.copy()
+        other[:, :2] = end_members.at(energy, float(shift)).T
+        amounts = np.linalg.solve(np.einsum("ei,pe,ej->pij", design, weight, other), seen[:, :, None])[:, :, 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found[good, at] = amounts[:, 1] / amounts[:, :2].sum(axis=1)
+    return found
+
+
 def shared_od_variance(
     thickness: F64,
     end_members: EndMembers,
@@ -115,7 +149,7 @@ def _slope(end_members: EndMembers, energy: F64, shift_ev: float) -> F64:
 def systematic_soc_error(
     sensitivity: SocSensitivity,
     *,
-    shift_se_ev: float,
+    shift_sd: float | F64,
     leak_sd: float = 0.0,
     i0_relative_sd: float = 0.0,
     end_member_sd: float | F64 = 0.0,
@@ -124,13 +158,15 @@ def systematic_soc_error(
 ) -> F64:
     """Systematic standard error (PARTICLE,) of the state of charge, with independent causes added in quadrature.
 
-    ``end_member_sd`` is the error of the state of charge due to the end-members: ``sensitivity.end_members``, or a
+    ``shift_sd`` (PARTICLE,) is the error of the state of charge due to the energy scale, ``sensitivity.energy_per_ev``
+    times the shift's standard error or what ``soc_over_shifts`` makes of its posterior. ``end_member_sd`` is that due
+    to the end-members: ``sensitivity.end_members``, or a
     value that is known better. ``background_od`` (ENERGY,) is one standard deviation of what absorbs beside the terms
     of the fit, ``misfit_sd`` (PARTICLE,) what the misfit of each particle's spectrum can do.
     """
     beside = 0.0 if background_od is None else sensitivity.response @ background_od
     return np.sqrt(
-        (sensitivity.energy_per_ev * shift_se_ev) ** 2
+        np.square(shift_sd)
         + (sensitivity.leak * leak_sd) ** 2
         + (sensitivity.i0 * i0_relative_sd) ** 2
         + sensitivity.i0_scatter**2

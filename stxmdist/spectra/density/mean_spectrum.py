@@ -7,6 +7,8 @@ from scipy import ndimage
 
 from stxmdist.arrays import F32, F64, Mask, Real
 
+CHOICE_SIGMA_PX = 1.5
+"""Smoothing of the map by which pixels are chosen: their own noise makes a fortieth of its variance then"""
 LEAST_SAMPLE_PX = 10
 """With fewer pixels than this a choice of pixels is not used"""
 
@@ -64,7 +66,17 @@ def spectrum_pixels(transmission: Sequence[F32], whole: Mask, inside: Mask) -> M
     if int(known.sum()) < LEAST_SAMPLE_PX:
         absorption = mean_where_known(transmission[energy] for energy in frames)
         known = inside & np.isfinite(absorption)
-    return sample_pixels(absorption, known)
+    return sample_pixels(_smoothed(absorption, known), known)
+
+
+def _smoothed(absorption: F64, known: Mask) -> F64:
+    """A map (Y, X) averaged over neighbours that are known.
+
+    Pixels that are chosen because of their own noise absorb more than they should at all energies, as under a film.
+    """
+    weight = ndimage.gaussian_filter(known.astype(np.float64), CHOICE_SIGMA_PX)
+    total = ndimage.gaussian_filter(np.where(known, absorption, 0.0), CHOICE_SIGMA_PX)
+    return np.where(known, total / np.maximum(weight, 1e-9), np.nan)
 
 
 def mean_spectrum(

@@ -7,12 +7,11 @@ import numpy as np
 
 from stxmdist.arrays import F64, Mask
 from stxmdist.spectra.end_members.design_matrix import Background, background_columns, condition_number
+from stxmdist.spectra.end_members.mean_errors import mean_covariance, whitening, widened
 
 BackgroundOption = Literal["auto", "none", "constant", "power_law"]
 """What a user may ask for: one of the backgrounds, or that the data decide"""
 
-MODEL_SHARE = 0.01
-"""End-members and incident beam are not known better than this share of the optical density"""
 LEAST_OD_SHARE = 0.02
 """A background of a smaller share of the largest optical density is not fitted; it adds to the error"""
 SIGNIFICANT_SD = 3.0
@@ -41,10 +40,8 @@ class MeanSpectrum:
     variance: F64
     end_members: F64
     """(ENERGY used, 2) optical density per unit of thickness"""
-    slope: F64
-    """(ENERGY used, 2) its derivative by energy, per eV"""
-    shift_se_ev: float = 0.0
-    """Standard error of the energy shift at which the end-members were taken"""
+    shifted: F64 | None = None
+    """(SHIFT, ENERGY used, 2) the same at other energy shifts, all equally likely; None: the shift is known"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +73,9 @@ def choose_background(spectrum: MeanSpectrum, asked: BackgroundOption = "auto") 
     """The background that is fitted to a stack, from its mean spectrum.
 
     The richest one whose last term is significant and absorbs enough to matter: power law, constant, none. Standard
-    errors rest on counting noise, on ``MODEL_SHARE`` of the optical density at each energy, and on the energy shift;
-    they grow with the misfit. What is not fitted stays as a doubt: the next term with the size and the error that the
-    mean spectrum gives it.
+    errors rest on counting noise, on what else a mean spectrum cannot be trusted with (``mean_errors``), and on the
+    energy shift; they grow with the misfit. What is not fitted stays as a doubt: the next term with the size and the
+    error that the mean spectrum gives it.
     """
     known = np.isfinite(spectrum.mean_od) & np.isfinite(spectrum.variance) & (spectrum.variance > 0.0)
     columns = background_columns(spectrum.energy_ev, "power_law")
@@ -110,14 +107,24 @@ def _last_term(spectrum: MeanSpectrum, columns: F64, known: Mask) -> _Found | No
     if not condition_number(design) < _WORST_CONDITION:
         return None
     od = spectrum.mean_od[known]
-    root = 1.0 / np.sqrt(spectrum.variance[known] + (MODEL_SHARE * od) ** 2)
-    inverse = np.linalg.pinv(design * root[:, None])
-    found = inverse @ (od * root)
-    left = (od - design @ found) * root
-    misfit = max(1.0, float(left @ left) / max(1, n_energy - n_terms))
-    moved = inverse @ (spectrum.slope[known] @ found[:2] * root) * spectrum.shift_se_ev
-    variance = misfit * float((inverse[-1] ** 2).sum()) + float(moved[-1]) ** 2
+    white = whitening(mean_covariance(od, spectrum.variance[known]))
+    freedom = n_energy - n_terms
+    found, variance = _amounts(white @ design, white @ od, freedom)
+    if spectrum.shifted is not None:
+        shifted = spectrum.shifted[:, known]
+        others = [_amounts(white @ np.concatenate([at, columns[known]], axis=1), white @ od, freedom) for at in shifted]
+        variance = float(np.mean([one for _, one in others])) + float(
+            np.mean([(one[-1] - found[-1]) ** 2 for one, _ in others])
+        )
     return _Found(float(found[-1]), float(np.sqrt(variance)), found[:2])
+
+
+def _amounts(design: F64, od: F64, freedom: int) -> tuple[F64, float]:
+    """Amounts (TERM,) of the whitened terms of a spectrum, and the variance of the last, larger with a misfit."""
+    inverse = np.linalg.pinv(design)
+    found = inverse @ od
+    left = od - design @ found
+    return found, widened(float(left @ left), freedom) * float((inverse[-1] ** 2).sum())
 
 
 def _richest(spectrum: MeanSpectrum, columns: F64, found: list[_Found | None]) -> Background:

@@ -180,11 +180,13 @@ def model_of_stack(
     shift_ev = shift.shift_ev if options.fit_energy_shift else 0.0
     before = pre_edge(scan_id, energy_ev[used], options.pre_edge_below_ev)
     columns, slope = design_matrix(members, energy_ev[used], shift_ev), design_slope(members, energy_ev[used], shift_ev)
+    shifted = np.stack([members.at(energy_ev[used], float(at)).T for at in shift.nodes_ev - shift.shift_ev + shift_ev])
     if before is not None:
         columns -= columns[before].mean(axis=0)
+        shifted -= shifted[:, before].mean(axis=1, keepdims=True)
         slope -= slope[before].mean(axis=0)
         mean_od = mean_od - mean_od[before].mean()
-    spectrum = MeanSpectrum(energy_ev[used], mean_od, stack.mean_od_variance[used], columns, slope, shift.se_ev)
+    spectrum = MeanSpectrum(energy_ev[used], mean_od, stack.mean_od_variance[used], columns, shifted)
     background = choose_background(spectrum, options.background)
     extra = background_columns(energy_ev[used], background.background)
     design = np.concatenate([columns, extra], axis=1)

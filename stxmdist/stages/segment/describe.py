@@ -18,7 +18,6 @@ from stxmdist.particles.inside import ChemicalMaps, counted_classes
 from stxmdist.particles.metrics.engine import MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
-from stxmdist.particles.sharp_sizes import SharpSizes
 from stxmdist.particles.table import particle_table, with_flag
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.spectra.align.aligned_stack import whole_energies
@@ -29,7 +28,6 @@ from stxmdist.spectra.checks.systematics import (
     SocSensitivity,
     shared_od_variance,
     soc_sensitivity,
-    systematic_soc_error,
 )
 from stxmdist.spectra.density.mean_spectrum import soc_effects
 from stxmdist.spectra.fitting.model import SpectralModel
@@ -37,6 +35,7 @@ from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.metrics import Description, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.options import Options
 from stxmdist.stages.segment.sizes import sized, with_outlines
+from stxmdist.stages.segment.systematic import systematic_errors
 
 ReadFor: TypeAlias = Callable[[SpectralModel], ReadPixels]
 """Gives what reads the fitted pixels of a stack at the energies of a model"""
@@ -75,6 +74,8 @@ class FittedScan:
     i0_relative_variance: F64
     """(ENERGY used,) Var(I0)/I0^2"""
     modality: str
+    background: Real | None = None
+    """(Y, X) optical density of the constant background; None: none is known"""
     scan_id: str = ""
     """It decides the noise of homogeneous twins"""
     phase_rad: F64 | None = None
@@ -165,13 +166,15 @@ def described(
         counted_classes(mask, found.thickness_nm, classes.least_counts),
         scan.noise_correlation_px2,
     )
-    systematic = systematic_soc_error(
+    errors = systematic_errors(
+        _mean_thickness(scan, labels),
+        model,
         sensitivity,
-        shift_se_ev=model.shift.se_ev,
+        misfit,
         leak_sd=options.leak_sd if scan.modality == "stxm" else 0.0,
-        end_member_sd=sensitivity.end_members if options.end_member_sd is None else options.end_member_sd,
-        background_od=model.background.doubt_od,
-        misfit_sd=misfit.soc_sd,
+        end_member_sd=options.end_member_sd,
+        imaging_bias=imaging.soc_bias,
+        background_od=mean_of_particles(scan.background, labels),
     )
     table = particle_table(
         labels,
@@ -180,17 +183,17 @@ def described(
         maps,
         known=found.known,
         reach=reach,
-        soc_se_sys=systematic,
+        soc_se_sys=errors.total,
         psf=imaging,
         options=options.chemistry,
     )
-    table["soc_per_ev"] = sensitivity.energy_per_ev
-    table["soc_per_leak"] = sensitivity.leak
+    table["soc_per_ev"], table["soc_per_leak"] = sensitivity.energy_per_ev, sensitivity.leak
     table["soc_per_i0"] = sensitivity.i0
-    table["misfit_share"] = misfit.share
+    table = table.assign(misfit_share=misfit.share, **errors.columns())
     sizes = None
     if not shrunk and options.correct_psf_bias:
-        table, sizes = _sized(table, scan, found, model, maps, options, nominal)
+        optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
+        table, sizes = sized(table, labels, maps, found.known, optics, options)
     field = _field(scan, found, model, per_nm, maps, reach, bias, kernel, table)
     whole = with_metrics(table, with_outlines(field, sizes), options.chemistry)
     table = whole.particles
@@ -218,7 +221,7 @@ def _field(
     table: pd.DataFrame,
 ) -> MeasuredField:
     """What the metrics of the particles are measured on; their twins have the states of charge of the table."""
-    mass_nm, homogeneous_nm = plates_of(bias, maps, reach, table)
+    mass_nm, homogeneous_nm, response = plates_of(bias, maps, reach, table)
     return MeasuredField(
         labels=np.maximum(found.labels, 0),
         reach=reach,
@@ -230,6 +233,7 @@ def _field(
         soc=scan.soc,
         mass_nm=mass_nm,
         homogeneous_nm=homogeneous_nm,
+        response=response,
         particle_id=table["particle_id"].to_numpy(dtype=np.int64),
         level=table["soc_mean"].to_numpy(dtype=np.float64),
         design_per_nm=per_nm,
@@ -244,33 +248,6 @@ def _field(
     )
 
 
-def _sized(
-    table: pd.DataFrame,
-    scan: FittedScan,
-    found: Outlines,
-    model: SpectralModel,
-    maps: ChemicalMaps,
-    options: Options,
-    nominal: float,
-) -> tuple[pd.DataFrame, SharpSizes | None]:
-    """The table with sizes and masses through the point spread function, and the outlines."""
-    per_nm = model.design.copy()
-    per_nm[:, :2] /= nominal
-    return sized(
-        table,
-        np.maximum(found.labels, 0),
-        found.thickness_nm,
-        maps.covariance,
-        found.known,
-        design_per_nm=per_nm,
-        weights=model.effective_counts,
-        noise_correlation_px2=scan.noise_correlation_px2,
-        modality=scan.modality,
-        pixel_nm=scan.pixel_nm,
-        options=options,
-    )
-
-
 def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
     """By what thickness is multiplied so that limits in nm can be applied to it: 1 where it is in nm.
 
@@ -281,6 +258,14 @@ def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
         return 1.0
     step = float(np.ptp(model.design[:, :2], axis=0).mean())
     return step * classes.least_thickness_nm / classes.least_od_jump
+
+
+def mean_of_particles(image: Real | None, labels: I32) -> F64 | None:
+    """Mean (PARTICLE,) of a map (Y, X) over the pixels of each particle; None of none."""
+    ids = np.unique(labels[labels > 0])
+    if image is None or not ids.size:
+        return None
+    return np.asarray(ndimage.mean(np.nan_to_num(image), labels, ids), dtype=np.float64)
 
 
 def _mean_thickness(scan: FittedScan, labels: I32) -> F64:
@@ -302,7 +287,9 @@ def _misfit(scan: FittedScan, found: Outlines, model: SpectralModel, count: Comp
         own = np.isfinite(count.residual_od)
         left = np.where(own, count.residual_od, of_stack)
         variance = np.where(own, count.residual_variance, 0.0)
-    return misfit_error(means, left, variance, model.design, model.background.doubt_od)
+    moved = np.stack([model.end_members.at(model.energy_ev, float(at)) for at in model.shift.nodes_ev])
+    shift_od = np.einsum("sce,cp->spe", moved - model.end_members.at(model.energy_ev, model.shift_ev), means)
+    return misfit_error(means, left, variance, model.design, model.background.doubt_od, shift_od)
 
 
 def _sensitivity(scan: FittedScan, labels: I32, model: SpectralModel) -> SocSensitivity:

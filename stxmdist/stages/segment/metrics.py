@@ -27,19 +27,19 @@ class Description:
     null_bands: pd.DataFrame
 
 
-def plates_of(bias: PsfBias | None, maps: ChemicalMaps, reach: I32, table: pd.DataFrame) -> tuple[F64, F64]:
-    """Mass (Y, X) of plates with sharp rims, and homogeneous twins (2, Y, X) as a fit sees them, in nm.
+def plates_of(bias: PsfBias | None, maps: ChemicalMaps, reach: I32, table: pd.DataFrame) -> tuple[F64, F64, F64]:
+    """Mass (Y, X) of plates with sharp rims, homogeneous twins (2, Y, X) as a fit sees them, in nm, and the response.
 
     Where nothing was corrected for the point spread function, plates are as thick as they look.
     """
     soc = table["soc_mean"].to_numpy(dtype=np.float64)
     ids = table["particle_id"].to_numpy(dtype=np.int64)
     if bias is not None:
-        return bias.plates.mass_nm, bias.plates.homogeneous(ids, soc)
+        return bias.plates.mass_nm, bias.plates.homogeneous(ids, soc), bias.plates.response(ids, soc)
     total = np.where(reach > 0, np.nan_to_num(maps.thickness_nm.sum(axis=0)), 0.0).astype(np.float64)
     level = np.zeros(int(max(reach.max(initial=0), ids.max(initial=0))) + 1)
     level[ids] = np.nan_to_num(soc)
-    return total, total * np.stack([1.0 - level[reach], level[reach]])
+    return total, total * np.stack([1.0 - level[reach], level[reach]]), np.ones(total.shape)
 
 
 def with_metrics(table: pd.DataFrame, field: MeasuredField, options: ChemistryOptions) -> Description:

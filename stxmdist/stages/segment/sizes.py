@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from stxmdist.arrays import F64, I32, Mask, Real
+from stxmdist.arrays import F64, I32, Mask
+from stxmdist.particles.inside import ChemicalMaps
 from stxmdist.particles.metrics.engine import MeasuredField
 from stxmdist.particles.overlap import much_thicker, overlapping_plates
 from stxmdist.particles.sharp_sizes import Imaging, SharpSizes, sharp_sizes
@@ -19,21 +20,17 @@ FINE_NM = 17.0
 def sized(
     table: pd.DataFrame,
     labels: I32,
-    thickness_nm: Real,
-    covariance_nm2: Real,
+    maps: ChemicalMaps,
     known: Mask,
-    *,
-    design_per_nm: F64,
-    weights: F64,
-    noise_correlation_px2: float,
-    modality: str,
-    pixel_nm: float,
+    optics: tuple[F64, F64, str, float],
     options: Options,
 ) -> tuple[pd.DataFrame, SharpSizes | None]:
     """The particle table with sizes, masses and flags of overlap, and the outlines; none of a single pixel.
 
-    Arguments as in ``sharp_sizes``; the covariance (3, Y, X) is that of both end-members: 00, 01, 11.
+    ``optics`` is the optical density per nm (ENERGY, TERM), the weights (ENERGY,) of the fit, the modality and the
+    pitch of the pixels in nm.
     """
+    design_per_nm, weights, modality, pixel_nm = optics
     if not len(table) or not pixel_nm > 0.0:
         return table, None
     sub = max(1, round(pixel_nm / FINE_NM))
@@ -45,9 +42,9 @@ def sized(
         rim_px=options.rim.width_nm / pixel_nm,
         rim_doubt_px=options.rim.doubt_nm / pixel_nm,
     )
-    variance = covariance_nm2[0] + 2.0 * covariance_nm2[1] + covariance_nm2[2]
-    sizes = sharp_sizes(labels, thickness_nm, variance, imaging, known, max(1.0, noise_correlation_px2))
-    total = np.asarray(thickness_nm.sum(axis=0))
+    variance = maps.covariance[0] + 2.0 * maps.covariance[1] + maps.covariance[2]
+    sizes = sharp_sizes(labels, maps.thickness_nm, variance, imaging, known, max(1.0, maps.noise_correlation_px2))
+    total = np.asarray(maps.thickness_nm.sum(axis=0))
     sigma_px = options.sigma_nm(modality) / pixel_nm
     overlapping = overlapping_plates(labels, total, known, sizes.misfit, sigma_px, sizes.particle_id)
     table = with_sizes(table, sizes, pixel_nm * 1e-3)

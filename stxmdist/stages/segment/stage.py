@@ -153,6 +153,7 @@ def _fitted_scan(unit: Unit[Options, SegmentPart], model: SpectralModel) -> Fitt
         noise_correlation_px2=measured(unit, AlignMeasures, "align").noise_correlation_px2,
         i0_relative_variance=i0_relative_variance[model.used],
         modality=unit.part.modality,
+        background=fit.read("background"),
         scan_id=unit.scan_id,
         phase_rad=thickness_phase(absorbance, unit.source("align"), model.design, model.used),
     )
@@ -175,7 +176,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=20,
+    version=22,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

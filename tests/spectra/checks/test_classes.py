@@ -22,7 +22,7 @@ def test_every_reason_and_its_precedence() -> None:
     chi2, se, od = np.ones((20, 20)), np.full((20, 20), 0.1), np.full((20, 20), 1.5)
     chi2[10, 10:14] = 9.0
     se[10, 11:14] = 2.0
-    od[10, 12:14] = 3.0
+    od[10, 12:14] = 7.0
     missing[10, 13] = True
     outside[12, 12] = missing[12, 12] = True
     saturated[13, 13] = True

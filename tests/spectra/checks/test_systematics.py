@@ -57,7 +57,7 @@ def test_beam_errors_that_differ_between_energies(lfp: EndMembers) -> None:
 def test_causes_add_in_squares_and_no_metal_has_no_soc(lfp: EndMembers) -> None:
     thickness = np.array([[100.0, 0.0, np.nan], [50.0, 0.0, 3.0]])
     found = soc_sensitivity(thickness, lfp, ENERGY, COUNTS)
-    error = systematic_soc_error(found, shift_se_ev=0.02, leak_sd=0.01, i0_relative_sd=0.003)
+    error = systematic_soc_error(found, shift_sd=found.energy_per_ev * 0.02, leak_sd=0.01, i0_relative_sd=0.003)
     expected = np.hypot(np.hypot(found.energy_per_ev[0] * 0.02, found.leak[0] * 0.01), found.i0[0] * 0.003)
     assert error[0] == pytest.approx(expected)
     assert np.isnan(error[1:]).all()
@@ -100,7 +100,7 @@ def test_noise_of_end_members_equals_drawing_it(lfp: EndMembers) -> None:
 def test_end_members_that_say_nothing_of_their_error_have_a_floor(lfp: EndMembers) -> None:
     found = soc_sensitivity(THICKNESS, replace(lfp, errors=None), ENERGY, COUNTS)
     assert (found.end_members == END_MEMBERS_UNKNOWN_SD).all()
-    error = systematic_soc_error(found, shift_se_ev=0.0, end_member_sd=found.end_members)
+    error = systematic_soc_error(found, shift_sd=0.0, end_member_sd=found.end_members)
     np.testing.assert_allclose(error, END_MEMBERS_UNKNOWN_SD)
 
 

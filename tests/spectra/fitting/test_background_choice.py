@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stxmdist.arrays import F64
-from stxmdist.spectra.end_members.design_matrix import background_columns, design_matrix, design_slope
+from stxmdist.spectra.end_members.design_matrix import background_columns, design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitting.background_choice import (
     UNSEEN_OD,
@@ -32,8 +32,7 @@ def chosen(
         mean_od,
         np.full(energy_ev.size, NOISE_OD**2),
         design_matrix(lfp, energy_ev),
-        design_slope(lfp, energy_ev),
-        0.01,
+        np.stack([design_matrix(lfp, energy_ev, shift) for shift in (-0.01, 0.01)]),
     )
     return choose_background(spectrum, asked)
 
@@ -98,16 +97,14 @@ def test_two_energies_tell_nothing_and_the_error_allows_for_a_film(lfp: EndMembe
 
 def test_energies_in_another_order_or_not_known_decide_alike(lfp: EndMembers) -> None:
     order = np.random.default_rng(2).permutation(ENERGY_EV.size)
-    design, slope = design_matrix(lfp, ENERGY_EV), design_slope(lfp, ENERGY_EV)
+    design = design_matrix(lfp, ENERGY_EV)
     mean_od = design @ [50.0, 50.0] + background_columns(ENERGY_EV, "constant")[:, 0] * 0.3
     variance = np.full(ENERGY_EV.size, NOISE_OD**2)
-    one = choose_background(MeanSpectrum(ENERGY_EV, mean_od, variance, design, slope))
-    mixed = choose_background(
-        MeanSpectrum(ENERGY_EV[order], mean_od[order], variance[order], design[order], slope[order])
-    )
+    one = choose_background(MeanSpectrum(ENERGY_EV, mean_od, variance, design))
+    mixed = choose_background(MeanSpectrum(ENERGY_EV[order], mean_od[order], variance[order], design[order]))
     assert one.said == mixed.said
     mean_od[3] = np.nan
-    without = choose_background(MeanSpectrum(ENERGY_EV, mean_od, variance, design, slope))
+    without = choose_background(MeanSpectrum(ENERGY_EV, mean_od, variance, design))
     assert without.background == one.background
     assert np.isfinite(without.doubt_od).all()
 

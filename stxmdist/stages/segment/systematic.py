@@ -1,0 +1,99 @@
+"""What does not average over the pixels of a particle: each cause by itself, and what all particles of a scan share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stxmdist.arrays import F64, Real
+from stxmdist.spectra.checks.misfit import MisfitError
+from stxmdist.spectra.checks.systematics import SocSensitivity, soc_over_shifts, systematic_soc_error
+from stxmdist.spectra.end_members.design_matrix import background_columns
+from stxmdist.spectra.fitting.model import SpectralModel
+
+PSF_BIAS_DOUBT = 0.12
+"""Standard error of what imaging through the point spread function adds to a state of charge, as a share of it (closure
+on simulated plates that are one end-member throughout)"""
+
+
+@dataclass(frozen=True, eq=False)
+class SystematicErrors:
+    """Standard errors of the state of charge of the particles of one scan, each (PARTICLE,)."""
+
+    shift: F64
+    """Due to the energy scale: the whole posterior of its error, which may have two maxima"""
+    leak: F64
+    end_members: F64
+    background: F64
+    """Due to what absorbs beside the terms of the fit"""
+    i0: F64
+    misfit: F64
+    imaging: F64
+    film: F64
+    """Due to the constant that was fitted, if it falls with energy as carbon does"""
+    total: F64
+
+    def columns(self) -> dict[str, F64]:
+        """Columns of the particle table: the parts, and what all particles of the scan have in common."""
+        parts = (self.shift, self.leak, self.end_members, self.background, self.i0)
+        return {
+            "soc_se_scan": np.sqrt(np.sum(np.square(parts), axis=0)),
+            "soc_se_shift": self.shift,
+            "soc_se_leak": self.leak,
+            "soc_se_background": np.hypot(self.background, self.film),
+            "soc_se_misfit": self.misfit,
+        }
+
+
+def systematic_errors(
+    thickness: F64,
+    model: SpectralModel,
+    sensitivity: SocSensitivity,
+    misfit: MisfitError,
+    *,
+    leak_sd: float,
+    end_member_sd: float | None,
+    imaging_bias: Real | float,
+    background_od: F64 | None = None,
+) -> SystematicErrors:
+    """The errors of particles with mean thicknesses (COMPONENT, PARTICLE), added in quadrature.
+
+    ``imaging_bias`` (PARTICLE,) is what the point spread function adds to the state of charge and is taken off;
+    ``end_member_sd`` None: what the end-members say of themselves; ``background_od`` (PARTICLE,) is the constant that
+    was fitted beside them: where carbon makes it, it falls with energy.
+    """
+    n = thickness.shape[1]
+    socs = soc_over_shifts(
+        thickness,
+        model.end_members,
+        model.energy_ev,
+        model.effective_counts,
+        shift_ev=model.shift_ev,
+        shifts_ev=model.shift.nodes_ev,
+        background=model.fitted_background,
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = np.sqrt(((socs - (thickness[1] / thickness.sum(axis=0))[:, None]) ** 2).mean(axis=1))
+    members = sensitivity.end_members if end_member_sd is None else end_member_sd
+    imaging = PSF_BIAS_DOUBT * np.abs(np.nan_to_num(np.broadcast_to(np.asarray(imaging_bias, np.float64), (n,))))
+    falls = np.zeros(n)
+    if background_od is not None and model.fitted_background == "constant":
+        falls = background_od * (sensitivity.response @ background_columns(model.energy_ev, "power_law")[:, 1])
+    total = systematic_soc_error(
+        sensitivity,
+        shift_sd=shift,
+        leak_sd=leak_sd,
+        end_member_sd=members,
+        background_od=model.background.doubt_od,
+        misfit_sd=np.sqrt(misfit.soc_sd**2 + imaging**2 + falls**2),
+    )
+    return SystematicErrors(
+        shift=shift,
+        leak=np.abs(sensitivity.leak * leak_sd),
+        end_members=np.broadcast_to(np.asarray(members, np.float64), (n,)),
+        background=np.abs(sensitivity.response @ model.background.doubt_od),
+        i0=sensitivity.i0_scatter,
+        misfit=np.broadcast_to(np.asarray(misfit.soc_sd, np.float64), (n,)),
+        imaging=imaging,
+        film=np.abs(falls),
+        total=total,
+    )

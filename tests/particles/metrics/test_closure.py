@@ -1,0 +1,156 @@
+"""What metrics find of planted patterns, through blur and noise, beside what was planted; each prints its figure."""
+
+import numpy as np
+import pytest
+from scipy import special
+
+from stxmdist.arrays import F64
+from stxmdist.particles.metrics.table import PARTICLE_METRICS
+from tests.particles.planted_plates import (
+    Place,
+    Plates,
+    counted,
+    halves,
+    homogeneous,
+    plates,
+    shell,
+    solid_solution,
+)
+
+pytestmark = pytest.mark.long
+
+
+def only(*names: str):  # type: ignore[no-untyped-def]
+    return {name: PARTICLE_METRICS[name] for name in names}
+
+
+def spreads(field: Plates, counts: float, seed: int) -> F64:
+    return counted(field, counts, seed, only("spread"), str(seed)).values.soc_var_intra.to_numpy()
+
+
+def signed_root(variance: F64) -> float:
+    mean = float(np.mean(variance))
+    return float(np.sign(mean) * np.sqrt(abs(mean)))
+
+
+@pytest.mark.parametrize(("counts", "rounds"), [(3000.0, 1), (100.0, 4)])
+def test_homogeneous_particles_have_no_spread(counts: float, rounds: int) -> None:
+    field = plates(homogeneous, 5)
+    found = np.concatenate([spreads(field, counts, k) for k in range(rounds)])
+    print(f"homogeneous, {counts:.0f} photons: soc_sd {signed_root(found):+.4f} of {found.size} plates")
+    # Closure C4: at least 100 photons.
+    assert abs(signed_root(found)) <= 0.02
+
+
+@pytest.mark.parametrize(("counts", "rounds"), [(3000.0, 1), (100.0, 4)])
+def test_the_spread_of_solid_solutions_is_found(counts: float, rounds: int) -> None:
+    field = plates(solid_solution, 8)
+    found = np.concatenate([spreads(field, counts, k) for k in range(rounds)])
+    ratio = signed_root(found) / float(np.sqrt((field.truth.sd**2).mean()))
+    print(f"solid solution, {counts:.0f} photons: soc_sd over the truth {ratio:.3f}")
+    assert 0.9 <= ratio <= 1.1
+
+
+def test_two_phases_keep_their_spread() -> None:
+    field = plates(halves, 3)
+    ratio = signed_root(spreads(field, 1000.0, 1)) / float(np.sqrt((field.truth.sd**2).mean()))
+    print(f"two phases, 1000 photons: soc_sd over the truth {ratio:.3f}")
+    assert 0.9 <= ratio <= 1.1
+
+
+@pytest.mark.parametrize("modality", ["stxm", "ptychography"])
+def test_core_and_shell_are_the_same_in_both_modalities(modality: str) -> None:
+    d_um = (0.5, 1.4) if modality == "stxm" else (0.5, 0.7)
+    field = plates(shell, 4, modality, d_um)
+    found = counted(field, 3000.0, 1, only("core_shell")).values.core_shell_index.to_numpy()
+    known = np.isfinite(found)
+    slope = np.polyfit(field.truth.core_shell[known], found[known], 1)[0]
+    print(f"core-shell, {modality}: slope {slope:.3f}, {1 - known.mean():.2f} without a number")
+    assert 0.9 <= slope <= 1.1
+    assert known.mean() >= 0.9
+
+
+@pytest.mark.parametrize("length_nm", [80.0, 200.0])
+def test_the_reaction_depth_is_found(length_nm: float) -> None:
+    field = plates(lambda place: 0.2 + 0.6 * np.exp(-place.depth / (1e-3 * length_nm)), 6)
+    found = counted(field, 1000.0, 1, only("reaction_depth")).values.reaction_depth_nm
+    print(f"reaction depth {length_nm:.0f} nm: median {found.median():.1f}, known {found.notna().mean():.2f}")
+    # 10 % for lengths of at least two sigmas of blur.
+    assert found.median() == pytest.approx(length_nm, rel=0.1)
+    assert found.notna().mean() >= 0.9
+
+
+def test_one_sidedness_and_gradients_are_found() -> None:
+    field = plates(lambda place: 0.5 + place.rng.uniform(0.4, 0.7) * place.u, 7)
+    values = counted(field, 3000.0, 1, only("sides", "gradient")).values
+    off = (values.soc_one_sidedness - field.truth.one_sided).to_numpy()
+    strength = (values.soc_gradient_per_um / field.truth.gradient_per_um).to_numpy()
+    slopes = (values.soc_gradient_y_per_um.to_numpy(), values.soc_gradient_x_per_um.to_numpy())
+    vector = np.hypot(*slopes) / field.truth.gradient_per_um.to_numpy()
+    print(f"one-sidedness off by {np.abs(off).max():.3f} at most")
+    print(f"gradient over the truth {np.median(strength):.3f}, its vector {np.median(vector):.3f}")
+    assert np.abs(off).max() <= 0.03
+    assert np.median(strength) == pytest.approx(1.0, abs=0.1)
+    assert np.median(vector) == pytest.approx(1.0, abs=0.1)
+    apart = np.abs((np.degrees(np.arctan2(*slopes)) - field.truth.angle_deg + 90.0) % 180.0 - 90.0)
+    assert apart.median() < 5.0
+
+
+def test_the_gradient_of_a_random_field_is_free_of_noise() -> None:
+    field = plates(lambda place: solid_solution(place, sd=0.12), 9)
+    for counts in (3000.0, 300.0):
+        found = counted(field, counts, 1, only("gradient")).values.soc_gradient_per_um
+        ratio = float(np.sqrt((found**2).mean() / (field.truth.gradient_per_um**2).mean()))
+        print(f"gradient of a random field, {counts:.0f} photons: {ratio:.3f} of the truth")
+        assert ratio == pytest.approx(1.0, abs=0.1)
+
+
+def test_boundaries_and_domains_are_found() -> None:
+    field = plates(halves, 11)
+    values = counted(field, 1000.0, 1, only("phases", "gradient")).values
+    ratio = (values.boundary_density_per_um * field.truth.area_um2 / field.truth.cut_um).to_numpy()
+    right = ((values.n_domains_charged - 1).abs() <= 1) & ((values.n_domains_discharged - 1).abs() <= 1)
+    angle, coherence = values.boundary_to_long_axis_deg, values.boundary_coherence
+    print(f"boundary density over the truth {np.median(ratio):.3f}, domains right {right.mean():.2f}")
+    print(f"mixed excess {values.mixed_excess.abs().median():.3f}, direction off by {angle.median():.1f} deg")
+    assert np.median(ratio) == pytest.approx(1.0, abs=0.1)
+    assert right.mean() >= 0.9
+    assert values.mixed_excess.abs().median() <= 0.03
+    assert angle.median() < 5.0
+    assert coherence.median() > 0.9
+
+
+@pytest.mark.parametrize("width_nm", [40.0, 80.0])
+def test_the_width_of_a_boundary_is_found_behind_blur(width_nm: float) -> None:
+    def soft(place: Place) -> F64:
+        return np.asarray(0.07 + 0.91 * special.ndtr((place.u - 0.05) / (1e-3 * width_nm)))
+
+    found = counted(plates(soft, 12), 1000.0, 1, only("boundary_width")).values.boundary_width_nm
+    print(f"boundary width {width_nm:.0f} nm: median {found.median():.1f}, known {found.notna().mean():.2f}")
+    # 15 % for widths of at least a sigma of blur.
+    assert found.median() == pytest.approx(width_nm, rel=0.15)
+
+
+def test_the_correlation_length_is_found() -> None:
+    length_um = 0.12
+    field = plates(lambda place: solid_solution(place, sd=0.15, length_um=length_um), 13, d_um=(1.2, 1.4))
+    found = counted(field, 1000.0, 1, only("correlation_length")).values.soc_correlation_nm
+    true = 1e3 * length_um * np.sqrt(2.0)  # where exp(-r^2 / 2 l^2) is 1/e
+    print(f"correlation length {true:.0f} nm: median {found.median():.0f}, known {found.notna().mean():.2f}")
+    assert found.median() == pytest.approx(true, rel=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_one_homogeneous_particle_in_twenty_lies_outside_its_band() -> None:
+    """What is asked of every band at 100 photons, from 360 particles: 3 to 7 %."""
+    field = plates(homogeneous, 21)
+    names = ("soc_var_intra", "core_shell_index", "soc_gradient_y_per_um", "soc_gradient_x_per_um", "soc_moran")
+    outside = dict.fromkeys(names, 0.0)
+    for k in range(30):
+        found = counted(field, 100.0, 100 + k, only("spread", "core_shell", "sides", "moran"), str(k))
+        for name in names:
+            low, high = (found.bands[f"{name}_null_{end}"] for end in ("low", "high"))
+            outside[name] += float(((found.values[name] < low) | (found.values[name] > high)).mean()) / 30.0
+    print("outside their bands:", {name: round(share, 3) for name, share in outside.items()})
+    assert all(0.03 <= share <= 0.07 for share in outside.values())
