@@ -41,6 +41,7 @@ def flagged(field: Field) -> Mask:
     return overlapping_plates(labels, total, field.known, sizes.misfit, 0.5, sizes.particle_id)
 
 
+@pytest.mark.xfail(strict=True, reason="43 of 48 pairs (.896): small plates that hide on large ones look like one")
 def test_plates_on_each_other_are_flagged() -> None:
     pairs = caught = 0
     for seed in range(3):
@@ -51,7 +52,7 @@ def test_plates_on_each_other_are_flagged() -> None:
             seen = np.unique(labels[np.isin(field.labels, [2 * pair + 1, 2 * pair + 2]) & (labels > 0)])
             pairs, caught = pairs + 1, caught + bool(flags[seen - 1].any())
     print(f"overlapping pairs flagged: {caught} of {pairs}")
-    assert caught >= 0.85 * pairs
+    assert caught >= 0.9 * pairs
 
 
 @pytest.mark.parametrize(
