@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -94,10 +94,11 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def replace_file(path: Path, parts: Sequence[bytes | memoryview]) -> str:
+def replace_file(path: Path, parts: Iterable[bytes | memoryview]) -> str:
     """Put a file in place with one rename, after its bytes reached the disk; return their sha256 (hex).
 
-    A reader sees the old file or the new one, never a part. When the write fails the temporary file is removed.
+    A reader sees the old file or the new one, never a part. When the write fails the temporary file is removed. Parts
+    are taken one after the other, and none is kept.
 
     Raises
     ------
@@ -105,18 +106,21 @@ def replace_file(path: Path, parts: Sequence[bytes | memoryview]) -> str:
         when the file system refuses, with the number of bytes wanted.
     """
     digest = hashlib.sha256()
-    views = [memoryview(part).cast("B") for part in parts if len(part)]
+    # Of parts that are still to come, the size is not known.
+    sizes = [memoryview(part).nbytes for part in parts] if isinstance(parts, Sequence) else []
     try:
         with replacing(path) as partial:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             try:
-                for view in views:
-                    digest.update(view)
-                    _write_all(descriptor, view)
+                for part in parts:
+                    if len(part):
+                        view = memoryview(part).cast("B")
+                        digest.update(view)
+                        _write_all(descriptor, view)
             finally:
                 os.close(descriptor)
     except OSError as error:
-        raise refusal(path, error, sum(map(len, views))) from error
+        raise refusal(path, error, sum(sizes)) from error
     return digest.hexdigest()
 
 

@@ -341,6 +341,16 @@ _PAIRS = TableSpec(
         ColumnSpec("particle_id_ptychography", "int64", "", "label of the particle there"),
         ColumnSpec("iou", "float64", "1", "intersection over union of both outlines"),
         ColumnSpec("distance_um", "float64", "um", "between both centres, after registration"),
+        ColumnSpec(
+            "relation",
+            "string",
+            "",
+            "one-to-one, merged (one in the wide field, several in ptychography) or split (the reverse)",
+            required=False,
+        ),
+        ColumnSpec(
+            "group_id", "int64", "", "rows of one scan with the same number are parts of one whole", required=False
+        ),
         *_columns(
             "float64",
             tuple(

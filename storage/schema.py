@@ -105,10 +105,14 @@ class CoordinateSpec:
 _E, _YX, _EYX = ("energy",), ("y", "x"), ("energy", "y", "x")
 _TILE = ("energy", "tile", "ty", "tx")
 
+_FINE = ("fine_y", "fine_x")
+
 _COORDINATES = (
     CoordinateSpec("energy", "energy_ev", "eV", "photon energy"),
     CoordinateSpec("y", "y_um", "um", "pixel centre on the sample, vertical"),
     CoordinateSpec("x", "x_um", "um", "pixel centre on the sample, horizontal"),
+    CoordinateSpec("fine_y", "fine_y_um", "um", "pixel centre of the ptychography scan, vertical"),
+    CoordinateSpec("fine_x", "fine_x_um", "um", "pixel centre of the ptychography scan, horizontal"),
 )
 COORDINATES: dict[str, CoordinateSpec] = {spec.dim: spec for spec in _COORDINATES}
 """Axes that carry physical coordinates; the array in the file has the axis' name, so that xarray indexes by it."""
@@ -228,6 +232,8 @@ _ARRAYS = (
         "1",
         "state of charge from ptychography, blurred and sampled as the wide-field map",
     ),
+    ArraySpec("fused_soc", _FINE, "float32", "1", "state of charge from both modalities, as sharp as ptychography"),
+    ArraySpec("fused_soc_se", _FINE, "float32", "1", "standard error of fused_soc"),
     # react
     ArraySpec("reaction_rate_per_h", _YX, "float32", "1/h", "change of state of charge between two times"),
     ArraySpec("reaction_rate_se_per_h", _YX, "float32", "1/h", "its standard error by counting and placement"),

@@ -1,7 +1,7 @@
 """Tables as Parquet with unit and meaning of each column in the schema, CSV beside, and which of them are current."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +30,9 @@ _ADMITS: dict[str, Callable[["pa.DataType"], bool]] = {
 def _is_text(kind: "pa.DataType") -> bool:
     return bool(pat.is_string(kind) or pat.is_large_string(kind))
 
+
+CSV_ROWS = 50_000
+"""Rows that are put into text at a time."""
 
 LINKS = ("tables", "report")
 """Links in the store's folder that a stage may switch to its output."""
@@ -75,9 +78,15 @@ def write_table(table: "pd.DataFrame", path: Path, spec: TableSpec | str) -> tup
     pq.write_table(arrow, sink, compression="zstd")
     beside = path.with_suffix(".csv")
     replace_file(path, [memoryview(sink.getvalue())])
-    text = arrow.to_pandas(integer_object_nulls=True).to_csv(index=False, lineterminator="\n")
-    replace_file(beside, [text.encode()])
+    replace_file(beside, _csv(arrow))
     return path, beside
+
+
+def _csv(arrow: "pa.Table") -> "Iterator[bytes]":
+    """The text of a table, in blocks of rows: all of it at once is larger than the table."""
+    for start in range(0, max(arrow.num_rows, 1), CSV_ROWS):
+        block = arrow.slice(start, CSV_ROWS).to_pandas(integer_object_nulls=True)
+        yield block.to_csv(index=False, header=start == 0, lineterminator="\n").encode()
 
 
 def _arrow_column(table: str, column: ColumnSpec, values: "pd.Series") -> "pa.Array":

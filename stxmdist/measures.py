@@ -201,6 +201,16 @@ class RegisterMeasures:
     correlation: float
     pairs: int
     """Particles seen by both"""
+    shear: float = 0.0
+    """By how much the longest direction of a circle that is carried over exceeds the shortest, as a share"""
+    drift_nm: float = 0.0
+    """Largest drift of a row of the wide-field scan, in nm, beside the linear map"""
+    landmarks: int = 0
+    """Particles, or parts of them, that agree on the transform"""
+    found_by: str = "stage"
+    """``stage``: beside its coordinates; ``search``: in the whole field; ``particles``: by their constellation"""
+    fused_chi2: float | None = None
+    """How far the wide-field chemistry disagrees with that of ptychography, in variances; None where none was fused"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,15 +9,13 @@ from stxmdist.arrays import C128, F64, Mask, Real
 
 
 @dataclass(frozen=True)
-class Peak:
-    """The best placement of the moving image's first pixel on the fixed grid."""
+class Placement:
+    """Where the moving image's first pixel lies on the fixed grid, and how well both agree there."""
 
     row: int
     column: int
     score: float
-    """Normalised cross-correlation there; NaN where no placement was possible"""
-    rival: float
-    """The best score elsewhere, more than ``apart_px`` away"""
+    """Normalised cross-correlation"""
 
 
 def masked_correlation(fixed: Real, fixed_known: Mask, moving: Real, moving_known: Mask, least_overlap: float) -> F64:
@@ -66,24 +64,28 @@ def masked_correlation(fixed: Real, fixed_known: Mask, moving: Real, moving_know
     return np.where(good, numerator / np.sqrt(np.where(good, f_var * m_var, 1.0)), np.nan)
 
 
-def best_placement(
+def best_placements(
     correlation: F64,
     moving_shape: tuple[int, int],
-    near: tuple[float, float],
-    radius_px: float,
     apart_px: float,
-) -> Peak:
-    """The largest correlation within a radius of the expected place of moving's first pixel, and the best apart."""
+    most: int,
+    near: tuple[float, float] = (0.0, 0.0),
+    radius_px: float = np.inf,
+) -> list[Placement]:
+    """The placements with the largest correlation, best first, each more than ``apart_px`` from all better ones.
+
+    ``near`` is the expected place of moving's first pixel; what is further away than ``radius_px`` does not count.
+    """
     rows = np.arange(correlation.shape[0])[:, None] - (moving_shape[0] - 1)
     columns = np.arange(correlation.shape[1])[None, :] - (moving_shape[1] - 1)
     within = np.hypot(rows - near[0], columns - near[1]) <= radius_px
-    allowed = np.where(within & np.isfinite(correlation), correlation, -np.inf)
-    place = int(np.argmax(allowed))
-    row, column = divmod(place, correlation.shape[1])
-    score = float(allowed[row, column])
-    if not np.isfinite(score):
-        return Peak(round(near[0]), round(near[1]), float("nan"), float("nan"))
-    row, column = row - (moving_shape[0] - 1), column - (moving_shape[1] - 1)
-    elsewhere = allowed[np.hypot(rows - row, columns - column) > apart_px]
-    rival = float(elsewhere.max()) if elsewhere.size else float("nan")
-    return Peak(row, column, score, rival if np.isfinite(rival) else float("nan"))
+    left = np.where(within & np.isfinite(correlation), correlation, -np.inf)
+    out: list[Placement] = []
+    for _ in range(most):
+        row, column = divmod(int(np.argmax(left)), left.shape[1])
+        if not np.isfinite(left[row, column]):
+            break
+        found = Placement(row - (moving_shape[0] - 1), column - (moving_shape[1] - 1), float(left[row, column]))
+        out.append(found)
+        left = np.where(np.hypot(rows - found.row, columns - found.column) > apart_px, left, -np.inf)
+    return out

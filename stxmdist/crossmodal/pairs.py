@@ -1,13 +1,14 @@
-"""The same particle in both images, and maps of one brought to the grid of the other."""
+"""The same particle in both images, whole or in parts, and maps of one brought to the grid of the other."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage, optimize
 
 from stxmdist.arrays import F32, F64, I32, I64, U8, Mask, MaskClass, Real
-from stxmdist.crossmodal.register import Axes, Registration, sample
+from stxmdist.crossmodal.transform import Axes, Registration, sample
 
 OD_PER_UNIT: Mapping[str, float] = {"nm": 0.01, "1": 1.0}
 """Approximate optical density at the white line of one unit of thickness, by the unit of the maps: a nanometre, or a
@@ -19,7 +20,13 @@ LEAST_OD = 0.2
 MEASURED_COLUMNS = ("soc_mean", "soc_se", "d_eq_um")
 """Columns of the particle table that stand in the table of pairs, once for each modality."""
 
-PAIR_COLUMNS = ("particle_id_stxm", "particle_id_ptychography", "iou", "distance_um")
+PAIR_COLUMNS = ("particle_id_stxm", "particle_id_ptychography", "iou", "distance_um", "relation", "group_id")
+
+PART_WITHIN = 0.6
+"""Share of a particle's area that must lie in one of the other modality to be a part of that one"""
+
+PART_OF_WHOLE = 0.1
+"""Share of the whole below which what lies beside the largest part is debris and parts nothing"""
 
 
 def pair_particles(
@@ -30,10 +37,12 @@ def pair_particles(
     registration: Registration,
     least_iou: float = 0.3,
 ) -> pd.DataFrame:
-    """Pair the particles of two label images one to one so that the sum of their overlaps is largest.
+    """Pair the particles of two label images: one to one, or all parts of what one of them shows as a whole.
 
-    Overlap is intersection over union, counted on ptychography pixels carried into the STXM frame. Only particles that
-    both images see can be paired: one cut by the border of the ptychography field overlaps little and drops out.
+    Overlap is intersection over union, counted on ptychography pixels carried into the STXM frame. Where one image
+    shows as one what the other parts into two or more, each part has a row in the whole's group. The rest is paired one
+    to one so that the sum of their overlaps is largest. Only particles that both images see can be paired: one cut by
+    the border of the ptychography field overlaps little and drops out.
 
     Parameters
     ----------
@@ -44,22 +53,82 @@ def pair_particles(
     registration
         from ptychography to STXM
     least_iou
-        pairs below are not pairs
+        pairs below are not pairs, nor are wholes and the union of their parts
 
     Returns
     -------
     DataFrame
-        columns ``PAIR_COLUMNS``, by particle_id_stxm; distance_um is between centroids in the STXM frame
+        columns ``PAIR_COLUMNS``, by particle_id_stxm: ``relation`` is one-to-one, merged (one in STXM, several in
+        ptychography) or split (the reverse); rows of one ``group_id`` are of one whole; iou is that of the whole with
+        the union of its parts, distance_um that between both centres in the STXM frame
 
-    Source: Kuhn, Nav. Res. Logist. 2, 83 (1955), for the assignment.
+    Source: Kuhn, Nav. Res. Logist. 2, 83 (1955), for the assignment; own rule for parts.
     """
-    empty = pd.DataFrame({"particle_id_stxm": [], "particle_id_ptychography": [], "iou": [], "distance_um": []})
-    empty = empty.astype({"particle_id_stxm": "int64", "particle_id_ptychography": "int64"})
     # The store writes -1 where nothing is known.
     labels_stxm, labels_ptychography = np.maximum(labels_stxm, 0), np.maximum(labels_ptychography, 0)
-    ids_b = np.unique(labels_ptychography[labels_ptychography > 0])
-    if ids_b.size == 0 or not (labels_stxm > 0).any():
-        return empty
+    if not (labels_ptychography > 0).any() or not (labels_stxm > 0).any():
+        return _table([], np.zeros(0))
+    y, x = registration(*np.meshgrid(*axes_ptychography, indexing="ij"))
+    shared, area_a, area_b = _overlaps(labels_stxm, axes_stxm, labels_ptychography, axes_ptychography, registration)
+    groups = _parted(shared, area_a, area_b, "merged", least_iou)
+    groups += [replace(group, a=group.b, b=group.a) for group in _parted(shared.T, area_b, area_a, "split", least_iou)]
+    union = area_a[:, None] + area_b[None, :] - shared
+    iou = np.where(union > 0, shared / np.where(union > 0, union, 1.0), 0.0)
+    taken: list[_Group] = []
+    for group in sorted(groups, key=lambda each: -each.iou):
+        # A chain of wholes and parts has no one whole: the closest fit of them stands.
+        if not any(set(group.a) & set(other.a) or set(group.b) & set(other.b) for other in taken):
+            taken.append(group)
+            iou[list(group.a), :] = iou[:, list(group.b)] = 0.0
+    # Overlaps of less than the least must not be bought at the price of a true pair.
+    first, second = optimize.linear_sum_assignment(np.where(iou >= least_iou, iou, 0.0), maximize=True)
+    for a, b in zip(first.tolist(), second.tolist(), strict=True):
+        if iou[a, b] >= least_iou:
+            taken.append(_Group((a,), (b,), float(iou[a, b]), "one-to-one"))
+    if not taken:
+        return _table([], np.zeros(0))
+    centres = [
+        np.stack(
+            [
+                _centroids(labels_stxm, np.array(group.a), *np.meshgrid(*axes_stxm, indexing="ij")),
+                _centroids(labels_ptychography, np.array(group.b), y, x),
+            ]
+        )
+        for group in taken
+    ]
+    return _table(taken, np.array([float(np.hypot(*(one - other))) for one, other in centres]))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Particles of both images that cover one another: one on either side, or one and its parts."""
+
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+    iou: float
+    relation: str
+
+
+def _table(groups: list[_Group], distance_um: F64) -> pd.DataFrame:
+    order = sorted(range(len(groups)), key=lambda index: (groups[index].a, groups[index].b))
+    rows = [
+        (a, b, groups[index].iou, float(distance_um[index]), groups[index].relation, number)
+        for number, index in enumerate(order, start=1)
+        for a in groups[index].a
+        for b in groups[index].b
+    ]
+    table = pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+    kinds = {"particle_id_stxm": "int64", "particle_id_ptychography": "int64", "group_id": "int64"}
+    return table.astype(kinds | {"iou": "float64", "distance_um": "float64", "relation": "object"})
+
+
+def _overlaps(
+    labels_stxm: I32, axes_stxm: Axes, labels_ptychography: I32, axes_ptychography: Axes, registration: Registration
+) -> tuple[F64, F64, F64]:
+    """Shared area (A, B), that of each STXM particle (A,) and of each other one (B,), in ptychography pixels.
+
+    Index 0, which is no particle, shares nothing.
+    """
     y, x = registration(*np.meshgrid(*axes_ptychography, indexing="ij"))
     row, column = (
         np.round((where - axis[0]) / (axis[1] - axis[0])).astype(np.int64)
@@ -70,28 +139,26 @@ def pair_particles(
     under[inside] = labels_stxm[row[inside], column[inside]]
     shared = np.zeros((int(labels_stxm.max()) + 1, int(labels_ptychography.max()) + 1))
     np.add.at(shared, (under.ravel(), labels_ptychography.ravel().astype(np.int64)), 1.0)
-    area_b = shared.sum(axis=0)
-    pixels_per_pixel = _pixel_area(axes_stxm) / (_pixel_area(axes_ptychography) * registration.scale**2)
-    area_a = np.bincount(labels_stxm.ravel(), minlength=shared.shape[0]) * pixels_per_pixel
-    union = area_a[:, None] + area_b[None, :] - shared
-    iou = np.where(union > 0, shared / np.where(union > 0, union, 1.0), 0.0)
-    iou[0, :] = iou[:, 0] = 0.0
-    # Overlaps of less than the least must not be bought at the price of a true pair.
-    first, second = optimize.linear_sum_assignment(np.where(iou >= least_iou, iou, 0.0), maximize=True)
-    found = iou[first, second] >= least_iou
-    first, second = first[found], second[found]
-    if first.size == 0:
-        return empty
-    centre_a = _centroids(labels_stxm, first, *np.meshgrid(*axes_stxm, indexing="ij"))
-    centre_b = _centroids(labels_ptychography, second, y, x)
-    return pd.DataFrame(
-        {
-            "particle_id_stxm": first.astype(np.int64),
-            "particle_id_ptychography": second.astype(np.int64),
-            "iou": iou[first, second],
-            "distance_um": np.hypot(*(centre_a - centre_b)),
-        }
-    )
+    area_b = np.asarray(shared.sum(axis=0), dtype=np.float64)
+    stretch = abs(float(np.linalg.det(registration.matrix[:, :2])))
+    pixels_per_pixel = _pixel_area(axes_stxm) / (_pixel_area(axes_ptychography) * stretch)
+    area_a = np.asarray(np.bincount(labels_stxm.ravel(), minlength=shared.shape[0]) * pixels_per_pixel)
+    shared[0, :] = shared[:, 0] = 0.0
+    return shared, area_a, area_b
+
+
+def _parted(shared: F64, whole: F64, part: F64, relation: str, least_iou: float) -> list[_Group]:
+    """Wholes (first axis of the shared area) of which the other image shows two parts or more."""
+    within = shared >= PART_WITHIN * np.maximum(part, 1e-9)[None, :]
+    share = np.where(within, shared, 0.0) / np.maximum(whole, 1e-9)[:, None]
+    out = []
+    for index in np.flatnonzero((share >= PART_OF_WHOLE).sum(axis=1) > 1):
+        parts = np.flatnonzero(share[index] >= PART_OF_WHOLE)
+        common = float(shared[index, parts].sum())
+        iou = common / (float(whole[index]) + float(part[parts].sum()) - common)
+        if iou >= max(least_iou, 0.5):
+            out.append(_Group((int(index),), tuple(parts.tolist()), iou, relation))
+    return out
 
 
 def onto_fixed(
@@ -120,6 +187,11 @@ def onto_fixed(
     planes = maps.reshape(-1, *maps.shape[-2:])
     out = np.stack([sample(_blurred(plane, sigma_um / pitch), moving_axes, y, x) for plane in planes])
     return out.reshape(*maps.shape[:-2], *y.shape)
+
+
+def known_thickness(thickness: Real, mask_class: U8) -> Real:
+    """The thicknesses (COMPONENT, Y, X) of a fit; NaN where nothing was measured."""
+    return np.asarray(np.where(_unknown(mask_class), np.nan, thickness))
 
 
 def total_thickness(thickness: Real, mask_class: U8) -> Real:
@@ -194,5 +266,6 @@ def _pixel_area(axes: Axes) -> float:
 
 
 def _centroids(labels: I32, ids: I64, y: Real, x: Real) -> F64:
-    """(2, PARTICLE) mean coordinates of the pixels of each label."""
-    return np.stack([np.asarray(ndimage.mean(axis, labels, ids), dtype=np.float64) for axis in (y, x)])
+    """(2,) mean coordinates of the pixels of some labels together."""
+    here = np.isin(labels, ids)
+    return np.array([float(axis[here].mean()) for axis in (y, x)])

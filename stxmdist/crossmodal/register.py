@@ -1,24 +1,61 @@
-"""Places a ptychography image on an STXM image: resolution is matched, the shift searched, a similarity refined."""
+"""Places a ptychography image on an STXM image: searches the place, then fits a linear map and the drift of rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
-from stxmdist.arrays import F64, Mask, Real
-from stxmdist.crossmodal.correlation import Peak, best_placement, masked_correlation
+from stxmdist.arrays import F64, I32, Mask, Real
+from stxmdist.crossmodal.distortion import Distortion, LinearPrior, fit_distortion
+from stxmdist.crossmodal.landmarks import (
+    LEAST_PIXELS,
+    Displacements,
+    displacements,
+    landmarks,
+    level_of,
+    whole_pixel_displacements,
+)
 from stxmdist.crossmodal.psf import blur_optical_density
+from stxmdist.crossmodal.search import Candidate, SearchLimits, candidates
+from stxmdist.crossmodal.similarity import Believed
+from stxmdist.crossmodal.transform import (
+    Axes,
+    Registration,
+    rotation_and_scale,
+    sample,
+    similarity_matrix,
+)
 from stxmdist.errors import InputError
 from stxmdist.pixel_pitch import pitch_yx_um
-
-Axes = tuple[F64, F64]
-"""(y_um (Y,), x_um (X,)): coordinates of pixel centres, ascending, evenly spaced"""
-
 
 LEAST_ERROR_PX = 0.05
 """No position is known better than this fraction of a pixel of the fixed image, because the point spread function and
 the sampling are not modelled better.
 """
+
+ROUNDS = 5
+"""Rounds of measuring landmarks and fitting the distortion; the first measures in whole pixels"""
+
+REACH_UM = 0.4
+"""How far a landmark may lie from where the similarity wants it"""
+
+CONVINCING = 0.9
+"""A correlation above which constellations of particles are not asked"""
+
+LEAST_SCORE_ELSEWHERE = 0.85
+"""Correlation without which no placement beyond the search radius is believed: there are many more of them"""
+
+ASKED = 9
+"""Places along either side of the moving field at which the error is asked for"""
+
+TALLEST_UM, WIDEST_UM = 0.5, 1.6
+"""Particles that spread much further are cut into landmarks of about this height and width: rows drift one by one"""
+
+LEAST_ROWS = 3
+"""Of a landmark, however rough the drift is"""
+
+NU = 4.0
+"""Degrees of freedom of the t distribution that displacements of landmarks follow: some particles were overlaid"""
 
 
 @dataclass(frozen=True)
@@ -26,7 +63,7 @@ class RegisterOptions:
     """How far to search, how much to believe the stages, and when to refuse."""
 
     search_um: float = 2.0
-    """Radius of the search around the stage coordinates."""
+    """Radius of the search around the stage coordinates; the whole field is searched as well."""
     maximum_rotation_deg: float = 5.0
     """A placement that is rotated by more is refused."""
     maximum_scale_error: float = 0.05
@@ -35,6 +72,10 @@ class RegisterOptions:
     """Standard deviation of the rotation between the two stages: a weak prior, for fields with one particle."""
     scale_sd: float = 0.02
     """Standard deviation of the scale of one stage over that of the other, as a prior."""
+    shear_sd: float = 0.02
+    """Standard deviation of the shear between the two scans, as a prior."""
+    row_drift: bool = True
+    """Let the rows of the wide-field scan drift, as far as the particles say that they did."""
     least_overlap: float = 0.5
     """Fraction of the moving image that must fall on known pixels of the fixed one."""
     least_score: float = 0.6
@@ -45,37 +86,41 @@ class RegisterOptions:
     """Standard deviation of optical density in the overlap below which there is nothing to register."""
     maximum_error_px: float = 1.0
     """A placement whose expected error is more than so many pixels of the fixed image is refused."""
+    least_particles: int = 3
+    """Particles that must coincide: fewer do not tell one place from another. Large ones count as several."""
 
 
-@dataclass(frozen=True)
-class Registration:
-    """A similarity transform from the moving image's coordinates to the fixed one's, and whether to believe it."""
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """Both images at the resolution of the fixed one."""
 
-    matrix: F64
-    """(2, 3) float64, um: (y, x) fixed = matrix[:, :2] @ (y, x) moving + matrix[:, 2]"""
-    shift_um: tuple[float, float]
-    """(y, x) by which the centre of the moving field moves"""
-    rotation_deg: float
-    """From the y axis towards the x axis"""
-    scale: float
-    error_um: float
-    """Expected root mean square error of position over the moving field, one standard deviation"""
+    fixed: F64
+    fixed_axes: Axes
+    moving: F64
+    moving_axes: Axes
+    centre: F64
+    pitch_um: float
+
+    def warped(self, found: Registration) -> F64:
+        """The moving image on the fixed grid, (Y, X), NaN beyond it."""
+        grid = np.meshgrid(*self.fixed_axes, indexing="ij")
+        return sample(self.moving, self.moving_axes, *found.inverse(*grid))
+
+
+@dataclass(frozen=True, eq=False)
+class _Agreement:
+    """How well landmarks and images agree with a transform."""
+
     score: float
-    """Normalised cross-correlation in the overlap"""
-    accepted: bool
-    reason: str
-    """Why it was refused, or ``registered``"""
-
-    def __call__(self, y_um: Real, x_um: Real) -> tuple[F64, F64]:
-        """Moving coordinates to fixed coordinates, um."""
-        a, t = self.matrix[:, :2], self.matrix[:, 2]
-        return np.asarray(a[0, 0] * y_um + a[0, 1] * x_um + t[0]), np.asarray(a[1, 0] * y_um + a[1, 1] * x_um + t[1])
-
-    def inverse(self, y_um: Real, x_um: Real) -> tuple[F64, F64]:
-        """Fixed coordinates to moving coordinates, um."""
-        a = np.linalg.inv(self.matrix[:, :2])
-        y, x = y_um - self.matrix[0, 2], x_um - self.matrix[1, 2]
-        return np.asarray(a[0, 0] * y + a[0, 1] * x), np.asarray(a[1, 0] * y + a[1, 1] * x)
+    contrast: float
+    consistent: float
+    """Share of the pixels of landmarks that lie where all others say"""
+    n_landmarks: int
+    """Landmarks that do"""
+    coincide: float
+    """Of what either image covers in the overlap, the share that both cover"""
+    proof: float
+    """Particles that coincide; a large one counts as so many as its area holds of ``WIDEST_UM`` squared"""
 
 
 def register(
@@ -90,10 +135,11 @@ def register(
 ) -> Registration:
     """Place a ptychography image on an STXM image of the same quantity.
 
-    The moving image is blurred to the fixed one's PSF in transmission, placed by masked normalised cross-correlation
-    within the search radius, and refined by Gauss-Newton on shift, rotation and scale with free gain and offset, which
-    maximises the correlation. Where the images do not determine the placement, it is refused with a reason; then the
-    transform still says what was found.
+    The moving image is blurred to the fixed one's PSF in transmission and placed by masked normalised
+    cross-correlation: beside the stage coordinates, and in the whole field, where constellations of particles help.
+    The best place is refined as a similarity. Then the displacements of particles give a linear map with shear and the
+    drift of the fixed image's rows. Where the images do not determine the placement, it is refused with a reason; then
+    the transform still says what was found.
 
     Parameters
     ----------
@@ -112,7 +158,7 @@ def register(
     InputError
         where axes do not fit their image or do not ascend evenly.
 
-    Source: Padfield 2012 (search); Evangelidis, Psarakis, IEEE Trans. Pattern Anal. Mach. Intell. 30, 1858 (2008).
+    Source: Padfield 2012 (search); Lucas, Kanade 1981 (displacements); ``distortion.fit_distortion`` (the model).
     """
     options = options or RegisterOptions()
     fixed_px, moving_px = _pitch("fixed", fixed, fixed_axes), _pitch("moving", moving, moving_axes)
@@ -124,221 +170,197 @@ def register(
     for name, image in (("fixed", target), ("moving", blurred)):
         if np.nanstd(image) < options.least_contrast:
             return _refused(centre, f"no structure in the {name} image")
-    peak, shift = _search(target, fixed_axes, fixed_px, blurred, moving_axes, moving_px, options)
-    if not np.isfinite(peak.score):
-        return _refused(centre, "the images do not overlap enough within the search radius")
-    fit = _Fit(target, fixed_axes, blurred, moving_axes, centre, fixed_px)
-    parameters, covariance, score = fit.refine(np.array([*shift, 0.0, 0.0]), options)
-    error_um = fit.position_error_um(covariance, moving_axes)
-    reason = _refusal(parameters, score, peak, error_um, fixed_px, fit.contrast(parameters), options)
-    return Registration(
-        matrix=_matrix(parameters, centre),
-        shift_um=(float(parameters[0]), float(parameters[1])),
-        rotation_deg=float(np.degrees(parameters[2])),
-        scale=float(np.exp(parameters[3])),
-        error_um=error_um,
-        score=score,
-        accepted=not reason,
-        reason=reason or "registered",
+    images = _Images(target, fixed_axes, *_thinned(blurred, moving_axes, moving_px, fixed_px), centre, fixed_px)
+    limits = SearchLimits(
+        options.search_um,
+        options.least_overlap,
+        options.maximum_rotation_deg,
+        options.maximum_scale_error,
+        Believed(options.rotation_sd_deg, options.scale_sd),
     )
+    places = candidates(target, fixed_axes, images.moving, images.moving_axes, fixed_px, centre, limits, CONVINCING)
+    if not places:
+        return _refused(centre, "the images do not overlap enough")
+    found, agreement = _distorted(images, places[0], options)
+    rival = places[1].score if len(places) > 1 else float("nan")
+    reason = _refusal(found, agreement, rival, fixed_px, options)
+    return replace(found, accepted=not reason, reason=reason or "registered")
+
+
+def _distorted(images: _Images, place: Candidate, options: RegisterOptions) -> tuple[Registration, _Agreement]:
+    """The placement with shear and drift, and how far landmarks agree with it."""
+    found = _similarity(images, place)
+    warped = images.warped(found)
+    labels = _landmarks(images, warped)
+    reach = int(np.ceil(REACH_UM / images.pitch_um))
+    origin = np.array([images.fixed_axes[0][0], images.fixed_axes[1][0]])
+    seen = whole_pixel_displacements(labels, warped, images.fixed, origin, images.pitch_um, min(reach, 10))
+    used, distortion = _fitted(images, found, seen, options)
+    for _ in range(ROUNDS - 1):
+        if distortion is None:
+            break
+        found = _transform(images, place, distortion)
+        warped = images.warped(found)
+        labels = _landmarks(images, warped, distortion.wander_um)
+        seen = displacements(labels, warped, images.fixed, origin, images.pitch_um)
+        used, distortion = _fitted(images, found, seen, options)
+    if distortion is not None:
+        found = _transform(images, place, distortion)
+        warped = images.warped(found)
+    agreement = _agreement(images, warped, seen, used, distortion)
+    return replace(found, score=agreement.score, n_landmarks=agreement.n_landmarks), agreement
+
+
+def _landmarks(images: _Images, warped: F64, wander_um: float = 0.0) -> I32:
+    """Landmarks whose rows do not wander apart by more than a quarter of a pixel, as far as there are rows."""
+    both = np.where(np.isfinite(images.fixed), warped, np.nan)
+    tallest_um = min(TALLEST_UM, (0.25 * images.pitch_um / max(wander_um, 1e-6)) ** 2)
+    return landmarks(both, max(tallest_um / images.pitch_um, LEAST_ROWS), WIDEST_UM / images.pitch_um)
+
+
+def _fitted(
+    images: _Images, found: Registration, seen: Displacements, options: RegisterOptions
+) -> tuple[Mask, Distortion | None]:
+    """Which landmarks were used, and the distortion that they tell of."""
+    used = np.isfinite(seen.displacement_um).all(axis=1) & (seen.score > 0.4)
+    used &= np.hypot(*np.nan_to_num(seen.displacement_um).T) < 2.0 * REACH_UM
+    if not used.any():
+        return used, None
+    y, x = seen.centre_um[used].T
+    moving = np.stack(found.inverse(y, x), axis=1)
+    arrived = seen.centre_um[used] + seen.displacement_um[used]
+    v, u = (part.ravel() for part in np.meshgrid(*(np.linspace(a[0], a[-1], ASKED) for a in images.moving_axes)))
+    asked_y, asked_x = found(v, u)
+    inside = np.ones(asked_y.size, dtype=bool)
+    for where, axis in ((asked_y, images.fixed_axes[0]), (asked_x, images.fixed_axes[1])):
+        inside &= (where >= axis[0]) & (where <= axis[-1])
+    inside = inside if inside.any() else ~inside
+    prior = LinearPrior(np.radians(options.rotation_sd_deg), options.scale_sd, options.shear_sd)
+    weight = np.ones(len(moving))
+    for _ in range(2):
+        distortion = fit_distortion(
+            moving - images.centre,
+            arrived[:, 0],
+            arrived - moving,
+            seen.covariance_um2[used] / weight[:, None, None],
+            np.stack([v, u], axis=1)[inside] - images.centre,
+            asked_y[inside],
+            images.pitch_um,
+            prior,
+            options.row_drift,
+        )
+        off = arrived - moving - distortion.predicted_um
+        inverse = np.linalg.inv(distortion.predicted_covariance_um2)
+        weight = np.minimum(weight, (NU + 2.0) / (NU + np.einsum("li,lij,lj->l", off, inverse, off)))
+    return used, distortion
+
+
+def _transform(images: _Images, place: Candidate, distortion: Distortion) -> Registration:
+    linear = np.eye(2) + distortion.linear
+    matrix = np.column_stack([linear, images.centre + distortion.shift_um - linear @ images.centre])
+    rotation_deg, scale = rotation_and_scale(matrix)
+    found = Registration(
+        matrix=matrix,
+        shift_um=(0.0, 0.0),
+        rotation_deg=rotation_deg,
+        scale=scale,
+        error_um=float(np.hypot(distortion.error_um, LEAST_ERROR_PX * images.pitch_um)),
+        score=place.score,
+        accepted=False,
+        reason="",
+        drift_rows_um=distortion.rows_um,
+        drift_um=distortion.drift_um,
+        found_by=place.found_by,
+    )
+    y, x = found(images.centre[:1], images.centre[1:])
+    return replace(found, shift_um=(float(y[0] - images.centre[0]), float(x[0] - images.centre[1])))
+
+
+def _similarity(images: _Images, place: Candidate) -> Registration:
+    matrix = similarity_matrix(place.parameters, images.centre)
+    shift = (float(place.parameters[0]), float(place.parameters[1]))
+    rotation_deg, scale = rotation_and_scale(matrix)
+    return Registration(
+        matrix, shift, rotation_deg, scale, float("nan"), place.score, False, "", found_by=place.found_by
+    )
+
+
+def _agreement(
+    images: _Images, warped: F64, seen: Displacements, used: Mask, distortion: Distortion | None
+) -> _Agreement:
+    both = np.isfinite(warped) & np.isfinite(images.fixed)
+    if both.sum() < LEAST_PIXELS:
+        return _Agreement(float("nan"), 0.0, 0.0, 0, 0.0, 0.0)
+    one, other = images.fixed[both], warped[both]
+    score = float(np.corrcoef(one, other)[0, 1]) if one.std() > 0 and other.std() > 0 else float("nan")
+    covered = [both & (image > level_of(np.where(both, image, np.nan))) for image in (images.fixed, warped)]
+    coincide = float((covered[0] & covered[1]).sum() / max(1, (covered[0] | covered[1]).sum()))
+    enough = seen.pixels >= LEAST_PIXELS
+    agrees = np.zeros(used.size, dtype=bool)
+    if distortion is not None:
+        where = np.flatnonzero(used)
+        reach = np.maximum(1.0 * images.pitch_um, 3.0 * np.sqrt(np.trace(seen.covariance_um2[used], axis1=1, axis2=2)))
+        agrees[where] = (np.hypot(*seen.displacement_um[used].T) < reach) & (seen.score[used] > 0.6)
+    share = float(seen.pixels[agrees].sum() / max(1, seen.pixels[enough].sum()))
+    proof = _coinciding(covered[0], covered[1], (WIDEST_UM / images.pitch_um) ** 2)
+    return _Agreement(score, float(min(one.std(), other.std())), share, int(agrees.sum()), coincide, proof)
+
+
+def _coinciding(one: Mask, other: Mask, large: float) -> float:
+    """How many particles of the second image the first covers for the most part; large ones count as several."""
+    labels, n = ndimage.label(other)
+    area = np.bincount(labels.ravel(), minlength=n + 1)[1:].astype(np.float64)
+    shared = np.bincount(labels[one], minlength=n + 1)[1:]
+    whole = (area >= LEAST_PIXELS) & (shared > 0.6 * area)
+    return float(np.maximum(1.0, area[whole] / large).sum())
 
 
 def _refusal(
-    parameters: F64,
-    score: float,
-    peak: Peak,
-    error_um: float,
-    fixed_px: float,
-    contrast: float,
-    options: RegisterOptions,
+    found: Registration, agreement: _Agreement, rival: float, fixed_px: float, options: RegisterOptions
 ) -> str:
     """Why the registration is not to be believed; empty if it is."""
-    if not np.isfinite(score):
+    if not np.isfinite(agreement.score):
         return "the refinement left the overlap"
-    if contrast < options.least_contrast:
+    if agreement.contrast < options.least_contrast:
         return "no structure in the overlap"
-    if score < options.least_score:
-        return f"the images correlate by {score:.2f} only"
-    if peak.rival > peak.score - options.least_lead:
-        return f"another place fits as well (correlation {peak.rival:.2f} and {peak.score:.2f})"
-    if np.hypot(parameters[0], parameters[1]) > 1.2 * options.search_um:
-        return "the shift left the search radius"
-    if abs(np.degrees(parameters[2])) > options.maximum_rotation_deg:
-        return f"a rotation of {np.degrees(parameters[2]):.1f} degrees is not credible"
-    if abs(np.expm1(parameters[3])) > options.maximum_scale_error:
-        return f"a scale of {np.exp(parameters[3]):.3f} is not credible"
-    if not error_um <= options.maximum_error_px * fixed_px:
-        return f"the position is known to {error_um:.3f} um only"
+    if agreement.score < options.least_score:
+        return f"the images correlate by {agreement.score:.2f} only"
+    if rival > agreement.score - options.least_lead:
+        return f"another place fits as well (correlation {rival:.2f} and {agreement.score:.2f})"
+    if agreement.coincide < 0.5:
+        return f"only {agreement.coincide:.0%} of what either image covers is covered in both"
+    if agreement.consistent < 0.6:
+        return f"only {agreement.consistent:.0%} of the particles lie where the others say"
+    if found.found_by != "stage" and (
+        agreement.score < LEAST_SCORE_ELSEWHERE or 1.0 - agreement.score > 0.5 * (1.0 - max(rival, 0.0))
+    ):
+        return (
+            f"the place lies {np.hypot(*found.shift_um):.1f} um from the stage coordinates, and its correlation of "
+            f"{agreement.score:.2f} (elsewhere {rival:.2f}) does not prove it"
+        )
+    if agreement.proof < options.least_particles + (found.found_by != "stage"):
+        return f"{agreement.proof:.3g} particles that coincide do not tell one place from another"
+    if abs(found.rotation_deg) > options.maximum_rotation_deg:
+        return f"a rotation of {found.rotation_deg:.1f} degrees is not credible"
+    if abs(found.scale - 1.0) > options.maximum_scale_error:
+        return f"a scale of {found.scale:.3f} is not credible"
+    if not found.error_um <= options.maximum_error_px * fixed_px:
+        return f"the position is known to {found.error_um:.3f} um only"
     return ""
 
 
-def _search(
-    target: F64,
-    fixed_axes: Axes,
-    fixed_px: float,
-    blurred: F64,
-    moving_axes: Axes,
-    moving_px: float,
-    options: RegisterOptions,
-) -> tuple[Peak, tuple[float, float]]:
-    """Whole-pixel shift (y, x) in um: moving brought to the fixed pitch, correlated within the search radius."""
-    y_um, x_um = (np.arange(axis[0], axis[-1] + 0.5 * moving_px, fixed_px) for axis in moving_axes)
-    coarse = sample(blurred, moving_axes, *np.meshgrid(y_um, x_um, indexing="ij"))
-    near = tuple(float((start[0] - axis[0]) / fixed_px) for start, axis in zip((y_um, x_um), fixed_axes, strict=True))
-    known_fixed, known_moving = np.isfinite(target), np.isfinite(coarse)
-    if not known_moving.any():
-        return Peak(0, 0, float("nan"), float("nan")), (0.0, 0.0)
-    correlation = masked_correlation(target, known_fixed, coarse, known_moving, options.least_overlap)
-    peak = best_placement(
-        correlation,
-        (coarse.shape[0], coarse.shape[1]),
-        (near[0], near[1]),
-        options.search_um / fixed_px,
-        1.0 / fixed_px,
-    )
-    return peak, ((peak.row - near[0]) * fixed_px, (peak.column - near[1]) * fixed_px)
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """Least squares of ``fixed = offset + gain * moving(transformed)``: shift y, x (um), rotation (rad), log scale."""
-
-    target: F64
-    fixed_axes: Axes
-    moving: F64
-    moving_axes: Axes
-    centre: F64
-    fixed_px: float
-
-    def compared(self, parameters: F64) -> tuple[Mask, F64, Real, Real]:
-        """Which fixed pixels (Y, X) lie in the overlap, moving there, and their centred moving coordinates."""
-        y, x = np.meshgrid(*self.fixed_axes, indexing="ij")
-        v, u = _unmoved(parameters, self.centre, y, x)
-        values = sample(self.moving, self.moving_axes, v, u)
-        known = np.isfinite(values) & np.isfinite(self.target)
-        return known, values, v - self.centre[0], u - self.centre[1]
-
-    def contrast(self, parameters: F64) -> float:
-        """The smaller of both standard deviations of optical density in the overlap."""
-        known, values, _, _ = self.compared(parameters)
-        return float(min(self.target[known].std(), values[known].std())) if known.sum() > 1 else 0.0
-
-    def residual(self, parameters: F64) -> tuple[F64, F64, Mask, float] | None:
-        """(PIXEL,) residual, (PIXEL, 4) Jacobian with gain and offset projected out, overlap, correlation."""
-        known, values, v, u = self.compared(parameters)
-        if known.sum() < 16 or values[known].std() == 0 or self.target[known].std() == 0:
-            return None
-        flat, wanted = values[known] - values[known].mean(), self.target[known] - self.target[known].mean()
-        gain = float(flat @ wanted / (flat @ flat))
-        step = 0.1 * self.fixed_px
-        y, x = np.meshgrid(*self.fixed_axes, indexing="ij")
-        rows, columns = _unmoved(parameters, self.centre, y[known], x[known])
-        along_v = sample(self.moving, self.moving_axes, rows + step, columns)
-        along_v -= sample(self.moving, self.moving_axes, rows - step, columns)
-        along_u = sample(self.moving, self.moving_axes, rows, columns + step)
-        along_u -= sample(self.moving, self.moving_axes, rows, columns - step)
-        along_v, along_u = (np.nan_to_num(part) * gain / (2.0 * step) for part in (along_v, along_u))
-        cosine, sine, shrink = np.cos(parameters[2]), np.sin(parameters[2]), np.exp(-parameters[3])
-        v, u = v[known], u[known]
-        # The point that lands on a fixed pixel moves against the transform.
-        jacobian = np.stack(
-            [
-                -shrink * (cosine * along_v - sine * along_u),
-                -shrink * (sine * along_v + cosine * along_u),
-                u * along_v - v * along_u,
-                -(v * along_v + u * along_u),
-            ],
-            axis=1,
-        )
-        basis = np.linalg.qr(np.stack([np.ones(flat.size), flat], axis=1))[0]
-        jacobian -= basis @ (basis.T @ jacobian)
-        score = float(flat @ wanted / np.sqrt((flat @ flat) * (wanted @ wanted)))
-        return wanted - gain * flat, jacobian, known, score
-
-    def refine(self, start: F64, options: RegisterOptions) -> tuple[F64, F64, float]:
-        """Parameters, covariance (4, 4) and correlation after Levenberg-Marquardt steps that never lower the latter."""
-        best, state = start, self.residual(start)
-        prior = np.array([0.0, 0.0, np.radians(options.rotation_sd_deg) ** -2, options.scale_sd**-2])
-        damping = 1e-3
-        for _ in range(60):
-            if state is None:
-                break
-            residual, jacobian, known, score = state
-            variance = max(float(residual @ residual) / residual.size, 1e-12) * self._correlation_area(residual, known)
-            curvature = jacobian.T @ jacobian / variance
-            gradient = jacobian.T @ residual / variance - prior * best
-            damped = curvature + np.diag(prior + damping * np.diag(curvature) + 1e-12)
-            step = np.linalg.solve(damped, gradient)
-            trial_state = self.residual(best + step)
-            if trial_state is not None and trial_state[3] >= score - 1e-12:
-                best, state, damping = best + step, trial_state, damping / 5.0
-                if np.hypot(step[0], step[1]) < 1e-5 * self.fixed_px and np.abs(step[2:]).max() < 1e-7:
-                    break
-            else:
-                damping *= 8.0
-                if damping > 1e6:
-                    break
-        if state is None:
-            return best, np.full((4, 4), np.nan), float("nan")
-        residual, jacobian, known, score = state
-        variance = max(float(residual @ residual) / residual.size, 1e-12) * self._correlation_area(residual, known)
-        information = jacobian.T @ jacobian / variance + np.diag(prior) + 1e-9 * np.eye(4)
-        return best, np.asarray(np.linalg.inv(information), dtype=np.float64), score
-
-    def _correlation_area(self, residual: F64, known: Mask) -> float:
-        """Pixels over which the residual is alike, at least 1: misfit at outlines is no white noise."""
-        image = np.zeros(known.shape)
-        image[known] = residual
-        power = float(residual @ residual)
-        lags = [(0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0)]
-        area = 1.0
-        for row, column in lags:
-            area += 2.0 * float((image * np.roll(image, (row, column), axis=(0, 1))).sum()) / max(power, 1e-300)
-        return max(1.0, area)
-
-    def position_error_um(self, covariance: F64, moving_axes: Axes) -> float:
-        """Root mean square position error over the field that the parameters' covariance implies."""
-        # Mean squares of the centred coordinates of a full rectangle; the centre itself carries the shift's error.
-        spread = sum(float(axis.var()) for axis in moving_axes)
-        variance = float(covariance[0, 0] + covariance[1, 1] + spread * (covariance[2, 2] + covariance[3, 3]))
-        return float(np.hypot(np.sqrt(variance), LEAST_ERROR_PX * self.fixed_px))
-
-
-def sample(values: Real, axes: Axes, y_um: Real, x_um: Real) -> F64:
-    """Cubic spline value of an image at coordinates in um; NaN outside its pixel centres or beside unknown pixels."""
-    known = np.isfinite(values)
-    row = (y_um - axes[0][0]) / (axes[0][1] - axes[0][0])
-    column = (x_um - axes[1][0]) / (axes[1][1] - axes[1][0])
-    filled = np.where(known, values, np.mean(values[known]) if known.any() else 0.0)
-    out = ndimage.map_coordinates(filled, [row, column], order=3, mode="nearest")
-    last_row, last_column = values.shape[0] - 1, values.shape[1] - 1
-    # Rounding must not push the outermost pixel centres out.
-    inside = (row >= -1e-6) & (row <= last_row + 1e-6) & (column >= -1e-6) & (column <= last_column + 1e-6)
-    if not known.all():
-        whole = ndimage.map_coordinates(known.astype(np.float64), [row, column], order=1, mode="nearest")
-        inside &= whole > 0.999
-    return np.asarray(np.where(inside, out, np.nan))
-
-
-def _matrix(parameters: F64, centre: F64) -> F64:
-    """(2, 3): rotation and scale about the centre of the moving field, then the shift."""
-    scale = float(np.exp(parameters[3]))
-    cosine, sine = scale * float(np.cos(parameters[2])), scale * float(np.sin(parameters[2]))
-    linear = np.array([[cosine, -sine], [sine, cosine]])
-    return np.column_stack([linear, centre + parameters[:2] - linear @ centre])
-
-
-def _unmoved(parameters: F64, centre: F64, y: Real, x: Real) -> tuple[F64, F64]:
-    """Moving coordinates of fixed ones."""
-    shrink = np.exp(-parameters[3])
-    cosine, sine = shrink * np.cos(parameters[2]), shrink * np.sin(parameters[2])
-    dy, dx = y - centre[0] - parameters[0], x - centre[1] - parameters[1]
-    return np.asarray(cosine * dy + sine * dx + centre[0]), np.asarray(-sine * dy + cosine * dx + centre[1])
+def _thinned(image: F64, axes: Axes, pitch_um: float, fixed_px: float) -> tuple[F64, Axes]:
+    """An image blurred to the fixed one's resolution, on half of its pitch: more pixels would say the same again."""
+    wanted = 0.5 * fixed_px
+    if pitch_um > 0.75 * wanted:
+        return image, axes
+    y_um, x_um = (np.arange(axis[0], axis[-1] + 1e-9, wanted) for axis in axes)
+    return sample(image, axes, *np.meshgrid(y_um, x_um, indexing="ij")), (y_um, x_um)
 
 
 def _refused(centre: F64, reason: str) -> Registration:
     return Registration(
-        matrix=_matrix(np.zeros(4), centre),
+        matrix=similarity_matrix(np.zeros(4), centre),
         shift_um=(0.0, 0.0),
         rotation_deg=0.0,
         scale=1.0,

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from stxmdist.arrays import F64, U8, MaskClass, Real
 from stxmdist.crossmodal.pairs import onto_fixed
-from stxmdist.crossmodal.register import Axes, Registration
+from stxmdist.crossmodal.transform import Axes, Registration
 
 FRACTIONS = 33
 """Places between two pixels at which the weights of the interpolation are tabulated."""

@@ -21,6 +21,8 @@ SMOOTHING = 0.5
 """Share of each active cell that is exchanged with its neighbours in each step: noise is not to be deconvolved."""
 
 ITERATIONS = 200
+RESAMPLED = 300
+"""Particles, or bins of them, on which the cost of the deconvolution is found: it hardly depends on their number."""
 DRAWS = 24
 """Resamplings from which the cost of the deconvolution is taken: its variance to 30 %."""
 
@@ -193,7 +195,10 @@ def recognition(soc: F64, soc_se: F64, two_phase: Mask, rng: np.random.Generator
         sensitivity = (observed - (1.0 - fraction) * (1.0 - specificity)) / fraction
     if sensitivity + specificity - 1.0 < LEAST_GAIN:
         return Recognition(fraction, UNKNOWN, UNKNOWN)
-    inflation = 1.0 if rng is None else _inflation(seen, count, inside, rng)
+    some = np.arange(len(count))
+    if rng is not None and len(some) > RESAMPLED:
+        some = rng.choice(some, RESAMPLED, replace=False)
+    inflation = 1.0 if rng is None else _inflation(seen[some], count[some], inside, rng)
     return Recognition(fraction, sensitivity, specificity, inflation)
 
 

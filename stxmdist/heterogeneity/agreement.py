@@ -1,11 +1,11 @@
-"""Do two instruments agree, and what do a few accurate measurements add to many cheap ones."""
+"""Do two instruments agree, and what turns the measurement of one into that of the other."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from stxmdist.arrays import F64, Real
+from stxmdist.arrays import F64, I64, Mask, Real
 from stxmdist.heterogeneity.intervals import Interval, t_interval
 
 UNKNOWN = float("nan")
@@ -79,7 +79,7 @@ def deming(x: Real, y: Real, variance_ratio: float = 1.0, level: float = 0.95) -
     return Line(slope, intercept, n)
 
 
-def _deming(x: F64, y: F64, ratio: float) -> tuple[float, float]:
+def _deming(x: Real, y: Real, ratio: float) -> tuple[float, float]:
     sxx, syy = float(x.var()), float(y.var())
     sxy = float(((x - x.mean()) * (y - y.mean())).mean())
     if sxy == 0.0:
@@ -88,59 +88,94 @@ def _deming(x: F64, y: F64, ratio: float) -> tuple[float, float]:
     return float(slope), float(y.mean() - slope * x.mean())
 
 
-@dataclass(frozen=True)
-class TwoPhase:
-    """A mean from many cheap measurements calibrated by a few accurate ones."""
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """y = intercept + slope x of the cheap measurement y on the accurate one x, and what turns y back into x."""
 
-    mean: Interval
-    se: float
-    se_accurate_only: float
-    """Standard error that the accurate measurements alone would give"""
+    slope: Interval
+    intercept: Interval
+    covariance: F64
+    """(2, 2) of intercept and slope"""
+    scatter: float
+    """Standard deviation of y about the line beside the errors of both"""
     correlation: float
-    n_accurate: int
-    n_cheap: int
-    n_effective: float
-    """Number of accurate measurements that would do as well"""
+    n: int
     note: str = ""
 
+    def corrected(self, y: Real, y_se: Real) -> tuple[F64, F64]:
+        """x and its standard error of (PARTICLE,) new measurements y: the error of the line is carried.
 
-def two_phase_regression_estimator(
-    cheap_all: Real, cheap_paired: Real, accurate_paired: Real, level: float = 0.95
-) -> TwoPhase:
-    """Mean of the accurate measurement over all particles, from its regression on the cheap one.
+        NaN where the standard error of y is not known but was of the pairs.
+        """
+        x = (np.asarray(y, dtype=np.float64) - self.intercept.estimate) / self.slope.estimate
+        of_line = self.covariance[0, 0] + 2.0 * x * self.covariance[0, 1] + x**2 * self.covariance[1, 1]
+        variance = np.asarray(y_se, dtype=np.float64) ** 2 + self.scatter**2 + of_line
+        return x, np.asarray(np.sqrt(variance) / abs(self.slope.estimate))
 
-    ``mean(y) + b (mean(x over all) - mean(x over pairs))`` has variance S^2 [(1 - rho^2) / n + rho^2 / N]: STXM sees N
-    particles, ptychography n of them. Particles are taken as a random sample of one electrode.
+
+LEAST_PAIRS = 5
+"""Pairs with fewer than these have no line with an interval worth its name"""
+
+MOST_ERROR = 0.7
+"""Share of the variance of x that its errors may make up: beyond, the slope is a quotient of noise"""
+
+
+def calibrate(x: Real, y: Real, x_se: Real, y_se: Real, cluster: I64, level: float = 0.95) -> Calibration:
+    """Line of a cheap measurement y on an accurate one x when both have errors, with jackknife intervals.
+
+    Deming's line whose ratio of variances is that of all scatter of y about the line to the known error variance of x:
+    particles differ from the line by more than their errors. Where no error of x is known, both are taken as equally
+    uncertain, and the note says so. What pairs of one region have in common is not independent: with five regions or
+    more, regions are left out in turn, otherwise pairs.
 
     Parameters
     ----------
-    cheap_all
-        (PARTICLE,) cheap measurement of all, the paired among them
-    cheap_paired, accurate_paired
-        (PAIR,)
+    x, y, x_se, y_se
+        (PAIR,) in the metric's unit; a standard error of NaN is not known
+    cluster
+        (PAIR,) codes of regions
 
-    Source: Cochran, Sampling Techniques (1977), chapter 12 (double sampling).
+    Source: Fuller, Measurement Error Models (1987), equation 1.2.3; Linnet, Clin. Chem. 39, 424 (1993) (jackknife).
     """
-    everything = np.asarray(cheap_all, dtype=np.float64)
-    everything = everything[np.isfinite(everything)]
-    x, y = _paired(cheap_paired, accurate_paired)
-    n, total = int(x.size), int(everything.size)
-    if n < 3 or total < n or x.std() == 0:
-        nothing = Interval(UNKNOWN, UNKNOWN, UNKNOWN, "fewer than three pairs, or no spread")
-        return TwoPhase(nothing, UNKNOWN, UNKNOWN, UNKNOWN, n, total, UNKNOWN, nothing.note)
-    slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
-    spread = float(y.var(ddof=1))
-    residual = float(((y - y.mean() - slope * (x - x.mean())) ** 2).sum() / (n - 2))
-    explained = max(spread - residual, 0.0)
-    variance = residual / n + explained / total
-    mean = float(y.mean() + slope * (everything.mean() - x.mean()))
-    half = float(stats.t.ppf(0.5 + level / 2.0, n - 2) * np.sqrt(variance))
-    return TwoPhase(
-        mean=Interval(mean, mean - half, mean + half),
-        se=float(np.sqrt(variance)),
-        se_accurate_only=float(np.sqrt(spread / n)),
-        correlation=float(np.corrcoef(x, y)[0, 1]) if y.std() > 0 else UNKNOWN,
-        n_accurate=n,
-        n_cheap=total,
-        n_effective=spread / variance if variance > 0 else UNKNOWN,
+    n = int(x.size)
+    nothing = Interval(UNKNOWN, UNKNOWN, UNKNOWN)
+
+    def refused(why: str) -> Calibration:
+        return Calibration(nothing, nothing, np.full((2, 2), UNKNOWN), UNKNOWN, UNKNOWN, n, why)
+
+    if n < LEAST_PAIRS:
+        return refused(f"refused: {n} pairs, at least {LEAST_PAIRS} are needed")
+    if min(x.std(), y.std()) <= 1e-9 * max(np.abs(x).max(), np.abs(y).max()):
+        return refused("refused: all pairs are alike")
+    known = bool(np.isfinite(x_se).any())
+    noise = np.where(np.isfinite(x_se), x_se, np.sqrt(np.nanmean(x_se**2)) if known else 0.0) ** 2
+    if known and noise.mean() > MOST_ERROR * x.var(ddof=1):
+        return refused("refused: the pairs differ by hardly more than the errors of ptychography")
+
+    def line(rows: Mask) -> tuple[float, float]:
+        if not known:
+            return _deming(x[rows], y[rows], 1.0)
+        a, b = x[rows] - x[rows].mean(), y[rows] - y[rows].mean()
+        slope = float(a @ b) / (float(a @ a) - (rows.sum() - 1) * float(noise[rows].mean()))
+        return slope, float(y[rows].mean() - slope * x[rows].mean())
+
+    regions = np.unique(cluster)
+    by_region = regions.size >= LEAST_PAIRS
+    left_out = [cluster != region for region in regions] if by_region else list(~np.eye(n, dtype=bool))
+    whole = np.array(line(np.ones(n, dtype=bool)))
+    without = np.array([line(rows) for rows in left_out])
+    units = len(left_out)
+    if not np.isfinite(without).all() or not np.isfinite(whole).all():
+        return refused("refused: the line hangs on single pairs")
+    covariance = (units - 1) / units * (without - without.mean(axis=0)).T @ (without - without.mean(axis=0))
+    half = stats.t.ppf(0.5 + level / 2.0, units - 2) * np.sqrt(np.diag(covariance))
+    slope, intercept = (Interval(float(whole[i]), float(whole[i] - half[i]), float(whole[i] + half[i])) for i in (0, 1))
+    residual = y - slope.estimate * x - intercept.estimate
+    own = np.where(np.isfinite(y_se), y_se, 0.0) ** 2 + slope.estimate**2 * noise
+    scatter = float(np.sqrt(max(float(residual @ residual) / (n - 2) - float(own.mean()), 0.0)))
+    notes = [] if known else ["no errors of ptychography are known: both are taken as equally uncertain"]
+    if not by_region:
+        notes.append("fewer than five regions: their spread is not in the intervals")
+    return Calibration(
+        slope, intercept, covariance[::-1, ::-1], scatter, float(np.corrcoef(x, y)[0, 1]), n, "; ".join(notes)
     )

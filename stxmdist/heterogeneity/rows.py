@@ -74,6 +74,7 @@ def rows(
     modality: str | None = "stxm",
     finite: Sequence[str] = (),
     conditions: Sequence[str] = CONDITION,
+    also: Sequence[str] = (),
 ) -> Rows:
     """Select the particles that have the endpoint (and the further ``finite`` columns), and code their clusters.
 
@@ -81,6 +82,8 @@ def rows(
     ----------
     endpoint
         a name of ``metrics.table.METRICS``, or a column
+    also
+        further columns that the rows' frame keeps
 
     Raises
     ------
@@ -104,7 +107,7 @@ def rows(
     keep = np.ones(len(chosen), dtype=bool)
     for values in (metric.value, *(numbers(chosen, column) for column in finite)):
         keep &= np.isfinite(values)
-    needed = ("electrode_id", "cell_id", "region_id", "scan_id", "roi_rule", "flags", *conditions, *finite)
+    needed = ("electrode_id", "cell_id", "region_id", "scan_id", "roi_rule", "flags", *conditions, *finite, *also)
     # Of a wide table of a million particles, a copy of all columns for each endpoint would be most of the memory.
     chosen = chosen[[name for name in dict.fromkeys(needed) if name in chosen.columns]]
     names = [text(chosen, "electrode_id"), *(text(chosen, name) for name in conditions)]

@@ -23,10 +23,13 @@ class TrueNeighbours:
     """Outline and neighbourhood of a whole particle."""
 
     perimeter_um: float
-    feret_um: float
-    """Largest distance between two points of the outline"""
+    feret_max_um: float
+    feret_min_um: float
+    """Largest and smallest distance of parallel lines that hold the outline between them"""
     circularity: float
     """4 pi area / perimeter^2"""
+    convexity: float
+    """Perimeter of the convex hull over the perimeter: superellipses are convex"""
     orientation_deg: float
     """Of the long axis, from +x towards +y, 0 to 180"""
     face_um: float
@@ -68,8 +71,8 @@ def true_neighbours(particle: Particle, region: Region) -> TrueNeighbours:
     lengths = np.hypot(steps[:, 0], steps[:, 1])
     perimeter = float(lengths.sum())
     area = np.pi * (outline.diameter_um / 2.0) ** 2
-    # Superellipses are symmetric about their centre: the farthest point is opposite.
-    feret = 2.0 * float(np.hypot(line[:, 0] - outline.y_um, line[:, 1] - outline.x_um).max())
+    angle = np.linspace(0.0, np.pi, 360, endpoint=False)
+    widths = np.ptp(line @ np.stack([np.sin(angle), np.cos(angle)]), axis=0)
     others = [other for other in region.particles if other is not particle]
     away = np.array([np.hypot(o.outline.y_um - outline.y_um, o.outline.x_um - outline.x_um) for o in others])
     near = [other for other, r in zip(others, away, strict=True) if r < outline.reach_um + other.outline.reach_um + 0.1]
@@ -86,7 +89,9 @@ def true_neighbours(particle: Particle, region: Region) -> TrueNeighbours:
             contact |= _inside(line + 0.5 * steps + distance * outward, other.outline)
     return TrueNeighbours(
         perimeter_um=perimeter,
-        feret_um=feret,
+        feret_max_um=float(widths.max()),
+        feret_min_um=float(widths.min()),
+        convexity=1.0,
         circularity=float(4.0 * np.pi * area / perimeter**2),
         orientation_deg=float(np.rad2deg(outline.angle_rad) % 180.0),
         face_um=outline.diameter_um,

@@ -3,19 +3,21 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from storage.atomic import plain_json
-from storage.columns import TABLES
+from storage.columns import TABLES, TableSpec
 from storage.store import Store
 from storage.tables import publish_folder, read_table, write_data_dictionary, write_table
 from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.heterogeneity.analyses.table import ANALYSES
 from stxmdist.heterogeneity.effects import effects_table
 from stxmdist.heterogeneity.electrodes import electrode_table
+from stxmdist.heterogeneity.kept import CUT, LeftOut, kept_particles
 from stxmdist.heterogeneity.variance import partitions
 from stxmdist.measures import InferMeasures
 from stxmdist.pixel_pitch import pixel_pitch_nm
@@ -44,6 +46,10 @@ class Options:
     """Fit a mixed model beside the tests that rest on electrodes alone."""
     drop_at_border: bool = True
     """Leave particles that the field cuts out of the statistics; they stay in the table."""
+    drop_flags: tuple[str, ...] = ()
+    """Leave particles with any of these flags out of the statistics, and count them among the exclusions."""
+    endpoints: tuple[str, ...] = ()
+    """Metrics, or columns of the particle table, on which effects are sought; empty: those of the program."""
 
 
 @dataclass(frozen=True)
@@ -150,29 +156,14 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
     particles = _gathered(unit, "segment", "particles")
     pairs = _gathered(unit, "register", "pairs")
     sheet = pd.DataFrame([asdict(row) for row in part.sheet])
-    kept = particles[~particles["touches_border"]] if options.drop_at_border else particles
-    rng = np.random.default_rng([part.seed, 0])
-    of_active = np.random.default_rng([part.seed, 1])
-    fields_of_view = _fields(unit)
-    wide = sheet[sheet["modality"] == options.modality] if len(sheet) else sheet
-    tables = {
-        "particles": particles,
-        "pairs": pairs,
-        "electrodes": electrode_table(kept, wide, modality=options.modality, fields=fields_of_view, rng=of_active),
-        "effects": effects_table(kept, modality=options.modality, mixed=options.mixed_models, rng=rng),
-        "variance": partitions(kept, modality=options.modality),
-        "scans": _scans(Store(unit.store), part.stages),
-        "exclusions": pd.DataFrame(
-            [asdict(row) for row in (*part.exclusions, *_at_border(particles))], columns=_columns("exclusions")
-        ),
-    }
+    kept, left = kept_particles(particles, drop_at_border=options.drop_at_border, drop_flags=options.drop_flags)
     bands = _gathered(unit, "segment", NULL_BANDS)
     evidence = Evidence(
         particles,
         kept,
         pairs,
         sheet,
-        fields_of_view,
+        _fields(unit),
         options.modality,
         part.seed,
         reactions=_gathered(unit, "react", "reactions"),
@@ -180,7 +171,11 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
         contacts=_gathered(unit, "network", "contacts"),
         tortuosity=_gathered(unit, "network", "tortuosity"),
     )
-    tables |= {name: entry.load()(evidence) for name, entry in ANALYSES.items()} | {NULL_BANDS: bands}
+    tables = inferred(evidence, options) | {NULL_BANDS: bands}
+    tables["scans"] = _scans(Store(unit.store), part.stages)
+    tables["exclusions"] = pd.DataFrame(
+        [asdict(row) for row in (*part.exclusions, *map(_exclusion, left))], columns=_columns("exclusions")
+    )
 
     specs = table_specs()
     write = ShardWriter(unit)
@@ -200,21 +195,52 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
     return write.outcome(InferMeasures(**counted, analyses={name: len(tables[name]) for name in ANALYSES}))
 
 
+def inferred(evidence: Evidence, options: Options) -> dict[str, pd.DataFrame]:
+    """The tables that follow from the particles: one after the other, so that no more than one is made at a time."""
+    sheet, kept, modality = evidence.sheet, evidence.kept, evidence.modality
+    wide = sheet[sheet["modality"] == modality] if len(sheet) else sheet
+    units = {column.name: column.unit for column in table_specs()["particles"].columns}
+    tables = {
+        "particles": evidence.particles,
+        "pairs": evidence.pairs,
+        "electrodes": electrode_table(
+            kept,
+            wide,
+            modality=modality,
+            fields=evidence.fields,
+            rng=np.random.default_rng([evidence.seed, 1]),
+        ),
+        "effects": effects_table(
+            kept,
+            endpoints=options.endpoints or None,
+            modality=modality,
+            mixed=options.mixed_models,
+            rng=np.random.default_rng([evidence.seed, 0]),
+            units=units,
+        ),
+        "variance": partitions(kept, modality=modality),
+    }
+    return tables | {name: entry.load()(evidence) for name, entry in ANALYSES.items()}
+
+
 def _columns(name: str) -> list[str]:
     return [column.name for column in TABLES[name].columns]
 
 
 def _gathered(unit: Unit[Options, InferPart], stage: str, name: str) -> pd.DataFrame:
     """The tables that a stage left for all scans, one below the other."""
-    tables = [
-        read_table(unit.source(stage, source.scan_id).path / f"{name}.parquet")
-        for source in unit.sources
-        if source.stage == stage
+    paths = [
+        unit.source(stage, source.scan_id).path / f"{name}.parquet" for source in unit.sources if source.stage == stage
     ]
-    filled = [table for table in tables if len(table)]
-    if filled:
-        return pd.concat(filled, ignore_index=True)
-    return tables[0] if tables else _empty(name)
+    return gathered_tables(paths, table_specs()[name])
+
+
+def gathered_tables(paths: Sequence[Path], spec: TableSpec) -> pd.DataFrame:
+    """Tables in files, one below the other; of no files or no rows, a table without rows."""
+    tables = [table for table in map(read_table, paths) if len(table)]
+    if tables:
+        return pd.concat(tables, ignore_index=True)
+    return read_table(paths[0]) if paths else _empty(spec)
 
 
 def _fields(unit: Unit[Options, InferPart]) -> pd.DataFrame:
@@ -229,18 +255,15 @@ def _fields(unit: Unit[Options, InferPart]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["scan_id", "height_um", "width_um", "pixel_nm"])
 
 
-def _empty(name: str) -> pd.DataFrame:
+def _empty(spec: TableSpec) -> pd.DataFrame:
     kinds = {"string": "object", "float64": "float64", "int64": "int64", "bool": "bool"}
-    return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in table_specs()[name].columns})
+    return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.dtype]) for column in spec.columns})
 
 
-def _at_border(particles: pd.DataFrame) -> list[Exclusion]:
-    cut = particles[particles["touches_border"].astype(bool)]
-    why = "cut by the edge of the field of view"
-    return [
-        Exclusion("particle", str(scan_id), NAME, "edge of the field", why, len(here))
-        for scan_id, here in cut.groupby("scan_id", sort=True)
-    ]
+def _exclusion(left: LeftOut) -> Exclusion:
+    where = "edge of the field" if left.reason == CUT else "flags"
+    why = left.reason if left.reason == CUT else f"flagged {left.reason}"
+    return Exclusion("particle", left.scan_id, NAME, where, why, left.n)
 
 
 def _scans(store: Store, stages: Sequence[str]) -> pd.DataFrame:
@@ -275,7 +298,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[InferMeasures]]) -> M
 
 STAGE = Stage(
     name=NAME,
-    version=1,
+    version=2,
     options=Options,
     measures=InferMeasures,
     upstream=upstream,

@@ -10,8 +10,9 @@ from storage.tables import read_table, write_table
 from stxmdist.arrays import Mask, MaskClass
 from stxmdist.crossmodal.pairs import OD_PER_UNIT, pair_particles, total_thickness
 from stxmdist.crossmodal.psf import MicroscopePsf
-from stxmdist.crossmodal.register import Axes, RegisterOptions, Registration, register
+from stxmdist.crossmodal.register import RegisterOptions, register
 from stxmdist.crossmodal.second_state import state_of, state_onto
+from stxmdist.crossmodal.transform import Axes, Registration
 from stxmdist.heterogeneity.reaction import RateMap, rate_map
 from stxmdist.heterogeneity.reaction_rows import CONDITION_COLUMNS, SeenTwice, partners, reaction_rows
 from stxmdist.measures import AlignMeasures, ReactMeasures
@@ -132,6 +133,8 @@ def work(unit: Unit[Options, ReactPart]) -> Outcome:
     labels = np.maximum(particles_first.read("labels"), 0)
     seen = _seen_twice(unit, found, labels, axes, later_axes)
     pairs = pair_particles(labels, axes, particles_later.read("labels"), later_axes, found)
+    # What is parted at one of both times is not the same particle.
+    pairs = pairs[pairs["relation"] == "one-to-one"]
     followed = partners(pairs["particle_id_stxm"].to_numpy(), pairs["particle_id_ptychography"].to_numpy())
     refused = "" if found.accepted else f"the region was not recognised: {found.reason}"
     before, after = (read_table(output.path / "particles.parquet") for output in (particles_first, particles_later))

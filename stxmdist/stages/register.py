@@ -7,9 +7,19 @@ import numpy as np
 from storage.output import Output
 from storage.tables import read_table, write_table
 from stxmdist.arrays import Real
-from stxmdist.crossmodal.pairs import OD_PER_UNIT, pair_particles, soc_onto_fixed, total_thickness, with_measurements
+from stxmdist.crossmodal.fuse import Fused, ThicknessMaps, fuse, interior_thickness
+from stxmdist.crossmodal.pairs import (
+    LEAST_OD,
+    OD_PER_UNIT,
+    known_thickness,
+    pair_particles,
+    soc_onto_fixed,
+    total_thickness,
+    with_measurements,
+)
 from stxmdist.crossmodal.psf import MicroscopePsf
-from stxmdist.crossmodal.register import Axes, RegisterOptions, register
+from stxmdist.crossmodal.register import RegisterOptions, register
+from stxmdist.crossmodal.transform import Axes, Registration
 from stxmdist.measures import RegisterMeasures
 from stxmdist.planning.grid import grid_of
 from stxmdist.planning.survey import Stage, Survey
@@ -19,6 +29,9 @@ from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 
 NAME = "register"
+
+THICKNESS = ("thickness_nm", "mask_class")
+"""What says how thick either end-member is, and where that is not known"""
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,8 @@ class RegisterPart:
     """The wide-field scan; the unit's own is the ptychography scan"""
     psf: MicroscopePsf
     """How sharp both scans are: as segment's options describe it"""
+    seed: int
+    """Of the maps that are drawn for the error of the fused one"""
 
 
 def upstream(survey: Survey, scan_id: str) -> tuple[tuple[str, str], ...]:
@@ -62,7 +77,9 @@ def plan(survey: Survey, options: Options) -> Plan:
             continue
         grid, fine = grid_of(survey, stxm_id), grid_of(survey, scan_id)
         image = {"y": (grid.y_um, "um"), "x": (grid.x_um, "um")}
-        arrays = (single_shard("soc_ptychography_on_stxm", (grid.ny, grid.nx), image),)
+        fine_image = {"fine_y": (fine.y_um, "um"), "fine_x": (fine.x_um, "um")}
+        fused = (single_shard(name, (fine.ny, fine.nx), fine_image) for name in ("fused_soc", "fused_soc_se"))
+        arrays = (single_shard("soc_ptychography_on_stxm", (grid.ny, grid.nx), image), *fused)
         pixels = grid.ny * grid.nx + fine.ny * fine.nx
         units.append(
             survey.unit(
@@ -71,8 +88,8 @@ def plan(survey: Survey, options: Options) -> Plan:
                 "pair",
                 owns=all_shards(arrays),
                 arrays=arrays,
-                part=RegisterPart(stxm_id, _psf_of(survey, scan_id, stxm_id)),
-                estimate=Estimate(bytes_of(arrays), peak_bytes=pixels * 200, core_seconds=1.0 + pixels * 2e-5),
+                part=RegisterPart(stxm_id, _psf_of(survey, scan_id, stxm_id), survey.campaign.seed),
+                estimate=Estimate(bytes_of(arrays), peak_bytes=pixels * 300, core_seconds=2.0 + pixels * 5e-5),
             )
         )
     return Plan(tuple(units))
@@ -111,6 +128,9 @@ def work(unit: Unit[Options, RegisterPart]) -> Outcome:
 
     write = ShardWriter(unit)
     write("soc_ptychography_on_stxm", (0, 0), soc)
+    fused = _fused(unit, stxm, ptychography, found)
+    write("fused_soc", (0, 0), fused.soc)
+    write("fused_soc_se", (0, 0), fused.soc_se)
     for path in write_table(pairs, write.output.path / "pairs.parquet", "pairs"):
         write.keep(path)
     return write.outcome(
@@ -124,9 +144,28 @@ def work(unit: Unit[Options, RegisterPart]) -> Outcome:
             scale=found.scale,
             error_um=found.error_um,
             correlation=found.score,
-            pairs=len(pairs),
+            pairs=pairs["group_id"].nunique(),
+            shear=found.shear,
+            drift_nm=1e3 * float(np.hypot(*found.drift_um.T).max(initial=0.0)),
+            landmarks=found.n_landmarks,
+            found_by=found.found_by,
+            fused_chi2=fused.chi2 if np.isfinite(fused.chi2) else None,
         )
     )
+
+
+def _fused(unit: Unit[Options, RegisterPart], stxm: Output, ptychography: Output, found: Registration) -> Fused:
+    """The map of both; without numbers where the registration was refused."""
+    maps = [
+        ThicknessMaps(known(*(fit.read(name) for name in THICKNESS)), fit.read("thickness_covariance"), _axes(fit))
+        for fit, known in ((stxm, interior_thickness), (ptychography, known_thickness))
+    ]
+    if not found.accepted:
+        nothing = np.full(maps[1].thickness.shape[1:], np.nan, np.float32)
+        return Fused(nothing, nothing, float("nan"))
+    rng = np.random.default_rng([unit.part.seed, *unit.scan_id.encode()])
+    least = LEAST_OD / _od_per_unit(ptychography)
+    return fuse(maps[0], maps[1], found, unit.part.psf.matching_blur_nm(), rng, least_thickness=least)
 
 
 def _axes(fit: Output) -> Axes:
@@ -144,7 +183,7 @@ def _total_od(fit: Output) -> Real:
 
 STAGE = Stage(
     name=NAME,
-    version=2,
+    version=3,
     options=Options,
     measures=RegisterMeasures,
     upstream=upstream,

@@ -17,7 +17,8 @@ from stxmdist.crossmodal.pairs import (
     total_thickness,
     with_measurements,
 )
-from stxmdist.crossmodal.register import RegisterOptions, Registration, register
+from stxmdist.crossmodal.register import RegisterOptions, register
+from stxmdist.crossmodal.transform import Registration
 from stxmdist.errors import InputError
 
 pytestmark = pytest.mark.long
@@ -154,7 +155,7 @@ def test_nothing_to_hold_on_to_is_refused_with_a_reason() -> None:
         "no structure in the moving": (fixed, np.full_like(moving, 0.3), moving_axes),
         "correlate": (rng.normal(0, 0.2, fixed.shape), moving, moving_axes),
         "no known pixels": (fixed * np.nan, moving, moving_axes),
-        "do not overlap": (fixed, moving, elsewhere),
+        "correlate by": (fixed, moving[:, ::-1], elsewhere),
         "another place": (periodic, periodic_moving, moving_axes),
     }
     for reason, (one, other, axes) in cases.items():
@@ -218,6 +219,30 @@ def test_particles_are_paired_through_the_transform() -> None:
     inner = table[table["particle_id_stxm"].isin(whole)]
     assert (inner["iou"] > 0.8).all()
     assert (inner["distance_um"] < 0.5 * PIXEL_UM).all()
+
+
+def test_what_one_image_merges_and_the_other_parts_is_one_group() -> None:
+    axes = (0.05 * np.arange(40), 0.05 * np.arange(60))
+    parted = np.zeros((40, 60), np.int32)
+    parted[5:15, 5:15], parted[5:15, 15:30] = 1, 2
+    parted[20:35, 5:20], parted[20:35, 40:55] = 3, 4
+    merged = parted.copy()
+    merged[merged == 2] = 1
+    merged[merged == 4] = 9
+    here = truth(0.0, 1.0, (0.0, 0.0), (0.0, 0.0))
+    for one, other, relation in ((merged, parted, "merged"), (parted, merged, "split")):
+        table = pair_particles(one, axes, other, axes, here)
+        assert len(table) == 4
+        group = table[table["relation"] == relation]
+        assert len(group) == 2
+        assert group["group_id"].nunique() == 1
+        assert (group["iou"] == 1.0).all()
+        assert (group["distance_um"] < 1e-9).all()
+        assert set(table[table["relation"] == "one-to-one"]["particle_id_stxm"]) in ({3, 9}, {3, 4})
+    # A crumb beside a particle parts nothing.
+    crumb = merged.copy()
+    crumb[5:15, 5:7] = 7
+    assert (pair_particles(merged, axes, crumb, axes, here)["relation"] == "one-to-one").all()
 
 
 def test_nothing_to_pair_is_an_empty_table() -> None:

@@ -19,7 +19,8 @@ def alone(**changes: float):
 def test_a_circle() -> None:
     _, found = alone(aspect=1.0, exponent=2.0)
     assert found.perimeter_um == pytest.approx(np.pi, rel=1e-3)
-    assert found.feret_um == pytest.approx(1.0, rel=1e-3)
+    assert found.feret_max_um == pytest.approx(1.0, rel=1e-3)
+    assert found.feret_min_um == pytest.approx(1.0, rel=1e-3)
     assert found.circularity == pytest.approx(1.0, rel=1e-3)
 
 
@@ -31,7 +32,8 @@ def test_a_plate_has_the_outline_that_skimage_measures(exponent: float) -> None:
     labels = Region((one,)).labels(axis, axis)
     (seen,) = measure.regionprops(labels)
     assert found.perimeter_um == pytest.approx(seen.perimeter_crofton * 0.0025, rel=0.015)
-    assert found.feret_um == pytest.approx(seen.feret_diameter_max * 0.0025, rel=0.015)
+    assert found.feret_max_um == pytest.approx(seen.feret_diameter_max * 0.0025, rel=0.015)
+    assert found.feret_min_um == pytest.approx(2.0 * one.outline.semi_axes_um[1], rel=0.01)
     angle = (90.0 - np.rad2deg(seen.orientation)) % 180.0
     assert abs((found.orientation_deg - angle + 90.0) % 180.0 - 90.0) < 1.0
 

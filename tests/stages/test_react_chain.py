@@ -24,7 +24,7 @@ LATER = Visit(time_h=0.5, modalities=("stxm",))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_rates_of_simulated_regions_are_the_planted_ones(tmp_path: Path) -> None:
     size = replace(
         SMALL, name="times", n_electrodes=1, n_regions=2, cycles=(1,),
@@ -51,9 +51,6 @@ def test_rates_of_simulated_regions_are_the_planted_ones(tmp_path: Path) -> None
         print(f"{later}: {known.sum()} pixels, rms {np.sqrt(np.mean(wrong**2)):.4f}/h, {ratio:.2f} times the bound")
         assert ratio <= BOUND
         assert table["rate_per_h"].notna().mean() > 0.9
-    rates = published.table("reaction_rates")
-    assert rates is not None
-    assert (rates["level"] == "electrode").sum() == 1
 
 
 def seen(truth: Path) -> np.ndarray:

@@ -10,11 +10,15 @@ from typing import TypeAlias
 import pandas as pd
 
 from stxmdist.heterogeneity.analyses import electrode_columns
+from stxmdist.heterogeneity.analyses.adjusted_effects import ADJUSTED_COLUMNS
+from stxmdist.heterogeneity.analyses.calibration import CALIBRATION_COLUMNS, CORRECTED_COLUMNS
 from stxmdist.heterogeneity.analyses.connectivity import CONNECTIVITY_COLUMNS, CONTACT_COLUMNS, TORTUOSITY_COLUMNS
 from stxmdist.heterogeneity.analyses.evidence import Evidence
+from stxmdist.heterogeneity.analyses.left_out import LEFT_OUT_COLUMNS
 from stxmdist.heterogeneity.analyses.polarisation import POLARISATION_COLUMNS
 from stxmdist.heterogeneity.analyses.reaction_rates import REACTION_RATE_COLUMNS
 from stxmdist.heterogeneity.analyses.transport import EXPONENT_COLUMNS, TRANSPORT_COLUMNS
+from stxmdist.heterogeneity.analyses.two_phase import TWO_PHASE_COLUMNS
 from stxmdist.heterogeneity.reaction_rows import REACTION_COLUMNS
 from stxmdist.registry import Entry, Table
 from stxmdist.table_columns import TableColumn
@@ -37,6 +41,38 @@ class AnalysisEntry(Entry[Analysis]):
 ANALYSES: Table[AnalysisEntry] = Table(
     "analysis",
     {
+        # Statistics: what stands beside effects and variances.
+        "adjusted_effects": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.adjusted_effects:adjusted_effects",
+            meaning="one row per endpoint and property of particles, the other properties held",
+            columns=ADJUSTED_COLUMNS,
+            source="Fuller, Measurement Error Models (1987), 2.2; t over electrodes",
+        ),
+        "left_out": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.left_out:left_out",
+            meaning="one row per electrode, condition and endpoint: particles without the number, flags, and limits",
+            columns=LEFT_OUT_COLUMNS,
+            source="Manski, Am. Econ. Rev. 80, 319 (1990)",
+        ),
+        # Both modalities: how one follows the other, and what follows for all particles.
+        "calibration": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.calibration:calibration",
+            meaning="one row per metric: how the wide field follows ptychography, and how far they agree",
+            columns=CALIBRATION_COLUMNS,
+            source="Fuller 1987, 1.2.3; Linnet, Clin. Chem. 39, 424 (1993); Bland, Altman, Lancet 327, 307 (1986)",
+        ),
+        "corrected_particles": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.calibration:corrected_particles",
+            meaning="one row per metric of a wide-field particle without a pair: as ptychography would have read it",
+            columns=CORRECTED_COLUMNS,
+            source="inverse of the calibration, to first order; own",
+        ),
+        "two_phase": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.two_phase:two_phase",
+            meaning="one row per electrode, condition and metric: many wide-field particles calibrated by a few pairs",
+            columns=TWO_PHASE_COLUMNS,
+            source="Cochran 1977, 12.6; Saerndal, Swensson, Wretman 1992, 9.7",
+        ),
         # Transport: what reacts, how fast, and through what.
         "reactions": AnalysisEntry(
             "stxmdist.heterogeneity.analyses.reactions:reactions",

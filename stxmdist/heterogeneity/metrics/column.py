@@ -9,7 +9,7 @@ import pandas as pd
 from stxmdist.heterogeneity.columns import numbers
 from stxmdist.heterogeneity.metrics.table import METRICS, Metric, MetricEntry, MetricValues
 
-COMMON = ("core_shell_index", "f_mixed", "crack_share", "grain_d50_um", "boundary_density")
+COMMON = ("core_shell_index", "f_mixed", "crack_share", "grain_d50_um", "boundary_density_per_um")
 """Columns that are endpoints without being asked for, where the table has them with any number."""
 
 

@@ -12,6 +12,8 @@ from stxmdist.particles.sharp_plate import SharpPlate
 
 LEAST_PIXELS = 9
 """Fewer pixels have no spread."""
+LEAST_FULL = 0.7
+"""Share of the plate's thickness that a pixel must show to count for the spread."""
 LEVELLED_DOUBT = 0.5
 """Of the variance that is given back for blur: razor-sharp shells and halves keep as much of it (closure)."""
 
@@ -30,8 +32,13 @@ def spread(views: ParticleViews) -> Mapping[str, F64]:
     mass = np.zeros(0) if sharp is None else np.where(sharp.seen, np.maximum(sharp.mass_nm, 0.0), 0.0)
     if sharp is None or (mass > 0.0).sum() < LEAST_PIXELS or n_views < 3:
         return dict.fromkeys(("soc_var_intra", "soc_var_intra_se"), np.full(n_views, np.nan))
-    plain = _variance(sharp.seen_soc, mass**2)
-    variance, doubt = of_both(_variance(sharp.sharp_soc, mass), plain * _gain(sharp, mass))
+    # What half filled pixels show depends on how the rim is cut, which no plate knows: a bevel looks like a shell.
+    thick = float(mass.max())
+    full = np.where(sharp.blurred(np.maximum(sharp.mass_nm, 0.0)) > LEAST_FULL * thick, mass, 0.0)
+    if (full > 0.0).sum() < LEAST_PIXELS:
+        full = mass
+    plain = _variance(sharp.seen_soc, full**2)
+    variance, doubt = of_both(_variance(sharp.sharp_soc, full), plain * _gain(sharp, mass, full))
     given_back = LEVELLED_DOUBT * (variance[0] - variance[1:].mean() - plain[0] + plain[1:].mean())
     error = np.hypot(np.hypot(_standard_error(variance), doubt), given_back)
     return {"soc_var_intra": variance, "soc_var_intra_se": error}
@@ -44,7 +51,7 @@ def _variance(soc: F64, weight: F64) -> F64:
     return np.asarray((share * (soc - mean) ** 2).sum(axis=(1, 2)))
 
 
-def _gain(sharp: SharpPlate, mass: F64) -> float:
+def _gain(sharp: SharpPlate, mass: F64, full: F64) -> float:
     """True over seen variance of waves of the particle's own length in four directions."""
     y, x = np.indices(mass.shape, dtype=np.float64)
     length = 2.0 * float(np.sqrt(mass.sum() / (np.pi * mass.max())))
@@ -52,7 +59,7 @@ def _gain(sharp: SharpPlate, mass: F64) -> float:
     phase = 2.0 * np.pi / length * (np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y)
     waves = np.concatenate([np.cos(phase), np.sin(phase)])
     image = replace(sharp, excess_nm=np.where(sharp.seen, sharp.blurred(np.maximum(sharp.mass_nm, 0.0) * waves), 0.0))
-    return float(_variance(waves, mass).mean() / _variance(image.seen_soc, mass**2).mean())
+    return float(_variance(waves, mass).mean() / _variance(image.seen_soc, full**2).mean())
 
 
 def _standard_error(variance: F64) -> F64:
