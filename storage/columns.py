@@ -119,6 +119,16 @@ _PARTICLES = TableSpec(
             "mean thickness in reference samples, where the references are not per nm",
             required=False,
         ),
+        *(
+            ColumnSpec(name, "float64", unit, meaning, required=False)
+            for name, unit, meaning in (
+                ("area_um2_se", "um2", "standard error of area_um2"),
+                ("d_eq_um_se", "um", "standard error of d_eq_um"),
+                ("thickness_nm_se", "nm", "standard error of thickness_nm"),
+                ("mass_um2_nm", "um2 nm", "area times thickness, both through the point spread function"),
+                ("mass_um2_nm_se", "um2 nm", "standard error of mass_um2_nm"),
+            )
+        ),
         ColumnSpec("soc_se_stat", "float64", "1", "statistical part of soc_se", required=False),
         ColumnSpec("soc_se_sys", "float64", "1", "systematic part of soc_se", required=False),
         ColumnSpec(

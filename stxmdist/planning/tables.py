@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from storage.columns import TABLES, ColumnSpec, TableSpec
 from stxmdist.heterogeneity.analyses.table import ANALYSES
+from stxmdist.particles.metrics.field_table import FIELD_METRICS
 from stxmdist.particles.metrics.table import PARTICLE_METRICS
 from stxmdist.table_columns import TableColumn
 
@@ -25,7 +26,8 @@ def table_specs() -> dict[str, TableSpec]:
         for each in (column, TableColumn(f"{column.name}_se", column.unit, f"standard error of {column.name}"))
         if each.name not in known
     )
-    particles = replace(specs["particles"], columns=specs["particles"].columns + measured)
+    among = tuple(_declared(column, required=False) for entry in FIELD_METRICS.values() for column in entry.columns)
+    particles = replace(specs["particles"], columns=specs["particles"].columns + measured + among)
     return specs | {"particles": particles, NULL_BANDS: _null_bands()}
 
 

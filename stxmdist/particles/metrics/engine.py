@@ -5,7 +5,7 @@ scatter: bias, standard error and 95 % band of every metric come from here and f
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -77,6 +77,10 @@ class MeasuredField:
     phase_rad: F64 | None = None
     """(Y, X) unwrapped; None where only counts were measured"""
     n_twins: int = N_TWINS
+    outlines_px: tuple[F64 | None, ...] = ()
+    """(VERTEX, 2) rim of each PARTICLE in pixels of the map; empty: none is known"""
+    outline_se_px: F64 = field(default_factory=lambda: np.zeros(0))
+    """(PARTICLE,) standard error of where it lies"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,13 +203,21 @@ def views_of(scan: MeasuredField) -> Iterator[ParticleViews]:
     margin = int(np.ceil(MARGIN_SIGMAS * scan.psf_sigma_nm / scan.pixel_nm)) + 2 if scan.pixel_nm > 0 else 2
     boxes = ndimage.find_objects(np.maximum(scan.labels, scan.reach))
     rows, columns = scan.labels.shape
-    for label, level in zip(scan.particle_id.tolist(), scan.level.tolist(), strict=True):
+    for row, (label, level) in enumerate(zip(scan.particle_id.tolist(), scan.level.tolist(), strict=True)):
         found = boxes[label - 1]
         y, x = (
             slice(max(0, side.start - margin), min(n, side.stop + margin))
             for side, n in zip(found, (rows, columns), strict=True)
         )
-        yield _views(scan, label, level, (y, x))
+        yield _with_outline(_views(scan, label, level, (y, x)), scan, row, (y, x))
+
+
+def _with_outline(views: ParticleViews, scan: MeasuredField, row: int, box: tuple[slice, slice]) -> ParticleViews:
+    rim = scan.outlines_px[row] if scan.outlines_px else None
+    if rim is None:
+        return views
+    corner = np.array([side.start for side in box], dtype=np.float64)
+    return replace(views, outline_px=rim - corner, outline_se_px=float(scan.outline_se_px[row]))
 
 
 def _views(scan: MeasuredField, label: int, level: float, box: tuple[slice, slice]) -> ParticleViews:

@@ -121,6 +121,19 @@ PARTICLE_METRICS: Table[ParticleMetricEntry] = Table(
             "Shannon, Bell Syst. Tech. J. 27, 379 (1948)",
             null="band",
         ),
+        # Shape of the rim, which does not look at the state of charge.
+        "shape": ParticleMetricEntry(
+            f"{_ROOM}.shape:shape",
+            (
+                TableColumn("feret_max_um", "um", "largest caliper of the rim in front of the point spread function"),
+                TableColumn("feret_min_um", "um", "smallest caliper of that rim"),
+                TableColumn("perimeter_um", "um", "Crofton's perimeter of that rim"),
+                TableColumn("circularity", "1", "4 pi area over perimeter squared: 1 for a disc"),
+                TableColumn("convexity", "1", "perimeter of the convex hull over the perimeter"),
+                TableColumn("orientation_deg", "deg", "long axis, from +x towards +y, 0 to 180"),
+            ),
+            "Santalo, Integral Geometry (2004), I.3",
+        ),
         # Cracks and grains, which only ptychography resolves.
         "flaws": ParticleMetricEntry(
             f"{_ROOM}.flaws:flaws",

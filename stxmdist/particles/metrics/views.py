@@ -37,6 +37,12 @@ class ParticleViews:
     """``stxm`` or ``ptychography``"""
     phase_rad: F64 | None = None
     """(Y, X) phase of the transmission at one energy, unwrapped; None where only counts were measured"""
+    outline_px: F64 | None = None
+    """(VERTEX, 2) closed rim (y, x) as it is in front of the point spread function, in pixels of the cut-out; None
+    where it is not known, as at the border
+    """
+    outline_se_px: float = float("nan")
+    """Standard error of where that rim lies"""
     sharp: SharpPlate | None = None
     """The particle with a sharp rim, for what is fitted through the point spread function; None where its state of
     charge is not known, and there are no twins

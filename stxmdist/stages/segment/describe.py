@@ -34,11 +34,14 @@ from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.metrics import Description, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.options import Options
+from stxmdist.stages.segment.sizes import sized, with_outlines
 from stxmdist.stages.segment.systematic import systematic_errors
 
 ReadFor: TypeAlias = Callable[[SpectralModel], ReadPixels]
 """Gives what reads the fitted pixels of a stack at the energies of a model"""
 
+NOT_IN_NM = ("thickness_nm", "thickness_nm_se", "mass_um2_nm", "mass_um2_nm_se")
+"""Columns that nobody knows where thickness counts reference samples."""
 MISSING_COMPONENT = "missing component"
 """Flag of a particle whose pixels hold more than the end-members."""
 MISFIT = "misfit"
@@ -184,16 +187,20 @@ def described(
         psf=imaging,
         options=options.chemistry,
     )
-    table["soc_per_ev"] = sensitivity.energy_per_ev
-    table["soc_per_leak"] = sensitivity.leak
+    table["soc_per_ev"], table["soc_per_leak"] = sensitivity.energy_per_ev, sensitivity.leak
     table["soc_per_i0"] = sensitivity.i0
-    table["misfit_share"] = misfit.share
-    table = table.assign(**errors.columns())
-    whole = with_metrics(table, _field(scan, found, model, per_nm, maps, reach, bias, kernel, table), options.chemistry)
+    table = table.assign(misfit_share=misfit.share, **errors.columns())
+    sizes = None
+    if not shrunk and options.correct_psf_bias:
+        optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
+        table, sizes = sized(table, labels, maps, found.known, optics, options)
+    field = _field(scan, found, model, per_nm, maps, reach, bias, kernel, table)
+    whole = with_metrics(table, with_outlines(field, sizes), options.chemistry)
     table = whole.particles
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal
-        table["thickness_nm"] = np.nan
+        for name in NOT_IN_NM:
+            table[name] = np.nan
     if count is not None:
         table = with_flag(table.assign(**count.columns()), MISSING_COMPONENT, count.components > 2.0)
     with np.errstate(invalid="ignore"):

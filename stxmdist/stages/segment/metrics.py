@@ -10,6 +10,7 @@ from stxmdist.arrays import F64, I32, Mask
 from stxmdist.particles.activity import probability_between
 from stxmdist.particles.inside import COUNTED, ChemicalMaps, ChemistryOptions
 from stxmdist.particles.metrics.engine import MeasuredField, measure
+from stxmdist.particles.metrics.field_table import LabelledField, measure_field
 from stxmdist.particles.metrics.spread import spread_and_error
 from stxmdist.particles.psf_bias import PsfBias
 
@@ -57,7 +58,8 @@ def with_metrics(table: pd.DataFrame, field: MeasuredField, options: ChemistryOp
         _flags(words, {SD_UNKNOWN: bool(np.isnan(v)), SD_CLIPPED: bool(v < 0.0), NO_CORE: bool(np.isnan(c))})
         for words, v, c in zip(whole["flags"], variance, core_shell, strict=True)
     ]
-    described = pd.concat([whole, rows], axis=1).assign(
+    among = measure_field(LabelledField(field.labels, field.known, field.particle_id, field.pixel_nm))
+    described = pd.concat([whole, rows, among], axis=1).assign(
         soc_sd=sd,
         soc_sd_se=sd_error,
         p_active=probability_between(mean, mean_error, options.active_low, options.active_high),

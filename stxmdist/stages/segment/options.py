@@ -6,6 +6,7 @@ from typing import Literal
 from stxmdist.crossmodal.psf import MicroscopePsf
 from stxmdist.particles.inside import ChemistryOptions
 from stxmdist.particles.segment import SegmentOptions
+from stxmdist.particles.sharp_sizes import RimOptions
 from stxmdist.spectra.checks.component_count import CountOptions
 
 
@@ -25,6 +26,8 @@ class Options(MicroscopePsf):
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
     """How the map is cut into particles."""
+    rim: RimOptions = field(default_factory=RimOptions)
+    """What is assumed of the rims of plates, for their sizes."""
     chemistry: ChemistryOptions = field(default_factory=ChemistryOptions)
     """Limits of phases and of activity."""
     leak_sd: float = 0.002

@@ -176,7 +176,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=20,
+    version=22,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

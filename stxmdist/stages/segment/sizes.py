@@ -1,0 +1,58 @@
+"""Sizes of the particles of one scan through its point spread function: which optics, which noise."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from stxmdist.arrays import F64, I32, Mask
+from stxmdist.particles.inside import ChemicalMaps
+from stxmdist.particles.metrics.engine import MeasuredField
+from stxmdist.particles.overlap import much_thicker, overlapping_plates
+from stxmdist.particles.sharp_sizes import Imaging, SharpSizes, sharp_sizes
+from stxmdist.particles.table import OVERLAP, with_flag, with_sizes
+from stxmdist.stages.segment.options import Options
+
+FINE_NM = 17.0
+"""Plates are drawn on parts of pixels of about this pitch."""
+
+
+def sized(
+    table: pd.DataFrame,
+    labels: I32,
+    maps: ChemicalMaps,
+    known: Mask,
+    optics: tuple[F64, F64, str, float],
+    options: Options,
+) -> tuple[pd.DataFrame, SharpSizes | None]:
+    """The particle table with sizes, masses and flags of overlap, and the outlines; none of a single pixel.
+
+    ``optics`` is the optical density per nm (ENERGY, TERM), the weights (ENERGY,) of the fit, the modality and the
+    pitch of the pixels in nm.
+    """
+    design_per_nm, weights, modality, pixel_nm = optics
+    if not len(table) or not pixel_nm > 0.0:
+        return table, None
+    sub = max(1, round(pixel_nm / FINE_NM))
+    imaging = Imaging(
+        psf=options.kernel(modality, pixel_nm / sub),
+        sub=sub,
+        design_per_nm=design_per_nm,
+        weights=weights,
+        rim_px=options.rim.width_nm / pixel_nm,
+        rim_doubt_px=options.rim.doubt_nm / pixel_nm,
+    )
+    variance = maps.covariance[0] + 2.0 * maps.covariance[1] + maps.covariance[2]
+    sizes = sharp_sizes(labels, maps.thickness_nm, variance, imaging, known, max(1.0, maps.noise_correlation_px2))
+    total = np.asarray(maps.thickness_nm.sum(axis=0))
+    sigma_px = options.sigma_nm(modality) / pixel_nm
+    overlapping = overlapping_plates(labels, total, known, sizes.misfit, sigma_px, sizes.particle_id)
+    table = with_sizes(table, sizes, pixel_nm * 1e-3)
+    return with_flag(table, OVERLAP, overlapping | much_thicker(sizes.thickness_nm)), sizes
+
+
+def with_outlines(field: MeasuredField, sizes: SharpSizes | None) -> MeasuredField:
+    """The field with the rims of its particles, for the metrics of shape."""
+    if sizes is None:
+        return field
+    return replace(field, outlines_px=sizes.outlines_px, outline_se_px=sizes.outline_se_px)
