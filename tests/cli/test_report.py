@@ -50,10 +50,8 @@ def test_after_a_changed_option_the_page_stays_with_a_banner(campaign: Case) -> 
     after = page(campaign)
     assert pictures(after) == pictures(before)
     assert said in after
-    assert (
-        "fit of without_the_half_frame, segment of without_the_half_frame, the tables: rests on what is out of date."
-        in after
-    )
+    later = ", ".join(f"{stage} of without_the_half_frame" for stage in ("fit", "segment", "network"))
+    assert f"{later}, the tables: rests on what is out of date." in after
     state = document("status", campaign.campaign)
     assert said in state["outdated"]
     assert said in command("status", campaign.campaign).stdout
@@ -74,7 +72,7 @@ def test_where_a_file_cannot_be_read_any_more_the_page_stays_with_a_banner(campa
         assert found.exit_code == IN_PART
         # Which edge its end-members are of stands in the file.
         assert pictures(page(campaign)) == [title for title in pictures(before) if "End-members" not in title]
-        assert "segment of without_the_half_frame: is of files that cannot be read now." in page(campaign)
+        assert "network of without_the_half_frame: is of files that cannot be read now." in page(campaign)
 
 
 def test_a_campaign_that_was_moved_without_its_files_is_refused_and_its_page_stays(campaign: Case) -> None:

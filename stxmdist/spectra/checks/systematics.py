@@ -111,7 +111,7 @@ def soc_over_shifts(
     seen = np.einsum("ei,pe->pi", design, weight * od)
     for at, shift in enumerate(shifts_ev):
         other = design.copy()
-        other[:, :2] = end_members.at(energy, float(shift)).T
+        other[:, :2] = end_members.held_at(energy, float(shift)).T
         amounts = np.linalg.solve(np.einsum("ei,pe,ej->pij", design, weight, other), seen[:, :, None])[:, :, 0]
         with np.errstate(divide="ignore", invalid="ignore"):
             found[good, at] = amounts[:, 1] / amounts[:, :2].sum(axis=1)

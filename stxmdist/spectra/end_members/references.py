@@ -99,6 +99,14 @@ class EndMembers:
 
         return PchipInterpolator(self.energy_ev, self.mu_per_nm, axis=1)  # type: ignore[no-any-return]
 
+    def held_at(self, energy_ev: F64, shift_ev: float) -> F64:
+        """As ``at`` with a shift (COMPONENT, ENERGY); beyond their ends the references are held, not refused.
+
+        For shifts that might be and are not: where a scan reaches to the very ends of its references, any other shift
+        looks beyond them.
+        """
+        return self.at(np.clip(np.asarray(energy_ev, dtype=np.float64) + shift_ev, *self.energy_ev[[0, -1]]))
+
     def spans(self, energy_ev: F64, margin_ev: float = 0.0) -> Mask:
         """Which energies (ENERGY,) lie within the references with a margin, which leaves room for an energy shift."""
         energy = np.asarray(energy_ev, dtype=np.float64)

@@ -178,9 +178,11 @@ def model_of_stack(
         energy_shift_sd_ev=options.energy_shift_sd_ev,
     )
     shift_ev = shift.shift_ev if options.fit_energy_shift else 0.0
+    # Where the shift is not fitted, what is possible lies around the one that is taken.
+    shift = replace(shift, nodes_ev=shift.nodes_ev - shift.shift_ev + shift_ev)
     before = pre_edge(scan_id, energy_ev[used], options.pre_edge_below_ev)
     columns, slope = design_matrix(members, energy_ev[used], shift_ev), design_slope(members, energy_ev[used], shift_ev)
-    shifted = np.stack([members.at(energy_ev[used], float(at)).T for at in shift.nodes_ev - shift.shift_ev + shift_ev])
+    shifted = np.stack([members.held_at(energy_ev[used], float(at)).T for at in shift.nodes_ev])
     if before is not None:
         columns -= columns[before].mean(axis=0)
         shifted -= shifted[:, before].mean(axis=1, keepdims=True)

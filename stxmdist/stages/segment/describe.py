@@ -287,7 +287,7 @@ def _misfit(scan: FittedScan, found: Outlines, model: SpectralModel, count: Comp
         own = np.isfinite(count.residual_od)
         left = np.where(own, count.residual_od, of_stack)
         variance = np.where(own, count.residual_variance, 0.0)
-    moved = np.stack([model.end_members.at(model.energy_ev, float(at)) for at in model.shift.nodes_ev])
+    moved = np.stack([model.end_members.held_at(model.energy_ev, float(at)) for at in model.shift.nodes_ev])
     shift_od = np.einsum("sce,cp->spe", moved - model.end_members.at(model.energy_ev, model.shift_ev), means)
     return misfit_error(means, left, variance, model.design, model.background.doubt_od, shift_od)
 

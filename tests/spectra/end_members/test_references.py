@@ -119,6 +119,13 @@ def test_outside_the_range_names_both_ranges(lfp: EndMembers) -> None:
     assert lfp.spans(np.array([640.0, 700.0]), margin_ev=1.0).tolist() == [False, True]
 
 
+def test_beyond_their_ends_references_are_held_where_a_shift_is_only_possible(lfp: EndMembers) -> None:
+    last = lfp.energy_ev[-1]
+    held = lfp.held_at(np.array([last - 1.0, last]), 0.5)
+    np.testing.assert_array_equal(held[:, 1], lfp.at(np.array([last]))[:, 0])
+    np.testing.assert_allclose(held[:, 0], lfp.at(np.array([last - 0.5]))[:, 0], rtol=1e-12)
+
+
 def test_end_members_survive_pickling(lfp: EndMembers) -> None:
     lfp.at(np.array([710.0]))
     again = pickle.loads(pickle.dumps(lfp))
