@@ -43,8 +43,9 @@ class JoinOptions:
     """Of the share of the hull that both fill together: plates that touch leave notches at the ends of their contact"""
     step_weight: float = 30.0
     """Of the difference of thickness on both sides over their mean: a plate is as thick on both sides of its crack"""
-    least_score: float = 8.0
-    """At which a gap is as likely a crack as a contact."""
+    least_score: float = 9.2
+    """A little above where a gap is as likely a crack as a contact: 3 of the 129 pairs would be joined were all
+    equally thick, none as they were, and 6 of the 61 stay apart."""
 
 
 @dataclass(frozen=True, eq=False)
