@@ -15,7 +15,7 @@ from scipy import ndimage
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
-from stxmdist.particles.metrics.engine import MeasuredField
+from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
 from stxmdist.particles.table import particle_table, with_flag
@@ -134,8 +134,12 @@ def described(
     options: Options,
     classes: ClassOptions,
     count: ComponentCount | None = None,
+    n_twins: int = N_TWINS,
 ) -> Description:
-    """One row for each particle that was found, without the scan's conditions; ``count`` None: it was not counted."""
+    """One row for each particle that was found, without the scan's conditions; ``count`` None: it was not counted.
+
+    Without twins there are neither errors nor bands of metrics, nor metrics that rest on them: a benchmark's case.
+    """
     labels, mask, pixel_nm = np.maximum(found.labels, 0), found.mask_class, scan.pixel_nm
     nominal = nominal_nm(model, classes)
     shrunk = options.edge_policy == "shrink"
@@ -195,7 +199,8 @@ def described(
         optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
         table, sizes = sized(table, labels, maps, found.known, optics, options)
     field = _field(scan, found, model, per_nm, maps, reach, bias, kernel, table)
-    whole = with_metrics(table, with_outlines(field, sizes), options.chemistry)
+    field = replace(with_outlines(field, sizes), n_twins=n_twins)
+    whole = with_metrics(table, field, options.chemistry)
     table = whole.particles
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal
