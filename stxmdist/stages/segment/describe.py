@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
+from stxmdist.particles.cracked import join_cracked
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
 from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
@@ -108,7 +109,9 @@ def outlined(scan: FittedScan, model: SpectralModel, options: Options, classes: 
     known = ~np.isin(fitted, (MaskClass.missing, MaskClass.outside)) & np.isfinite(scan.thickness_nm).all(axis=0)
     psf_nm = options.sigma_nm(scan.modality)
     thickness_nm = scan.thickness_nm * np.float32(nominal_nm(model, classes))
-    labels = segment(np.where(known, thickness_nm.sum(axis=0), np.nan), known, pixel_nm, options.segment)
+    total_nm = np.where(known, thickness_nm.sum(axis=0), np.nan)
+    labels = segment(total_nm, known, pixel_nm, options.segment)
+    labels = join_cracked(labels, total_nm, pixel_nm, psf_nm, options.join)
     at_edge = edge_zone(labels > 0, pixel_nm, options.edge_sigmas * psf_nm)
     strongest = od_range(model.design[:, :2], scan.thickness_nm)[0]
     tolerated = expected_misfit_chi2(

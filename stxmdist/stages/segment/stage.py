@@ -176,7 +176,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=22,
+    version=23,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
