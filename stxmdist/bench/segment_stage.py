@@ -74,7 +74,7 @@ def _described(survey: Survey, scan: Scan, rounds: int) -> tuple[int, float, flo
 
     def description(n_twins: int) -> float:
         began = time.process_time()
-        described(maps, found, model, options, choices.classes, n_twins=n_twins)
+        described(replace(maps, n_twins=n_twins), found, model, options, choices.classes)
         return time.process_time() - began
 
     # One after the other in each round, so that a slower minute of the machine meets both.

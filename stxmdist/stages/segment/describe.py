@@ -81,6 +81,8 @@ class FittedScan:
     """It decides the noise of homogeneous twins"""
     phase_rad: F64 | None = None
     """(Y, X) unwrapped phase of the transmission; None where only counts were measured"""
+    n_twins: int = N_TWINS
+    """Homogeneous twins of each particle; without any there are no errors and bands of metrics"""
 
     @property
     def pixel_nm(self) -> float:
@@ -137,12 +139,8 @@ def described(
     options: Options,
     classes: ClassOptions,
     count: ComponentCount | None = None,
-    n_twins: int = N_TWINS,
 ) -> Description:
-    """One row for each particle that was found, without the scan's conditions; ``count`` None: it was not counted.
-
-    Without twins there are neither errors nor bands of metrics, nor metrics that rest on them: a benchmark's case.
-    """
+    """One row for each particle that was found, without the scan's conditions; ``count`` None: it was not counted."""
     labels, mask, pixel_nm = np.maximum(found.labels, 0), found.mask_class, scan.pixel_nm
     nominal = nominal_nm(model, classes)
     shrunk = options.edge_policy == "shrink"
@@ -202,8 +200,7 @@ def described(
         optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
         table, sizes = sized(table, labels, maps, found.known, optics, options)
     field = _field(scan, found, model, per_nm, maps, reach, bias, kernel, table)
-    field = replace(with_outlines(field, sizes), n_twins=n_twins)
-    whole = with_metrics(table, field, options.chemistry)
+    whole = with_metrics(table, with_outlines(field, sizes), options.chemistry)
     table = whole.particles
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal
@@ -253,6 +250,7 @@ def _field(
         modality=scan.modality,
         scan_id=scan.scan_id,
         phase_rad=scan.phase_rad,
+        n_twins=scan.n_twins,
     )
 
 
