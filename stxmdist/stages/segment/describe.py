@@ -16,7 +16,7 @@ from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.cracked import join_cracked
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
-from stxmdist.particles.metrics.engine import MeasuredField
+from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
 from stxmdist.particles.table import particle_table, with_flag
@@ -81,6 +81,8 @@ class FittedScan:
     """It decides the noise of homogeneous twins"""
     phase_rad: F64 | None = None
     """(Y, X) unwrapped phase of the transmission; None where only counts were measured"""
+    n_twins: int = N_TWINS
+    """Homogeneous twins of each particle; without any there are no errors and bands of metrics"""
 
     @property
     def pixel_nm(self) -> float:
@@ -248,6 +250,7 @@ def _field(
         modality=scan.modality,
         scan_id=scan.scan_id,
         phase_rad=scan.phase_rad,
+        n_twins=scan.n_twins,
     )
 
 
