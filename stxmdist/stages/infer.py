@@ -173,6 +173,8 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
         tortuosity=_gathered(unit, "network", "tortuosity"),
     )
     tables = inferred(evidence, options) | {NULL_BANDS: bands}
+    # Writing needs room for a table as Arrow has it: the kept particles are a copy that has served.
+    del evidence, kept
     tables["scans"] = _scans(Store(unit.store), part.stages)
     tables["exclusions"] = pd.DataFrame(
         [asdict(row) for row in (*part.exclusions, *map(_exclusion, left))], columns=_columns("exclusions")

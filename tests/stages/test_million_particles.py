@@ -69,6 +69,7 @@ fields = pd.DataFrame({"scan_id": sheet["scan_id"], "height_um": 10.0, "width_um
 pairs = pd.DataFrame({column.name: pd.Series(dtype=object) for column in specs["pairs"].columns})
 evidence = Evidence(particles, kept, pairs, sheet, fields, "stxm", 1, null_bands=bands)
 tables = inferred(evidence, Options()) | {NULL_BANDS: bands}
+del evidence, kept
 for name, table in tables.items():
     write_table(table, folder / f"{name}.parquet", specs[name])
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
