@@ -31,7 +31,7 @@ def _is_text(kind: "pa.DataType") -> bool:
     return bool(pat.is_string(kind) or pat.is_large_string(kind))
 
 
-CSV_ROWS = 50_000
+CSV_ROWS = 10_000
 """Rows that are put into text at a time."""
 
 LINKS = ("tables", "report")

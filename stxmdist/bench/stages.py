@@ -8,6 +8,7 @@ import numpy as np
 from stxmdist.bench.fit_stage import SCIPY_PIXELS, bench_fit_stage, bench_large
 from stxmdist.bench.ptychography import loop_times, speed_up
 from stxmdist.bench.rows import Row, row_of
+from stxmdist.bench.segment_stage import bench_segment
 from stxmdist.bench.spectra import fit_timings
 from stxmdist.errors import InputError
 from stxmdist.ptychography.engines.contract import ENGINES
@@ -29,6 +30,7 @@ def run_bench(what: str, *, workers: int = 2) -> list[Row]:
         "ptychography": bench_ptychography,
         "fit": bench_fit,
         "stage": lambda: bench_fit_stage(workers=workers),
+        "segment": bench_segment,
         "large": lambda: bench_large(workers=workers),
     }
     if what != "all" and what not in parts:
@@ -89,4 +91,4 @@ def bench_fit() -> list[Row]:
     return rows
 
 
-__all__ = ["bench_fit", "bench_fit_stage", "bench_large", "bench_ptychography", "run_bench"]
+__all__ = ["bench_fit", "bench_fit_stage", "bench_large", "bench_ptychography", "bench_segment", "run_bench"]

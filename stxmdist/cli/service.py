@@ -67,7 +67,9 @@ def demo(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="all, ptychography, fit, stage, or large (needs 8 GB of disk).")] = "all",
+    what: Annotated[
+        str, typer.Argument(help="all, ptychography, fit, stage, segment, or large (needs 8 GB of disk).")
+    ] = "all",
     as_json: Json = False,
 ) -> None:
     """Measure how fast this machine runs the most expensive computations, compared with their limits."""

@@ -49,7 +49,8 @@ def places_of(particles: pd.DataFrame, modality: str | None = "stxm", sheet: pd.
         the sample sheet: adds the places that have no particle
     """
     frame = with_columns(of_modality(particles, modality), PLACE_KEYS)
-    frame = frame[frame["electrode_id"].notna()].reset_index(drop=True)
+    named = frame["electrode_id"].notna()
+    frame = (frame if named.all() else frame[named]).reset_index(drop=True)
     keys = list(PLACE_KEYS)
     sheets = [frame[keys]] if sheet is None else [frame[keys], with_columns(sheet, PLACE_KEYS)[keys]]
     everything = pd.concat([one for one in sheets if len(one)] or [frame[keys]], ignore_index=True)

@@ -65,7 +65,8 @@ def of_modality(particles: pd.DataFrame, modality: str | None) -> pd.DataFrame:
     if modality is None or "modality" not in particles.columns:
         return particles
     matching = particles["modality"] == modality
-    return particles[matching] if matching.any() else particles
+    # A campaign of a million particles is not copied where all of it is meant.
+    return particles[matching] if matching.any() and not matching.all() else particles
 
 
 def rows(

@@ -115,7 +115,7 @@ def crevices(
     options = options or CreviceOptions()
     sigma_px = sigma_nm / pixel_nm
     # A crack that runs into the outline cuts the label: what is narrower than the disc belongs to the particle.
-    whole = _closed(inside, max(1, round(0.5 * options.reach_nm / pixel_nm)))
+    whole = closed_outline(inside, max(1, round(0.5 * options.reach_nm / pixel_nm)))
     body = ndimage.distance_transform_edt(whole) > max(1.0, options.rim_sigmas * sigma_px)
     known = body & np.isfinite(total_nm)
     nothing = np.zeros(inside.shape, dtype=bool)
@@ -137,7 +137,7 @@ def crevices(
     return Crevices(depth, raw, noise, valley, line, known)
 
 
-def _closed(inside: Mask, radius_px: int) -> Mask:
+def closed_outline(inside: Mask, radius_px: int) -> Mask:
     """The outline with notches and holes narrower than a disc filled."""
     padded = np.pad(inside, radius_px + 1)
     near = ndimage.distance_transform_edt(~padded) <= radius_px

@@ -15,6 +15,13 @@ LEAST_SHARE = 0.06
 LEAST_MISFIT = 0.05
 """Relative difference from one plate of one thickness below which nothing is suspected; single planted plates have at
 most 0.02, plates with a texture of 15 % have 0.03."""
+SMOOTH_RATIO, SMOOTH_MISFIT = 1.12, 0.065
+"""The ratio that is enough where nothing narrow was filled, and the misfit that it needs: the blur hides a plate that
+lies on all but the rim of another, or reaches beyond it by less than a pixel."""
+SMOOTH_PIXELS = 20
+"""Away from the rim that such a plate has at least; in fewer a crack leaves no groove that could be seen."""
+MOST_FILLED = 0.03
+"""Share of the thickness that filling adds to at most a tenth of the pixels of such a plate; cracks have 0.13."""
 CRACK_SIGMAS = 6.0
 """Grooves up to so many sigmas of the point spread function, and two pixels, are filled first: cracks are no step."""
 STACK_RATIO = 1.6
@@ -32,7 +39,8 @@ def overlapping_plates(
 
     The thicknesses away from the rim are cut in two classes (Otsu), after narrow grooves are filled, which are cracks.
     Plates that overlap have two thicknesses, and are not explained by one plate (``misfit`` of ``sharp_sizes``; where
-    that is not known, the classes alone decide).
+    that is not known, the classes alone decide). Where no groove was filled, and the misfit is known to be large, a
+    smaller difference is enough.
 
     Parameters
     ----------
@@ -55,10 +63,20 @@ def overlapping_plates(
         box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in boxes[label - 1])
         here = labels[box] == label
         depth = ndimage.distance_transform_edt(np.pad(here, 1))[1:-1, 1:-1]
-        filled = ndimage.grey_closing(np.pad(np.where(here, smooth[box], 0.0), across), (across, across))
+        thick = np.where(here, smooth[box], 0.0)
+        filled = ndimage.grey_closing(np.pad(thick, across), (across, across))[across:-across, across:-across]
         inner = here & (depth > RIM_SIGMAS * psf_sigma_px + 0.5)
-        found[index] = two_thicknesses(filled[across:-across, across:-across], inner)
+        clear = misfit[index] >= SMOOTH_MISFIT and _is_smooth(filled, thick, inner)
+        found[index] = two_thicknesses(filled, inner, SMOOTH_RATIO if clear else LEAST_RATIO)
     return found
+
+
+def _is_smooth(filled_nm: F64, thick_nm: F64, looked: Mask) -> bool:
+    """Whether filling narrow grooves leaves the thickness (Y, X) of a plate as it is."""
+    if looked.sum() < SMOOTH_PIXELS:
+        return False
+    added = np.percentile((filled_nm - thick_nm)[looked], 90)
+    return bool(added <= MOST_FILLED * np.median(filled_nm[looked]))
 
 
 def much_thicker(thickness_nm: F64) -> Mask:
@@ -78,8 +96,8 @@ def much_thicker(thickness_nm: F64) -> Mask:
     return found
 
 
-def two_thicknesses(smooth_nm: F64, looked: Mask) -> bool:
-    """Whether pixels (Y, X) hold two patches of different thickness."""
+def two_thicknesses(smooth_nm: F64, looked: Mask, least_ratio: float = LEAST_RATIO) -> bool:
+    """Whether pixels (Y, X) hold two patches whose thicknesses have at least a ratio."""
     values = np.sort(smooth_nm[looked])
     n = values.size
     least = max(2, round(LEAST_SHARE * n))
@@ -89,4 +107,4 @@ def two_thicknesses(smooth_nm: F64, looked: Mask) -> bool:
     below = np.arange(least, n - least + 1)
     low, high = running[below - 1] / below, (running[-1] - running[below - 1]) / (n - below)
     best = int(np.argmax(below * (n - below) * (high - low) ** 2))
-    return bool(low[best] > 0.0 and high[best] >= LEAST_RATIO * low[best])
+    return bool(low[best] > 0.0 and high[best] >= least_ratio * low[best])

@@ -222,24 +222,36 @@ class Optics:
 
     def blurred(self, image: F64) -> F64:
         """(Y, X) through the PSF; what lies beyond the border is as at the border."""
-        rows, columns = self._shape
-        before = (self._half, self._half)
-        after = tuple(p - n - self._half for p, n in zip(self._padded, self._shape, strict=True))
-        padded = np.pad(image, ((before[0], after[0]), (before[1], after[1])), mode="edge")
-        out = fft.irfft2(fft.rfft2(padded) * self._transfer, self._padded)
-        return np.asarray(out[self._half : self._half + rows, self._half : self._half + columns])
+        return self._through(np.asarray(image, dtype=np.float64))
 
     def imaged(self, fill: F64, total_nm: F64, soc: F64) -> F64:
         """(2, Y, X) thicknesses that a fit would find of plates (Y, X) that fill a fraction of each pixel."""
         out = np.zeros((2, *fill.shape))
-        discharged, charged = total_nm * (1.0 - soc), total_nm * soc
+        # Most of a field is empty: nothing is absorbed there, and nothing is seen further than the PSF reaches.
+        plate = fill != 0.0
+        lit = ndimage.maximum_filter(plate, size=2 * self._half + 1, mode="constant")
+        filled, discharged, charged = fill[plate], (total_nm * (1.0 - soc))[plate], (total_nm * soc)[plate]
+        seen = np.zeros((2, int(lit.sum())))
+        absorbed = np.zeros(fill.shape)
         for energy in range(len(self._design)):
             od = self._design[energy, 0] * discharged + self._design[energy, 1] * charged
-            transmission = 1.0 - fill * (1.0 - np.exp(-od))
-            measured = -np.log(np.maximum(self.blurred(transmission), 1e-6))
-            out[0] += self._solve[0, energy] * measured
-            out[1] += self._solve[1, energy] * measured
+            absorbed[plate] = filled * (1.0 - np.exp(-od))
+            measured = -np.log(np.maximum(1.0 - self._through(absorbed)[lit], 1e-6))
+            seen[0] += self._solve[0, energy] * measured
+            seen[1] += self._solve[1, energy] * measured
+        out[:, lit] = seen
         return out
+
+    def _through(self, image: F64) -> F64:
+        rows, columns = self._shape
+        half = self._half
+        bottom, right = half + rows, half + columns
+        padded = np.empty(self._padded)
+        padded[half:bottom, half:right] = image
+        padded[:half, half:right], padded[bottom:, half:right] = image[:1], image[-1:]
+        padded[:, :half], padded[:, right:] = padded[:, half : half + 1], padded[:, right - 1 : right]
+        out = fft.irfft2(fft.rfft2(padded) * self._transfer, self._padded, overwrite_x=True)
+        return np.asarray(out[half:bottom, half:right])
 
 
 def _spread(labels: I32, thickness_nm: F64, ids: I64) -> F64:

@@ -77,7 +77,7 @@ def segment(thickness_nm: Real, known: Mask, pixel_nm: float, options: SegmentOp
     foreground = _without_small(usable & (smooth > threshold), minimum_px)
     basins = _parted(foreground, smooth, minimum_px, pixel_nm, options.cut)
     outlined = _outline(basins, smooth, options.outline_fraction)
-    return _renumbered(_without_small_labels(outlined, minimum_px))
+    return renumbered(_without_small_labels(outlined, minimum_px))
 
 
 def smoothed(values: Real, usable: Mask, sigma_px: float) -> F64:
@@ -199,7 +199,7 @@ def _without_small_labels(labels: I32, minimum_px: float) -> I32:
     return np.where(sizes[labels] >= max(1.0, minimum_px), labels, 0).astype(np.int32)
 
 
-def _renumbered(labels: I32) -> I32:
+def renumbered(labels: I32) -> I32:
     """Number by position alone, so that equal maps get equal numbers whatever order they were cut in."""
     present = np.unique(labels[labels > 0])
     if present.size == 0:

@@ -8,7 +8,7 @@ from scipy import fft, ndimage
 from skimage.measure import find_contours
 from skimage.segmentation import expand_labels
 
-from stxmdist.arrays import F64, I32, I64, Mask, Real
+from stxmdist.arrays import C128, F64, I32, I64, Mask, Real
 
 SWEEPS = 4
 """Corrections of every plate, each against the neighbours as the sweep before left them."""
@@ -176,6 +176,7 @@ class _PlateField:
         self._usable, self._imaging = usable, imaging
         self._boxes = ndimage.find_objects(labels)
         self._absorbed = np.zeros((NODES, *labels.shape))
+        self._transfers: dict[tuple[int, ...], C128] = {}
         border = np.ones(labels.shape, dtype=bool)
         border[1:-1, 1:-1] = ~ndimage.binary_erosion(usable)[1:-1, 1:-1]
         self._cut = set(np.unique(labels[border]).tolist())
@@ -209,7 +210,7 @@ class _PlateField:
         plate = _Plate(
             box, distance, mine & self._usable[box], absorption, weights, plateau, 0.4 * plateau, 0.0, total, total
         )
-        plate.image, plate.moved = self.imaged(plate, 0.0), self.imaged(plate, OFFSET_STEP_PX)
+        plate.image, plate.moved = self.imaged(plate, 0.0)
         return plate
 
     def _nodes(self, soc: float) -> tuple[F64, F64]:
@@ -229,22 +230,26 @@ class _PlateField:
         sub = self._imaging.sub
         return np.clip((plate.distance + offset_px * sub) / max(1.0, self._imaging.rim_px * sub) + 0.5, 0.0, 1.0)
 
-    def imaged(self, plate: _Plate, offset_px: float) -> F64:
-        """(Y, X) share of each pixel that the plate fills, through the point spread function."""
+    def imaged(self, plate: _Plate, offset_px: float) -> tuple[F64, F64]:
+        """(Y, X) share of each pixel that the plate fills, through the point spread function; the same moved on."""
         sub, psf = self._imaging.sub, self._imaging.psf
-        fill = self.fill(plate, offset_px)
-        rows, columns = fill.shape
+        fill = np.stack([self.fill(plate, offset_px + step) for step in (0.0, OFFSET_STEP_PX)])
+        rows, columns = fill.shape[1:]
         half = psf.shape[0] // 2
-        size = [fft.next_fast_len(max(n + half, psf.shape[0]), real=True) for n in (rows, columns)]
-        out = fft.irfft2(fft.rfft2(fill, size) * self._transfer(tuple(size)), size)[:rows, :columns]
-        return np.asarray(out.reshape(rows // sub, sub, columns // sub, sub).mean(axis=(1, 3)))
+        size = tuple(fft.next_fast_len(max(n + half, psf.shape[0]), real=True) for n in (rows, columns))
+        out = fft.irfft2(fft.rfft2(fill, size) * self._transfer(size), size)[:, :rows, :columns]
+        image, moved = out.reshape(2, rows // sub, sub, columns // sub, sub).mean(axis=(2, 4))
+        return image, moved
 
-    def _transfer(self, size: tuple[int, ...]) -> F64:
-        psf = self._imaging.psf
-        half = psf.shape[0] // 2
-        kernel = np.zeros(size)
-        kernel[: psf.shape[0], : psf.shape[1]] = psf
-        return np.asarray(fft.rfft2(np.roll(kernel, (-half, -half), axis=(0, 1))))
+    def _transfer(self, size: tuple[int, ...]) -> C128:
+        """Of the point spread function on cut-outs of a size; many particles share one."""
+        if size not in self._transfers:
+            psf = self._imaging.psf
+            half = psf.shape[0] // 2
+            kernel = np.zeros(size)
+            kernel[: psf.shape[0], : psf.shape[1]] = psf
+            self._transfers[size] = np.asarray(fft.rfft2(np.roll(kernel, (-half, -half), axis=(0, 1))))
+        return self._transfers[size]
 
     def absorbed(self, plate: _Plate, image: F64, moved: F64, thickness_nm: float) -> F64:
         """(NODE, Y, X) share of the light; a slanted rim takes more of it than a sharp one of the same mass."""
@@ -275,7 +280,7 @@ class _PlateField:
             offset = plate.offset_px + float(np.clip(step[0], -0.75, 0.75))
             offset = max(offset, 0.3 - float(plate.distance.max()) / self._imaging.sub)
             thickness = float(np.clip(plate.thickness_nm + step[1], plate.least_nm, 2.0 * plate.thickness_nm))
-            image, moved = self.imaged(plate, offset), self.imaged(plate, offset + OFFSET_STEP_PX)
+            image, moved = self.imaged(plate, offset)
             left = self._total[plate.box] - self.seen(plate, image, moved, thickness, others)
             if float(np.sum(weight * left**2)) <= before:
                 plate.offset_px, plate.thickness_nm = offset, thickness

@@ -154,10 +154,11 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
     """All tables of the campaign."""
     options, part = unit.options, unit.part
     particles = _gathered(unit, "segment", "particles")
+    # Gathering holds a table twice for a moment: the wide ones first, before the kept particles are a copy more.
+    bands = _gathered(unit, "segment", NULL_BANDS)
     pairs = _gathered(unit, "register", "pairs")
     sheet = pd.DataFrame([asdict(row) for row in part.sheet])
     kept, left = kept_particles(particles, drop_at_border=options.drop_at_border, drop_flags=options.drop_flags)
-    bands = _gathered(unit, "segment", NULL_BANDS)
     evidence = Evidence(
         particles,
         kept,
@@ -172,6 +173,8 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
         tortuosity=_gathered(unit, "network", "tortuosity"),
     )
     tables = inferred(evidence, options) | {NULL_BANDS: bands}
+    # Writing needs room for a table as Arrow has it: the kept particles are a copy that has served.
+    del evidence, kept
     tables["scans"] = _scans(Store(unit.store), part.stages)
     tables["exclusions"] = pd.DataFrame(
         [asdict(row) for row in (*part.exclusions, *map(_exclusion, left))], columns=_columns("exclusions")

@@ -1,9 +1,11 @@
 """Every metric of the particles, summarised for each electrode in each condition."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
-from stxmdist.arrays import F64
+from stxmdist.arrays import F64, I64
 from stxmdist.heterogeneity.analyses.electrode_columns import METRIC_SUMMARIES
 from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.heterogeneity.columns import numbers
@@ -59,15 +61,33 @@ def _is_direction(name: str) -> bool:
     return name.endswith("_deg") and "_to_" not in name
 
 
-def _bands(seen: Places, null_bands: pd.DataFrame) -> pd.DataFrame:
-    """The null bands, row for row of the particles; without columns where there are none."""
+@dataclass(frozen=True, eq=False)
+class _Bands:
+    """The null bands as they are, and where each particle's are: no copy of a wide table is made."""
+
+    table: pd.DataFrame
+    row: I64
+    """(PARTICLE,) in the table; -1 where a particle has none"""
+
+    def of(self, column: str) -> F64:
+        """(PARTICLE,) of one column."""
+        if not len(self.table):
+            return np.full(self.row.shape, np.nan)
+        return np.where(self.row >= 0, numbers(self.table, column)[self.row], np.nan)
+
+
+def _bands(seen: Places, null_bands: pd.DataFrame) -> _Bands:
     keys = ["scan_id", "particle_id"]
+    none = np.full(len(seen.frame), -1, dtype=np.int64)
     if not len(null_bands) or not len(seen.frame) or any(key not in null_bands.columns for key in keys):
-        return pd.DataFrame(index=seen.frame.index)
-    return seen.frame[keys].merge(null_bands.drop_duplicates(keys), on=keys, how="left")
+        return _Bands(pd.DataFrame(), none)
+    first = np.flatnonzero(~null_bands.duplicated(keys).to_numpy())
+    places = null_bands[keys].iloc[first].assign(_row=first)
+    found = seen.frame[keys].merge(places, on=keys, how="left")["_row"]
+    return _Bands(null_bands, found.fillna(-1).to_numpy(dtype=np.int64))
 
 
-def _of_metric(seen: Places, name: str, value: F64, error: F64, bands: pd.DataFrame) -> list[dict[str, Cell]]:
+def _of_metric(seen: Places, name: str, value: F64, error: F64, bands: _Bands) -> list[dict[str, Cell]]:
     known = np.isfinite(value)
     place, region, x = seen.place[known], seen.region[known], value[known]
     n = len(seen.table)
@@ -76,7 +96,7 @@ def _of_metric(seen: Places, name: str, value: F64, error: F64, bands: pd.DataFr
         mean = np.bincount(place, x, n) / counts
     errors = pooled_errors(x - mean[place], place, region)
     half = errors.half_width()
-    low, high = numbers(bands, f"{name}_null_low")[known], numbers(bands, f"{name}_null_high")[known]
+    low, high = (bands.of(f"{name}_null_{end}")[known] for end in ("low", "high"))
     banded = np.isfinite(low) & np.isfinite(high)
     beyond = banded & ((x < low) | (x > high))
     rows = []

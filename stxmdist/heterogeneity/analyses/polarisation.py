@@ -30,6 +30,11 @@ POLARISATION_COLUMNS = (
 )
 
 NO_SERIES = "no region was seen at two polarisations: axes need polarisation_deg in the sample sheet, at three angles"
+NEEDED = (
+    *("electrode_id", "region_id", "modality", "scan_id", "particle_id"),
+    *("y_um", "x_um", "d_eq_um", "thickness_nm", "thickness_reference"),
+)
+"""Columns of the particle table that are looked at."""
 SEARCH_UM = 2.0
 FAR = 0.5
 """A particle is found again within this share of its diameter of where it was."""
@@ -46,9 +51,12 @@ def polarisation(evidence: Evidence) -> pd.DataFrame:
     particles = evidence.kept
     angle = numbers(particles, "polarisation_deg")
     rows: list[pd.DataFrame] = []
-    if len(particles):
-        time = np.nan_to_num(numbers(particles, "time_h"))
-        keyed = particles.assign(_angle=angle, _time=time).dropna(subset=["_angle"])
+    known = np.isfinite(angle)
+    if known.any():
+        time = np.nan_to_num(numbers(particles, "time_h"))[known]
+        # Few of the many columns of a large campaign are looked at, and only of scans that say their polarisation.
+        seen = particles.loc[known, [name for name in NEEDED if name in particles.columns]]
+        keyed = seen.assign(_angle=angle[known], _time=time)
         for _, here in keyed.groupby(["electrode_id", "region_id", "modality", "_time"], sort=True):
             if here["_angle"].nunique() > 1:
                 rows.append(_series(here))

@@ -14,8 +14,9 @@ from scipy import ndimage
 
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
+from stxmdist.particles.cracked import join_cracked
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
-from stxmdist.particles.metrics.engine import MeasuredField
+from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
 from stxmdist.particles.table import particle_table, with_flag
@@ -80,6 +81,8 @@ class FittedScan:
     """It decides the noise of homogeneous twins"""
     phase_rad: F64 | None = None
     """(Y, X) unwrapped phase of the transmission; None where only counts were measured"""
+    n_twins: int = N_TWINS
+    """Homogeneous twins of each particle; without any there are no errors and bands of metrics"""
 
     @property
     def pixel_nm(self) -> float:
@@ -108,7 +111,9 @@ def outlined(scan: FittedScan, model: SpectralModel, options: Options, classes: 
     known = ~np.isin(fitted, (MaskClass.missing, MaskClass.outside)) & np.isfinite(scan.thickness_nm).all(axis=0)
     psf_nm = options.sigma_nm(scan.modality)
     thickness_nm = scan.thickness_nm * np.float32(nominal_nm(model, classes))
-    labels = segment(np.where(known, thickness_nm.sum(axis=0), np.nan), known, pixel_nm, options.segment)
+    total_nm = np.where(known, thickness_nm.sum(axis=0), np.nan)
+    labels = segment(total_nm, known, pixel_nm, options.segment)
+    labels = join_cracked(labels, total_nm, pixel_nm, psf_nm, options.join)
     at_edge = edge_zone(labels > 0, pixel_nm, options.edge_sigmas * psf_nm)
     strongest = od_range(model.design[:, :2], scan.thickness_nm)[0]
     tolerated = expected_misfit_chi2(
@@ -245,6 +250,7 @@ def _field(
         modality=scan.modality,
         scan_id=scan.scan_id,
         phase_rad=scan.phase_rad,
+        n_twins=scan.n_twins,
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stxmdist.crossmodal.psf import MicroscopePsf
+from stxmdist.particles.cracked import JoinOptions
 from stxmdist.particles.inside import ChemistryOptions
 from stxmdist.particles.segment import SegmentOptions
 from stxmdist.particles.sharp_sizes import RimOptions
@@ -26,6 +27,8 @@ class Options(MicroscopePsf):
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
     """How the map is cut into particles."""
+    join: JoinOptions = field(default_factory=JoinOptions)
+    """When regions are put together again as one cracked plate."""
     rim: RimOptions = field(default_factory=RimOptions)
     """What is assumed of the rims of plates, for their sizes."""
     chemistry: ChemistryOptions = field(default_factory=ChemistryOptions)

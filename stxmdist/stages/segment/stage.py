@@ -99,7 +99,7 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     """Find the particles of one scan and describe them."""
     options, part = unit.options, unit.part
     model = spectral_model(unit.scan_id, unit.source("align"), part.references, part.fit.model_options(part.modality))
-    scan = _fitted_scan(unit, model)
+    scan = fitted_scan(unit, model)
     found = outlined(scan, model, options, part.fit.classes)
     known_share = measured(unit, AlignMeasures, "align").known_share
     count = counted(scan, found, model, partial(_pixels_of, unit), options.components, known_share)
@@ -137,7 +137,7 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     )
 
 
-def _fitted_scan(unit: Unit[Options, SegmentPart], model: SpectralModel) -> FittedScan:
+def fitted_scan(unit: Unit[Options, SegmentPart], model: SpectralModel) -> FittedScan:
     """The maps that the fit left, and what their errors rest on."""
     fit, absorbance = unit.source("fit"), unit.source("absorbance")
     i0_relative_variance = absorbance.read("i0_variance") / absorbance.read("i0_counts") ** 2
@@ -176,7 +176,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=22,
+    version=24,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
