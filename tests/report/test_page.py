@@ -87,7 +87,12 @@ def test_anchors_are_unique_and_reached(bench: SimpleNamespace) -> None:
 @pytest.mark.parametrize("number", ["F1", "F2", "F3", "F5", "F8", "F11", "F12", "Q1", "Q2", "T1", "T2", "T3", "T4"])
 def test_all_figures_and_tables_of_the_contract_are_there(bench: SimpleNamespace, number: str) -> None:
     assert f">{number}. " in bench.page
-    assert "Not shown" not in bench.page
+    assert re.search(rf'id="{number}(-[^"]*)?"', bench.page), "a heading without its figure or table"
+
+
+def test_only_figures_of_what_was_not_made_up_are_absent(bench: SimpleNamespace) -> None:
+    absent = re.findall(r'<h3>(\w+)\. [^<]*</h3>\s*<p class="absent">Not shown\. [^<]{20,}', bench.page)
+    assert set(absent) <= {"F6", "F9", "F10", "F13"}
 
 
 def test_it_says_simulated_only_of_simulated_data(bench: SimpleNamespace) -> None:
