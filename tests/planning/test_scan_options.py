@@ -62,7 +62,7 @@ def test_a_cell_changes_its_scan_from_that_stage_on_and_no_other(simulated: Path
     found, expected = digests(survey), digests(before)
     changed = {key for key in expected if expected[key] != found[key]}
     partners = {("register", name) for name, stxm in before.pairs.items() if stxm == STXM[0]}
-    assert changed == {("fit", STXM[0]), ("segment", STXM[0])} | partners
+    assert changed == {(stage, STXM[0]) for stage in ("fit", "segment", "network")} | partners
     assert survey.options_of("fit", FitChoices, STXM[0]).classes.most_od == 1.5
     # What the campaign file says of other options stays, and so does what it says of the other scans.
     assert survey.options_as_dict("fit", STXM[0])["rows_per_unit"] == 25

@@ -4,6 +4,7 @@ import ast
 import inspect
 import pickle
 import re
+import shutil
 from collections import defaultdict
 from dataclasses import MISSING, FrozenInstanceError, fields, is_dataclass, replace
 from itertools import pairwise
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from storage.ownership import check_disjoint, unowned
@@ -28,8 +30,16 @@ MOST_FILE_NAME = 120
 
 
 @pytest.fixture(scope="module")
-def survey(simulated: Path) -> Survey:
-    campaign, options = campaign_and_options(simulated)
+def survey(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Survey:
+    """The tiny campaign, with its wide-field scans said to be one region at two times: every stage has work to do."""
+    path = shutil.copytree(simulated.parent, tmp_path_factory.mktemp("contract") / "campaign") / simulated.name
+    sheet = path.parent / "samples.csv"
+    rows = pd.read_csv(sheet, dtype=str, keep_default_na=False)
+    wide = rows["modality"] == "stxm"
+    rows.loc[wide, ["electrode_id", "region_id"]] = ["E01", "seen twice"]
+    rows.loc[wide, "time_h"] = [f"{hours}" for hours in range(int(wide.sum()))]
+    rows.to_csv(sheet, index=False)
+    campaign, options = campaign_and_options(path)
     return survey_of(campaign, options, forecast=True)
 
 
