@@ -96,7 +96,7 @@ def test_optical_density_is_that_of_the_maps_and_labels(results: CampaignResults
 
 def test_whole_outputs_of_stages(results: CampaignResults, processed: Path) -> None:
     scan = results.scan(STXM[0])
-    assert set(scan.stages()) == {"ingest", "absorbance", "align", "explore", "fit", "segment"}
+    assert set(scan.stages()) == {"ingest", "absorbance", "align", "explore", "fit", "segment", "network"}
     output = Store(processed.parent / "store").published_output("fit", STXM[0])
     assert output is not None
     fit = scan.stage("fit")

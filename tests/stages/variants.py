@@ -34,6 +34,9 @@ SIZE = CampaignSize(
 BLOCKS = {"fit": {"rows_per_unit": 20}}
 """Three units of fit for each scan."""
 
+FEW_PARTICLES = {"register": {"register": {"least_particles": 1}}}
+"""A field of a micrometre has not the three particles that a registration rests on."""
+
 COMPARED = tuple(name for name in STAGES if name != "report")
 """The report draws what the other stages leave, and prints how long they took."""
 
@@ -44,6 +47,13 @@ TIMINGS = ("seconds", "core_seconds")
 def simulated(folder: Path, size: CampaignSize = SIZE, seed: int = 5) -> Path:
     """The beamline files; the folder."""
     simulate_size(folder, size, seed, workers=1, report=lambda line: None)
+    sheet = folder / "samples.csv"
+    rows = pd.read_csv(sheet, dtype=str, keep_default_na=False)
+    # Said to be one region at two times, so that the stage that compares times has work: it will refuse them.
+    twice = (rows["modality"] == "stxm") & (rows["electrode_id"] == rows["electrode_id"].iloc[0])
+    rows.loc[twice, "region_id"] = "seen twice"
+    rows.loc[twice, "time_h"] = [f"{hours}" for hours in range(int(twice.sum()))]
+    rows.to_csv(sheet, index=False)
     return folder
 
 
@@ -52,7 +62,7 @@ def variant(
 ) -> Path:
     """A campaign file over the same beamline files with a store of its own, other options or a sheet from its end."""
     written = YAML(typ="safe").load((folder / "campaign.yaml").read_text())
-    for stage, options in (stages or {}).items():
+    for stage, options in (FEW_PARTICLES | (stages or {})).items():
         written["stages"][stage] = written["stages"].get(stage, {}) | options
     written["store"] = f"store-{name}"
     if backwards:
