@@ -31,10 +31,10 @@ def _effects(evidence: Evidence) -> Iterator[str]:
         here = [row for row in rows if (row.endpoint, row.term) == key]
         tested = next((row for row in here if row.method.startswith("t on") and np.isfinite(row.estimate)), None)
         exact = next((row for row in here if "exact" in row.method), None)
-        name, term = ENDPOINTS.get(key[0], key[0]), _word(key[1])
+        name, term = ENDPOINTS.get(key[0], key[0].replace("_", " ")), _word(key[1])
         if tested is not None:
             yield _effect(name, tested, exact)
-        elif notes := dict.fromkeys(row.note for row in here if row.note):
+        elif key[0] in ENDPOINTS and (notes := dict.fromkeys(row.note for row in here if row.note)):
             yield f"Of {name} over {term} nothing can be said: {next(iter(notes))}."
 
 
