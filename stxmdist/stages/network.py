@@ -20,9 +20,6 @@ from stxmdist.stages.inputs.measured import measured
 
 NAME = "network"
 
-TABLES_BYTES = 50_000
-"""About what the tables of one scan take."""
-
 NOT_A_SECTION = "tortuosity is that of an electrode's pores: it needs sample_geometry lamella, this is {}"
 
 
@@ -58,7 +55,7 @@ def plan(survey: Survey, options: Options) -> Plan:
         if survey.ready(NAME, scan_id):
             grid = grid_of(survey, scan_id)
             pixels = grid.ny * grid.nx
-            estimate = Estimate(TABLES_BYTES, peak_bytes=pixels * 300, core_seconds=0.2 + pixels * 3e-6)
+            estimate = Estimate(0, peak_bytes=pixels * 300, core_seconds=0.2 + pixels * 3e-6)
             units.append(survey.unit(NAME, scan_id, "scan", NetworkPart(scan.sample_geometry), estimate=estimate))
     return Plan(tuple(units))
 

@@ -41,7 +41,8 @@ def test_what_was_planned_is_what_is_written(simulated: Path, processed: Path) -
     assert forecast_of(*campaign_and_options(processed)) == forecast
     store = Store(processed.parent / "store")
     for stage in forecast.stages:
-        if stage.stage in ("infer", "report"):
+        # No region was seen at two times: ``react`` has nothing to do, and publishes nothing.
+        if stage.stage in ("infer", "report") or not stage.units:
             continue
         publication = store.publication(stage.stage)
         assert publication is not None

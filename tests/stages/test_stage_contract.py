@@ -159,7 +159,8 @@ def test_units_of_an_output_have_names_of_files(units: tuple[Unit, ...], name: s
 def test_a_plan_says_what_units_take(units: tuple[Unit, ...]) -> None:
     for unit in units:
         estimate: Estimate = unit.estimate
-        assert estimate.bytes_out > 0
+        # Bytes of arrays: the stage that leaves a scan only tables writes none.
+        assert estimate.bytes_out > 0 or (estimate.bytes_out == 0 and unit.stage == "network")
         assert estimate.peak_bytes > 0
         assert estimate.core_seconds > 0
     for group in by_output(units).values():
