@@ -8,7 +8,7 @@ from skimage.filters import apply_hysteresis_threshold
 from skimage.filters.rank import percentile
 from skimage.morphology import disk, skeletonize
 
-from stxmdist.arrays import F64, I64, Mask
+from stxmdist.arrays import F64, Mask
 
 LEVELS, TALLEST = 255, 1.6
 """Steps of the relative height for the rank filter, and the greatest height."""
@@ -189,8 +189,3 @@ def line_length_px(line: Mask) -> float:
     corner_other = padded[:-1, :-1] | padded[1:, 1:]
     diagonal = int((one & ~corner_one).sum()) + int((other & ~corner_other).sum())
     return 0.948 * float(int(right.sum()) + int(down.sum())) + 1.340 * float(diagonal)
-
-
-def numbered_lines(line: Mask) -> I64:
-    """(Y, X) number of the connected line of each pixel, 0 where there is none."""
-    return np.asarray(ndimage.label(line, structure=np.ones((3, 3)))[0], dtype=np.int64)

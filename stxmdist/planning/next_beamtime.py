@@ -14,7 +14,6 @@ from stxmdist.heterogeneity.design import (
     designs_for,
     electrodes_for_power,
     floor,
-    half_width,
     optimal_particles,
     power_curve,
 )
@@ -24,7 +23,6 @@ from stxmdist.planning.pilot import PilotScans
 CURVE_ELECTRODES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30)
 USUAL_PARTICLE_MINUTES = 0.5
 """Where the files do not say how long a pixel took: 100 particles in 50 minutes"""
-MINUTES_PER_HOUR = 60.0
 PLAIN, BEST, WORST = "pilot", "at best", "at worst"
 
 
@@ -185,8 +183,3 @@ def shown_designs(case: Case, most: int) -> list[Design]:
     at = case.designs.index(case.proposed)
     first = max(0, min(at - most // 2, len(case.designs) - most))
     return list(case.designs[first : first + most])
-
-
-def half_width_of(case: Case, design: Design) -> float:
-    """Half-width that a design gives."""
-    return half_width(case.spread, design)
