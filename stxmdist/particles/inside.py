@@ -29,7 +29,7 @@ class ChemistryOptions:
     """A particle is active if its state of charge is above this, and below ``active_high``, by two standard errors."""
     active_high: float = 0.9
     """Upper limit of the state of charge of an active particle; see ``active_low``."""
-    psf_doubt: float = 0.025
+    psf_doubt: float = 0.01
     """Standard error of the correction for the PSF, as a share of the standard deviation of soc that the PSF levels out
     inside: the correction itself may vanish where its errors do not, at opposite rims (closure on simulated fields)."""
     minimum_pixels: int = 12

@@ -218,7 +218,7 @@ def _median_of_known(values: F64) -> float:
 
 STAGE = Stage(
     name=NAME,
-    version=7,
+    version=8,
     options=Options,
     measures=AlignMeasures,
     upstream=upstream,

@@ -142,7 +142,7 @@ def count_components(
         n = min(PARTICLES_AT_ONCE, n_particles - first)
         mine = np.where((particle >= first) & (particle < first + n), particle - first, -1)
         sums = _sums(read, mine, n, design, energy_ev, effective_counts)
-        batches.append(_Batch.of(sums, n_terms, noise_correlation_px2, shared_variance))
+        batches.append(_Batch.of(sums, design, noise_correlation_px2, shared_variance))
     every = _Batch.joined(batches)
     with np.errstate(invalid="ignore"):
         missing = (every.p * n_particles < options.most_p) & (every.share > options.least_share)
@@ -179,8 +179,9 @@ class _Batch:
     residual_variance: F64
 
     @classmethod
-    def of(cls, sums: ResidualSums, n_terms: int, correlation_px2: float, shared_variance: F64) -> "_Batch":
-        found = missing_spectrum(sums, n_terms, correlation_px2, shared_variance)
+    def of(cls, sums: ResidualSums, design: F64, correlation_px2: float, shared_variance: F64) -> "_Batch":
+        n_terms = design.shape[1]
+        found = missing_spectrum(sums, n_terms, correlation_px2, shared_variance, design=design)
         freedom = sums.pixels * (sums.od.shape[1] - n_terms)
         with np.errstate(divide="ignore", invalid="ignore"):
             pooled = np.where(freedom > 0, sums.chi2 / freedom, np.nan)

@@ -13,9 +13,14 @@ from scipy import stats
 
 from stxmdist.arrays import F64, I64, Integer, Real
 from stxmdist.errors import InputError
+from stxmdist.spectra.end_members.mean_errors import light_beside_od
 
 _TRACY_WIDOM = (46.446, 0.186054, 9.84801)
 """Shape, scale and shift of the gamma distribution that is within 1 % of Tracy and Widom's first law in its tail"""
+_LEAST_FREE = 2
+"""Degrees of freedom that must remain where light from beside is left out"""
+_DARK_OD = 1.2
+"""Rise of optical density at the edge from which light from beside looks like a component"""
 _LEAST_SPREAD = 1e-6
 """A candidate is a mixture of the end-members if a smaller share of its length is orthogonal to them"""
 
@@ -219,12 +224,25 @@ def extra_term_test(sums: ResidualSums, n_terms: int, candidate: int, correlatio
     return ExtraTermTest(f, p, np.where(n > 0, gained - 2.0 * n, np.nan), np.where(n > 0, bic, np.nan))
 
 
+def _beside_light(od: F64, noise_od: F64, design: F64) -> tuple[F64, I64]:
+    """What takes light from beside off whitened residuals (PARTICLE, ENERGY, ENERGY), and how many directions that is.
+
+    None of particles that are not dark: there it leaves over less than is looked for.
+    """
+    beside = light_beside_od(od)
+    basis = _orthonormal(np.concatenate([design / noise_od[:, :, None], (beside / noise_od)[:, :, None]], axis=2))
+    dark = np.ptp(od, axis=1) > _DARK_OD
+    direction = np.where(dark[:, None], basis[:, :, -1], 0.0)
+    return np.eye(od.shape[1]) - direction[:, :, None] * direction[:, None, :], dark.astype(np.int64)
+
+
 def missing_spectrum(
     sums: ResidualSums,
     n_terms: int,
     correlation_px2: float = 1.0,
     shared_variance: F64 | None = None,
     least_pixels: int = 12,
+    design: F64 | None = None,
 ) -> MissingSpectrum:
     """Test whether pixels of a particle have a spectrum in common that the terms do not contain.
 
@@ -237,6 +255,9 @@ def missing_spectrum(
     shared_variance
         (ENERGY,) variance of optical density that is common to all pixels (incident beam, energy scale), which is not
         significant in the mean residual
+    design
+        (ENERGY, TERM); where it is given and energies are left, what light from beside the particle leaves over of the
+        terms is no component: saturation of dark plates looks like one
 
     Source: Johnstone, Ann. Stat. 29, 295 (2001), theorem 1.1; Chiani, J. Multivar. Anal. 129, 69 (2014), for the law's
     tail.
@@ -248,9 +269,12 @@ def missing_spectrum(
     noise_od = np.maximum(sums.noise_od / pixels, 1e-12)
     shared = np.zeros(n_energy) if shared_variance is None else np.nan_to_num(shared_variance)
     expected = 1.0 / n[:, None] + shared / noise_od**2
-    mean = sums.whitened / pixels
+    mean, moments = sums.whitened / pixels, sums.moments
+    if design is not None and free > _LEAST_FREE:
+        across, less = _beside_light(sums.od / pixels, noise_od, design)
+        mean, moments, free = (across @ mean[:, :, None])[:, :, 0], across @ moments @ across, free - less
     p_constant = stats.chi2.sf((mean**2 / expected).sum(axis=1), free)
-    values, vectors = np.linalg.eigh(sums.moments / max(1.0, correlation_px2))
+    values, vectors = np.linalg.eigh(moments / max(1.0, correlation_px2))
     # An error common to all pixels adds one direction, by whose length the eigenvalue may grow.
     strongest = values[:, -1] - n * (shared / noise_od**2).sum(axis=1)
     root_n, root_free = np.sqrt(np.maximum(n - 1.0, 1.0)), np.sqrt(free)

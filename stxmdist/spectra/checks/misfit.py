@@ -9,16 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F64, Real
-from stxmdist.spectra.end_members.mean_errors import HIDDEN
+from stxmdist.spectra.end_members.excess import believed_excess
+from stxmdist.spectra.end_members.mean_errors import HIDDEN, light_beside_od
 
-_LEAST_FREEDOM = 2
-"""Degrees of freedom that must remain to see a misfit by"""
 SIGNIFICANT_SD = 2.0
 """What is left over counts as misfit where it exceeds what noise leaves by so many standard deviations of that"""
 TOLERATED_SHARE = 0.0025
 """So much the blur of edges and the beam's drift leave over where references are right"""
-_STEPS = 10
-_LEAST_VARIANCE = 1e-18
 _SCALES = np.concatenate([[0.0], np.geomspace(0.01, 100.0, 161)])
 """Optical densities at which the expected misfit is computed; pixels lie between"""
 
@@ -97,9 +94,9 @@ def misfit_error(
 ) -> MisfitError:
     """What the misfit of the mean spectrum of each particle can do to its state of charge.
 
-    What has an error of its own is not counted twice: the shapes of a background that is not fitted (``beside_od``) and
-    of saturation by leak and blur (the squared optical density) are taken off what is left over, where enough energies
-    remain to see more.
+    What has an error of its own is not counted twice: the shapes of the energy shift, of saturation by leak and blur,
+    and of a background that is not fitted (``beside_od``) are taken off what is left over, the first of them always,
+    the others where an energy remains to see more.
 
     Parameters
     ----------
@@ -119,40 +116,36 @@ def misfit_error(
     known = np.isfinite(residual_od).all(axis=1) & (thickness.sum(axis=0) > 0.0)
     share, believed = np.full(len(cathode), np.nan), np.zeros(len(cathode))
     n_energy, n_terms = design.shape
-    if n_energy > n_terms and known.any():
-        od = cathode[known]
-        left, freedom = residual_od[known], n_energy - n_terms
-        shapes = [od**2]
-        if beside_od is not None and beside_od.any():
-            shapes.append(np.broadcast_to(beside_od, od.shape))
-        if freedom - len(shapes) >= _LEAST_FREEDOM:
-            terms = np.broadcast_to(design / np.linalg.norm(design, axis=0), (len(od), *design.shape))
-            basis = np.linalg.qr(np.concatenate([terms, np.stack(shapes, axis=2)], axis=2))[0]
-            left = left - np.einsum("pek,pfk,pf->pe", basis, basis, left)
-            freedom -= len(shapes)
-        squares, noise = (left**2).sum(axis=1) * n_energy / freedom, residual_variance[known].sum(axis=1)
+    od, left = cathode[known], residual_od[known]
+    shapes = _with_errors_of_their_own(od, beside_od, None if shift_od is None else shift_od[:, known])
+    shapes = shapes[: max(n_energy - n_terms - 1, int(shift_od is not None))]
+    freedom = n_energy - n_terms - len(shapes)
+    if freedom > 0 and known.any():
+        terms = np.broadcast_to(design / np.linalg.norm(design, axis=0), (len(od), *design.shape))
+        basis = np.linalg.qr(np.concatenate([terms, *(one[:, :, None] for one in shapes)], axis=2))[0]
+        left = left - np.einsum("pek,pfk,pf->pe", basis, basis, left)
+        per_energy = residual_variance[known]
         if shift_od is not None:
-            across = np.linalg.qr(design / np.linalg.norm(design, axis=0))[0]
-            moved = shift_od[:, known] - shift_od[:, known] @ across @ across.T
-            noise = noise + (moved**2).sum(axis=2).mean(axis=0) * n_energy / (n_energy - n_terms)
-        length2, chance = (od**2).sum(axis=1), noise * np.sqrt(2.0 / freedom)
+            moved = shift_od[:, known]
+            moved = moved - np.einsum("pek,pfk,spf->spe", basis, basis, moved)
+            per_energy = per_energy + (moved**2).mean(axis=0) * n_energy / freedom
+        noise, length2 = per_energy.sum(axis=1), (od**2).sum(axis=1)
+        squares = (left**2).sum(axis=1) * n_energy / freedom
         # The root of a difference that is noise about zero would not be zero in the mean.
-        seen = squares - noise > SIGNIFICANT_SD * chance
+        seen = squares - noise > SIGNIFICANT_SD * noise * np.sqrt(2.0 / freedom)
         share[known] = np.sqrt(np.where(seen, squares - noise, 0.0) / length2)
-        believed[known] = shrunk((squares - noise) / length2 - TOLERATED_SHARE**2, chance / length2)
+        # Noise of unlike energies leaves a chi-square of fewer degrees (Satterthwaite).
+        per_energy = per_energy + TOLERATED_SHARE**2 * length2[:, None] / n_energy
+        tolerated = per_energy.sum(axis=1) / length2
+        degrees = freedom * per_energy.sum(axis=1) ** 2 / (n_energy * (per_energy**2).sum(axis=1))
+        believed[known] = believed_excess(degrees * squares / length2 / tolerated, degrees, tolerated)
     return MisfitError(share, HIDDEN * np.sqrt(believed))
 
 
-def shrunk(squared_share: F64, chance: F64) -> F64:
-    """Squared shares (PARTICLE,), none below zero, that are believed of estimates with their standard deviations.
-
-    What most particles of a scan leave over, noise taken off, is expected of each: one in which chance hides a misfit
-    has it all the same, and where all of them scatter about zero nothing is believed of the few that lie high
-    (empirical Bayes: normal noise, and a spread between particles as large as their mean).
-    """
-    mean = max(0.0, float(np.mean(squared_share)))
-    for _ in range(_STEPS):
-        weight = 1.0 / np.maximum(chance**2 + mean**2, _LEAST_VARIANCE)
-        mean = max(0.0, float(weight @ squared_share / weight.sum()))
-    trust = mean**2 / np.maximum(mean**2 + chance**2, _LEAST_VARIANCE)
-    return np.asarray(np.maximum(trust * squared_share + (1.0 - trust) * mean, 0.0), dtype=np.float64)
+def _with_errors_of_their_own(od: F64, beside_od: F64 | None, shift_od: F64 | None) -> list[F64]:
+    """Shapes (PARTICLE, ENERGY) that are no misfit, what errors are largest first: shift, saturation, background."""
+    shapes = [] if shift_od is None else [shift_od[-1] - shift_od[0]]
+    shapes.append(light_beside_od(od))
+    if beside_od is not None and beside_od.any():
+        shapes.append(np.broadcast_to(beside_od, od.shape))
+    return shapes

@@ -11,7 +11,7 @@ from scipy.interpolate import CubicSpline
 
 from stxmdist.arrays import F64, Array
 from stxmdist.spectra.end_members.design_matrix import background_columns
-from stxmdist.spectra.end_members.mean_errors import mean_covariance, whitening, widened
+from stxmdist.spectra.end_members.mean_errors import LIGHT_BESIDE, mean_covariance, whitening, widened
 from stxmdist.spectra.end_members.references import EndMembers
 
 _GRID_STEP_EV = 0.02
@@ -60,6 +60,7 @@ def energy_shift(
     *,
     largest_energy_shift_ev: float = 1.0,
     energy_shift_sd_ev: float = 0.3,
+    light_beside_sd: float = LIGHT_BESIDE,
 ) -> EnergyShift:
     """Shift of the energy scale from the mean optical density of all particles, (ENERGY,) with its variance.
 
@@ -89,16 +90,19 @@ def energy_shift(
         return EnergyShift(0.0, energy_shift_sd_ev, False, False, float("nan"), left, nodes, why)
     od = mean_od[use]
     columns = background_columns(energy[use], "power_law")
-    covariance = mean_covariance(od, variance[use], _MODEL_SHARE) + _BACKGROUND_SD**2 * columns @ columns.T
-    white = whitening(covariance)
-    found = [_best(white @ end_members.at(energy[use], shift).T, white @ od) for shift in grid]
-    profile = np.array([float(((white @ od) - fitted) @ ((white @ od) - fitted)) for _, fitted in found])
-    freedom = n - 5
+    beside = _BACKGROUND_SD**2 * columns @ columns.T
+    moved = [end_members.at(energy[use], shift).T for shift in grid]
+    white = whitening(mean_covariance(od, variance[use], _MODEL_SHARE, light_beside_sd) + beside)
+    profile = _profile(white, moved, od)
+    # Two amounts, two terms of a background, light from beside, and the shift.
+    freedom = n - 6
     misfit = widened(float(profile.min()), freedom)
     least = int(np.argmin(profile / misfit + (grid / energy_shift_sd_ev) ** 2))
     # Without the prior, which would keep off the bound what has nothing to do with this edge.
-    lowest = int(np.argmin(profile))
-    gained = (float(profile[least]) - float(profile[lowest])) / max(1.0, float(profile[lowest]) / max(freedom, 1))
+    # And without the light, which would pass for a shift that is not looked for.
+    sharp = _profile(whitening(mean_covariance(od, variance[use], _MODEL_SHARE) + beside), moved, od)
+    lowest = int(np.argmin(sharp))
+    gained = (float(sharp[least]) - float(sharp[lowest])) / max(1.0, float(sharp[lowest]) / max(freedom, 1))
     at_bound = least in (0, grid.size - 1) or (lowest in (0, grid.size - 1) and gained > _CLEAR_GAIN)
     fine = np.linspace(grid[0], grid[-1], round(np.ptp(grid) / _FINE_STEP_EV) + 1)
     posterior = CubicSpline(grid, profile / misfit)(fine) + (fine / energy_shift_sd_ev) ** 2
@@ -119,6 +123,12 @@ def energy_shift(
     )
     chi2 = float(profile.min()) / freedom if freedom > 0 else float("nan")
     return EnergyShift(shift, se, True, at_bound, chi2, left, _nodes(fine, posterior, shift, se), why)
+
+
+def _profile(white: F64, moved: list[F64], od: F64) -> F64:
+    """Chi-square (SHIFT,) of the best amounts of end-members (ENERGY, 2) at each shift, whitened."""
+    left = [white @ od - _best(white @ at, white @ od)[1] for at in moved]
+    return np.array([float(one @ one) for one in left])
 
 
 def _best(columns: F64, values: F64) -> tuple[F64, F64]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from stxmdist.arrays import F64, Mask
 from stxmdist.spectra.end_members.design_matrix import Background, background_columns, condition_number
-from stxmdist.spectra.end_members.mean_errors import mean_covariance, whitening, widened
+from stxmdist.spectra.end_members.mean_errors import LIGHT_BESIDE, mean_covariance, whitening, widened
 
 BackgroundOption = Literal["auto", "none", "constant", "power_law"]
 """What a user may ask for: one of the backgrounds, or that the data decide"""
@@ -22,6 +22,7 @@ a field usually absorb"""
 ONSET = 0.1
 """The edge begins where the end-members exceed their least absorption by this share of its range"""
 _WORST_CONDITION = 1e3
+_MOST_EXPONENT = 1e3
 _SHAPES: tuple[Background, ...] = ("none", "constant", "power_law")
 _FITTED: dict[Background, str] = {
     "none": "no background is fitted",
@@ -42,6 +43,8 @@ class MeanSpectrum:
     """(ENERGY used, 2) optical density per unit of thickness"""
     shifted: F64 | None = None
     """(SHIFT, ENERGY used, 2) the same at other energy shifts, all equally likely; None: the shift is known"""
+    light_beside_sd: float = LIGHT_BESIDE
+    """Standard deviation of light from beside the particles, as a share of the incident beam"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,9 @@ def choose_background(spectrum: MeanSpectrum, asked: BackgroundOption = "auto") 
     beyond = _SHAPES.index(chosen)
     doubt = np.zeros(spectrum.energy_ev.size)
     if beyond < len(columns.T):
-        doubt = columns[:, beyond] * _doubt(found[beyond], UNSEEN_OD if beyond == 0 else 0.0)
+        # All of a constant that is there may fall with energy as carbon does.
+        before = found[beyond - 1] if beyond else None
+        doubt = columns[:, beyond] * (_doubt(found[beyond], abs(before.amount)) if before else _doubt(found[0]))
     end = _FITTED[chosen] + ("" if asked == "auto" else ", as was asked for")
     od = _before(spectrum, known, found[1] if chosen == "power_law" and found[1] is not None else found[0])
     return BackgroundChoice(chosen, _sentence(spectrum, known, end, found[0], od), doubt, *od)
@@ -107,7 +112,7 @@ def _last_term(spectrum: MeanSpectrum, columns: F64, known: Mask) -> _Found | No
     if not condition_number(design) < _WORST_CONDITION:
         return None
     od = spectrum.mean_od[known]
-    white = whitening(mean_covariance(od, spectrum.variance[known]))
+    white = whitening(mean_covariance(od, spectrum.variance[known], light_sd=spectrum.light_beside_sd))
     freedom = n_energy - n_terms
     found, variance = _amounts(white @ design, white @ od, freedom)
     if spectrum.shifted is not None:
@@ -139,12 +144,19 @@ def _richest(spectrum: MeanSpectrum, columns: F64, found: list[_Found | None]) -
     return "none"
 
 
-def _doubt(found: _Found | None, prior_sd: float) -> float:
-    """Root mean square of an amount that is not fitted; ``prior_sd`` is what is known without the spectrum."""
+def _doubt(found: _Found | None, prior_sd: float = UNSEEN_OD) -> float:
+    """Root mean square of an amount that is not fitted; ``prior_sd`` is what is known without the spectrum.
+
+    Half of all fields have none of it, as far as is known, and the others twice that variance: where the spectrum finds
+    none and would have seen it, what is left is mostly the first.
+    """
     if found is None:
         return prior_sd
-    trust = prior_sd**2 / (prior_sd**2 + found.se**2) if prior_sd else 1.0
-    return float(np.hypot(trust * found.amount, np.sqrt(trust) * found.se))
+    slab, noise = 2.0 * prior_sd**2, found.se**2
+    trust = slab / (slab + noise)
+    # Of none against some: both are normal about zero.
+    odds = np.exp(-0.5 * min(trust * found.amount**2 / noise, _MOST_EXPONENT)) / np.sqrt(1.0 - trust)
+    return float(np.hypot(trust * found.amount, np.sqrt(trust) * found.se) / np.sqrt(1.0 + odds))
 
 
 def _before(spectrum: MeanSpectrum, known: Mask, found: _Found | None) -> tuple[float, float]:

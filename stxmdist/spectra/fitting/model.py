@@ -17,6 +17,7 @@ from stxmdist.spectra.end_members.design_matrix import (
     design_slope,
 )
 from stxmdist.spectra.end_members.energy_shift import EnergyShift, energy_shift
+from stxmdist.spectra.end_members.mean_errors import LIGHT_BESIDE_PARTICLES
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS
 from stxmdist.spectra.fitting.background_choice import (
@@ -176,6 +177,7 @@ def model_of_stack(
         used,
         largest_energy_shift_ev=options.largest_energy_shift_ev,
         energy_shift_sd_ev=options.energy_shift_sd_ev,
+        light_beside_sd=LIGHT_BESIDE_PARTICLES,
     )
     shift_ev = shift.shift_ev if options.fit_energy_shift else 0.0
     # Where the shift is not fitted, what is possible lies around the one that is taken.
@@ -188,7 +190,9 @@ def model_of_stack(
         shifted -= shifted[:, before].mean(axis=1, keepdims=True)
         slope -= slope[before].mean(axis=0)
         mean_od = mean_od - mean_od[before].mean()
-    spectrum = MeanSpectrum(energy_ev[used], mean_od, stack.mean_od_variance[used], columns, shifted)
+    spectrum = MeanSpectrum(
+        energy_ev[used], mean_od, stack.mean_od_variance[used], columns, shifted, LIGHT_BESIDE_PARTICLES
+    )
     background = choose_background(spectrum, options.background)
     extra = background_columns(energy_ev[used], background.background)
     design = np.concatenate([columns, extra], axis=1)

@@ -179,6 +179,7 @@ def described(
         leak_sd=options.leak_sd if scan.modality == "stxm" else 0.0,
         end_member_sd=options.end_member_sd,
         imaging_bias=imaging.soc_bias,
+        imaging_gain=imaging.gain,
         background_od=mean_of_particles(scan.background, labels),
     )
     table = particle_table(

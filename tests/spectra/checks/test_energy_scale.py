@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 
-from stxmdist.spectra.checks.misfit import shrunk
 from stxmdist.spectra.checks.systematics import soc_over_shifts, soc_sensitivity
 from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.energy_shift import energy_shift
+from stxmdist.spectra.end_members.excess import believed_excess
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, state_of_charge
 
 ENERGY = np.array([703.0, 705.0, 706.6, 708.2, 710.2, 713.0])
 COUNTS = np.full(6, 1e5)
 AMOUNTS = np.array([[70.0, 20.0, 110.0], [50.0, 90.0, 0.0]])
+MEDIAN_SHARE = 0.15
+"""The median of what is believed lies this near to what was planted"""
 PULLS = 1.25
 """Root mean square of errors over their claims, of as few draws"""
 
@@ -62,11 +64,12 @@ def test_six_energies_know_what_they_do_not_know(lfp: EndMembers, capsys: pytest
     np.testing.assert_allclose(spread, 1.0, rtol=1e-6)
 
 
-def test_few_high_shares_among_noise_are_not_believed_and_common_ones_are() -> None:
+def test_few_high_chi_squares_among_noise_are_not_believed_and_common_ones_are() -> None:
     rng = np.random.default_rng(5)
-    noise = rng.normal(0.0, 1e-4, 200)
-    assert np.median(shrunk(noise, np.full(200, 1e-4))) < 5e-5
-    common = 4e-4 + noise
-    np.testing.assert_allclose(shrunk(common, np.full(200, 1e-4)).mean(), 4e-4, rtol=0.1)
-    assert (shrunk(common, np.full(200, 1e-4)) >= 0.0).all()
-    assert (shrunk(np.full(3, -1.0), np.ones(3)) == 0.0).all()
+    freedom, noise = np.full(200, 4.0), np.full(200, 1e-4)
+    assert believed_excess(rng.chisquare(4, 200), freedom, noise).max() == 0.0
+    # Four times the variance: three of it are no noise.
+    common = believed_excess(4.0 * rng.chisquare(4, 200), freedom, noise)
+    np.testing.assert_allclose(common.mean(), 3e-4, rtol=MEDIAN_SHARE)
+    assert believed_excess(np.full(1, 400.0), np.full(1, 4.0), np.ones(1))[0] == pytest.approx(99.0, rel=MEDIAN_SHARE)
+    assert (believed_excess(np.zeros(3), np.full(3, 4.0), np.ones(3)) == 0.0).all()
