@@ -134,8 +134,8 @@ def _local_cluster(spec: ClusterSpec) -> "LocalCluster":
                 "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2),
             },
             "distributed.comm.timeouts.connect": "60s",
-            # Dask lets a worker wait at 0.8 of its limit until it has moved results to disk. Ours have none to move: what
-            # they hold are libraries, so they would wait for ever. At 0.95 one is ended, and its unit is named.
+            # Dask lets a worker wait at 0.8 of its limit until results lie on disk. Ours have none to move: what they
+            # hold are libraries, so they would wait for ever. At 0.95 one is ended, and its unit is named.
             "distributed.worker.memory.target": False,
             "distributed.worker.memory.spill": False,
             "distributed.worker.memory.pause": False,

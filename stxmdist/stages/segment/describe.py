@@ -15,6 +15,7 @@ from scipy import ndimage
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.cracked import join_cracked
+from stxmdist.particles.film_noise import without_film_noise
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
 from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
@@ -31,7 +32,7 @@ from stxmdist.spectra.checks.systematics import (
     soc_sensitivity,
 )
 from stxmdist.spectra.density.mean_spectrum import soc_effects
-from stxmdist.spectra.fitting.model import SpectralModel
+from stxmdist.spectra.fitting.model import SpectralModel, film_covariance
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.metrics import Description, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.options import Options
@@ -110,8 +111,10 @@ def outlined(scan: FittedScan, model: SpectralModel, options: Options, classes: 
     fitted, pixel_nm = scan.mask_class, scan.pixel_nm
     known = ~np.isin(fitted, (MaskClass.missing, MaskClass.outside)) & np.isfinite(scan.thickness_nm).all(axis=0)
     psf_nm = options.sigma_nm(scan.modality)
-    thickness_nm = scan.thickness_nm * np.float32(nominal_nm(model, classes))
-    total_nm = np.where(known, thickness_nm.sum(axis=0), np.nan)
+    nominal, total = nominal_nm(model, classes), scan.thickness_nm.sum(axis=0)
+    if scan.background is not None:
+        total = without_film_noise(total, scan.background, known, *film_covariance(model))
+    thickness_nm, total_nm = scan.thickness_nm * np.float32(nominal), np.where(known, nominal * total, np.nan)
     labels = segment(total_nm, known, pixel_nm, options.segment)
     labels = join_cracked(labels, total_nm, pixel_nm, psf_nm, options.join)
     at_edge = edge_zone(labels > 0, pixel_nm, options.edge_sigmas * psf_nm)
