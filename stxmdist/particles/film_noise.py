@@ -1,9 +1,11 @@
-"""Thickness freed of the noise that fitting a film beside it brings: outlines can be found in few photons then."""
+"""Thickness freed of a film, and of the noise that fitting one beside it brings, so that outlines can be found."""
+
+from math import pi, sqrt
 
 import numpy as np
 
 from stxmdist.arrays import F64, Mask, Real
-from stxmdist.particles.segment import smoothed
+from stxmdist.particles.segment import noise_of_pixels, smoothed
 
 FILM_REACH_PX = 3.0
 """A film is taken to be smooth over so many pixels: its mean around a pixel has a tenth of the pixel's noise"""
@@ -39,3 +41,36 @@ def without_film_noise(thickness: Real, film_od: Real, known: Mask, covariance: 
     slope = covariance / (film_variance + FILM_ROUGHNESS_OD**2)
     steadied = np.asarray(thickness, dtype=np.float64) - slope * (film - smoothed(film, usable, FILM_REACH_PX))
     return np.where(usable, steadied, np.nan)
+
+
+def without_film(thickness: Real, film_od: Real, known: Mask, covariance: float, film_variance: float) -> F64:
+    """Thickness (Y, X) that was fitted without a film, less what the film adds to it.
+
+    The film's optical density is averaged around each pixel, and counts as far as it varies over the field by more than
+    its noise: where there is none, thickness stays as it is.
+
+    Parameters
+    ----------
+    thickness, film_od
+        (Y, X) floating; thickness in any unit
+    known
+        (Y, X) bool
+    covariance, film_variance
+        of the noise of one pixel of a fit with a film: of thickness with the film's optical density, and of the latter
+        with itself. Their ratio is what a film takes off thickness (the bias of an omitted variable).
+
+    Returns
+    -------
+    thickness
+        (Y, X) float64, NaN where not known
+
+    Source: shrinkage as in James, Stein, Proc. 4th Berkeley Symp. 1, 361 (1961).
+    """
+    usable = known & np.isfinite(thickness) & np.isfinite(film_od)
+    result = np.where(known, thickness, np.nan).astype(np.float64)
+    if not usable.any() or not film_variance > 0.0:
+        return result
+    film = smoothed(film_od, usable, FILM_REACH_PX)
+    noise = noise_of_pixels(film_od, usable) / (2.0 * sqrt(pi) * FILM_REACH_PX)
+    seen = max(0.0, 1.0 - noise**2 / max(float(film[usable].var()), 1e-12))
+    return result + np.where(usable, covariance / film_variance * seen * film, 0.0)

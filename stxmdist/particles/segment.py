@@ -17,6 +17,9 @@ CUT_PIXEL_NM = 30.0
 NOISE_SIGMAS = 4.0
 """A particle stands this many standard deviations of the empty field above it (one false pixel in 30,000)."""
 
+LEAST_CONTRAST = 5.0
+"""In these, of what stands out of a field with particles: the median of noise beyond ``NOISE_SIGMAS`` is 4.2"""
+
 GROWN_SIGMAS = 2.5
 """What is connected to a particle is searched for more of it as far as it stands out by so many."""
 
@@ -127,7 +130,7 @@ class Contrast:
 
     def is_of_plates(self, minimum: float) -> bool:
         """Whether there is anything to separate: Otsu cuts a field without particles somewhere inside its noise."""
-        return self.height >= minimum and self.in_noise >= 1.5 * NOISE_SIGMAS
+        return self.height >= minimum and self.in_noise >= LEAST_CONTRAST
 
     def threshold(self, minimum: float) -> float:
         """The level above which particles are found."""

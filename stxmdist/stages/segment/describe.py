@@ -15,7 +15,6 @@ from scipy import ndimage
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.cracked import join_cracked
-from stxmdist.particles.film_noise import without_film_noise
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
 from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
@@ -32,8 +31,9 @@ from stxmdist.spectra.checks.systematics import (
     soc_sensitivity,
 )
 from stxmdist.spectra.density.mean_spectrum import soc_effects
-from stxmdist.spectra.fitting.model import SpectralModel, film_covariance
+from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
+from stxmdist.stages.segment.film import steady_thickness
 from stxmdist.stages.segment.metrics import Description, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.options import Options
 from stxmdist.stages.segment.sizes import sized, with_outlines
@@ -78,6 +78,8 @@ class FittedScan:
     modality: str
     background: Real | None = None
     """(Y, X) optical density of the constant background; None: none is known"""
+    unfitted_film: Real | None = None
+    """(Y, X) optical density of a film where none was fitted; None: one was fitted, or it cannot be told"""
     scan_id: str = ""
     """It decides the noise of homogeneous twins"""
     phase_rad: F64 | None = None
@@ -112,8 +114,7 @@ def outlined(scan: FittedScan, model: SpectralModel, options: Options, classes: 
     known = ~np.isin(fitted, (MaskClass.missing, MaskClass.outside)) & np.isfinite(scan.thickness_nm).all(axis=0)
     psf_nm = options.sigma_nm(scan.modality)
     nominal, total = nominal_nm(model, classes), scan.thickness_nm.sum(axis=0)
-    if scan.background is not None:
-        total = without_film_noise(total, scan.background, known, *film_covariance(model))
+    total = steady_thickness(total, scan.background, scan.unfitted_film, known, model)
     thickness_nm, total_nm = scan.thickness_nm * np.float32(nominal), np.where(known, nominal * total, np.nan)
     labels = segment(total_nm, known, pixel_nm, options.segment)
     labels = join_cracked(labels, total_nm, pixel_nm, psf_nm, options.join)
