@@ -42,18 +42,21 @@ def border_weights(
     # One direction where it is known: twelve of a million particles would be most of the memory.
     known = np.isfinite(angle)
     for here, directions in ((known, angle[known, None]), (~known, turns[None, :])):
-        of_here = [part[here, None] for part in (major_um, minor_um, height_um, width_um, rim_um)]
-        chance[here] = _uncut(*of_here, directions).mean(axis=1)
+        axes, field, rim = (
+            np.stack(parts)[:, here, None] for parts in ((major_um, minor_um), (height_um, width_um), (rim_um,))
+        )
+        chance[here] = _uncut(axes, field, rim[0], directions).mean(axis=1)
     return np.asarray(np.divide(1.0, chance, out=np.full(len(chance), np.nan), where=chance > 0))
 
 
-def _uncut(major: F64, minor: F64, height: F64, width: F64, rim: F64, angle: F64) -> F64:
-    """(PARTICLE, DIRECTION) chance that a particle of (PARTICLE, 1) axes in such a field is not cut."""
+def _uncut(axes: F64, field: F64, rim: F64, angle: F64) -> F64:
+    """(PARTICLE, DIRECTION) chance that particles of (2, PARTICLE, 1) axes in fields of such sides are not cut."""
+    (major, minor), (height, width) = axes, field
     box_height = np.hypot(major * np.sin(angle), minor * np.cos(angle))
     box_width = np.hypot(major * np.cos(angle), minor * np.sin(angle))
     free_height = np.maximum(height - box_height - rim, 0.0) / height
     free_width = np.maximum(width - box_width - rim, 0.0) / width
-    return free_height * free_width
+    return np.asarray(free_height * free_width)
 
 
 def weighted_quantile(values: F64, weights: F64, fractions: F64) -> F64:
