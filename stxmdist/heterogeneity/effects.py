@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from stxmdist.arrays import F64, I64
-from stxmdist.heterogeneity.columns import codes, numbers, text
+from stxmdist.heterogeneity.columns import codes, codes_of, numbers, text
 from stxmdist.heterogeneity.intervals import t_interval
 from stxmdist.heterogeneity.linear import LinearEffect, linear_effect, units_of
 from stxmdist.heterogeneity.metrics.column import default_endpoints, metric_of
@@ -350,7 +350,7 @@ def _mixed_row(asked: _Question, chosen: Rows, x: F64) -> Effect:
         fit = mixed_slope(chosen.value, x, chosen.region)
     else:
         first = chosen.region_first
-        others = codes([text(chosen.frame, name)[first] for name in CONDITION if name != asked.term.column])
+        others = codes_of(chosen.frame.iloc[first], [name for name in CONDITION if name != asked.term.column])
         dummies = np.eye(int(others.max()) + 1)[others][:, 1:]
         mean = chosen.region_mean(chosen.value)
         # A random slope wants more than two points per electrode.

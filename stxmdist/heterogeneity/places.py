@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stxmdist.arrays import I64, Text
-from stxmdist.heterogeneity.columns import codes, text
+from stxmdist.heterogeneity.columns import codes_of
 from stxmdist.heterogeneity.rows import CONDITION, of_modality
 
 Cell: TypeAlias = str | float
@@ -63,7 +63,8 @@ def places_of(particles: pd.DataFrame, modality: str | None = "stxm", sheet: pd.
     rank[order] = np.arange(len(present))
     # The particles stand first.
     place = rank[code[: len(frame)]]
-    region = codes([place.astype(np.str_), text(frame, "region_id" if "region_id" in frame.columns else "scan_id")])
+    region_id = "region_id" if "region_id" in frame.columns else "scan_id"
+    region = codes_of(with_columns(frame, (region_id,))[[region_id]].assign(place=place), ("place", region_id))
     return Places(frame, place, region, everything.iloc[first[order]].reset_index(drop=True))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from stxmdist.arrays import F64, I64
 from stxmdist.errors import InputError
-from stxmdist.heterogeneity.columns import codes, numbers, text
+from stxmdist.heterogeneity.columns import codes_of, numbers
 from stxmdist.heterogeneity.kept import has_flag
 from stxmdist.heterogeneity.metrics.column import metric_of
 from stxmdist.heterogeneity.metrics.table import MetricValues
@@ -118,11 +118,10 @@ def rows(
     for values in (metric.value, *(numbers(chosen, column) for column in finite)):
         keep &= np.isfinite(values)
     chosen = chosen[[name for name in dict.fromkeys(kept) if name in chosen.columns]]
-    names = [text(chosen, "electrode_id"), *(text(chosen, name) for name in conditions)]
-    names.append(text(chosen, "region_id" if "region_id" in chosen.columns else "scan_id"))
-    everywhere = codes(names)
+    region_id = "region_id" if "region_id" in chosen.columns else "scan_id"
+    everywhere = codes_of(chosen, ("electrode_id", *conditions, region_id))
     frame = chosen[keep].reset_index(drop=True)
-    electrode = codes([text(frame, "electrode_id")])
+    electrode = codes_of(frame, ("electrode_id",))
     present, region = np.unique(everywhere[keep], return_inverse=True)
     first = np.unique(region, return_index=True)[1]
     lost = np.bincount(everywhere[~keep], minlength=int(everywhere.max(initial=-1)) + 1)[present]
