@@ -11,12 +11,17 @@ import pytest
 from tests.stages.hard_stacks import HardCase, scanned, shown
 
 PHOTONS = (30.0, 100.0, 1000.0)
-LEAST_INSIDE = 0.92
-"""Share of particles inside their 95 % interval: the least that is asked for"""
+LEAST_INSIDE, MOST_INSIDE = 0.92, 0.97
+"""Share of particles inside their 95 % interval that is asked for"""
+SAMPLING = 2.0
+"""A share of some scans lies within so many of its standard errors, which rest on scans: particles of one share errors,
+so that 20 scans of eight particles say as much as 20 to 160 independent ones, .02 to .05"""
+NOT_TOO_WIDE = frozenset({("plain", 6), ("plain", 10), ("plain", 35), ("film", 6), ("film", 10), ("film", 35)})
+"""Where intervals are no wider than errors; elsewhere energy scale or dark plates leave more unknown than happens"""
 FEW_ENERGIES = (2, 3)
 """Of these the energy scale is not found: one draw of it decides for a whole scan, and coverage scatters with it"""
 SCANS, FEW_SCANS = 20, 2
-FIRST_SEED = 9000
+FIRST_SEED = 52000
 CASES = {
     "plain": HardCase(),
     "thin": HardCase(thickness_nm=(25.0, 60.0)),
@@ -31,12 +36,19 @@ def _scans(case: HardCase, n: int) -> pd.DataFrame:
     return pd.concat([scanned(case, FIRST_SEED + seed) for seed in range(n)], ignore_index=True)
 
 
+def _chance(inside: pd.Series, scan: pd.Series) -> float:
+    """Standard error of a share over scans, whose particles are not independent; at least that of one particle more."""
+    by_scan = inside.groupby(scan).agg(["sum", "size"])
+    left = by_scan["sum"] - by_scan["size"] * inside.mean()
+    return max(float((left**2).sum() ** 0.5), 1.0) / max(len(inside), 1)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("energies", [2, 3, 6, 10, 35])
 @pytest.mark.parametrize("kind", list(CASES))
 def test_particles_are_inside_their_intervals(kind: str, energies: int, capsys: pytest.CaptureFixture[str]) -> None:
-    held = {}
+    held, chance, within = {}, {}, {}
     for photons in PHOTONS:
         case = replace(CASES[kind], energies=energies, photons=photons)
         table = _scans(case, SCANS)
@@ -45,9 +57,12 @@ def test_particles_are_inside_their_intervals(kind: str, energies: int, capsys: 
         told = table[table["soc_mean"].notna()]
         inside = (told["soc_mean"] - told["soc_true"]).abs() < 1.96 * told["soc_se"]
         held[photons] = float((inside | told["flags"].str.contains("missing component|misfit")).mean())
+        within[photons], chance[photons] = float(inside.mean()), _chance(inside, told["seed"])
     # A third phase shows in what few energies leave over only where one of them lies at its line.
     if energies not in FEW_ENERGIES and not (kind == "third" and energies < 10):
-        assert min(held.values()) > LEAST_INSIDE - 0.06, held
+        assert all(held[one] > LEAST_INSIDE - SAMPLING * chance[one] for one in held), held
+    if (kind, energies) in NOT_TOO_WIDE:
+        assert all(within[one] < MOST_INSIDE + SAMPLING * chance[one] for one in within), within
 
 
 def test_the_same_of_a_few_scans(capsys: pytest.CaptureFixture[str]) -> None:

@@ -230,7 +230,9 @@ def _beside_light(od: F64, noise_od: F64, design: F64) -> tuple[F64, I64]:
     None of particles that are not dark: there it leaves over less than is looked for.
     """
     beside = light_beside_od(od)
-    basis = _orthonormal(np.concatenate([design / noise_od[:, :, None], (beside / noise_od)[:, :, None]], axis=2))
+    # Of a particle without pixels there is no direction.
+    with np.errstate(invalid="ignore"):
+        basis = _orthonormal(np.concatenate([design / noise_od[:, :, None], (beside / noise_od)[:, :, None]], axis=2))
     dark = np.ptp(od, axis=1) > _DARK_OD
     direction = np.where(dark[:, None], basis[:, :, -1], 0.0)
     return np.eye(od.shape[1]) - direction[:, :, None] * direction[:, None, :], dark.astype(np.int64)

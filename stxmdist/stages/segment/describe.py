@@ -182,8 +182,7 @@ def described(
         misfit,
         leak_sd=options.leak_sd if scan.modality == "stxm" else 0.0,
         end_member_sd=options.end_member_sd,
-        imaging_bias=imaging.soc_bias,
-        imaging_gain=imaging.gain,
+        imaging=imaging,
         background_od=mean_of_particles(scan.background, labels),
     )
     table = particle_table(

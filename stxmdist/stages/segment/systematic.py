@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stxmdist.arrays import F64, Real
+from stxmdist.arrays import F64
+from stxmdist.particles.chemistry import PointSpread
 from stxmdist.spectra.checks.misfit import MisfitError
 from stxmdist.spectra.checks.systematics import SocSensitivity, soc_over_shifts, systematic_soc_error
 from stxmdist.spectra.end_members.design_matrix import background_columns
@@ -53,14 +54,12 @@ def systematic_errors(
     *,
     leak_sd: float,
     end_member_sd: float | None,
-    imaging_bias: Real | float,
-    imaging_gain: Real | float = 1.0,
+    imaging: PointSpread,
     background_od: F64 | None = None,
 ) -> SystematicErrors:
     """The errors of particles with mean thicknesses (COMPONENT, PARTICLE), added in quadrature.
 
-    ``imaging_bias`` (PARTICLE,) is what the point spread function adds to the state of charge and is taken off, and
-    ``imaging_gain`` true over imaged differences of it;
+    ``imaging`` is what the point spread function adds to the state of charge and is taken off;
     ``end_member_sd`` None: what the end-members say of themselves; ``background_od`` (PARTICLE,) is the constant that
     was fitted beside them: where carbon makes it, it falls with energy.
     """
@@ -77,9 +76,9 @@ def systematic_errors(
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = np.sqrt(((socs - (thickness[1] / thickness.sum(axis=0))[:, None]) ** 2).mean(axis=1))
     members = sensitivity.end_members if end_member_sd is None else end_member_sd
-    taken, gain = (np.broadcast_to(np.asarray(one, np.float64), (n,)) for one in (imaging_bias, imaging_gain))
+    taken, gain = (np.broadcast_to(np.asarray(one, np.float64), (n,)) for one in (imaging.soc_bias, imaging.gain))
     share = np.hypot(PSF_BIAS_DOUBT, PSF_GAIN_DOUBT * np.nan_to_num(gain - 1.0))
-    imaging = share * np.abs(np.nan_to_num(taken))
+    undone = share * np.abs(np.nan_to_num(taken))
     falls = np.zeros(n)
     if background_od is not None and model.fitted_background == "constant":
         falls = background_od * (sensitivity.response @ background_columns(model.energy_ev, "power_law")[:, 1])
@@ -89,7 +88,7 @@ def systematic_errors(
         leak_sd=leak_sd,
         end_member_sd=members,
         background_od=model.background.doubt_od,
-        misfit_sd=np.sqrt(misfit.soc_sd**2 + imaging**2 + falls**2),
+        misfit_sd=np.sqrt(misfit.soc_sd**2 + undone**2 + falls**2),
     )
     return SystematicErrors(
         shift=shift,
@@ -98,7 +97,7 @@ def systematic_errors(
         background=np.abs(sensitivity.response @ model.background.doubt_od),
         i0=sensitivity.i0_scatter,
         misfit=np.broadcast_to(np.asarray(misfit.soc_sd, np.float64), (n,)),
-        imaging=imaging,
+        imaging=undone,
         film=np.abs(falls),
         total=total,
     )
