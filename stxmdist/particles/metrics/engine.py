@@ -80,7 +80,9 @@ class MeasuredField:
     outlines_px: tuple[F64 | None, ...] = ()
     """(VERTEX, 2) rim of each PARTICLE in pixels of the map; empty: none is known"""
     outline_se_px: F64 = field(default_factory=lambda: np.zeros(0))
-    """(PARTICLE,) standard error of where it lies"""
+    """(PARTICLE,) standard error of where it lies as a whole"""
+    outline_noise_px: F64 = field(default_factory=lambda: np.zeros(0))
+    """(PARTICLE,) by how much noise moves single places of it"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +219,8 @@ def _with_outline(views: ParticleViews, scan: MeasuredField, row: int, box: tupl
     if rim is None:
         return views
     corner = np.array([side.start for side in box], dtype=np.float64)
-    return replace(views, outline_px=rim - corner, outline_se_px=float(scan.outline_se_px[row]))
+    as_a_whole, in_places = float(scan.outline_se_px[row]), float(scan.outline_noise_px[row])
+    return replace(views, outline_px=rim - corner, outline_se_px=as_a_whole, outline_noise_px=in_places)
 
 
 def _views(scan: MeasuredField, label: int, level: float, box: tuple[slice, slice]) -> ParticleViews:

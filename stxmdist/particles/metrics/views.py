@@ -42,7 +42,9 @@ class ParticleViews:
     where it is not known, as at the border
     """
     outline_se_px: float = float("nan")
-    """Standard error of where that rim lies"""
+    """Standard error of where that rim as a whole lies"""
+    outline_noise_px: float = float("nan")
+    """By how much noise moves single places of it"""
     sharp: SharpPlate | None = None
     """The particle with a sharp rim, for what is fitted through the point spread function; None where its state of
     charge is not known, and there are no twins
