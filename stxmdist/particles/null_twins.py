@@ -1,7 +1,8 @@
 """Homogeneous twins of particles: what counting would make of a plate that has one state of charge.
 
 A twin has its particle's outline and thickness. It is imaged once, since blur is no chance; noise is then drawn anew
-for each twin, with the covariance that the fit has at the twin's own thickness. The covariance that was found at each
+for each twin, with the covariance that the fit has at the twin's own thickness, and as strong and as alike as in the
+field's particle-free pixels. The covariance that was found at each
 pixel will not do: it goes up and down with the pixel's noise, and would count noise twice where photons are few.
 """
 
@@ -10,7 +11,7 @@ import hashlib
 import numpy as np
 
 from stxmdist.arrays import F32, F64, Mask, Real
-from stxmdist.particles.twin_kernels import counting_covariance
+from stxmdist.particles.twin_kernels import counting_covariance, smoothed_noise
 
 LEAST_PIXELS = 20
 """Pixels from which it is judged by how much the fit's errors differ from those of counting."""
@@ -62,29 +63,10 @@ def excess_variance(covariance: Real, level: float) -> F64:
     return np.asarray((1.0 - level) ** 2 * v11 - 2.0 * level * (1.0 - level) * v01 + level**2 * v00)
 
 
-def twin_noise(shape: tuple[int, int], correlation_px2: float, n_twins: int, rng: np.random.Generator) -> F32:
-    """Noise (TWIN, 2, Y, X) of unit variance, correlated over an area in px^2 as far as three pixels can do it."""
-    side = tap_of(correlation_px2)
-    white = rng.standard_normal((n_twins, 2, *shape), dtype=np.float32)
-    if side <= 0.0:
+def twin_noise(shape: tuple[int, int], stencil: F32, n_twins: int, rng: np.random.Generator) -> F32:
+    """Noise (TWIN, 2, Y, X) of unit variance: white noise through a stencil (K, K)."""
+    wider = [n + k - 1 for n, k in zip(shape, stencil.shape, strict=True)]
+    white = rng.standard_normal((n_twins, 2, *wider), dtype=np.float32)
+    if stencil.size == 1:
         return white
-    norm = 1.0 / np.sqrt(1.0 + 2.0 * side**2)
-    for axis in (-2, -1):
-        # Beyond the border the noise is white again: taken from the other side, which is as good.
-        white = norm * (white + side * (np.roll(white, 1, axis) + np.roll(white, -1, axis)))
-    return white.astype(np.float32)
-
-
-def tap_of(correlation_px2: float) -> float:
-    """The outer weights a of the kernel (a, 1, a) on both axes that gives white noise a correlation area, at most 9.
-
-    The area is the square of (1 + 2 a)^2 / (1 + 2 a^2).
-    """
-    per_axis = min(np.sqrt(max(correlation_px2, 1.0)), 3.0)
-    if per_axis <= 1.0:
-        return 0.0
-    # (4 - 2 c) a^2 + 4 a + (1 - c) = 0
-    square, constant = 4.0 - 2.0 * per_axis, 1.0 - per_axis
-    if abs(square) < 1e-9:
-        return float(-constant / 4.0)
-    return float((-4.0 + np.sqrt(max(16.0 - 4.0 * square * constant, 0.0))) / (2.0 * square))
+    return smoothed_noise(white.reshape(-1, *wider), stencil).reshape(n_twins, 2, *shape)

@@ -14,6 +14,7 @@ from scipy import ndimage, stats
 
 from stxmdist.arrays import F64, I32, I64, Mask, Real
 from stxmdist.errors import InputError
+from stxmdist.particles.field_noise import FieldNoise, field_noise
 from stxmdist.particles.metrics.table import PARTICLE_METRICS, ParticleMetricEntry
 from stxmdist.particles.metrics.views import ParticleViews
 from stxmdist.particles.null_twins import (
@@ -31,6 +32,8 @@ LEAST_TWINS = 8
 """On fewer twins with a number, a metric has neither bias nor standard error."""
 MARGIN_SIGMAS = 2.0
 """Sigmas of the point spread function around a particle that are cut out with it."""
+LEAST_AWAY_PX = 3
+"""Pixels so near to a particle are not free of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,13 +189,23 @@ def views_of(scan: MeasuredField) -> Iterator[ParticleViews]:
     margin = int(np.ceil(MARGIN_SIGMAS * scan.psf_sigma_nm / scan.pixel_nm)) + 2 if scan.pixel_nm > 0 else 2
     boxes = ndimage.find_objects(np.maximum(scan.labels, scan.reach))
     rows, columns = scan.labels.shape
+    noise = noise_of(scan)
     for row, (label, level) in enumerate(zip(scan.particle_id.tolist(), scan.level.tolist(), strict=True)):
         found = boxes[label - 1]
         y, x = (
             slice(max(0, side.start - margin), min(n, side.stop + margin))
             for side, n in zip(found, (rows, columns), strict=True)
         )
-        yield _with_outline(_views(scan, label, level, (y, x)), scan, row, (y, x))
+        yield _with_outline(_views(scan, noise, label, level, (y, x)), scan, row, (y, x))
+
+
+def noise_of(scan: MeasuredField) -> FieldNoise:
+    """The noise of the scan's maps of half charged less half discharged, where no particle is seen."""
+    away = ndimage.binary_dilation(np.maximum(scan.labels, scan.reach) > 0, iterations=LEAST_AWAY_PX)
+    free = scan.known & ~away
+    halves = 0.5 * (np.asarray(scan.thickness_nm[1], dtype=np.float64) - scan.thickness_nm[0])
+    claimed = excess_variance(scan.covariance, 0.5)
+    return field_noise(halves, claimed, free, scan.noise_correlation_px2)
 
 
 def _with_outline(views: ParticleViews, scan: MeasuredField, row: int, box: tuple[slice, slice]) -> ParticleViews:
@@ -203,7 +216,7 @@ def _with_outline(views: ParticleViews, scan: MeasuredField, row: int, box: tupl
     return replace(views, outline_px=rim - corner, outline_se_px=float(scan.outline_se_px[row]))
 
 
-def _views(scan: MeasuredField, label: int, level: float, box: tuple[slice, slice]) -> ParticleViews:
+def _views(scan: MeasuredField, noise: FieldNoise, label: int, level: float, box: tuple[slice, slice]) -> ParticleViews:
     """One particle of the field cut out, with its twins if it has a state of charge."""
     thickness = np.asarray(scan.thickness_nm[:, *box], dtype=np.float64)
     known = scan.known[box] & np.isfinite(thickness).all(axis=0)
@@ -221,9 +234,9 @@ def _views(scan: MeasuredField, label: int, level: float, box: tuple[slice, slic
         expected[:, known] = expected_covariance(homogeneous[:, known], scan.design_per_nm, scan.effective_counts)
         inside = scan.interior[box] & here & known
         ratio = error_ratio(covariance[:, known], expected[:, known], level, inside[known])
-        expected *= ratio if np.isfinite(ratio) else 1.0
+        expected *= noise.variance_ratio * (ratio if np.isfinite(ratio) else 1.0)
         rng = twin_generator(scan.seed, scan.scan_id, label)
-        white = twin_noise(known.shape, scan.noise_correlation_px2, scan.n_twins, rng)
+        white = twin_noise((known.shape[0], known.shape[1]), noise.stencil, scan.n_twins, rng)
         reached = scan.reach[box] == label
         seen, response = reached & known & scan.trusted[box], np.ascontiguousarray(scan.response[box])
         total, soc, excess = imaged_twins(

@@ -176,7 +176,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=24,
+    version=25,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
