@@ -65,8 +65,16 @@ class SharpPlate:
 
     @cached_property
     def _step(self) -> F64:
-        thick = float(np.max(self.mass_nm, initial=0.0))
-        return np.asarray(self._mass / np.maximum(np.maximum(self._mass, LEAST_FILL * thick) ** 2, 1e-12))
+        return np.asarray(self._mass / np.maximum(np.maximum(self._mass, LEAST_FILL * self.thick_nm) ** 2, 1e-12))
+
+    @cached_property
+    def thick_nm(self) -> float:
+        """Thickness of the plate: the median of pixels more than half as thick as the thickest.
+
+        The thickest itself is noise where photons are few, and what is compared with it would be chosen by noise.
+        """
+        mass = self._mass
+        return float(np.median(mass[mass > 0.5 * mass.max()])) if mass.any() else 0.0
 
     @cached_property
     def blurred_mass(self) -> F64:
@@ -96,7 +104,6 @@ class SharpPlate:
     @cached_property
     def lit(self) -> Mask:
         """(Y, X) seen pixels on which most of the light has gone through the plate: there blur is linear."""
-        thick = float(np.max(self.mass_nm, initial=0.0))
         return np.asarray(
-            self.seen & (self.blurred_mass > LEAST_LIT * thick) & (self.variance_nm2 > 0.0), dtype=np.bool_
+            self.seen & (self.blurred_mass > LEAST_LIT * self.thick_nm) & (self.variance_nm2 > 0.0), dtype=np.bool_
         )

@@ -28,8 +28,7 @@ def phase_map(views: ParticleViews) -> tuple[F64, Mask, float] | None:
     sharp = views.sharp
     if sharp is None or views.soc.shape[0] < 3:
         return None
-    thick = float(np.max(sharp.mass_nm, initial=0.0))
-    inside = views.inside & sharp.seen & (sharp.mass_nm > 0.5 * thick)
+    inside = views.inside & sharp.seen & (sharp.mass_nm > 0.5 * sharp.thick_nm)
     if inside.sum() < LEAST_PIXELS:
         return None
     soc = sharp.level + sharp.sharp_soc

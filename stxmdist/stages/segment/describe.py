@@ -193,8 +193,7 @@ def described(
         options=options.chemistry,
     )
     table["soc_per_ev"], table["soc_per_leak"] = sensitivity.energy_per_ev, sensitivity.leak
-    table["soc_per_i0"] = sensitivity.i0
-    table = table.assign(misfit_share=misfit.share, **errors.columns())
+    table = table.assign(soc_per_i0=sensitivity.i0, misfit_share=misfit.share, **errors.columns())
     sizes = None
     if not shrunk and options.correct_psf_bias:
         optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
