@@ -1,7 +1,8 @@
 """Tables as Parquet with unit and meaning of each column in the schema, CSV beside, and which of them are current."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pat
 
-from storage.atomic import Json, remove, replace_file, replace_json, replace_link
+from storage.atomic import Json, refusal, remove, replace_file, replace_json, replace_link, replacing
 from storage.columns import TABLES, ColumnSpec, TableSpec, table_spec
 from storage.digests import sha256_of_file
 from storage.errors import StoreError
@@ -30,6 +31,9 @@ _ADMITS: dict[str, Callable[["pa.DataType"], bool]] = {
 def _is_text(kind: "pa.DataType") -> bool:
     return bool(pat.is_string(kind) or pat.is_large_string(kind))
 
+
+ROWS = 100_000
+"""Rows of a group in Parquet, which is what is converted at a time."""
 
 CSV_ROWS = 10_000
 """Rows that are put into text at a time."""
@@ -62,31 +66,41 @@ def write_table(table: "pd.DataFrame", path: Path, spec: TableSpec | str) -> tup
             mend="Fill the missing ones (null where not known), declare the others in storage/columns.py",
         )
     columns = [column for column in spec.columns if column.name in given]
-    arrow = pa.Table.from_arrays(
-        [_arrow_column(spec.name, column, table[column.name]) for column in columns],
-        schema=pa.schema(
-            [
-                pa.field(
-                    column.name, _TYPES[column.dtype], metadata={"unit": column.unit, "description": column.meaning}
-                )
-                for column in columns
-            ],
-            metadata={"table": spec.name, "description": spec.meaning},
-        ),
+    schema = pa.schema(
+        [
+            pa.field(column.name, _TYPES[column.dtype], metadata={"unit": column.unit, "description": column.meaning})
+            for column in columns
+        ],
+        metadata={"table": spec.name, "description": spec.meaning},
     )
-    sink = pa.BufferOutputStream()
-    pq.write_table(arrow, sink, compression="zstd")
     beside = path.with_suffix(".csv")
-    replace_file(path, [memoryview(sink.getvalue())])
-    replace_file(beside, _csv(arrow))
+    arrow = partial(_arrow_block, columns=columns, schema=schema, name=spec.name)
+    # A block is converted at a time: a second copy of a table of a million rows would be the most that is held.
+    try:
+        with replacing(path) as unfinished, pq.ParquetWriter(unfinished, schema, compression="zstd") as file:
+            for block in _blocks(table, ROWS):
+                file.write_table(arrow(block))
+    except OSError as error:
+        raise refusal(path, error, 0) from error
+    replace_file(beside, _csv(arrow(block) for block in _blocks(table, CSV_ROWS)))
     return path, beside
 
 
-def _csv(arrow: "pa.Table") -> "Iterator[bytes]":
-    """The text of a table, in blocks of rows: all of it at once is larger than the table."""
-    for start in range(0, max(arrow.num_rows, 1), CSV_ROWS):
-        block = arrow.slice(start, CSV_ROWS).to_pandas(integer_object_nulls=True)
-        yield block.to_csv(index=False, header=start == 0, lineterminator="\n").encode()
+def _blocks(table: "pd.DataFrame", rows: int) -> "Iterator[pd.DataFrame]":
+    """A table in blocks of rows; one of no rows is one block."""
+    for start in range(0, max(len(table), 1), rows):
+        yield table.iloc[start : start + rows]
+
+
+def _arrow_block(block: "pd.DataFrame", columns: Sequence[ColumnSpec], schema: "pa.Schema", name: str) -> "pa.Table":
+    return pa.Table.from_arrays([_arrow_column(name, column, block[column.name]) for column in columns], schema=schema)
+
+
+def _csv(blocks: "Iterable[pa.Table]") -> "Iterator[bytes]":
+    """The text of a table, block by block: all of it at once is larger than the table."""
+    for index, block in enumerate(blocks):
+        rows = block.to_pandas(integer_object_nulls=True)
+        yield rows.to_csv(index=False, header=index == 0, lineterminator="\n").encode()
 
 
 def _arrow_column(table: str, column: ColumnSpec, values: "pd.Series") -> "pa.Array":

@@ -1,9 +1,12 @@
 """Fixtures that every test may use."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.alone import turn
 
 CAMPAIGN_FOLDERS = {"bench", "cli", "export", "flows", "report", "runner", "scoring", "simulation", "stages"}
 """Tests of what stands above the physics run or make campaigns; the quick tier leaves them out."""
@@ -34,6 +37,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(tests).parts[0]
         if folder in CAMPAIGN_FOLDERS or CAMPAIGN_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("long")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let tests marked ``alone`` run while those of the other processes pause."""
+    run = getattr(item.config, "workerinput", {}).get("testrunuid")
+    if run is None:
+        return (yield)
+    with turn(run, alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

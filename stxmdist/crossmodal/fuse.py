@@ -109,27 +109,9 @@ def fuse(
         nearby = _detail(problem, freed, np.zeros_like(problem.fine_covariance), NEAR_SIGMAS)
         problem = replace(problem, detail=nearby)
     best = problem.solved(problem.fine, problem.seen)
-    shape = problem.known.shape
-    covariance = problem.covariance_maps()
-    soc, _ = _chemistry(problem.image(best), covariance, least_thickness)
-    _, fine_se = _chemistry(problem.image(problem.fine), covariance, least_thickness)
-    total = problem.image(best).sum(axis=0)
-    ratio = np.zeros(shape)
-    for _ in range(probes):
-        own = _drawn(problem.fine_covariance, rng)
-        other = _drawn(problem.seen_covariance, rng)
-        drawn = problem.image(problem.solved(own, other, _drawn(problem.detail, rng)))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            off = (drawn[1] - soc * drawn.sum(axis=0)) / total / fine_se
-        ratio += np.where(np.isfinite(off), off, 0.0) ** 2 / probes
-    # How much the wide field adds changes slowly; of each pixel alone few probes say little.
-    counted = np.isfinite(fine_se).astype(np.float64)
-    sigma = max(problem.sigma_px, 2.0)
-    weight = ndimage.gaussian_filter(counted, sigma, mode="constant")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reduced = ndimage.gaussian_filter(ratio * counted, sigma, mode="constant") / weight
-        se = fine_se * np.sqrt(np.clip(reduced, 0.0, 1.0))
-    return Fused(soc.astype(np.float32), np.where(np.isfinite(soc), se, np.nan).astype(np.float32), chi2)
+    soc, fine_se = _chemistry(problem.image(best), problem.covariance_maps(), least_thickness)
+    se = _standard_error(problem, best, soc, fine_se, probes, rng)
+    return Fused(soc.astype(np.float32), se.astype(np.float32), chi2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,6 +275,35 @@ def _detail(problem: _Problem, values: F64, noise: F64, sigmas: float) -> F64:
     return np.stack([np.stack([a, b]), np.stack([b, c])])
 
 
+def _standard_error(problem: _Problem, best: F64, soc: F64, fine_se: F64, probes: int, rng: np.random.Generator) -> F64:
+    """(V, U) what noise leaves in the best map, and what detail is lost of it, as error of a state of charge.
+
+    What would be lost of the best map, were it the truth, and of what is left of it then: from one to the other what
+    was lost of the truth itself is extrapolated. Most is lost at boundaries.
+    """
+    total = problem.image(best).sum(axis=0)
+    again = problem.solved(best, problem.blurred(best))
+    twice = problem.solved(again, problem.blurred(again))
+    lost, less = (_shift_of_soc(problem.image(part), soc, total) ** 2 for part in (again - best, twice - again))
+    noise = np.zeros(soc.shape)
+    for _ in range(probes):
+        own, other = _drawn(problem.fine_covariance, rng), _drawn(problem.seen_covariance, rng)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            noise += (_shift_of_soc(problem.image(problem.solved(own, other)), soc, total) / fine_se) ** 2 / probes
+    # Both change slowly; of each pixel alone few probes say little, and what is lost passes through zero.
+    counted = np.isfinite(noise) & np.isfinite(lost)
+    sigma = max(problem.sigma_px, 2.0)
+
+    def nearby(values: F64) -> F64:
+        return np.asarray(ndimage.gaussian_filter(np.where(counted, values, 0.0), sigma, mode="constant"))
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.clip(nearby(noise) / nearby(counted.astype(np.float64)), 0.0, 1.0)
+        more = np.sum(lost[counted]) / np.sum(less[counted])
+        variance = fine_se**2 * share + more * nearby(lost) / nearby(counted.astype(np.float64))
+    return np.where(counted, np.sqrt(variance), np.nan)
+
+
 def _bilinear(row: F64, column: F64, shape: tuple[int, int]) -> sparse.csr_array:
     top, left = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
     down, right = row - top, column - left
@@ -330,6 +341,12 @@ def _drawn(covariance: F64, rng: np.random.Generator) -> F64:
     slope = covariance[0, 1] / first
     rest = np.sqrt(np.maximum(covariance[1, 1] - slope**2, 0.0))
     return np.stack([first * z[0], slope * z[0] + rest * z[1]])
+
+
+def _shift_of_soc(change: F64, soc: F64, total: F64) -> F64:
+    """(V, U) by which changes (2, V, U) of thickness move a state of charge, to first order."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((change[1] - soc * change.sum(axis=0)) / total)
 
 
 def _chemistry(thickness: F64, covariance: F64, least: float) -> tuple[F64, F64]:

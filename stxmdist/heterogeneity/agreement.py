@@ -48,46 +48,6 @@ def bland_altman(one: Real, other: Real, level: float = 0.95) -> Agreement:
     return Agreement(bias, sd, bias.estimate - reach, bias.estimate + reach, float(np.sqrt(3.0 / n)) * sd, n)
 
 
-@dataclass(frozen=True)
-class Line:
-    """y = intercept + slope x with jackknife intervals."""
-
-    slope: Interval
-    intercept: Interval
-    n: int
-    note: str = ""
-
-
-def deming(x: Real, y: Real, variance_ratio: float = 1.0, level: float = 0.95) -> Line:
-    """Line through (PAIR,) points both of which have errors; ``variance_ratio`` is error variance of y over that of x.
-
-    A slope below 1 of STXM over ptychography is dilution by the point spread function.
-
-    Source: Linnet, Clin. Chem. 39, 424 (1993).
-    """
-    x, y = _paired(x, y)
-    n = int(x.size)
-    nothing = Interval(UNKNOWN, UNKNOWN, UNKNOWN, "fewer than three pairs, or no spread")
-    if n < 3 or x.std() == 0 or y.std() == 0:
-        return Line(nothing, nothing, n, nothing.note)
-    whole = _deming(x, y, variance_ratio)
-    keep = ~np.eye(n, dtype=bool)
-    without = np.array([_deming(x[rows], y[rows], variance_ratio) for rows in keep])
-    pseudo = n * np.array(whole) - (n - 1) * without
-    half = stats.t.ppf(0.5 + level / 2.0, n - 2) * pseudo.std(axis=0, ddof=1) / np.sqrt(n)
-    slope, intercept = (Interval(whole[i], whole[i] - float(half[i]), whole[i] + float(half[i])) for i in range(2))
-    return Line(slope, intercept, n)
-
-
-def _deming(x: Real, y: Real, ratio: float) -> tuple[float, float]:
-    sxx, syy = float(x.var()), float(y.var())
-    sxy = float(((x - x.mean()) * (y - y.mean())).mean())
-    if sxy == 0.0:
-        return UNKNOWN, UNKNOWN
-    slope = (syy - ratio * sxx + np.sqrt((syy - ratio * sxx) ** 2 + 4.0 * ratio * sxy**2)) / (2.0 * sxy)
-    return float(slope), float(y.mean() - slope * x.mean())
-
-
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """y = intercept + slope x of the cheap measurement y on the accurate one x, and what turns y back into x."""
@@ -154,7 +114,7 @@ def calibrate(x: Real, y: Real, x_se: Real, y_se: Real, cluster: I64, level: flo
 
     def line(rows: Mask) -> tuple[float, float]:
         if not known:
-            return _deming(x[rows], y[rows], 1.0)
+            return _deming(x[rows], y[rows])
         a, b = x[rows] - x[rows].mean(), y[rows] - y[rows].mean()
         slope = float(a @ b) / (float(a @ a) - (rows.sum() - 1) * float(noise[rows].mean()))
         return slope, float(y[rows].mean() - slope * x[rows].mean())
@@ -179,3 +139,13 @@ def calibrate(x: Real, y: Real, x_se: Real, y_se: Real, cluster: I64, level: flo
     return Calibration(
         slope, intercept, covariance[::-1, ::-1], scatter, float(np.corrcoef(x, y)[0, 1]), n, "; ".join(notes)
     )
+
+
+def _deming(x: Real, y: Real) -> tuple[float, float]:
+    """Slope and intercept of the line through points whose x and y are equally uncertain."""
+    sxx, syy = float(x.var()), float(y.var())
+    sxy = float(((x - x.mean()) * (y - y.mean())).mean())
+    if sxy == 0.0:
+        return UNKNOWN, UNKNOWN
+    slope = (syy - sxx + np.hypot(syy - sxx, 2.0 * sxy)) / (2.0 * sxy)
+    return float(slope), float(y.mean() - slope * x.mean())

@@ -70,8 +70,9 @@ def two_phase_by_region(
     """Mean of the accurate measurement over all particles of an electrode, when regions were drawn and not particles.
 
     ``mean(y) + b (mean(x over all) - mean(x over pairs))``. Each region's share of the deviation of both terms is one
-    independent number; their squares add to the variance, and Student's interval has one degree of freedom less than
-    there are regions with pairs. With pairs in one region only, particles stand in for regions, and the note says so.
+    independent number, and their squares add to the variance. Its degrees of freedom are Satterthwaite's: one less than
+    there are regions with pairs where the scatter about the line decides, one less than there are regions where their
+    spread does. With pairs in one region only, particles stand in for regions, and the note says so.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def two_phase_by_region(
         of ``pooled_slope``
 
     Source: Cochran, Sampling Techniques (1977), 12.6; Saerndal, Swensson, Wretman, Model Assisted Survey Sampling
-    (1992), 9.7 and result 4.2.1 (clusters).
+    (1992), 9.7 and result 4.2.1 (clusters); Satterthwaite, Biometrics Bull. 2, 110 (1946).
     """
     n, total = int(accurate.size), int(cheap.value.size)
     if n < 3 or not np.isfinite(slope.value):
@@ -102,15 +103,18 @@ def two_phase_by_region(
     second = slope.value * np.bincount(cheap.region, w_all * (cheap.value - x_all), minlength=regions)
     second *= np.sqrt(with_any / max(with_any - 1, 1))
     alone = np.bincount(cheap_paired.region, w * (accurate - y_mean), minlength=regions)
-    note, free = "", with_pairs - 1
+    note, of_slope = "", (x_all - x_mean) ** 2 * slope.variance
     if with_pairs > 1:
         variance = float(((first + second) ** 2).sum())
         only = float((alone**2).sum()) * with_pairs / (with_pairs - 1)
+        paired: F64 = np.square(np.bincount(cheap_paired.region, w, regions), dtype=np.float64)
+        every: F64 = np.square(np.bincount(cheap.region, w_all, regions), dtype=np.float64)
+        free = _degrees(float(first @ first), float(second @ second), paired, every, of_slope, n)
     else:
-        note, free = "pairs in one region: the spread between regions is not in the interval", n - 2
+        note, free = "pairs in one region: the spread between regions is not in the interval", float(n - 2)
         variance = float(((w * off) ** 2).sum()) * n / (n - 2) + float((second**2).sum() if with_any > 1 else 0.0)
         only = float(((w * (accurate - y_mean)) ** 2).sum()) * n / (n - 1)
-    variance += (x_all - x_mean) ** 2 * slope.variance
+    variance += of_slope
     half = float(stats.t.ppf(0.5 + level / 2.0, free) * np.sqrt(variance))
     spread = float(accurate.var(ddof=1))
     return TwoPhase(
@@ -125,6 +129,19 @@ def two_phase_by_region(
     )
 
 
+def _degrees(scatter: float, spread: float, of_scatter: F64, of_spread: F64, slope: float, n: int) -> float:
+    """Degrees of freedom of the sum of three variances: the line's scatter, the regions' spread, the slope's error.
+
+    Regions add to the first two in proportion to (REGION,) ``of_scatter`` and ``of_spread``; n pairs give the slope.
+    """
+    both = scatter + spread
+    if both <= 0.0:
+        return float(n - 2)
+    expected = scatter * of_scatter / of_scatter.sum() + spread * of_spread / of_spread.sum()
+    of_regions = max(both**2 / float(expected @ expected) - 1.0, 1.0)
+    return (both + slope) ** 2 / (both**2 / of_regions + slope**2 / (n - 2))
+
+
 def clustered_mean(sample: Sample) -> tuple[float, float]:
     """Weighted mean of a sample and its standard error from the regions; NaN for one region."""
     w = sample.weight / sample.weight.sum()
@@ -134,47 +151,3 @@ def clustered_mean(sample: Sample) -> tuple[float, float]:
     if regions < 2:
         return mean, UNKNOWN
     return mean, float(np.sqrt((shares**2).sum() * regions / (regions - 1)))
-
-
-def two_phase_regression_estimator(
-    cheap_all: Real, cheap_paired: Real, accurate_paired: Real, level: float = 0.95
-) -> TwoPhase:
-    """Mean of the accurate measurement over all particles, from its regression on the cheap one.
-
-    ``mean(y) + b (mean(x over all) - mean(x over pairs))`` has variance S^2 [(1 - rho^2) / n + rho^2 / N]: STXM sees N
-    particles, ptychography n of them. Particles are taken as a random sample of one electrode.
-
-    Parameters
-    ----------
-    cheap_all
-        (PARTICLE,) cheap measurement of all, the paired among them
-    cheap_paired, accurate_paired
-        (PAIR,)
-
-    Source: Cochran, Sampling Techniques (1977), chapter 12 (double sampling).
-    """
-    everything = np.asarray(cheap_all, dtype=np.float64)
-    everything = everything[np.isfinite(everything)]
-    x, y = np.asarray(cheap_paired, dtype=np.float64), np.asarray(accurate_paired, dtype=np.float64)
-    both = np.isfinite(x) & np.isfinite(y)
-    x, y = x[both], y[both]
-    n, total = int(x.size), int(everything.size)
-    if n < 3 or total < n or x.std() == 0:
-        nothing = Interval(UNKNOWN, UNKNOWN, UNKNOWN, "fewer than three pairs, or no spread")
-        return TwoPhase(nothing, UNKNOWN, UNKNOWN, UNKNOWN, n, total, UNKNOWN, nothing.note)
-    slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
-    spread = float(y.var(ddof=1))
-    residual = float(((y - y.mean() - slope * (x - x.mean())) ** 2).sum() / (n - 2))
-    explained = max(spread - residual, 0.0)
-    variance = residual / n + explained / total
-    mean = float(y.mean() + slope * (everything.mean() - x.mean()))
-    half = float(stats.t.ppf(0.5 + level / 2.0, n - 2) * np.sqrt(variance))
-    return TwoPhase(
-        mean=Interval(mean, mean - half, mean + half),
-        se=float(np.sqrt(variance)),
-        se_accurate_only=float(np.sqrt(spread / n)),
-        correlation=float(np.corrcoef(x, y)[0, 1]) if y.std() > 0 else UNKNOWN,
-        n_accurate=n,
-        n_cheap=total,
-        n_effective=spread / variance if variance > 0 else UNKNOWN,
-    )

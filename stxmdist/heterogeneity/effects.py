@@ -8,12 +8,13 @@ import pandas as pd
 from scipy import stats
 
 from stxmdist.arrays import F64, I64
-from stxmdist.heterogeneity.columns import codes, numbers, text
+from stxmdist.heterogeneity.columns import codes, codes_of, numbers, text
 from stxmdist.heterogeneity.intervals import t_interval
 from stxmdist.heterogeneity.linear import LinearEffect, linear_effect, units_of
 from stxmdist.heterogeneity.metrics.column import default_endpoints, metric_of
 from stxmdist.heterogeneity.metrics.table import METRICS, MetricEntry
 from stxmdist.heterogeneity.mixed import mixed_slope
+from stxmdist.heterogeneity.particle_sizes import UNKNOWN_SIZE_FLAGS
 from stxmdist.heterogeneity.permutation import PermutationTest, exact_sign_flip, exact_slope
 from stxmdist.heterogeneity.reservations import Reservations, reservations
 from stxmdist.heterogeneity.rows import CONDITION, Rows, rows
@@ -55,9 +56,6 @@ UNKNOWN = float("nan")
 
 ROUNDING = 1e-10
 """Relative size below which a difference is rounding: slopes of constants must not be tested."""
-
-SIZE_UNKNOWN_FLAGS = ("touches border", "overlap suspected")
-"""Particles so flagged have a size that is not theirs: they take no part in size effects."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +197,8 @@ def _effect(
     wanted = (*asked.entry.columns, term.column)
     if len(particles) == 0 or any(column not in particles.columns for column in wanted):
         return [asked.row(SLOPES_T, f"the table has no {asked.endpoint} or no {term.column}")]
-    frame = _with_size(particles) if term.within_region else particles
-    chosen = rows(frame, asked.endpoint, modality, finite=(term.column,), conditions=STATE)
+    without = UNKNOWN_SIZE_FLAGS if term.within_region else ()
+    chosen = rows(particles, asked.endpoint, modality, finite=(term.column,), conditions=STATE, without=without)
     x = term.of(chosen.frame)
     if not len(x) or not np.isfinite(x).all():
         return [asked.row(SLOPES_T, "no particle has both" if not len(x) else "values without logarithm")]
@@ -217,15 +215,6 @@ def _effect(
         replace(row, n_particles=len(x), note="; ".join(part for part in (row.note, doubts.note) if part))
         for row in found
     ]
-
-
-def _with_size(particles: pd.DataFrame) -> pd.DataFrame:
-    if "flags" not in particles.columns:
-        return particles
-    words = particles["flags"].astype("str").str
-    bad = [words.contains(flag, regex=False).to_numpy(dtype=bool) for flag in SIZE_UNKNOWN_FLAGS]
-    kept: pd.DataFrame = particles[~np.logical_or.reduce(bad)]
-    return kept
 
 
 def _state_rows(asked: _Question, chosen: Rows, doubts: Reservations, rng: np.random.Generator | None) -> list[Effect]:
@@ -361,7 +350,7 @@ def _mixed_row(asked: _Question, chosen: Rows, x: F64) -> Effect:
         fit = mixed_slope(chosen.value, x, chosen.region)
     else:
         first = chosen.region_first
-        others = codes([text(chosen.frame, name)[first] for name in CONDITION if name != asked.term.column])
+        others = codes_of(chosen.frame.iloc[first], [name for name in CONDITION if name != asked.term.column])
         dummies = np.eye(int(others.max()) + 1)[others][:, 1:]
         mean = chosen.region_mean(chosen.value)
         # A random slope wants more than two points per electrode.

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stxmdist.arrays import F64, I64, Mask
 from stxmdist.heterogeneity.active_fraction import Clustering, active_clustering, active_fraction, is_active
-from stxmdist.heterogeneity.columns import codes, numbers, text
+from stxmdist.heterogeneity.columns import codes_of, numbers, text
 from stxmdist.heterogeneity.intervals import UNKNOWN, Interval, design_effect, wilson
 from stxmdist.heterogeneity.metrics.soc_mean import soc_mean
 from stxmdist.heterogeneity.metrics.table import METRICS, MetricValues
@@ -135,7 +135,7 @@ def _campaign(seen: Places, fields: pd.DataFrame | None, level: float) -> _Campa
 
 def _codings(frame: pd.DataFrame) -> tuple[I64, I64]:
     """(PARTICLE,) codes of electrodes and of conditions."""
-    return codes([text(frame, "electrode_id")]), codes([text(frame, name) for name in CONDITION])
+    return codes_of(frame, ("electrode_id",)), codes_of(frame, CONDITION)
 
 
 def mass_weighted_means(seen: Places, level: float = 0.95) -> tuple[Interval, ...]:

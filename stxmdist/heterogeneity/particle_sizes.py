@@ -5,6 +5,7 @@ import pandas as pd
 
 from stxmdist.arrays import F64
 from stxmdist.heterogeneity.columns import numbers, text
+from stxmdist.heterogeneity.kept import has_flag
 from stxmdist.heterogeneity.size_distribution import border_weights
 
 UNKNOWN_SIZE_FLAGS = ("touches border", "overlap suspected")
@@ -21,9 +22,8 @@ def sizes_and_weights(particles: pd.DataFrame, fields: pd.DataFrame | None) -> t
     """
     size = numbers(particles, "d_eq_um")
     weight = np.ones(len(size)) if fields is None else size_weights(particles, fields)
-    words = text(particles, "flags")
-    own = np.array([not any(flag in flags for flag in UNKNOWN_SIZE_FLAGS) for flags in words], dtype=bool)
-    usable = own & np.isfinite(size) & (size > 0) & np.isfinite(weight)
+    wrong = np.logical_or.reduce([has_flag(particles, flag) for flag in UNKNOWN_SIZE_FLAGS])
+    usable = ~wrong & np.isfinite(size) & (size > 0) & np.isfinite(weight)
     return np.where(usable, size, np.nan), np.where(usable, weight, np.nan)
 
 
@@ -31,7 +31,8 @@ def size_weights(particles: pd.DataFrame, fields: pd.DataFrame) -> F64:
     """(PARTICLE,) border weights of particles; 1 where the field of view is not known, NaN where it is too small."""
     size = numbers(particles, "d_eq_um")
     aspect = np.maximum(np.nan_to_num(numbers(particles, "aspect"), nan=1.0), 1.0)
-    looked_up = fields.drop_duplicates("scan_id").set_index("scan_id").reindex(text(particles, "scan_id"))
+    scan, names = pd.factorize(text(particles, "scan_id"))
+    looked_up = fields.drop_duplicates("scan_id").set_index("scan_id").reindex(names).iloc[scan]
     height, width = (looked_up[name].to_numpy(dtype=np.float64) for name in ("height_um", "width_um"))
     pixel = np.nan_to_num(1e-3 * looked_up["pixel_nm"].to_numpy(dtype=np.float64))
     known = np.isfinite(height * width * size)

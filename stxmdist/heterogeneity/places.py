@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stxmdist.arrays import I64, Text
-from stxmdist.heterogeneity.columns import codes, text
+from stxmdist.heterogeneity.columns import codes_of
 from stxmdist.heterogeneity.rows import CONDITION, of_modality
 
 Cell: TypeAlias = str | float
@@ -55,15 +55,16 @@ def places_of(particles: pd.DataFrame, modality: str | None = "stxm", sheet: pd.
     sheets = [frame[keys]] if sheet is None else [frame[keys], with_columns(sheet, PLACE_KEYS)[keys]]
     everything = pd.concat([one for one in sheets if len(one)] or [frame[keys]], ignore_index=True)
     everything = everything[everything["electrode_id"].notna()].reset_index(drop=True)
-    names = place_keys(everything)
-    present, first = np.unique(names, return_index=True)
-    cells = everything.to_numpy(dtype=object)
-    order = sorted(range(len(present)), key=lambda at: _order(cells[first[at]]))
+    _, code = _coded_keys(everything)
+    present, first = np.unique(code, return_index=True)
+    cells = everything.iloc[first].to_numpy(dtype=object)
+    order = sorted(range(len(present)), key=lambda at: _order(cells[at]))
     rank = np.empty(len(present), dtype=np.int64)
     rank[order] = np.arange(len(present))
     # The particles stand first.
-    place = rank[np.searchsorted(present, names[: len(frame)])] if len(frame) else np.zeros(0, dtype=np.int64)
-    region = codes([place.astype(np.str_), text(frame, "region_id" if "region_id" in frame.columns else "scan_id")])
+    place = rank[code[: len(frame)]]
+    region_id = "region_id" if "region_id" in frame.columns else "scan_id"
+    region = codes_of(with_columns(frame, (region_id,))[[region_id]].assign(place=place), ("place", region_id))
     return Places(frame, place, region, everything.iloc[first[order]].reset_index(drop=True))
 
 
@@ -74,15 +75,29 @@ def with_columns(sheet: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 
 def place_keys(sheet: pd.DataFrame) -> Text:
     """One text per row of the columns ``PLACE_KEYS``; numbers written alike whether integers or floats."""
-    columns = [
-        [
-            # None, NaN and a null of pandas are one and the same: not known.
-            "" if item is None else str(float(item)) if isinstance(item, int | float | np.number) else str(item)
-            for item in sheet[key].astype(object).where(sheet[key].notna(), None)
-        ]
-        for key in PLACE_KEYS
-    ]
-    return np.asarray(["\x1f".join(parts) for parts in zip(*columns, strict=True)], dtype=np.str_)
+    names, code = _coded_keys(sheet)
+    return names[code]
+
+
+def _coded_keys(sheet: pd.DataFrame) -> tuple[Text, I64]:
+    """(KEY,) texts of the rows of ``PLACE_KEYS``, sorted, and (ROW,) which of them each row has."""
+    # A few places stand for many particles: only what differs is put into words.
+    alike = np.zeros(len(sheet), dtype=np.int64)
+    for key in PLACE_KEYS:
+        found, values = pd.factorize(sheet[key], use_na_sentinel=True)
+        alike = np.unique(alike * (len(values) + 1) + found + 1, return_inverse=True)[1].reshape(-1)
+    _, first = np.unique(alike, return_index=True)
+    columns = [[_word(item) for item in sheet[key].iloc[first].astype(object)] for key in PLACE_KEYS]
+    words = np.asarray(["\x1f".join(parts) for parts in zip(*columns, strict=True)], dtype=np.str_)
+    names, code = np.unique(words, return_inverse=True)
+    return names, np.asarray(code.reshape(-1)[alike], dtype=np.int64)
+
+
+def _word(item: object) -> str:
+    # None, NaN and a null of pandas are one and the same: not known.
+    if item is None or item is pd.NA or item != item:
+        return ""
+    return str(float(item)) if isinstance(item, int | float | np.number) else str(item)
 
 
 def _order(cells: Iterable[object]) -> tuple[Cell, ...]:

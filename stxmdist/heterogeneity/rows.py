@@ -8,7 +8,8 @@ import pandas as pd
 
 from stxmdist.arrays import F64, I64
 from stxmdist.errors import InputError
-from stxmdist.heterogeneity.columns import codes, numbers, text
+from stxmdist.heterogeneity.columns import codes_of, numbers
+from stxmdist.heterogeneity.kept import has_flag
 from stxmdist.heterogeneity.metrics.column import metric_of
 from stxmdist.heterogeneity.metrics.table import MetricValues
 
@@ -76,6 +77,7 @@ def rows(
     finite: Sequence[str] = (),
     conditions: Sequence[str] = CONDITION,
     also: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> Rows:
     """Select the particles that have the endpoint (and the further ``finite`` columns), and code their clusters.
 
@@ -85,6 +87,8 @@ def rows(
         a name of ``metrics.table.METRICS``, or a column
     also
         further columns that the rows' frame keeps
+    without
+        flags: particles that carry any of them take no part
 
     Raises
     ------
@@ -101,21 +105,23 @@ def rows(
                 wanted=f"a column {column}",
                 mend="Pass the table that the segment stage wrote, with the columns of the sample sheet",
             )
-    chosen = of_modality(particles, modality)
+    # Of a wide table of a million particles, a copy of all columns for each endpoint would be most of the memory.
+    kept = ("electrode_id", "cell_id", "region_id", "scan_id", "roi_rule", "flags", *conditions, *finite, *also)
+    needed = dict.fromkeys((*kept, "modality", *CONDITION, *entry.columns, *entry.helpful))
+    chosen = of_modality(particles[[name for name in needed if name in particles.columns]], modality)
+    if without:
+        chosen = chosen[~np.logical_or.reduce([has_flag(chosen, flag) for flag in without])]
     n_before = len(chosen)
     chosen = chosen[chosen["electrode_id"].notna().to_numpy(dtype=bool)]
     metric = entry.load()(chosen)
     keep = np.ones(len(chosen), dtype=bool)
     for values in (metric.value, *(numbers(chosen, column) for column in finite)):
         keep &= np.isfinite(values)
-    needed = ("electrode_id", "cell_id", "region_id", "scan_id", "roi_rule", "flags", *conditions, *finite, *also)
-    # Of a wide table of a million particles, a copy of all columns for each endpoint would be most of the memory.
-    chosen = chosen[[name for name in dict.fromkeys(needed) if name in chosen.columns]]
-    names = [text(chosen, "electrode_id"), *(text(chosen, name) for name in conditions)]
-    names.append(text(chosen, "region_id" if "region_id" in chosen.columns else "scan_id"))
-    everywhere = codes(names)
+    chosen = chosen[[name for name in dict.fromkeys(kept) if name in chosen.columns]]
+    region_id = "region_id" if "region_id" in chosen.columns else "scan_id"
+    everywhere = codes_of(chosen, ("electrode_id", *conditions, region_id))
     frame = chosen[keep].reset_index(drop=True)
-    electrode = codes([text(frame, "electrode_id")])
+    electrode = codes_of(frame, ("electrode_id",))
     present, region = np.unique(everywhere[keep], return_inverse=True)
     first = np.unique(region, return_index=True)[1]
     lost = np.bincount(everywhere[~keep], minlength=int(everywhere.max(initial=-1)) + 1)[present]

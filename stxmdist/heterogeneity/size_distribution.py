@@ -37,17 +37,26 @@ def border_weights(
     Serra, Image Analysis and Mathematical Morphology (1982), 8.2.
     """
     turns = (np.arange(ORIENTATIONS) + 0.5) * np.pi / ORIENTATIONS
-    if angle_rad is None:
-        angles = np.broadcast_to(turns, (len(major_um), ORIENTATIONS))
-    else:
-        angles = np.where(np.isfinite(angle_rad)[:, None], angle_rad[:, None], turns)
-    a, b = major_um[:, None], minor_um[:, None]
-    box_height = np.hypot(a * np.sin(angles), b * np.cos(angles))
-    box_width = np.hypot(a * np.cos(angles), b * np.sin(angles))
-    free_height = np.maximum(height_um[:, None] - box_height - rim_um[:, None], 0.0) / height_um[:, None]
-    free_width = np.maximum(width_um[:, None] - box_width - rim_um[:, None], 0.0) / width_um[:, None]
-    chance = (free_height * free_width).mean(axis=1)
+    angle = np.full(len(major_um), np.nan) if angle_rad is None else angle_rad
+    chance = np.empty(len(major_um))
+    # One direction where it is known: twelve of a million particles would be most of the memory.
+    known = np.isfinite(angle)
+    for here, directions in ((known, angle[known, None]), (~known, turns[None, :])):
+        axes, field, rim = (
+            np.stack(parts)[:, here, None] for parts in ((major_um, minor_um), (height_um, width_um), (rim_um,))
+        )
+        chance[here] = _uncut(axes, field, rim[0], directions).mean(axis=1)
     return np.asarray(np.divide(1.0, chance, out=np.full(len(chance), np.nan), where=chance > 0))
+
+
+def _uncut(axes: F64, field: F64, rim: F64, angle: F64) -> F64:
+    """(PARTICLE, DIRECTION) chance that particles of (2, PARTICLE, 1) axes in fields of such sides are not cut."""
+    (major, minor), (height, width) = axes, field
+    box_height = np.hypot(major * np.sin(angle), minor * np.cos(angle))
+    box_width = np.hypot(major * np.cos(angle), minor * np.sin(angle))
+    free_height = np.maximum(height - box_height - rim, 0.0) / height
+    free_width = np.maximum(width - box_width - rim, 0.0) / width
+    return np.asarray(free_height * free_width)
 
 
 def weighted_quantile(values: F64, weights: F64, fractions: F64) -> F64:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F64, I64
-from stxmdist.heterogeneity.columns import codes, text
+from stxmdist.heterogeneity.columns import codes, codes_of, text
 from stxmdist.heterogeneity.linear import Design, units_of
 from stxmdist.heterogeneity.rows import CONDITION, Rows
 from stxmdist.heterogeneity.terms import TERMS, Term
@@ -53,7 +53,7 @@ def states_of(chosen: Rows, term: Term) -> States:
     """
     first = chosen.region_first
     frame = chosen.frame.iloc[first]
-    state_of_region = codes([text(frame, "electrode_id"), *(text(frame, name) for name in STATE)])
+    state_of_region = codes_of(frame, ("electrode_id", *STATE))
     where = np.unique(state_of_region, return_index=True)[1]
     counts = np.bincount(state_of_region)
     mean = np.bincount(state_of_region, chosen.region_mean(chosen.value)) / counts
@@ -67,7 +67,7 @@ def states_of(chosen: Rows, term: Term) -> States:
         if values is not None and np.isfinite(values).all():
             column = (values - values.mean())[:, None]
         else:
-            level = codes([text(at, name)])
+            level = codes_of(at, (name,))
             column = np.eye(int(level.max(initial=0)) + 1)[level][:, 1:]
         if column.size and np.ptp(column, axis=0).max() > 0:
             others[WORDS.get(name, name)] = column

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from stxmdist.arrays import F64, Array
-from stxmdist.heterogeneity.columns import codes, text
+from stxmdist.heterogeneity.columns import codes, codes_of, text
 from stxmdist.heterogeneity.intervals import t_interval
 from stxmdist.heterogeneity.metrics.table import METRICS
 from stxmdist.heterogeneity.rows import CONDITION, Rows, rows
@@ -112,7 +112,7 @@ def _of_regions(of_scans: F64, chosen: Rows) -> float:
     """Mean variance that errors common to a scan give the means of regions: scans of one region average it."""
     if not of_scans.any():
         return 0.0
-    scan = codes([text(chosen.frame, "scan_id")])
+    scan = codes_of(chosen.frame, ("scan_id",))
     both = codes([chosen.region.astype(np.str_), scan.astype(np.str_)])
     first = np.unique(both, return_index=True)[1]
     region = chosen.region[first]
@@ -147,7 +147,7 @@ def _mean_squares(chosen: Rows, adjust_for: Sequence[str]) -> tuple[_MeanSquare,
     noise = chosen.region_mean(chosen.noise_variance)
     root = np.sqrt(counts)
     first = chosen.region_first
-    conditions = [text(chosen.frame, column)[first] for column in adjust_for]
+    conditions = [text(chosen.frame.iloc[first], column) for column in adjust_for]
     fixed = np.column_stack([np.ones(chosen.n_regions), *(_dummies(column) for column in conditions)])
     electrodes = _dummies(chosen.region_electrode)
     q0 = _basis(fixed * root[:, None])

@@ -183,7 +183,7 @@ def _total_od(fit: Output) -> Real:
 
 STAGE = Stage(
     name=NAME,
-    version=3,
+    version=4,
     options=Options,
     measures=RegisterMeasures,
     upstream=upstream,

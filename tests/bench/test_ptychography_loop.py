@@ -11,6 +11,7 @@ TRIALS = 4
 """Other work on the machine slows the two by different amounts; the least disturbed trial counts."""
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not fftw_available(), reason="pyfftw is not installed")
 @pytest.mark.parametrize("sub_pixel", [False, True])
 def test_a_pattern_costs_little_more_than_its_transforms(sub_pixel: bool) -> None:

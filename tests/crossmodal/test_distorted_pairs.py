@@ -11,7 +11,7 @@ from tests.crossmodal.planted_pairs import BLUR_NM, PIXEL_UM, PlantedPair, plant
 GROSS_UM = 3 * PIXEL_UM
 """An accepted placement that is off by more is a false accept."""
 
-SEED = 20_261
+SEED = 730_417
 
 
 def found_in(pair: PlantedPair) -> Registration:

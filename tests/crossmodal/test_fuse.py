@@ -1,6 +1,7 @@
 """The fused map is at least as near to the truth as the better of both scans, and its error is known."""
 
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from stxmdist.arrays import F64
@@ -14,6 +15,10 @@ FINE_NM, WIDE_NM = 12.0, 3.0
 IDENTITY = Registration(np.eye(2, 3), (0.0, 0.0), 0.0, 1.0, 0.0, 1.0, True, "planted")
 
 PULLS = (0.9, 1.2)
+"""Errors over what is claimed, of a map as a whole"""
+
+BOUNDARY_PULL = 1.3
+"""The same at a boundary, whose detail is more than is expected thereabouts (1.7 before what is lost of it counted)"""
 
 
 def truth(y: F64, x: F64) -> F64:
@@ -35,7 +40,9 @@ def axis(half_um: float, pitch_um: float) -> F64:
     return np.arange(-half_um, half_um + 1e-9, pitch_um)
 
 
-def scans(rng: np.random.Generator, wide_sd: float = WIDE_NM) -> tuple[ThicknessMaps, ThicknessMaps, F64]:
+def scans(
+    rng: np.random.Generator, wide_sd: float = WIDE_NM, fine_sd: float = FINE_NM
+) -> tuple[ThicknessMaps, ThicknessMaps, F64]:
     """Wide and fine maps, and the true fine thicknesses."""
     fine_axes: Axes = (axis(1.2, FINE_UM), axis(1.2, FINE_UM))
     wide_axes: Axes = (axis(2.0, WIDE_UM), axis(2.0, WIDE_UM))
@@ -48,7 +55,7 @@ def scans(rng: np.random.Generator, wide_sd: float = WIDE_NM) -> tuple[Thickness
     fine = truth(*np.meshgrid(*fine_axes, indexing="ij"))
     return (
         ThicknessMaps(wide + noise(rng, wide_sd, wide.shape[1:]), covariance(wide_sd, wide.shape[1:]), wide_axes),
-        ThicknessMaps(fine + noise(rng, FINE_NM, fine.shape[1:]), covariance(FINE_NM, fine.shape[1:]), fine_axes),
+        ThicknessMaps(fine + noise(rng, fine_sd, fine.shape[1:]), covariance(fine_sd, fine.shape[1:]), fine_axes),
         fine,
     )
 
@@ -77,6 +84,22 @@ def test_the_fused_map_is_nearer_to_the_truth_than_either_and_says_how_near() ->
     assert rms(errors[2]) <= min(rms(errors[0]), rms(errors[1]))
     assert PULLS[0] <= pulls <= PULLS[1]
     assert 0.8 < fused.chi2 < 1.3
+
+
+@pytest.mark.parametrize("fine_nm", [FINE_NM, 40.0])
+def test_its_error_holds_at_the_boundary_and_in_noise(fine_nm: float) -> None:
+    rng = np.random.default_rng(6)
+    wide, fine, true = scans(rng, fine_sd=fine_nm)
+    fused = fuse(wide, fine, IDENTITY, BLUR_NM, rng)
+    boundary = np.abs(soc_of(true) - 0.5) < 0.3
+    boundary[:15], boundary[-15:] = False, False
+    pulls = ((fused.soc - soc_of(true)) / fused.soc_se)[boundary]
+    print(
+        f"\nat the boundary, ptychography {fine_nm:.0f} nm: pulls {rms(pulls):.2f}, error {np.median(fused.soc_se):.3f}"
+    )
+    assert rms(pulls) < BOUNDARY_PULL
+    # Ptychography's own passes all bounds where noise takes thicknesses below zero; that of the fused map does not.
+    assert np.nanmax(fused.soc_se) < 0.5
 
 
 def test_a_wide_field_that_disagrees_is_hardly_taken_over() -> None:

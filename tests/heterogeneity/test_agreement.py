@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stxmdist.heterogeneity.agreement import bland_altman, calibrate, deming
+from stxmdist.heterogeneity.agreement import bland_altman, calibrate
 
 
 def test_bias_and_limits_of_agreement() -> None:
@@ -15,28 +15,27 @@ def test_bias_and_limits_of_agreement() -> None:
     assert bland_altman(np.array([1.0]), np.array([1.0])).note
 
 
-def test_deming_recovers_a_slope_that_least_squares_dilutes() -> None:
-    rng = np.random.default_rng(2)
-    truth = rng.normal(0.5, 0.2, 3000)
-    x, y = truth + rng.normal(0, 0.1, 3000), 0.8 * truth + 0.1 + rng.normal(0, 0.2, 3000)
-    line = deming(x, y, variance_ratio=4.0)
-    assert line.slope.low < 0.8 < line.slope.high
-    assert line.intercept.low < 0.1 < line.intercept.high
-    assert np.polyfit(x, y, 1)[0] < 0.7
-
-
-def test_deming_does_not_mind_which_is_called_x() -> None:
-    rng = np.random.default_rng(3)
-    x, y = rng.normal(size=31), rng.normal(size=31)
-    assert deming(x, y, 2.0).slope.estimate == pytest.approx(1 / deming(y, x, 0.5).slope.estimate)
-
-
-def test_too_few_pairs_say_so() -> None:
-    assert deming(np.ones(5), np.arange(5.0)).note
-
-
 def unknown(n: int) -> np.ndarray:
     return np.full(n, np.nan)
+
+
+def test_pairs_without_known_errors_are_calibrated_by_their_principal_axis() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.normal(0.5, 0.2, 3000)
+    x, y = truth + rng.normal(0, 0.1, 3000), 0.8 * truth + 0.1 + rng.normal(0, 0.1, 3000)
+    few = slice(0, 40)
+    line, swapped = (
+        calibrate(one[few], other[few], unknown(40), unknown(40), np.arange(40)) for one, other in ((x, y), (y, x))
+    )
+    across, along = np.linalg.svd(np.column_stack([x[few] - x[few].mean(), y[few] - y[few].mean()]))[2][0]
+    assert line.slope.estimate == pytest.approx(along / across)
+    assert line.intercept.estimate == pytest.approx(y[few].mean() - along / across * x[few].mean())
+    # It does not matter which is called x.
+    assert line.slope.estimate == pytest.approx(1.0 / swapped.slope.estimate)
+    many = calibrate(x, y, unknown(3000), unknown(3000), np.arange(3000) % 300)
+    assert many.slope.low < 0.8 < many.slope.high
+    assert many.intercept.low < 0.1 < many.intercept.high
+    assert np.polyfit(x, y, 1)[0] < 0.7
 
 
 def test_calibration_covers_slope_and_intercept_that_errors_of_x_would_dilute() -> None:

@@ -86,6 +86,17 @@ def test_integers_and_truths_that_are_not_known_stay_unknown(tmp_path: Path) -> 
     assert f",{counts[4]}," in csv.read_text().splitlines()[5]
 
 
+def test_a_table_in_several_groups_of_rows_is_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = example("particles")
+    whole, text = write_table(table, tmp_path / "whole.parquet", "particles")
+    monkeypatch.setattr("storage.tables.ROWS", N // 3)
+    monkeypatch.setattr("storage.tables.CSV_ROWS", N // 4)
+    parts, text_of_parts = write_table(table, tmp_path / "parts.parquet", "particles")
+    assert pq.read_metadata(whole).num_row_groups == 1 < pq.read_metadata(parts).num_row_groups
+    pd.testing.assert_frame_equal(read_table(parts), read_table(whole))
+    assert text_of_parts.read_bytes() == text.read_bytes()
+
+
 def test_columns_may_be_left_out_only_if_the_contract_allows(tmp_path: Path) -> None:
     path, _ = write_table(example("particles", optional=False), tmp_path / "p.parquet", "particles")
     assert "soc_se_sys" not in read_table(path)

@@ -7,10 +7,11 @@ from stxmdist.arrays import F64
 from stxmdist.heterogeneity.adjusted import adjusted_effects as adjusted
 from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.heterogeneity.columns import codes, numbers, text
-from stxmdist.heterogeneity.effects import SIZE_UNKNOWN_FLAGS, benjamini_hochberg
+from stxmdist.heterogeneity.effects import benjamini_hochberg
 from stxmdist.heterogeneity.kept import has_flag
 from stxmdist.heterogeneity.linear import units_of
 from stxmdist.heterogeneity.metrics.table import METRICS
+from stxmdist.heterogeneity.particle_sizes import UNKNOWN_SIZE_FLAGS
 from stxmdist.heterogeneity.rows import rows
 from stxmdist.heterogeneity.states import STATE
 from stxmdist.table_columns import TableColumn
@@ -48,13 +49,20 @@ def adjusted_effects(evidence: Evidence) -> pd.DataFrame:
     needed = {"electrode_id", *(column for name in ENDPOINTS for column in METRICS[name].columns)}
     if not len(particles) or not needed <= set(particles.columns):
         return pd.DataFrame(columns=names)
-    wrong = np.logical_or.reduce([has_flag(particles, flag) for flag in SIZE_UNKNOWN_FLAGS])
-    particles = particles[~wrong]
-    present = [each for each in EXPLANATIONS if np.isfinite(numbers(particles, each[1])).any()]
+    wrong = np.logical_or.reduce([has_flag(particles, flag) for flag in UNKNOWN_SIZE_FLAGS])
+    present = [each for each in EXPLANATIONS if np.isfinite(numbers(particles, each[1])[~wrong]).any()]
     out = []
     for endpoint in ENDPOINTS:
         columns = tuple(column for _, column, _ in present)
-        chosen = rows(particles, endpoint, evidence.modality, finite=columns, conditions=STATE, also=_errors(columns))
+        chosen = rows(
+            particles,
+            endpoint,
+            evidence.modality,
+            finite=columns,
+            conditions=STATE,
+            also=_errors(columns),
+            without=UNKNOWN_SIZE_FLAGS,
+        )
         if not len(chosen.value) or not present:
             continue
         pairs = [_term(chosen.frame, column, logarithm) for _, column, logarithm in present]

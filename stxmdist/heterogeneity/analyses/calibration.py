@@ -46,10 +46,10 @@ def calibration(evidence: Evidence) -> pd.DataFrame:
 
     Source: Fuller 1987; Bland, Altman, Lancet 327, 307 (1986); n_eff: Cochran 1977, chapter 12.
     """
-    wide = evidence.kept[text(evidence.kept, "modality") == "stxm"]
     if not len(evidence.pairs):
         return pd.DataFrame(columns=[column.name for column in CALIBRATION_COLUMNS])
     pairs = Pairs(evidence)
+    wide = text(evidence.kept, "modality") == "stxm"
     rows = []
     for metric in metrics_of(evidence.particles):
         paired = pairs.of(metric)
@@ -57,7 +57,7 @@ def calibration(evidence: Evidence) -> pd.DataFrame:
             continue
         line = _line(paired)
         agreement = bland_altman(paired.ptychography, paired.stxm)
-        n, total = line.n, int(np.isfinite(numbers(wide, metric)).sum())
+        n, total = line.n, int(np.isfinite(numbers(evidence.kept, metric)[wide]).sum())
         rho2 = line.correlation**2
         rows.append(
             {
@@ -92,27 +92,28 @@ def corrected_particles(evidence: Evidence) -> pd.DataFrame:
     if not len(evidence.pairs):
         return pd.DataFrame(columns=columns)
     pairs = Pairs(evidence)
-    wide = evidence.kept[text(evidence.kept, "modality") == "stxm"]
+    kept = evidence.kept
     seen = pd.MultiIndex.from_arrays(
         [text(evidence.pairs, "scan_id_stxm"), numbers(evidence.pairs, "particle_id_stxm")]
     )
-    own = pd.MultiIndex.from_arrays([text(wide, "scan_id"), numbers(wide, "particle_id")])
-    wide = wide[~own.isin(seen)]
+    own = pd.MultiIndex.from_arrays([text(kept, "scan_id"), numbers(kept, "particle_id")])
+    rest = (text(kept, "modality") == "stxm") & ~own.isin(seen)
+    scan_id, particle_id = (kept[name].to_numpy()[rest] for name in ("scan_id", "particle_id"))
     tables = []
     for metric in STANDARD:
         line = _line(pairs.of(metric))
         if not line.slope.low > LEAST_SLOPE:
             continue
-        value, error = numbers(wide, metric), numbers(wide, standard_error_column(metric))
+        value, error = numbers(kept, metric)[rest], numbers(kept, standard_error_column(metric))[rest]
         # Where no particle's own error is known, it is in the scatter of the pairs.
-        error = error if np.isfinite(error).any() else np.zeros(len(wide))
+        error = error if np.isfinite(error).any() else np.zeros(len(value))
         corrected, se = line.corrected(value, error)
         known = np.isfinite(corrected)
         tables.append(
             pd.DataFrame(
                 {
-                    "scan_id": wide["scan_id"].to_numpy()[known],
-                    "particle_id": wide["particle_id"].to_numpy()[known],
+                    "scan_id": scan_id[known],
+                    "particle_id": particle_id[known],
                     "metric": metric,
                     "corrected": corrected[known],
                     "se": se[known],

@@ -6,7 +6,7 @@ import pandas as pd
 from stxmdist.arrays import F64, I64
 from stxmdist.heterogeneity.analyses.electrode_columns import NEIGHBOURS
 from stxmdist.heterogeneity.analyses.evidence import Evidence
-from stxmdist.heterogeneity.columns import codes, numbers, text
+from stxmdist.heterogeneity.columns import codes_of, numbers
 from stxmdist.heterogeneity.intervals import UNKNOWN
 from stxmdist.heterogeneity.metrics.soc_mean import soc_mean
 from stxmdist.heterogeneity.neighbours import MarkSums, mark_sums, mark_test, near_pairs, nearest_distance
@@ -33,7 +33,7 @@ def neighbours(evidence: Evidence) -> pd.DataFrame:
     charge = soc_mean(seen.frame).value
     y_um, x_um = numbers(seen.frame, "y_um"), numbers(seen.frame, "x_um")
     known = np.isfinite(charge) & np.isfinite(y_um) & np.isfinite(x_um)
-    scan = codes([text(seen.frame, "scan_id")])
+    scan = codes_of(seen.frame, ("scan_id",))
     spacing = nearest_distance(y_um[known], x_um[known], scan[known])
     if not np.isfinite(spacing) or spacing <= 0:
         return pd.DataFrame(columns=[column.name for column in NEIGHBOURS])

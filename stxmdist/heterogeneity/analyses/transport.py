@@ -8,7 +8,7 @@ import pandas as pd
 from stxmdist.arrays import F64, I64, Mask
 from stxmdist.heterogeneity.active_fraction import is_active, recognition
 from stxmdist.heterogeneity.analyses.evidence import Evidence
-from stxmdist.heterogeneity.columns import codes, numbers, text
+from stxmdist.heterogeneity.columns import codes, codes_of, numbers, text
 from stxmdist.heterogeneity.current_density import (
     CAPACITY_MAH_CM3,
     Exponent,
@@ -134,7 +134,7 @@ def rate_exponents(evidence: Evidence) -> pd.DataFrame:
     names = [column.name for column in EXPONENT_COLUMNS]
     if not len(table):
         return pd.DataFrame(columns=names)
-    electrode = codes([text(table, "electrode_id")])
+    electrode = codes_of(table, ("electrode_id",))
     cells = _cells(evidence.sheet)
     cluster = codes([np.array([cells.get(name, name) for name in text(table, "electrode_id")], dtype=np.str_)])
     direction = text(table, "direction")

@@ -5,7 +5,7 @@ import pandas as pd
 
 from stxmdist.arrays import F64
 from stxmdist.heterogeneity.active_fraction import is_active, recognition
-from stxmdist.heterogeneity.columns import codes, numbers, text
+from stxmdist.heterogeneity.columns import codes_of, numbers, text
 from stxmdist.heterogeneity.metrics.table import MetricValues
 
 PLACE = ("electrode_id", "cycle", "c_rate", "direction")
@@ -27,7 +27,7 @@ def active(particles: pd.DataFrame) -> MetricValues:
         return MetricValues(numbers(particles, "active"), np.zeros(len(particles)))
     soc, two_phase = numbers(particles, "soc_mean"), text(particles, "phase_class") == "two-phase"
     value: F64 = is_active(soc, two_phase)
-    place = codes([text(particles, name) for name in PLACE])
+    place = codes_of(particles, PLACE)
     order = np.argsort(place, kind="stable")
     for here in np.split(order, np.cumsum(np.bincount(place))[:-1]):
         known = here[np.isfinite(value[here]) & np.isfinite(soc[here])]

@@ -39,7 +39,8 @@ def metric_of(name: str, particles: pd.DataFrame, units: Mapping[str, str] | Non
     if name in METRICS or name not in particles.columns:
         return METRICS[name]
     unit = (units or {}).get(name, "1")
-    return ColumnMetric("", meaning=name.replace("_", " "), unit=unit, columns=(name,), estimator="mean")
+    meaning = name.replace("_", " ")
+    return ColumnMetric("", meaning=meaning, unit=unit, columns=(name,), helpful=(f"{name}_se",), estimator="mean")
 
 
 def default_endpoints(particles: pd.DataFrame) -> Sequence[str]:

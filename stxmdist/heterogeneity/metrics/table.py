@@ -5,7 +5,7 @@ of effects and of variance, the report and its figures take the names, columns a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import pandas as pd
@@ -57,6 +57,8 @@ class MetricEntry(Entry[Metric]):
     """``1`` for pure numbers"""
     columns: tuple[str, ...]
     """Columns of the particle table without which there is no such metric"""
+    helpful: tuple[str, ...] = field(default=(), kw_only=True)
+    """Further columns that it uses where the table has them"""
     estimator: Literal["mean", "spread", "share"]
     """What an effect on it is an effect on: a mean, a standard deviation, or the share of particles of a kind"""
     limits: tuple[float, float] | None = None
@@ -77,6 +79,7 @@ METRICS: Table[MetricEntry] = Table(
             meaning="state of charge",
             unit="1",
             columns=("soc_mean",),
+            helpful=("soc_se_stat", "soc_se", "soc_var_intra", "soc_sd", "soc_se_scan"),
             estimator="mean",
             limits=(0.0, 1.0),
             primary=("cycle",),
@@ -100,6 +103,7 @@ METRICS: Table[MetricEntry] = Table(
             meaning="active fraction",
             unit="1",
             columns=("active",),
+            helpful=("soc_mean", "soc_se", "phase_class"),
             estimator="share",
             limits=(0.0, 1.0),
             figures=(Figure("active_fraction", "active fraction", ("active_ci_low", "active_ci_high")),),
