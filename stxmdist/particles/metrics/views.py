@@ -8,6 +8,11 @@ from stxmdist.arrays import F64, I32, Mask
 from stxmdist.particles.sharp_plate import SharpPlate
 
 
+def at_pixels(images: F64, pixels: Mask) -> F64:
+    """Images (VIEW, Y, X) at some pixels (Y, X), row by row: (VIEW, PIXEL)."""
+    return images.reshape(len(images), -1).take(np.flatnonzero(pixels), axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class ParticleViews:
     """One particle cut out of the maps of a scan, with a margin; view 0 is what was measured, the others are twins.
