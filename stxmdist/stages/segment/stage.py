@@ -179,7 +179,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=26,
+    version=27,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
