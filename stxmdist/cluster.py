@@ -134,6 +134,11 @@ def _local_cluster(spec: ClusterSpec) -> "LocalCluster":
                 "MALLOC_TRIM_THRESHOLD_": str(256 * 1024**2),
             },
             "distributed.comm.timeouts.connect": "60s",
+            # Dask lets a worker wait at 0.8 of its limit until results lie on disk. Ours have none to move: what they
+            # hold are libraries, so they would wait for ever. At 0.95 one is ended, and its unit is named.
+            "distributed.worker.memory.target": False,
+            "distributed.worker.memory.spill": False,
+            "distributed.worker.memory.pause": False,
             # Ctrl-C reaches every process of the terminal; the process that started the workers ends them.
             "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
         }

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import sys
+import time
 from urllib.parse import urlparse
 
 import psutil
@@ -111,6 +113,25 @@ def test_gpus_are_those_that_this_process_may_see(monkeypatch: pytest.MonkeyPatc
         devices(3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert devices(3) == ("0", "1", "2")
+
+
+def hold(share: float) -> int:
+    """Keep memory for as long as this process lives, until so much of its limit is taken."""
+    from distributed import get_worker
+
+    limit = get_worker().memory_manager.memory_limit
+    sys.held = bytearray(int(share * limit) - psutil.Process().memory_info().rss)  # type: ignore[attr-defined]
+    sys.held[::512] = b"1" * len(sys.held[::512])  # type: ignore[attr-defined]
+    return psutil.Process().memory_info().rss
+
+
+def test_a_worker_goes_on_although_its_libraries_hold_most_of_its_memory() -> None:
+    with cluster_of(ClusterSpec(workers=1, memory_limit=600_000_000)) as started:
+        client = started.client()
+        assert client.submit(hold, 0.87).result(timeout=60) > 0.8 * 600_000_000
+        # Workers look at their memory several times a second.
+        time.sleep(1.5)
+        assert client.submit(pow, 2, 5).result(timeout=60) == 32
 
 
 def test_the_end_of_the_block_is_the_end_of_the_workers() -> None:

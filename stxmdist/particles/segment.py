@@ -17,13 +17,27 @@ CUT_PIXEL_NM = 30.0
 NOISE_SIGMAS = 4.0
 """A particle stands this many standard deviations of the empty field above it (one false pixel in 30,000)."""
 
+LEAST_CONTRAST = 5.0
+"""In these, of what stands out of a field with particles: the median of noise beyond ``NOISE_SIGMAS`` is 4.2"""
+
+GROWN_SIGMAS = 2.5
+"""What is connected to a particle is searched for more of it as far as it stands out by so many."""
+
+SMOOTHING_STEP = 2.0**0.25
+"""Each smoothing that is tried is wider than the last one by this factor."""
+
 
 @dataclass(frozen=True)
 class SegmentOptions:
     """How particles are separated from the empty field and from each other."""
 
     smoothing_px: float = 0.7
-    """Gaussian sigma of the smoothing before the threshold, pixels."""
+    """Least Gaussian sigma of the smoothing before the threshold, pixels."""
+    most_smoothing_px: float = 2.0
+    """In few photons it grows up to this, until plates stand out: wider, narrow plates would fade with the noise."""
+    wanted_contrast: float = 12.0
+    """It grows no further once plates stand so many standard deviations of the noise of pixels above the empty field:
+    thinner ones in the same field are not cut into pieces by noise then."""
     minimum_thickness_nm: float = 20.0
     """No particle is thinner than this: its edge jump would be too small to give a state of charge."""
     minimum_diameter_um: float = 0.15
@@ -39,8 +53,9 @@ def segment(thickness_nm: Real, known: Mask, pixel_nm: float, options: SegmentOp
     """Label the particles of a thickness map; 0 is the empty field and what is not known.
 
     Otsu's threshold is taken twice, the second time on thickness clipped at the median plateau of the first, because
-    it sits too high where thickness varies from particle to particle. Plates that touch are parted at
-    the notches of their common outline, and each is then trimmed to half of its own plateau.
+    it sits too high where thickness varies from particle to particle. The map is smoothed no more than its noise
+    demands. Plates that touch are parted at the notches of their common outline, and each is then trimmed to half of
+    its own plateau.
 
     Parameters
     ----------
@@ -69,14 +84,15 @@ def segment(thickness_nm: Real, known: Mask, pixel_nm: float, options: SegmentOp
     labels = np.zeros(thickness_nm.shape, dtype=np.int32)
     if not usable.any():
         return labels
-    smooth = smoothed(thickness_nm, usable, options.smoothing_px)
-    threshold = particle_threshold(smooth[usable], options.minimum_thickness_nm)
-    if threshold is None:
+    smooth, contrast = _standing_out(thickness_nm, usable, options)
+    if contrast is None or not contrast.is_of_plates(options.minimum_thickness_nm):
         return labels
     minimum_px = np.pi / 4.0 * (options.minimum_diameter_um * 1e3 / pixel_nm) ** 2
-    foreground = _without_small(usable & (smooth > threshold), minimum_px)
-    basins = _parted(foreground, smooth, minimum_px, pixel_nm, options.cut)
-    outlined = _outline(basins, smooth, options.outline_fraction)
+    found = usable & (smooth > contrast.threshold(options.minimum_thickness_nm))
+    basins = _parted(_without_small(found, minimum_px), smooth, minimum_px, pixel_nm, options.cut)
+    around = usable & (smooth > contrast.level(GROWN_SIGMAS, options.minimum_thickness_nm))
+    grown = np.asarray(watershed(-smooth, basins, mask=around | (basins > 0)), dtype=np.int32)
+    outlined = _outline(grown, smooth, options.outline_fraction)
     return renumbered(_without_small_labels(outlined, minimum_px))
 
 
@@ -89,38 +105,98 @@ def smoothed(values: Real, usable: Mask, sigma_px: float) -> F64:
     return np.asarray(np.where(usable, total / np.maximum(weight, 1e-9), 0.0), dtype=np.float64)
 
 
-def particle_threshold(thickness_nm: Real, minimum_thickness_nm: float) -> float | None:
-    """The thickness that separates particle from empty field, or None where there is no contrast to separate.
+@dataclass(frozen=True)
+class Contrast:
+    """How far the plates of a field stand out from what is empty, in the unit of the map."""
 
-    A field without particles (or one full of a single plate) is cut by Otsu somewhere inside its noise: the two
-    classes must lie apart by the minimum thickness and by several standard deviations of the lower class.
+    empty: float
+    """Level of the empty field"""
+    noise: float
+    """Standard deviation of the empty field"""
+    split: float
+    """Where Otsu's threshold lies"""
+    plateau: float
+    """Median of what stands out"""
 
-    Parameters
-    ----------
-    thickness_nm
-        (PIXEL,) floating, nm, finite
+    @property
+    def height(self) -> float:
+        """Of the plateau above the empty field."""
+        return self.plateau - self.empty
+
+    @property
+    def in_noise(self) -> float:
+        """The height in standard deviations of the empty field."""
+        return self.height / self.noise if self.noise > 0.0 else np.inf
+
+    def is_of_plates(self, minimum: float) -> bool:
+        """Whether there is anything to separate: Otsu cuts a field without particles somewhere inside its noise."""
+        return self.height >= minimum and self.in_noise >= LEAST_CONTRAST
+
+    def threshold(self, minimum: float) -> float:
+        """The level above which particles are found."""
+        # Half of Otsu's height above the empty field lets plates much thinner than the median in;
+        # each outline is set by its own plateau later, so this does not swell the others.
+        return max(self.empty + 0.6 * (self.split - self.empty), self.level(NOISE_SIGMAS, minimum))
+
+    def level(self, sigmas: float, minimum: float) -> float:
+        """So many standard deviations above the empty field, and not below half the minimum."""
+        return max(self.empty + sigmas * self.noise, 0.5 * minimum)
+
+
+def contrast_of(thickness: Real) -> Contrast | None:
+    """The contrast of a field from all of its finite values (PIXEL,); None where they are all alike.
+
+    Where few pixels are plates, Otsu's threshold may lie within the noise: the plateau is that of the pixels which
+    stand out from the noise as well.
     """
-    low, high = np.percentile(thickness_nm, [0.1, 99.9])
+    low, high = np.percentile(thickness, [0.1, 99.9])
     if not high > low:
         return None
-    clipped = np.clip(thickness_nm, low, high)
+    clipped = np.clip(thickness, low, high)
     first = float(threshold_otsu(clipped))
     above = clipped > first
     if not above.any() or above.all():
         return None
     plateau = float(np.median(clipped[above]))
-    threshold = float(threshold_otsu(np.minimum(clipped, plateau)))
-    empty = clipped[clipped <= threshold]
+    split = float(threshold_otsu(np.minimum(clipped, plateau)))
+    empty = clipped[clipped <= split]
     centre = float(np.median(empty))
     # The lower half only: the upper half of the empty field holds the blurred feet of the particles.
     below = empty[empty <= centre]
-    sigma = 1.4826 * float(np.median(centre - below))
-    if plateau - centre < max(minimum_thickness_nm, 2.0 * NOISE_SIGMAS * sigma):
-        return None
-    # Half of Otsu's height above the empty field lets plates much thinner than the median in;
-    # each outline is set by its own plateau later, so this does not swell the others.
-    detection = centre + 0.6 * (threshold - centre)
-    return max(detection, centre + NOISE_SIGMAS * sigma, 0.5 * minimum_thickness_nm)
+    noise = 1.4826 * float(np.median(centre - below))
+    standing = clipped[clipped > max(first, centre + NOISE_SIGMAS * noise)]
+    return Contrast(centre, noise, split, float(np.median(standing)) if standing.size else plateau)
+
+
+def _standing_out(thickness_nm: Real, usable: Mask, options: SegmentOptions) -> tuple[F64, Contrast | None]:
+    """The map smoothed as little as lets its plates stand out as wanted, or else as lets them stand out most."""
+    sigma_px, pixel_noise = options.smoothing_px, noise_of_pixels(thickness_nm, usable)
+    smooth = best = smoothed(thickness_nm, usable, sigma_px)
+    best_contrast: Contrast | None = None
+    while True:
+        contrast = contrast_of(smooth[usable])
+        if contrast is None or sigma_px <= 0.0:
+            return smooth, contrast
+        # A film adds to the scatter of the empty field too, but no smoothing takes that away.
+        wanted = options.wanted_contrast * pixel_noise / (2.0 * np.sqrt(np.pi) * sigma_px)
+        if contrast.is_of_plates(options.minimum_thickness_nm) and contrast.height >= wanted:
+            return smooth, contrast
+        if best_contrast is None or contrast.in_noise > best_contrast.in_noise:
+            best, best_contrast = smooth, contrast
+        sigma_px *= SMOOTHING_STEP
+        if sigma_px > options.most_smoothing_px:
+            return best, best_contrast
+        smooth = smoothed(thickness_nm, usable, sigma_px)
+
+
+def noise_of_pixels(values: Real, usable: Mask) -> float:
+    """Standard deviation of the noise of a map (Y, X) that is not correlated, from differences of neighbours; where
+    pixels are correlated it is less.
+    """
+    steps = [np.diff(np.where(usable, values, np.nan), axis=axis).ravel() for axis in (0, 1)]
+    known = np.concatenate(steps)
+    known = known[np.isfinite(known)]
+    return 1.4826 * float(np.median(np.abs(known))) / np.sqrt(2.0) if known.size else 0.0
 
 
 def _outline(basins: I32, smooth: F64, fraction: float) -> I32:

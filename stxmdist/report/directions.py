@@ -62,7 +62,8 @@ def _lengths(axes: Axes, table: pd.DataFrame, lengths: F64) -> None:
         if here.size:
             label = "wide field" if name == "stxm" else name
             axes.hist(np.minimum(here, edges[-1]), edges, histtype="step", color=COLOURS[place], label=label, lw=1.3)
-    axes.legend(loc="upper right")
+    # Above the bars, which may be high anywhere.
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.0, handlelength=1.2)
 
 
 def _rose(axes: Axes, angles_deg: F64, turn_deg: float) -> None:

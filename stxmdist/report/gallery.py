@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
 from storage.output import Output
-from stxmdist.arrays import Array, Real
+from stxmdist.arrays import Array, MaskClass, Real
 from stxmdist.campaign.scan import Scan
 from stxmdist.measures import RegisterMeasures
 from stxmdist.report.canvas import INK, Absent, Picture, as_svg, blank, grid_of_axes
@@ -182,12 +182,14 @@ def object_maps(stitch: Output, longest: int, energy: int = 0) -> tuple[Map, Map
     return amplitude, map_of(np.angle(plane), stitch, longest)
 
 
-def soc_map(evidence: Evidence, scan_id: str, longest: int) -> Map | None:
-    """State of charge with the classes that belong to it."""
+def soc_map(evidence: Evidence, scan_id: str, longest: int, particles_alone: bool = False) -> Map | None:
+    """State of charge with the classes that belong to it; of particles alone without the noise between them."""
     fit, segment = evidence.output("fit", scan_id), evidence.output("segment", scan_id)
     if fit is None:
         return None
     classes = (segment if segment is not None and "mask_class" in segment.arrays() else fit).read("mask_class")
+    if particles_alone and segment is not None:
+        classes = np.where(segment.read("labels") == 0, np.uint8(MaskClass.background), classes)
     return map_of(fit.read("soc"), fit, longest, classes)
 
 

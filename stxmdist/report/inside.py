@@ -103,7 +103,7 @@ def _arrows(panels: np.ndarray, evidence: Evidence, table: pd.DataFrame) -> None
             continue
         names, counts = np.unique(scans, return_counts=True)
         scan_id = str(names[np.argmax(counts)])
-        image = soc_map(evidence, scan_id, 2 * evidence.options.picture_px)
+        image = soc_map(evidence, scan_id, 2 * evidence.options.picture_px, particles_alone=True)
         if image is None:
             axes.axis("off")
             continue

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from stxmdist.arrays import F64
 from stxmdist.planning.columns import column, rows_of, words
@@ -71,6 +72,9 @@ def rates(evidence: Evidence) -> Picture | Absent:
     finite = column(table, "current_density_a_m2")[known]
     if np.isfinite(finite).any() and np.nanmin(finite) > 0:
         right.set_yscale("log")
+        right.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        right.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        right.yaxis.set_minor_formatter(NullFormatter())
     if len(names) <= 16:
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=min(8, len(names)))
     said = _exponents(evidence)

@@ -14,6 +14,7 @@ from stxmdist.report.maps import Map, draw_map, map_of, nice_length
 MOST_REGIONS = 6
 RATE_MAP = "RdBu_r"
 PRINT_DPI = 300
+NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class _Reaction:
     soc: Real
     """(PARTICLE,) in the middle of both times"""
     per_h: Real
+    """(PARTICLE,)"""
+    per_h_se: Real
     """(PARTICLE,)"""
 
 
@@ -49,6 +52,8 @@ def reaction_maps(evidence: Evidence) -> Picture | Absent:
         left.set_title(line.title, fontsize=8.5)
         figure.colorbar(image, ax=left, shrink=0.85, extend="both", label="change of state of charge (1/h)")
         right.axhline(0.0, color="#999999", lw=0.6)
+        reach_h = NORMAL_95 * line.per_h_se
+        right.vlines(line.soc, line.per_h - reach_h, line.per_h + reach_h, color=COLOURS[0], lw=0.6, alpha=0.5)
         right.plot(line.soc, line.per_h, ls="", marker="o", ms=3.5, color=COLOURS[0], alpha=0.7, mew=0)
         right.set(xlabel="state of charge, middle of both times", ylabel="rate of the particle (1/h)")
         right.yaxis.label.set_color(INK)
@@ -58,7 +63,7 @@ def reaction_maps(evidence: Evidence) -> Picture | Absent:
         title,
         "Left: change of the state of charge of each pixel over the time between both scans, after they were brought "
         "over one another; pale grey means no particle. Right: each particle's rate over its state of charge in the "
-        f"middle of both times.{said}{not_drawn(scans, shown, 'region', 'regions')}",
+        f"middle of both times, with 95 % intervals.{said}{not_drawn(scans, shown, 'region', 'regions')}",
         f"Maps of the rate of reaction of {len(shown)} regions, and rates of their particles.{said}",
         "svg",
         as_svg(figure, dpi=PRINT_DPI),
@@ -75,7 +80,7 @@ def _reaction(evidence: Evidence, scan_id: str) -> _Reaction | None:
     table = evidence.table("reactions")
     table = table[words(table, "scan_id") == scan_id] if len(table) else table
     middle = 0.5 * (column(table, "soc_before") + column(table, "soc_after"))
-    return _Reaction(label_of(scan), rate, middle, column(table, "rate_per_h"))
+    return _Reaction(label_of(scan), rate, middle, column(table, "rate_per_h"), column(table, "rate_se_per_h"))
 
 
 def _said(evidence: Evidence) -> str:

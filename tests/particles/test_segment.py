@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from stxmdist.arrays import F64, I32, Mask
 from stxmdist.errors import InputError
-from stxmdist.particles.segment import SegmentOptions, particle_threshold, segment, without_gaps
+from stxmdist.particles.segment import SegmentOptions, contrast_of, segment, without_gaps
 
 FINE_NM, PIXEL_NM, PSF_NM = 10, 50, 30.0
 STEP = PIXEL_NM // FINE_NM
@@ -140,7 +140,7 @@ def test_too_thin_and_too_small_are_left_out() -> None:
     assert segment(thin, everywhere(thin), PIXEL_NM).max() == 0
     image = 150.0 * (((y - 30) ** 2 + (x - 15) ** 2 < 100) | ((y - 30) ** 2 + (x - 45) ** 2 < 1))
     assert segment(image, everywhere(image), PIXEL_NM).max() == 1
-    assert particle_threshold(np.zeros(50), 20.0) is None
+    assert contrast_of(np.zeros(50)) is None
 
 
 def test_mistakes_are_explained() -> None:
@@ -155,3 +155,39 @@ def test_gaps_in_the_numbers_are_closed_and_the_order_stays() -> None:
     closed = without_gaps(labels)
     assert closed.tolist() == [[-1, 0, 2, 1], [3, 3, 1, 0]]
     assert closed.dtype == np.int32
+
+
+@pytest.mark.parametrize("seed", [21, 22, 23])
+def test_plates_stand_out_of_noise_half_as_high_as_they_are(seed: int) -> None:
+    """Noise of 16 nm a pixel is that of three energies in 30 photons."""
+    measured, truth = plates(seed, 0.2, 2.0, 0.0)
+    noisy = 0.35 * measured + np.random.default_rng(seed).normal(0.0, 16.0, measured.shape)
+    recall, precision, overlap = recall_and_precision(segment(noisy, everywhere(noisy), PIXEL_NM), truth)
+    assert recall >= 0.9
+    assert precision >= 0.95
+    assert overlap >= 0.75
+
+
+def test_a_sharp_map_is_smoothed_no_more_than_before() -> None:
+    measured, _ = plates(8, 0.2)
+    least = SegmentOptions(most_smoothing_px=0.7)
+    np.testing.assert_array_equal(
+        segment(measured, everywhere(measured), PIXEL_NM), segment(measured, everywhere(measured), PIXEL_NM, least)
+    )
+
+
+@pytest.mark.parametrize("seed", range(3, 9))
+def test_a_faint_plate_is_outlined_whole_beside_thick_ones(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    y, x = np.indices((100, 110))
+    faint = np.hypot(y - 50, x - 25) < 12
+    image = 32.0 * faint + 70.0 * (np.hypot(y - 50, x - 75) < 18) + rng.normal(0.0, 16.0, faint.shape)
+    labels = segment(image, everywhere(image), PIXEL_NM)
+    mine = labels == np.bincount(labels[faint & (labels > 0)]).argmax()
+    assert (mine & faint).sum() > 0.8 * (mine | faint).sum()
+
+
+def test_noise_of_few_counts_alone_is_no_particle() -> None:
+    for seed in range(5):
+        noise = np.random.default_rng(seed).normal(0.0, 16.0, (160, 160))
+        assert segment(noise, everywhere(noise), PIXEL_NM).max() == 0

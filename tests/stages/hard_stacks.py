@@ -21,6 +21,7 @@ from stxmdist.spectra.density.mean_spectrum import mean_spectrum, spectrum_pixel
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.fitting.block import StackBlock, fit_block
 from stxmdist.spectra.fitting.model import SpectralModel, StackSummary, model_of_stack, without_pre_edge
+from stxmdist.spectra.fitting.unfitted_film import unfitted_film_map
 from stxmdist.stages.fit import Options as FitOptions
 from stxmdist.stages.segment import describe
 from stxmdist.stages.segment.describe import FittedScan, counted, outlined
@@ -118,7 +119,8 @@ def _fitted(
         soc_se=done.soc_se, chi2_reduced=done.chi2_reduced, mask_class=done.mask_class, noise_correlation_px2=1.0,
         i0_relative_variance=relative_variance[model.used], modality="stxm", background=done.background,
     )  # fmt: skip
-    return scan, model
+    film = unfitted_film_map(_pixels(light, scan, model), (shape[0], shape[1]), model)
+    return replace(scan, unfitted_film=film), model
 
 
 def _offset_ev(case: HardCase, fit: FitOptions, rng: np.random.Generator) -> float:

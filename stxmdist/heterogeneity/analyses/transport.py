@@ -113,7 +113,7 @@ def transport(evidence: Evidence) -> pd.DataFrame:
                 "volume_um3": volumes[at] if counts[at] else UNKNOWN,
                 "active_area_um2": of_active[at] if counts[at] else UNKNOWN,
                 "active_fraction": share,
-                **_limits(share, of_share, at, "active_fraction_low", "active_fraction_high"),
+                **_limits(share, of_share, at, "active_fraction_low", "active_fraction_high", most=1.0),
                 "active_area_fraction": of_active[at] / areas[at] if areas[at] else UNKNOWN,
                 "capacity_mah_cm3": capacity[at],
                 "current_density_a_m2": density[at],
@@ -206,12 +206,12 @@ def _capacity(seen: Places) -> F64:
     return found
 
 
-def _limits(value: float, errors: PlaceErrors, at: int, low: str, high: str) -> dict[str, Cell]:
-    """Interval of a quantity whose logarithm has the error."""
+def _limits(value: float, errors: PlaceErrors, at: int, low: str, high: str, most: float = np.inf) -> dict[str, Cell]:
+    """Interval of a quantity whose logarithm has the error, and that cannot exceed ``most``."""
     if not value > 0.0 or at >= len(errors.se) or not np.isfinite(errors.se[at]):
         return {low: UNKNOWN, high: UNKNOWN}
     factor = float(np.exp(errors.half_width()[at]))
-    return {low: value / factor, high: value * factor}
+    return {low: value / factor, high: min(value * factor, most)}
 
 
 def _note(

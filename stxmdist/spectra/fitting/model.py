@@ -211,6 +211,19 @@ def model_of_stack(
     )
 
 
+def film_covariance(model: SpectralModel) -> tuple[float, float]:
+    """Of the noise of one pixel like the stack's mean: covariance of total thickness with the constant that is fitted
+    beside it, and variance of the latter; 0 and 0 where none is fitted.
+
+    Source: inverse of the Fisher matrix of counted photons, design^T diag(N T) design.
+    """
+    if model.design.shape[1] < 3:
+        return 0.0, 0.0
+    counts = model.effective_counts * np.exp(-np.nan_to_num(model.mean_od))
+    covariance = np.linalg.inv(model.design.T @ (counts[:, None] * model.design))
+    return float(covariance[0, 2] + covariance[1, 2]), float(covariance[2, 2])
+
+
 def energies_to_fit(
     scan_id: str, energy_ev: F64, measured: Mask, members: EndMembers, options: ModelOptions, also_there: str = ""
 ) -> Mask:

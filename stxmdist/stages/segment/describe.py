@@ -33,7 +33,8 @@ from stxmdist.spectra.checks.systematics import (
 from stxmdist.spectra.density.mean_spectrum import soc_effects
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
-from stxmdist.stages.segment.metrics import Description, plates_of, trusted_pixels, with_metrics
+from stxmdist.stages.segment.film import steady_thickness
+from stxmdist.stages.segment.metrics import Description, left_over_of, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.options import Options
 from stxmdist.stages.segment.sizes import sized, with_outlines
 from stxmdist.stages.segment.systematic import systematic_errors
@@ -77,6 +78,8 @@ class FittedScan:
     modality: str
     background: Real | None = None
     """(Y, X) optical density of the constant background; None: none is known"""
+    unfitted_film: Real | None = None
+    """(Y, X) optical density of a film where none was fitted; None: one was fitted, or it cannot be told"""
     scan_id: str = ""
     """It decides the noise of homogeneous twins"""
     phase_rad: F64 | None = None
@@ -110,8 +113,9 @@ def outlined(scan: FittedScan, model: SpectralModel, options: Options, classes: 
     fitted, pixel_nm = scan.mask_class, scan.pixel_nm
     known = ~np.isin(fitted, (MaskClass.missing, MaskClass.outside)) & np.isfinite(scan.thickness_nm).all(axis=0)
     psf_nm = options.sigma_nm(scan.modality)
-    thickness_nm = scan.thickness_nm * np.float32(nominal_nm(model, classes))
-    total_nm = np.where(known, thickness_nm.sum(axis=0), np.nan)
+    nominal, total = nominal_nm(model, classes), scan.thickness_nm.sum(axis=0)
+    total = steady_thickness(total, scan.background, scan.unfitted_film, known, model)
+    thickness_nm, total_nm = scan.thickness_nm * np.float32(nominal), np.where(known, nominal * total, np.nan)
     labels = segment(total_nm, known, pixel_nm, options.segment)
     labels = join_cracked(labels, total_nm, pixel_nm, psf_nm, options.join)
     at_edge = edge_zone(labels > 0, pixel_nm, options.edge_sigmas * psf_nm)
@@ -193,14 +197,14 @@ def described(
         options=options.chemistry,
     )
     table["soc_per_ev"], table["soc_per_leak"] = sensitivity.energy_per_ev, sensitivity.leak
-    table["soc_per_i0"] = sensitivity.i0
-    table = table.assign(misfit_share=misfit.share, **errors.columns())
+    table = table.assign(soc_per_i0=sensitivity.i0, misfit_share=misfit.share, **errors.columns())
     sizes = None
     if not shrunk and options.correct_psf_bias:
         optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
         table, sizes = sized(table, labels, maps, found.known, optics, options)
     field = _field(scan, found, model, per_nm, maps, reach, bias, kernel, table)
-    whole = with_metrics(table, with_outlines(field, sizes), options.chemistry)
+    left_over = left_over_of(count, labels, mask == MaskClass.valid, scan.thickness_nm)
+    whole = with_metrics(table, with_outlines(field, sizes), options.chemistry, left_over)
     table = whole.particles
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal

@@ -1,7 +1,7 @@
 """Segment: maps of thickness and state of charge become labelled particles, one row of numbers for each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from storage.tables import write_table
@@ -25,6 +25,7 @@ from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 from stxmdist.spectra.checks.component_count import COUNTING_BYTES, PixelBlock, ReadPixels
 from stxmdist.spectra.fitting.model import FitChoices, SpectralModel, without_pre_edge
+from stxmdist.spectra.fitting.unfitted_film import unfitted_film_map
 from stxmdist.stages.inputs.measured import measured
 from stxmdist.stages.inputs.spectral_model import spectral_model
 from stxmdist.stages.segment.describe import FittedScan, counted, described, outlined, soc_effect_of_corrections
@@ -100,6 +101,8 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     options, part = unit.options, unit.part
     model = spectral_model(unit.scan_id, unit.source("align"), part.references, part.fit.model_options(part.modality))
     scan = fitted_scan(unit, model)
+    film = unfitted_film_map(_pixels_of(unit, model), scan.soc.shape, model)
+    scan = replace(scan, unfitted_film=film)
     found = outlined(scan, model, options, part.fit.classes)
     known_share = measured(unit, AlignMeasures, "align").known_share
     count = counted(scan, found, model, partial(_pixels_of, unit), options.components, known_share)
@@ -176,7 +179,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=24,
+    version=27,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

@@ -64,6 +64,12 @@ def campaign(
     return Evidence(table, table, nothing, sheet, nothing, "stxm", 0)
 
 
+def test_no_interval_of_a_share_exceeds_one() -> None:
+    table = transport(campaign(np.random.default_rng(2), [(4.0,)] * 4, 0.4))
+    assert (table["active_fraction"] <= table["active_fraction_high"]).all()
+    assert table["active_fraction_high"].max() == 1.0
+
+
 @pytest.mark.parametrize("exponent", [0.4, 0.0])
 def test_exponents_are_the_planted_ones(exponent: float) -> None:
     rng = np.random.default_rng(1)
