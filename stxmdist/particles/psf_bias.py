@@ -1,6 +1,6 @@
 """How far the point spread function moves a particle's state of charge: what it does to maps is undone and redone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import fft, ndimage
@@ -13,6 +13,14 @@ ITERATIONS = 10
 
 STEP = 1.0
 """Of each correction; below 2, where the iteration would swing (the transfer function is at most 1)."""
+
+DEEP_SIGMAS = 2.0
+"""Sigmas of the PSF below the rim from where on a plate's thickness is believed."""
+
+TWIN_DEEP_SIGMAS, TWIN_ITERATIONS = 4.0, 3
+"""The same for plates that stand for homogeneous particles, and corrections of what they fill then. Nearer to the rim
+the rings of a zone plate still take from the thickness, and such plates look like shells of a percent (closure on
+planted plates); means of particles, whose rims are slanted, are best with ``DEEP_SIGMAS``."""
 
 RAISED = 0.5
 """Power of what the blur takes from a plate's inside by which its thickness is raised: with none of it a fifth of the
@@ -85,7 +93,7 @@ class PsfBias:
     imaged_nm: F32
     """(2, Y, X) the sharp maps as a fit would see them"""
     plates: Plates
-    """The sharp maps' fractions, thicknesses and states of charge, to be imaged again"""
+    """Fractions, thicknesses and states of charge of plates that stand for the particles, to be imaged again"""
 
 
 def psf_bias(
@@ -159,8 +167,20 @@ def psf_bias(
     moved = _soc(seen, optics.imaged(fill, total, soc + GAIN_STEP), ids) - _soc(seen, imaged, ids)
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = GAIN_STEP / moved
-    plates = Plates(owner, fill, total, soc, optics)
+    plates = _for_twins(Plates(owner, fill, total, soc, optics), inside, measured, usable)
     return PsfBias(ids, bias, levelled, gain, model.astype(np.float32), imaged.astype(np.float32), plates)
+
+
+def _for_twins(plates: Plates, inside: I32, measured: F64, usable: Mask) -> Plates:
+    """The plates with thicknesses that are continued from deeper inside, and fractions that fit them."""
+    optics, fill = plates.optics, plates.fill
+    total, _ = _plates(inside, plates.owner, measured, optics.sigma_px, TWIN_DEEP_SIGMAS)
+    for _ in range(TWIN_ITERATIONS):
+        left = np.where(usable, measured - optics.imaged(fill, total, plates.soc), 0.0).sum(axis=0)
+        fill = np.where(
+            plates.owner > 0, np.clip(fill + STEP * optics.blurred(left) / np.maximum(total, 1.0), 0.0, 1.0), 0.0
+        )
+    return replace(plates, fill=fill, total_nm=total)
 
 
 def _raised(inside: I32, measured: F64, imaged: F64, sigma_px: float) -> F64:
@@ -169,7 +189,7 @@ def _raised(inside: I32, measured: F64, imaged: F64, sigma_px: float) -> F64:
     for label, box in enumerate(ndimage.find_objects(inside), start=1):
         if box is not None:
             here = inside[box] == label
-            trusted[box][_deep(here, sigma_px)] = label
+            trusted[box][_deep(here, DEEP_SIGMAS * sigma_px)] = label
     length = int(inside.max()) + 1
     seen, expected = (np.bincount(trusted.ravel(), maps.sum(axis=0).ravel(), length) for maps in (measured, imaged))
     ratio = np.where((expected > 0) & (seen > 0), seen / np.where(expected > 0, expected, 1.0), 1.0)
@@ -177,13 +197,15 @@ def _raised(inside: I32, measured: F64, imaged: F64, sigma_px: float) -> F64:
     return np.asarray(np.clip(ratio, 0.8, 1.25) ** RAISED)
 
 
-def _deep(here: Mask, sigma_px: float) -> Mask:
-    """Pixels (Y, X) of an outline two sigmas of the PSF deep; a narrower particle keeps its deepest pixels."""
+def _deep(here: Mask, least_px: float) -> Mask:
+    """Pixels (Y, X) of an outline so far below its rim; a narrower particle keeps its deepest pixels."""
     depth = ndimage.distance_transform_edt(np.pad(here, 1))[1:-1, 1:-1]
-    return np.asarray(here & (depth > min(2.0 * sigma_px, float(depth.max()) - 0.5)))
+    return np.asarray(here & (depth > min(least_px, float(depth.max()) - 0.5)))
 
 
-def _plates(inside: I32, owner: I32, measured: F64, sigma_px: float) -> tuple[F64, F64]:
+def _plates(
+    inside: I32, owner: I32, measured: F64, sigma_px: float, deep_sigmas: float = DEEP_SIGMAS
+) -> tuple[F64, F64]:
     """(Y, X) total thickness and soc that continue each particle's trusted inside to its rim; 0 outside ``owner``."""
     total, soc = np.zeros(inside.shape), np.zeros(inside.shape)
     for label, box in enumerate(ndimage.find_objects(owner), start=1):
@@ -192,7 +214,7 @@ def _plates(inside: I32, owner: I32, measured: F64, sigma_px: float) -> tuple[F6
         here = inside[box] == label
         if not here.any():
             continue
-        trusted = _deep(here, sigma_px)
+        trusted = _deep(here, deep_sigmas * sigma_px)
         nearest = tuple(ndimage.distance_transform_edt(~trusted, return_distances=False, return_indices=True))
         mass = measured[:, *box].sum(axis=0)
         ratio = np.where(mass > 1.0, measured[1][box] / np.maximum(mass, 1.0), 0.5)

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import fft
 
-from stxmdist.arrays import C128, F64, Mask
+from stxmdist.arrays import F64, Mask
+from stxmdist.particles.plate_kernels import blurred, sharpened
 
 LEAST_FILL = 0.25
 """Share of a plate's thickness below which a pixel's state of charge is not corrected faster: it would be noise."""
@@ -46,9 +46,8 @@ class SharpPlate:
 
     def blurred(self, images: F64) -> F64:
         """(..., Y, X) through the point spread function; nothing lies beyond the cut-out."""
-        size, transfer = self._optics
-        rows, columns = self.mass_nm.shape
-        return np.asarray(fft.irfft2(fft.rfft2(images, size) * transfer, size)[..., :rows, :columns])
+        flat = np.ascontiguousarray(images.reshape(-1, *images.shape[-2:]), dtype=np.float64)
+        return blurred(flat, self.psf).reshape(images.shape)
 
     @cached_property
     def seen_soc(self) -> F64:
@@ -62,25 +61,25 @@ class SharpPlate:
         The difference between what is seen and what the plate would show is given back to the plate time after time
         (van Cittert, Z. Phys. 69, 298 (1931)): few iterations, because later ones find noise.
         """
-        soc = self.seen_soc
-        for _ in range(ITERATIONS):
-            left = np.where(self.seen, self.excess_nm - self.blurred(self._mass * soc), 0.0)
-            soc = soc + left * self._step
-        return soc
+        return sharpened(self.excess_nm, self._mass, self._step, self.seen, self.psf, ITERATIONS)
 
     @cached_property
     def _step(self) -> F64:
-        thick = float(np.max(self.mass_nm, initial=0.0))
-        return np.asarray(self._mass / np.maximum(np.maximum(self._mass, LEAST_FILL * thick) ** 2, 1e-12))
+        return np.asarray(self._mass / np.maximum(np.maximum(self._mass, LEAST_FILL * self.thick_nm) ** 2, 1e-12))
 
     @cached_property
-    def _optics(self) -> tuple[list[int], C128]:
-        """Size of the transformed cut-out, and the transfer function on it; nothing lies beyond the cut-out."""
-        half = self.psf.shape[0] // 2
-        size = [fft.next_fast_len(max(n + half, 2 * half + 1), real=True) for n in self.mass_nm.shape]
-        kernel = np.zeros(size)
-        kernel[: self.psf.shape[0], : self.psf.shape[1]] = self.psf
-        return size, np.asarray(fft.rfft2(np.roll(kernel, (-half, -half), axis=(0, 1))))
+    def thick_nm(self) -> float:
+        """Thickness of the plate: the median of pixels more than half as thick as the thickest.
+
+        The thickest itself is noise where photons are few, and what is compared with it would be chosen by noise.
+        """
+        mass = self._mass
+        return float(np.median(mass[mass > 0.5 * mass.max()])) if mass.any() else 0.0
+
+    @cached_property
+    def blurred_mass(self) -> F64:
+        """(Y, X) thickness as it is seen."""
+        return self.blurred(self._mass)
 
     @cached_property
     def _mass(self) -> F64:
@@ -105,7 +104,6 @@ class SharpPlate:
     @cached_property
     def lit(self) -> Mask:
         """(Y, X) seen pixels on which most of the light has gone through the plate: there blur is linear."""
-        thick = float(np.max(self.mass_nm, initial=0.0))
         return np.asarray(
-            self.seen & (self.blurred(self._mass) > LEAST_LIT * thick) & (self.variance_nm2 > 0.0), dtype=np.bool_
+            self.seen & (self.blurred_mass > LEAST_LIT * self.thick_nm) & (self.variance_nm2 > 0.0), dtype=np.bool_
         )

@@ -9,6 +9,7 @@ from skimage.measure import find_contours
 from skimage.segmentation import expand_labels
 
 from stxmdist.arrays import C128, F64, I32, I64, Mask, Real
+from stxmdist.particles.rims import local_noise, unrounded
 
 SWEEPS = 4
 """Corrections of every plate, each against the neighbours as the sweep before left them."""
@@ -20,11 +21,6 @@ OFFSET_STEP_PX = 0.25
 """Move of the outline by which its effect is found."""
 FIT_SIGMAS = 3.0
 """Sigmas of the point spread function around an outline over which a plate is compared with its image."""
-RIM_SMOOTHING = 4.0
-"""Sigma in half pixels over which the curvature of a rim is taken."""
-RIM_GAIN = 2.0
-"""By which the rounding of a rim is undone more than the blur's variance says: the rim whose curvature is taken is
-round already, and smoothed (closure on planted superellipses: calipers within 0.026 and not 0.048)."""
 EDGE_DOUBT_SIGMAS = 0.02
 """Standard error of an outline that the model adds, in sigmas of the point spread function: corners, and how well the
 function is known (closure on planted plates)."""
@@ -82,7 +78,9 @@ class SharpSizes:
     """(PARTICLE,) rms difference of the measured thickness from the plate's image, over the plate's thickness, noise
     taken off"""
     outline_se_px: F64
-    """(PARTICLE,) standard error of where the rim lies"""
+    """(PARTICLE,) standard error of where the rim as a whole lies"""
+    outline_noise_px: F64
+    """(PARTICLE,) by how much noise moves single places of the rim"""
     outlines_px: tuple[F64 | None, ...]
     """(VERTEX, 2) rims (y, x) in pixels of the map"""
 
@@ -131,14 +129,14 @@ def sharp_sizes(
             if plate is not None:
                 field.improve(plate)
     rows = [_unknown() if plate is None else field.result(plate, noise_correlation_px2) for plate in plates]
-    numbers = np.array([row[0] for row in rows], dtype=np.float64).reshape(len(rows), 8).T
-    area, area_se, thick, thick_se, mass, mass_se, misfit, rim_se = numbers
+    numbers = np.array([row[0] for row in rows], dtype=np.float64).reshape(len(rows), 9).T
+    area, area_se, thick, thick_se, mass, mass_se, misfit, rim_se, noise = numbers
     rims = tuple(row[1] for row in rows)
-    return SharpSizes(ids, area, area_se, thick, thick_se, mass, mass_se, misfit, rim_se, rims)
+    return SharpSizes(ids, area, area_se, thick, thick_se, mass, mass_se, misfit, rim_se, noise, rims)
 
 
 def _unknown() -> tuple[tuple[float, ...], None]:
-    return (float("nan"),) * 8, None
+    return (float("nan"),) * 9, None
 
 
 @dataclass(eq=False)
@@ -337,7 +335,8 @@ class _PlateField:
         doubted = plate.thickness_nm * np.hypot(edge * rim_px / area, MASS_DOUBT)
         thickness_se = float(np.hypot(np.sqrt(covariance[1, 1]), doubted))
         misfit = float(np.sqrt(excess)) / plate.thickness_nm
-        row = (area, area_se, plate.thickness_nm, thickness_se, mass, mass_se, misfit, offset_se)
+        noise = local_noise(float(np.sqrt(covariance[0, 0])), rim_px, self._imaging.sigma_px)
+        row = (area, area_se, plate.thickness_nm, thickness_se, mass, mass_se, misfit, offset_se, noise)
         return row, self._rim(plate)
 
     def _rim(self, plate: _Plate) -> F64 | None:
@@ -349,28 +348,6 @@ class _PlateField:
         rim = (fine[:-1] + 0.5) / self._imaging.sub - 0.5 + corner
         # Of the half-height line: the point spread function, what it was smoothed by, and the pixel.
         return unrounded(rim, float(np.sqrt(1.25 * self._imaging.sigma_px**2 + 1.0 / 12.0)))
-
-
-def unrounded(rim_px: F64, sigma_px: float) -> F64:
-    """A closed rim (VERTEX, 2) with the rounding by a blur undone to first order, vertices half a pixel apart.
-
-    Blur draws a half-height line in by half its variance times the curvature. How much that is on average is in the
-    offset of the rim already: what is left moves ends out and long sides in, and the area stays.
-    """
-    closed = np.concatenate([rim_px, rim_px[:1]])
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(closed, axis=0).T))])
-    n = max(16, round(2.0 * float(along[-1])))
-    at = np.arange(n) * along[-1] / n
-    even = np.column_stack([np.interp(at, along, closed[:, axis]) for axis in (0, 1)])
-    smooth = ndimage.gaussian_filter1d(even, RIM_SMOOTHING, axis=0, mode="wrap")
-    tangent = 0.5 * (np.roll(smooth, -1, axis=0) - np.roll(smooth, 1, axis=0))
-    bend = np.roll(smooth, -1, axis=0) - 2.0 * smooth + np.roll(smooth, 1, axis=0)
-    speed = np.maximum(np.hypot(*tangent.T), 1e-9)
-    curvature = (tangent[:, 0] * bend[:, 1] - tangent[:, 1] * bend[:, 0]) / speed**3
-    normal = np.column_stack([tangent[:, 1], -tangent[:, 0]]) / speed[:, None]
-    mean = np.sum(speed * curvature) / speed.sum()
-    # The normal points out where the curvature is counted positive for a convex rim.
-    return np.asarray(even + (0.5 * RIM_GAIN * sigma_px**2 * (curvature - mean))[:, None] * normal)
 
 
 def slant_excess(density: F64) -> F64:

@@ -12,6 +12,7 @@ GROSS_UM = 3 * PIXEL_UM
 """An accepted placement that is off by more is a false accept."""
 
 SEED = 730_417
+"""Of pairs on which no setting was chosen."""
 
 
 def found_in(pair: PlantedPair) -> Registration:
@@ -68,7 +69,7 @@ def closure(pairs: int, wrong: int) -> tuple[F64, F64, int, int]:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_errors_hold_and_nothing_false_is_accepted() -> None:
-    errors, claims, false, accepted = closure(200, 60)
+    errors, claims, false, accepted = closure(200, 200)
     assert false == 0
     assert np.mean(errors <= claims) >= 0.95
     assert np.median(errors) < 0.5 * PIXEL_UM

@@ -34,9 +34,10 @@ def separate(rng: np.random.Generator, low_um: float, high_um: float, side_um: f
     ]
 
 
-def sizes_in(field: Field, modality: str) -> SharpSizes:
+def sizes_in(field: Field, modality: str, parts: int | None = None) -> SharpSizes:
+    """Sizes of the particles that are found, drawn on ``parts`` of pixels along each axis."""
     labels = segment(field.measured_nm.sum(axis=0), field.known, field.pixel_nm)
-    sub = 3 if modality == "stxm" else 1
+    sub = parts or (3 if modality == "stxm" else 2)
     psf = fine_psf(modality, field.pixel_nm * FINE / sub)
     imaging = Imaging(psf, sub, DESIGN, np.ones(len(DESIGN)), 20.0 / field.pixel_nm, 12.0 / field.pixel_nm)
     variance = field.variance_nm2[0] + 2 * field.variance_nm2[1] + field.variance_nm2[2]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from stxmdist.heterogeneity.analyses import electrode_columns
 from stxmdist.heterogeneity.analyses.adjusted_effects import ADJUSTED_COLUMNS
+from stxmdist.heterogeneity.analyses.anomalies import ANOMALY_COLUMNS
 from stxmdist.heterogeneity.analyses.calibration import CALIBRATION_COLUMNS, CORRECTED_COLUMNS
 from stxmdist.heterogeneity.analyses.connectivity import CONNECTIVITY_COLUMNS, CONTACT_COLUMNS, TORTUOSITY_COLUMNS
 from stxmdist.heterogeneity.analyses.evidence import Evidence
@@ -53,6 +54,12 @@ ANALYSES: Table[AnalysisEntry] = Table(
             meaning="one row per electrode, condition and endpoint: particles without the number, flags, and limits",
             columns=LEFT_OUT_COLUMNS,
             source="Manski, Am. Econ. Rev. 80, 319 (1990)",
+        ),
+        "anomalies": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.anomalies:anomalies",
+            meaning="one row per particle whose mean spectrum is unlike that of the others of its scan",
+            columns=ANOMALY_COLUMNS,
+            source="Benjamini, Hochberg, J. R. Stat. Soc. B 57, 289 (1995)",
         ),
         # Both modalities: how one follows the other, and what follows for all particles.
         "calibration": AnalysisEntry(

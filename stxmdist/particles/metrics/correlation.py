@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import fft
 
-from stxmdist.arrays import F64, Mask
+from stxmdist.arrays import F64, Mask, compiled
 from stxmdist.particles.metrics.views import ParticleViews
 
 LEAST_PIXELS = 40
@@ -45,33 +44,60 @@ def correlation_length(views: ParticleViews) -> Mapping[str, F64]:
     return result
 
 
+@compiled
 def _radial(soc: F64, inside: Mask) -> tuple[F64, F64]:
     """Autocovariance (VIEW, LAG) over rings of a pixel, and the mean lag (LAG,) of each in px."""
-    mean = np.where(inside, soc, 0.0).sum(axis=(1, 2), keepdims=True) / inside.sum()
-    away = np.where(inside, soc - mean, 0.0)
-    size = [fft.next_fast_len(2 * n, real=True) for n in inside.shape]
-    products = fft.irfft2(np.abs(fft.rfft2(away, size)) ** 2, size)
-    pairs = np.rint(fft.irfft2(np.abs(fft.rfft2(inside.astype(np.float64), size)) ** 2, size))
-    y, x = (np.minimum(axis, n - axis) for axis, n in zip(np.indices(size), size, strict=True))
-    lag = np.hypot(y, x)
-    most = int(np.sqrt(inside.sum()) / 1.5) + 1
-    ring = np.where((lag < most) & (pairs > 0.1 * inside.sum()), np.rint(lag).astype(np.int64), -1)
-    kept = ring >= 0
-    count = np.bincount(ring[kept], pairs[kept])
-    radial = np.stack([np.bincount(ring[kept], one[kept]) for one in products])
-    filled = count > 0
-    distance = np.bincount(ring[kept], (lag * pairs)[kept])
-    return radial[:, filled] / count[filled], distance[filled] / count[filled]
+    views, rows, columns = soc.shape
+    pixels = inside.sum()
+    away = np.zeros((rows, columns, views))
+    for k in range(views):
+        mean = 0.0
+        for y in range(rows):
+            for x in range(columns):
+                mean += soc[k, y, x] / pixels if inside[y, x] else 0.0
+        for y in range(rows):
+            for x in range(columns):
+                away[y, x, k] = soc[k, y, x] - mean if inside[y, x] else 0.0
+    most = int(np.sqrt(pixels) / 1.5) + 1
+    sums, count, distance = np.zeros((most + 1, views)), np.zeros(most + 1), np.zeros(most + 1)
+    products = np.empty(views)
+    # Half of all lags: the other half is the same.
+    for down in range(most):
+        for across in range(-most if down > 0 else 0, most + 1):
+            lag = np.hypot(down, across)
+            if lag >= most:
+                continue
+            pairs = 0
+            products[:] = 0.0
+            for y in range(rows - down):
+                for x in range(max(0, -across), min(columns, columns - across)):
+                    if inside[y, x] and inside[y + down, x + across]:
+                        pairs += 1
+                        for k in range(views):
+                            products[k] += away[y, x, k] * away[y + down, x + across, k]
+            if pairs > 0.1 * pixels:
+                ring = int(np.rint(lag))
+                count[ring] += pairs
+                distance[ring] += lag * pairs
+                sums[ring] += products
+    filled = np.nonzero(count > 0.0)[0]
+    radial, lags = np.empty((views, filled.size)), np.empty(filled.size)
+    for place in range(filled.size):
+        ring = filled[place]
+        lags[place] = distance[ring] / count[ring]
+        radial[:, place] = sums[ring] / count[ring]
+    return radial, lags
 
 
+@compiled
 def _range(covariance: F64, lags: F64) -> float:
     """Lag at which the covariance (LAG,) first falls below 1/e of that at lag 0, interpolated; NaN if it does not."""
     if not covariance[0] > 0.0:
-        return float("nan")
-    share = covariance / covariance[0] - np.exp(-1.0)
-    below = np.flatnonzero(share < 0.0)
-    if below.size == 0:
-        return float("nan")
-    at = int(below[0])
-    part = share[at - 1] / (share[at - 1] - share[at])
-    return float(lags[at - 1] + part * (lags[at] - lags[at - 1]))
+        return np.nan
+    before = 1.0 - np.exp(-1.0)
+    for at in range(1, covariance.size):
+        share = covariance[at] / covariance[0] - np.exp(-1.0)
+        if share < 0.0:
+            return float(lags[at - 1] + before / (before - share) * (lags[at] - lags[at - 1]))
+        before = share
+    return np.nan

@@ -39,13 +39,18 @@ def core_shell(views: ParticleViews) -> Mapping[str, F64]:
         return unknown
     relative = depth / depth.max()
     basis = np.stack([np.interp(relative, KNOTS, row) for row in np.eye(len(KNOTS))])
-    found, _ = views.sharp.fitted(basis)
+    found, squares = views.sharp.fitted(basis)
     mass = np.where(views.sharp.seen & views.inside, np.maximum(views.sharp.mass_nm, 0.0), 0.0)
     shell, core = mass * (relative < 0.25), mass * (relative > 0.75)
     if not shell.sum() > 0.0 or not core.sum() > 0.0:
         return unknown
     contrast = (basis * (shell / shell.sum() - core / core.sum())).sum(axis=(1, 2))
-    return {"core_shell_index": found @ contrast}
+    index = found @ contrast
+    if index.size < 3:
+        return {"core_shell_index": index}
+    # A pattern that no broken line over the depth explains adds to the error, as noise would.
+    misfit = np.sqrt(max(squares[0] / squares[1:].mean(), 1.0)) if squares[1:].mean() > 0.0 else 1.0
+    return {"core_shell_index": index, "core_shell_index_se": np.full(index.size, misfit * index[1:].std(ddof=1))}
 
 
 def reaction_depth(views: ParticleViews) -> Mapping[str, F64]:

@@ -14,7 +14,8 @@ from scipy import ndimage, stats
 
 from stxmdist.arrays import F64, I32, I64, Mask, Real
 from stxmdist.errors import InputError
-from stxmdist.particles.metrics.table import PARTICLE_METRICS, ParticleMetric, ParticleMetricEntry
+from stxmdist.particles.field_noise import FieldNoise, field_noise, three_pixel_stencil
+from stxmdist.particles.metrics.table import PARTICLE_METRICS, ParticleMetricEntry
 from stxmdist.particles.metrics.views import ParticleViews
 from stxmdist.particles.null_twins import (
     error_ratio,
@@ -24,12 +25,15 @@ from stxmdist.particles.null_twins import (
     twin_noise,
 )
 from stxmdist.particles.sharp_plate import SharpPlate
+from stxmdist.particles.twin_kernels import imaged_twins
 
 N_TWINS = 20
 LEAST_TWINS = 8
 """On fewer twins with a number, a metric has neither bias nor standard error."""
 MARGIN_SIGMAS = 2.0
 """Sigmas of the point spread function around a particle that are cut out with it."""
+LEAST_AWAY_PX = 3
+"""Pixels so near to a particle are not free of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +84,9 @@ class MeasuredField:
     outlines_px: tuple[F64 | None, ...] = ()
     """(VERTEX, 2) rim of each PARTICLE in pixels of the map; empty: none is known"""
     outline_se_px: F64 = field(default_factory=lambda: np.zeros(0))
-    """(PARTICLE,) standard error of where it lies"""
+    """(PARTICLE,) standard error of where it lies as a whole"""
+    outline_noise_px: F64 = field(default_factory=lambda: np.zeros(0))
+    """(PARTICLE,) by how much noise moves single places of it"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +101,6 @@ class Measured:
     """
 
 
-@dataclass
-class _Columns:
-    """Filled particle by particle."""
-
-    length: int
-    columns: dict[str, F64] = field(default_factory=dict)
-
-    def put(self, name: str, row: int, value: float) -> None:
-        if name not in self.columns:
-            self.columns[name] = np.full(self.length, np.nan)
-        self.columns[name][row] = value
-
-
 def measure(scan: MeasuredField, metrics: Mapping[str, ParticleMetricEntry] = PARTICLE_METRICS) -> Measured:
     """Measure every metric of the table on every particle of a scan and on ``n_twins`` twins of each.
 
@@ -120,77 +113,72 @@ def measure(scan: MeasuredField, metrics: Mapping[str, ParticleMetricEntry] = PA
     InputError
         where a metric gives a column that its entry does not name, or another shape than one number for each view.
     """
-    n = scan.particle_id.size
-    values, bands = _Columns(n), _Columns(n)
-    members = {name: (entry, entry.load()) for name, entry in metrics.items()}
+    found = _found_of(scan, metrics)
+    values: dict[str, F64] = {}
+    bands: dict[str, F64] = {}
     for entry in metrics.values():
-        for column in entry.columns:
-            for each in (column.name, f"{column.name}_se"):
-                values.columns[each] = np.full(n, np.nan)
-            for ending in ENDINGS if entry.banded else ():
-                bands.columns[f"{column.name}{ending}"] = np.full(n, np.nan)
-    for row, views in enumerate(views_of(scan)):
-        for name, (entry, metric) in members.items():
-            if scan.modality in entry.modalities and (entry.null == "none" or views.sharp is not None):
-                _measure_one(name, entry, metric, views, row, values, bands)
+        for name in (column.name for column in entry.columns):
+            of_views, own = found[name], found[f"{name}_se"][:, 0]
+            values[name], values[f"{name}_se"] = of_views[:, 0], own
+            if entry.banded:
+                mean, sd, half = scatter(of_views[:, 1:])
+                off = mean if entry.null == "taken off" else np.zeros_like(mean)
+                values[name], values[f"{name}_se"] = of_views[:, 0] - off, np.where(np.isnan(own), sd, own)
+                limits = (mean, mean - off - half, mean - off + half)
+                bands |= {f"{name}{ending}": limit for ending, limit in zip(ENDINGS, limits, strict=True)}
     identity = {"particle_id": scan.particle_id}
-    return Measured(pd.DataFrame(identity | values.columns), pd.DataFrame(identity | bands.columns))
+    return Measured(pd.DataFrame(identity | values), pd.DataFrame(identity | bands))
 
 
 ENDINGS = ("_bias", "_null_low", "_null_high")
 """What the table of null bands says of a column."""
 
 
-def _measure_one(
-    name: str,
-    entry: ParticleMetricEntry,
-    metric: ParticleMetric,
-    views: ParticleViews,
-    row: int,
-    values: _Columns,
-    bands: _Columns,
-) -> None:
-    """The columns of one metric of one particle."""
-    seen = views if entry.null != "none" else views.only_measured()
-    found = metric(seen)
-    named = {column.name for column in entry.columns}
+def _found_of(scan: MeasuredField, metrics: Mapping[str, ParticleMetricEntry]) -> dict[str, F64]:
+    """What each metric says (PARTICLE, VIEW) of each of its columns, and of their errors; NaN where nothing."""
+    members = {name: (entry, entry.load()) for name, entry in metrics.items() if scan.modality in entry.modalities}
+    names = [column.name for entry in metrics.values() for column in entry.columns]
+    shape = (scan.particle_id.size, 1 + scan.n_twins)
+    found = {each: np.full(shape, np.nan) for name in names for each in (name, f"{name}_se")}
+    for row, views in enumerate(views_of(scan)):
+        measured = views.only_measured()
+        for name, (entry, metric) in members.items():
+            if entry.null != "none" and views.sharp is None:
+                continue
+            seen = measured if entry.null == "none" else views
+            for column, numbers in _checked(name, entry, metric(seen), len(seen.soc)).items():
+                found[column][row, : len(numbers)] = numbers
+    return found
+
+
+def _checked(name: str, entry: ParticleMetricEntry, found: Mapping[str, F64], n_views: int) -> Mapping[str, F64]:
+    """What a metric says, if it is what its entry promises."""
+    named = {each for column in entry.columns for each in (column.name, f"{column.name}_se")}
     for column, numbers in found.items():
-        own_error = column.endswith("_se") and column.removesuffix("_se") in named
-        if (column not in named and not own_error) or np.shape(numbers) != seen.soc.shape[:1]:
+        if column not in named or np.shape(numbers) != (n_views,):
             raise InputError(
                 where=f"particle metric {name}",
                 problem="the metric does not give what its entry says",
                 got=f"{column} of shape {np.shape(numbers)}",
-                wanted=f"one of {', '.join(sorted(named))} of shape {seen.soc.shape[:1]}",
+                wanted=f"one of {', '.join(sorted(column.name for column in entry.columns))} of shape {(n_views,)}",
                 mend="Correct the metric, or the columns of its line in PARTICLE_METRICS",
             )
-    for column in named & found.keys():
-        value, twins = float(found[column][0]), np.asarray(found[column][1:], dtype=np.float64)
-        own = found.get(f"{column}_se")
-        if not entry.banded:
-            values.put(column, row, value)
-            values.put(f"{column}_se", row, np.nan if own is None else float(own[0]))
-            continue
-        mean, sd = scatter(twins)
-        off = mean if entry.null == "taken off" else 0.0
-        values.put(column, row, value - off)
-        values.put(f"{column}_se", row, sd if own is None else float(own[0]))
-        half = band_half_width(sd, int(np.isfinite(twins).sum()))
-        for ending, number in zip(ENDINGS, (mean, mean - off - half, mean - off + half), strict=True):
-            bands.put(f"{column}{ending}", row, number)
+    return found
 
 
-def scatter(twins: F64) -> tuple[float, float]:
-    """Mean and standard deviation of the twins (TWIN,) that have a number; NaN of fewer than ``LEAST_TWINS``."""
-    known = twins[np.isfinite(twins)]
-    if known.size < LEAST_TWINS:
-        return float("nan"), float("nan")
-    return float(known.mean()), float(known.std(ddof=1))
+def scatter(twins: F64) -> tuple[F64, F64, F64]:
+    """Mean, standard deviation and half the 95 % prediction interval of one more of the twins (PARTICLE, TWIN).
 
-
-def band_half_width(sd: float, n_twins: int) -> float:
-    """Half the width of the 95 % prediction interval of one more twin."""
-    return sd * _widening(n_twins) if n_twins >= LEAST_TWINS else float("nan")
+    Of those that have a number; NaN of fewer than ``LEAST_TWINS``. All (PARTICLE,).
+    """
+    known = np.isfinite(twins)
+    n = known.sum(axis=1)
+    enough, at_least = n >= LEAST_TWINS, np.maximum(n, 2)
+    mean = np.where(known, twins, 0.0).sum(axis=1) / at_least
+    sd = np.sqrt((np.where(known, twins - mean[:, None], 0.0) ** 2).sum(axis=1) / (at_least - 1))
+    half = sd * np.array([_widening(each) for each in at_least.tolist()])
+    mean, sd, half = (np.where(enough, each, np.nan) for each in (mean, sd, half))
+    return mean, sd, half
 
 
 @lru_cache
@@ -203,13 +191,28 @@ def views_of(scan: MeasuredField) -> Iterator[ParticleViews]:
     margin = int(np.ceil(MARGIN_SIGMAS * scan.psf_sigma_nm / scan.pixel_nm)) + 2 if scan.pixel_nm > 0 else 2
     boxes = ndimage.find_objects(np.maximum(scan.labels, scan.reach))
     rows, columns = scan.labels.shape
+    noise = noise_of(scan)
     for row, (label, level) in enumerate(zip(scan.particle_id.tolist(), scan.level.tolist(), strict=True)):
         found = boxes[label - 1]
         y, x = (
             slice(max(0, side.start - margin), min(n, side.stop + margin))
             for side, n in zip(found, (rows, columns), strict=True)
         )
-        yield _with_outline(_views(scan, label, level, (y, x)), scan, row, (y, x))
+        yield _with_outline(_views(scan, noise, label, level, (y, x)), scan, row, (y, x))
+
+
+def noise_of(scan: MeasuredField) -> FieldNoise:
+    """The noise of the scan's maps of half charged less half discharged, where no particle is seen.
+
+    Without twins nobody draws it, and it is not looked at.
+    """
+    if scan.n_twins == 0:
+        return FieldNoise(three_pixel_stencil(scan.noise_correlation_px2), 1.0, 0)
+    away = ndimage.binary_dilation(np.maximum(scan.labels, scan.reach) > 0, iterations=LEAST_AWAY_PX)
+    free = scan.known & ~away
+    halves = 0.5 * (np.asarray(scan.thickness_nm[1], dtype=np.float64) - scan.thickness_nm[0])
+    claimed = excess_variance(scan.covariance, 0.5)
+    return field_noise(halves, claimed, free, scan.noise_correlation_px2)
 
 
 def _with_outline(views: ParticleViews, scan: MeasuredField, row: int, box: tuple[slice, slice]) -> ParticleViews:
@@ -217,37 +220,40 @@ def _with_outline(views: ParticleViews, scan: MeasuredField, row: int, box: tupl
     if rim is None:
         return views
     corner = np.array([side.start for side in box], dtype=np.float64)
-    return replace(views, outline_px=rim - corner, outline_se_px=float(scan.outline_se_px[row]))
+    as_a_whole, in_places = float(scan.outline_se_px[row]), float(scan.outline_noise_px[row])
+    return replace(views, outline_px=rim - corner, outline_se_px=as_a_whole, outline_noise_px=in_places)
 
 
-def _views(scan: MeasuredField, label: int, level: float, box: tuple[slice, slice]) -> ParticleViews:
+def _views(scan: MeasuredField, noise: FieldNoise, label: int, level: float, box: tuple[slice, slice]) -> ParticleViews:
     """One particle of the field cut out, with its twins if it has a state of charge."""
     thickness = np.asarray(scan.thickness_nm[:, *box], dtype=np.float64)
     known = scan.known[box] & np.isfinite(thickness).all(axis=0)
     here = scan.labels[box] == label
     covariance = np.asarray(scan.covariance[:, *box], dtype=np.float64)
-    maps, sharp = thickness[None], None
-    variance = soc_variance(thickness, covariance)
-    if np.isfinite(level):
-        homogeneous = scan.homogeneous_nm[:, *box]
+    has_soc = known & np.isfinite(scan.soc[box])
+    if not np.isfinite(level):
+        total, sharp = np.where(known, thickness.sum(axis=0), np.nan), None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            soc = np.where(has_soc & (np.abs(total) > 1e-6), thickness[1] / total, np.nan)[None]
+        total, variance = total[None], soc_variance(thickness, covariance)
+    else:
+        homogeneous = np.ascontiguousarray(scan.homogeneous_nm[:, *box])
         expected = np.zeros((3, *known.shape))
         expected[:, known] = expected_covariance(homogeneous[:, known], scan.design_per_nm, scan.effective_counts)
         inside = scan.interior[box] & here & known
         ratio = error_ratio(covariance[:, known], expected[:, known], level, inside[known])
-        expected *= ratio if np.isfinite(ratio) else 1.0
+        expected *= noise.variance_ratio * (ratio if np.isfinite(ratio) else 1.0)
         rng = twin_generator(scan.seed, scan.scan_id, label)
-        noise = twin_noise(expected, scan.noise_correlation_px2, scan.n_twins, rng)
-        maps = np.concatenate([maps, homogeneous + noise])
-        seen = (scan.reach[box] == label) & known & scan.trusted[box]
-        response = scan.response[box]
-        excess = (maps[:, 1] - homogeneous[1] - level * (maps - homogeneous).sum(axis=1)) / response
-        mass = np.where((scan.reach[box] == label) | here, scan.mass_nm[box], 0.0)
+        white = twin_noise((known.shape[0], known.shape[1]), noise.stencil, scan.n_twins, rng)
+        reached = scan.reach[box] == label
+        seen, response = reached & known & scan.trusted[box], np.ascontiguousarray(scan.response[box])
+        total, soc, excess = imaged_twins(
+            thickness, homogeneous, expected, white, known, has_soc, level, seen, response
+        )
+        mass = np.where(reached | here, scan.mass_nm[box], 0.0)
         by_counting = excess_variance(expected, level) / response**2
-        sharp = SharpPlate(mass, level, np.where(seen, excess, 0.0), seen, by_counting, scan.psf)
+        sharp = SharpPlate(mass, level, excess, seen, by_counting, scan.psf)
         variance = soc_variance(homogeneous, expected)
-    total = np.where(known, maps.sum(axis=1), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        soc = np.where(known & np.isfinite(scan.soc[box]) & (np.abs(total) > 1e-6), maps[:, 1] / total, np.nan)
     return ParticleViews(
         label=label,
         labels=scan.labels[box],

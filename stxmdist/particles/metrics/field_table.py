@@ -16,6 +16,18 @@ from stxmdist.table_columns import TableColumn
 
 
 @dataclass(frozen=True, eq=False)
+class LeftOver:
+    """What end-members leave of the particles' mean spectra."""
+
+    od: F64
+    """(PARTICLE, ENERGY) optical density"""
+    variance: F64
+    """(PARTICLE, ENERGY) of it by noise"""
+    thickness: F64
+    """(2, PARTICLE) mean of (discharged, charged)"""
+
+
+@dataclass(frozen=True, eq=False)
 class LabelledField:
     """All particles of a scan."""
 
@@ -26,6 +38,8 @@ class LabelledField:
     particle_id: I64
     """(PARTICLE,) in increasing order"""
     pixel_nm: float
+    left_over: LeftOver | None = None
+    """None where spectra were not looked at"""
 
 
 FieldMetric: TypeAlias = Callable[[LabelledField], Mapping[str, F64]]
@@ -52,6 +66,14 @@ FIELD_METRICS: Table[FieldMetricEntry] = Table(
                 TableColumn("local_cover", "1", "share that others cover of a disc of 1 um around the centre"),
             ),
             "Li et al., Science 376, 517 (2022), contact and local density, in projection",
+        ),
+        "anomaly": FieldMetricEntry(
+            "stxmdist.particles.metrics.anomaly:anomaly",
+            (
+                TableColumn("anomaly_distance", "1", "robust Mahalanobis distance of the mean spectrum in its scan"),
+                TableColumn("anomaly_p", "1", "how often chance alone is as far off"),
+            ),
+            "Rousseeuw and van Zomeren, J. Am. Stat. Assoc. 85, 633 (1990); Zhang et al. (2017)",
         ),
     },
 )

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import ndimage
 
-from stxmdist.arrays import F64, Mask
-from stxmdist.particles.metrics.views import ParticleViews
+from stxmdist.arrays import F64, Mask, compiled
+from stxmdist.particles.metrics.views import ParticleViews, at_pixels
 
 QUIET = 0.08
 """Noise of a pixel's state of charge down to which maps are smoothed before phases are told apart."""
@@ -28,12 +28,11 @@ def phase_map(views: ParticleViews) -> tuple[F64, Mask, float] | None:
     sharp = views.sharp
     if sharp is None or views.soc.shape[0] < 3:
         return None
-    thick = float(np.max(sharp.mass_nm, initial=0.0))
-    inside = views.inside & sharp.seen & (sharp.mass_nm > 0.5 * thick)
+    inside = views.inside & sharp.seen & (sharp.mass_nm > 0.5 * sharp.thick_nm)
     if inside.sum() < LEAST_PIXELS:
         return None
     soc = sharp.level + sharp.sharp_soc
-    noise = float(soc[1:, inside].std(axis=0, ddof=1).mean())
+    noise = float(at_pixels(soc[1:], inside).std(axis=0, ddof=1).mean())
     sigma = min(noise / QUIET / (2.0 * np.sqrt(np.pi)), MOST_SMOOTHED_PX) if noise > QUIET else 0.0
     if sigma > 0.0:
         filled = ndimage.gaussian_filter(np.where(inside, soc, 0.0), (0.0, sigma, sigma), mode="constant")
@@ -65,50 +64,72 @@ def phases(views: ParticleViews) -> Mapping[str, F64]:
     if found is None:
         return {name: np.full(views.soc.shape[0], np.nan) for name in names}
     soc, inside, blur_px = found
+    soc = np.ascontiguousarray(soc)
     length_px = crossing_length_px(soc > 0.5, inside)
     area, pixel_um = float(inside.sum()), 1e-3 * views.pixel_nm
-    mixed = ((soc >= DISCHARGED_BELOW) & (soc <= CHARGED_ABOVE))[:, inside].mean(axis=1)
     width = MIXED_WIDTH_SIGMAS * float(np.hypot(blur_px, 0.3))
     least = max(LEAST_DOMAIN_PX, np.pi * blur_px**2)
     charged, largest_charged = _patches((soc > CHARGED_ABOVE) & inside, least)
     discharged, largest_discharged = _patches((soc < DISCHARGED_BELOW) & inside, least)
     largest = np.maximum(largest_charged, largest_discharged) * pixel_um**2
+    pixels = at_pixels(soc, inside)
+    mixed = ((pixels >= DISCHARGED_BELOW) & (pixels <= CHARGED_ABOVE)).mean(axis=1)
     density, excess = length_px / area / pixel_um, mixed - length_px * width / area
     return dict(zip(names, (density, excess, charged, discharged, largest), strict=True))
 
 
+@compiled
 def crossing_length_px(high: Mask, inside: Mask) -> F64:
     """Length (VIEW,) in px of the line between high and low pixels (VIEW, Y, X) inside (Y, X).
 
     Crossings along four directions, each with the distance of its lines: pi/8 (n_0 + n_90 + (n_45 + n_135) / sqrt 2).
     """
-    total = np.zeros(high.shape[0])
-    for ahead, behind, weight in (
-        (np.s_[1:, :], np.s_[:-1, :], 1.0),
-        (np.s_[:, 1:], np.s_[:, :-1], 1.0),
-        (np.s_[1:, 1:], np.s_[:-1, :-1], np.sqrt(0.5)),
-        (np.s_[1:, :-1], np.s_[:-1, 1:], np.sqrt(0.5)),
-    ):
-        both = inside[ahead] & inside[behind]
-        changed = high[:, *ahead] != high[:, *behind]
-        total += weight * (changed & both).sum(axis=(1, 2))
-    return np.asarray(np.pi / 8.0 * total)
+    views, rows, columns = high.shape
+    out = np.empty(views)
+    for k in range(views):
+        straight, slanted = 0, 0
+        for y in range(rows):
+            for x in range(columns):
+                if not inside[y, x]:
+                    continue
+                here = high[k, y, x]
+                if x + 1 < columns and inside[y, x + 1]:
+                    straight += here != high[k, y, x + 1]
+                if y + 1 < rows and inside[y + 1, x]:
+                    straight += here != high[k, y + 1, x]
+                if y + 1 < rows and x + 1 < columns and inside[y + 1, x + 1]:
+                    slanted += here != high[k, y + 1, x + 1]
+                if y + 1 < rows and x > 0 and inside[y + 1, x - 1]:
+                    slanted += here != high[k, y + 1, x - 1]
+        out[k] = np.pi / 8.0 * (straight + np.sqrt(0.5) * slanted)
+    return out
 
 
+@compiled
 def _patches(phase: Mask, least_px: float) -> tuple[F64, F64]:
-    """(VIEW,) number of patches of at least so many pixels, and pixels of the largest, 0 where there is none."""
-    within = np.zeros((3, 3, 3), dtype=bool)
-    within[1] = ndimage.generate_binary_structure(2, 1)
-    labels, n = ndimage.label(phase, within)
-    if n == 0:
-        return np.zeros(phase.shape[0]), np.zeros(phase.shape[0])
-    sizes = np.bincount(labels.ravel(), minlength=n + 1)
-    view = ndimage.maximum(
-        np.broadcast_to(np.arange(phase.shape[0])[:, None, None], phase.shape), labels, range(1, n + 1)
-    )
-    view = np.asarray(view).astype(np.int64)
-    kept = sizes[1:] >= least_px
-    count = np.bincount(view[kept], minlength=phase.shape[0]).astype(np.float64)
-    largest = np.zeros(phase.shape[0])
-    np.maximum.at(largest, view[kept], sizes[1:][kept].astype(np.float64))
-    return count, largest
+    """(VIEW,) number of patches of at least so many pixels, and pixels of the largest, 0 where there is none.
+
+    Pixels (VIEW, Y, X) of a patch touch by their sides.
+    """
+    views, rows, columns = phase.shape
+    number, largest = np.zeros(views), np.zeros(views)
+    waiting = np.empty(rows * columns, dtype=np.int64)
+    for k in range(views):
+        left = phase[k].copy()
+        for start in range(rows * columns):
+            if not left[start // columns, start % columns]:
+                continue
+            size, known, waiting[0] = 0, 1, start
+            left[start // columns, start % columns] = False
+            while size < known:
+                y, x = waiting[size] // columns, waiting[size] % columns
+                size += 1
+                for at, beside in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+                    if 0 <= at < rows and 0 <= beside < columns and left[at, beside]:
+                        left[at, beside] = False
+                        waiting[known] = at * columns + beside
+                        known += 1
+            if size >= least_px:
+                number[k] += 1.0
+                largest[k] = max(largest[k], float(size))
+    return number, largest

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stxmdist.arrays import F64, Mask
+from stxmdist.arrays import F64, Mask, compiled
 from stxmdist.particles.metrics.two_ways import of_both
-from stxmdist.particles.metrics.views import ParticleViews
+from stxmdist.particles.metrics.views import ParticleViews, at_pixels
 
 LEAST_SOC = 0.05
 """Below this mean state of charge there is nothing that could lie on one side."""
@@ -28,21 +28,23 @@ def sides(views: ParticleViews) -> Mapping[str, F64]:
     mass = np.zeros(0) if sharp is None else np.where(sharp.seen, np.maximum(sharp.mass_nm, 0.0), 0.0)
     if sharp is None or (mass > 0.0).sum() < LEAST_PIXELS:
         return {name: np.full(n_views, np.nan) for name in names}
-    share = mass / mass.sum()
-    y, x = (axis.astype(np.float64) for axis in np.indices(mass.shape))
-    y, x = y - (share * y).sum(), x - (share * x).sum()
-    soc = sharp.sharp_soc
-    mean = (share * soc).sum(axis=(1, 2))
-    weighted = share * (soc - mean[:, None, None])
-    mode = np.abs((weighted * np.exp(1j * np.arctan2(y, x))).sum(axis=(1, 2))) ** 2
+    share = mass[mass > 0.0] / mass.sum()
+    y, x = (axis.astype(np.float64) for axis in np.nonzero(mass > 0.0))
+    y, x = y - share @ y, x - share @ x
+    angle = np.arctan2(y, x)
+    patterns = np.stack([np.ones(y.size), np.cos(angle), np.sin(angle), y, x])
+    mean, *found = (patterns * share) @ at_pixels(sharp.sharp_soc, mass > 0.0).T
+    cosine, sine, along_y, along_x = (
+        one - mean * whole for one, whole in zip(found, patterns[1:] @ share, strict=True)
+    )
+    mode = cosine**2 + sine**2
     by_noise = float(mode[1:].mean()) if n_views > 2 else 0.0
     level = sharp.level + mean
     one_sided = np.sqrt(np.maximum(mode - by_noise, 0.0)) / np.where(level > LEAST_SOC, level, np.nan)
-    moments = np.array([[(share * a * b).sum() for b in (y, x)] for a in (y, x)])
+    moments = (patterns[3:] * share) @ patterns[3:].T
     if np.linalg.det(moments) <= 1e-6:
         return {names[0]: one_sided, **{name: np.full(n_views, np.nan) for name in names[1:]}}
-    slope = np.linalg.solve(moments, np.stack([(weighted * axis).sum(axis=(1, 2)) for axis in (y, x)]))
-    slope = slope / (1e-3 * views.pixel_nm)
+    slope = np.linalg.solve(moments, np.stack([along_y, along_x])) / (1e-3 * views.pixel_nm)
     return dict(zip(names, (one_sided, slope[0], slope[1]), strict=True))
 
 
@@ -88,11 +90,22 @@ def gradient(views: ParticleViews) -> Mapping[str, F64]:
     }
 
 
+@compiled
 def _tensor(soc: F64, centre: Mask) -> F64:
     """(3, VIEW) means of dy^2, dx^2 and dx dy of maps (VIEW, Y, X) by central differences at pixels (Y - 2, X - 2)."""
-    dy = 0.5 * (soc[:, 2:, 1:-1] - soc[:, :-2, 1:-1])[:, centre]
-    dx = 0.5 * (soc[:, 1:-1, 2:] - soc[:, 1:-1, :-2])[:, centre]
-    return np.stack([(a * b).mean(axis=1) for a, b in ((dy, dy), (dx, dx), (dx, dy))])
+    views, rows, columns = soc.shape
+    pixels = centre.sum()
+    out = np.zeros((3, views))
+    for k in range(views):
+        for y in range(1, rows - 1):
+            for x in range(1, columns - 1):
+                if centre[y - 1, x - 1]:
+                    dy = 0.5 * (soc[k, y + 1, x] - soc[k, y - 1, x])
+                    dx = 0.5 * (soc[k, y, x + 1] - soc[k, y, x - 1])
+                    out[0, k] += dy * dy / pixels
+                    out[1, k] += dx * dx / pixels
+                    out[2, k] += dx * dy / pixels
+    return out
 
 
 def _long_axis(inside: Mask) -> tuple[float, bool]:

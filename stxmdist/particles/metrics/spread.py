@@ -7,7 +7,7 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.particles.metrics.two_ways import of_both
-from stxmdist.particles.metrics.views import ParticleViews
+from stxmdist.particles.metrics.views import ParticleViews, at_pixels
 from stxmdist.particles.sharp_plate import SharpPlate
 
 LEAST_PIXELS = 9
@@ -33,8 +33,7 @@ def spread(views: ParticleViews) -> Mapping[str, F64]:
     if sharp is None or (mass > 0.0).sum() < LEAST_PIXELS or n_views < 3:
         return dict.fromkeys(("soc_var_intra", "soc_var_intra_se"), np.full(n_views, np.nan))
     # What half filled pixels show depends on how the rim is cut, which no plate knows: a bevel looks like a shell.
-    thick = float(mass.max())
-    full = np.where(sharp.blurred(np.maximum(sharp.mass_nm, 0.0)) > LEAST_FULL * thick, mass, 0.0)
+    full = np.where(sharp.blurred_mass > LEAST_FULL * sharp.thick_nm, mass, 0.0)
     if (full > 0.0).sum() < LEAST_PIXELS:
         full = mass
     plain = _variance(sharp.seen_soc, full**2)
@@ -46,15 +45,15 @@ def spread(views: ParticleViews) -> Mapping[str, F64]:
 
 def _variance(soc: F64, weight: F64) -> F64:
     """(VIEW,) weighted variance of maps (VIEW, Y, X)."""
-    share = weight / weight.sum()
-    mean = (share * soc).sum(axis=(1, 2), keepdims=True)
-    return np.asarray((share * (soc - mean) ** 2).sum(axis=(1, 2)))
+    share = weight[weight > 0.0] / weight.sum()
+    held = at_pixels(soc, weight > 0.0)
+    return np.asarray((held - (held @ share)[:, None]) ** 2 @ share)
 
 
 def _gain(sharp: SharpPlate, mass: F64, full: F64) -> float:
     """True over seen variance of waves of the particle's own length in four directions."""
     y, x = np.indices(mass.shape, dtype=np.float64)
-    length = 2.0 * float(np.sqrt(mass.sum() / (np.pi * mass.max())))
+    length = 2.0 * float(np.sqrt(mass.sum() / (np.pi * sharp.thick_nm)))
     angle = np.arange(4) * np.pi / 4.0
     phase = 2.0 * np.pi / length * (np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y)
     waves = np.concatenate([np.cos(phase), np.sin(phase)])

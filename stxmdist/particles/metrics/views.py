@@ -8,6 +8,11 @@ from stxmdist.arrays import F64, I32, Mask
 from stxmdist.particles.sharp_plate import SharpPlate
 
 
+def at_pixels(images: F64, pixels: Mask) -> F64:
+    """Images (VIEW, Y, X) at some pixels (Y, X), row by row: (VIEW, PIXEL)."""
+    return images.reshape(len(images), -1).take(np.flatnonzero(pixels), axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class ParticleViews:
     """One particle cut out of the maps of a scan, with a margin; view 0 is what was measured, the others are twins.
@@ -42,7 +47,9 @@ class ParticleViews:
     where it is not known, as at the border
     """
     outline_se_px: float = float("nan")
-    """Standard error of where that rim lies"""
+    """Standard error of where that rim as a whole lies"""
+    outline_noise_px: float = float("nan")
+    """By how much noise moves single places of it"""
     sharp: SharpPlate | None = None
     """The particle with a sharp rim, for what is fitted through the point spread function; None where its state of
     charge is not known, and there are no twins

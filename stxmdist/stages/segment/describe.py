@@ -34,7 +34,7 @@ from stxmdist.spectra.density.mean_spectrum import soc_effects
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.film import steady_thickness
-from stxmdist.stages.segment.metrics import Description, plates_of, trusted_pixels, with_metrics
+from stxmdist.stages.segment.metrics import Description, left_over_of, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.options import Options
 from stxmdist.stages.segment.sizes import sized, with_outlines
 from stxmdist.stages.segment.systematic import systematic_errors
@@ -197,14 +197,14 @@ def described(
         options=options.chemistry,
     )
     table["soc_per_ev"], table["soc_per_leak"] = sensitivity.energy_per_ev, sensitivity.leak
-    table["soc_per_i0"] = sensitivity.i0
-    table = table.assign(misfit_share=misfit.share, **errors.columns())
+    table = table.assign(soc_per_i0=sensitivity.i0, misfit_share=misfit.share, **errors.columns())
     sizes = None
     if not shrunk and options.correct_psf_bias:
         optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
         table, sizes = sized(table, labels, maps, found.known, optics, options)
     field = _field(scan, found, model, per_nm, maps, reach, bias, kernel, table)
-    whole = with_metrics(table, with_outlines(field, sizes), options.chemistry)
+    left_over = left_over_of(count, labels, mask == MaskClass.valid, scan.thickness_nm)
+    whole = with_metrics(table, with_outlines(field, sizes), options.chemistry, left_over)
     table = whole.particles
     if model.end_members.thickness_unit == "reference":
         table["thickness_reference"] = table["thickness_nm"] / nominal

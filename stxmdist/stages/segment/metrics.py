@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
 
-from stxmdist.arrays import F64, I32, Mask
+from stxmdist.arrays import F64, I32, Mask, Real
 from stxmdist.particles.activity import probability_between
 from stxmdist.particles.inside import COUNTED, ChemicalMaps, ChemistryOptions
 from stxmdist.particles.metrics.engine import MeasuredField, measure
-from stxmdist.particles.metrics.field_table import LabelledField, measure_field
+from stxmdist.particles.metrics.field_table import LabelledField, LeftOver, measure_field
 from stxmdist.particles.metrics.spread import spread_and_error
 from stxmdist.particles.psf_bias import PsfBias
+from stxmdist.spectra.checks.component_count import ComponentCount
 
 SD_CLIPPED, SD_UNKNOWN, NO_CORE = "sd clipped", "sd unknown", "no core"
 NOTHING_KNOWN = {"no usable pixels", "no mass"}
@@ -42,7 +44,26 @@ def plates_of(bias: PsfBias | None, maps: ChemicalMaps, reach: I32, table: pd.Da
     return total, total * np.stack([1.0 - level[reach], level[reach]]), np.ones(total.shape)
 
 
-def with_metrics(table: pd.DataFrame, field: MeasuredField, options: ChemistryOptions) -> Description:
+def left_over_of(count: ComponentCount | None, labels: I32, usable: Mask, thickness: Real) -> LeftOver | None:
+    """What end-members leave of each particle's mean spectrum, from the sums over its usable (Y, X) pixels.
+
+    None where residuals were not looked at. ``thickness`` (2, Y, X) is of the end-members; energies that no particle
+    has are left out.
+    """
+    if count is None or count.residual_od is None or count.residual_variance is None:
+        return None
+    ids = np.unique(labels[labels > 0])
+    mine = np.where(usable, labels, 0)
+    means = [ndimage.sum_labels(np.nan_to_num(part), mine, ids) for part in thickness]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.stack(means) / ndimage.sum_labels(mine > 0, mine, ids)
+    seen = np.isfinite(count.residual_od).any(axis=0)
+    return LeftOver(count.residual_od[:, seen], count.residual_variance[:, seen], mean)
+
+
+def with_metrics(
+    table: pd.DataFrame, field: MeasuredField, options: ChemistryOptions, left_over: LeftOver | None = None
+) -> Description:
     """The rows of a scan's particles with all metrics; what twins show in a table of its own.
 
     The spread within particles and the index of core and shell come from there too, and their flags with them.
@@ -58,7 +79,7 @@ def with_metrics(table: pd.DataFrame, field: MeasuredField, options: ChemistryOp
         _flags(words, {SD_UNKNOWN: bool(np.isnan(v)), SD_CLIPPED: bool(v < 0.0), NO_CORE: bool(np.isnan(c))})
         for words, v, c in zip(whole["flags"], variance, core_shell, strict=True)
     ]
-    among = measure_field(LabelledField(field.labels, field.known, field.particle_id, field.pixel_nm))
+    among = measure_field(LabelledField(field.labels, field.known, field.particle_id, field.pixel_nm, left_over))
     described = pd.concat([whole, rows, among], axis=1).assign(
         soc_sd=sd,
         soc_sd_se=sd_error,
