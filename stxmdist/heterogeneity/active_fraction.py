@@ -243,12 +243,13 @@ def _deconvolved(seen: F64, counts: F64, inside: Mask) -> F64:
     """(DRAW, CELL) shares of the cells for (DRAW, PARTICLE) counts."""
     cells = np.full((len(counts), len(inside)), 1.0 / len(inside))
     totals = counts.sum(axis=1, keepdims=True)
+    # The active cells, the outermost twice: each is the neighbour of itself.
+    neighbours = np.pad(np.flatnonzero(inside), 1, mode="edge")
     for _ in range(ITERATIONS):
         expected = np.maximum(cells @ seen.T, 1e-300)
         cells = cells * ((counts / expected) @ seen) / totals
-        inner = cells[:, inside]
-        wide = np.pad(inner, ((0, 0), (1, 1)), mode="edge")
-        cells[:, inside] = (1.0 - SMOOTHING) * inner + 0.5 * SMOOTHING * (wide[:, :-2] + wide[:, 2:])
+        wide = cells[:, neighbours]
+        cells[:, inside] = (1.0 - SMOOTHING) * wide[:, 1:-1] + 0.5 * SMOOTHING * (wide[:, :-2] + wide[:, 2:])
     return cells
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
-from stxmdist.arrays import F32, F64, Mask, compiled
+from stxmdist.arrays import F32, F64, I64, Mask, compiled
 
 LEAST_FREE_PIXELS = 1000
 """Fewer particle-free pixels do not tell correlations of 3 % from none."""
+FEW_LAGS_PX = 2
+"""Lags that are looked at first."""
 MOST_LAG_PX = 8
 """Noise that is alike further apart is cut off there."""
 LEAST_CORRELATION = 0.05
@@ -64,9 +66,16 @@ def field_noise(excess_nm: F64, claimed_nm2: F64, free: Mask, correlation_px2: f
     if not variance > 0.0:
         return FieldNoise(three_pixel_stencil(correlation_px2), 1.0, 0)
     limit = OUTLIER_SDS * np.sqrt(variance)
-    alike = _autocovariance(np.clip(left, -limit, limit), free, MOST_LAG_PX)
+    left = np.clip(left, -limit, limit)
+    stencil = three_pixel_stencil(1.0)
+    # Most fields are white or nearly so, and a few lags say it.
+    for most in (FEW_LAGS_PX, MOST_LAG_PX):
+        alike = _autocovariance(left, free, most)
+        reach = _reach(alike / alike[most, most])
+        if reach < most or most == MOST_LAG_PX:
+            stencil = _stencil(alike / alike[most, most], reach)
+            break
     ratio = variance / claimed
-    stencil = _stencil(alike / alike[MOST_LAG_PX, MOST_LAG_PX])
     return FieldNoise(stencil, ratio if ratio > LEAST_EXCESS else 1.0, pixels)
 
 
@@ -86,16 +95,23 @@ def _autocovariance(noise: F64, free: Mask, most: int) -> F64:
     return out
 
 
-def _stencil(alike: F64) -> F32:
-    """Zero-phase stencil whose noise has the autocorrelation (2 MOST_LAG_PX + 1, 2 MOST_LAG_PX + 1) up to where it
-    ends: the first ring of a pixel that is not alike.
-    """
-    lag = np.rint(np.hypot(*np.indices(alike.shape) - MOST_LAG_PX)).astype(np.int64)
-    rings = np.bincount(lag.ravel(), alike.ravel()) / np.bincount(lag.ravel())
-    ends = np.flatnonzero(rings[: MOST_LAG_PX + 1] < LEAST_CORRELATION)
-    reach = int(ends[0]) - 1 if ends.size else MOST_LAG_PX
-    kept = np.where(lag <= reach, alike, 0.0)
-    wide = np.pad(kept, 2 * MOST_LAG_PX)
+def _lags(alike: F64) -> I64:
+    """(2 MOST + 1, 2 MOST + 1) length of each lag, in whole pixels."""
+    y, x = np.indices(alike.shape) - len(alike) // 2
+    return np.asarray(np.rint(np.hypot(y, x)), dtype=np.int64)
+
+
+def _reach(alike: F64) -> int:
+    """Pixels up to which an autocorrelation (2 MOST + 1, 2 MOST + 1) lasts: the last ring before the first of none."""
+    most, lags = len(alike) // 2, _lags(alike).ravel()
+    rings = (np.bincount(lags, alike.ravel()) / np.bincount(lags))[: most + 1]
+    ends = np.flatnonzero(rings < LEAST_CORRELATION)
+    return int(ends[0]) - 1 if ends.size else most
+
+
+def _stencil(alike: F64, reach: int) -> F32:
+    """Zero-phase stencil whose noise has an autocorrelation (2 MOST + 1, 2 MOST + 1) up to its reach."""
+    wide = np.pad(np.where(_lags(alike) <= reach, alike, 0.0), len(alike))
     spectrum = np.maximum(fft.fft2(fft.ifftshift(wide)).real, 0.0)
     root = fft.fftshift(fft.ifft2(np.sqrt(spectrum)).real)
     middle = len(root) // 2

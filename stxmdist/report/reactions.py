@@ -63,7 +63,8 @@ def reaction_maps(evidence: Evidence) -> Picture | Absent:
         title,
         "Left: change of the state of charge of each pixel over the time between both scans, after they were brought "
         "over one another; pale grey means no particle. Right: each particle's rate over its state of charge in the "
-        f"middle of both times, with 95 % intervals.{said}{not_drawn(scans, shown, 'region', 'regions')}",
+        "middle of both times, with the 95 % interval of its own noise; errors that all particles of both scans "
+        f"share are not in it.{said}{not_drawn(scans, shown, 'region', 'regions')}",
         f"Maps of the rate of reaction of {len(shown)} regions, and rates of their particles.{said}",
         "svg",
         as_svg(figure, dpi=PRINT_DPI),

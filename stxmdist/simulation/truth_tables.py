@@ -11,19 +11,22 @@ from stxmdist.simulation.sizes import CampaignSize
 _UNKNOWN = float("nan")
 CAPACITY_MAH_PER_CM3 = 612.0
 """Charge that LiFePO4 holds, by volume."""
+FACES = 2.0
+"""Of a plate, through which ions pass"""
 
 
 def active_columns(whole: pd.DataFrame, size: CampaignSize) -> dict[str, float]:
     """Active share, current per active area and mosaic index of whole particles of one electrode and condition.
 
-    j = C q_v V_all / A_active, A/m2, with the volume of all particles and the projected area of the active ones
-    (Li et al. 2014). Mosaic index: variance of soc between particles over mean (1 - mean).
+    j = C q_v V_all / A_active, A/m2, with the volume of all particles and both faces of the active ones (Li et al.
+    2014), whose projected area is ``active_area_um2``. Mosaic index: variance of soc between particles over mean
+    (1 - mean).
     """
     c_rate, active = float(whole["c_rate"].iloc[0]), whole["planted_active"].to_numpy(dtype=bool)
     volume_um3 = float(whole["mass_um2_nm"].sum()) * 1e-3
     area_um2 = float(whole["area_um2"].to_numpy()[active].sum())
     # 1 mAh/cm3 = 1e-6 A h / um3 x 1e-9 ... in SI: 1 mAh/cm3 = 1e3 A h/m3; um3/um2 = 1e-6 m.
-    density = c_rate * CAPACITY_MAH_PER_CM3 * 1e3 * volume_um3 / area_um2 * 1e-6 if area_um2 > 0 else _UNKNOWN
+    density = c_rate * CAPACITY_MAH_PER_CM3 * 1e3 * volume_um3 / (FACES * area_um2) * 1e-6 if area_um2 > 0 else _UNKNOWN
     mean = float(whole["soc_mean"].mean())
     return {
         "planted_active_share": size.design.active_share(c_rate) if size.design.is_mosaic else 1.0,

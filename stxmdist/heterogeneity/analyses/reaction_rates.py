@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from stxmdist.arrays import F64
 from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.heterogeneity.columns import numbers, text
 from stxmdist.heterogeneity.intervals import UNKNOWN, Interval, t_interval
@@ -60,8 +61,10 @@ def reaction_rates(evidence: Evidence) -> pd.DataFrame:
     """One row per region at two times, then one per electrode and condition, columns ``REACTION_RATE_COLUMNS``.
 
     Intervals of a region are over its particles, those of an electrode over its regions: particles of one region are
-    not independent. Rates of particles share what both scans do to all of them, which is in no interval of a slope or
-    of uniformity, and is added to that of a region's rate. Of a campaign without two times, one row that says so.
+    not independent. Rates of particles share what both scans do to all of them, which is in no interval of uniformity,
+    and is added to those of a region's rate and of its slope over the state of charge: an energy scale that is off
+    stretches states of charge, and rates then seem to rise or fall with them. Of a campaign without two times, one row
+    that says so.
 
     Source: Lim et al., Science 353, 566 (2016); uniformity own.
     """
@@ -84,6 +87,7 @@ def _region(table: pd.DataFrame) -> dict[str, object]:
     known = np.isfinite(rate)
     spread = uniformity(rate, se**2)
     line = shared_error_line(soc, rate, soc_se**2, -(soc_se**2) / hours, np.arange(len(table)))
+    slope = _with_shared(line.slope, shared[known], soc[known])
     inside = pooled_slope(numbers(table, "soc_squares"), numbers(table, "rate_soc_products"))
     notes = [
         f"{what}: {why}"
@@ -109,12 +113,27 @@ def _region(table: pd.DataFrame) -> dict[str, object]:
         "rate_sd_per_h": spread.sd,
         **_written("rate", Interval(mean.estimate, mean.estimate - reach, mean.estimate + reach)),
         **_written("uniformity", spread.value),
-        **_written("rate_over_soc", line.slope),
+        **_written("rate_over_soc", slope),
         **_written("rate_over_soc_inside", inside),
         **_written("uniformity_inside", t_interval(numbers(table, "uniformity"))),
-        "autocatalysis": _word(line.slope),
+        "autocatalysis": _word(slope),
         "note": "; ".join(refused[:1] or notes),
     }
+
+
+def _with_shared(slope: Interval, shared: F64, soc: F64) -> Interval:
+    """The interval of a slope over states of charge (PARTICLE,), with what errors that particles share may do to it.
+
+    How such errors of the rates, of these sizes (PARTICLE,), follow the state of charge is not known: at most wholly,
+    and then they make a slope of their root mean square over the standard deviation of the states of charge.
+    """
+    known = np.isfinite(shared) & np.isfinite(soc)
+    spread = float(soc[known].std()) if known.any() else 0.0
+    if not spread > 0.0 or not np.isfinite(slope.high):
+        return slope
+    most = float(np.sqrt((shared[known] ** 2).mean())) / spread
+    reach = float(np.hypot(slope.high - slope.estimate, 1.96 * most))
+    return Interval(slope.estimate, slope.estimate - reach, slope.estimate + reach)
 
 
 def _electrode(regions: pd.DataFrame) -> dict[str, object]:

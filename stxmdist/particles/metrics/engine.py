@@ -14,7 +14,7 @@ from scipy import ndimage, stats
 
 from stxmdist.arrays import F64, I32, I64, Mask, Real
 from stxmdist.errors import InputError
-from stxmdist.particles.field_noise import FieldNoise, field_noise
+from stxmdist.particles.field_noise import FieldNoise, field_noise, three_pixel_stencil
 from stxmdist.particles.metrics.table import NO_DOUBT, PARTICLE_METRICS, ParticleMetricEntry
 from stxmdist.particles.metrics.views import ParticleViews
 from stxmdist.particles.null_twins import (
@@ -205,7 +205,12 @@ def views_of(scan: MeasuredField) -> Iterator[ParticleViews]:
 
 
 def noise_of(scan: MeasuredField) -> FieldNoise:
-    """The noise of the scan's maps of half charged less half discharged, where no particle is seen."""
+    """The noise of the scan's maps of half charged less half discharged, where no particle is seen.
+
+    Without twins nobody draws it, and it is not looked at.
+    """
+    if scan.n_twins == 0:
+        return FieldNoise(three_pixel_stencil(scan.noise_correlation_px2), 1.0, 0)
     away = ndimage.binary_dilation(np.maximum(scan.labels, scan.reach) > 0, iterations=LEAST_AWAY_PX)
     free = scan.known & ~away
     halves = 0.5 * (np.asarray(scan.thickness_nm[1], dtype=np.float64) - scan.thickness_nm[0])
