@@ -15,7 +15,7 @@ from scipy import ndimage, stats
 from stxmdist.arrays import F64, I32, I64, Mask, Real
 from stxmdist.errors import InputError
 from stxmdist.particles.field_noise import FieldNoise, field_noise, three_pixel_stencil
-from stxmdist.particles.metrics.table import PARTICLE_METRICS, ParticleMetricEntry
+from stxmdist.particles.metrics.table import NO_DOUBT, PARTICLE_METRICS, ParticleMetricEntry
 from stxmdist.particles.metrics.views import ParticleViews
 from stxmdist.particles.null_twins import (
     error_ratio,
@@ -106,7 +106,8 @@ def measure(scan: MeasuredField, metrics: Mapping[str, ParticleMetricEntry] = PA
 
     Twins of a particle are drawn by a generator of its own (seed, scan, label), so that nothing depends on workers or
     order. The band is that in which another homogeneous particle lies in 95 of 100 cases if the metric is normally
-    distributed: mean -+ t sd sqrt(1 + 1/n).
+    distributed: mean -+ t sd sqrt(1 + 1/n). What the method leaves uncertain (the entry's doubts) is part of the
+    standard errors and not of the band.
 
     Raises
     ------
@@ -126,6 +127,8 @@ def measure(scan: MeasuredField, metrics: Mapping[str, ParticleMetricEntry] = PA
                 values[name], values[f"{name}_se"] = of_views[:, 0] - off, np.where(np.isnan(own), sd, own)
                 limits = (mean, mean - off - half, mean - off + half)
                 bands |= {f"{name}{ending}": limit for ending, limit in zip(ENDINGS, limits, strict=True)}
+            doubt = entry.doubts.get(name, NO_DOUBT).of(values[name])
+            values[f"{name}_se"] = np.hypot(values[f"{name}_se"], doubt)
     identity = {"particle_id": scan.particle_id}
     return Measured(pd.DataFrame(identity | values), pd.DataFrame(identity | bands))
 

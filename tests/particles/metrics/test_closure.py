@@ -160,6 +160,31 @@ def test_thirty_photons_make_no_spread_of_their_own() -> None:
     assert 0.9 <= ratio <= 1.1
 
 
+@pytest.mark.parametrize("modality", ["stxm", "ptychography"])
+def test_what_was_planted_lies_inside_the_intervals(modality: str) -> None:
+    d_um = (0.5, 1.4) if modality == "stxm" else (0.5, 0.7)
+    shells = plates(shell, 104, modality, d_um)
+    slopes = plates(lambda place: 0.5 + place.rng.uniform(0.2, 0.7) * place.u, 105, modality, d_um)
+    parted = plates(halves, 106, modality, d_um)
+    seen = {
+        "core_shell_index": (shells, "core_shell", shells.truth.core_shell),
+        "soc_one_sidedness": (slopes, "sides", slopes.truth.one_sided),
+        "soc_gradient_per_um": (slopes, "gradient", slopes.truth.gradient_per_um),
+        "boundary_density_per_um": (parted, "phases", parted.truth.cut_um / parted.truth.area_um2),
+        "soc_var_intra": (parted, "spread", parted.truth.sd**2),
+    }
+    inside = {}
+    for column, (field, metric, true) in seen.items():
+        found = counted(field, 3000.0, 1, only(metric)).values
+        off = ((found[column] - true) / found[f"{column}_se"]).dropna()
+        inside[column] = float((off.abs() <= 1.96).mean())
+    print(
+        f"{modality}, 3000 photons, inside their intervals:", {name: round(share, 2) for name, share in inside.items()}
+    )
+    # Twelve plates of one kind each: what is left to chance is little, what the method leaves uncertain is shared.
+    assert min(inside.values()) >= 0.9
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("counts", [30.0, 3000.0])
