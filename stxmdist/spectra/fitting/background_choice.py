@@ -1,4 +1,4 @@
-"""What is fitted beside the end-members of a stack: decided from its mean spectrum and the film between its particles."""
+"""What is fitted beside the end-members: from a stack's mean spectrum and the film between its particles, with the doubt."""
 
 from dataclasses import dataclass
 from typing import Literal
