@@ -1,4 +1,4 @@
-"""What is fitted beside the end-members: from a stack's mean spectrum and the film between its particles, with the doubt."""
+"""What is fitted beside the end-members: from a mean spectrum and films between particles, with the doubt left."""
 
 from dataclasses import dataclass
 from typing import Literal
