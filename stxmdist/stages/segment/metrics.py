@@ -27,6 +27,8 @@ class Description:
 
     particles: pd.DataFrame
     null_bands: pd.DataFrame
+    field: MeasuredField
+    """On which their metrics were measured"""
 
 
 def plates_of(bias: PsfBias | None, maps: ChemicalMaps, reach: I32, table: pd.DataFrame) -> tuple[F64, F64, F64]:
@@ -86,7 +88,7 @@ def with_metrics(
         p_active=probability_between(mean, mean_error, options.active_low, options.active_high),
         flags=pd.Series(flags, index=whole.index, dtype=object),
     )
-    return Description(described, measured.bands)
+    return Description(described, measured.bands, field)
 
 
 def _flags(words: str, renewed: Mapping[str, bool]) -> str:

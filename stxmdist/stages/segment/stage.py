@@ -179,7 +179,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=28,
+    version=29,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
