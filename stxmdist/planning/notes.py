@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from stxmdist.measures import AbsorbanceMeasures, FitMeasures, IngestMeasures
+from stxmdist.measures import AbsorbanceMeasures, FitMeasures, IngestMeasures, SegmentMeasures
 from stxmdist.planning.survey import Survey
 
 
 def notes_of(survey: Survey, only: frozenset[str] | None = None) -> dict[str, list[str]]:
-    """Scan to what its reader assumed, what was found of its incident beam, and the background that its data chose.
+    """Scan to what its reader assumed, what was found of its incident beam, its background, and what it cannot exclude.
 
     Only scans of which there is something to say; of those in ``only``, None for all.
     """
@@ -22,6 +22,9 @@ def _notes(survey: Survey, scan_id: str) -> list[str]:
     notes = [*(() if ingest is None else ingest.notes), *(() if absorbance is None else absorbance.notes)]
     if fit is not None and fit.background != "none" and fit.background_said:
         notes.append(fit.background_said)
+    segment = survey.figures(SegmentMeasures, "segment", scan_id)
+    if segment is not None and segment.third_phase_not_excluded:
+        notes.append(segment.third_phase)
     return list(dict.fromkeys(notes))
 
 
