@@ -155,8 +155,7 @@ def described(
     shrunk = options.edge_policy == "shrink"
     means, sensitivity = _mean_thickness(scan, labels), _sensitivity(scan, labels, model)
     misfit = misfit_of(means, model, count)
-    n_pixels = np.unique(labels[labels > 0], return_counts=True)[1]
-    third = third_phase_of(means, n_pixels, model, sensitivity)
+    third = third_phase_of(means, np.unique(labels[labels > 0], return_counts=True)[1], model, sensitivity)
     # Drawn-in outlines lie where nothing is lost over them: no skirt is to be added, and no rim to be modelled.
     reach = labels if shrunk else reach_of(labels, found.psf_sigma_nm / pixel_nm)
     imaging, bias = PointSpread(found.psf_sigma_nm / pixel_nm), None
@@ -220,13 +219,19 @@ def described(
         table["thickness_reference"] = table["thickness_nm"] / nominal
         for name in NOT_IN_NM:
             table[name] = np.nan
+    return replace(whole, particles=_doubted(table, count, misfit, third, options.misfit), third=third)
+
+
+def _doubted(
+    table: pd.DataFrame,
+    count: ComponentCount | None,
+    misfit: MisfitError,
+    third: ThirdPhaseBound,
+    options: MisfitOptions,
+) -> pd.DataFrame:
+    """The table with flags of what the end-members leave over, and of what they would not leave over."""
     if count is not None:
         table = with_flag(table.assign(**count.columns()), MISSING_COMPONENT, count.components > 2.0)
-    return replace(whole, particles=_doubted(table, misfit, third, options.misfit), third=third)
-
-
-def _doubted(table: pd.DataFrame, misfit: MisfitError, third: ThirdPhaseBound, options: MisfitOptions) -> pd.DataFrame:
-    """The table with flags of what the end-members leave over, and of what they would not leave over."""
     with np.errstate(invalid="ignore"):
         gross = misfit.share > options.gross_share
         table = with_flag(table, MISFIT, (misfit.share > options.least_share) & ~gross)
