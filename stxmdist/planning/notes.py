@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from stxmdist.measures import AbsorbanceMeasures, FitMeasures, IngestMeasures, SegmentMeasures
 from stxmdist.planning.survey import Survey
 
+LEAST_ENERGIES = 3
+"""Fewer do not tell a background from two end-members"""
+
 
 def notes_of(survey: Survey, only: frozenset[str] | None = None) -> dict[str, list[str]]:
     """Scan to what its reader assumed, what was found of its incident beam, its background, and what it cannot exclude.
@@ -20,7 +23,8 @@ def _notes(survey: Survey, scan_id: str) -> list[str]:
     absorbance = survey.figures(AbsorbanceMeasures, "absorbance", scan_id)
     fit = survey.figures(FitMeasures, "fit", scan_id)
     notes = [*(() if ingest is None else ingest.notes), *(() if absorbance is None else absorbance.notes)]
-    if fit is not None and fit.background != "none" and fit.background_said:
+    # Of two energies the sentence says that they tell no background, and what the error allows for.
+    if fit is not None and fit.background_said and (fit.background != "none" or fit.energies_used < LEAST_ENERGIES):
         notes.append(fit.background_said)
     segment = survey.figures(SegmentMeasures, "segment", scan_id)
     if segment is not None and segment.third_phase_not_excluded:

@@ -110,7 +110,7 @@ def _fitted(
     n, *shape = light.shape
     chosen = spectrum_pixels(light, np.ones(n, bool), np.ones(shape, bool))
     mean_od, mean_variance = mean_spectrum(light, chosen, i0, relative_variance)
-    stack = StackSummary(energy_ev, mean_od, mean_variance, i0, np.ones(n, np.uint8))
+    stack = StackSummary(energy_ev, mean_od, mean_variance, i0, np.ones(n, np.uint8), lambda: light)
     model = model_of_stack("hard", stack, CHEMISTRIES["LFP"].load().end_members(), fit.model_options("stxm"))
     block = StackBlock(light, np.full(shape, MaskClass.valid, np.uint8))
     done = fit_block(block, model, fit.fitter, fit.fit, fit.classes)

@@ -1,4 +1,4 @@
-"""What is fitted beside the end-members of a stack: decided from its mean spectrum, with the doubt that is left."""
+"""What is fitted beside the end-members: from a mean spectrum and films between particles, with the doubt left."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,6 +8,7 @@ import numpy as np
 from stxmdist.arrays import F64, Mask
 from stxmdist.spectra.end_members.design_matrix import Background, background_columns, condition_number
 from stxmdist.spectra.end_members.mean_errors import LIGHT_BESIDE, mean_covariance, whitening, widened
+from stxmdist.spectra.fitting.film_scatter import FilmScatter
 
 BackgroundOption = Literal["auto", "none", "constant", "power_law"]
 """What a user may ask for: one of the backgrounds, or that the data decide"""
@@ -72,10 +73,13 @@ class _Found:
     """(2,)"""
 
 
-def choose_background(spectrum: MeanSpectrum, asked: BackgroundOption = "auto") -> BackgroundChoice:
-    """The background that is fitted to a stack, from its mean spectrum.
+def choose_background(
+    spectrum: MeanSpectrum, asked: BackgroundOption = "auto", film: FilmScatter | None = None
+) -> BackgroundChoice:
+    """The background that is fitted to a stack, from its mean spectrum and the ``film`` between its particles.
 
-    The richest one whose last term is significant and absorbs enough to matter: power law, constant, none. Standard
+    The richest one whose last term is significant and absorbs enough to matter: power law, constant, none. Where a film
+    shows between the particles, at least a constant: under them it is as patchy, and may be little on average. Standard
     errors rest on counting noise, on what else a mean spectrum cannot be trusted with (``mean_errors``), and on the
     energy shift; they grow with the misfit. What is not fitted stays as a doubt: the next term with the size and the
     error that the mean spectrum gives it.
@@ -84,13 +88,19 @@ def choose_background(spectrum: MeanSpectrum, asked: BackgroundOption = "auto") 
     columns = background_columns(spectrum.energy_ev, "power_law")
     found = [_last_term(spectrum, columns[:, :n], known) for n in (1, 2)]
     chosen = asked if asked != "auto" else _richest(spectrum, columns, found)
+    between = film if film is not None and film.shows and found[0] is not None else None
+    patchy = asked == "auto" and chosen == "none" and between is not None
+    chosen = "constant" if patchy else chosen
     beyond = _SHAPES.index(chosen)
     doubt = np.zeros(spectrum.energy_ev.size)
     if beyond < len(columns.T):
         # All of a constant that is there may fall with energy as carbon does.
         before = found[beyond - 1] if beyond else None
-        doubt = columns[:, beyond] * (_doubt(found[beyond], abs(before.amount)) if before else _doubt(found[0]))
+        there = max(abs(before.amount) if before else UNSEEN_OD, between.od if between else 0.0)
+        doubt = columns[:, beyond] * _doubt(found[beyond], there)
     end = _FITTED[chosen] + ("" if asked == "auto" else ", as was asked for")
+    if patchy and film is not None:
+        end = f"between the particles a film varies by {film.od:.2f} from place to place: {end}"
     od = _before(spectrum, known, found[1] if chosen == "power_law" and found[1] is not None else found[0])
     return BackgroundChoice(chosen, _sentence(spectrum, known, end, found[0], od), doubt, *od)
 

@@ -1,5 +1,6 @@
 """The linear model of optical density with which a stack is fitted: its end-members, energies and energy shift."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from stxmdist.spectra.fitting.background_choice import (
     MeanSpectrum,
     choose_background,
 )
+from stxmdist.spectra.fitting.film_scatter import FilmScatter, film_scatter
 
 _LEAST_MEAN_OD = -0.05
 """In a field without particles, noise alone keeps the mean optical density above this"""
@@ -37,7 +39,8 @@ class ModelOptions:
 
     background: BackgroundOption = "auto"
     """What is fitted beside the end-members: ``none``, ``constant``, ``power_law`` (a constant and a power law), or
-    ``auto``: what the stack's mean spectrum needs, above all before the edge
+    ``auto``: what the stack's mean spectrum needs, above all before the edge, and a constant where a film shows between
+    the particles
     """
     fit_energy_shift: bool = True
     """Whether the energy scale of each stack may be off; its shift is found from the stack's mean spectrum"""
@@ -107,6 +110,8 @@ class StackSummary:
     """Photons per pixel at full transmission"""
     energy_used: U8
     """1 where the energy was measured"""
+    field_transmission: Callable[[], F32] | None = None
+    """Reads the transmission (ENERGY, Y, X) of a part of the field; None: whether a film is there is not looked at"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +198,8 @@ def model_of_stack(
     spectrum = MeanSpectrum(
         energy_ev[used], mean_od, stack.mean_od_variance[used], columns, shifted, LIGHT_BESIDE_PARTICLES
     )
-    background = choose_background(spectrum, options.background)
+    film = _film_between(stack, used, columns) if options.background == "auto" and before is None else None
+    background = choose_background(spectrum, options.background, film)
     extra = background_columns(energy_ev[used], background.background)
     design = np.concatenate([columns, extra], axis=1)
     check_design(design, where=f"fit of {scan_id}")
@@ -213,6 +219,14 @@ def model_of_stack(
         beside_od=beside,
         before_edge=before,
     )
+
+
+def _film_between(stack: StackSummary, used: Mask, end_members: F64) -> FilmScatter | None:
+    """The film between the particles of a stack, where its pixels can be read."""
+    if stack.field_transmission is None:
+        return None
+    transmission = stack.field_transmission()[used]
+    return film_scatter(transmission, stack.effective_counts[used], end_members, stack.mean_od[used])
 
 
 def film_covariance(model: SpectralModel) -> tuple[float, float]:

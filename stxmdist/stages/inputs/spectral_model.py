@@ -1,8 +1,12 @@
 """The spectral model of a scan, from what alignment left of its stack."""
 
 from storage.output import Output
+from stxmdist.arrays import F32
 from stxmdist.planning.end_members import EndMemberSource, end_members_to_fit, other_edges
 from stxmdist.spectra.fitting.model import ModelOptions, SpectralModel, StackSummary, model_of_stack
+
+FIELD_PIXELS = 65536
+"""Of a larger field, a strip across its middle tells whether there is a film"""
 
 
 def spectral_model(scan_id: str, align: Output, source: EndMemberSource, options: ModelOptions) -> SpectralModel:
@@ -20,5 +24,14 @@ def spectral_model(scan_id: str, align: Output, source: EndMemberSource, options
         mean_od_variance=align.read("mean_od_variance"),
         effective_counts=align.read("effective_counts"),
         energy_used=align.read("energy_used"),
+        field_transmission=lambda: _middle_of_field(align),
     )
     return model_of_stack(scan_id, summary, members, options, also_there=other_edges(source))
+
+
+def _middle_of_field(align: Output) -> F32:
+    """Transmission (ENERGY, Y, X) of the rows around the middle of a field, as many as ``FIELD_PIXELS`` hold."""
+    ny, nx = align.read("aligned_class").shape
+    rows = min(ny, max(1, FIELD_PIXELS // nx))
+    first = (ny - rows) // 2
+    return align.read("transmission", (slice(None), slice(first, first + rows), slice(None)))

@@ -14,6 +14,7 @@ from stxmdist.spectra.fitting.background_choice import (
     before_the_edge,
     choose_background,
 )
+from stxmdist.spectra.fitting.film_scatter import FilmScatter
 
 ENERGY_EV = np.linspace(700.0, 725.0, 26)
 FEW_EV = np.array([703.0, 707.0, 708.2, 710.2])
@@ -23,7 +24,12 @@ DOUBTS = 4.0
 
 
 def chosen(
-    lfp: EndMembers, film: F64 | float, energy_ev: F64 = ENERGY_EV, asked: BackgroundOption = "auto", seed: int = 1
+    lfp: EndMembers,
+    film: F64 | float,
+    energy_ev: F64 = ENERGY_EV,
+    asked: BackgroundOption = "auto",
+    seed: int = 1,
+    between: FilmScatter | None = None,
 ) -> BackgroundChoice:
     noise = np.random.default_rng(seed).normal(0.0, NOISE_OD, energy_ev.size)
     mean_od = np.array([50.0, 50.0]) @ lfp.at(energy_ev) + film + noise
@@ -34,7 +40,7 @@ def chosen(
         design_matrix(lfp, energy_ev),
         np.stack([design_matrix(lfp, energy_ev, shift) for shift in (-0.01, 0.01)]),
     )
-    return choose_background(spectrum, asked)
+    return choose_background(spectrum, asked, between)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -114,3 +120,25 @@ def test_before_the_edge_is_where_neither_end_member_has_risen(lfp: EndMembers) 
     assert before.any()
     assert ENERGY_EV[before].max() < 707.0
     assert not before_the_edge(design_matrix(lfp, FEW_EV[1:]), FEW_EV[1:]).all()
+
+
+SHOWN = FilmScatter(0.08**2, 0.0003)
+
+
+def test_a_film_that_shows_between_the_particles_is_fitted_where_their_mean_has_little_of_it(lfp: EndMembers) -> None:
+    choice = chosen(lfp, 0.005, between=SHOWN)
+    assert choice.background == "constant"
+    assert choice.said.endswith("between the particles a film varies by 0.08 from place to place: a constant is fitted")
+    # Less than shows, chance, energies that cannot tell it, and what was asked for stay as they are.
+    assert chosen(lfp, 0.005, between=FilmScatter(0.02**2, 1e-6)).background == "none"
+    assert chosen(lfp, 0.005, between=FilmScatter(0.08**2, 0.005)).background == "none"
+    assert chosen(lfp, 0.005, FEW_EV[[2, 3]], between=SHOWN).background == "none"
+    asked = chosen(lfp, 0.005, asked="none", between=SHOWN)
+    assert asked.background == "none"
+    assert asked.said.endswith(", as was asked for")
+
+
+def test_what_the_mean_needs_is_not_changed_by_a_film_between_the_particles(lfp: EndMembers) -> None:
+    falling = 1.2 * (700.0 / ENERGY_EV) ** 4
+    assert chosen(lfp, falling, between=SHOWN).said == chosen(lfp, falling).said
+    assert chosen(lfp, 0.12, between=SHOWN).said == chosen(lfp, 0.12).said
