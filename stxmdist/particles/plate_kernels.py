@@ -10,30 +10,42 @@ from stxmdist.arrays import F64, Mask, compiled
 
 
 @compiled
-def blurred(images: F64, psf: F64) -> F64:
-    """Images (IMAGE, Y, X) through a point spread function (K, K), K odd; nothing lies beyond the cut-out."""
+def blurred_at(images: F64, psf: F64, pixels: Mask) -> F64:
+    """Images (IMAGE, Y, X) through a point spread function (K, K), K odd, at some pixels row by row: (IMAGE, PIXEL).
+
+    Nothing lies beyond the cut-out.
+    """
     n, rows, columns = images.shape
     half = psf.shape[0] // 2
-    seen = np.zeros((rows, columns, n))
-    source = np.empty(n)
+    place = np.full((rows, columns), -1, dtype=np.int32)
+    filled, size = np.empty((rows * columns, n)), 0
     for y in range(rows):
         for x in range(columns):
-            filled = False
+            holds = False
             for k in range(n):
-                source[k] = images[k, y, x]
-                filled = filled or source[k] != 0.0
-            if not filled:
+                filled[size, k] = images[k, y, x]
+                holds = holds or filled[size, k] != 0.0
+            if holds:
+                place[y, x] = size
+                size += 1
+    out, p = np.empty((n, pixels.sum())), 0
+    seen = np.empty(n)
+    for y in range(rows):
+        for x in range(columns):
+            if not pixels[y, x]:
                 continue
+            seen[:] = 0.0
             for at in range(max(0, y - half), min(rows, y + half + 1)):
                 for beside in range(max(0, x - half), min(columns, x + half + 1)):
-                    weight = psf[at - y + half, beside - x + half]
+                    q = place[at, beside]
+                    if q < 0:
+                        continue
+                    weight = psf[y - at + half, x - beside + half]
                     for k in range(n):
-                        seen[at, beside, k] += weight * source[k]
-    out = np.empty((n, rows, columns))
-    for y in range(rows):
-        for x in range(columns):
+                        seen[k] += weight * filled[q, k]
             for k in range(n):
-                out[k, y, x] = seen[y, x, k]
+                out[k, p] = seen[k]
+            p += 1
     return out
 
 

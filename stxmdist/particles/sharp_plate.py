@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from stxmdist.arrays import F64, Mask
-from stxmdist.particles.plate_kernels import blurred, sharpened
+from stxmdist.particles.plate_kernels import blurred_at, sharpened
 
 LEAST_FILL = 0.25
 """Share of a plate's thickness below which a pixel's state of charge is not corrected faster: it would be noise."""
@@ -44,15 +44,14 @@ class SharpPlate:
         """The same for some of the views."""
         return replace(self, excess_nm=self.excess_nm[views])
 
-    def blurred(self, images: F64) -> F64:
-        """(..., Y, X) through the point spread function; nothing lies beyond the cut-out."""
-        flat = np.ascontiguousarray(images.reshape(-1, *images.shape[-2:]), dtype=np.float64)
-        return blurred(flat, self.psf).reshape(images.shape)
+    def blurred_at(self, images: F64, pixels: Mask) -> F64:
+        """Images (IMAGE, Y, X) through the point spread function, at some pixels (Y, X): (IMAGE, PIXEL)."""
+        return blurred_at(np.ascontiguousarray(images, dtype=np.float64), self.psf, pixels)
 
     @cached_property
     def seen_soc(self) -> F64:
         """(VIEW, Y, X) by how much the state of charge differs from ``level`` as it is seen; 0 off the plate."""
-        return np.asarray(self.excess_nm * self._step)
+        return np.asarray(self.excess_nm * self.step)
 
     @cached_property
     def sharp_soc(self) -> F64:
@@ -61,10 +60,11 @@ class SharpPlate:
         The difference between what is seen and what the plate would show is given back to the plate time after time
         (van Cittert, Z. Phys. 69, 298 (1931)): few iterations, because later ones find noise.
         """
-        return sharpened(self.excess_nm, self._mass, self._step, self.seen, self.psf, ITERATIONS)
+        return sharpened(self.excess_nm, self._mass, self.step, self.seen, self.psf, ITERATIONS)
 
     @cached_property
-    def _step(self) -> F64:
+    def step(self) -> F64:
+        """(Y, X) state of charge per nm of excess: the inverse of the thickness, of thin rims less."""
         return np.asarray(self._mass / np.maximum(np.maximum(self._mass, LEAST_FILL * self.thick_nm) ** 2, 1e-12))
 
     @cached_property
@@ -79,7 +79,8 @@ class SharpPlate:
     @cached_property
     def blurred_mass(self) -> F64:
         """(Y, X) thickness as it is seen."""
-        return self.blurred(self._mass)
+        everywhere = np.ones(self._mass.shape, dtype=np.bool_)
+        return self.blurred_at(self._mass[None], everywhere).reshape(self._mass.shape)
 
     @cached_property
     def _mass(self) -> F64:
@@ -90,10 +91,10 @@ class SharpPlate:
 
         Also the weighted sum of squares that they leave (VIEW,). NaN where the patterns cannot be told apart.
         """
-        images = self.blurred(self._mass * basis)
         lit = self.lit
+        images = self.blurred_at(self._mass * basis, lit)
         weight = 1.0 / np.sqrt(self.variance_nm2[lit])
-        design = (images[:, lit] * weight).T
+        design = (images * weight).T
         target = (self.excess_nm[:, lit] * weight).T
         normal = design.T @ design
         if design.shape[0] < 2 * design.shape[1] or np.linalg.cond(normal) > 1e10:

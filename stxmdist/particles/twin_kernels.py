@@ -57,6 +57,7 @@ def imaged_twins(
     homogeneous_nm: F64,
     covariance: F64,
     white: F32,
+    corner: tuple[int, int],
     known: Mask,
     has_soc: Mask,
     level: float,
@@ -65,26 +66,29 @@ def imaged_twins(
 ) -> tuple[F64, F64, F64]:
     """Thickness, state of charge and excess, each (VIEW, Y, X): of what was measured, then of its twins.
 
-    ``white`` (TWIN, 2, Y, X) is noise of unit variance, ``covariance`` (3, Y, X) that of both thicknesses in a pixel.
+    ``white`` (TWIN, 2, ROW, COLUMN) is noise of unit variance where the particle is looked at, from the pixel
+    ``corner`` on; elsewhere twins are not known. ``covariance`` (3, Y, X) is that of both thicknesses in a pixel.
     The excess is charged less ``level`` times total thickness, less the same of the homogeneous plate, over the
     ``response``; 0 where it is not ``seen``. Thickness and state of charge are NaN where they are not ``known``.
     """
-    twins, _, rows, columns = white.shape
+    twins, rows, columns = white.shape[0], known.shape[0], known.shape[1]
     shape = (twins + 1, rows, columns)
-    total, soc, excess = np.empty(shape), np.empty(shape), np.empty(shape)
+    total, soc, excess = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
     for y in range(rows):
         for x in range(columns):
             v00, v01, v11 = covariance[0, y, x], covariance[1, y, x], covariance[2, y, x]
             first = np.sqrt(max(v00, 0.0))
             slope = v01 / first if first > 0.0 else 0.0
             rest = np.sqrt(max(v11 - slope * slope, 0.0))
-            for k in range(twins + 1):
+            row, column = y - corner[0], x - corner[1]
+            drawn = 0 <= row < white.shape[2] and 0 <= column < white.shape[3]
+            for k in range(twins + 1 if drawn else 1):
                 if k == 0:
                     off0 = measured_nm[0, y, x] - homogeneous_nm[0, y, x]
                     off1 = measured_nm[1, y, x] - homogeneous_nm[1, y, x]
                 else:
-                    off0 = first * white[k - 1, 0, y, x]
-                    off1 = slope * white[k - 1, 0, y, x] + rest * white[k - 1, 1, y, x]
+                    off0 = first * white[k - 1, 0, row, column]
+                    off1 = slope * white[k - 1, 0, row, column] + rest * white[k - 1, 1, row, column]
                 charged = homogeneous_nm[1, y, x] + off1
                 thick = homogeneous_nm[0, y, x] + off0 + charged
                 excess[k, y, x] = (off1 - level * (off0 + off1)) / response[y, x] if seen[y, x] else 0.0

@@ -83,7 +83,7 @@ def scanned(case: HardCase, seed: int, options: Options = OPTIONS) -> pd.DataFra
     found = outlined(scan, model, options, fit.classes)
     count = counted(scan, found, model, partial(_pixels, light, scan), CountOptions())
     # What looks inside particles, and its twins, take most of the time and are not asked here.
-    with patch.object(describe, "with_metrics", lambda table, *rest: Description(table, pd.DataFrame())):
+    with patch.object(describe, "with_metrics", lambda table, field, *rest: Description(table, pd.DataFrame(), field)):
         table = describe.described(scan, found, model, options, fit.classes, count).particles.set_index("particle_id")
     rows = _matched(region, region.labels(*axes), found.labels, table, setup)
     return rows.assign(seed=seed, offset=offset, shift=model.shift_ev, shift_se=model.shift.se_ev,

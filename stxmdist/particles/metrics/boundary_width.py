@@ -63,7 +63,8 @@ def _fit(sharp: SharpPlate) -> tuple[float, float] | None:
         """Weighted images (SET, PIXEL) of sets of parameters (SET, 5): angle, offset, log width, both ends."""
         angle, offset, width, one, other = (column[:, None, None] for column in at.T)
         across = np.cos(angle) * x + np.sin(angle) * y - offset
-        return sharp.blurred(mass * (one + (other - one) * special.ndtr(across / np.exp(width))))[:, lit] * weight
+        part = special.ndtr(across / np.exp(width))
+        return sharp.blurred_at(mass * (one + (other - one) * part), lit) * weight
 
     start = np.array([np.arctan2(away[0], away[1]), 0.0, 0.0, 0.05 - sharp.level, 0.95 - sharp.level])
     at, squares, jacobian = _marquardt(models, target, start)

@@ -90,7 +90,7 @@ def _left_over(sharp: SharpPlate, decays: F64) -> tuple[float, F64]:
         return 0.0, np.zeros(len(decays))
     weight = 1.0 / np.sqrt(sharp.variance_nm2[lit])
     mass = np.maximum(sharp.mass_nm, 0.0)
-    images = sharp.blurred(np.concatenate([mass[None], mass * decays]))[:, lit] * weight
+    images = sharp.blurred_at(np.concatenate([mass[None], mass * decays]), lit) * weight
     target = sharp.excess_nm[0][lit] * weight
     flat = images[0] / np.linalg.norm(images[0])
     target = target - (target @ flat) * flat

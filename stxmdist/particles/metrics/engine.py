@@ -247,11 +247,12 @@ def _views(scan: MeasuredField, noise: FieldNoise, label: int, level: float, box
         ratio = error_ratio(covariance[:, known], expected[:, known], level, inside[known])
         expected *= noise.variance_ratio * (ratio if np.isfinite(ratio) else 1.0)
         rng = twin_generator(scan.seed, scan.scan_id, label)
-        white = twin_noise((known.shape[0], known.shape[1]), noise.stencil, scan.n_twins, rng)
         reached = scan.reach[box] == label
         seen, response = reached & known & scan.trusted[box], np.ascontiguousarray(scan.response[box])
+        rows, columns = _bounds(seen | inside)
+        white = twin_noise((rows.stop - rows.start, columns.stop - columns.start), noise.stencil, scan.n_twins, rng)
         total, soc, excess = imaged_twins(
-            thickness, homogeneous, expected, white, known, has_soc, level, seen, response
+            thickness, homogeneous, expected, white, (rows.start, columns.start), known, has_soc, level, seen, response
         )
         mass = np.where(reached | here, scan.mass_nm[box], 0.0)
         by_counting = excess_variance(expected, level) / response**2
@@ -271,6 +272,14 @@ def _views(scan: MeasuredField, noise: FieldNoise, label: int, level: float, box
         phase_rad=None if scan.phase_rad is None else scan.phase_rad[box],
         sharp=sharp,
     )
+
+
+def _bounds(pixels: Mask) -> tuple[slice, slice]:
+    """Rows and columns between which all pixels (Y, X) lie; none where there are none."""
+    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def soc_variance(thickness_nm: F64, covariance: F64) -> F64:

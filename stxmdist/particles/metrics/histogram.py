@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from stxmdist.arrays import F64, compiled
+from stxmdist.particles.metrics.two_ways import mean_and_sd
 from stxmdist.particles.metrics.views import ParticleViews, at_pixels
 
 BINS = 10
@@ -25,9 +26,10 @@ def histogram(views: ParticleViews) -> Mapping[str, F64]:
     if views.sharp is None or inside.sum() < LEAST_PIXELS or n_views < 3:
         return {name: np.full(n_views, np.nan) for name in ("soc_iqr", "soc_skewness", "soc_entropy_bits")}
     iqr, second, third, entropy = _moments(at_pixels(views.soc, inside))
-    spread = second - second[1:].mean()
-    known = spread > 2.0 * second[1:].std(ddof=1)
-    skewness = np.where(known, (third - third[1:].mean()) / np.where(known, spread, 1.0) ** 1.5, np.nan)
+    of_twins, scatter = mean_and_sd(second[1:])
+    spread = second - of_twins
+    known = spread > 2.0 * scatter
+    skewness = np.where(known, (third - mean_and_sd(third[1:])[0]) / np.where(known, spread, 1.0) ** 1.5, np.nan)
     return {"soc_iqr": iqr, "soc_skewness": skewness, "soc_entropy_bits": entropy}
 
 

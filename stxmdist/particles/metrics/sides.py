@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from stxmdist.arrays import F64, Mask, compiled
-from stxmdist.particles.metrics.two_ways import of_both
+from stxmdist.particles.metrics.two_ways import mean_and_sd, of_both
 from stxmdist.particles.metrics.views import ParticleViews, at_pixels
 
 LEAST_SOC = 0.05
@@ -73,9 +73,10 @@ def gradient(views: ParticleViews) -> Mapping[str, F64]:
     length_px = 2.0 * float(np.sqrt(views.inside.sum() / np.pi))
     gain = float(np.exp((2.0 * np.pi * views.sigma_px / length_px) ** 2))
     squares, _ = of_both(_tensor(sharp.sharp_soc, centre)[:2].sum(axis=0), gain * blurred[:2].sum(axis=0))
-    strength = np.sqrt(np.maximum(squares - squares[1:].mean(), 0.0)) / (1e-3 * views.pixel_nm)
+    strength = np.sqrt(np.maximum(squares - mean_and_sd(squares[1:])[0], 0.0)) / (1e-3 * views.pixel_nm)
     trace = blurred[:2].sum(axis=0)
-    known = trace - trace[1:].mean() > 2.0 * trace[1:].std(ddof=1)
+    of_twins, scatter = mean_and_sd(trace[1:])
+    known = trace - of_twins > 2.0 * scatter
     yy, xx, xy = blurred - blurred[:, 1:].mean(axis=1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         coherence = np.minimum(np.hypot(xx - yy, 2.0 * xy) / (xx + yy), 1.0)
@@ -108,12 +109,23 @@ def _tensor(soc: F64, centre: Mask) -> F64:
     return out
 
 
+@compiled
 def _long_axis(inside: Mask) -> tuple[float, bool]:
     """Angle of the long axis from +x towards +y, and whether the outline has one."""
-    y, x = np.nonzero(inside)
-    if y.size < 3:
+    pixels = inside.sum()
+    if pixels < 3:
         return 0.0, False
-    covariance = np.cov(np.stack([x, y]).astype(np.float64))
-    apart = float(np.hypot(covariance[0, 0] - covariance[1, 1], 2.0 * covariance[0, 1]))
-    angle = 0.5 * float(np.arctan2(2.0 * covariance[0, 1], covariance[0, 0] - covariance[1, 1]))
-    return angle, apart > 0.05 * float(np.trace(covariance))
+    rows, columns = inside.shape
+    middle_y, middle_x, yy, xx, xy = 0.0, 0.0, 0.0, 0.0, 0.0
+    for y in range(rows):
+        for x in range(columns):
+            if inside[y, x]:
+                middle_y += y / pixels
+                middle_x += x / pixels
+    for y in range(rows):
+        for x in range(columns):
+            if inside[y, x]:
+                yy += (y - middle_y) ** 2
+                xx += (x - middle_x) ** 2
+                xy += (x - middle_x) * (y - middle_y)
+    return 0.5 * np.arctan2(2.0 * xy, xx - yy), np.hypot(xx - yy, 2.0 * xy) > 0.05 * (xx + yy)

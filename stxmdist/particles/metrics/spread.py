@@ -1,13 +1,12 @@
 """How much the state of charge differs inside a particle, with blur undone and noise taken off."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
-from stxmdist.arrays import F64
-from stxmdist.particles.metrics.two_ways import of_both
-from stxmdist.particles.metrics.views import ParticleViews, at_pixels
+from stxmdist.arrays import F64, compiled
+from stxmdist.particles.metrics.two_ways import mean_and_sd, of_both
+from stxmdist.particles.metrics.views import ParticleViews
 from stxmdist.particles.sharp_plate import SharpPlate
 
 LEAST_PIXELS = 9
@@ -38,16 +37,24 @@ def spread(views: ParticleViews) -> Mapping[str, F64]:
         full = mass
     plain = _variance(sharp.seen_soc, full**2)
     variance, doubt = of_both(_variance(sharp.sharp_soc, full), plain * _gain(sharp, mass, full))
-    given_back = LEVELLED_DOUBT * (variance[0] - variance[1:].mean() - plain[0] + plain[1:].mean())
+    given_back = LEVELLED_DOUBT * (variance[0] - mean_and_sd(variance[1:])[0] - plain[0] + mean_and_sd(plain[1:])[0])
     error = np.hypot(np.hypot(_standard_error(variance), doubt), given_back)
     return {"soc_var_intra": variance, "soc_var_intra_se": error}
 
 
+@compiled
 def _variance(soc: F64, weight: F64) -> F64:
-    """(VIEW,) weighted variance of maps (VIEW, Y, X)."""
-    share = weight[weight > 0.0] / weight.sum()
-    held = at_pixels(soc, weight > 0.0)
-    return np.asarray((held - (held @ share)[:, None]) ** 2 @ share)
+    """(VIEW,) weighted variance of maps (VIEW, ...) with weights (...)."""
+    held, share = soc.reshape(soc.shape[0], -1), weight.reshape(-1) / weight.sum()
+    out = np.empty(soc.shape[0])
+    for k in range(soc.shape[0]):
+        mean, squares = 0.0, 0.0
+        for p in range(share.size):
+            mean += share[p] * held[k, p]
+        for p in range(share.size):
+            squares += share[p] * (held[k, p] - mean) ** 2
+        out[k] = squares
+    return out
 
 
 def _gain(sharp: SharpPlate, mass: F64, full: F64) -> float:
@@ -57,13 +64,14 @@ def _gain(sharp: SharpPlate, mass: F64, full: F64) -> float:
     angle = np.arange(4) * np.pi / 4.0
     phase = 2.0 * np.pi / length * (np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y)
     waves = np.concatenate([np.cos(phase), np.sin(phase)])
-    image = replace(sharp, excess_nm=np.where(sharp.seen, sharp.blurred(np.maximum(sharp.mass_nm, 0.0) * waves), 0.0))
-    return float(_variance(waves, mass).mean() / _variance(image.seen_soc, full**2).mean())
+    looked = full > 0.0
+    image = sharp.blurred_at(np.maximum(sharp.mass_nm, 0.0) * waves, looked) * sharp.step[looked]
+    return float(_variance(waves, mass).mean() / _variance(image, full[looked] ** 2).mean())
 
 
 def _standard_error(variance: F64) -> F64:
     """(VIEW,) of the first view's variance, from the variances of the twins behind it."""
-    noise, scatter = float(variance[1:].mean()), float(variance[1:].std(ddof=1))
+    noise, scatter = mean_and_sd(variance[1:])
     of_particle = max(float(variance[0]) - noise, 0.0)
     return np.full(variance.size, scatter * np.sqrt(1.0 + 2.0 * of_particle / noise) if noise > 0.0 else scatter)
 

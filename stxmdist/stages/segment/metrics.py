@@ -28,6 +28,8 @@ class Description:
 
     particles: pd.DataFrame
     null_bands: pd.DataFrame
+    field: MeasuredField
+    """On which their metrics were measured"""
     third: ThirdPhaseBound | None = None
     """What of a third phase would go unnoticed; None: not yet known"""
 
@@ -89,7 +91,7 @@ def with_metrics(
         p_active=probability_between(mean, mean_error, options.active_low, options.active_high),
         flags=pd.Series(flags, index=whole.index, dtype=object),
     )
-    return Description(described, measured.bands)
+    return Description(described, measured.bands, field)
 
 
 def _flags(words: str, renewed: Mapping[str, bool]) -> str:
