@@ -84,14 +84,16 @@ def _autocovariance(noise: F64, free: Mask, most: int) -> F64:
     """(2 most + 1, 2 most + 1) means of products of noise (Y, X) at lags (y, x) from -most to most."""
     rows, columns = noise.shape
     out = np.zeros((2 * most + 1, 2 * most + 1))
+    # A sum of floats takes several pixels at once; it counts whole numbers exactly.
+    one = free.astype(np.float64)
     for down in range(most + 1):
         for across in range(-most if down > 0 else 0, most + 1):
-            pairs, products = 0, 0.0
+            pairs, products = 0.0, 0.0
             for y in range(rows - down):
                 for x in range(max(0, -across), min(columns, columns - across)):
-                    pairs += free[y, x] & free[y + down, x + across]
+                    pairs += one[y, x] * one[y + down, x + across]
                     products += noise[y, x] * noise[y + down, x + across]
-            out[most + down, most + across] = out[most - down, most - across] = products / max(pairs, 1)
+            out[most + down, most + across] = out[most - down, most - across] = products / max(pairs, 1.0)
     return out
 
 
