@@ -160,6 +160,7 @@ _PARTICLES = TableSpec(
                 ("soc_se_leak", "1", "part of soc_se_sys due to leaking light, common to the scan"),
                 ("soc_se_background", "1", "part of soc_se_sys due to what else absorbs, common to the scan"),
                 ("soc_se_misfit", "1", "part of soc_se_sys due to what the end-members leave over of the particle"),
+                ("soc_third_bound", "1", "what a third phase that the scan would not show could change of soc_mean"),
             ),
             required=False,
         ),

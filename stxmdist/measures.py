@@ -181,6 +181,10 @@ class SegmentMeasures:
     """(ENERGY used,) what the end-members leave over; NaN where no particle lacks a component"""
     particles_wanting_constant: int | None = None
     particles_wanting_power_law: int | None = None
+    third_phase: str = ""
+    """What would show of a third phase, and what could not, in a sentence; empty without particles"""
+    third_phase_not_excluded: bool = False
+    """Whether the scan's energies would not show most third phases"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from stxmdist.measures import AbsorbanceMeasures, FitMeasures, IngestMeasures
+from stxmdist.measures import AbsorbanceMeasures, FitMeasures, IngestMeasures, SegmentMeasures
 from stxmdist.planning.survey import Survey
 
 LEAST_ENERGIES = 3
@@ -10,7 +10,7 @@ LEAST_ENERGIES = 3
 
 
 def notes_of(survey: Survey, only: frozenset[str] | None = None) -> dict[str, list[str]]:
-    """Scan to what its reader assumed, what was found of its incident beam, and the background that its data chose.
+    """Scan to what its reader assumed, what was found of its incident beam, its background, and what it cannot exclude.
 
     Only scans of which there is something to say; of those in ``only``, None for all.
     """
@@ -26,6 +26,9 @@ def _notes(survey: Survey, scan_id: str) -> list[str]:
     # Of two energies the sentence says that they tell no background, and what the error allows for.
     if fit is not None and fit.background_said and (fit.background != "none" or fit.energies_used < LEAST_ENERGIES):
         notes.append(fit.background_said)
+    segment = survey.figures(SegmentMeasures, "segment", scan_id)
+    if segment is not None and segment.third_phase_not_excluded:
+        notes.append(segment.third_phase)
     return list(dict.fromkeys(notes))
 
 

@@ -150,6 +150,8 @@ def _discussed(evidence: Evidence, scans: Sequence[Scan]) -> str:
         segment = evidence.figures(SegmentMeasures, "segment", scan.scan_id)
         if segment is not None and segment.missing_component:
             words.append(f"From the single particles: {segment.missing_component}.")
+        if segment is not None and segment.third_phase_not_excluded:
+            words.append(f"Not excluded: {segment.third_phase}.")
         if words:
             said.append(f" {label_of(scan)}: {' '.join(words)}")
     return "".join(said)

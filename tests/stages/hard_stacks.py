@@ -83,7 +83,7 @@ def scanned(case: HardCase, seed: int, options: Options = OPTIONS) -> pd.DataFra
     found = outlined(scan, model, options, fit.classes)
     count = counted(scan, found, model, partial(_pixels, light, scan), CountOptions())
     # What looks inside particles, and its twins, take most of the time and are not asked here.
-    with patch.object(describe, "with_metrics", lambda table, *rest: Description(table, pd.DataFrame())):
+    with patch.object(describe, "with_metrics", lambda table, field, *rest: Description(table, pd.DataFrame(), field)):
         table = describe.described(scan, found, model, options, fit.classes, count).particles.set_index("particle_id")
     rows = _matched(region, region.labels(*axes), found.labels, table, setup)
     return rows.assign(seed=seed, offset=offset, shift=model.shift_ev, shift_se=model.shift.se_ev,
@@ -192,11 +192,17 @@ def _transmission(case: HardCase, region: Region, setup: StxmSetup, offset_ev: f
     return np.asarray((np.maximum(np.stack(out), 0.0) + leak) / (1.0 + leak))
 
 
+FLAGGED = "missing component|misfit"
+"""Flags that say of a particle itself that its number is doubtful"""
+NOT_EXCLUDED = "third phase not excluded"
+"""Flag that says of a scan that it could not see a third phase"""
+
+
 def shown(name: str, table: pd.DataFrame) -> str:
     """A line of the table of cases: coverage, bias, rms, lost particles, and those inside or flagged."""
     error, told = table["soc_mean"] - table["soc_true"], table["soc_mean"].notna()
     inside = (error.abs() < NORMAL_95 * table["soc_se"])[told]
-    flagged = table["flags"].str.contains("missing component|misfit")[told]
+    flagged = table["flags"].str.contains(FLAGGED)[told]
     return (
         f"\n  {name:28} {int(told.sum()):5d} inside {inside.mean():.3f}, or flagged {(inside | flagged).mean():.3f}, "
         f"bias {error.mean():+.4f}, rms {np.sqrt((error**2).mean()):.4f}, se {table['soc_se'].median():.4f}, lost "

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from tests.stages.hard_stacks import HardCase, scanned, shown
+from tests.stages.hard_stacks import FLAGGED, NOT_EXCLUDED, HardCase, scanned, shown
 
 PHOTONS = (30.0, 100.0, 1000.0)
 LEAST_INSIDE, MOST_INSIDE = 0.92, 0.97
@@ -58,10 +58,10 @@ def test_particles_are_inside_their_intervals(kind: str, energies: int, capsys: 
             print(shown(f"{kind}, {energies} energies, {photons:g} photons", table), end="")
         told = table[table["soc_mean"].notna()]
         inside = (told["soc_mean"] - told["soc_true"]).abs() < 1.96 * told["soc_se"]
-        held[photons] = float((inside | told["flags"].str.contains("missing component|misfit")).mean())
+        said = f"{FLAGGED}|{NOT_EXCLUDED}" if kind == "third" else FLAGGED
+        held[photons] = float((inside | told["flags"].str.contains(said)).mean())
         within[photons], chance[photons] = float(inside.mean()), _chance(inside, told["seed"])
-    # A third phase shows in what few energies leave over only where one of them lies at its line.
-    if energies not in FEW_ENERGIES and not (kind == "third" and energies < 10):
+    if kind == "third" or energies not in FEW_ENERGIES:
         assert all(held[one] > LEAST_INSIDE - min(SAMPLING * chance[one], MOST_CHANCE) for one in held), held
     if (kind, energies) in NOT_TOO_WIDE:
         assert all(within[one] < MOST_INSIDE + SAMPLING * chance[one] for one in within), within
@@ -77,3 +77,20 @@ def test_the_same_of_a_few_scans(capsys: pytest.CaptureFixture[str]) -> None:
     assert (told["soc_mean"] - told["soc_true"]).abs().max() < 4.0 * told["soc_se"].max()
     parts = told[["soc_se_scan", "soc_se_misfit"]].to_numpy()
     assert (parts.max(axis=1) <= told["soc_se_sys"] + 1e-12).all()
+
+
+@pytest.mark.parametrize("energies", [2, 3, 6])
+def test_few_energies_say_that_they_do_not_exclude_a_third_phase(energies: int) -> None:
+    table = _scans(replace(CASES["third"], energies=energies), FEW_SCANS)
+    told = table[table["soc_mean"].notna()]
+    error = (told["soc_mean"] - told["soc_true"]).abs()
+    flagged = told["flags"].str.contains(f"{FLAGGED}|{NOT_EXCLUDED}")
+    assert ((error < 1.96 * told["soc_se"]) | flagged).mean() > LEAST_INSIDE
+    # The flag says nothing of a particle; the bound does.
+    assert (error < 1.96 * told["soc_se"] + told["soc_third_bound"]).mean() > LEAST_INSIDE
+
+
+@pytest.mark.parametrize("energies", [10, 35])
+def test_clean_scans_of_many_energies_and_photons_exclude_a_third_phase(energies: int) -> None:
+    table = _scans(replace(CASES["plain"], energies=energies), FEW_SCANS)
+    assert not table["flags"].str.contains(NOT_EXCLUDED).any()

@@ -117,7 +117,7 @@ def misfit_error(
     share, believed = np.full(len(cathode), np.nan), np.zeros(len(cathode))
     n_energy, n_terms = design.shape
     od, left = cathode[known], residual_od[known]
-    shapes = _with_errors_of_their_own(od, beside_od, None if shift_od is None else shift_od[:, known])
+    shapes = shapes_with_errors(od, beside_od, None if shift_od is None else shift_od[:, known])
     shapes = shapes[: max(n_energy - n_terms - 1, int(shift_od is not None))]
     freedom = n_energy - n_terms - len(shapes)
     if freedom > 0 and known.any():
@@ -142,7 +142,7 @@ def misfit_error(
     return MisfitError(share, HIDDEN * np.sqrt(believed))
 
 
-def _with_errors_of_their_own(od: F64, beside_od: F64 | None, shift_od: F64 | None) -> list[F64]:
+def shapes_with_errors(od: F64, beside_od: F64 | None, shift_od: F64 | None) -> list[F64]:
     """Shapes (PARTICLE, ENERGY) that are no misfit, what errors are largest first: shift, saturation, background."""
     shapes = [] if shift_od is None else [shift_od[-1] - shift_od[0]]
     shapes.append(light_beside_od(od))

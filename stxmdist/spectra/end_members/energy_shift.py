@@ -49,6 +49,8 @@ class EnergyShift:
     maxima"""
     why: str = ""
     """What a reader should know, in words"""
+    prior_sd_ev: float = float("nan")
+    """Standard deviation of the prior"""
 
 
 def energy_shift(
@@ -87,12 +89,11 @@ def energy_shift(
     if n < _LEAST_ENERGIES:
         nodes = _nodes(grid, (grid / energy_shift_sd_ev) ** 2, 0.0, energy_shift_sd_ev)
         why = f"only {n} energies: shift not fitted"
-        return EnergyShift(0.0, energy_shift_sd_ev, False, False, float("nan"), left, nodes, why)
+        return EnergyShift(0.0, energy_shift_sd_ev, False, False, float("nan"), left, nodes, why, energy_shift_sd_ev)
     od = mean_od[use]
     columns = background_columns(energy[use], "power_law")
-    beside = _BACKGROUND_SD**2 * columns @ columns.T
     moved = [end_members.at(energy[use], shift).T for shift in grid]
-    white = whitening(mean_covariance(od, variance[use], _MODEL_SHARE, light_beside_sd) + beside)
+    white = whitening(shift_covariance(od, variance[use], energy[use], light_beside_sd))
     profile = _profile(white, moved, od)
     # Two amounts, two terms of a background, light from beside, and the shift.
     freedom = n - 6
@@ -100,7 +101,7 @@ def energy_shift(
     least = int(np.argmin(profile / misfit + (grid / energy_shift_sd_ev) ** 2))
     # Without the prior, which would keep off the bound what has nothing to do with this edge.
     # And without the light, which would pass for a shift that is not looked for.
-    sharp = _profile(whitening(mean_covariance(od, variance[use], _MODEL_SHARE) + beside), moved, od)
+    sharp = _profile(whitening(shift_covariance(od, variance[use], energy[use])), moved, od)
     lowest = int(np.argmin(sharp))
     gained = (float(sharp[least]) - float(sharp[lowest])) / max(1.0, float(sharp[lowest]) / max(freedom, 1))
     at_bound = least in (0, grid.size - 1) or (lowest in (0, grid.size - 1) and gained > _CLEAR_GAIN)
@@ -121,8 +122,19 @@ def energy_shift(
         if at_bound
         else ""
     )
+    nodes = _nodes(fine, posterior, shift, se)
     chi2 = float(profile.min()) / freedom if freedom > 0 else float("nan")
-    return EnergyShift(shift, se, True, at_bound, chi2, left, _nodes(fine, posterior, shift, se), why)
+    return EnergyShift(shift, se, True, at_bound, chi2, left, nodes, why, energy_shift_sd_ev)
+
+
+def shift_covariance(mean_od: F64, variance: F64, energy_ev: F64, light_beside_sd: float = LIGHT_BESIDE) -> F64:
+    """Covariance (ENERGY, ENERGY) float64 of a mean spectrum (ENERGY,) as the shift is found with it.
+
+    That of ``mean_errors.mean_covariance``, and a background of unknown height and slope.
+    """
+    columns = background_columns(energy_ev, "power_law")
+    beside = _BACKGROUND_SD**2 * columns @ columns.T
+    return mean_covariance(mean_od, variance, _MODEL_SHARE, light_beside_sd) + beside
 
 
 def _profile(white: F64, moved: list[F64], od: F64) -> F64:

@@ -24,18 +24,20 @@ from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.spectra.align.aligned_stack import whole_energies
 from stxmdist.spectra.checks.classes import ClassOptions, edge_zone, judged_by_particle, most_chi2, od_range
 from stxmdist.spectra.checks.component_count import ComponentCount, CountOptions, ReadPixels, count_components
-from stxmdist.spectra.checks.misfit import MisfitError, expected_misfit_chi2, misfit_error
+from stxmdist.spectra.checks.misfit import MisfitError, expected_misfit_chi2
 from stxmdist.spectra.checks.systematics import (
     SocSensitivity,
     shared_od_variance,
     soc_sensitivity,
 )
+from stxmdist.spectra.checks.third_phase import ThirdPhaseBound
 from stxmdist.spectra.density.mean_spectrum import soc_effects
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.film import steady_thickness
 from stxmdist.stages.segment.metrics import Description, left_over_of, plates_of, trusted_pixels, with_metrics
-from stxmdist.stages.segment.options import Options
+from stxmdist.stages.segment.misfits import misfit_of, third_phase_of
+from stxmdist.stages.segment.options import MisfitOptions, Options
 from stxmdist.stages.segment.sizes import sized, with_outlines
 from stxmdist.stages.segment.systematic import systematic_errors
 
@@ -50,6 +52,9 @@ MISFIT = "misfit"
 """Flag of a particle of which the end-members leave much over."""
 GROSS_MISFIT = "gross misfit"
 """Flag of a particle that the end-members do not describe."""
+
+THIRD_PHASE = "third phase not excluded"
+"""Flag of the particles of a scan whose energies would not show most third phases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +153,9 @@ def described(
     labels, mask, pixel_nm = np.maximum(found.labels, 0), found.mask_class, scan.pixel_nm
     nominal = nominal_nm(model, classes)
     shrunk = options.edge_policy == "shrink"
-    sensitivity, misfit = _sensitivity(scan, labels, model), _misfit(scan, found, model, count)
+    means, sensitivity = _mean_thickness(scan, labels), _sensitivity(scan, labels, model)
+    misfit = misfit_of(means, model, count)
+    third = third_phase_of(means, np.unique(labels[labels > 0], return_counts=True)[1], model, sensitivity)
     # Drawn-in outlines lie where nothing is lost over them: no skirt is to be added, and no rim to be modelled.
     reach = labels if shrunk else reach_of(labels, found.psf_sigma_nm / pixel_nm)
     imaging, bias = PointSpread(found.psf_sigma_nm / pixel_nm), None
@@ -176,7 +183,7 @@ def described(
         scan.noise_correlation_px2,
     )
     errors = systematic_errors(
-        _mean_thickness(scan, labels),
+        means,
         model,
         sensitivity,
         misfit,
@@ -197,7 +204,9 @@ def described(
         options=options.chemistry,
     )
     table["soc_per_ev"], table["soc_per_leak"] = sensitivity.energy_per_ev, sensitivity.leak
-    table = table.assign(soc_per_i0=sensitivity.i0, misfit_share=misfit.share, **errors.columns())
+    table = table.assign(
+        soc_per_i0=sensitivity.i0, misfit_share=misfit.share, soc_third_bound=third.soc, **errors.columns()
+    )
     sizes = None
     if not shrunk and options.correct_psf_bias:
         optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
@@ -210,12 +219,24 @@ def described(
         table["thickness_reference"] = table["thickness_nm"] / nominal
         for name in NOT_IN_NM:
             table[name] = np.nan
+    return replace(whole, particles=_doubted(table, count, misfit, third, options.misfit), third=third)
+
+
+def _doubted(
+    table: pd.DataFrame,
+    count: ComponentCount | None,
+    misfit: MisfitError,
+    third: ThirdPhaseBound,
+    options: MisfitOptions,
+) -> pd.DataFrame:
+    """The table with flags of what the end-members leave over, and of what they would not leave over."""
     if count is not None:
         table = with_flag(table.assign(**count.columns()), MISSING_COMPONENT, count.components > 2.0)
     with np.errstate(invalid="ignore"):
-        gross = misfit.share > options.misfit.gross_share
-        table = with_flag(table, MISFIT, (misfit.share > options.misfit.least_share) & ~gross)
-    return replace(whole, particles=with_flag(table, GROSS_MISFIT, gross))
+        gross = misfit.share > options.gross_share
+        table = with_flag(table, MISFIT, (misfit.share > options.least_share) & ~gross)
+    table = with_flag(table, GROSS_MISFIT, gross)
+    return with_flag(table, THIRD_PHASE, np.full(len(table), third.not_excluded))
 
 
 def _field(
@@ -284,22 +305,6 @@ def _mean_thickness(scan: FittedScan, labels: I32) -> F64:
     if not ids.size:
         return np.empty((2, 0))
     return np.stack([ndimage.mean(np.nan_to_num(part), labels, ids) for part in scan.thickness_nm])
-
-
-def _misfit(scan: FittedScan, found: Outlines, model: SpectralModel, count: ComponentCount | None) -> MisfitError:
-    """What the misfit of each particle can do to it; that of the stack's mean spectrum where its own is not known."""
-    means, left_over = _mean_thickness(scan, found.labels), np.nan_to_num(model.misfit_od)
-    steepest = int(np.argmax(model.design[:, :2].sum(axis=1)))
-    top = float(model.cathode_od[steepest])
-    of_stack = np.outer(model.design[steepest, :2] @ means / top if top > 0.0 else np.zeros(means.shape[1]), left_over)
-    left, variance = of_stack, np.zeros_like(of_stack)
-    if count is not None and count.residual_od is not None and count.residual_variance is not None:
-        own = np.isfinite(count.residual_od)
-        left = np.where(own, count.residual_od, of_stack)
-        variance = np.where(own, count.residual_variance, 0.0)
-    moved = np.stack([model.end_members.held_at(model.energy_ev, float(at)) for at in model.shift.nodes_ev])
-    shift_od = np.einsum("sce,cp->spe", moved - model.end_members.at(model.energy_ev, model.shift_ev), means)
-    return misfit_error(means, left, variance, model.design, model.background.doubt_od, shift_od)
 
 
 def _sensitivity(scan: FittedScan, labels: I32, model: SpectralModel) -> SocSensitivity:

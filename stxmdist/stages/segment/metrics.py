@@ -15,6 +15,7 @@ from stxmdist.particles.metrics.field_table import LabelledField, LeftOver, meas
 from stxmdist.particles.metrics.spread import spread_and_error
 from stxmdist.particles.psf_bias import PsfBias
 from stxmdist.spectra.checks.component_count import ComponentCount
+from stxmdist.spectra.checks.third_phase import ThirdPhaseBound
 
 SD_CLIPPED, SD_UNKNOWN, NO_CORE = "sd clipped", "sd unknown", "no core"
 NOTHING_KNOWN = {"no usable pixels", "no mass"}
@@ -29,6 +30,8 @@ class Description:
     null_bands: pd.DataFrame
     field: MeasuredField
     """On which their metrics were measured"""
+    third: ThirdPhaseBound | None = None
+    """What of a third phase would go unnoticed; None: not yet known"""
 
 
 def plates_of(bias: PsfBias | None, maps: ChemicalMaps, reach: I32, table: pd.DataFrame) -> tuple[F64, F64, F64]:

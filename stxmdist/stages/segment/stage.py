@@ -107,6 +107,7 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
     known_share = measured(unit, AlignMeasures, "align").known_share
     count = counted(scan, found, model, partial(_pixels_of, unit), options.components, known_share)
     description = described(scan, found, model, options, part.fit.classes, count)
+    third = description.third
     table = with_conditions(description.particles, part.conditions)
     bands = description.null_bands.assign(scan_id=unit.scan_id)
     before = measured(unit, AbsorbanceMeasures, "absorbance")
@@ -136,6 +137,8 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
             missing_spectrum_od=count.missing_od,
             particles_wanting_constant=count.wanting.get("constant"),
             particles_wanting_power_law=count.wanting.get("power_law"),
+            third_phase="" if third is None else third.said(len(model.energy_ev)),
+            third_phase_not_excluded=third is not None and third.not_excluded,
         )
     )
 
@@ -179,7 +182,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=29,
+    version=30,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

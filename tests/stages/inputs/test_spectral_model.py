@@ -73,3 +73,34 @@ def test_a_scan_of_an_edge_that_says_nothing_is_refused(
     align = cast(Output, SimpleNamespace(read=arrays.__getitem__))
     with pytest.raises(InputError, match=message):
         spectral_model("one", align, source, ModelOptions())
+
+
+def test_a_film_is_looked_for_in_a_strip_across_the_middle_of_a_large_field() -> None:
+    energy_ev = np.array([700.0, 708.2, 710.2])
+    mean_od = np.array([50.0, 50.0]) @ CHEMISTRIES["LFP"].load().end_members().at(energy_ev)
+    arrays = {
+        "energy_ev": energy_ev,
+        "energy_used": np.ones(3, np.uint8),
+        "effective_counts": np.full(3, 1e3),
+        "mean_od": mean_od,
+        "mean_od_variance": np.full(3, 1e-6),
+        "aligned_class": np.zeros((400, 1000), np.uint8),
+    }
+    asked: list[slice] = []
+
+    def read(name: str, at: tuple[slice, slice, slice] | None = None) -> object:
+        if at is None:
+            return arrays[name]
+        asked.append(at[1])
+        # Waves of film, 40 pixels long.
+        film = 0.1 * (1.0 + np.sin(np.arange(1000) * 2.0 * np.pi / 40.0))
+        return np.exp(-film) * np.ones((3, at[1].stop - at[1].start, 1), np.float32)
+
+    align = cast(Output, SimpleNamespace(read=read))
+    found = spectral_model("one", align, EndMemberSource("LFP"), ModelOptions())
+    assert asked == [slice(167, 232)]
+    assert found.fitted_background == "constant"
+    assert "a film varies by 0.07 from place to place" in found.background.said
+    # What is asked for needs no look at the field.
+    assert spectral_model("one", align, EndMemberSource("LFP"), ModelOptions("none")).fitted_background == "none"
+    assert len(asked) == 1
