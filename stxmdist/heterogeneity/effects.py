@@ -200,8 +200,14 @@ def _effect(
     without = UNKNOWN_SIZE_FLAGS if term.within_region else ()
     chosen = rows(particles, asked.endpoint, modality, finite=(term.column,), conditions=STATE, without=without)
     x = term.of(chosen.frame)
-    if not len(x) or not np.isfinite(x).all():
-        return [asked.row(SLOPES_T, "no particle has both" if not len(x) else "values without logarithm")]
+    if not len(x):
+        flagged = without and len(
+            rows(particles, asked.endpoint, modality, finite=(term.column,), conditions=STATE).value
+        )
+        why = f"every particle that has both is flagged {' or '.join(without)}" if flagged else "no particle has both"
+        return [asked.row(SLOPES_T, why)]
+    if not np.isfinite(x).all():
+        return [asked.row(SLOPES_T, "values without logarithm")]
     if np.ptp(chosen.value) <= ROUNDING * np.abs(chosen.value).max():
         return [asked.row(SLOPES_T, f"{asked.endpoint} does not vary", chosen.n_electrodes, len(x))]
     doubts = reservations(chosen)

@@ -26,10 +26,14 @@ def sizes(evidence: Evidence) -> Picture | Absent:
     table = analysed(evidence)
     d = column(table, "d_eq_um") if len(table) else np.zeros(0)
     usable = np.isfinite(d) & (d > 0)
+    sized = int(usable.sum())
     if len(table):
         usable &= np.array(["overlap" not in text for text in words(table, "flags")], bool)
     if not usable.any():
-        return Absent("F8", title, evidence.unless_inferred("No whole particle has a size and a state of charge."))
+        why = "No whole particle has a size and a state of charge."
+        if sized:
+            why = f"All {sized} whole particles are flagged “overlap suspected”: no single plate explains their images."
+        return Absent("F8", title, evidence.unless_inferred(why))
     table, d = table[usable], d[usable]
     names = sorted(set(words(table, "electrode_id")))
     styles = styles_of(names)

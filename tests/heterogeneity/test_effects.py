@@ -133,6 +133,13 @@ def test_sizes_that_are_not_theirs_take_no_part() -> None:
     assert row(dirty, "soc_mean", "cycle", SLOPES_T)["n_particles"] == len(frame) + len(cut)
 
 
+def test_particles_that_are_all_flagged_are_said_to_be() -> None:
+    """Sizes were said to be missing where a flag alone keeps every particle out: of grains that are no plates, all."""
+    table = campaign(np.random.default_rng(3)).assign(flags="overlap suspected")
+    note = row(effects_table(table, rng=np.random.default_rng(0)), "soc_mean", "log_d_eq", SLOPES_T)["note"]
+    assert note == "every particle that has both is flagged touches border or overlap suspected"
+
+
 def test_false_discovery_rate_is_statsmodels_and_spares_the_primary() -> None:
     p = np.array([0.01, np.nan, 0.04, 0.03, 0.5])
     expected = multipletests(p[[0, 2, 3, 4]], method="fdr_bh")[1]
