@@ -301,7 +301,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[InferMeasures]]) -> M
 
 STAGE = Stage(
     name=NAME,
-    version=3,
+    version=4,
     options=Options,
     measures=InferMeasures,
     upstream=upstream,

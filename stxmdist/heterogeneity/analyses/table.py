@@ -12,6 +12,7 @@ import pandas as pd
 from stxmdist.heterogeneity.analyses import electrode_columns
 from stxmdist.heterogeneity.analyses.adjusted_effects import ADJUSTED_COLUMNS
 from stxmdist.heterogeneity.analyses.anomalies import ANOMALY_COLUMNS
+from stxmdist.heterogeneity.analyses.boundary_axes import BOUNDARY_AXIS_COLUMNS
 from stxmdist.heterogeneity.analyses.calibration import CALIBRATION_COLUMNS, CORRECTED_COLUMNS
 from stxmdist.heterogeneity.analyses.connectivity import CONNECTIVITY_COLUMNS, CONTACT_COLUMNS, TORTUOSITY_COLUMNS
 from stxmdist.heterogeneity.analyses.evidence import Evidence
@@ -60,6 +61,12 @@ ANALYSES: Table[AnalysisEntry] = Table(
             meaning="one row per particle whose mean spectrum is unlike that of the others of its scan",
             columns=ANOMALY_COLUMNS,
             source="Benjamini, Hochberg, J. R. Stat. Soc. B 57, 289 (1995)",
+        ),
+        "boundary_axes": AnalysisEntry(
+            "stxmdist.heterogeneity.analyses.boundary_axes:boundary_axes",
+            meaning="one row per electrode and condition: do boundaries in particles keep to these' long axes",
+            columns=BOUNDARY_AXIS_COLUMNS,
+            source="Mardia, Jupp, Directional Statistics (2000), 2.2 and 9.5; shuffled within scans",
         ),
         # Both modalities: how one follows the other, and what follows for all particles.
         "calibration": AnalysisEntry(
