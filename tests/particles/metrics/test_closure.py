@@ -200,8 +200,8 @@ def test_bands_hold_at_few_and_many_photons(counts: float) -> None:
                 low, high = (found.bands[f"{name}_null_{end}"] for end in ("low", "high"))
                 outside[name] += float(((found.values[name] < low) | (found.values[name] > high)).mean()) / 20.0
     print(f"{counts:.0f} photons, outside their bands:", {name: round(share, 3) for name, share in outside.items()})
-    # At most 7 %, and two standard errors of a share among 240 particles.
-    assert all(share <= 0.07 + 0.03 for share in outside.values())
+    # 3 to 7 %, and two standard errors of such shares among 240 particles.
+    assert all(0.03 - 0.022 <= share <= 0.07 + 0.03 for share in outside.values())
 
 
 @pytest.mark.slow
