@@ -21,6 +21,7 @@ def campaign(slope: float, rng: np.random.Generator) -> pd.DataFrame:
     chance += rng.normal(0.0, 0.05, shape[:3])[electrode, rate, region]
     active = rng.random(chance.size) < chance
     truth = np.where(active, rng.uniform(0.15, 0.85, chance.size), 0.02)
+    seen = truth + rng.normal(0.0, NOISE, chance.size)
     scan = [f"s{one}-{two}-{three}" for one, two, three in zip(electrode, rate, region, strict=True)]
     return pd.DataFrame(
         {
@@ -31,7 +32,8 @@ def campaign(slope: float, rng: np.random.Generator) -> pd.DataFrame:
             "cycle": 1.0,
             "c_rate": RATES[rate],
             "direction": "charge",
-            "soc_mean": truth + rng.normal(0.0, NOISE, chance.size),
+            "soc_mean": seen,
+            "active": (seen > 0.1) & (seen < 0.9),
             "soc_se": NOISE,
             "soc_se_stat": NOISE,
             "phase_class": "solid-solution",
