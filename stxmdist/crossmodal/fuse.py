@@ -26,6 +26,10 @@ WINDOW_SIGMAS, NEAR_SIGMAS = 4.0, 1.0
 REFINED = 1
 """Times that the second is taken"""
 
+MOST_EXTRAPOLATED = 4.0
+"""Variance of what was lost of the truth over that of what is lost of the best map, at most: where more than half of a
+detail is lost at a time, what is left does not tell how much there was"""
+
 REACH_SIGMAS = 3.0
 """Wide-field pixels whose point spread function reaches over what ptychography knows say nothing"""
 
@@ -51,7 +55,7 @@ class Fused:
     soc: F32
     """(V, U) state of charge; NaN where nothing is known or nothing lies"""
     soc_se: F32
-    """(V, U) its standard error, of what is random in both"""
+    """(V, U) its standard error: noise of both, and detail that is lost"""
     chi2: float
     """Mean square of the difference of both scans' maps over its variance; NaN where they share no pixel"""
 
@@ -91,8 +95,8 @@ def fuse(
     probes
         drawn maps from which the variance is estimated
 
-    Source: Rodgers, Inverse Methods for Atmospheric Sounding (2000), equation 2.30 (optimal estimation); variance by
-    perturbed observations: Papandreou, Yuille, Adv. Neural Inf. Process. Syst. 23 (2010).
+    Source: Rodgers, Inverse Methods for Atmospheric Sounding (2000), equation 2.30 (optimal estimation); variance of
+    noise by perturbed observations: Papandreou, Yuille, Adv. Neural Inf. Process. Syst. 23 (2010).
     """
     problem = _problem(wide, fine, registration, blur_nm)
     if problem is None:
@@ -156,11 +160,8 @@ class _Problem:
         planes = [self._blur((self.sampling.T @ row).reshape(self.known.shape)) for row in values]
         return np.stack([plane[self.known] for plane in planes])
 
-    def solved(self, own: F64, other: F64, beyond: F64 | None = None) -> F64:
-        """(2, KNOWN) of ptychography's (2, KNOWN) and the wide field's (2, SEEN) thicknesses, by conjugate gradients.
-
-        ``beyond`` (2, KNOWN) is added to what is finer than the wide field's resolution: 0 is expected of that.
-        """
+    def solved(self, own: F64, other: F64) -> F64:
+        """(2, KNOWN) best of ptychography's (2, KNOWN) and the wide field's (2, SEEN), by conjugate gradients."""
         fine, seen, detail = (_inverse(part) for part in (self.fine_covariance, self.seen_covariance, self.detail))
 
         def curved(values: F64) -> F64:
@@ -168,8 +169,6 @@ class _Problem:
             return np.asarray(_times(fine, values) + self.spread(_times(seen, self.blurred(values))) + rough)
 
         wanted = _times(fine, own) + self.spread(_times(seen, other))
-        if beyond is not None:
-            wanted += self.roughened(_times(detail, beyond))
         scale = _inverse(fine + ROUGH_SHARE * detail)
         best = own.copy()
         residual = wanted - curved(best)
@@ -299,7 +298,7 @@ def _standard_error(problem: _Problem, best: F64, soc: F64, fine_se: F64, probes
 
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.clip(nearby(noise) / nearby(counted.astype(np.float64)), 0.0, 1.0)
-        more = np.sum(lost[counted]) / np.sum(less[counted])
+        more = min(float(np.sum(lost[counted])) / max(float(np.sum(less[counted])), 1e-300), MOST_EXTRAPOLATED)
         variance = fine_se**2 * share + more * nearby(lost) / nearby(counted.astype(np.float64))
     return np.where(counted, np.sqrt(variance), np.nan)
 

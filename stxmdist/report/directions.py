@@ -5,14 +5,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from stxmdist.arrays import F64
+from stxmdist.heterogeneity.analyses.boundary_axes import LEAST_COHERENCE
 from stxmdist.planning.columns import column, words
 from stxmdist.report.canvas import COLOURS, Absent, Picture, as_svg, blank
 from stxmdist.report.evidence import Evidence
 
 SECTORS = 12
 """Of the half circle"""
-LEAST_COHERENCE = 0.5
-"""Particles whose gradients share an axis less than this have no direction to be drawn"""
 
 
 def directions(evidence: Evidence) -> Picture | Absent:

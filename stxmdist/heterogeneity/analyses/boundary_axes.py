@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from stxmdist.heterogeneity.analyses.electrode_columns import BOUNDARY_AXES
 from stxmdist.heterogeneity.analyses.evidence import Evidence
 from stxmdist.heterogeneity.columns import codes_of, numbers
 from stxmdist.heterogeneity.directions import axis_test
 from stxmdist.heterogeneity.intervals import UNKNOWN
 from stxmdist.heterogeneity.places import Cell, places_of
-from stxmdist.table_columns import TableColumn
 
 LEAST_COHERENCE = 0.5
 """Particles whose gradients share an axis less than this have none"""
@@ -18,26 +18,13 @@ LEAST = 10
 """Fewer particles have no test."""
 PERMUTATIONS = 999
 
-BOUNDARY_AXIS_COLUMNS = (
-    TableColumn("electrode_id", "", "electrode", "string"),
-    TableColumn("cycle", "1", "cycle"),
-    TableColumn("c_rate", "1/h", "rate"),
-    TableColumn("direction", "", "charge or discharge", "string"),
-    TableColumn("n_particles", "1", "particles with a long axis and one along which charge changes", "int64"),
-    TableColumn("resultant", "1", "mean vector of doubled angles between both: 0 no angle is preferred, 1 all alike"),
-    TableColumn("angle_deg", "deg", "the angle that is preferred, 0 to 180"),
-    TableColumn("null_high", "1", "95th percentile of the resultant with axes shuffled among a scan's particles"),
-    TableColumn("p", "1", "how often shuffling gives as much"),
-    TableColumn("note", "", "why there is no test", "string"),
-)
-
 
 def boundary_axes(evidence: Evidence) -> pd.DataFrame:
     """Resultant of the angles between the axis of charge and the long axis, and its test, of each electrode."""
     seen = places_of(evidence.kept, evidence.modality)
     columns = ("boundary_normal_deg", "orientation_deg", "boundary_coherence", "aspect")
     if any(name not in seen.frame for name in columns):
-        return pd.DataFrame(columns=[column.name for column in BOUNDARY_AXIS_COLUMNS])
+        return pd.DataFrame(columns=[column.name for column in BOUNDARY_AXES])
     axis, long_axis, coherence, aspect = (numbers(seen.frame, name) for name in columns)
     known = np.isfinite(axis) & np.isfinite(long_axis) & (coherence >= LEAST_COHERENCE) & (aspect >= LEAST_ASPECT)
     scan = codes_of(seen.frame, ("scan_id",))
@@ -54,4 +41,4 @@ def boundary_axes(evidence: Evidence) -> pd.DataFrame:
             row |= {"resultant": found.resultant, "angle_deg": found.angle_deg}
             row |= {"null_high": found.null_high, "p": found.p}
         rows.append(seen.row(index) | row)
-    return pd.DataFrame(rows, columns=[column.name for column in BOUNDARY_AXIS_COLUMNS])
+    return pd.DataFrame(rows, columns=[column.name for column in BOUNDARY_AXES])

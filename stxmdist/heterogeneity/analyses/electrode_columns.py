@@ -88,6 +88,16 @@ NEIGHBOURS = (
     _NOTE,
 )
 
+BOUNDARY_AXES = (
+    *_PLACE,
+    TableColumn("n_particles", "1", "particles with a long axis and one along which charge changes", "int64"),
+    TableColumn("resultant", "1", "mean vector of doubled angles between both: 0 no angle is preferred, 1 all alike"),
+    TableColumn("angle_deg", "deg", "the angle that is preferred, 0 to 180"),
+    TableColumn("null_high", "1", "95th percentile of the resultant with axes shuffled among a scan's particles"),
+    TableColumn("p", "1", "how often shuffling gives as much"),
+    _NOTE,
+)
+
 CLOSURE = (
     *_PLACE,
     TableColumn("n_particles", "1", "particles with a state of charge", "int64"),

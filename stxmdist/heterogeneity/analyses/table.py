@@ -12,7 +12,6 @@ import pandas as pd
 from stxmdist.heterogeneity.analyses import electrode_columns
 from stxmdist.heterogeneity.analyses.adjusted_effects import ADJUSTED_COLUMNS
 from stxmdist.heterogeneity.analyses.anomalies import ANOMALY_COLUMNS
-from stxmdist.heterogeneity.analyses.boundary_axes import BOUNDARY_AXIS_COLUMNS
 from stxmdist.heterogeneity.analyses.calibration import CALIBRATION_COLUMNS, CORRECTED_COLUMNS
 from stxmdist.heterogeneity.analyses.connectivity import CONNECTIVITY_COLUMNS, CONTACT_COLUMNS, TORTUOSITY_COLUMNS
 from stxmdist.heterogeneity.analyses.evidence import Evidence
@@ -65,7 +64,7 @@ ANALYSES: Table[AnalysisEntry] = Table(
         "boundary_axes": AnalysisEntry(
             "stxmdist.heterogeneity.analyses.boundary_axes:boundary_axes",
             meaning="one row per electrode and condition: do boundaries in particles keep to these' long axes",
-            columns=BOUNDARY_AXIS_COLUMNS,
+            columns=electrode_columns.BOUNDARY_AXES,
             source="Mardia, Jupp, Directional Statistics (2000), 2.2 and 9.5; shuffled within scans",
         ),
         # Both modalities: how one follows the other, and what follows for all particles.
