@@ -27,7 +27,7 @@ def mosaic(evidence: Evidence) -> pd.DataFrame:
     The dip assumes nothing of the shape but one mode, and wants groups far apart (D of 4 for a hundred particles).
     The mixture takes the noise out and finds D = 3, but it is against one Gaussian: a flat or skewed single group
     looks like two to it. No test of a hundred particles can tell: against the nearest single hump of any shape the best
-    one (Neyman and Pearson's) finds two equal groups at D = 3 in .28, at D = 4 in .91. So ``groups`` says what either
+    one (Neyman and Pearson's) finds two equal groups at D = 3 in .27, at D = 4 in .92. So ``groups`` says what either
     shows.
     """
     seen = places_of(evidence.kept, evidence.modality)
