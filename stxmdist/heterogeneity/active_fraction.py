@@ -30,6 +30,9 @@ FINE, CLASSES = 0.004, 24
 """Bins of state of charge and classes of its error above ``BINNED_FROM`` particles."""
 BINNED_FROM = 4000
 
+ROUNDING = 1e-12
+"""Of the variance of zeros and ones"""
+
 LEAST_GAIN = 0.2
 """Sensitivity plus specificity minus one below which the errors leave nothing to correct."""
 
@@ -91,7 +94,8 @@ def active_clustering(active: F64, region: I64, place: I64, electrode: I64, cond
     if spread.degrees == 0 or spread.particle_degrees == 0:
         return Clustering(UNKNOWN, 0, spread.note)
     total = spread.variance + spread.particle_variance
-    return Clustering(spread.variance / total if total > 0 else 0.0, spread.degrees, spread.note)
+    # Where all are active rounding alone is left, which would be called regions that differ in everything.
+    return Clustering(spread.variance / total if total > ROUNDING else 0.0, spread.degrees, spread.note)
 
 
 def active_fraction(

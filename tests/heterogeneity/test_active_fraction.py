@@ -96,3 +96,10 @@ def test_what_is_not_known_is_said() -> None:
     assert found.note
     blind = recognition(np.linspace(-3, 3, 50), np.full(50, 3.0), np.zeros(50, dtype=bool))
     assert np.isnan(blind.sensitivity)
+
+
+def test_regions_in_which_all_are_active_do_not_differ() -> None:
+    """Rounding of their means was taken for a correlation of 1: of 22 of 22 active the interval began at .05."""
+    region = np.repeat(np.arange(6), [22, 23, 23, 25, 23, 27])
+    found = active_clustering(np.ones(len(region)), region, region, region // 2, region % 2)
+    assert found.correlation == 0.0
