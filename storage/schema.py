@@ -209,6 +209,11 @@ _ARRAYS = (
     ArraySpec("shift_quality", _E, "float64", "1", "height of the correlation peak"),
     ArraySpec("mean_od", _E, "float64", "1", "mean optical density over the particles"),
     ArraySpec("mean_od_variance", _E, "float64", "1", "its variance"),
+    ArraySpec(
+        "particle_od", ("particle", "energy"), "float64", "1", "mean optical density inside each of some particles"
+    ),
+    ArraySpec("particle_od_variance", ("particle", "energy"), "float64", "1", "its variance by counting noise"),
+    ArraySpec("i0_relative_variance", _E, "float64", "1", "variance of the incident signal over its square"),
     ArraySpec("energy_used", _E, "uint8", "", "1 where the energy takes part in the fit", 0, "small"),
     ArraySpec("aligned_class", _YX, "uint8", "", "mask class of each pixel after alignment", MISSING, "small"),
     # explore

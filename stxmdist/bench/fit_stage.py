@@ -19,6 +19,7 @@ from stxmdist.planning.survey import Survey
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.runner.run import ClientOf, RunRecord, run_stage
 from stxmdist.runner.unit import StageReport
+from stxmdist.spectra.density.particle_spectra import MOST_PARTICLES
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.stages import align
@@ -143,6 +144,9 @@ def _write_aligned(survey: Survey, grid: Grid) -> None:
         "shift_quality": np.ones(n),
         "mean_od": mean_od.mean(axis=0),
         "mean_od_variance": np.full(n, 1e-6),
+        "particle_od": np.full((MOST_PARTICLES, n), np.nan),
+        "particle_od_variance": np.full((MOST_PARTICLES, n), np.nan),
+        "i0_relative_variance": np.zeros(n),
         "energy_used": np.ones(n, np.uint8),
         "aligned_class": np.full((ny, nx), MaskClass.valid, np.uint8),
     }

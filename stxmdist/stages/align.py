@@ -28,7 +28,8 @@ from stxmdist.spectra.align.frame_spectra import SPECTRA_BYTES
 from stxmdist.spectra.align.shifts import AlignOptions, Shifts, estimate_shifts
 from stxmdist.spectra.density.corrected import transmission_of
 from stxmdist.spectra.density.detector import DetectorOptions
-from stxmdist.spectra.density.mean_spectrum import mean_spectrum, spectrum_pixels
+from stxmdist.spectra.density.mean_spectrum import mean_spectrum, sample_pixels, smooth_absorption
+from stxmdist.spectra.density.particle_spectra import MOST_PARTICLES, particle_pixels, particle_spectra
 from stxmdist.stages.inputs.corrected import counts_or_given
 from stxmdist.stages.inputs.frames import MappedFrames, ScratchStack, StoredFrames
 from stxmdist.stages.inputs.measured import measured
@@ -123,6 +124,9 @@ def arrays_of(grid: Grid, *, with_phase: bool = False) -> tuple[ArrayPlan, ...]:
         single_shard("shift_quality", (n,), energy),
         single_shard("mean_od", (n,), energy),
         single_shard("mean_od_variance", (n,), energy),
+        single_shard("particle_od", (MOST_PARTICLES, n), energy),
+        single_shard("particle_od_variance", (MOST_PARTICLES, n), energy),
+        single_shard("i0_relative_variance", (n,), energy),
         single_shard("energy_used", (n,), energy),
         single_shard("aligned_class", (ny, nx), image),
     )
@@ -153,8 +157,11 @@ def work(unit: AlignUnit) -> Outcome:
             unknown_is_outside=not unit.part.wide_field,
         )
         whole = whole_energies(used, coverage.known_share)
-        chosen = spectrum_pixels(aligned, whole, coverage.inside)
-        mean_od, mean_variance = mean_spectrum(aligned, chosen, np.where(whole, effective, np.nan), i0_variance / i0**2)
+        absorption, known = smooth_absorption(aligned, whole, coverage.inside)
+        chosen = sample_pixels(absorption, known)
+        counted, i0_relative_variance = np.where(whole, effective, np.nan), i0_variance / i0**2
+        mean_od, mean_variance = mean_spectrum(aligned, chosen, counted, i0_relative_variance)
+        particles = particle_spectra(aligned, particle_pixels(absorption, known), counted)
         for shard in layout.indices():
             write("transmission", shard, aligned.rows(layout.region(shard)[1]))
     if not unit.part.wide_field:
@@ -164,9 +171,12 @@ def work(unit: AlignUnit) -> Outcome:
         ("shift_quality", shifts.quality),
         ("mean_od", mean_od),
         ("mean_od_variance", mean_variance),
+        ("i0_relative_variance", i0_relative_variance),
         ("energy_used", used.astype(np.uint8)),
     ):
         write(name, (0,), values)
+    for name, rows in zip(("particle_od", "particle_od_variance"), particles, strict=True):
+        write(name, (0, 0), np.pad(rows, ((0, MOST_PARTICLES - len(rows)), (0, 0)), constant_values=np.nan))
     write("shift_px", (0, 0), shifts.shift_px)
     write("aligned_class", (0, 0), coverage.classes)
     return write.outcome(
@@ -218,7 +228,7 @@ def _median_of_known(values: F64) -> float:
 
 STAGE = Stage(
     name=NAME,
-    version=8,
+    version=9,
     options=Options,
     measures=AlignMeasures,
     upstream=upstream,

@@ -187,7 +187,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[FitMeasures]]) -> Map
 
 STAGE = Stage(
     name=NAME,
-    version=7,
+    version=8,
     options=Options,
     measures=FitMeasures,
     upstream=upstream,

@@ -19,11 +19,22 @@ from stxmdist.planning.survey import Survey
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.records import figures_of
 from stxmdist.runner.unit import Receipt
+from stxmdist.spectra.density.particle_spectra import MOST_PARTICLES
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.stages import align
 
 Rows = Callable[[slice], F32]
 COUNTS = 1000.0
+
+
+def no_particles(n_energy: int) -> dict[str, F64]:
+    """What align leaves of single particles where it finds none: the energy scale rests on the mean spectrum."""
+    unknown = np.full((MOST_PARTICLES, n_energy), np.nan)
+    return {
+        "particle_od": unknown,
+        "particle_od_variance": unknown,
+        "i0_relative_variance": np.zeros(n_energy),
+    }
 
 
 def planted_rows(energy_ev: F64, shape: tuple[int, int], seed: int) -> Rows:
@@ -86,6 +97,7 @@ def aligned_survey(
         "shift_quality": np.ones(len(energy_ev)),
         "mean_od": np.ones(len(energy_ev)),
         "mean_od_variance": np.full(len(energy_ev), 1e-6),
+        **no_particles(len(energy_ev)),
         "energy_used": np.ones(len(energy_ev), np.uint8),
         "aligned_class": np.full(shape, MaskClass.valid, np.uint8),
     }

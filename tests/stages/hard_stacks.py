@@ -17,8 +17,10 @@ from stxmdist.simulation.sizes import StxmSetup
 from stxmdist.simulation.stxm import fine_axis, gather, scan_axes
 from stxmdist.spectra.checks.component_count import CountOptions, PixelBlock, ReadPixels
 from stxmdist.spectra.density.absorbance import contrast_map, incident_counts, particle_free, remove_leak
-from stxmdist.spectra.density.mean_spectrum import mean_spectrum, spectrum_pixels
+from stxmdist.spectra.density.mean_spectrum import mean_spectrum, sample_pixels, smooth_absorption
+from stxmdist.spectra.density.particle_spectra import particle_pixels, particle_spectra
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
+from stxmdist.spectra.end_members.shift_of_particles import ParticleSpectra
 from stxmdist.spectra.fitting.block import StackBlock, fit_block
 from stxmdist.spectra.fitting.model import SpectralModel, StackSummary, model_of_stack, without_pre_edge
 from stxmdist.spectra.fitting.unfitted_film import unfitted_film_map
@@ -108,9 +110,12 @@ def _fitted(
 ) -> tuple[FittedScan, SpectralModel]:
     """A stack taken through mean spectrum, energy shift, background and fit, as the stages do; nothing drifts."""
     n, *shape = light.shape
-    chosen = spectrum_pixels(light, np.ones(n, bool), np.ones(shape, bool))
-    mean_od, mean_variance = mean_spectrum(light, chosen, i0, relative_variance)
-    stack = StackSummary(energy_ev, mean_od, mean_variance, i0, np.ones(n, np.uint8), lambda: light)
+    absorption, known = smooth_absorption(light, np.ones(n, bool), np.ones(shape, bool))
+    mean_od, mean_variance = mean_spectrum(light, sample_pixels(absorption, known), i0, relative_variance)
+    particles = ParticleSpectra(*particle_spectra(light, particle_pixels(absorption, known), i0), relative_variance)
+    stack = StackSummary(
+        energy_ev, mean_od, mean_variance, i0, np.ones(n, np.uint8), particles, field_transmission=lambda: light
+    )
     model = model_of_stack("hard", stack, CHEMISTRIES["LFP"].load().end_members(), fit.model_options("stxm"))
     block = StackBlock(light, np.full(shape, MaskClass.valid, np.uint8))
     done = fit_block(block, model, fit.fitter, fit.fit, fit.classes)

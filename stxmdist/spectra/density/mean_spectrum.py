@@ -55,10 +55,10 @@ def mean_where_known(transmission: Iterable[F32]) -> F64:
         return np.asarray(-np.log(np.maximum(total / np.where(n > 0, n, np.nan), 1e-4)), dtype=np.float64)
 
 
-def spectrum_pixels(transmission: Sequence[F32], whole: Mask, inside: Mask) -> Mask:
-    """Pixels (Y, X) of particles from which the mean spectrum is taken, out of those ``inside`` (Y, X) the field.
+def smooth_absorption(transmission: Sequence[F32], whole: Mask, inside: Mask) -> tuple[F64, Mask]:
+    """Mean optical density (Y, X) of the pixels ``inside`` (Y, X) the field, smoothed, and where it is known (Y, X).
 
-    They are known at every energy that is ``whole`` (ENERGY,); where too few pixels are, at some of them.
+    It is known where a pixel is at every energy that is ``whole`` (ENERGY,); where too few pixels are, at some of them.
     """
     frames = [int(energy) for energy in np.flatnonzero(whole)]
     absorption = mean_absorption(transmission[energy] for energy in frames)
@@ -66,7 +66,7 @@ def spectrum_pixels(transmission: Sequence[F32], whole: Mask, inside: Mask) -> M
     if int(known.sum()) < LEAST_SAMPLE_PX:
         absorption = mean_where_known(transmission[energy] for energy in frames)
         known = inside & np.isfinite(absorption)
-    return sample_pixels(_smoothed(absorption, known), known)
+    return _smoothed(absorption, known), known
 
 
 def _smoothed(absorption: F64, known: Mask) -> F64:
@@ -90,22 +90,29 @@ def mean_spectrum(
 
     The logarithm of few counts is biased: -ln of a Poisson number n exceeds -ln of its mean m by 1/(2m) to second
     order. -ln(n + 1/2) does not, is true within .03 from two photons on, and leaves no pixel out that saw none: without
-    dark pixels the mean would be too low where absorption is strongest.
+    dark pixels the mean would be too low where absorption is strongest (``mean_od``).
 
     Source: Haldane, Ann. Hum. Genet. 20, 309 (1956), for the half.
     """
     mean = np.full(len(transmission), np.nan)
     variance = np.full(len(transmission), np.nan)
     for energy, counts in enumerate(effective_counts):
-        plane = transmission[energy]
-        values = plane[chosen].astype(np.float64)
-        values = values[np.isfinite(values)]
-        if values.size == 0 or not counts > 0.0:
-            continue
-        raised = np.maximum(values, 0.0) + 0.5 / counts
-        mean[energy] = float(-np.log(raised).mean())
-        variance[energy] = float((1.0 / (counts * raised)).sum()) / values.size**2 + i0_relative_variance[energy]
+        if counts > 0.0:
+            mean[energy], noise = mean_od(transmission[energy][chosen], float(counts))
+            variance[energy] = noise + i0_relative_variance[energy]
     return mean, variance
+
+
+def mean_od(transmission: Real, counts: float) -> tuple[float, float]:
+    """Mean optical density of some pixels (PIXEL,) and its variance by the noise of their ``counts`` photons each.
+
+    NaN where no pixel is known.
+    """
+    values = transmission[np.isfinite(transmission)].astype(np.float64)
+    if values.size == 0:
+        return float("nan"), float("nan")
+    raised = np.maximum(values, 0.0) + 0.5 / counts
+    return float(-np.log(raised).mean()), float((1.0 / (counts * raised)).sum()) / values.size**2
 
 
 def soc_of(mean_od: F64, mu_per_nm: F64) -> float:

@@ -1,5 +1,7 @@
 """What a mean spectrum cannot be trusted with, beyond the noise of its counts."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from stxmdist.arrays import F64
@@ -14,6 +16,29 @@ incident beam"""
 LIGHT_BESIDE_PARTICLES = 0.05
 """The same of small particles, into which the tails of the point spread function throw light: plates of 0.3 to 1 um
 behind a zone plate of 60 nm have .02 to .08"""
+
+
+@dataclass(frozen=True)
+class LightBeside:
+    """What is known of the share of the incident beam that passes beside a particle and is counted with it."""
+
+    mean: float
+    sd: float
+
+    @property
+    def shares(self) -> F64:
+        """(LIGHT,) shares that are asked about, none first."""
+        return np.linspace(0.0, self.mean + 2.5 * self.sd, 6)
+
+    def unlikeliness(self, share: float) -> float:
+        """-2 ln of the density of a share, over the largest."""
+        return ((share - self.mean) / self.sd) ** 2
+
+
+SHARP = LightBeside(0.0, LIGHT_BESIDE)
+"""Of a wide specimen, and of images without the tails of a point spread function (ptychography)"""
+AROUND_PARTICLES = LightBeside(0.04, 0.02)
+"""Of particles in a scanning microscope, as ``LIGHT_BESIDE_PARTICLES``"""
 HIDDEN = 3.0
 """What references lack lies mostly along them and their derivatives: error of what is fitted per misfit that shows.
 Two thirds of planted iron phases with lines of any place give at most 2.7 to 3.6 from 10 to 35 energies, other widths

@@ -18,8 +18,9 @@ from stxmdist.spectra.end_members.design_matrix import (
     design_slope,
 )
 from stxmdist.spectra.end_members.energy_shift import EnergyShift, energy_shift
-from stxmdist.spectra.end_members.mean_errors import LIGHT_BESIDE_PARTICLES
+from stxmdist.spectra.end_members.mean_errors import AROUND_PARTICLES, LIGHT_BESIDE_PARTICLES, LightBeside
 from stxmdist.spectra.end_members.references import EndMembers
+from stxmdist.spectra.end_members.shift_of_particles import ParticleSpectra
 from stxmdist.spectra.fitters.contract import FITTERS
 from stxmdist.spectra.fitting.background_choice import (
     BackgroundChoice,
@@ -110,6 +111,10 @@ class StackSummary:
     """Photons per pixel at full transmission"""
     energy_used: U8
     """1 where the energy was measured"""
+    particles: ParticleSpectra | None = None
+    """Spectra of single particles; None: the energy scale rests on their mean"""
+    light: LightBeside = AROUND_PARTICLES
+    """What passes beside particles"""
     field_transmission: Callable[[], F32] | None = None
     """Reads the transmission (ENERGY, Y, X) of a part of the field; None: whether a film is there is not looked at"""
 
@@ -182,7 +187,8 @@ def model_of_stack(
         used,
         largest_energy_shift_ev=options.largest_energy_shift_ev,
         energy_shift_sd_ev=options.energy_shift_sd_ev,
-        light_beside_sd=LIGHT_BESIDE_PARTICLES,
+        particles=stack.particles,
+        light=stack.light,
     )
     shift_ev = shift.shift_ev if options.fit_energy_shift else 0.0
     # Where the shift is not fitted, what is possible lies around the one that is taken.

@@ -3,6 +3,8 @@
 from storage.output import Output
 from stxmdist.arrays import F32
 from stxmdist.planning.end_members import EndMemberSource, end_members_to_fit, other_edges
+from stxmdist.spectra.end_members.mean_errors import AROUND_PARTICLES, SHARP
+from stxmdist.spectra.end_members.shift_of_particles import ParticleSpectra
 from stxmdist.spectra.fitting.model import ModelOptions, SpectralModel, StackSummary, model_of_stack
 
 FIELD_PIXELS = 65536
@@ -24,6 +26,11 @@ def spectral_model(scan_id: str, align: Output, source: EndMemberSource, options
         mean_od_variance=align.read("mean_od_variance"),
         effective_counts=align.read("effective_counts"),
         energy_used=align.read("energy_used"),
+        particles=ParticleSpectra(
+            align.read("particle_od"), align.read("particle_od_variance"), align.read("i0_relative_variance")
+        ),
+        # Images of ptychography are sharp: nothing passes beside a particle.
+        light=SHARP if "phase" in align.arrays() else AROUND_PARTICLES,
         field_transmission=lambda: _middle_of_field(align),
     )
     return model_of_stack(scan_id, summary, members, options, also_there=other_edges(source))

@@ -15,6 +15,7 @@ from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitting.model import ModelOptions, SpectralModel
 from stxmdist.stages.inputs.spectral_model import spectral_model
 from stxmdist.stages.segment.describe import nominal_nm
+from tests.stages.aligned import no_particles
 
 
 def model(scale: float, unit: Any) -> SpectralModel:
@@ -69,8 +70,9 @@ def test_a_scan_of_an_edge_that_says_nothing_is_refused(
         "effective_counts": np.full(len(energy_ev), 1e3),
         "mean_od": np.full(len(energy_ev), 0.5),
         "mean_od_variance": np.full(len(energy_ev), 1e-6),
+        **no_particles(len(energy_ev)),
     }
-    align = cast(Output, SimpleNamespace(read=arrays.__getitem__))
+    align = cast(Output, SimpleNamespace(read=arrays.__getitem__, arrays=lambda: list(arrays)))
     with pytest.raises(InputError, match=message):
         spectral_model("one", align, source, ModelOptions())
 
@@ -84,6 +86,7 @@ def test_a_film_is_looked_for_in_a_strip_across_the_middle_of_a_large_field() ->
         "effective_counts": np.full(3, 1e3),
         "mean_od": mean_od,
         "mean_od_variance": np.full(3, 1e-6),
+        **no_particles(3),
         "aligned_class": np.zeros((400, 1000), np.uint8),
     }
     asked: list[slice] = []
@@ -96,7 +99,7 @@ def test_a_film_is_looked_for_in_a_strip_across_the_middle_of_a_large_field() ->
         film = 0.1 * (1.0 + np.sin(np.arange(1000) * 2.0 * np.pi / 40.0))
         return np.exp(-film) * np.ones((3, at[1].stop - at[1].start, 1), np.float32)
 
-    align = cast(Output, SimpleNamespace(read=read))
+    align = cast(Output, SimpleNamespace(read=read, arrays=lambda: list(arrays)))
     found = spectral_model("one", align, EndMemberSource("LFP"), ModelOptions())
     assert asked == [slice(167, 232)]
     assert found.fitted_background == "constant"
