@@ -1,5 +1,6 @@
 """How far the point spread function moves a particle's state of charge: what it does to maps is undone and redone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,15 +23,17 @@ TWIN_DEEP_SIGMAS, TWIN_ITERATIONS = 4.0, 3
 the rings of a zone plate still take from the thickness, and such plates look like shells of a percent (closure on
 planted plates); means of particles, whose rims are slanted, are best with ``DEEP_SIGMAS``."""
 
-RAISED = 0.5
-"""Power of what the blur takes from a plate's inside by which its thickness is raised: with none of it a fifth of the
-bias is left, with all of it a fifth too much goes, for rims are slanted and not sharp (closure on simulated plates)."""
-
 RESPONSE_STEP, LEAST_RESPONSE = 0.25, 0.3
 """Change of the state of charge by which ``Plates.response`` is found, and the least that it is taken for."""
 
 GAIN_STEP = 0.05
 """Change of the state of charge by which ``PsfBias.gain`` is found."""
+
+_LEVELS, _LEVEL_OD, _CHEMISTRIES = 25, 0.25, 6
+"""Thicknesses, in steps of optical density, and states of charge for which the weights of a fit are computed"""
+
+_BESIDE = 0.03
+"""So much of the incident beam passes beside even the darkest plate"""
 
 SOC_RANGE = (-0.1, 1.1)
 """States of charge that the model may take: a little beyond what is possible, so that noise is not clipped."""
@@ -86,6 +89,8 @@ class PsfBias:
     """(PARTICLE,) to be subtracted from soc_mean; NaN where the particle has no mass"""
     variance: F64
     """(PARTICLE,) to be subtracted from the variance of soc inside: negative, blur levels differences out"""
+    left_over_od: F64
+    """(PARTICLE, ENERGY) optical density that a fit of the imaged plates leaves over, summed over where each is seen"""
     gain: F64
     """(PARTICLE,) true over imaged difference of soc: errors of the imaged soc grow by it when the bias is taken off"""
     sharp_nm: F32
@@ -168,7 +173,8 @@ def psf_bias(
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = GAIN_STEP / moved
     plates = _for_twins(Plates(owner, fill, total, soc, optics), inside, measured, usable)
-    return PsfBias(ids, bias, levelled, gain, model.astype(np.float32), imaged.astype(np.float32), plates)
+    left_over = optics.left_over(fill, total, soc, seen, ids)
+    return PsfBias(ids, bias, levelled, left_over, gain, model.astype(np.float32), imaged.astype(np.float32), plates)
 
 
 def _for_twins(plates: Plates, inside: I32, measured: F64, usable: Mask) -> Plates:
@@ -194,7 +200,7 @@ def _raised(inside: I32, measured: F64, imaged: F64, sigma_px: float) -> F64:
     seen, expected = (np.bincount(trusted.ravel(), maps.sum(axis=0).ravel(), length) for maps in (measured, imaged))
     ratio = np.where((expected > 0) & (seen > 0), seen / np.where(expected > 0, expected, 1.0), 1.0)
     ratio[0] = 1.0
-    return np.asarray(np.clip(ratio, 0.8, 1.25) ** RAISED)
+    return np.asarray(np.clip(ratio, 0.8, 1.25))
 
 
 def _deep(here: Mask, least_px: float) -> Mask:
@@ -238,9 +244,9 @@ class Optics:
         kernel = np.zeros(self._padded)
         kernel[: psf.shape[0], : psf.shape[1]] = psf
         self._transfer = fft.rfft2(np.roll(kernel, (-half, -half), axis=(0, 1)))
-        root = np.sqrt(np.ones(len(design)) if weights is None else np.asarray(weights, dtype=np.float64))
         self._design = design
-        self._solve = np.linalg.pinv(design * root[:, None]) * root[None, :]
+        counts = np.ones(len(design)) if weights is None else np.asarray(weights, dtype=np.float64)
+        self._level_nm, self._solve = _solutions(design, counts)
 
     def blurred(self, image: F64) -> F64:
         """(Y, X) through the PSF; what lies beyond the border is as at the border."""
@@ -249,20 +255,43 @@ class Optics:
     def imaged(self, fill: F64, total_nm: F64, soc: F64) -> F64:
         """(2, Y, X) thicknesses that a fit would find of plates (Y, X) that fill a fraction of each pixel."""
         out = np.zeros((2, *fill.shape))
-        # Most of a field is empty: nothing is absorbed there, and nothing is seen further than the PSF reaches.
-        plate = fill != 0.0
-        lit = ndimage.maximum_filter(plate, size=2 * self._half + 1, mode="constant")
-        filled, discharged, charged = fill[plate], (total_nm * (1.0 - soc))[plate], (total_nm * soc)[plate]
+        lit = self._lit(fill)
+        kind = self._kind(fill, total_nm, soc, lit)
         seen = np.zeros((2, int(lit.sum())))
-        absorbed = np.zeros(fill.shape)
-        for energy in range(len(self._design)):
-            od = self._design[energy, 0] * discharged + self._design[energy, 1] * charged
-            absorbed[plate] = filled * (1.0 - np.exp(-od))
-            measured = -np.log(np.maximum(1.0 - self._through(absorbed)[lit], 1e-6))
-            seen[0] += self._solve[0, energy] * measured
-            seen[1] += self._solve[1, energy] * measured
+        for energy, measured in enumerate(self._measured(fill, total_nm, soc, lit)):
+            seen[0] += self._solve[energy, 0][kind] * measured
+            seen[1] += self._solve[energy, 1][kind] * measured
         out[:, lit] = seen
         return out
+
+    def left_over(self, fill: F64, total_nm: F64, soc: F64, reach: I32, ids: I64) -> F64:
+        """(PARTICLE, ENERGY) what the fit of ``imaged`` leaves over, summed over the pixels (Y, X) of each particle."""
+        lit = self._lit(fill)
+        kind, number = self._kind(fill, total_nm, soc, lit), reach[lit]
+        measured = np.stack(list(self._measured(fill, total_nm, soc, lit)))
+        found = np.stack([(one[:, kind] * measured).sum(axis=0) for one in self._solve.swapaxes(0, 1)])
+        length = int(ids.max(initial=0)) + 1
+        left = [np.bincount(number, one, length)[ids] for one in measured - self._design @ found]
+        return np.stack(left, axis=1) if ids.size else np.zeros((0, len(self._design)))
+
+    def _lit(self, fill: F64) -> Mask:
+        """Where plates (Y, X) are seen: most of a field is empty, and nothing is seen further than the PSF reaches."""
+        return np.asarray(ndimage.maximum_filter(fill != 0.0, size=2 * self._half + 1, mode="constant"))
+
+    def _kind(self, fill: F64, total_nm: F64, soc: F64, lit: Mask) -> I64:
+        """Which of the solutions holds for each of the pixels (PIXEL,) that are ``lit`` (Y, X)."""
+        level = np.clip(np.rint((fill * total_nm)[lit] / self._level_nm), 0, _LEVELS - 1)
+        chemistry = np.rint(np.clip(soc[lit], 0.0, 1.0) * (_CHEMISTRIES - 1))
+        return np.asarray(level * _CHEMISTRIES + chemistry, dtype=np.int64)
+
+    def _measured(self, fill: F64, total_nm: F64, soc: F64, lit: Mask) -> Iterator[F64]:
+        """Optical density (PIXEL,) of the pixels that are ``lit`` (Y, X), energy by energy."""
+        plate = fill != 0.0
+        filled, discharged, charged = fill[plate], (total_nm * (1.0 - soc))[plate], (total_nm * soc)[plate]
+        absorbed = np.zeros(fill.shape)
+        for row in self._design:
+            absorbed[plate] = filled * (1.0 - np.exp(-(row[0] * discharged + row[1] * charged)))
+            yield -np.log(np.maximum(1.0 - self._through(absorbed)[lit], 1e-6))
 
     def _through(self, image: F64) -> F64:
         rows, columns = self._shape
@@ -274,6 +303,21 @@ class Optics:
         padded[:, :half], padded[:, right:] = padded[:, half : half + 1], padded[:, right - 1 : right]
         out = fft.irfft2(fft.rfft2(padded) * self._transfer, self._padded, overwrite_x=True)
         return np.asarray(out[half:bottom, half:right])
+
+
+def _solutions(design: F64, counts: F64) -> tuple[float, F64]:
+    """What multiplies optical densities to give each term, (ENERGY, TERM, KIND), and the step of thickness in nm.
+
+    Counted photons weigh an energy by what comes through: saturated white lines say little. A kind is a thickness and a
+    state of charge, the latter varying fastest.
+    """
+    level_nm = _LEVEL_OD / float(design[:, :2].max())
+    total = level_nm * np.arange(_LEVELS)[:, None]
+    soc = np.linspace(0.0, 1.0, _CHEMISTRIES)[None, :]
+    od = np.multiply.outer(total * (1.0 - soc), design[:, 0]) + np.multiply.outer(total * soc, design[:, 1])
+    root = np.sqrt(counts * (np.exp(-od) + _BESIDE)).reshape(-1, len(design))
+    solve = np.linalg.pinv(design * root[:, :, None]) * root[:, None, :]
+    return level_nm, np.ascontiguousarray(solve.transpose(2, 1, 0))
 
 
 def _spread(labels: I32, thickness_nm: F64, ids: I64) -> F64:

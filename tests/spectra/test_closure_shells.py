@@ -66,8 +66,7 @@ def shells(
     labels = segment(maps.sum(axis=0), np.ones(maps.shape[1:], bool), PIXEL_NM, SegmentOptions(smoothing_px=0.0))
     assert labels.max() == 1
     edge = edge_zone(labels > 0, PIXEL_NM, Options().edge_sigmas * sigma_nm)
-    weights = np.exp(-od) if weighted else np.ones(ENERGIES.size)
-    model = psf_bias(labels, maps, psf=kernel(PIXEL_NM), design_per_nm=design, weights=weights)
+    model = psf_bias(labels, maps, psf=kernel(PIXEL_NM), design_per_nm=design)
     with np.errstate(invalid="ignore", divide="ignore"):
         bias = maps[1] / maps.sum(axis=0) - soc
     with np.errstate(invalid="ignore", divide="ignore"):
