@@ -60,6 +60,18 @@ ReadPixels: TypeAlias = Callable[[slice, Mask], PixelBlock]
 
 
 @dataclass(frozen=True, eq=False)
+class WholeSpectra:
+    """Sums over all pixels in which a particle is seen, each (PARTICLE, ENERGY used) float64."""
+
+    od: F64
+    """Optical density that the end-members explain"""
+    residual_od: F64
+    """Measured less fitted optical density"""
+    variance: F64
+    """Variance that noise gives the latter"""
+
+
+@dataclass(frozen=True, eq=False)
 class ComponentCount:
     """What the residuals of each particle say of further components; (PARTICLE,) float64, NaN where nothing can be."""
 
@@ -84,6 +96,8 @@ class ComponentCount:
     """(PARTICLE, ENERGY used) measured less fitted optical density, mean over each particle's pixels"""
     residual_variance: F64 | None = None
     """(PARTICLE, ENERGY used) variance that noise gives it"""
+    whole: "WholeSpectra | None" = None
+    """What is left over of each particle as a whole, rims among it"""
     wanting: Mapping[str, int] = field(default_factory=dict)
     """Shape of a background that was not fitted, to the number of particles that a fit with it would explain better"""
 
@@ -109,6 +123,7 @@ def count_components(
     shared_variance: F64,
     chi2_reduced: Real,
     noise_correlation_px2: float,
+    reach: I64 | None = None,
     options: CountOptions | None = None,
 ) -> ComponentCount:
     """Test every particle for a component beside the end-members; the stack is read by blocks of rows.
@@ -130,6 +145,9 @@ def count_components(
         (Y, X) of the fit
     noise_correlation_px2
         area over which noise is correlated; 1 for single pixels
+    reach
+        (Y, X) int64, number of the particle that is seen in a pixel, edges and what blur throws over them among it; -1
+        where none is. ``particle`` if left out
     """
     options = options or CountOptions()
     n_terms = design.shape[1]
@@ -137,12 +155,14 @@ def count_components(
         unknown = np.full(n_particles, np.nan)
         why = "no particles" if not n_particles else f"{len(design)} energies are too few to count components"
         return ComponentCount(unknown, unknown, unknown, unknown, unknown, why)
+    seen = np.where(particle >= 0, particle, -1 if reach is None else reach)
     batches = []
     for first in range(0, n_particles, PARTICLES_AT_ONCE):
         n = min(PARTICLES_AT_ONCE, n_particles - first)
         mine = np.where((particle >= first) & (particle < first + n), particle - first, -1)
-        sums = _sums(read, mine, n, design, energy_ev, effective_counts)
-        batches.append(_Batch.of(sums, design, noise_correlation_px2, shared_variance))
+        about = np.where((seen >= first) & (seen < first + n), seen - first, -1)
+        sums, whole = _sums(read, mine, about, n, design, energy_ev, effective_counts)
+        batches.append(_Batch.of(sums, whole, design, noise_correlation_px2, shared_variance))
     every = _Batch.joined(batches)
     with np.errstate(invalid="ignore"):
         missing = (every.p * n_particles < options.most_p) & (every.share > options.least_share)
@@ -157,6 +177,7 @@ def count_components(
         missing_od=_mean_od(every, missing),
         residual_od=every.residual_od,
         residual_variance=every.residual_variance,
+        whole=every.whole,
         wanting={name: int((every.gains[at] > 0.0).sum()) for at, name in enumerate(BACKGROUNDS) if at >= n_terms - 2},
     )
 
@@ -177,9 +198,12 @@ class _Batch:
     residual_od: F64
     """(PARTICLE, ENERGY)"""
     residual_variance: F64
+    whole: WholeSpectra
 
     @classmethod
-    def of(cls, sums: ResidualSums, design: F64, correlation_px2: float, shared_variance: F64) -> "_Batch":
+    def of(
+        cls, sums: ResidualSums, whole: "_WholeSums", design: F64, correlation_px2: float, shared_variance: F64
+    ) -> "_Batch":
         n_terms = design.shape[1]
         found = missing_spectrum(sums, n_terms, correlation_px2, shared_variance, design=design)
         freedom = sums.pixels * (sums.od.shape[1] - n_terms)
@@ -187,7 +211,8 @@ class _Batch:
             pooled = np.where(freedom > 0, sums.chi2 / freedom, np.nan)
         gains = [extra_term_test(sums, n_terms, at, correlation_px2).bic_gain for at in range(len(BACKGROUNDS))]
         left, variance = mean_residual_od(sums, correlation_px2)
-        return cls(pooled, found.p, found.share, found.od, sums.pixels, np.stack(gains), left, variance)
+        return cls(pooled, found.p, found.share, found.od, sums.pixels, np.stack(gains), left, variance,
+                   whole.spectra(design, correlation_px2, shared_variance))  # fmt: skip
 
     @classmethod
     def joined(cls, batches: list["_Batch"]) -> "_Batch":
@@ -200,7 +225,47 @@ class _Batch:
             np.concatenate([batch.gains for batch in batches], axis=1),
             np.concatenate([batch.residual_od for batch in batches]),
             np.concatenate([batch.residual_variance for batch in batches]),
+            WholeSpectra(
+                np.concatenate([batch.whole.od for batch in batches]),
+                np.concatenate([batch.whole.residual_od for batch in batches]),
+                np.concatenate([batch.whole.variance for batch in batches]),
+            ),
         )
+
+
+class _WholeSums:
+    """Sums over the pixels in which particles are seen, block by block."""
+
+    def __init__(self, n_particles: int, n_energy: int) -> None:
+        self._od, self._left, self._noise = (np.zeros((n_particles, n_energy)) for _ in range(3))
+        self._pixels = np.zeros(n_particles)
+
+    def add(self, block: PixelBlock, coefficients: Real, light: F64, design: F64, particle: I64) -> None:
+        """Add some pixels; ``light`` (ENERGY, PIXEL) are photons at full transmission, the others as in ``_sums``."""
+        known = np.isfinite(block.transmission).all(axis=0) & np.isfinite(coefficients).all(axis=0)
+        number, coefficients = particle[known], np.asarray(coefficients, dtype=np.float64)[:, known]
+        n = len(self._pixels)
+        self._pixels += np.bincount(number, minlength=n)
+        for energy, row in enumerate(design):
+            cathode = row[:2] @ coefficients[:2]
+            fitted = np.exp(-(cathode + row[2:] @ coefficients[2:]))
+            left = 1.0 - block.transmission[energy, known] / fitted
+            self._od[:, energy] += np.bincount(number, cathode, n)
+            self._left[:, energy] += np.bincount(number, left, n)
+            self._noise[:, energy] += np.bincount(number, 1.0 / (light[energy, known] * fitted), n)
+
+    def spectra(self, design: F64, correlation_px2: float, shared_variance: F64) -> WholeSpectra:
+        """What was added; ``shared_variance`` (ENERGY,) of optical density is the same in all pixels.
+
+        The fit of a pixel follows the share h (leverage) of its noise v, and without bias of its coefficients leaves
+        h v / 2 over in the mean, to second order.
+        """
+        shared = self._pixels[:, None] ** 2 * shared_variance
+        weight = np.divide(1.0, self._noise, out=np.zeros_like(self._noise), where=self._noise > 0.0)
+        squares = np.einsum("et,pe,eu->ptu", design, weight, design) + 1e-12 * np.eye(design.shape[1])
+        leverage = weight * np.einsum("et,ptu,eu->pe", design, np.linalg.inv(squares), design)
+        left = self._left - 0.5 * leverage * self._noise
+        return WholeSpectra(self._od, left, correlation_px2 * self._noise + shared)
 
 
 def _mean_od(every: _Batch, missing: Mask) -> F64:
@@ -209,8 +274,10 @@ def _mean_od(every: _Batch, missing: Mask) -> F64:
     return np.asarray(np.average(every.od[missing], axis=0, weights=every.pixels[missing]))
 
 
-def _sums(read: ReadPixels, particle: I64, n: int, design: F64, energy_ev: F64, effective_counts: F64) -> ResidualSums:
-    """Sums over the pixels of each of ``n`` particles, numbered from 0 in ``particle`` (Y, X)."""
+def _sums(
+    read: ReadPixels, particle: I64, seen: I64, n: int, design: F64, energy_ev: F64, effective_counts: F64
+) -> tuple[ResidualSums, _WholeSums]:
+    """Sums over the pixels (Y, X) of each of ``n`` particles, numbered from 0 in ``particle`` and in ``seen``."""
     ny, nx = particle.shape
     n_terms = design.shape[1]
     candidates = background_columns(energy_ev, "power_law")
@@ -218,10 +285,11 @@ def _sums(read: ReadPixels, particle: I64, n: int, design: F64, energy_ev: F64, 
     # Sums over no pixel: the blocks are added to them.
     nothing = np.zeros((len(design), 0)), np.zeros((n_terms, 0))
     total = residual_sums(*nothing, effective_counts, design, np.zeros(0, int), n, candidates)
+    whole = _WholeSums(n, len(design))
     for start in range(0, ny, rows):
         part = slice(start, min(start + rows, ny))
-        mine = particle[part].ravel()
-        chosen = mine >= 0
+        mine, about = particle[part].ravel(), seen[part].ravel()
+        chosen = about >= 0
         if not chosen.any():
             continue
         block = read(part, chosen)
@@ -229,8 +297,13 @@ def _sums(read: ReadPixels, particle: I64, n: int, design: F64, energy_ev: F64, 
         none = np.zeros((1, block.background.size))
         coefficients = np.concatenate([block.thickness, block.background[None], none])[:n_terms]
         light = effective_counts[:, None] * block.level
-        total = total + residual_sums(block.transmission, coefficients, light, design, mine[chosen], n, candidates)
-    return total
+        whole.add(block, coefficients, light, design, about[chosen])
+        inside = mine[chosen] >= 0
+        total = total + residual_sums(
+            block.transmission[:, inside], coefficients[:, inside], light[:, inside], design, mine[chosen][inside], n,
+            candidates,
+        )  # fmt: skip
+    return total, whole
 
 
 def _moran(chi2_reduced: Real, particle: I64, n: int, correlation_px2: float, draws: int) -> F64:

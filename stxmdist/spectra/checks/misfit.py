@@ -142,6 +142,36 @@ def misfit_error(
     return MisfitError(share, HIDDEN * np.sqrt(believed))
 
 
+def own_error(residual_od: F64, variance: F64, cathode_od: F64, design: F64, response: F64, mean_od: F64) -> F64:
+    """Error (PARTICLE,) of states of charge by what single images do to a particle: rows that jump, a rim that moves.
+
+    Such an error is another at each energy, in proportion to the optical density of the particle as a whole, rims
+    included. How large it is shows in what the fit leaves over of all of it. NaN where nothing is left over to see it.
+
+    Parameters
+    ----------
+    residual_od, variance
+        (PARTICLE, ENERGY) measured less fitted, less what blur leaves over, and its variance by noise
+    cathode_od
+        (PARTICLE, ENERGY) what the end-members explain; these three are sums over all pixels of a particle
+    design
+        (ENERGY, TERM)
+    response
+        (PARTICLE, ENERGY) change of the state of charge with the mean optical density
+    mean_od
+        (PARTICLE, ENERGY) that of the end-members
+    """
+    freedom = len(design) - design.shape[1]
+    found = np.full(len(residual_od), np.nan)
+    known = np.isfinite(residual_od).all(axis=1) & (variance > 0.0).all(axis=1) & (cathode_od > 0.0).all(axis=1)
+    if freedom > 0 and known.any():
+        noise = len(design) / (cathode_od[known] ** 2 / variance[known]).sum(axis=1)
+        chi2 = (residual_od[known] ** 2 / variance[known]).sum(axis=1)
+        share2 = believed_excess(chi2, np.full(len(chi2), float(freedom)), noise)
+        found[known] = np.sqrt(share2 * ((response[known] * mean_od[known]) ** 2).sum(axis=1))
+    return found
+
+
 def shapes_with_errors(od: F64, beside_od: F64 | None, shift_od: F64 | None) -> list[F64]:
     """Shapes (PARTICLE, ENERGY) that are no misfit, what errors are largest first: shift, saturation, background."""
     shapes = [] if shift_od is None else [shift_od[-1] - shift_od[0]]

@@ -36,7 +36,7 @@ from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.film import steady_thickness
 from stxmdist.stages.segment.metrics import Description, left_over_of, plates_of, trusted_pixels, with_metrics
-from stxmdist.stages.segment.misfits import misfit_of, third_phase_of
+from stxmdist.stages.segment.misfits import misfit_of, own_of, third_phase_of
 from stxmdist.stages.segment.options import MisfitOptions, Options
 from stxmdist.stages.segment.sizes import sized, with_outlines
 from stxmdist.stages.segment.systematic import systematic_errors
@@ -104,6 +104,8 @@ class Outlines:
 
     labels: I32
     """(Y, X), -1 where nothing is known"""
+    reach: I32
+    """(Y, X) particles with what blur throws over their outlines"""
     mask_class: U8
     """(Y, X) with edges, pixels judged by their particle"""
     known: Mask
@@ -137,8 +139,11 @@ def outlined(scan: FittedScan, model: SpectralModel, options: Options, classes: 
     judged = judged_by_particle(fitted, scan.chi2_reduced, labels, ~at_edge, limit, tolerated)
     mask = np.where(at_edge & (judged == MaskClass.valid), np.uint8(MaskClass.edge), judged)
     if options.edge_policy == "shrink":
-        labels = without_gaps(np.where(at_edge, 0, labels))
-    return Outlines(np.where(known, labels, np.int32(-1)), mask, known, thickness_nm, psf_nm)
+        # Drawn-in outlines lie where nothing is lost over them: no skirt is to be added.
+        labels = reach = without_gaps(np.where(at_edge, 0, labels))
+    else:
+        reach = reach_of(np.where(known, labels, 0), psf_nm / pixel_nm)
+    return Outlines(np.where(known, labels, np.int32(-1)), reach, mask, known, thickness_nm, psf_nm)
 
 
 def described(
@@ -156,8 +161,6 @@ def described(
     means, sensitivity = _mean_thickness(scan, labels), _sensitivity(scan, labels, model)
     misfit = misfit_of(means, model, count)
     third = third_phase_of(means, np.unique(labels[labels > 0], return_counts=True)[1], model, sensitivity)
-    # Drawn-in outlines lie where nothing is lost over them: no skirt is to be added, and no rim to be modelled.
-    reach = labels if shrunk else reach_of(labels, found.psf_sigma_nm / pixel_nm)
     imaging, bias = PointSpread(found.psf_sigma_nm / pixel_nm), None
     per_nm = model.design.copy()
     per_nm[:, :2] /= nominal
@@ -170,9 +173,11 @@ def described(
             design_per_nm=per_nm,
             weights=model.effective_counts,
             known=found.known,
-            reach=reach,
+            reach=found.reach,
             interior=mask == MaskClass.valid,
         )
+        own = own_of(count, bias.left_over_od, means, model, sensitivity)
+        misfit = replace(misfit, soc_sd=np.fmax(misfit.soc_sd, own))
         imaging = replace(imaging, soc_bias=bias.soc, gain=bias.gain, variance=bias.variance)
     maps = ChemicalMaps(
         found.thickness_nm,
@@ -198,7 +203,7 @@ def described(
         scan.x_um,
         maps,
         known=found.known,
-        reach=reach,
+        reach=found.reach,
         soc_se_sys=errors.total,
         psf=imaging,
         options=options.chemistry,
@@ -211,7 +216,7 @@ def described(
     if not shrunk and options.correct_psf_bias:
         optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
         table, sizes = sized(table, labels, maps, found.known, optics, options)
-    field = _field(scan, found, model, per_nm, maps, reach, bias, kernel, table)
+    field = _field(scan, found, model, per_nm, maps, bias, kernel, table)
     left_over = left_over_of(count, labels, mask == MaskClass.valid, scan.thickness_nm)
     whole = with_metrics(table, with_outlines(field, sizes), options.chemistry, left_over)
     table = whole.particles
@@ -245,16 +250,15 @@ def _field(
     model: SpectralModel,
     per_nm: F64,
     maps: ChemicalMaps,
-    reach: I32,
     bias: PsfBias | None,
     kernel: F64,
     table: pd.DataFrame,
 ) -> MeasuredField:
     """What the metrics of the particles are measured on; their twins have the states of charge of the table."""
-    mass_nm, homogeneous_nm, response = plates_of(bias, maps, reach, table)
+    mass_nm, homogeneous_nm, response = plates_of(bias, maps, found.reach, table)
     return MeasuredField(
         labels=np.maximum(found.labels, 0),
-        reach=reach,
+        reach=found.reach,
         interior=found.mask_class == MaskClass.valid,
         known=found.known,
         trusted=trusted_pixels(maps),
@@ -364,6 +368,7 @@ def counted(
         shared_variance=shared_variance,
         chi2_reduced=scan.chi2_reduced,
         noise_correlation_px2=scan.noise_correlation_px2,
+        reach=_numbers(np.where(found.known, found.reach, 0), found.labels),
         options=options,
     )
 
@@ -381,9 +386,14 @@ def particle_numbers(labels: I32, mask_class: U8) -> tuple[I64, int]:
     """Number (Y, X) of each pixel's particle from 0, -1 for pixels that are not valid ones of a particle; how many
     there are.
     """
-    present = np.unique(labels[labels > 0])
     valid = (labels > 0) & (mask_class == MaskClass.valid)
-    return np.where(valid, np.searchsorted(present, labels), -1).astype(np.int64), int(present.size)
+    return np.where(valid, _numbers(labels, labels), -1), int(np.unique(labels[labels > 0]).size)
+
+
+def _numbers(of: I32, labels: I32) -> I64:
+    """Number (Y, X) from 0 of the particles of a map (Y, X) among all ``labels`` (Y, X); -1 where there is none."""
+    present = np.unique(labels[labels > 0])
+    return np.where(of > 0, np.searchsorted(present, of), -1).astype(np.int64)
 
 
 def soc_effect_of_corrections(

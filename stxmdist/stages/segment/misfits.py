@@ -4,7 +4,7 @@ import numpy as np
 
 from stxmdist.arrays import F64, I64
 from stxmdist.spectra.checks.component_count import ComponentCount
-from stxmdist.spectra.checks.misfit import MisfitError, misfit_error
+from stxmdist.spectra.checks.misfit import MisfitError, misfit_error, own_error
 from stxmdist.spectra.checks.systematics import SocSensitivity
 from stxmdist.spectra.checks.third_phase import (
     ThirdPhaseBound,
@@ -32,6 +32,27 @@ def misfit_of(means: F64, model: SpectralModel, count: ComponentCount | None) ->
         left = np.where(own, count.residual_od, of_stack)
         variance = np.where(own, count.residual_variance, 0.0)
     return misfit_error(means, left, variance, model.design, model.background.doubt_od, _shift_od(means, model))
+
+
+def own_of(
+    count: ComponentCount | None, imaged_od: F64, means: F64, model: SpectralModel, sensitivity: SocSensitivity
+) -> F64:
+    """Error (PARTICLE,) by what single images do to each particle; NaN where its pixels were not looked at.
+
+    ``imaged_od`` (PARTICLE, ENERGY) is what blur alone leaves over of each, ``means`` (COMPONENT, PARTICLE) are mean
+    thicknesses in the end-members' unit.
+    """
+    if count is None or count.whole is None or model.fitted_background == "power_law":
+        return np.full(means.shape[1], np.nan)
+    whole = count.whole
+    return own_error(
+        whole.residual_od - imaged_od,
+        whole.variance,
+        whole.od,
+        model.design,
+        sensitivity.response,
+        means.T @ model.design[:, :2].T,
+    )
 
 
 def third_phase_of(means: F64, n_pixels: I64, model: SpectralModel, sensitivity: SocSensitivity) -> ThirdPhaseBound:

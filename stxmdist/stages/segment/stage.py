@@ -182,7 +182,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=30,
+    version=31,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

@@ -110,3 +110,29 @@ def test_backgrounds_that_were_fitted_are_not_asked_for() -> None:
     assert set(count(read, particle, 2).wanting) == {"constant", "power_law"}
     constant = np.column_stack([DESIGN, np.ones(len(DESIGN))])
     assert set(count(read, particle, 2, constant).wanting) == {"power_law"}
+
+
+def test_a_particle_as_a_whole_has_its_rims_and_leaves_what_noise_does() -> None:
+    read, particle, _ = planted(0.0)
+    reach = particle.copy()
+    reach[2:20, 2:20] = 0
+    found = count_components(
+        read,
+        particle,
+        2,
+        design=DESIGN,
+        energy_ev=ENERGY_EV,
+        effective_counts=COUNTS,
+        shared_variance=np.zeros(len(DESIGN)),
+        chi2_reduced=np.ones((SIDE, SIDE)),
+        noise_correlation_px2=1.0,
+        reach=reach,
+    ).whole
+    assert found is not None
+    block = read(slice(0, SIDE), (reach == 0).ravel())
+    np.testing.assert_allclose(found.od[0], DESIGN @ block.thickness.sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found.variance[0], (1.0 / (COUNTS * np.exp(-(DESIGN @ block.thickness).T))).sum(axis=0),
+                               rtol=1e-4)  # fmt: skip
+    # Thicknesses are the planted ones here: nothing follows the noise, which is what is left, and no more.
+    pulls = found.residual_od / np.sqrt(found.variance)
+    assert 0.6 < np.sqrt(np.mean(pulls**2)) < 1.5

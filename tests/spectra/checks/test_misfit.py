@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from stxmdist.arrays import F64
-from stxmdist.spectra.checks.misfit import expected_misfit_chi2, mean_misfit_od, misfit_error
+from stxmdist.spectra.checks.misfit import expected_misfit_chi2, mean_misfit_od, misfit_error, own_error
 from stxmdist.spectra.end_members.design_matrix import Background, design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
 
@@ -86,3 +86,30 @@ def test_expected_chi_square_is_that_of_pixels_with_the_stacks_misfit(lfp: EndMe
         assert value == pytest.approx(share**2 * float(light @ left**2) / (energy_ev.size - 2), rel=0.03)
     assert (expected_misfit_chi2(strongest[1:], left, cathode, design, counts, 0.02) > found[1:]).all()
     assert not expected_misfit_chi2(strongest, left[:2], cathode[:2], design[:2], counts[:2], 0.02).any()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.012])
+def test_what_single_images_do_to_a_particle_is_an_error_of_its_size(lfp: EndMembers, share: float) -> None:
+    """Rows that jump change the area of a particle in each image by itself: so much of its optical density."""
+    rng = np.random.default_rng(11)
+    energy, n = GRIDS["eight"], 400
+    thickness = np.stack([rng.uniform(20.0, 80.0, n), rng.uniform(20.0, 80.0, n)])
+    design = design_matrix(lfp, energy, background="constant")
+    noise = 0.002
+    od = thickness.T @ design[:, :2].T
+    measured = od * (1.0 + rng.normal(0.0, share, od.shape)) + rng.normal(0.0, noise, od.shape)
+    inverse = np.linalg.pinv(design)
+    found = measured @ inverse.T
+    left = measured - found @ design.T
+    total = found[:, :2].sum(axis=1)
+    gradient = np.stack([-found[:, 1], found[:, 0], np.zeros(n)], axis=1) / total[:, None] ** 2
+    response = gradient @ inverse
+    error = found[:, 1] / total - thickness[1] / thickness.sum(axis=0)
+    claimed = own_error(left, np.full(od.shape, noise**2), found[:, :2] @ design[:, :2].T, design, response, od)
+    by_noise = noise * np.sqrt((response**2).sum(axis=1))
+    pulls = error / np.hypot(claimed, by_noise)
+    assert 0.8 < np.sqrt(np.mean(pulls**2)) < 1.25
+    if share == 0.0:
+        assert np.median(claimed) == 0.0
+    blind = own_error(left[:, :3], np.ones((n, 3)), od[:, :3], design[:3], response[:, :3], od[:, :3])
+    assert np.isnan(blind).all()
