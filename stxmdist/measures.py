@@ -288,6 +288,8 @@ class TileMeasures:
     pixel_nm: F64 | None = None
     """(y, x)"""
     device: str | None = None
+    notes: tuple[str, ...] = ()
+    """What was found of its frames and done to them, in words"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,6 +334,8 @@ class ReconstructFigures:
     clipped_share: F64
     mode_power: tuple[F64 | None, ...]
     device: tuple[str | None, ...]
+    notes: tuple[str, ...]
+    """What was found of frames and done to them, in words"""
     dose_mgy: F64
     """Absorbed dose, where the chemistry is known"""
 

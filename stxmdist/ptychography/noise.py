@@ -70,6 +70,18 @@ class CountModel:
         """Whether counts are photons already."""
         return self.counts_per_photon == 1.0 and self.offset == 0.0
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is unusual, a sentence each."""
+        found = []
+        if self.counts_per_photon != 1.0:
+            found.append(f"a photon makes {self.counts_per_photon:.2g} counts, by the noise of the frames or as chosen")
+        if self.offset:
+            found.append(f"{self.offset:.2g} counts that pixels have without light are taken off")
+        if self.readout:
+            found.append(f"readings without light vary by {self.readout:.2g} photons")
+        return tuple(found)
+
     def photons(self, frames: Array) -> Array:
         """Photons of frames (..., QY, QX), float32; as they are where counts are photons."""
         if self.of_photons:

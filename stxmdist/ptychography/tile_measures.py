@@ -79,6 +79,7 @@ def tile_measures(
         mode_power=whole.mode_power,
         pixel_nm=np.array(pixel_nm),
         device=device,
+        notes=start.problem.readings.words,
     )
 
 
@@ -129,6 +130,7 @@ def reconstruct_figures(
         clipped_share=numbers(tile.clipped_share for tile in tiles),
         mode_power=tuple(tile.mode_power for tile in tiles),
         device=tuple(tile.device for tile in tiles),
+        notes=tuple(dict.fromkeys(note for tile in tiles for note in tile.notes)),
         dose_mgy=np.array(doses),
     )
 

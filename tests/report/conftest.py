@@ -145,6 +145,7 @@ FIGURES: dict[str, object] = {
         clipped_share=np.full(N_TILES, np.nan),
         mode_power=(None,) * N_TILES,
         device=(None,) * N_TILES,
+        notes=(),
         dose_mgy=np.full(N_ENERGY, np.nan),
     ),
     "absorbance": AbsorbanceMeasures(
