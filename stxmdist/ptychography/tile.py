@@ -73,7 +73,7 @@ def reconstruct_tile(
     )
     weight = np.minimum(one.illumination, other.illumination)
     frc = fourier_ring_correlation(one.object_, other.object_, pixel_nm[0], weight)
-    noise = shot_noise_residual(problem.frames, problem.good, problem.readings.readout)
+    noise = shot_noise_residual(problem.frames, problem.good, problem.readings.readout, problem.at_least)
     return TileResult(
         whole=whole,
         halves=(one, other),

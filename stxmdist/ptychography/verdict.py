@@ -28,15 +28,19 @@ class Verdict:
     reason: str = ""
 
 
-def shot_noise_residual(frames: Array, good: Mask, readout: float = 0.0) -> float:
+def shot_noise_residual(frames: Array, good: Mask, readout: float = 0.0, at_least: Mask | None = None) -> float:
     """Amplitude residual sqrt(sum (sqrt I - sqrt M)^2 / sum I) that shot noise and read-out noise leave over.
 
     The mean of each pixel is taken over all frames (POSITION, QY, QX) in photons; its root varies by
-    ``noise.root_variance``. ``readout`` is the standard deviation of a reading without light, in photons.
+    ``noise.root_variance``. ``readout`` is the standard deviation of a reading without light, in photons; readings that
+    are known as limits ``at_least`` (POSITION, QY, QX) leave nothing over.
     """
     mean = frames.mean(axis=0, dtype=np.float64)[good]
-    total = float(np.maximum(mean, 0.0).sum())
-    return float(np.sqrt(root_variance(mean, readout).sum() / total)) if total > 0.0 else float("nan")
+    total, known = float(np.maximum(mean, 0.0).sum()), np.ones_like(mean)
+    if at_least is not None:
+        known = 1.0 - at_least.mean(axis=0)[good]
+        mean = np.where(at_least, 0, frames).mean(axis=0, dtype=np.float64)[good] / np.maximum(known, 1e-9)
+    return float(np.sqrt((known * root_variance(mean, readout)).sum() / total)) if total > 0.0 else float("nan")
 
 
 def verdict(*, residual: float, noise: float, half_period_px: float, stopped: str) -> Verdict:
