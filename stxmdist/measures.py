@@ -44,8 +44,15 @@ class IngestMeasures:
     bin_px: int | None = None
     beamstop_px: float | None = None
     pixels_hot: int | None = None
+    pixels_unread: int | None = None
+    """Gaps, which hold no number in any frame"""
     pixels_saturated: int | None = None
+    """At the detector's ceiling in some frames; they are not masked"""
     pixels_dead: int | None = None
+    readings_unread: int | None = None
+    """Good pixels without a number, of all frames"""
+    readings_saturated: int | None = None
+    """Good pixels at the ceiling, of all frames: the least that there was"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from stxmdist.ptychography.kernels import object_steps, operators
 from stxmdist.ptychography.kernels.device import sweep_on
 from stxmdist.ptychography.kernels.fourier import inside, padded_copy
 from stxmdist.ptychography.kernels.sweep import Sweep, margins
-from stxmdist.ptychography.probe import add_modes, mode_power, orthogonalise, power_with, scaled_probe
+from stxmdist.ptychography.probe import add_modes, mode_power, orthogonalise, scaled_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction, check
 from stxmdist.ptychography.raster import periodic_pattern, raster_steps
 from stxmdist.ptychography.refinement import PositionOptions, Refinement
@@ -172,8 +172,7 @@ def reconstruct(
             break
         if comparable and iteration + 1 < recipe.iterations and refinement.due(iteration + 1, progress):
             refinement.apply(sweep, state, progress)
-            if refinement.vacuum_counts is not None:
-                power = power_with(refinement.vacuum_counts, problem.good, inside(numpy_of(state.probe)))
+            power = refinement.power_of(state, problem.good, power)
         _constrain(state, model, power, raster)
         if checkpoint is not None:
             checkpoint.save(iteration + 1, state, errors, refinement)

@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from stxmdist.arrays import C64, F32, F64, Real, namespace_of, numpy_of
+from stxmdist.arrays import C64, F32, F64, Mask, Real, namespace_of, numpy_of
 from stxmdist.ptychography.correlation import SIGNIFICANCE
 from stxmdist.ptychography.kernels.fourier import inside
 from stxmdist.ptychography.kernels.sweep import Observations, Sweep
-from stxmdist.ptychography.probe import VACUUM
+from stxmdist.ptychography.probe import VACUUM, power_with
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
 
 WORSE = 1.1
@@ -91,7 +91,7 @@ class Refinement:
         limits: bool = False,
     ) -> None:
         self.model, self.positions, self.limits = model, positions, limits
-        self.vacuum_counts: float | None = None
+        self._vacuum_counts: float | None = None
         self.start_px = state.positions_px.copy()
         self.affine = np.zeros((2, 2))
         self._run, self._common = np.zeros_like(self.start_px), np.zeros_like(self.start_px)
@@ -138,7 +138,7 @@ class Refinement:
         seen = sweep.observe(state, state.shares if state.shares.any() else self._sketch)
         if self.limits:
             # The sums of frames do not tell, where saturated pixels are only known as limits.
-            self.vacuum_counts = float(np.quantile(seen.expected_counts, VACUUM))
+            self._vacuum_counts = float(np.quantile(seen.expected_counts, VACUUM))
         if self.model.intensities:
             ratio = seen.measured_counts / np.maximum(seen.expected_counts, 1e-9)
             state.intensity = (ratio / ratio.mean()).clip(0.05, 20.0).astype(np.float32)
@@ -153,6 +153,12 @@ class Refinement:
             coarse = options.method == "correlation" and progress < options.start + COARSE * (1.0 - options.start)
             step = sweep.correlate(state, options.limit_px) if coarse else shifts(seen.normal, sweep.good.size)
             self._move(state, step)
+
+    def power_of(self, state: State, good: Mask, by_sums: float) -> float:
+        """Power that the probe is to have: as the frames' sums say, or the model where these are but limits."""
+        if self._vacuum_counts is None:
+            return by_sums
+        return power_with(self._vacuum_counts, good, inside(numpy_of(state.probe)))
 
     def _move(self, state: State, step: F64) -> None:
         options = self.positions

@@ -146,7 +146,7 @@ def propagate_adjoint(field: Array) -> Array:
 def reading(counts: Array, expected: Array) -> Array:
     """What was measured; a negative count says that it was so many at least, so that a brighter model is right."""
     xp = namespace_of(counts)
-    measured: Array = xp.where(counts < 0, xp.maximum(-counts, expected), counts)
+    measured: Array = xp.where(counts < 0, xp.maximum(xp.abs(counts), expected), counts)
     return measured
 
 
