@@ -1,6 +1,5 @@
 """The frames of a tile at one energy, read from the store as a problem that is ready to be reconstructed."""
 
-import zlib
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TypeAlias
@@ -77,8 +76,8 @@ class FrameTile:
 
     @property
     def key(self) -> list[int]:
-        """Seed of random numbers: the same for all tiles of a scan at one energy."""
-        return [self.unit.part.seed, zlib.crc32(self.unit.scan_id.encode()), self.energy]
+        """Seed of random numbers: the same for all tiles of a scan at one energy, whatever the scan is called."""
+        return [self.unit.part.seed, self.energy]
 
     @property
     def where(self) -> str:
