@@ -27,7 +27,7 @@ class TileResult:
     """Of the two halves"""
     evidence: Evidence
     counts_per_frame: float
-    """Mean over frames, of good pixels"""
+    """Photons, mean over frames, of good pixels"""
     verdict: Verdict
 
 
@@ -78,7 +78,7 @@ def reconstruct_tile(
     evidence = Evidence(
         stopped=whole.stopped,
         residual=whole.residual,
-        noise_residual=shot_noise_residual(problem.frames, problem.good),
+        noise_residual=shot_noise_residual(problem.frames, problem.good, problem.readings.readout),
         static_residual=static_residual(problem.frames, problem.good),
         held_out_residual=_held_out_residual(problem, whole, halves, second, recipe.model.sub_pixel),
         half_period_px=frc.half_bit_half_period_px,

@@ -11,6 +11,7 @@ import pytest
 
 from stxmdist.errors import InputError
 from stxmdist.ptychography.geometry import positions_to_px
+from stxmdist.ptychography.noise import count_model
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Recipe
 from stxmdist.ptychography.start import ProbeOptions, TrialOptions, afresh
@@ -46,8 +47,10 @@ def judged(name: str, scan: Scan) -> Case:
     shape = scan.frames.shape[1:]
     pixel_nm = (scan.pixel_nm, scan.pixel_nm)
     placed = positions_to_px(scan.positions_um, pixel_nm, shape)
-    empty = np.zeros((1, *shape), np.complex64)
-    problem = Problem(scan.frames, np.ones(shape, bool), placed.positions_px, empty, placed.object_shape)
+    good, empty = np.ones(shape, bool), np.zeros((1, *shape), np.complex64)
+    readings = count_model(scan.frames, good)
+    frames = readings.photons(scan.frames)
+    problem = Problem(frames, good, placed.positions_px, empty, placed.object_shape, readings=readings)
     try:
         start = afresh(problem, scan.in_file, pixel_nm, scan.energy_ev, ProbeOptions(), TrialOptions())
         assert start.overlap > 0.0
