@@ -93,8 +93,8 @@ class Evidence:
 
     @property
     def noise(self) -> float:
-        """The residual of noise, 0 where frames fit better than it allows: their counts are not photons then."""
-        return self.noise_residual if self.residual > UNREAL * self.noise_residual else 0.0
+        """The residual of noise. It is not known where frames fit better than it allows, and may be all that is left."""
+        return self.noise_residual if self.residual > UNREAL * self.noise_residual else self.residual
 
     @property
     def unexplained(self) -> float:

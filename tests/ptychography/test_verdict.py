@@ -73,6 +73,7 @@ def leaving(share: float, evidence: Evidence = GOOD) -> float:
         ({"static_residual": 0.99 * VARIATION * 0.09, "held_out_residual": 0.09}, "poor", "no object"),
         # Counts that are not photons: noise is not known, the frames' own variation is.
         ({"noise_residual": 0.11 / UNREAL, "static_residual": 0.4}, "good", ""),
+        ({"noise_residual": 0.11 / UNREAL, "static_residual": 0.4, "held_out_residual": 0.38}, "poor", "held out"),
         ({"noise_residual": 0.01, "residual": 0.2}, "poor", "not explained"),
         ({"stretch": 1.01 * STRETCH}, "poor", "calibration of the stage"),
         ({"clipped_share": 1.01 * CUT_OFF}, "poor", "rim of its window"),

@@ -1,5 +1,6 @@
 """The frames of a tile at one energy, read from the store as a problem that is ready to be reconstructed."""
 
+import zlib
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TypeAlias
@@ -20,6 +21,8 @@ from stxmdist.ptychography.tiling import TileWindow, Tiling
 from stxmdist.runner.perform import threads_lent
 from stxmdist.runner.unit import Unit
 
+STREAM = zlib.crc32(b"reconstruct")
+"""What sets the random numbers of this stage apart from those of others with the same seed"""
 RUN = 256
 """Frames that are read at once, at most: they are held beside those of the tile."""
 FEW = 16
@@ -80,7 +83,7 @@ class FrameTile:
     @property
     def key(self) -> list[int]:
         """Seed of random numbers: the same for all tiles of a scan at one energy, whatever the scan is called."""
-        return [self.unit.part.seed, self.energy]
+        return [self.unit.part.seed, STREAM, self.energy]
 
     @property
     def where(self) -> str:
