@@ -269,6 +269,10 @@ class TileMeasures:
     """Amplitude residual, a share"""
     shot_noise_residual: float | None = None
     """What shot noise and read-out noise alone would leave over"""
+    held_out_residual: float | None = None
+    """Of frames that the reconstruction of the other half predicts"""
+    static_residual: float | None = None
+    """Of one and the same amplitude for all frames"""
     overlap: float | None = None
     """Of neighbouring beams, as share of a beam's diameter"""
     half_bit_half_period_px: float | None = None
@@ -327,6 +331,8 @@ class ReconstructFigures:
     orientation: tuple[str, ...]
     residual: F64
     shot_noise_residual: F64
+    held_out_residual: F64
+    static_residual: F64
     overlap: F64
     half_bit_half_period_px: F64
     one_bit_half_period_px: F64

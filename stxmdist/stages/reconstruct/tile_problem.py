@@ -22,6 +22,8 @@ from stxmdist.readers.frames.unread import known_readings
 from stxmdist.runner.perform import threads_lent
 from stxmdist.runner.unit import Unit
 
+STREAM = zlib.crc32(b"reconstruct")
+"""What sets the random numbers of this stage apart from those of others with the same seed"""
 RUN = 256
 """Frames that are read at once, at most: they are held beside those of the tile."""
 FEW = 16
@@ -81,8 +83,8 @@ class FrameTile:
 
     @property
     def key(self) -> list[int]:
-        """Seed of random numbers: the same for all tiles of a scan at one energy."""
-        return [self.unit.part.seed, zlib.crc32(self.unit.scan_id.encode()), self.energy]
+        """Seed of random numbers: the same for all tiles of a scan at one energy, whatever the scan is called."""
+        return [self.unit.part.seed, STREAM, self.energy]
 
     @property
     def where(self) -> str:
