@@ -2,7 +2,7 @@
 
 A stage writes its record, the store keeps it as JSON (``stxmdist.records``), and whoever reads it names the record.
 Lists over (ENERGY,), (TILE) and the like are in the order of the scan. A field with a default says something only of
-some scans, and is not written for the others.
+some scans, and is not written for the others. The file is longer than 400 lines because they all stand here.
 """
 
 from collections.abc import Mapping

@@ -97,7 +97,7 @@ class Evidence:
 
     @property
     def noise(self) -> float:
-        """The residual of noise. It is not known where frames fit better than it allows, and may be all that is left."""
+        """The residual of noise. Not known where frames fit better than it allows, and may be all that is left."""
         return self.noise_residual if self.residual > UNREAL * self.noise_residual else self.residual
 
     @property

@@ -89,8 +89,8 @@ def _mean_dark(path: Path, place: str, modified_ns: int) -> F32:
 def without_dark(frames: Array, dark: F32) -> F32:
     """Counts (FRAME, rows, columns) float32 of frames less their dark (rows, columns); what is below zero stays.
 
-    A frame without a count was never written, and stays without one; what is no number stays none. Pixels at the ceiling
-    of the integer type share a value that no other pixel reaches, so that they can be recognised as saturated.
+    A frame without a count was never written, and stays without one; what is no number stays none. Pixels at the
+    ceiling of the integer type share a value that no other pixel reaches, so that they can be told to be saturated.
     """
     counts = frames.astype(np.float32) - dark
     nothing = unread(frames)
