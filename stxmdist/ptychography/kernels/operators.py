@@ -8,26 +8,8 @@ import importlib
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, I32, Array, namespace_of
-
-TAPS = 6
-"""Points of the sub-pixel interpolation (Lagrange, degree 5), the same as in the kernels."""
-
-
-def shift_weights(fraction: F64) -> F32:
-    """Weights (..., TAPS) float32 of Lagrange interpolation that move a function by a fraction in [0, 1) of a pixel.
-
-    Tap t multiplies the value at ``u + t - 3``; a fraction of 0 gives the value at u itself.
-    """
-    at = -np.asarray(fraction, np.float64)[..., None]
-    nodes = np.arange(TAPS) - 3.0
-    weights = np.ones((*np.shape(fraction), TAPS))
-    for tap in range(TAPS):
-        for other in range(TAPS):
-            if other != tap:
-                weights[..., tap] *= (at[..., 0] - nodes[other]) / (nodes[tap] - nodes[other])
-    return weights.astype(np.float32)
-
+from stxmdist.arrays import F64, I32, Array, namespace_of
+from stxmdist.ptychography.kernels import interpolation
 
 def split_positions(positions_px: F64) -> tuple[I32, F64]:
     """Positions (POSITION, 2) as whole corners (POSITION, 2) int32 and fractions (POSITION, 2) in [0, 1).
@@ -39,17 +21,43 @@ def split_positions(positions_px: F64) -> tuple[I32, F64]:
     return corners.astype(np.int32), snapped - corners
 
 
-def shift_probe(probe: Array, wy: Array, wx: Array) -> Array:
-    """The probe (..., MODE, QY, QX) moved by a fraction of a pixel, with weights (..., TAPS) along each axis.
+def coefficients(probe: Array) -> Array:
+    """Coefficients (..., MODE, QY, QX) of a probe in the basis of ``interpolation``; the map is its own adjoint."""
+    xp = namespace_of(probe)
+    # In double precision, because coefficients are so much larger than what they sum to.
+    down, along = (xp.asarray(interpolation.inverse(count)) for count in probe.shape[-2:])
+    found: Array = xp.matmul(xp.matmul(down, probe), along).astype(probe.dtype)
+    return found
+
+
+def samples(coefficients_: Array) -> Array:
+    """The probe (..., MODE, QY, QX) of which these are the coefficients: inverse of :func:`coefficients`."""
+    xp = namespace_of(coefficients_)
+    taps = xp.asarray(interpolation.shift_weights(np.array(0.0)).astype(coefficients_.real.dtype))
+    return interpolate(coefficients_, taps, taps)
+
+
+def interpolate(coefficients_: Array, wy: Array, wx: Array) -> Array:
+    """The probe of coefficients (..., MODE, QY, QX) between pixels, with weights (..., TAPS) along each axis.
 
     It is zero outside the window.
     """
-    return _blend(_blend(probe, wy, -2, range(-3, 3)), wx, -1, range(-3, 3))
+    return _blend(_blend(coefficients_, wy, -2, range(-3, 3)), wx, -1, range(-3, 3))
+
+
+def interpolate_adjoint(probe: Array, wy: Array, wx: Array) -> Array:
+    """Adjoint of :func:`interpolate`."""
+    return _blend(_blend(probe, wy, -2, range(3, -3, -1)), wx, -1, range(3, -3, -1))
+
+
+def shift_probe(probe: Array, wy: Array, wx: Array) -> Array:
+    """The probe (..., MODE, QY, QX) moved by a fraction of a pixel, see ``interpolation.shift_weights``."""
+    return interpolate(coefficients(probe), wy, wx)
 
 
 def shift_probe_adjoint(probe: Array, wy: Array, wx: Array) -> Array:
     """Adjoint of :func:`shift_probe`."""
-    return _blend(_blend(probe, wy, -2, range(3, -3, -1)), wx, -1, range(3, -3, -1))
+    return coefficients(interpolate_adjoint(probe, wy, wx))
 
 
 def _blend(array: Array, weights: Array, axis: int, offsets: range) -> Array:
