@@ -58,9 +58,9 @@ class Source(NamedTuple):
     """What the light of all positions is made of: the probe, or its coefficients where it is moved."""
 
     probe: C64
-    """(MODE, QY, QX)"""
+    """(MODE, QY, QX), or (MODE, QY + TAPS - 1, QX + TAPS - 1)"""
     variations: C64
-    """(VARIATION, QY, QX)"""
+    """(VARIATION, ...)"""
 
 
 class ArraySweep:
@@ -130,7 +130,8 @@ class ArraySweep:
         rows = slice(int(reached.min()), int(reached.max()) + shape[0])
         band = (rows.stop - rows.start, self.object_shape[1])
         object_, weight = xp.zeros(band, dtype=xp.complex64), xp.zeros(band, dtype=xp.float32)
-        probe, brightness = xp.zeros((self.modes, *shape), dtype=xp.complex64), xp.zeros(shape, dtype=xp.float32)
+        probe = xp.zeros_like(_as_moved(inside(state.probe), state))
+        brightness = xp.zeros(shape, dtype=xp.float32)
         misfit = 0.0
         for seen in self._all_seen(state, index):
             change, more = ask(seen)
@@ -140,7 +141,7 @@ class ArraySweep:
             operators.add_windows(weight, _power(seen.light).sum(axis=1), corners)
             probe += _moved_back(xp.conj(seen.window)[:, None] * change, seen.weights).sum(axis=0)
             brightness += _power(seen.window).sum(axis=0)
-        probe = padded_copy(_as_moved(probe, state))
+        probe = padded_copy(_as_asked(probe, state))
         return Sums(object_, weight, probe, brightness, float(misfit), rows, float(weight.max()))
 
     def object_direction(self, sums: Sums, damping: float) -> Direction:
@@ -173,7 +174,7 @@ class ArraySweep:
         normal, variation = np.zeros((count, 6)), np.zeros((count, 2 * n_vary))
         expected, measured = np.zeros(count), np.zeros(count)
         surplus, certainty, brightness = (xp.zeros(shape, dtype=xp.float32) for _ in range(3))
-        gathered = xp.zeros((n_vary, *shape), dtype=xp.complex64)
+        gathered = xp.zeros_like(turn)
         misfit = 0.0
         for seen in self._all_seen(state, self.everything):
             field = operators.propagate(seen.wave)
@@ -203,7 +204,7 @@ class ArraySweep:
             surplus=numpy_of(surplus / certainty),
             certainty=numpy_of(certainty),
             variation=variation,
-            gathered=numpy_of(padded_copy(_as_moved(gathered, state))),
+            gathered=numpy_of(padded_copy(_as_asked(gathered, state))),
             brightness=numpy_of(brightness / count),
             misfit=float(misfit),
         )
@@ -335,7 +336,7 @@ class ArraySweep:
 
     def _stack(self, probe: C64, count: int) -> C64:
         # A probe once for each position.
-        stack: C64 = self.namespace.zeros((count, self.modes, *self.good.shape), dtype=probe.dtype)
+        stack: C64 = self.namespace.zeros((count, *probe.shape), dtype=probe.dtype)
         stack[...] = probe
         return stack
 
@@ -374,8 +375,13 @@ def _dot(one: Array, other: Array) -> F32:
 
 
 def _as_moved(probe: C64, state: State) -> C64:
-    # Itself, or its coefficients where it is moved; the gradient of either likewise.
+    # Itself, or its coefficients where it is moved.
     return operators.coefficients(probe) if state.placed.moved else probe
+
+
+def _as_asked(asked: C64, state: State) -> C64:
+    # The adjoint.
+    return operators.coefficients_adjoint(asked) if state.placed.moved else asked
 
 
 def _moved(light: C64, weights: tuple[F32, F32] | None) -> C64:

@@ -13,7 +13,7 @@ from stxmdist.arrays import C64, F32, F64, I64
 from stxmdist.ptychography.correlation import shifts_by_correlation
 from stxmdist.ptychography.kernels import interpolation, modulus, object_steps, operators, sums, waves
 from stxmdist.ptychography.kernels.fourier import inside, transform
-from stxmdist.ptychography.kernels.lanes import GROUP_BYTES, LANES, Lane, View, added, as_moved, bands, view_of
+from stxmdist.ptychography.kernels.lanes import GROUP_BYTES, LANES, Lane, View, added, as_asked, as_moved, bands, view_of
 from stxmdist.ptychography.kernels.layout import Light, Part
 from stxmdist.ptychography.kernels.sweep import Direction, Observations, Sums, laid_out
 from stxmdist.ptychography.problem import Problem
@@ -134,7 +134,7 @@ class FusedSweep:
         return Sums(
             object_=self._numerators[0, rows].view(np.complex64),
             weight=self._weights[0, rows],
-            probe=as_moved(added(lane.probe for lane in self._lanes).view(np.complex64), placed).view(np.complex64),
+            probe=as_asked(added(lane.probe for lane in self._lanes), placed),
             brightness=added(lane.sums.brightness for lane in self._lanes),
             misfit=sum_of(misfits),
             rows=rows,
@@ -219,7 +219,7 @@ class FusedSweep:
             surplus=more / np.maximum(sure, np.float32(1e-12)),
             certainty=sure,
             variation=variation,
-            gathered=as_moved(added(gathered).view(np.complex64), state.placed).view(np.complex64),
+            gathered=as_asked(added(gathered), state.placed),
             brightness=added(lane.sums.brightness for lane in self._lanes) / np.float32(count),
             misfit=sum_of(misfits),
         )

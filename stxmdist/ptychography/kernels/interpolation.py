@@ -2,9 +2,11 @@
 
 Interpolation of samples by six points loses light: at half a pixel's shift it keeps .95, .74 and .29 of the amplitude at
 .25, .35 and .45 cycles a pixel. Six points of the *coefficients* of a basis function keep it to .3 % up to .4 cycles a
-pixel, and .85 of it at .45. The coefficients follow from the samples by a filter that is inverted exactly, once for all positions of a pass
-(generalised interpolation: Thevenaz, Blu and Unser, IEEE Trans. Med. Imaging 19, 739, 2000). Outside the window the
-coefficients are zero: what leaves it on one side does not come back on the other.
+pixel, and .85 of it at .45. The coefficients follow from the samples by a filter that is inverted exactly, once for all
+positions of a pass (generalised interpolation: Thevenaz, Blu and Unser, IEEE Trans. Med. Imaging 19, 739, 2000).
+
+Samples outside the window are zero, so that what leaves it on one side does not come back on the other. Coefficients are
+not: those that reach into the window, three before it and two after, are kept.
 """
 
 from functools import cache
@@ -22,11 +24,15 @@ but their coefficients are larger: here 40 times the samples at the Nyquist freq
 """
 BAND = 0.42
 """Cycles a pixel up to which weights are fitted: an aperture seldom fills more of a detector"""
+BEFORE = 3
+"""Points of the interpolation before the pixel itself"""
 _FREQUENCIES = 256
+_REACH = 16
+"""Pixels beyond the window over which coefficients are computed: from one to the next they fall to .65"""
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
-_ROWS = 3
+_ROWS = 6
 """``fourier.PAD_ROWS``"""
 
 
@@ -64,7 +70,7 @@ def _taps() -> F64:
 
 def _fitted(fraction: F64, at: F64, wanted: F64, weight: F64) -> F32:
     # sum over taps of w exp(2 pi i at (tap - 3)) = wanted exp(-2 pi i at fraction), by weighted least squares.
-    nodes = np.arange(TAPS) - 3.0
+    nodes = np.arange(TAPS) - float(BEFORE)
     normal = (np.cos(2.0 * np.pi * at * (nodes[:, None] - nodes)[..., None]) * weight).sum(axis=-1)
     apart = nodes + np.asarray(fraction, np.float64)[..., None]
     right = (np.cos(2.0 * np.pi * at * apart[..., None]) * (wanted * weight)).sum(axis=-1)
@@ -72,15 +78,16 @@ def _fitted(fraction: F64, at: F64, wanted: F64, weight: F64) -> F32:
 
 
 @cache
-def inverse(count: int) -> F64:
-    """Matrix (count, count), symmetric, that turns a line of samples into its coefficients."""
-    offsets = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
-    taps = np.append(_taps(), 0.0)
-    return np.linalg.inv(taps[np.minimum(offsets, len(BASIS))])
+def matrix(count: int) -> F64:
+    """Matrix (count + TAPS - 1, count) that turns a line of samples into its coefficients, from three before it on."""
+    whole = count + 2 * _REACH
+    offsets = np.abs(np.subtract.outer(np.arange(whole), np.arange(whole)))
+    inverse = np.linalg.inv(np.append(_taps(), 0.0)[np.minimum(offsets, len(BASIS))])
+    return inverse[_REACH - BEFORE : _REACH - BEFORE + count + TAPS - 1, _REACH : _REACH + count]
 
 
 class Factors(NamedTuple):
-    """The matrix of :func:`inverse`, before it is inverted, as L D L' with two diagonals below that of L."""
+    """The matrix that turns a line of coefficients into samples, as L D L' with two diagonals below that of L."""
 
     first: F64
     """(count + 2,) of L, next to the diagonal; two more zeros at the end"""
@@ -95,49 +102,59 @@ def factors(count: int) -> Factors:
     """How coefficients of a line of samples are found by substitution."""
     middle, near, far = _taps()
     first, second, pivots = np.zeros(count + 2), np.zeros(count + 2), np.zeros(count)
-    for k in range(count):
-        before = pivots[k - 1] if k > 0 else 1.0
-        if k > 1:
-            second[k] = far / pivots[k - 2]
-        if k > 0:
-            first[k] = (near - (second[k] * pivots[k - 2] * first[k - 1] if k > 1 else 0.0)) / before
-        pivots[k] = middle - first[k] ** 2 * before - (second[k] ** 2 * pivots[k - 2] if k > 1 else 0.0)
+    pivots[0], first[1] = middle, near / middle
+    pivots[1] = middle - first[1] * near
+    for k in range(2, count):
+        second[k] = far / pivots[k - 2]
+        first[k] = (near - far * first[k - 1]) / pivots[k - 1]
+        pivots[k] = middle - second[k] * far - first[k] ** 2 * pivots[k - 1]
     return Factors(first, second, 1.0 / pivots)
 
 
 def coefficients(probe: C64) -> C64:
-    """Coefficients of a probe, both (MODE, QY + 2 PAD_ROWS, QX + 2 PAD) with margins of zeros; numpy's.
+    """Coefficients of a probe, both (MODE, QY + 2 PAD_ROWS, QX + 2 PAD); the probe's margins are zero; numpy's."""
+    return _filtered(probe, BEFORE, TAPS - 1 - BEFORE)
 
-    The map is its own adjoint.
-    """
+
+def coefficients_adjoint(asked: C64) -> C64:
+    """Adjoint of :func:`coefficients`; the margins of what it returns are zero."""
+    return _filtered(asked, 0, 0)
+
+
+def _filtered(values: C64, before: int, after: int) -> C64:
     # In double precision, because coefficients are so much larger than what they sum to.
-    found = probe.astype(np.complex128)
-    rows, columns = probe.shape[1:]
-    _solve(found.view(np.float64), factors(rows - 2 * _ROWS), factors(columns - _EDGE))
-    return found.astype(np.complex64)
+    modes, rows, columns = values.shape
+    down, along = _REACH - _ROWS, _REACH - _EDGE // 2
+    wide = np.zeros((modes, rows + 2 * down, columns + 2 * along), np.complex128)
+    middle = wide[:, down : down + rows, along : along + columns]
+    middle[...] = values
+    _solve(wide.view(np.float64), factors(wide.shape[1]), factors(wide.shape[2]))
+    found = np.zeros_like(values)
+    inner = np.s_[:, _ROWS - before : rows - _ROWS + after, _EDGE // 2 - before : columns - _EDGE // 2 + after]
+    found[inner] = middle[inner]
+    return found
 
 
 @compiled
 def _solve(values: F64, down: Factors, along: Factors) -> None:
-    rows = values.shape[1] - 2 * _ROWS
-    last = values.shape[2] - _EDGE
-    for mode in range(values.shape[0]):
+    modes, rows, width = values.shape
+    for mode in range(modes):
         image = values[mode]
-        for k in range(rows):
-            here, above, higher = image[_ROWS + k], image[_ROWS + k - 1], image[_ROWS + k - 2]
+        for k in range(1, rows):
+            here, above, higher = image[k], image[k - 1], image[max(k - 2, 0)]
             one, two = down.first[k], down.second[k]
-            for i in range(here.shape[0]):
+            for i in range(width):
                 here[i] -= one * above[i] + two * higher[i]
         for k in range(rows - 1, -1, -1):
-            here, below, lower = image[_ROWS + k], image[_ROWS + k + 1], image[_ROWS + k + 2]
+            here, below, lower = image[k], image[min(k + 1, rows - 1)], image[min(k + 2, rows - 1)]
             one, two, scale = down.first[k + 1], down.second[k + 2], down.inverse[k]
-            for i in range(here.shape[0]):
+            for i in range(width):
                 here[i] = scale * here[i] - one * below[i] - two * lower[i]
-        for row in range(_ROWS, _ROWS + rows):
+        for row in range(rows):
             line = image[row]
-            for i in range(_EDGE, last):
-                k = (i - _EDGE) // 2
-                line[i] -= along.first[k] * line[i - 2] + along.second[k] * line[i - 4]
-            for i in range(last - 1, _EDGE - 1, -1):
-                k = (i - _EDGE) // 2
-                line[i] = along.inverse[k] * line[i] - along.first[k + 1] * line[i + 2] - along.second[k + 2] * line[i + 4]
+            for i in range(2, width):
+                line[i] -= along.first[i // 2] * line[i - 2] + along.second[i // 2] * line[max(i - 4, 0)]
+            for i in range(width - 1, -1, -1):
+                k = i // 2
+                more = along.first[k + 1] * line[min(i + 2, width - 1)]
+                line[i] = along.inverse[k] * line[i] - more - along.second[k + 2] * line[min(i + 4, width - 1)]

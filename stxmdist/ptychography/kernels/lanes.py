@@ -11,7 +11,7 @@ import numpy as np
 
 from stxmdist.arrays import C64, F32, I64
 from stxmdist.ptychography.kernels.fourier import Transform, aligned_zeros
-from stxmdist.ptychography.kernels.interpolation import coefficients
+from stxmdist.ptychography.kernels.interpolation import coefficients, coefficients_adjoint
 from stxmdist.ptychography.kernels.layout import Buffers, Detector, LaneSums, Light, Part, Windows
 from stxmdist.ptychography.state import Placed, State
 
@@ -43,8 +43,14 @@ def view_of(state: State, frames: np.ndarray, good: F32) -> View:
 
 
 def as_moved(probe: C64, placed: Placed) -> F32:
-    """A probe as the loops want it: itself, or its coefficients where it is moved; the gradient of either likewise."""
+    """A probe as the loops want it: itself, or its coefficients where it is moved."""
     return (coefficients(probe) if placed.moved else probe).view(np.float32)
+
+
+def as_asked(asked: F32, placed: Placed) -> C64:
+    """What is asked of the probe, from what the loops gathered: adjoint of :func:`as_moved`."""
+    values = asked.view(np.complex64)
+    return coefficients_adjoint(values) if placed.moved else values
 
 
 class Lane:

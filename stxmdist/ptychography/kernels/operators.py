@@ -10,6 +10,7 @@ import numpy as np
 
 from stxmdist.arrays import F64, I32, Array, namespace_of
 from stxmdist.ptychography.kernels import interpolation
+from stxmdist.ptychography.kernels.interpolation import TAPS
 
 def split_positions(positions_px: F64) -> tuple[I32, F64]:
     """Positions (POSITION, 2) as whole corners (POSITION, 2) int32 and fractions (POSITION, 2) in [0, 1).
@@ -22,12 +23,22 @@ def split_positions(positions_px: F64) -> tuple[I32, F64]:
 
 
 def coefficients(probe: Array) -> Array:
-    """Coefficients (..., MODE, QY, QX) of a probe in the basis of ``interpolation``; the map is its own adjoint."""
-    xp = namespace_of(probe)
+    """Coefficients (..., MODE, QY + TAPS - 1, QX + TAPS - 1) of a probe (..., MODE, QY, QX), see ``interpolation``."""
+    down, along = (interpolation.matrix(count) for count in probe.shape[-2:])
+    return _between(down, probe, along.T)
+
+
+def coefficients_adjoint(asked: Array) -> Array:
+    """Adjoint of :func:`coefficients`."""
+    down, along = (interpolation.matrix(count - TAPS + 1) for count in asked.shape[-2:])
+    return _between(down.T, asked, along)
+
+
+def _between(left: F64, values: Array, right: F64) -> Array:
     # In double precision, because coefficients are so much larger than what they sum to.
-    down, along = (xp.asarray(interpolation.inverse(count)) for count in probe.shape[-2:])
-    found: Array = xp.matmul(xp.matmul(down, probe), along).astype(probe.dtype)
-    return found
+    xp = namespace_of(values)
+    product: Array = xp.matmul(xp.matmul(xp.asarray(left), values), xp.asarray(right)).astype(values.dtype)
+    return product
 
 
 def samples(coefficients_: Array) -> Array:
@@ -38,16 +49,34 @@ def samples(coefficients_: Array) -> Array:
 
 
 def interpolate(coefficients_: Array, wy: Array, wx: Array) -> Array:
-    """The probe of coefficients (..., MODE, QY, QX) between pixels, with weights (..., TAPS) along each axis.
-
-    It is zero outside the window.
-    """
-    return _blend(_blend(coefficients_, wy, -2, range(-3, 3)), wx, -1, range(-3, 3))
+    """The probe (..., MODE, QY, QX) between pixels from its coefficients, with weights (..., TAPS) along each axis."""
+    for axis, weights in ((-2, wy), (-1, wx)):
+        count = coefficients_.shape[axis] - TAPS + 1
+        parts = [_tap(weights, tap) * coefficients_[_from(axis, tap, count)] for tap in range(TAPS)]
+        coefficients_ = sum(parts[1:], parts[0])
+    return coefficients_
 
 
 def interpolate_adjoint(probe: Array, wy: Array, wx: Array) -> Array:
     """Adjoint of :func:`interpolate`."""
-    return _blend(_blend(probe, wy, -2, range(3, -3, -1)), wx, -1, range(3, -3, -1))
+    for axis, weights in ((-2, wy), (-1, wx)):
+        shape, count = list(probe.shape), probe.shape[axis]
+        shape[axis] += TAPS - 1
+        out = namespace_of(probe).zeros(tuple(shape), dtype=probe.dtype)
+        for tap in range(TAPS):
+            out[_from(axis, tap, count)] += _tap(weights, tap) * probe
+        probe = out
+    return probe
+
+
+def _tap(weights: Array, tap: int) -> Array:
+    return weights[..., tap, None, None, None]
+
+
+def _from(axis: int, first: int, count: int) -> tuple[object, ...]:
+    # The part of an array that begins at ``first`` on one of its last two axes.
+    part = slice(first, first + count)
+    return (..., part, slice(None)) if axis == -2 else (..., part)
 
 
 def shift_probe(probe: Array, wy: Array, wx: Array) -> Array:
@@ -57,20 +86,7 @@ def shift_probe(probe: Array, wy: Array, wx: Array) -> Array:
 
 def shift_probe_adjoint(probe: Array, wy: Array, wx: Array) -> Array:
     """Adjoint of :func:`shift_probe`."""
-    return coefficients(interpolate_adjoint(probe, wy, wx))
-
-
-def _blend(array: Array, weights: Array, axis: int, offsets: range) -> Array:
-    out: Array = namespace_of(array).zeros_like(array)
-    n = array.shape[axis]
-    for tap, offset in enumerate(offsets):
-        weight = weights[..., tap, None, None, None]
-        here = [slice(None)] * len(array.shape)
-        there = here.copy()
-        here[axis] = slice(max(0, -offset), n - max(0, offset))
-        there[axis] = slice(max(0, offset), n - max(0, -offset))
-        out[tuple(here)] += weight * array[tuple(there)]
-    return out
+    return coefficients_adjoint(interpolate_adjoint(probe, wy, wx))
 
 
 def window(object_: Array, corner: tuple[int, int], shape: tuple[int, int]) -> Array:

@@ -11,7 +11,7 @@ from stxmdist.ptychography.kernels.layout import Buffers, Detector, LaneSums, Pa
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
-_ROWS = 3
+_ROWS = 6
 """``fourier.PAD_ROWS``"""
 _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)
@@ -300,19 +300,20 @@ def vary_probe(
     for number in range(vary.shape[0]):
         along, norm = 0.0, 0.0
         factor = sketch[position, number]
-        for row in range(_ROWS, rows - _ROWS):
-            mode, here = vary[number, row, _EDGE : _EDGE + width], change[row, _EDGE : _EDGE + width]
-            into, turn = gathered[number, row, _EDGE : _EDGE + width], asked[number, row, _EDGE : _EDGE + width]
-            window = object_[corner[0] + row - _ROWS, 2 * corner[1] : 2 * corner[1] + width]
-            a, b = _ZERO, _ZERO
-            for k in range(width // 2):
-                p, q, u, v = mode[2 * k], mode[2 * k + 1], here[2 * k], here[2 * k + 1]
-                x, y = window[2 * k], window[2 * k + 1]
-                a += turn[2 * k] * u + turn[2 * k + 1] * v
-                b += (x * x + y * y) * (p * p + q * q)
-                into[2 * k] += factor * u
-                into[2 * k + 1] += factor * v
+        for row in range(rows):  # with the margins, into which coefficients reach
+            here, turn, into = change[row], asked[number, row], gathered[number, row]
+            a = _ZERO
+            for k in range(padded):
+                a += turn[k] * here[k]
+                into[k] += factor * here[k]
             along += float(a)
+        for row in range(_ROWS, rows - _ROWS):
+            mode = vary[number, row, _EDGE : _EDGE + width]
+            window = object_[corner[0] + row - _ROWS, 2 * corner[1] : 2 * corner[1] + width]
+            b = _ZERO
+            for k in range(width // 2):
+                p, q, x, y = mode[2 * k], mode[2 * k + 1], window[2 * k], window[2 * k + 1]
+                b += (x * x + y * y) * (p * p + q * q)
             norm += float(b)
         found[position, 2 * number] = along
         found[position, 2 * number + 1] = norm

@@ -14,8 +14,11 @@ from stxmdist.ptychography.kernels.layout import Buffers, Light, Part, Windows
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
-_ROWS = 3
+_ROWS = 6
 """``fourier.PAD_ROWS``"""
+_BEYOND = 8
+"""Twice the pixels beside the window whose coefficients reach into it, and one more, which stays zero: rows of whole
+vectors"""
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _TWO = np.float32(2.0)
@@ -62,12 +65,13 @@ def _shift_back_pair(image: F32, top: int, first: int, wy: F32, wx: F32, between
     # The adjoint, added to the same rows of ``out``, from row ``first`` on; weights from the last to the first.
     _blend_rows(image, top - 2, wy, between)
     for i in range(first - top, 2):
-        _blend_columns(between[i], _EDGE - 4, wx, out[top + i, _EDGE : out.shape[1] - _EDGE], True)
+        row = out[top + i, _EDGE - _BEYOND : out.shape[1] - _EDGE + _BEYOND]
+        _blend_columns(between[i], _EDGE - _BEYOND - 4, wx, row, True)
 
 
 @compiled
 def interpolate(probe: F32, wy: F32, wx: F32, between: F32, shifted: F32) -> None:
-    """A probe between pixels from its coefficients, zero outside the window; margins of ``shifted`` stay as they are.
+    """A probe between pixels from its coefficients; margins of ``shifted`` stay as they are.
 
     Parameters
     ----------
@@ -82,12 +86,13 @@ def interpolate(probe: F32, wy: F32, wx: F32, between: F32, shifted: F32) -> Non
 
 @compiled
 def interpolate_adjoint(gradient: F32, wy: F32, wx: F32, between: F32, probe: F32) -> None:
-    """Adjoint of :func:`interpolate`, added to the probe; the gradient's margins must be zero, the probe's stay so."""
+    """Adjoint of :func:`interpolate`, added to the coefficients; the gradient's margins must be zero."""
     modes, rows, _ = probe.shape
     back_y, back_x = wy[::-1].copy(), wx[::-1].copy()
+    first, last = _ROWS - 3, rows - _ROWS + 3
     for mode in range(modes):
-        for row in range(_ROWS, rows - _ROWS, 2):
-            _shift_back_pair(gradient[mode], min(row, rows - _ROWS - 2), row, back_y, back_x, between, probe[mode])
+        for row in range(first, last, 2):
+            _shift_back_pair(gradient[mode], min(row, last - 2), row, back_y, back_x, between, probe[mode])
 
 
 @compiled

@@ -7,8 +7,15 @@ import pytest
 
 from stxmdist.arrays import C128, F64
 from stxmdist.ptychography.kernels import operators
-from stxmdist.ptychography.kernels.fourier import inside, padded_copy
-from stxmdist.ptychography.kernels.interpolation import back_weights, coefficients, shift_weights
+from stxmdist.ptychography.kernels.fourier import PAD, PAD_ROWS, inside, padded_copy
+from stxmdist.ptychography.kernels.interpolation import (
+    BEFORE,
+    TAPS,
+    back_weights,
+    coefficients,
+    coefficients_adjoint,
+    shift_weights,
+)
 
 FRACTIONS = [0.0, 0.07, 0.25, 0.5, 0.93]
 LIGHT = 0.01
@@ -17,8 +24,8 @@ WAVE = 4e-3
 """Largest difference of a moved wave up to .37 cycles a pixel, relative to it: .24 % in the worst place on each axis"""
 NARROW = 5e-4
 """The same of waves up to .2 cycles a pixel"""
-ROUNDING = 2e-4
-"""float32 coefficients of random waves, whose corners are 1600 times as large as samples: 1600 times 6e-8, and sums"""
+ROUNDING = 1e-6
+"""Of what is computed in double precision and kept in float32, relative to the largest"""
 CUT = 0.02
 """Difference, as share of its energy, of a wave that its window cuts off: the cut has all frequencies"""
 SIZE = 64
@@ -82,19 +89,42 @@ def test_what_leaves_the_window_does_not_come_back() -> None:
 
 def test_shifts_of_no_fraction_change_nothing() -> None:
     wave = complex_normal(np.random.default_rng(1), (3, 13, 17))
+    # As exact as float32 weights of coefficients that are up to 1600 times as large as random samples.
     np.testing.assert_allclose(operators.samples(operators.coefficients(wave)), wave, atol=1e-4)
-    weights = shift_weights(np.zeros(2)).astype(np.float64)
-    np.testing.assert_allclose(operators.shift_probe(wave, *weights), wave, atol=1e-4)
+
+
+def with_coefficients(padded: Any) -> Any:
+    """The part of padded memory in which coefficients lie."""
+    top, left = PAD_ROWS - BEFORE, PAD - BEFORE
+    after = TAPS - 1 - BEFORE
+    return padded[:, top : padded.shape[1] - PAD_ROWS + after, left : padded.shape[2] - PAD + after]
 
 
 @pytest.mark.parametrize("shape", [(1, 5, 6), (2, 13, 17), (3, 32, 24)])
 def test_coefficients_in_compiled_loops_are_those_of_the_matrices(shape: tuple[int, int, int]) -> None:
-    wave = complex_normal(np.random.default_rng(2), shape).astype(np.complex64)
+    rng = np.random.default_rng(2)
+    wave = complex_normal(rng, shape).astype(np.complex64)
     found = coefficients(padded_copy(wave))
     wanted = operators.coefficients(wave.astype(np.complex128))
-    np.testing.assert_allclose(inside(found), wanted, atol=ROUNDING * np.abs(wanted).max())
-    inside(found)[...] = 0
+    np.testing.assert_allclose(with_coefficients(found), wanted, atol=ROUNDING * np.abs(wanted).max())
+    asked = np.zeros_like(found)
+    with_coefficients(asked)[...] = complex_normal(rng, wanted.shape)
+    back = coefficients_adjoint(asked)
+    wanted = operators.coefficients_adjoint(with_coefficients(asked).astype(np.complex128))
+    np.testing.assert_allclose(inside(back), wanted, atol=ROUNDING * np.abs(wanted).max())
+    with_coefficients(found)[...] = 0
+    inside(back)[...] = 0
     assert not found.any()
+    assert not back.any()
+
+
+@pytest.mark.parametrize("fraction", FRACTIONS)
+def test_no_wave_grows(fraction: float) -> None:
+    # Of all waves, with edges and of any frequency: the largest singular value of the shift along an axis.
+    lines = np.eye(SIZE)[None]
+    still = shift_weights(np.zeros(())).astype(np.float64)
+    shift = operators.shift_probe(lines, shift_weights(np.array(fraction)).astype(np.float64), still)[0]
+    assert np.linalg.norm(shift, 2) < 1.0 + WAVE
 
 
 @pytest.mark.parametrize("fraction", FRACTIONS)
