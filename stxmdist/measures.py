@@ -261,12 +261,19 @@ class TileMeasures:
     residual: float | None = None
     """Amplitude residual, a share"""
     shot_noise_residual: float | None = None
-    """What shot noise alone would leave over"""
+    """What shot noise and read-out noise alone would leave over"""
     overlap: float | None = None
     """Of neighbouring beams, as share of a beam's diameter"""
     half_bit_half_period_px: float | None = None
     one_bit_half_period_px: float | None = None
     counts_per_frame: float | None = None
+    """Photons on good pixels"""
+    counts_per_photon: float | None = None
+    """Counts of the file that one photon makes"""
+    offset_counts: float | None = None
+    """Counts of the file that pixels have without light, taken off"""
+    readout_photons: float | None = None
+    """Standard deviation of a reading without light"""
     photons_per_um2: float | None = None
     moved_px: float | None = None
     """Root mean square of the corrections of positions"""
@@ -281,6 +288,8 @@ class TileMeasures:
     pixel_nm: F64 | None = None
     """(y, x)"""
     device: str | None = None
+    notes: tuple[str, ...] = ()
+    """What was found of its frames and done to them, in words"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,6 +324,9 @@ class ReconstructFigures:
     half_bit_half_period_px: F64
     one_bit_half_period_px: F64
     counts_per_frame: F64
+    counts_per_photon: F64
+    offset_counts: F64
+    readout_photons: F64
     photons_per_um2: F64
     moved_px: F64
     raster_px: tuple[F64 | None, ...]
@@ -322,6 +334,8 @@ class ReconstructFigures:
     clipped_share: F64
     mode_power: tuple[F64 | None, ...]
     device: tuple[str | None, ...]
+    notes: tuple[str, ...]
+    """What was found of frames and done to them, in words"""
     dose_mgy: F64
     """Absorbed dose, where the chemistry is known"""
 

@@ -42,7 +42,8 @@ def tile_peak_bytes(
     """Most bytes that a tile takes at any energy, ``windows`` being one for each; halves have half of the frames."""
     frames = len(windows[0].tile.positions)
     largest = max((window.shape for window in windows), key=lambda shape: shape[0] * shape[1])
-    whole = peak_bytes(options.recipe(None), frames, frame_shape, largest, frame_itemsize)
+    # Frames that turn out not to be photons become float32 ones.
+    whole = peak_bytes(options.recipe(None), frames, frame_shape, largest, max(frame_itemsize, 4))
     return whole + KEPT_BYTES_PER_PX * largest[0] * largest[1]
 
 

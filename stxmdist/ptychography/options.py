@@ -42,6 +42,8 @@ class ReconstructOptions:
     """All tiles of a scan start with a probe found from this many positions in the middle of one tile. A scan of one
     tile starts so too if it has more than twice as many positions
     """
+    counts_per_photon: float | None = None
+    """Counts that the detector gives for a photon; without it the noise of the frames tells"""
     device: Literal["cpu", "gpu"] = "cpu"
     """Where engines run. Without cupy or a GPU they run on the CPU, and the quality figures say why"""
 
@@ -51,6 +53,7 @@ class ReconstructOptions:
             schedule=(len(self.schedule) > 0, "at least one engine"),
             next_energy=(len(self.next_energy) > 0, "at least one engine"),
             positions_per_tile=(self.positions_per_tile >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
+            counts_per_photon=(self.counts_per_photon is None or self.counts_per_photon > 0.0, "above 0"),
             seed_positions=(self.seed_positions >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
         )
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, Array, Index, Mask
 from stxmdist.errors import InputError
+from stxmdist.ptychography.noise import PHOTONS, CountModel
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Problem:
     """
 
     frames: Array
-    """(POSITION, QY, QX) counts, integer or float, zero frequency at the centre (index n // 2)"""
+    """(POSITION, QY, QX) photons, integer or float, zero frequency at the centre (index n // 2)"""
     good: Mask
     """(QY, QX) detector pixels that may be used; at others the model is kept"""
     positions_px: F64
@@ -28,6 +29,8 @@ class Problem:
     """(Y, X) pixels of the object; ``floor(position) + window + 1`` must fit where positions have fractions"""
     object0: C64 | None = None
     """(Y, X) complex64 start of the object; vacuum (ones) if absent"""
+    readings: CountModel = PHOTONS
+    """What the detector's readings meant before they were photons, and how noisy they are"""
 
     def subset(self, index: Index) -> "Problem":
         """The same problem with some of its positions, e.g. one half for a Fourier ring correlation."""

@@ -24,9 +24,9 @@ class TileResult:
     frc: RingCorrelation
     """Of the two halves"""
     shot_noise_residual: float
-    """Amplitude residual that shot noise alone would leave over"""
+    """Amplitude residual that shot noise and read-out noise alone would leave over"""
     counts_per_frame: float
-    """Mean over frames, of good pixels"""
+    """Photons, mean over frames, of good pixels"""
     verdict: Verdict
 
 
@@ -73,7 +73,7 @@ def reconstruct_tile(
     )
     weight = np.minimum(one.illumination, other.illumination)
     frc = fourier_ring_correlation(one.object_, other.object_, pixel_nm[0], weight)
-    noise = shot_noise_residual(problem.frames, problem.good)
+    noise = shot_noise_residual(problem.frames, problem.good, problem.readings.readout)
     return TileResult(
         whole=whole,
         halves=(one, other),

@@ -68,6 +68,9 @@ def tile_measures(
         half_bit_half_period_px=result.frc.half_bit_half_period_px,
         one_bit_half_period_px=result.frc.one_bit_half_period_px,
         counts_per_frame=result.counts_per_frame,
+        counts_per_photon=start.problem.readings.counts_per_photon,
+        offset_counts=start.problem.readings.offset,
+        readout_photons=start.problem.readings.readout,
         photons_per_um2=photons_per_um2(whole.illumination, pixel_nm),
         moved_px=float(np.sqrt((moves**2).sum(axis=1).mean())),
         raster_px=raster_steps(positions_px),
@@ -76,6 +79,7 @@ def tile_measures(
         mode_power=whole.mode_power,
         pixel_nm=np.array(pixel_nm),
         device=device,
+        notes=start.problem.readings.words,
     )
 
 
@@ -116,6 +120,9 @@ def reconstruct_figures(
         half_bit_half_period_px=numbers(tile.half_bit_half_period_px for tile in tiles),
         one_bit_half_period_px=numbers(tile.one_bit_half_period_px for tile in tiles),
         counts_per_frame=numbers(tile.counts_per_frame for tile in tiles),
+        counts_per_photon=numbers(tile.counts_per_photon for tile in tiles),
+        offset_counts=numbers(tile.offset_counts for tile in tiles),
+        readout_photons=numbers(tile.readout_photons for tile in tiles),
         photons_per_um2=fluence,
         moved_px=numbers(tile.moved_px for tile in tiles),
         raster_px=tuple(tile.raster_px for tile in tiles),
@@ -123,6 +130,7 @@ def reconstruct_figures(
         clipped_share=numbers(tile.clipped_share for tile in tiles),
         mode_power=tuple(tile.mode_power for tile in tiles),
         device=tuple(tile.device for tile in tiles),
+        notes=tuple(dict.fromkeys(note for tile in tiles for note in tile.notes)),
         dose_mgy=np.array(doses),
     )
 

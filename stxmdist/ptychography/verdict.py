@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from stxmdist.arrays import Array, Mask
+from stxmdist.ptychography.noise import root_variance
 
 Word: TypeAlias = Literal["good", "poor", "failed"]
 VERDICTS: tuple[Word, ...] = get_args(Word)
@@ -27,15 +28,15 @@ class Verdict:
     reason: str = ""
 
 
-def shot_noise_residual(frames: Array, good: Mask) -> float:
-    """Amplitude residual sqrt(sum (sqrt I - sqrt M)^2 / sum I) that shot noise alone leaves over.
+def shot_noise_residual(frames: Array, good: Mask, readout: float = 0.0) -> float:
+    """Amplitude residual sqrt(sum (sqrt I - sqrt M)^2 / sum I) that shot noise and read-out noise leave over.
 
-    The root of a count has the variance 1/4 where counts are many, and their mean where there is hardly one. The mean
-    of each pixel is taken over all frames (POSITION, QY, QX).
+    The mean of each pixel is taken over all frames (POSITION, QY, QX) in photons; its root varies by
+    ``noise.root_variance``. ``readout`` is the standard deviation of a reading without light, in photons.
     """
     mean = frames.mean(axis=0, dtype=np.float64)[good]
-    total = float(mean.sum())
-    return float(np.sqrt(np.minimum(mean, 0.25).sum() / total)) if total > 0.0 else float("nan")
+    total = float(np.maximum(mean, 0.0).sum())
+    return float(np.sqrt(root_variance(mean, readout).sum() / total)) if total > 0.0 else float("nan")
 
 
 def verdict(*, residual: float, noise: float, half_period_px: float, stopped: str) -> Verdict:

@@ -135,6 +135,9 @@ FIGURES: dict[str, object] = {
         half_bit_half_period_px=np.tile([1.5, np.nan], N_ENERGY),
         one_bit_half_period_px=np.full(N_TILES, np.nan),
         counts_per_frame=np.full(N_TILES, np.nan),
+        counts_per_photon=np.ones(N_TILES),
+        offset_counts=np.zeros(N_TILES),
+        readout_photons=np.zeros(N_TILES),
         photons_per_um2=np.full(N_TILES, np.nan),
         moved_px=np.full(N_TILES, np.nan),
         raster_px=(None,) * N_TILES,
@@ -142,6 +145,7 @@ FIGURES: dict[str, object] = {
         clipped_share=np.full(N_TILES, np.nan),
         mode_power=(None,) * N_TILES,
         device=(None,) * N_TILES,
+        notes=(),
         dose_mgy=np.full(N_ENERGY, np.nan),
     ),
     "absorbance": AbsorbanceMeasures(

@@ -246,7 +246,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=6,
+    version=7,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,

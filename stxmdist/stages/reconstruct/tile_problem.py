@@ -12,6 +12,7 @@ from stxmdist.arrays import F64, Array, Index, Mask, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.kernels.device import found_cupy
+from stxmdist.ptychography.noise import CountModel, count_model
 from stxmdist.ptychography.options import LEAST_FRAMES, ReconstructOptions
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import reconstruct
@@ -24,6 +25,8 @@ RUN = 256
 """Frames that are read at once, at most: they are held beside those of the tile."""
 FEW = 16
 """Frames whose counts tell how bright a scan or a tile is."""
+NOISE_FRAMES = 64
+"""Frames whose noise tells what a count is."""
 
 
 @dataclass(frozen=True)
@@ -139,13 +142,16 @@ def start_of(tile: FrameTile, usable: Mask, pixel_nm: tuple[float, float]) -> St
             mend="Look at the scan with `stxmdist inspect`; exclude it if the beam was lost",
         )
     window, ingest, options = tile.window, tile.ingest, tile.options
-    frames = _frames(ingest, tile.energy, window.tile.positions[usable])
+    good = ingest.read("detector_mask") == 0
+    readings = count_model(_sample(ingest, tile.energy), good, options.counts_per_photon)
+    frames = _photons(ingest, tile.energy, window.tile.positions[usable], readings)
     problem = Problem(
         frames=frames,
-        good=ingest.read("detector_mask") == 0,
+        good=good,
         positions_px=window.positions_px[usable],
         probe=np.zeros((1, *frames.shape[1:]), np.complex64),
         object_shape=window.shape,
+        readings=readings,
     )
     if tile.carried is not None:
         return carried_on(problem, tile.carried, usable, pixel_nm)
@@ -160,15 +166,25 @@ def few_counts(ingest: Output, energy: int, positions: Index) -> F64:
     return np.array([np.nansum(np.asarray(frames[energy, int(position)], np.float64)) for position in few])
 
 
-def _frames(ingest: Output, energy: int, positions: Index) -> Array:
-    """Frames of a tile, read in runs so that no more than a shard is held beside them."""
+def _sample(ingest: Output, energy: int) -> Array:
+    """Usable frames across the whole scan at one energy: all its tiles take their readings for the same."""
+    positions = np.flatnonzero(usable_frames(ingest, energy))
+    chosen = np.unique(np.linspace(0, len(positions) - 1, NOISE_FRAMES).astype(int))
     array = ingest.array("frames")
-    frames = np.empty((len(positions), *array.shape[2:]), array.dtype)
+    return np.stack([np.asarray(array[energy, int(at)]) for at in positions[chosen]])
+
+
+def _photons(ingest: Output, energy: int, positions: Index, readings: CountModel) -> Array:
+    """Frames of a tile in photons, read in runs so that no more than a shard is held beside them."""
+    array = ingest.array("frames")
+    frames = np.empty((len(positions), *array.shape[2:]), array.dtype if readings.of_photons else np.float32)
     filled = 0
     for start in range(0, array.shape[1], RUN):
         wanted = positions[(positions >= start) & (positions < start + RUN)]
         if len(wanted):
             first, last = int(wanted[0]), int(wanted[-1]) + 1
-            frames[filled : filled + len(wanted)] = np.asarray(array[energy, first:last])[wanted - first]
+            frames[filled : filled + len(wanted)] = readings.photons(
+                np.asarray(array[energy, first:last])[wanted - first]
+            )
             filled += len(wanted)
     return frames
