@@ -13,7 +13,17 @@ from stxmdist.arrays import C64, F32, F64, I64
 from stxmdist.ptychography.correlation import shifts_by_correlation
 from stxmdist.ptychography.kernels import interpolation, modulus, object_steps, operators, sums, waves
 from stxmdist.ptychography.kernels.fourier import inside, transform
-from stxmdist.ptychography.kernels.lanes import GROUP_BYTES, LANES, Lane, View, added, as_asked, as_moved, bands, view_of
+from stxmdist.ptychography.kernels.lanes import (
+    GROUP_BYTES,
+    LANES,
+    Lane,
+    View,
+    added,
+    as_asked,
+    as_moved,
+    bands,
+    view_of,
+)
 from stxmdist.ptychography.kernels.layout import Light, Part
 from stxmdist.ptychography.kernels.sweep import Direction, Observations, Sums, laid_out
 from stxmdist.ptychography.problem import Problem

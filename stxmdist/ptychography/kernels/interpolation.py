@@ -1,12 +1,12 @@
 """How a probe is moved by a fraction of a pixel: a basis function, its coefficients, and weights that sum them.
 
-Interpolation of samples by six points loses light: at half a pixel's shift it keeps .95, .74 and .29 of the amplitude at
-.25, .35 and .45 cycles a pixel. Six points of the *coefficients* of a basis function keep it to .3 % up to .4 cycles a
-pixel, and .85 of it at .45. The coefficients follow from the samples by a filter that is inverted exactly, once for all
-positions of a pass (generalised interpolation: Thevenaz, Blu and Unser, IEEE Trans. Med. Imaging 19, 739, 2000).
+Interpolation of samples by six points loses light: at half a pixel's shift it keeps .95, .74 and .29 of the amplitude
+at .25, .35 and .45 cycles a pixel. Six points of the *coefficients* of a basis function keep it to .3 % up to .4 cycles
+a pixel, and .85 of it at .45. The coefficients follow from the samples by a filter that is inverted exactly, once for
+all positions of a pass (generalised interpolation: Thevenaz, Blu and Unser, IEEE Trans. Med. Imaging 19, 739, 2000).
 
-Samples outside the window are zero, so that what leaves it on one side does not come back on the other. Coefficients are
-not: those that reach into the window, three before it and two after, are kept.
+Samples outside the window are zero, so that what leaves it on one side does not come back on the other. Coefficients
+are not: those that reach into the window, three before it and two after, are kept.
 """
 
 from functools import cache
@@ -19,8 +19,9 @@ from stxmdist.arrays import C64, F32, F64, compiled
 TAPS = 6
 """Points of the interpolation, along each axis"""
 BASIS = (1.0, 0.53, 0.0575)
-"""Of the basis function at 0, 1 and 2 pixels, before its sum is made 1. Wider ones are reproduced better between pixels,
-but their coefficients are larger: here 40 times the samples at the Nyquist frequency of an axis, which costs digits
+"""Of the basis function at 0, 1 and 2 pixels, before its sum is made 1. Wider ones are reproduced better between
+pixels, but their coefficients are larger: here 40 times the samples at the Nyquist frequency of an axis, which costs
+digits
 """
 BAND = 0.42
 """Cycles a pixel up to which weights are fitted: an aperture seldom fills more of a detector"""
@@ -39,8 +40,8 @@ _ROWS = 6
 def shift_weights(fraction: F64) -> F32:
     """Weights (..., TAPS) float32 of coefficients that move a function by a fraction in [0, 1) of a pixel.
 
-    Tap t multiplies the coefficient at ``u + t - 3``; a fraction of 0 gives the sample at u itself. Least squares of the
-    error relative to a wave's amplitude, over frequencies up to BAND, of which low ones count most.
+    Tap t multiplies the coefficient at ``u + t - BEFORE``; a fraction of 0 gives the sample at u itself. Least squares
+    of the error relative to a wave's amplitude, over frequencies up to BAND, of which low ones count most.
     """
     at, response = _frequencies()
     return _fitted(fraction, at, response, ((1.0 - (2.0 * at) ** 2) / response) ** 2)
@@ -61,7 +62,7 @@ def _frequencies() -> tuple[F64, F64]:
     # In cycles a pixel, and what the basis function makes of a wave of such coefficients.
     at = (np.arange(_FREQUENCIES) + 0.5) * (BAND / _FREQUENCIES)
     values = np.cos(2.0 * np.pi * at * np.arange(len(BASIS))[:, None]) * _taps()[:, None]
-    return at, np.asarray(2.0 * values.sum(axis=0) - values[0])
+    return np.asarray(at, np.float64), np.asarray(2.0 * values.sum(axis=0) - values[0], np.float64)
 
 
 def _taps() -> F64:

@@ -5,12 +5,14 @@ for passes in other array libraries. All act on whole stacks of modes: windows a
 """
 
 import importlib
+from typing import Any
 
 import numpy as np
 
 from stxmdist.arrays import F64, I32, Array, namespace_of
 from stxmdist.ptychography.kernels import interpolation
 from stxmdist.ptychography.kernels.interpolation import TAPS
+
 
 def split_positions(positions_px: F64) -> tuple[I32, F64]:
     """Positions (POSITION, 2) as whole corners (POSITION, 2) int32 and fractions (POSITION, 2) in [0, 1).
@@ -73,7 +75,7 @@ def _tap(weights: Array, tap: int) -> Array:
     return weights[..., tap, None, None, None]
 
 
-def _from(axis: int, first: int, count: int) -> tuple[object, ...]:
+def _from(axis: int, first: int, count: int) -> Any:
     # The part of an array that begins at ``first`` on one of its last two axes.
     part = slice(first, first + count)
     return (..., part, slice(None)) if axis == -2 else (..., part)
