@@ -3,7 +3,7 @@
 Interpolation of samples by six points loses light: at half a pixel's shift it keeps .95, .74 and .29 of the amplitude
 at .25, .35 and .45 cycles a pixel. Six points of the *coefficients* of a basis function keep it to .3 % up to .4 cycles
 a pixel, and .85 of it at .45. The coefficients follow from the samples by a filter that is inverted exactly, once for
-all positions of a pass (generalised interpolation: Thevenaz, Blu and Unser, IEEE Trans. Med. Imaging 19, 739, 2000).
+all positions of a pass (generalised interpolation: Thevenaz, Blu et al., IEEE Trans. Med. Imaging 19, 739, 2000).
 
 Samples outside the window are zero, so that what leaves it on one side does not come back on the other. Coefficients
 are not: those that reach into the window, three before it and two after, are kept.
