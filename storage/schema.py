@@ -145,6 +145,9 @@ _ARRAYS = (
     ),
     ArraySpec("detector_mask", ("qy", "qx"), "uint8", "", "0 where the detector pixel is good", 1, "small"),
     ArraySpec(
+        "ceiling_counts", ("energy",), "float32", "count", "from here on numbers of frames are saturated, NaN: none is"
+    ),
+    ArraySpec(
         "illumination",
         ("mode", "qy", "qx"),
         "complex64",

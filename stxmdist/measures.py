@@ -2,7 +2,7 @@
 
 A stage writes its record, the store keeps it as JSON (``stxmdist.records``), and whoever reads it names the record.
 Lists over (ENERGY,), (TILE) and the like are in the order of the scan. A field with a default says something only of
-some scans, and is not written for the others.
+some scans, and is not written for the others. The file is longer than 400 lines because they all stand here.
 """
 
 from collections.abc import Mapping
@@ -44,8 +44,15 @@ class IngestMeasures:
     bin_px: int | None = None
     beamstop_px: float | None = None
     pixels_hot: int | None = None
+    pixels_unread: int | None = None
+    """Gaps, which hold no number in any frame"""
     pixels_saturated: int | None = None
+    """At the detector's ceiling in some frames; they are not masked"""
     pixels_dead: int | None = None
+    readings_unread: int | None = None
+    """Good pixels without a number, of all frames"""
+    readings_saturated: int | None = None
+    """Good pixels at the ceiling, of all frames: the least that there was"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,6 +269,10 @@ class TileMeasures:
     """Amplitude residual, a share"""
     shot_noise_residual: float | None = None
     """What shot noise and read-out noise alone would leave over"""
+    held_out_residual: float | None = None
+    """Of frames that the reconstruction of the other half predicts"""
+    static_residual: float | None = None
+    """Of one and the same amplitude for all frames"""
     overlap: float | None = None
     """Of neighbouring beams, as share of a beam's diameter"""
     half_bit_half_period_px: float | None = None
@@ -322,6 +333,8 @@ class ReconstructFigures:
     orientation: tuple[str, ...]
     residual: F64
     shot_noise_residual: F64
+    held_out_residual: F64
+    static_residual: F64
     overlap: F64
     half_bit_half_period_px: F64
     one_bit_half_period_px: F64

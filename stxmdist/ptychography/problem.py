@@ -29,12 +29,17 @@ class Problem:
     """(Y, X) pixels of the object; ``floor(position) + window + 1`` must fit where positions have fractions"""
     object0: C64 | None = None
     """(Y, X) complex64 start of the object; vacuum (ones) if absent"""
+    at_least: Mask | None = None
+    """(POSITION, QY, QX) photons that are known as the least that there can be: all that a saturated pixel tells, or 0
+    where a pixel tells nothing. None: all are known
+    """
     readings: CountModel = PHOTONS
     """What the detector's readings meant before they were photons, and how noisy they are"""
 
     def subset(self, index: Index) -> "Problem":
         """The same problem with some of its positions, e.g. one half for a Fourier ring correlation."""
-        return replace(self, frames=self.frames[index], positions_px=self.positions_px[index])
+        at_least = None if self.at_least is None else self.at_least[index]
+        return replace(self, frames=self.frames[index], positions_px=self.positions_px[index], at_least=at_least)
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,8 @@ def check(problem: Problem, where: str = "ptychography problem") -> None:
             "at least one",
             "In CXI masks 0 means good: check whether the polarity is reversed",
         )
+    if problem.at_least is not None and problem.at_least.shape != frames.shape:
+        refuse("limits and frames disagree in shape", problem.at_least.shape, frames.shape, "Crop both alike")
     if not np.isfinite(positions).all():
         refuse(
             "positions are not finite", int((~np.isfinite(positions)).sum()), "finite numbers", "Leave those frames out"

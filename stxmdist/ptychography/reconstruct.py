@@ -137,7 +137,7 @@ def reconstruct(
     state = _start(roomy, recipe)
     power = float((np.abs(state.probe) ** 2).sum())
     raster = _raster_of(state) if model.raster_to_probe else None
-    refinement = Refinement(state, model, recipe.positions, rng)
+    refinement = Refinement(state, model, recipe.positions, rng, limits=problem.at_least is not None)
     errors: list[float] = []
     done, stopped = 0, "finished"
     if checkpoint is not None and (kept := checkpoint.load(state, refinement)) is not None:
@@ -172,6 +172,7 @@ def reconstruct(
             break
         if comparable and iteration + 1 < recipe.iterations and refinement.due(iteration + 1, progress):
             refinement.apply(sweep, state, progress)
+            power = refinement.power_of(state, problem.good, power)
         _constrain(state, model, power, raster)
         if checkpoint is not None:
             checkpoint.save(iteration + 1, state, errors, refinement)

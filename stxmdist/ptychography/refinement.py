@@ -6,10 +6,11 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from stxmdist.arrays import C64, F32, F64, Real, namespace_of, numpy_of
+from stxmdist.arrays import C64, F32, F64, Mask, Real, namespace_of, numpy_of
 from stxmdist.ptychography.correlation import SIGNIFICANCE
 from stxmdist.ptychography.kernels.fourier import inside
 from stxmdist.ptychography.kernels.sweep import Observations, Sweep
+from stxmdist.ptychography.probe import VACUUM, power_with
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
 
 WORSE = 1.1
@@ -80,8 +81,17 @@ class PositionOptions:
 class Refinement:
     """Finds the unknowns beside object and probe, from the first iteration of a reconstruction to its last."""
 
-    def __init__(self, state: State, model: ModelOptions, positions: PositionOptions, rng: np.random.Generator) -> None:
-        self.model, self.positions = model, positions
+    def __init__(
+        self,
+        state: State,
+        model: ModelOptions,
+        positions: PositionOptions,
+        rng: np.random.Generator,
+        *,
+        limits: bool = False,
+    ) -> None:
+        self.model, self.positions, self.limits = model, positions, limits
+        self._vacuum_counts: float | None = None
         self.start_px = state.positions_px.copy()
         self.affine = np.zeros((2, 2))
         self._run, self._common = np.zeros_like(self.start_px), np.zeros_like(self.start_px)
@@ -96,7 +106,11 @@ class Refinement:
         """Whether unknowns are found after this iteration (counted from 0), at this share of all iterations."""
         model, positions = self.model, self.positions
         wanted = (
-            (positions.refine and not self.gave_up) or model.intensities or model.background or model.n_variations > 0
+            (positions.refine and not self.gave_up)
+            or model.intensities
+            or model.background
+            or model.n_variations > 0
+            or self.limits
         )
         return wanted and progress >= positions.start and iteration % positions.every == 0
 
@@ -122,6 +136,9 @@ class Refinement:
     def apply(self, sweep: Sweep, state: State, progress: float) -> None:
         """Look at all frames and correct the unknowns, at this share of all iterations."""
         seen = sweep.observe(state, state.shares if state.shares.any() else self._sketch)
+        if self.limits:
+            # The sums of frames do not tell, where saturated pixels are only known as limits.
+            self._vacuum_counts = float(np.quantile(seen.expected_counts, VACUUM))
         if self.model.intensities:
             ratio = seen.measured_counts / np.maximum(seen.expected_counts, 1e-9)
             state.intensity = (ratio / ratio.mean()).clip(0.05, 20.0).astype(np.float32)
@@ -136,6 +153,12 @@ class Refinement:
             coarse = options.method == "correlation" and progress < options.start + COARSE * (1.0 - options.start)
             step = sweep.correlate(state, options.limit_px) if coarse else shifts(seen.normal, sweep.good.size)
             self._move(state, step)
+
+    def power_of(self, state: State, good: Mask, by_sums: float) -> float:
+        """Power that the probe is to have: as the frames' sums say, or the model where these are but limits."""
+        if self._vacuum_counts is None:
+            return by_sums
+        return power_with(self._vacuum_counts, good, inside(numpy_of(state.probe)))
 
     def _move(self, state: State, step: F64) -> None:
         options = self.positions

@@ -95,9 +95,7 @@ def carried_on(problem: Problem, carried: Carried, usable: Mask, pixel_nm: tuple
     moved = problem.positions_px + carried.moves_um[usable] / (np.array(pixel_nm) * 1e-3)
     room = np.array(problem.object_shape) - np.array(problem.frames.shape[1:]) - 1
     begun = replace(
-        problem,
-        frames=turned(problem.frames, carried.orientation),
-        good=turned(problem.good, carried.orientation),
+        with_turned_frames(problem, carried.orientation),
         positions_px=np.clip(moved, 0.0, room),
         probe=carried.probe,
     )
@@ -116,7 +114,7 @@ def afresh(
     orientation = 0
     if probe.orientation == "find":
         orientation = find_orientation(problem, pixel_nm, energy_ev, trials).orientation
-        problem = replace(problem, frames=turned(problem.frames, orientation), good=turned(problem.good, orientation))
+        problem = with_turned_frames(problem, orientation)
     if probe.use_file and in_file is not None:
         return Start(replace(problem, probe=in_file), "file", orientation)
     if probe.outer_zone_nm is not None:
@@ -225,12 +223,11 @@ def find_orientation(
     """
     residual = np.zeros(8)
     for orientation in range(8):
-        frames, good = turned(problem.frames, orientation), turned(problem.good, orientation)
-        if frames.shape != problem.frames.shape:  # swapped frames that are not square do not fit these positions
+        here = with_turned_frames(problem, orientation)
+        if here.frames.shape != problem.frames.shape:  # swapped frames that are not square do not fit these positions
             residual[orientation] = np.inf
             continue
-        here = replace(problem, frames=frames, good=good)
-        focused = probe_from_mean_pattern(frames.mean(axis=0, dtype=np.float64) * good)
+        focused = probe_from_mean_pattern(here.frames.mean(axis=0, dtype=np.float64) * here.good)
         residual[orientation] = find_defocus(here, focused, pixel_nm, energy_ev, options).residual.min()
     return OrientationScan(int(np.flatnonzero(residual <= _TIE * residual.min())[0]), residual)
 
@@ -273,6 +270,17 @@ def short_residual(problem: Problem, options: TrialOptions, rng: np.random.Gener
         PositionOptions(refine=False),
     )
     return reconstruct(problem, recipe, rng).residual
+
+
+def with_turned_frames(problem: Problem, orientation: int) -> Problem:
+    """The problem with its frames, and what is known of their pixels, turned in one of the ways of ``ORIENTATIONS``."""
+    least = problem.at_least
+    return replace(
+        problem,
+        frames=turned(problem.frames, orientation),
+        good=turned(problem.good, orientation),
+        at_least=None if least is None else turned(least, orientation),
+    )
 
 
 def turned(frames: Array, orientation: int) -> Array:

@@ -1,7 +1,7 @@
 """One tile reconstructed and judged: its frames as a whole, and in two halves whose difference tells the noise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
@@ -10,9 +10,11 @@ from stxmdist.arrays import F64, Array, Index, Mask
 from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
+from stxmdist.ptychography.held_out import predicted_residual, static_residual
+from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, reconstruct
-from stxmdist.ptychography.verdict import Verdict, shot_noise_residual, verdict
+from stxmdist.ptychography.verdict import Evidence, Verdict, shot_noise_residual, verdict
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,7 @@ class TileResult:
     halves: tuple[Reconstruction, Reconstruction]
     frc: RingCorrelation
     """Of the two halves"""
-    shot_noise_residual: float
-    """Amplitude residual that shot noise and read-out noise alone would leave over"""
+    evidence: Evidence
     counts_per_frame: float
     """Photons, mean over frames, of good pixels"""
     verdict: Verdict
@@ -73,20 +74,43 @@ def reconstruct_tile(
     )
     weight = np.minimum(one.illumination, other.illumination)
     frc = fourier_ring_correlation(one.object_, other.object_, pixel_nm[0], weight)
-    noise = shot_noise_residual(problem.frames, problem.good, problem.readings.readout)
+    halves = (one, other)
+    evidence = Evidence(
+        stopped=whole.stopped,
+        residual=whole.residual,
+        noise_residual=shot_noise_residual(problem.frames, problem.good, problem.readings.readout, problem.at_least),
+        static_residual=static_residual(problem.frames, problem.good),
+        held_out_residual=_held_out_residual(problem, whole, halves, second, recipe.model.sub_pixel),
+        half_period_px=frc.half_bit_half_period_px,
+        clipped_share=clipped_share(whole.probe),
+        stretch=float(np.abs(whole.affine).max()),
+    )
     return TileResult(
         whole=whole,
-        halves=(one, other),
+        halves=halves,
         frc=frc,
-        shot_noise_residual=noise,
+        evidence=evidence,
         counts_per_frame=float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames)),
-        verdict=verdict(
-            residual=whole.residual,
-            noise=noise,
-            half_period_px=frc.half_bit_half_period_px,
-            stopped=whole.stopped,
-        ),
+        verdict=verdict(evidence),
     )
+
+
+def _held_out_residual(
+    problem: Problem,
+    whole: Reconstruction,
+    halves: tuple[Reconstruction, Reconstruction],
+    second: Mask,
+    sub_pixel: bool,
+) -> float:
+    """Residual with which each half predicts the frames of the other, at the positions that the whole found."""
+    refined = replace(problem, positions_px=whole.positions_px)
+    squares = []
+    for half, unseen in zip(halves, (second, ~second), strict=True):
+        index = np.flatnonzero(unseen)
+        found = predicted_residual(refined.subset(index), half, sub_pixel=sub_pixel, intensity=whole.intensity[index])
+        squares.append(found**2)
+    known = [square for square in squares if np.isfinite(square)]
+    return float(np.sqrt(np.mean(known))) if known else float("nan")
 
 
 def second_half(positions: Index, rng: np.random.Generator) -> Mask:

@@ -7,7 +7,6 @@ import numpy as np
 from stxmdist.arrays import F64, Mask
 from stxmdist.measures import ReconstructFigures, ReconstructMeasures, StitchFigures, StitchMeasures, TileMeasures
 from stxmdist.ptychography.dose import absorbed_dose_mgy, photons_per_um2
-from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.raster import raster_steps
 from stxmdist.ptychography.start import ORIENTATIONS, Start
 from stxmdist.ptychography.stitch import TileGauge
@@ -66,7 +65,9 @@ def tile_measures(
         start=start.origin,
         orientation=ORIENTATIONS[start.orientation],
         residual=whole.residual,
-        shot_noise_residual=result.shot_noise_residual,
+        shot_noise_residual=result.evidence.noise_residual,
+        held_out_residual=result.evidence.held_out_residual,
+        static_residual=result.evidence.static_residual,
         overlap=overlap,
         half_bit_half_period_px=result.frc.half_bit_half_period_px,
         one_bit_half_period_px=result.frc.one_bit_half_period_px,
@@ -78,7 +79,7 @@ def tile_measures(
         moved_px=float(np.sqrt((moves**2).sum(axis=1).mean())),
         raster_px=raster_steps(positions_px),
         affine=whole.affine,
-        clipped_share=clipped_share(whole.probe),
+        clipped_share=result.evidence.clipped_share,
         held_share=whole.held_share,
         mode_power=whole.mode_power,
         pixel_nm=np.array(pixel_nm),
@@ -132,6 +133,8 @@ def reconstruct_figures(
         orientation=tuple(tile.orientation for tile in tiles),
         residual=numbers(tile.residual for tile in tiles),
         shot_noise_residual=numbers(tile.shot_noise_residual for tile in tiles),
+        held_out_residual=numbers(tile.held_out_residual for tile in tiles),
+        static_residual=numbers(tile.static_residual for tile in tiles),
         overlap=numbers(tile.overlap for tile in tiles),
         half_bit_half_period_px=numbers(tile.half_bit_half_period_px for tile in tiles),
         one_bit_half_period_px=numbers(tile.one_bit_half_period_px for tile in tiles),

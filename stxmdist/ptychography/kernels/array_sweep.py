@@ -180,10 +180,11 @@ class ArraySweep:
             field = operators.propagate(seen.wave)
             light = _power(field).sum(axis=1)
             model = light / seen.gain + state.background
-            surplus += ((seen.counts - model) / (model + 1.0)).sum(axis=0)
+            counts = operators.reading(seen.counts, model)
+            surplus += ((counts - model) / (model + 1.0)).sum(axis=0)
             certainty += (1.0 / (model + 1.0)).sum(axis=0)
             expected[seen.which] = self._totals(self._use * light)
-            measured[seen.which] = self._totals(self._use * (seen.counts - state.background))
+            measured[seen.which] = self._totals(self._use * (counts - state.background))
             field, more = self._revised(state, field, seen)
             misfit += more
             change = operators.propagate_adjoint(field) - seen.wave
@@ -342,7 +343,8 @@ class ArraySweep:
 
     def _compared(self, state: State, field: Array, seen: Seen) -> tuple[F32, F32]:
         # What the model and what the detector count, both brought to even intensity.
-        return _power(field).sum(axis=1) + state.background * seen.gain + _TINY, seen.counts * seen.gain
+        expected = _power(field).sum(axis=1) + state.background * seen.gain + _TINY
+        return expected, operators.reading(seen.counts * seen.gain, expected)
 
     def _revised(self, state: State, field: Array, seen: Seen, poisson: bool = False) -> tuple[C64, float]:
         # Far fields with the measured modulus on good pixels, and the misfit before.

@@ -19,6 +19,12 @@ _TWO = np.float32(2.0)
 
 
 @compiled
+def _reading(count: float, scale: np.float32, expected: np.float32) -> np.float32:
+    """What was measured; a negative count says that it was so many at least, so that a brighter model is right."""
+    return np.float32(count) * scale if count >= 0 else max(-np.float32(count) * scale, expected)
+
+
+@compiled
 def _change(measured: np.float32, expected: np.float32, poisson: bool) -> np.float32:
     # By how much, relative to itself, the field is to change.
     ratio = np.sqrt(measured / expected)
@@ -37,7 +43,7 @@ def _modulus_row(wave: F32, counts: Array, use: F32, back: F32, gain: float, pix
     for k in range(use.shape[0]):
         a, b = wave[2 * k], wave[2 * k + 1]
         expected = a * a + b * b + back[k] * scale + tiny
-        change = use[k] * (np.sqrt(np.float32(counts[k]) * scale / expected) - _ONE)
+        change = use[k] * (np.sqrt(_reading(counts[k], scale, expected) / expected) - _ONE)
         sum_ += expected * change * change
         factor = (_ONE + change) * inverse
         wave[2 * k] = a * factor
@@ -72,7 +78,7 @@ def _modulus_row_of_modes(
     sum_ = _ZERO
     for k in range(use.shape[0]):
         expected = factor[k] + back[k] * scale + tiny
-        measured = np.float32(counts[k]) * scale
+        measured = _reading(counts[k], scale, expected)
         misfit = use[k] * (np.sqrt(measured / expected) - _ONE)
         sum_ += expected * misfit * misfit
         factor[k] = (_ONE + use[k] * _change(measured, expected, poisson)) * inverse
@@ -181,7 +187,7 @@ def search(
                     second += u * u + v * v
                 expected = expected * inverse + back[k] * level + np.float32(1e-6)
                 first, second = np.float32(2.0) * first * inverse, np.float32(2.0) * second * inverse
-                measured = np.float32(counts[k]) * level
+                measured = _reading(counts[k], level, expected)
                 # As far as the gradient follows the likelihood: to twice the amplitude, four times the counts.
                 expected = max(expected, np.float32(0.25) * measured) if poisson else expected
                 ratio = measured / expected

@@ -169,6 +169,13 @@ def propagate_adjoint(field: Array) -> Array:
     return waves
 
 
+def reading(counts: Array, expected: Array) -> Array:
+    """What was measured; a negative count says that it was so many at least, so that a brighter model is right."""
+    xp = namespace_of(counts)
+    measured: Array = xp.where(counts < 0, xp.maximum(xp.abs(counts), expected), counts)
+    return measured
+
+
 def modulus(field: Array, counts: Array, good: Array) -> Array:
     """The far field (MODE, QY, QX) with its summed intensity replaced by the counts (QY, QX) where pixels are good."""
     xp = namespace_of(field)

@@ -192,10 +192,11 @@ def examine(
             sum_, seen = _ZERO, _ZERO
             for k in range(half):
                 value = expected[k] * inverse
-                measured = np.float32(counts[k])
+                model = level * value + back[k]
+                # A negative count says that it was so many at least, as in ``modulus``.
+                measured = np.float32(counts[k]) if counts[k] >= 0 else max(-np.float32(counts[k]), model)
                 sum_ += use[k] * value
                 seen += use[k] * (measured - back[k])
-                model = level * value + back[k]
                 weight = one / (model + one)
                 more[k] += weight * (measured - model)
                 sure[k] += weight

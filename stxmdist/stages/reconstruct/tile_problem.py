@@ -18,9 +18,12 @@ from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import reconstruct
 from stxmdist.ptychography.start import Start, afresh, carried_on, middle, tile_with_most_contrast
 from stxmdist.ptychography.tiling import TileWindow, Tiling
+from stxmdist.readers.frames.unread import known_readings
 from stxmdist.runner.perform import threads_lent
 from stxmdist.runner.unit import Unit
 
+STREAM = zlib.crc32(b"reconstruct")
+"""What sets the random numbers of this stage apart from those of others with the same seed"""
 RUN = 256
 """Frames that are read at once, at most: they are held beside those of the tile."""
 FEW = 16
@@ -80,8 +83,8 @@ class FrameTile:
 
     @property
     def key(self) -> list[int]:
-        """Seed of random numbers: the same for all tiles of a scan at one energy."""
-        return [self.unit.part.seed, zlib.crc32(self.unit.scan_id.encode()), self.energy]
+        """Seed of random numbers: the same for all tiles of a scan at one energy, whatever the scan is called."""
+        return [self.unit.part.seed, STREAM, self.energy]
 
     @property
     def where(self) -> str:
@@ -144,13 +147,14 @@ def start_of(tile: FrameTile, usable: Mask, pixel_nm: tuple[float, float]) -> St
     window, ingest, options = tile.window, tile.ingest, tile.options
     good = ingest.read("detector_mask") == 0
     readings = count_model(_sample(ingest, tile.energy), good, options.counts_per_photon)
-    frames = _photons(ingest, tile.energy, window.tile.positions[usable], readings)
+    frames, at_least = _photons(ingest, tile.energy, window.tile.positions[usable], good, readings)
     problem = Problem(
         frames=frames,
         good=good,
         positions_px=window.positions_px[usable],
         probe=np.zeros((1, *frames.shape[1:]), np.complex64),
         object_shape=window.shape,
+        at_least=at_least,
         readings=readings,
     )
     if tile.carried is not None:
@@ -160,31 +164,44 @@ def start_of(tile: FrameTile, usable: Mask, pixel_nm: tuple[float, float]) -> St
 
 
 def few_counts(ingest: Output, energy: int, positions: Index) -> F64:
-    """Counts of some frames: a few of those at the positions, spread over them."""
+    """Counts on good pixels of some frames: a few of those at the positions, spread over them."""
+    good, ceiling = ingest.read("detector_mask") == 0, float(ingest.read("ceiling_counts")[energy])
     frames = ingest.array("frames")
     few = positions[:: max(1, len(positions) // FEW)]
-    return np.array([np.nansum(np.asarray(frames[energy, int(position)], np.float64)) for position in few])
+    some = (known_readings(np.asarray(frames[energy, int(position)]), ceiling)[0] for position in few)
+    return np.array([frame[good].sum(dtype=np.float64) for frame in some])
 
 
 def _sample(ingest: Output, energy: int) -> Array:
     """Usable frames across the whole scan at one energy: all its tiles take their readings for the same."""
     positions = np.flatnonzero(usable_frames(ingest, energy))
     chosen = np.unique(np.linspace(0, len(positions) - 1, NOISE_FRAMES).astype(int))
-    array = ingest.array("frames")
-    return np.stack([np.asarray(array[energy, int(at)]) for at in positions[chosen]])
+    array, ceiling = ingest.array("frames"), float(ingest.read("ceiling_counts")[energy])
+    frames = np.stack([np.asarray(array[energy, int(at)]) for at in positions[chosen]])
+    values, at_least = known_readings(frames, ceiling)
+    return np.where(at_least, np.float32(np.nan), values) if at_least.any() else frames
 
 
-def _photons(ingest: Output, energy: int, positions: Index, readings: CountModel) -> Array:
-    """Frames of a tile in photons, read in runs so that no more than a shard is held beside them."""
-    array = ingest.array("frames")
+def _photons(
+    ingest: Output, energy: int, positions: Index, good: Mask, readings: CountModel
+) -> tuple[Array, Mask | None]:
+    """Frames of a tile in photons, and where they are but the least that there was, if anywhere on good pixels.
+
+    They are read in runs, so that no more than a shard is held beside them.
+    """
+    array, ceiling = ingest.array("frames"), float(ingest.read("ceiling_counts")[energy])
     frames = np.empty((len(positions), *array.shape[2:]), array.dtype if readings.of_photons else np.float32)
+    at_least = np.zeros(frames.shape, bool)
     filled = 0
     for start in range(0, array.shape[1], RUN):
         wanted = positions[(positions >= start) & (positions < start + RUN)]
         if len(wanted):
             first, last = int(wanted[0]), int(wanted[-1]) + 1
-            frames[filled : filled + len(wanted)] = readings.photons(
-                np.asarray(array[energy, first:last])[wanted - first]
-            )
+            part = slice(filled, filled + len(wanted))
+            values, at_least[part] = known_readings(np.asarray(array[energy, first:last])[wanted - first], ceiling)
+            at_least[part] &= good
+            photons = readings.photons(values)
+            # What tells nothing is no less than none, whatever the offset.
+            frames[part] = np.where(at_least[part] & (values == 0), 0, photons)
             filled += len(wanted)
-    return frames
+    return frames, at_least if at_least.any() else None
