@@ -294,6 +294,8 @@ class TileMeasures:
     """(2, 2) linear map that all corrections of positions have in common, less the identity"""
     clipped_share: float | None = None
     """Of the probe's power, at the rim of its window"""
+    held_share: float | None = None
+    """Of the scanned area, whose amplitude is held at the model's limit"""
     mode_power: F64 | None = None
     """(MODE,) shares"""
     pixel_nm: F64 | None = None
@@ -345,6 +347,7 @@ class ReconstructFigures:
     raster_px: tuple[F64 | None, ...]
     affine: tuple[F64 | None, ...]
     clipped_share: F64
+    held_share: F64
     mode_power: tuple[F64 | None, ...]
     device: tuple[str | None, ...]
     notes: tuple[str, ...]

@@ -77,6 +77,8 @@ class Reconstruction:
     """(POSITION, VARIATION) how much of each pattern"""
     affine: F64
     """(2, 2) linear map by which refined positions differ from those given, also where it was removed from them"""
+    held_share: float
+    """Share of the scanned area whose amplitude is held at the model's limit; 0 without one"""
     stopped: str
     """``finished``, ``diverged`` (the best state is returned) or ``not finite`` (the last finite state is returned)"""
 

@@ -180,7 +180,7 @@ def reconstruct(
             watch(iteration + 1, state)
     if checkpoint is not None:
         checkpoint.clear()
-    return _result(problem, recipe.positions.margin_px, state, sweep, refinement, errors, stopped)
+    return _result(problem, recipe, state, sweep, refinement, errors, stopped)
 
 
 def with_margin(problem: Problem, margin: int) -> Problem:
@@ -290,26 +290,47 @@ def _illumination(state: State, probe: C64) -> F32:
     return illumination
 
 
+def held_share(object_: C64, illumination: F32, limit: float) -> float:
+    """Share of the scanned area (Y, X) whose amplitude is held at a limit; 0: no limit.
+
+    Scanned are pixels that got a tenth of the brightest's light or more.
+    """
+    if not limit:
+        return 0.0
+    scanned = illumination >= 0.1 * illumination.max()
+    # An object that was rescaled after it was held lies a rounding below.
+    return float((np.abs(object_[scanned]) >= limit * (1.0 - 1e-4)).mean())
+
+
 def _result(
-    problem: Problem, margin: int, state: State, sweep: Sweep, refinement: Refinement, errors: list[float], stopped: str
+    problem: Problem,
+    recipe: Recipe,
+    state: State,
+    sweep: Sweep,
+    refinement: Refinement,
+    errors: list[float],
+    stopped: str,
 ) -> Reconstruction:
+    margin = recipe.positions.margin_px
     residual = float(np.sqrt(sweep.misfit(state) / sweep.counts))
     sweep.release(state)
     probe = orthogonalise(inside(state.probe))
     illumination = _illumination(state, probe)
     inner = (slice(margin, margin + problem.object_shape[0]), slice(margin, margin + problem.object_shape[1]))
+    object_, illumination = np.ascontiguousarray(state.object_[inner]), np.ascontiguousarray(illumination[inner])
     return Reconstruction(
-        object_=np.ascontiguousarray(state.object_[inner]),
+        object_=object_,
         probe=probe,
         positions_px=state.positions_px - margin,
         error=np.array(errors, np.float32),
         residual=residual,
-        illumination=np.ascontiguousarray(illumination[inner]),
+        illumination=illumination,
         mode_power=mode_power(probe),
         intensity=state.intensity,
         background=np.fft.fftshift(state.background),
         variations=inside(state.variations).copy(),
         shares=state.shares,
         affine=refinement.affine,
+        held_share=held_share(object_, illumination, recipe.model.amplitude_limit),
         stopped=stopped,
     )

@@ -13,6 +13,9 @@ from stxmdist.ptychography.stitch import TileGauge
 from stxmdist.ptychography.tile import TileResult
 from stxmdist.ptychography.verdict import Word
 
+HELD_SHARE = 0.01
+"""Share of the scanned area held at the limit of |O| from which it is said: noise holds a few pixels of dim frames."""
+
 
 def not_reconstructed(reason: str, usable: Mask) -> TileMeasures:
     """Measures of a tile that failed before its first iteration; ``usable`` (POSITION,) says which frames are."""
@@ -80,11 +83,24 @@ def tile_measures(
         raster_px=raster_steps(positions_px),
         affine=whole.affine,
         clipped_share=result.evidence.clipped_share,
+        held_share=whole.held_share,
         mode_power=whole.mode_power,
         pixel_nm=np.array(pixel_nm),
         device=device,
-        notes=notes,
+        notes=notes + held_words(whole.held_share),
     )
+
+
+def held_words(share: float) -> tuple[str, ...]:
+    """What to say where the amplitude of more than a little of the scanned area is held at the model's limit."""
+    if share <= HELD_SHARE:
+        return ()
+    said = (
+        f"|O| would exceed the limit on {share:.1%} of the scanned area, though nothing transmits more than vacuum: the"
+        " power of the beam or intensities of frames are wrong (model: intensities: true), or frames do not fit the"
+        " object (model: amplitude_limit: 0 shows it as it is)"
+    )
+    return (said,)
 
 
 def reconstruct_figures(
@@ -134,6 +150,7 @@ def reconstruct_figures(
         raster_px=tuple(tile.raster_px for tile in tiles),
         affine=tuple(tile.affine for tile in tiles),
         clipped_share=numbers(tile.clipped_share for tile in tiles),
+        held_share=numbers(tile.held_share for tile in tiles),
         mode_power=tuple(tile.mode_power for tile in tiles),
         device=tuple(tile.device for tile in tiles),
         notes=tuple(dict.fromkeys(note for tile in tiles for note in tile.notes)),

@@ -145,6 +145,7 @@ FIGURES: dict[str, object] = {
         raster_px=(None,) * N_TILES,
         affine=(None,) * N_TILES,
         clipped_share=np.full(N_TILES, np.nan),
+        held_share=np.full(N_TILES, np.nan),
         mode_power=(None,) * N_TILES,
         device=(None,) * N_TILES,
         notes=(),

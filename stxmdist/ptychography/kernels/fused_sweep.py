@@ -11,13 +11,23 @@ import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, I64
 from stxmdist.ptychography.correlation import shifts_by_correlation
-from stxmdist.ptychography.kernels import modulus, object_steps, operators, sums, waves
+from stxmdist.ptychography.kernels import interpolation, modulus, object_steps, operators, sums, waves
 from stxmdist.ptychography.kernels.fourier import inside, transform
-from stxmdist.ptychography.kernels.lanes import GROUP_BYTES, LANES, Lane, View, added, bands, view_of
+from stxmdist.ptychography.kernels.lanes import (
+    GROUP_BYTES,
+    LANES,
+    Lane,
+    View,
+    added,
+    as_asked,
+    as_moved,
+    bands,
+    view_of,
+)
 from stxmdist.ptychography.kernels.layout import Light, Part
 from stxmdist.ptychography.kernels.sweep import Direction, Observations, Sums, laid_out
 from stxmdist.ptychography.problem import Problem
-from stxmdist.ptychography.state import State
+from stxmdist.ptychography.state import Placed, State
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -90,7 +100,7 @@ class FusedSweep:
         def after(lane: Lane, part: Part) -> None:
             sums.gradients(view.object_, view.light.probe, view.windows, lane.buffers, part, lane.sums)
 
-        return self._sums(view, index, _NO_WAVES, poisson, after)
+        return self._sums(view, state.placed, index, _NO_WAVES, poisson, after)
 
     def projections(self, state: State, waves: C64, beta: float) -> Sums:
         """One step of RAAR (beta < 1) or the difference map (1) for all kept waves (POSITION, MODE, QY, QX), in place.
@@ -103,9 +113,11 @@ class FusedSweep:
             probe = view.light.probe
             sums.projections(view.object_, probe, view.windows, lane.buffers, part, lane.sums, kept, beta)
 
-        return self._sums(view, self.everything, kept, False, after)
+        return self._sums(view, state.placed, self.everything, kept, False, after)
 
-    def _sums(self, view: View, index: I64, kept: F32, poisson: bool, after: Callable[[Lane, Part], None]) -> Sums:
+    def _sums(
+        self, view: View, placed: Placed, index: I64, kept: F32, poisson: bool, after: Callable[[Lane, Part], None]
+    ) -> Sums:
         corners = view.windows.corners[index, 0]
         low, high = int(corners.min()), int(corners.max()) + self.good.shape[0]
 
@@ -132,7 +144,7 @@ class FusedSweep:
         return Sums(
             object_=self._numerators[0, rows].view(np.complex64),
             weight=self._weights[0, rows],
-            probe=added(lane.probe for lane in self._lanes).view(np.complex64),
+            probe=as_asked(added(lane.probe for lane in self._lanes), placed),
             brightness=added(lane.sums.brightness for lane in self._lanes),
             misfit=sum_of(misfits),
             rows=rows,
@@ -174,7 +186,7 @@ class FusedSweep:
             (POSITION, VARIATION) float32 weights with which what each asks of the probe is gathered
         """
         view = self._view(state)
-        object_, light = view.object_, view.light
+        object_, light, vary = view.object_, view.light, state.variations.view(np.float32)
         count, n_vary = len(self.frames), len(state.variations)
         normal = np.zeros((count, 6))
         expected, measured = np.zeros(count), np.zeros(count)
@@ -205,7 +217,7 @@ class FusedSweep:
                     waves.gather_probe(psi, view.windows, buffers.between, one, change)
                     position = int(part.positions[one.start])
                     corner, own = view.windows.corners[position], gathered[lane.number]
-                    sums.vary_probe(object_, corner, change[0], light.vary, position, sketch, variation, own)
+                    sums.vary_probe(object_, corner, change[0], vary, light.vary, position, sketch, variation, own)
             return misfit
 
         misfits = self._side_by_side(walk, self.everything)
@@ -217,7 +229,7 @@ class FusedSweep:
             surplus=more / np.maximum(sure, np.float32(1e-12)),
             certainty=sure,
             variation=variation,
-            gathered=added(gathered).view(np.complex64),
+            gathered=as_asked(added(gathered), state.placed),
             brightness=added(lane.sums.brightness for lane in self._lanes) / np.float32(count),
             misfit=sum_of(misfits),
         )
@@ -237,7 +249,7 @@ class FusedSweep:
                 stack = (part.number, self.modes, *shape)
                 revised = lane.fourier.buffer[: part.number * self.modes].reshape(stack)
                 moved = inside(lane.buffers.shifted.view(np.complex64))[: part.number * self.modes].reshape(stack)
-                light = np.where(view.windows.fractional[index, None, None, None], moved, inside(state.probe))
+                light = moved if state.placed.moved else inside(state.probe)[None]
                 windows = operators.windows(state.object_, view.windows.corners[index], shape)
                 asked, power = (light.conj() * revised).sum(axis=1), (np.abs(light) ** 2).sum(axis=1)
                 found[index] = shifts_by_correlation(windows, asked, power, reach_px)
@@ -252,7 +264,7 @@ class FusedSweep:
         view = self._view(state)
         vary, shares = view.light.vary, view.light.shares
         along_object = view._replace(object_=object_change.view(np.float32))
-        along_probe = view._replace(light=Light(probe_change.view(np.float32), np.zeros_like(vary), shares))
+        along_probe = view._replace(light=Light(as_moved(probe_change, state.placed), np.zeros_like(vary), shares))
 
         def walk(lane: Lane, positions: I64) -> F64:
             found = np.zeros(2)
@@ -278,7 +290,7 @@ class FusedSweep:
         """Sum over positions of Re <P dO, O dP>; fractions of a pixel are left out: they move both alike."""
         view = self._view(state)
         ahead, turn = direction.values.view(np.float32), probe_change.view(np.float32)
-        probe, corners = view.light.probe, view.windows.corners
+        probe, corners = state.probe.view(np.float32), view.windows.corners
 
         def walk(lane: Lane, positions: I64) -> float:
             part = Part(positions, 0, len(positions))
@@ -316,6 +328,9 @@ class FusedSweep:
             backward()
             done = position
         advance(*arrays, done, -1)
+        if windows.moved and probe_step:
+            still = interpolation.shift_weights(np.array(0.0))
+            waves.interpolate(light.probe, still, still, buffers.between, state.probe.view(np.float32))
         return float(misfit)
 
     def waves(self, state: State) -> C64:

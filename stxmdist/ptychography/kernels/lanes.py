@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stxmdist.arrays import F32, I64
+from stxmdist.arrays import C64, F32, I64
 from stxmdist.ptychography.kernels.fourier import Transform, aligned_zeros
+from stxmdist.ptychography.kernels.interpolation import coefficients, coefficients_adjoint
 from stxmdist.ptychography.kernels.layout import Buffers, Detector, LaneSums, Light, Part, Windows
-from stxmdist.ptychography.state import State
+from stxmdist.ptychography.state import Placed, State
 
 LANES = 2
 """More threads than lanes are of no use."""
@@ -35,10 +36,21 @@ def view_of(state: State, frames: np.ndarray, good: F32) -> View:
     placed = state.placed
     return View(
         object_=state.object_.view(np.float32),
-        light=Light(state.probe.view(np.float32), state.variations.view(np.float32), state.shares),
-        windows=Windows(placed.corners, placed.weights, placed.fractional),
+        light=Light(as_moved(state.probe, placed), as_moved(state.variations, placed), state.shares),
+        windows=Windows(placed.corners, placed.weights, placed.back, placed.moved),
         detector=Detector(frames, good, state.background, np.asarray(1.0 / state.intensity, np.float32)),
     )
+
+
+def as_moved(probe: C64, placed: Placed) -> F32:
+    """A probe as the loops want it: itself, or its coefficients where it is moved."""
+    return (coefficients(probe) if placed.moved else probe).view(np.float32)
+
+
+def as_asked(asked: F32, placed: Placed) -> C64:
+    """What is asked of the probe, from what the loops gathered: adjoint of :func:`as_moved`."""
+    values = asked.view(np.complex64)
+    return coefficients_adjoint(values) if placed.moved else values
 
 
 class Lane:

@@ -8,16 +8,16 @@ of a power of two pixels would fall on the same cache lines.
 
 from typing import NamedTuple
 
-from stxmdist.arrays import F32, I32, I64, Array, Mask
+from stxmdist.arrays import F32, I32, I64, Array
 
 
 class Light(NamedTuple):
     """The probe, and its variation from position to position."""
 
     probe: F32
-    """(MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD))"""
+    """(MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)); its coefficients, see ``interpolation``, where windows are moved"""
     vary: F32
-    """(VARIATION, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) patterns by which the strongest mode varies"""
+    """(VARIATION, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) patterns by which the strongest mode varies, likewise"""
     shares: F32
     """(POSITION, VARIATION) how much of each pattern is added at a position"""
 
@@ -28,9 +28,11 @@ class Windows(NamedTuple):
     corners: I32
     """(POSITION, 2) first row and column"""
     weights: F32
-    """(POSITION, 2, TAPS) of the interpolation that moves the probe by a fraction of a pixel"""
-    fractional: Mask
-    """(POSITION,) whether the probe is moved; true everywhere if it varies"""
+    """(POSITION, 2, TAPS) that move the probe by a fraction of a pixel, see ``interpolation.shift_weights``"""
+    back: F32
+    """(POSITION, 2, TAPS) ``interpolation.back_weights``"""
+    moved: bool
+    """Whether the probe is moved at any position, by a fraction of a pixel, or varies"""
 
 
 class Detector(NamedTuple):

@@ -10,7 +10,7 @@ from stxmdist.ptychography.kernels.layout import Detector, Part
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
-_ROWS = 3
+_ROWS = 6
 """``fourier.PAD_ROWS``"""
 _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)

@@ -11,7 +11,7 @@ from stxmdist.ptychography.kernels.layout import Buffers, Detector, LaneSums, Pa
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
-_ROWS = 3
+_ROWS = 6
 """``fourier.PAD_ROWS``"""
 _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)
@@ -49,7 +49,7 @@ def gradients(
     sums: LaneSums,
 ) -> None:
     """Sums over positions of conj(P) d, |P|^2 and |O|^2, where d = psi - P O, added to; psi becomes conj(O) d."""
-    corners, fractional, shifted, psi = windows.corners, windows.fractional, buffers.shifted, buffers.psi
+    corners, moved, shifted, psi = windows.corners, windows.moved, buffers.shifted, buffers.psi
     index, start, count = part.positions, part.start, part.number
     numerator, weight, brightness = sums.numerator, sums.weight, sums.brightness
     modes, rows, padded = probe.shape
@@ -60,7 +60,7 @@ def gradients(
         row0, column0 = corners[position]
         first = item * modes
         source, at = probe, 0
-        if fractional[position]:
+        if moved:
             source, at = shifted, first
         for row in range(_ROWS, rows - _ROWS):
             y = row0 + row - _ROWS
@@ -120,7 +120,7 @@ def projections(
     With psi the modulus projection of 2 P O - w this is RAAR (Luke, Inverse Problems 21, 37, 2005), and the difference
     map for beta = 1 (Thibault et al., Ultramicroscopy 109, 338, 2009).
     """
-    corners, fractional, shifted, psi = windows.corners, windows.fractional, buffers.shifted, buffers.psi
+    corners, moved, shifted, psi = windows.corners, windows.moved, buffers.shifted, buffers.psi
     index, start, count = part.positions, part.start, part.number
     numerator, weight, brightness = sums.numerator, sums.weight, sums.brightness
     modes, rows, padded = probe.shape
@@ -132,7 +132,7 @@ def projections(
         row0, column0 = corners[position]
         first = item * modes
         source, at = probe, 0
-        if fractional[position]:
+        if moved:
             source, at = shifted, first
         for row in range(_ROWS, rows - _ROWS):
             y = row0 + row - _ROWS
@@ -248,7 +248,7 @@ def slopes(
     ----------
     normal : (POSITION, 6) written: yy, yx, xx, the right sides y, x, and <d, d>. The window's rim is left out.
     """
-    corners, fractional, shifted, psi = windows.corners, windows.fractional, buffers.shifted, buffers.psi
+    corners, moved, shifted, psi = windows.corners, windows.moved, buffers.shifted, buffers.psi
     index, start, count = part.positions, part.start, part.number
     modes, rows, padded = probe.shape
     width = padded - 2 * _EDGE
@@ -257,7 +257,7 @@ def slopes(
         row0, column0 = corners[position]
         first = item * modes
         source, at = probe, 0
-        if fractional[position]:
+        if moved:
             source, at = shifted, first
         sums = normal[position]
         sums[:] = 0.0
@@ -281,6 +281,7 @@ def vary_probe(
     corner: I32,
     change: F32,
     vary: F32,
+    asked: F32,
     position: int,
     sketch: F32,
     found: F64,
@@ -290,8 +291,8 @@ def vary_probe(
 
     Parameters
     ----------
-    change : (QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) what it asks of the mode itself, conj(O) d moved back
-    vary : (VARIATION, ...) ; sketch : (POSITION, VARIATION)
+    change : (QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) what it asks of the mode itself, or of its coefficients
+    vary : (VARIATION, ...) V; asked : the same, or their coefficients; sketch : (POSITION, VARIATION)
     found : (POSITION, 2 VARIATION) written: Re <V, change> and <O V, O V> of each in turn
     gathered : (VARIATION, ...) sum over positions of sketch times change, added to
     """
@@ -300,19 +301,20 @@ def vary_probe(
     for number in range(vary.shape[0]):
         along, norm = 0.0, 0.0
         factor = sketch[position, number]
-        for row in range(_ROWS, rows - _ROWS):
-            mode, here = vary[number, row, _EDGE : _EDGE + width], change[row, _EDGE : _EDGE + width]
-            into = gathered[number, row, _EDGE : _EDGE + width]
-            window = object_[corner[0] + row - _ROWS, 2 * corner[1] : 2 * corner[1] + width]
-            a, b = _ZERO, _ZERO
-            for k in range(width // 2):
-                p, q, u, v = mode[2 * k], mode[2 * k + 1], here[2 * k], here[2 * k + 1]
-                x, y = window[2 * k], window[2 * k + 1]
-                a += p * u + q * v
-                b += (x * x + y * y) * (p * p + q * q)
-                into[2 * k] += factor * u
-                into[2 * k + 1] += factor * v
+        for row in range(rows):  # with the margins, into which coefficients reach
+            here, turn, into = change[row], asked[number, row], gathered[number, row]
+            a = _ZERO
+            for k in range(padded):
+                a += turn[k] * here[k]
+                into[k] += factor * here[k]
             along += float(a)
+        for row in range(_ROWS, rows - _ROWS):
+            mode = vary[number, row, _EDGE : _EDGE + width]
+            window = object_[corner[0] + row - _ROWS, 2 * corner[1] : 2 * corner[1] + width]
+            b = _ZERO
+            for k in range(width // 2):
+                p, q, x, y = mode[2 * k], mode[2 * k + 1], window[2 * k], window[2 * k + 1]
+                b += (x * x + y * y) * (p * p + q * q)
             norm += float(b)
         found[position, 2 * number] = along
         found[position, 2 * number + 1] = norm

@@ -9,16 +9,16 @@ inlined from another file changes.
 
 import numpy as np
 
-from stxmdist.arrays import F32, I32, Mask, compiled
+from stxmdist.arrays import F32, I32, compiled
 from stxmdist.ptychography.kernels.layout import Buffers, Light, Part, Windows
-
-TAPS = 6
-"""Points of the sub-pixel interpolation: optics limit the probe's band well below Nyquist, where six are enough."""
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
-_ROWS = 3
+_ROWS = 6
 """``fourier.PAD_ROWS``"""
+_BEYOND = 8
+"""Twice the pixels beside the window whose coefficients reach into it, and one more, which stays zero: rows of whole
+vectors"""
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _TWO = np.float32(2.0)
@@ -65,17 +65,18 @@ def _shift_back_pair(image: F32, top: int, first: int, wy: F32, wx: F32, between
     # The adjoint, added to the same rows of ``out``, from row ``first`` on; weights from the last to the first.
     _blend_rows(image, top - 2, wy, between)
     for i in range(first - top, 2):
-        _blend_columns(between[i], _EDGE - 4, wx, out[top + i, _EDGE : out.shape[1] - _EDGE], True)
+        row = out[top + i, _EDGE - _BEYOND : out.shape[1] - _EDGE + _BEYOND]
+        _blend_columns(between[i], _EDGE - _BEYOND - 4, wx, row, True)
 
 
 @compiled
-def shift_probe(probe: F32, wy: F32, wx: F32, between: F32, shifted: F32) -> None:
-    """The probe moved by a fraction of a pixel, zero outside the window; margins of ``shifted`` stay as they are.
+def interpolate(probe: F32, wy: F32, wx: F32, between: F32, shifted: F32) -> None:
+    """A probe between pixels from its coefficients; margins of ``shifted`` stay as they are.
 
     Parameters
     ----------
     probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (2, ...) scratch
-    wy, wx : (TAPS,)
+    wy, wx : (TAPS,), see ``interpolation.shift_weights``
     """
     modes, rows, _ = probe.shape
     for mode in range(modes):
@@ -84,13 +85,14 @@ def shift_probe(probe: F32, wy: F32, wx: F32, between: F32, shifted: F32) -> Non
 
 
 @compiled
-def shift_probe_adjoint(gradient: F32, wy: F32, wx: F32, between: F32, probe: F32) -> None:
-    """Adjoint of :func:`shift_probe`, added to the probe; the gradient's margins must be zero, the probe's stay so."""
+def interpolate_adjoint(gradient: F32, wy: F32, wx: F32, between: F32, probe: F32) -> None:
+    """Adjoint of :func:`interpolate`, added to the coefficients; the gradient's margins must be zero."""
     modes, rows, _ = probe.shape
     back_y, back_x = wy[::-1].copy(), wx[::-1].copy()
+    first, last = _ROWS - 3, rows - _ROWS + 3
     for mode in range(modes):
-        for row in range(_ROWS, rows - _ROWS, 2):
-            _shift_back_pair(gradient[mode], min(row, rows - _ROWS - 2), row, back_y, back_x, between, probe[mode])
+        for row in range(first, last, 2):
+            _shift_back_pair(gradient[mode], min(row, last - 2), row, back_y, back_x, between, probe[mode])
 
 
 @compiled
@@ -112,7 +114,7 @@ def exit_waves(
     column0: int,
     wy: F32,
     wx: F32,
-    fractional: bool,
+    moved: bool,
     between: F32,
     lines: F32,
     psi: F32,
@@ -122,8 +124,9 @@ def exit_waves(
     Parameters
     ----------
     object_ : (Y, 2 X)
-    probe, shifted, psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)); shifted and psi are written
-    wy, wx : (TAPS,) interpolation weights, see ``operators.shift_weights``; not used unless ``fractional``
+    probe, shifted, psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)); shifted and psi are written; the probe's coefficients
+        if it is ``moved``
+    wy, wx : (TAPS,) interpolation weights, see ``interpolation.shift_weights``; not used unless ``moved``
     between : (2, 2 (QX + 2 PAD)) scratch
     lines : (4, 2 QX) scratch; afterwards lines[3, 0] is the largest |O|^2 of the window
     """
@@ -131,11 +134,11 @@ def exit_waves(
     width = padded - 2 * _EDGE
     brightest = lines[3, : width // 2]
     brightest[:] = _ZERO
-    source = shifted if fractional else probe
+    source = shifted if moved else probe
     for mode in range(modes):
         for pair in range(_ROWS, rows - _ROWS, 2):
             top = min(pair, rows - _ROWS - 2)
-            if fractional:
+            if moved:
                 # Just before they are used: two rows stay in the first-level cache.
                 _shift_pair(probe[mode], top, wy, wx, between, shifted[mode])
             for row in range(top, top + 2):
@@ -232,7 +235,7 @@ def update(
     column0: int,
     wy: F32,
     wx: F32,
-    fractional: bool,
+    moved: bool,
     between: F32,
     lines: F32,
     steps: F32,
@@ -245,14 +248,15 @@ def update(
 
     Parameters
     ----------
+    wy, wx : (TAPS,) that move the probe's change back into its coefficients, see ``interpolation.back_weights``
     steps : (5,) object step, object a, max sum |P|^2, probe step, probe a
     lines : (4, 2 QX) as :func:`exit_waves` left it: lines[3, 0] is max |O|^2 of the window. psi is used up.
     """
     modes, rows, padded = psi.shape
     width = padded - 2 * _EDGE
     floor = max(steps[4] * lines[3, 0], np.float32(1e-12))
-    source = shifted if fractional else probe
-    whole = modes == 1 and not fractional
+    source = shifted if moved else probe
+    whole = modes == 1 and not moved
     for row in range(_ROWS, rows - _ROWS):
         window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
         if whole:
@@ -267,8 +271,8 @@ def update(
             _update_row_of_modes(window, source, psi, row, steps, floor, lines)
     if whole or steps[3] == _ZERO:
         return
-    if fractional:
-        shift_probe_adjoint(psi, wy, wx, between, probe)
+    if moved:
+        interpolate_adjoint(psi, wy, wx, between, probe)
     else:
         for mode in range(modes):
             for row in range(_ROWS, rows - _ROWS):
@@ -293,7 +297,7 @@ def _varied(probe: F32, vary: F32, shares: F32, combined: F32) -> None:
 @compiled
 def advance(
     object_: F32, probe: F32, vary: F32, shares: F32, combined: F32, shifted: F32, psi: F32, corners: I32,
-    weights: F32, fractional: Mask, between: F32, lines: F32, steps: F32, done: int, following: int,
+    weights: F32, back: F32, moved: bool, between: F32, lines: F32, steps: F32, done: int, following: int,
 ) -> None:  # fmt: skip
     """Finish frame ``done`` and begin frame ``following`` (-1: none): one call per frame from Python.
 
@@ -301,8 +305,8 @@ def advance(
     """
     if done >= 0:
         row, column = corners[done]
-        wy, wx = weights[done]
-        update(object_, probe, shifted, psi, row, column, wy, wx, fractional[done], between, lines, steps)
+        wy, wx = back[done]
+        update(object_, probe, shifted, psi, row, column, wy, wx, moved, between, lines, steps)
     if following >= 0:
         row, column = corners[following]
         wy, wx = weights[following]
@@ -310,7 +314,7 @@ def advance(
         if vary.shape[0] > 0:
             _varied(probe, vary, shares[following], combined)
             here = combined
-        exit_waves(object_, here, shifted, row, column, wy, wx, fractional[following], between, lines, psi)
+        exit_waves(object_, here, shifted, row, column, wy, wx, moved, between, lines, psi)
 
 
 @compiled
@@ -340,7 +344,7 @@ def begin(object_: F32, light: Light, windows: Windows, buffers: Buffers, kept: 
     kept : (POSITION or 0, MODE, QY, 2 QX)
     """
     probe, shifted, psi, between = light.probe, buffers.shifted, buffers.psi, buffers.between
-    corners, weights, fractional = windows.corners, windows.weights, windows.fractional
+    corners, weights, moved = windows.corners, windows.weights, windows.moved
     index, start, count = part.positions, part.start, part.number
     modes, rows, padded = probe.shape
     width = padded - 2 * _EDGE
@@ -349,12 +353,12 @@ def begin(object_: F32, light: Light, windows: Windows, buffers: Buffers, kept: 
         row0, column0 = corners[position]
         first = item * modes
         source, at = probe, 0
-        if fractional[position]:
+        if moved:
             here = probe
             if light.vary.shape[0] > 0:
                 _varied(probe, light.vary, light.shares[position], buffers.combined)
                 here = buffers.combined
-            shift_probe(here, weights[position, 0], weights[position, 1], between, shifted[first : first + modes])
+            interpolate(here, weights[position, 0], weights[position, 1], between, shifted[first : first + modes])
             source, at = shifted, first
         for mode in range(modes):
             for row in range(_ROWS, rows - _ROWS):
@@ -369,19 +373,19 @@ def begin(object_: F32, light: Light, windows: Windows, buffers: Buffers, kept: 
 
 @compiled
 def gather_probe(psi: F32, windows: Windows, between: F32, part: Part, probe: F32) -> None:
-    """Add what several positions ask of the probe, each moved back by its fraction of a pixel, to one gradient.
+    """Add what several positions ask of the probe, or of its coefficients where it is moved, to one gradient.
 
     Parameters
     ----------
     psi : (count MODE, ...) conj(O) times the difference, margins zero; probe : (MODE, ...), added to
     """
-    weights, fractional = windows.weights, windows.fractional
+    weights = windows.weights
     index, start, count = part.positions, part.start, part.number
     modes = probe.shape[0]
     for item in range(count):
         position, first = index[start + item], item * modes
-        if fractional[position]:
-            shift_probe_adjoint(psi[first : first + modes], weights[position, 0], weights[position, 1], between, probe)
+        if windows.moved:
+            interpolate_adjoint(psi[first : first + modes], weights[position, 0], weights[position, 1], between, probe)
         else:
             for mode in range(modes):
                 here, change = probe[mode].reshape(-1), psi[first + mode].reshape(-1)

@@ -248,7 +248,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=7,
+    version=8,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,

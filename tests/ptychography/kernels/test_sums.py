@@ -65,7 +65,7 @@ class Small:
         placed = self.state.placed
         probe = probe.astype(np.complex128)
         wy, wx = placed.weights[position].astype(np.float64)
-        return operators.shift_probe(probe, wy, wx) if placed.fractional[position] else probe
+        return operators.shift_probe(probe, wy, wx) if placed.moved else probe
 
     def varied(self, position: int, probe: Any) -> C128:
         probe = probe.astype(np.complex128).copy()
@@ -228,7 +228,7 @@ def test_projections_are_the_formula(case: dict[str, Any], beta: float) -> None:
         asked = operators.probe_adjoint(
             difference, operators.window(state.object_.astype(np.complex128), corner, SHAPE)
         )  # fmt: skip
-        if state.placed.fractional[position]:
+        if state.placed.moved:
             asked = operators.shift_probe_adjoint(asked, *state.placed.weights[position].astype(np.float64))
         gathered += asked
     np.testing.assert_allclose(sums.object_, numerator[sums.rows], atol=SINGLE * np.abs(numerator).max())
@@ -251,7 +251,7 @@ def test_gathering_the_probe_is_the_adjoint_of_beginning(modes: int, whole: bool
     floats = (state.object_, state.probe, state.variations)
     object_, probe, vary = (a.view(np.float32) for a in floats)
     buffers = Buffers(psi.view(np.float32), shifted.view(np.float32), combined, between, np.zeros_like(between))
-    windows, part = Windows(placed.corners, placed.weights, placed.fractional), Part(index, start, count)
+    windows, part = Windows(placed.corners, placed.weights, placed.back, placed.moved), Part(index, start, count)
     light = Light(probe, vary, state.shares)
     waves.begin(object_, light, windows, buffers, np.zeros((0, 1, 1, 1), np.float32), part)
     y = complex_normal(rng, (count, modes, *SHAPE))
@@ -261,6 +261,7 @@ def test_gathering_the_probe_is_the_adjoint_of_beginning(modes: int, whole: bool
         inside(asked)[here] = operators.probe_adjoint(y[item], operators.window(state.object_, corner, SHAPE))
     probe = np.zeros_like(state.probe)
     waves.gather_probe(asked.view(np.float32), windows, between, part, probe.view(np.float32))
+    # Where the probe is moved both are of its coefficients.
     left = np.vdot(y, inside(psi).reshape(y.shape))
     right = np.vdot(inside(probe), inside(state.probe))
     assert abs(left) > 1.0
