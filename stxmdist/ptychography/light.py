@@ -7,14 +7,17 @@ from stxmdist.arrays import F32, F64, Mask
 
 NEIGHBOURS = 8
 """Positions around a frame, whose beams overlap its own"""
-OTHER_LIGHT = 1.25
-"""A frame within this factor of some of its neighbours is dimmed by the sample, as they are"""
+OTHER_LIGHT = 2.0
+"""A frame within this factor of some of its neighbours may be dimmed by the sample, as they are"""
 SHOTS = 6.0
 """The same, in standard errors of the sums"""
 UNSTEADY = 0.03
 """Spread of the light of all frames, against what the model expects of them, from which on it is found for each"""
 SHOT = 4.0
 """The same, in standard errors of a frame's sum"""
+UNLIKE = 0.1
+"""Single frames that differ so much from what the model expects, and by so many times the spread of all, stand out"""
+SPREADS = 8.0
 
 
 def relative_light(sums: F64, positions: F64) -> F64:
@@ -59,16 +62,20 @@ def spread(values: F64) -> float:
     return float(1.4826 * np.median(np.abs(values - np.median(values))))
 
 
-def unsteady(measured: F64, expected: F64) -> bool:
-    """Whether the light of frames in general differs from what the model expects, by more than shot noise.
+def in_other_light(measured: F64, expected: F64) -> Mask:
+    """Frames (POSITION,) whose photons are not those that the model expects: all where the light is unsteady.
 
-    Both are photons of each frame (POSITION,).
+    Shot noise is allowed for.
     """
     known = (measured > 0) & (expected > 0)
     if not known.any():
-        return False
-    shot = 1.0 / np.sqrt(np.median(measured[known]))
-    return bool(spread(np.log(measured[known] / expected[known])) > max(UNSTEADY, SHOT * shot))
+        return np.zeros(len(measured), bool)
+    ratios = np.log(np.where(known, measured, 1.0) / np.where(known, expected, 1.0))
+    shot, varies = 1.0 / np.sqrt(np.median(measured[known])), spread(ratios[known])
+    if varies > max(UNSTEADY, SHOT * shot):
+        return np.ones(len(measured), bool)
+    off = np.abs(ratios - np.median(ratios[known]))
+    return np.asarray(known & (off > max(UNLIKE, SPREADS * max(varies, shot))))
 
 
 def light_words(light: F64, left_out: Mask) -> tuple[str, ...]:
@@ -93,4 +100,4 @@ def unsteady_words(intensity: F32) -> tuple[str, ...]:
     return (f"the light of frames varies by {varies:.1%}: it is found for each",)
 
 
-__all__ = ["light_words", "relative_light", "spread", "unsteady", "unsteady_words"]
+__all__ = ["in_other_light", "light_words", "relative_light", "spread", "unsteady_words"]

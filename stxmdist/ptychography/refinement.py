@@ -10,7 +10,7 @@ from stxmdist.arrays import C64, F32, F64, Mask, Real, namespace_of, numpy_of
 from stxmdist.ptychography.correlation import SIGNIFICANCE
 from stxmdist.ptychography.kernels.fourier import inside
 from stxmdist.ptychography.kernels.sweep import Observations, Sweep
-from stxmdist.ptychography.light import unsteady
+from stxmdist.ptychography.light import in_other_light
 from stxmdist.ptychography.probe import VACUUM, power_with
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
 
@@ -146,7 +146,7 @@ class Refinement:
             # The sums of frames do not tell, where saturated pixels are only known as limits.
             self._vacuum_counts = float(np.quantile(seen.expected_counts, VACUUM))
         if self.model.intensities is None and progress >= SETTLED:
-            self.lit_anew |= unsteady(seen.measured_counts, seen.expected_counts * state.intensity)
+            self.lit_anew |= in_other_light(seen.measured_counts, seen.expected_counts * state.intensity)
             self._looked = True
         if self.lit_anew.any():
             ratio = seen.measured_counts / np.maximum(seen.expected_counts, 1e-9)
