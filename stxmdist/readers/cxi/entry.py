@@ -131,15 +131,8 @@ def exposure(tree: Tree, name: str, choices: ReadChoices = AS_THE_FILE_SAYS) -> 
     dark, dark_notes = (None, ()) if part is None else cxi_dark.dark_place(tree, f"/{name}/{part}", shape)
     good, mask_lacks, mask_notes = cxi_detector.good_pixels(tree, detector, shape, where)
     if np.count_nonzero(~good) > MOSTLY_BAD * good.size:
-        chosen = np.unique(np.linspace(0, np.prod(scan) - 1, FRAMES_LOOKED_AT).astype(int))
-        seen = np.concatenate([frames_of(tree, frames, int(at), int(at) + 1) for at in chosen])
-        if dark is not None:
-            seen = cxi_dark.without_dark(seen, cxi_dark.mean_dark(tree.path, dark))
-        if np.count_nonzero(~good) > SURELY_BAD * good.size and inverted(good, seen):
-            good = ~good
-            mask_notes += ("the mask marks the good pixels, where all the light is, and is turned round",)
-        else:
-            refuse_inverted(good, seen, f"{where}/instrument_1/detector_1/mask", cxi_detector.POLARITY)
+        good, more = _right_way_round(tree, frames, dark, good, f"{where}/instrument_1/detector_1/mask")
+        mask_notes += more
     illumination, illumination_notes = cxi_detector.illumination(tree, entry, shape)
     dwell_ms, dwell_lacks = cxi_detector.dwell_ms(tree, detector)
     upright_um = pixel_um[::-1] if orientation.transposed else pixel_um
@@ -182,6 +175,20 @@ def exposure(tree: Tree, name: str, choices: ReadChoices = AS_THE_FILE_SAYS) -> 
         lacks=energy_lacks + geometry_lacks + mask_lacks + dwell_lacks,
         notes=notes,
     )
+
+
+def _right_way_round(
+    tree: Tree, frames: Dataset, dark: str | None, good: Mask, where: str
+) -> tuple[Mask, tuple[str, ...]]:
+    """A mask that leaves hardly a pixel, turned round if it surely marks the good ones; and what is worth noting."""
+    chosen = np.unique(np.linspace(0, np.prod(frames.shape[:-2]) - 1, FRAMES_LOOKED_AT).astype(int))
+    seen = np.concatenate([frames_of(tree, frames, int(at), int(at) + 1) for at in chosen])
+    if dark is not None:
+        seen = cxi_dark.without_dark(seen, cxi_dark.mean_dark(tree.path, dark))
+    if np.count_nonzero(~good) > SURELY_BAD * good.size and inverted(good, seen):
+        return ~good, ("the mask marks the good pixels, where all the light is, and is turned round",)
+    refuse_inverted(good, seen, where, cxi_detector.POLARITY)
+    return good, ()
 
 
 def frames_of(tree: Tree, dataset: Dataset, start: int, stop: int) -> Array:
