@@ -2,23 +2,26 @@
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, I32, compiled
+from stxmdist.arrays import F32, F64, I32, I64, compiled
 
 _ZERO = np.float32(0.0)
 
 
 @compiled
-def add_lanes(numerators: F32, weights: F32, low: int, high: int) -> float:
-    """Add the sums of all lanes to the first lane's, rows low to high; returns the largest weight.
+def add_lanes(numerators: F32, weights: F32, starts: I64, borders: I64, low: int, high: int) -> float:
+    """Add to the sums of lane 0 those that others kept for themselves, rows low to high; returns the largest weight.
 
     Parameters
     ----------
     numerators, weights : (LANE, Y, 2 X) and (LANE, Y, X)
+    starts, borders : (LANE,) rows from and to which each lane kept its own, see ``layout.LaneSums``
     """
     largest = _ZERO
     for row in range(low, high):
         into, onto = numerators[0, row], weights[0, row]
         for lane in range(1, numerators.shape[0]):
+            if row < starts[lane] or row >= borders[lane]:
+                continue
             more, heavier = numerators[lane, row], weights[lane, row]
             for k in range(into.shape[0]):
                 into[k] += more[k]
