@@ -283,13 +283,13 @@ class FusedSweep:
 
     def coupling(self, state: State, index: I64, direction: Direction, probe_change: C64) -> float:
         """Sum over positions of Re <P dO, O dP>; fractions of a pixel are left out: they move both alike."""
-        view = self._view(state)
+        object_, probe = state.object_.view(np.float32), state.probe.view(np.float32)
         ahead, turn = direction.values.view(np.float32), probe_change.view(np.float32)
-        probe, corners = state.probe.view(np.float32), view.windows.corners
+        corners = state.placed.corners
 
         def walk(_: Lane, share: Share) -> float:
             positions, first = share.positions, direction.rows.start
-            return float(sums.coupling(view.object_, ahead, first, probe, turn, corners, positions))
+            return float(sums.coupling(object_, ahead, first, probe, turn, corners, positions))
 
         return sum_of(self._side_by_side(walk, state, index))
 
