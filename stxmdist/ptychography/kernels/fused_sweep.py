@@ -19,6 +19,7 @@ from stxmdist.ptychography.kernels.lanes import (
     Share,
     View,
     added,
+    alike,
     as_asked,
     as_moved,
     bands,
@@ -55,12 +56,14 @@ class FusedSweep:
         self.library = library
         self.object_shape = problem.object_shape
         self.frames, self.good, self.counts = laid_out(problem)
+        self._use = alike(self.good)
         self._make_lanes()
 
     def _make_lanes(self) -> None:
         y, x = self.object_shape
         self._numerators = np.zeros((LANES, y, 2 * x), np.float32)
         self._weights = np.zeros((LANES, y, x), np.float32)
+        self._ahead = np.zeros((y, x), np.complex64)
         shape = (self.modes, *self.good.shape)
         self._lanes = [
             Lane(number, transform(shape, self.library), self._numerators, self._weights) for number in range(LANES)
@@ -87,7 +90,7 @@ class FusedSweep:
         return np.arange(len(self.frames), dtype=np.int64)
 
     def _view(self, state: State) -> View:
-        return view_of(state, self.frames, self.good)
+        return view_of(state, self.frames, self._use)
 
     def gradients(self, state: State, index: I64, *, poisson: bool = False) -> Sums:
         """The sums of some positions (n,) with d = exit waves of the measured modulus less those of the model."""
@@ -159,7 +162,7 @@ class FusedSweep:
 
         ``damping`` is light, as share of the brightest pixel's, at which half of it is left.
         """
-        values = np.empty_like(sums.object_)
+        values = self._ahead[sums.rows]
         top, bottom, out = sums.object_.view(np.float32), sums.weight, values.view(np.float32)
 
         def walk(low: int, high: int) -> F64:

@@ -36,8 +36,13 @@ def view_of(state: State, frames: np.ndarray, good: F32) -> View:
         object_=state.object_.view(np.float32),
         light=Light(as_moved(state.probe, placed), as_moved(state.variations, placed), state.shares),
         windows=Windows(placed.corners, placed.weights, placed.back, placed.moved),
-        detector=Detector(frames, good, state.background, np.asarray(1.0 / state.intensity, np.float32)),
+        detector=Detector(frames, good, alike(state.background), np.asarray(1.0 / state.intensity, np.float32)),
     )
+
+
+def alike(rows: F32) -> F32:
+    """One row of (QY, QX) where all are alike, because of one number; all rows otherwise."""
+    return rows[:1] if rows.min() == rows.max() else rows
 
 
 def as_moved(probe: C64, placed: Placed) -> F32:

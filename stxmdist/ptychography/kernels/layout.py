@@ -41,9 +41,11 @@ class Detector(NamedTuple):
     frames: Array
     """(POSITION, QY, QX) counts, zero frequency at [0, 0]"""
     good: F32
-    """(QY, QX) 1 for pixels that may be used, 0 for others"""
+    """(QY or 1, QX) 1 for pixels that may be used, 0 for others; one row stands for all where they are alike, and stays
+    in the first-level cache
+    """
     background: F32
-    """(QY, QX) counts"""
+    """(QY or 1, QX) counts; likewise"""
     gain: F32
     """(POSITION,) one over the intensity of the beam relative to its mean; it multiplies counts and background"""
 

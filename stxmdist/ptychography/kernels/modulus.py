@@ -107,14 +107,15 @@ def modulus(
     pixels = np.float32((rows - 2 * _ROWS) * (width // 2))
     level = gain[position]
     total = 0.0
-    for row in range(_ROWS, rows - _ROWS):
-        counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
+    step_good, step_back = min(good.shape[0] - 1, 1), min(background.shape[0] - 1, 1)
+    for row in range(rows - 2 * _ROWS):
+        counts, use, back = frames[position, row], good[row * step_good], background[row * step_back]
         if modes == 1 and not poisson:
-            wave = psi[0, row, _EDGE : _EDGE + width]
+            wave = psi[0, row + _ROWS, _EDGE : _EDGE + width]
             total += float(_modulus_row(wave, counts, use, back, level, pixels))
         else:
             factor = lines[2, : width // 2]
-            total += float(_modulus_row_of_modes(psi, row, counts, use, back, level, pixels, poisson, factor))
+            total += float(_modulus_row_of_modes(psi, row + _ROWS, counts, use, back, level, pixels, poisson, factor))
     return total / float(level) / float(pixels)
 
 
@@ -140,8 +141,10 @@ def search(
     half = width // 2
     inverse = np.float32(1.0 / ((rows - 2 * _ROWS) * half))
     level = gain[position]
+    step_good, step_back = min(good.shape[0] - 1, 1), min(background.shape[0] - 1, 1)
     for row in range(_ROWS, rows - _ROWS):
-        counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
+        at = row - _ROWS
+        counts, use, back = frames[position, at], good[at * step_good], background[at * step_back]
         slope, curve = _ZERO, _ZERO
         for k in range(half):
             expected, first, second = _ZERO, _ZERO, _ZERO

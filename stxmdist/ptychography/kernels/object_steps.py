@@ -1,4 +1,4 @@
-"""The hot loops over the object: where it is to go and by how much, limits of its amplitude, and its illumination."""
+"""The hot loops over object and probe as a whole: where they are to go and by how much, limits, and illumination."""
 
 import numpy as np
 
@@ -48,6 +48,43 @@ def object_direction(numerator: F32, weight: F32, floor: float, low: int, high: 
             out[2 * k + 1] = b * inverse
         sums[0] += float(right)
         sums[1] += float(own)
+
+
+@compiled
+def probe_direction(asked: F32, brightness: F32, floor: float, direction: F32) -> None:
+    """Direction n / (sum |O|^2 + floor) of the probe, written inside the margins.
+
+    Parameters
+    ----------
+    asked, direction : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; brightness : (QY, QX)
+    """
+    rows, columns = brightness.shape
+    top, left = (asked.shape[1] - rows) // 2, asked.shape[2] // 2 - columns
+    for mode in range(asked.shape[0]):
+        for row in range(rows):
+            bright = brightness[row]
+            here = asked[mode, top + row, left : left + 2 * columns]
+            ahead = direction[mode, top + row, left : left + 2 * columns]
+            for k in range(columns):
+                inverse = np.float32(1.0) / (bright[k] + np.float32(floor))
+                ahead[2 * k] = here[2 * k] * inverse
+                ahead[2 * k + 1] = here[2 * k + 1] * inverse
+
+
+@compiled
+def weighted_power(probe: F32, brightness: F32) -> float:
+    """Sum over modes and pixels of |P|^2 sum |O|^2, arrays as in :func:`probe_direction`."""
+    rows, columns = brightness.shape
+    top, left = (probe.shape[1] - rows) // 2, probe.shape[2] // 2 - columns
+    total = 0.0
+    for mode in range(probe.shape[0]):
+        for row in range(rows):
+            bright, here = brightness[row], probe[mode, top + row, left : left + 2 * columns]
+            sum_ = _ZERO
+            for k in range(columns):
+                sum_ += bright[k] * (here[2 * k] * here[2 * k] + here[2 * k + 1] * here[2 * k + 1])
+            total += float(sum_)
+    return total
 
 
 @compiled

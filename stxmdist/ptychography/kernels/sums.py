@@ -148,11 +148,13 @@ def examine(
     one = np.float32(1.0)
     level = one / gain[position]
     bright, counted = 0.0, 0.0
+    step_good, step_back = min(good.shape[0] - 1, 1), min(background.shape[0] - 1, 1)
     for row in range(_ROWS, rows - _ROWS):
         expected[:] = _ZERO
         for mode in range(modes):
             _square_row(psi[mode, row, _EDGE : _EDGE + width], expected)
-        counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
+        at = row - _ROWS
+        counts, use, back = frames[position, at], good[at * step_good], background[at * step_back]
         more, sure = surplus[row - _ROWS], certainty[row - _ROWS]
         sum_, seen = _ZERO, _ZERO
         for k in range(half):
