@@ -13,6 +13,11 @@ from stxmdist.units import wavelength_nm
 LEAST_OVERLAP = 0.3
 """With less linear overlap of neighbouring beams no reconstruction can be trusted; beamlines aim at 0.6 to 0.7."""
 
+LEAST_STEP_PX = 0.5
+"""Steps are several pixels: beams so close together that hardly a pixel of the object is between them show that an
+energy, a distance or a unit is wrong
+"""
+
 
 class ScanGeometry(NamedTuple):
     """What of a scan's header says where its frames lie on the sample."""
@@ -124,24 +129,44 @@ def probe_diameter_px(probe: Array, share: float = 0.9) -> float:
     return float(2.0 * radius[order][min(int(np.searchsorted(reached, share)), radius.size - 1)])
 
 
+def step_px(positions_px: F64) -> float:
+    """Typical distance of neighbouring positions (POSITION, 2): the median of that to the second nearest.
+
+    It is robust against jitter, spirals and gaps. Exposures of one place count once.
+    """
+    from scipy.spatial import cKDTree
+
+    places = np.unique(np.round(positions_px, 3), axis=0)
+    if len(places) < 2:
+        return 0.0
+    distances = cKDTree(places).query(places, k=min(3, len(places)))[0]
+    return float(np.median(distances[:, -1]))
+
+
 def overlap(positions_px: F64, diameter_px: float) -> float:
-    """Linear overlap 1 - step / diameter of neighbouring beams, the step being the root of the area per position.
+    """Linear overlap 1 - step / diameter of neighbouring beams, the step being that of ``step_px``.
 
     Raises
     ------
     InputError
-        if it is below ``LEAST_OVERLAP``: neighbouring frames then do not tie each other's phases.
+        if it is below ``LEAST_OVERLAP``: neighbouring frames then do not tie each other's phases; or if beams lie
+        closer together than ``LEAST_STEP_PX``.
 
     Source: Bunk et al., Ultramicroscopy 108, 481 (2008).
     """
     if len(positions_px) < 2:
         return 1.0
-    from scipy.spatial import cKDTree
-
-    # The median distance to the second nearest neighbour is robust against jitter, spirals and gaps.
-    distances = cKDTree(positions_px).query(positions_px, k=min(3, len(positions_px)))[0]
-    step = float(np.median(distances[:, -1]))
+    step = step_px(positions_px)
     figure = 1.0 - step / diameter_px
+    if step < LEAST_STEP_PX:
+        raise InputError(
+            where="scan positions",
+            problem="neighbouring beams lie closer together than the pixels of the object",
+            got=f"step {step:.2g} px, beam {diameter_px:.1f} px across",
+            wanted=f"steps of at least {LEAST_STEP_PX} px",
+            mend="Look at the unit of the positions, at the energy, the distance and the detector's pixel: one of them "
+            "is wrong by a large factor",
+        )
     if figure < LEAST_OVERLAP:
         raise InputError(
             where="scan positions",

@@ -1,8 +1,9 @@
-"""Where a reconstruction starts: from the file's probe, a neighbour's, or one that short trials find.
+"""Where a reconstruction starts: from the probe of a neighbour, of the file, of the optics, or of the mean frame.
 
-Short trials find the defocus of the probe, and the orientation of the frames.
+Short trials score every start by frames held out of them; they find the defocus, and how frames must be turned.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,18 +11,31 @@ import numpy as np
 
 from stxmdist.arrays import C64, F64, Array, Mask
 from stxmdist.ptychography.chain import Carried
-from stxmdist.ptychography.geometry import overlap, probe_diameter_px
+from stxmdist.ptychography.gauge import fit_gauge
+from stxmdist.ptychography.geometry import LEAST_OVERLAP, overlap, probe_diameter_px, step_px
+from stxmdist.ptychography.held_out import predicted_residual, static_residual
 from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate, zone_plate_probe
-from stxmdist.ptychography.problem import Problem
+from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
 from stxmdist.ptychography.state import ModelOptions, refuse_unless
+from stxmdist.ptychography.verdict import shot_noise_residual
 from stxmdist.units import wavelength_nm
 
 ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", "swapped, y flipped",
                 "swapped, x flipped", "swapped, both flipped")  # fmt: skip
 """Ways in which frames may have to be turned, in the order of :func:`turned`."""
 
+CONVINCING = 0.15
+"""A start whose trial leaves less than this share of what varies in held-out frames is taken without another"""
+DOUBTFUL = 0.35
+"""From this share on, no start so far is right, or the frames do not belong to their positions: others are tried"""
+BETTER = 0.6
+"""Another orientation is taken if its share is below this part of that of the frames as they were read"""
+_LIKE = 0.02
+"""Shares that differ by less are those of an object and its conjugate"""
+HELD_OUT = 8
+"""One frame in so many is held out of a trial"""
 _TIE = 1.03
 """Residuals within this factor are those of an object and its conjugate."""
 
@@ -37,9 +51,11 @@ class ProbeOptions:
     defocus_um: float | None = None
     """Distance from the focus to the sample; where it is unknown, short trials on both sides of the focus find it"""
     use_file: bool = True
-    """Prefer the probe that the file holds"""
-    orientation: Literal["as read", "find"] = "as read"
-    """Whether trials of all eight orientations of the detector find how its frames must be turned"""
+    """Try the probe that the file holds first; it is left where frames held out of a short trial speak against it"""
+    orientation: Literal["as needed", "as read", "find"] = "as needed"
+    """Whether trials of all eight orientations of the detector find how its frames must be turned: where no start
+    explains them as they were read, never, or always
+    """
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,18 @@ class Start:
     """How frames were turned: a place in ``ORIENTATIONS``"""
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """What must be known of frames that were turned."""
+        if self.orientation == 0:
+            return ()
+        turn = ORIENTATIONS[self.orientation]
+        said = (
+            f"frames were turned ({turn}); turned by half a circle more they fit as well, with the other sign of the "
+            "phase, which must be known from elsewhere"
+        )
+        return (said,)
+
+    @property
     def overlap(self) -> float:
         """Linear overlap of neighbouring beams.
 
@@ -110,13 +138,85 @@ def afresh(
     probe: ProbeOptions,
     trials: TrialOptions,
 ) -> Start:
-    """The problem with a probe from the file (MODE, QY, QX), or else from optics or the mean frame."""
+    """The problem with the probe of the file (MODE, QY, QX), of the optics, or of the mean frame, whichever is right.
+
+    Each is a candidate that a short trial scores by frames held out of it; the first that convinces is taken, else the
+    best. Where none is right, the mean frame is tried in all eight orientations of the detector.
+    """
     orientation = 0
     if probe.orientation == "find":
         orientation = find_orientation(problem, pixel_nm, energy_ev, trials).orientation
         problem = with_turned_frames(problem, orientation)
+    scored: list[tuple[float, Start]] = []
+    for start in _candidates(problem, in_file, pixel_nm, energy_ev, probe, trials, orientation):
+        scored.append((trial_score(start.problem, trials), start))
+        best, found = min(scored, key=lambda one: one[0])
+        if best < CONVINCING or (best < DOUBTFUL and found.origin != "file"):
+            break
+    square = problem.frames.shape[1] == problem.frames.shape[2]
+    if best > DOUBTFUL and probe.orientation == "as needed" and square:
+        found = _in_other_orientation(problem, pixel_nm, energy_ev, trials, BETTER * best) or found
+    if found is not scored[0][1] and scored[0][1].origin == "file":
+        found = replace(found, origin=f"{found.origin}; the file's illumination explains the frames less well")
+    return found
+
+
+def _candidates(
+    problem: Problem,
+    in_file: C64 | None,
+    pixel_nm: tuple[float, float],
+    energy_ev: float,
+    probe: ProbeOptions,
+    trials: TrialOptions,
+    orientation: int,
+) -> Iterator[Start]:
+    """Starts, those that were told first: of the file, of optics or a defocus; then of the mean frame."""
     if probe.use_file and in_file is not None:
-        return Start(replace(problem, probe=in_file), "file", orientation)
+        yield Start(replace(problem, probe=in_file), "file", orientation)
+    told = _of_optics(problem, pixel_nm, energy_ev, probe, trials, orientation)
+    if told is not None:
+        yield told
+    yield _of_mean_frame(problem, pixel_nm, energy_ev, trials, orientation)
+
+
+def _in_other_orientation(
+    problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, trials: TrialOptions, limit: float
+) -> Start | None:
+    """The start of the best of the seven other orientations, if its score is below the limit.
+
+    Frames flipped along both axes are explained as well by the conjugate object with the opposite defocus: of such a
+    pair the one is taken whose matter retards, as nearly all matter does where it does not resonate.
+    """
+    scored = []
+    for other in range(1, len(ORIENTATIONS)):
+        here = with_turned_frames(problem, other)
+        start = _of_mean_frame(here, pixel_nm, energy_ev, trials, other)
+        scored.append((trial_score(start.problem, trials), start))
+    least = min(score for score, _ in scored)
+    alike = [start for score, start in scored if score <= least + _LIKE]
+    if least >= limit:
+        return None
+    return max(alike, key=lambda start: _retardation(start.problem, trials)) if len(alike) > 1 else alike[0]
+
+
+def _retardation(problem: Problem, options: TrialOptions) -> float:
+    """How phase follows the logarithm of amplitude in a short reconstruction: above 0 where what absorbs retards."""
+    found = short_reconstruction(middle(problem, options.positions), options, np.random.default_rng(0))
+    lit = found.illumination > 0.3 * np.median(found.illumination[found.illumination > 0.0])
+    flat = found.object_ / fit_gauge(found.object_, lit.astype(np.float64)).factor(found.object_.shape)
+    absorbed = np.log(np.maximum(np.abs(flat[lit]), 1e-3))
+    return float(np.mean((absorbed - absorbed.mean()) * np.angle(flat[lit])))
+
+
+def _of_optics(
+    problem: Problem,
+    pixel_nm: tuple[float, float],
+    energy_ev: float,
+    probe: ProbeOptions,
+    trials: TrialOptions,
+    orientation: int,
+) -> Start | None:
+    """A start of the zone plate or of the defocus that options name; None where they name neither."""
     if probe.outer_zone_nm is not None:
         focused = zone_plate_probe(
             (problem.frames.shape[1], problem.frames.shape[2]),
@@ -126,15 +226,45 @@ def afresh(
             central_stop_fraction=probe.central_stop_fraction,
         )
         origin = "zone plate"
+    elif probe.defocus_um is not None:
+        focused, origin = _mean_probe(problem), "mean frame"
     else:
-        focused = probe_from_mean_pattern(problem.frames.mean(axis=0, dtype=np.float64) * problem.good)
-        origin = "mean frame"
+        return None
     if probe.defocus_um is None:
         scan = find_defocus(problem, focused, pixel_nm, energy_ev, trials)
-        origin = f"{origin}, defocus {scan.defocus_um:.4g} um by trials"
-        return Start(replace(problem, probe=scan.probe), origin, orientation)
+        words = f"{origin}, defocus {scan.defocus_um:.4g} um by trials"
+        return Start(replace(problem, probe=scan.probe), words, orientation)
     wave = propagate(focused, pixel_nm, energy_ev, probe.defocus_um)[None]
     return Start(replace(problem, probe=wave), f"{origin}, defocus {probe.defocus_um:.4g} um", orientation)
+
+
+def _of_mean_frame(
+    problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, trials: TrialOptions, orientation: int
+) -> Start:
+    scan = find_defocus(problem, _mean_probe(problem), pixel_nm, energy_ev, trials)
+    words = f"mean frame, defocus {scan.defocus_um:.4g} um by trials"
+    return Start(replace(problem, probe=scan.probe), words, orientation)
+
+
+def _mean_probe(problem: Problem) -> C64:
+    return probe_from_mean_pattern(problem.frames.mean(axis=0, dtype=np.float64) * problem.good)
+
+
+def trial_score(problem: Problem, options: TrialOptions) -> float:
+    """Share of the frames' own variation that a short reconstruction does not predict in frames held out of it.
+
+    Right starts leave .05 to .3, wrong ones, and right ones of frames that do not belong to their positions, .4 to 1.5.
+    Where no frame can be held out, it is the share that the frames leave which took part.
+    """
+    sample = middle(problem, options.positions)
+    numbers = np.arange(len(sample.frames))
+    out = numbers % HELD_OUT == HELD_OUT // 2
+    found = short_reconstruction(sample.subset(numbers[~out]), options, np.random.default_rng(0))
+    residual = predicted_residual(sample.subset(numbers[out]), found)
+    noise = shot_noise_residual(sample.frames, sample.good, sample.readings.readout, sample.at_least)
+    varied = static_residual(sample.frames, sample.good, sample.at_least) ** 2 - noise**2
+    left = (residual if np.isfinite(residual) else found.residual) ** 2 - noise**2
+    return left / varied if varied > 0.0 else 0.0
 
 
 def tile_with_most_contrast(counts: list[F64], usable: list[int]) -> int:
@@ -180,15 +310,26 @@ def find_defocus(
     step_um, most = _steps(focused, pixel_nm, energy_ev, options)
     sample = middle(problem, options.positions)
     tried: dict[float, float] = {}
+    # A beam that leaves gaps between neighbours is no start: the scan would be refused by a guess.
+    least_px = step_px(sample.positions_px) / (1.0 - LEAST_OVERLAP)
 
     def residual(defocus_um: float) -> float:
         if defocus_um not in tried:
-            start = replace(sample, probe=propagate(focused, pixel_nm, energy_ev, defocus_um)[None])
-            tried[defocus_um] = short_residual(start, options, np.random.default_rng(0))
+            wave = propagate(focused, pixel_nm, energy_ev, defocus_um)[None]
+            narrow = bounded and probe_diameter_px(wave) < least_px
+            start = replace(sample, probe=wave)
+            tried[defocus_um] = np.inf if narrow else short_residual(start, options, np.random.default_rng(0))
         return tried[defocus_um]
 
+    bounded = True
     for number in range(-most, most + 1):
         residual(number * step_um)
+    if np.isinf(min(tried.values())):
+        # No beam that fits the window closes the gaps.
+        bounded = False
+        tried.clear()
+        for number in range(-most, most + 1):
+            residual(number * step_um)
     for share in (0.5, 0.25):
         best = min(tried, key=residual)
         for side in (-1.0, 1.0):
@@ -264,12 +405,17 @@ def middle(problem: Problem, count: int) -> Problem:
 
 def short_residual(problem: Problem, options: TrialOptions, rng: np.random.Generator) -> float:
     """Amplitude residual after a short reconstruction."""
+    return short_reconstruction(problem, options, rng).residual
+
+
+def short_reconstruction(problem: Problem, options: TrialOptions, rng: np.random.Generator) -> Reconstruction:
+    """Some iterations with one mode and positions as they are."""
     recipe = Recipe(
         (Step("rpie", options.iterations),),
         ModelOptions(n_modes=1, probe_from=0.3),
         PositionOptions(refine=False),
     )
-    return reconstruct(problem, recipe, rng).residual
+    return reconstruct(problem, recipe, rng)
 
 
 def with_turned_frames(problem: Problem, orientation: int) -> Problem:
