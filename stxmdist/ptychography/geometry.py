@@ -143,14 +143,33 @@ def step_px(positions_px: F64) -> float:
     return float(np.median(distances[:, -1]))
 
 
+def refuse_close(positions_px: F64) -> None:
+    """Refuse positions (POSITION, 2) that lie closer together than ``LEAST_STEP_PX``.
+
+    Raises
+    ------
+    InputError
+        naming what may be wrong by a large factor.
+    """
+    step = step_px(positions_px)
+    if len(positions_px) > 1 and step < LEAST_STEP_PX:
+        raise InputError(
+            where="scan positions",
+            problem="neighbouring beams lie closer together than the pixels of the object",
+            got=f"steps of {step:.2g} px",
+            wanted=f"steps of at least {LEAST_STEP_PX} px",
+            mend="Look at the unit of the positions, at the energy, the distance and the detector's pixel: one of them "
+            "is wrong by a large factor",
+        )
+
+
 def overlap(positions_px: F64, diameter_px: float) -> float:
     """Linear overlap 1 - step / diameter of neighbouring beams, the step being that of ``step_px``.
 
     Raises
     ------
     InputError
-        if it is below ``LEAST_OVERLAP``: neighbouring frames then do not tie each other's phases; or if beams lie
-        closer together than ``LEAST_STEP_PX``.
+        if it is below ``LEAST_OVERLAP``: neighbouring frames then do not tie each other's phases.
 
     Source: Bunk et al., Ultramicroscopy 108, 481 (2008).
     """
@@ -158,15 +177,6 @@ def overlap(positions_px: F64, diameter_px: float) -> float:
         return 1.0
     step = step_px(positions_px)
     figure = 1.0 - step / diameter_px
-    if step < LEAST_STEP_PX:
-        raise InputError(
-            where="scan positions",
-            problem="neighbouring beams lie closer together than the pixels of the object",
-            got=f"step {step:.2g} px, beam {diameter_px:.1f} px across",
-            wanted=f"steps of at least {LEAST_STEP_PX} px",
-            mend="Look at the unit of the positions, at the energy, the distance and the detector's pixel: one of them "
-            "is wrong by a large factor",
-        )
     if figure < LEAST_OVERLAP:
         raise InputError(
             where="scan positions",

@@ -13,7 +13,7 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.refinement import linear_part
-from stxmdist.ptychography.start import TrialOptions, middle, short_residual
+from stxmdist.ptychography.trials import TrialOptions, middle, short_residual
 
 STEPS = (0.04, 0.035)
 """First steps of the logarithm of the scale, and of the rotation in radians: about a pixel at the rim of a beam"""
@@ -28,6 +28,8 @@ ATTEMPTS = 3
 """Each begins with the probe of the one before, and sees farther"""
 MOST_ROOM = 0.5
 """The object grows by at most this share of its smaller side"""
+LEAST_FRAMES = 40
+"""Fewer frames do not tell the two numbers"""
 FRAMES = 64
 """Of a trial, at most: the two numbers are seen by every pair of neighbours"""
 
@@ -85,6 +87,8 @@ def straightened(
         reconstructs a changed problem in the same way. What it returns is kept if it explains the frames better
     """
     best = Straightened(problem, found, 0, found.affine)
+    if len(problem.frames) < LEAST_FRAMES or found.stopped != "finished":
+        return best
 
     def attempt(linear: Linear) -> Straightened | None:
         rows, columns = problem.object_shape

@@ -9,8 +9,9 @@ from typing import Literal
 from stxmdist.ptychography.chain import NEIGHBOUR
 from stxmdist.ptychography.reconstruct import Recipe, Step
 from stxmdist.ptychography.refinement import PositionOptions
-from stxmdist.ptychography.start import ProbeOptions, TrialOptions
+from stxmdist.ptychography.start import ProbeOptions
 from stxmdist.ptychography.state import ModelOptions, refuse_unless
+from stxmdist.ptychography.trials import TrialOptions
 
 LEAST_FRAMES = 4
 """A tile with fewer usable frames than this is not reconstructed."""

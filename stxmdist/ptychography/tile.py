@@ -15,9 +15,11 @@ from stxmdist.ptychography.linear import Straightened, parts_of, straightened, w
 from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, reconstruct
-from stxmdist.ptychography.start import TrialOptions
+from stxmdist.ptychography.trials import TrialOptions
 from stxmdist.ptychography.verdict import Evidence, Verdict, shot_noise_residual, verdict
 
+NONSENSE = 0.75
+"""A residual above this part of that of the mean frame explains too little to be held against the geometry"""
 TURNED_DEG = 1.0
 """Smaller angles between the axes of scan and detector are not worth a word"""
 
@@ -70,7 +72,9 @@ def reconstruct_tile(
 
     whole = again(problem, 0, checkpoint)
     line = Straightened(problem, whole, 0, whole.affine)
-    if trials is not None and whole.stopped == "finished":
+    static = static_residual(problem.frames, problem.good, problem.at_least)
+    # Frames that do not belong to their positions have no scale either.
+    if trials is not None and whole.residual < NONSENSE * static:
         line = straightened(problem, whole, trials, lambda changed: again(changed, 0))
     problem, whole = line.problem, line.found
     second = second_half(positions, np.random.default_rng([*key, 3]))
@@ -83,7 +87,7 @@ def reconstruct_tile(
         stopped=whole.stopped,
         residual=whole.residual,
         noise_residual=shot_noise_residual(problem.frames, problem.good, problem.readings.readout, problem.at_least),
-        static_residual=static_residual(problem.frames, problem.good, problem.at_least),
+        static_residual=static,
         held_out_residual=_held_out_residual(problem, whole, halves, second, recipe.model.sub_pixel),
         half_period_px=frc.half_bit_half_period_px,
         clipped_share=clipped_share(whole.probe),

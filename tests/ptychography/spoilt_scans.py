@@ -14,7 +14,7 @@ from stxmdist.arrays import C64, C128, F64, Array
 from stxmdist.ptychography.gauge import register_pair, remove_ramp, shift_image
 from stxmdist.ptychography.geometry import object_pixel_nm
 from stxmdist.ptychography.probe import zone_plate_probe
-from stxmdist.ptychography.start import turned
+from stxmdist.ptychography.trials import turned
 
 OVER = 2
 """Fine pixels per pixel"""
