@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, compiled
+from stxmdist.ptychography.kernels.fourier import aligned_zeros
 
 TAPS = 6
 """Points of the interpolation, along each axis"""
@@ -126,11 +127,13 @@ def _filtered(values: C64, before: int, after: int) -> C64:
     # In double precision, because coefficients are so much larger than what they sum to.
     modes, rows, columns = values.shape
     down, along = _REACH - _ROWS, _REACH - _EDGE // 2
-    wide = np.zeros((modes, rows + 2 * down, columns + 2 * along), np.complex128)
+    # Rows of an odd number of cache lines: neighbours above one another then do not compete for the same few of them.
+    more = (4 - (columns + 2 * along)) % 8
+    wide = np.zeros((modes, rows + 2 * down, columns + 2 * along + more), np.complex128)
     middle = wide[:, down : down + rows, along : along + columns]
     middle[...] = values
     _solve(wide.view(np.float64), factors(wide.shape[1]), factors(wide.shape[2]))
-    found = np.zeros_like(values)
+    found: C64 = aligned_zeros(values.shape, np.complex64)
     inner = np.s_[:, _ROWS - before : rows - _ROWS + after, _EDGE // 2 - before : columns - _EDGE // 2 + after]
     found[inner] = middle[inner]
     return found
@@ -151,11 +154,13 @@ def _solve(values: F64, down: Factors, along: Factors) -> None:
             one, two, scale = down.first[k + 1], down.second[k + 2], down.inverse[k]
             for i in range(width):
                 here[i] = scale * here[i] - one * below[i] - two * lower[i]
-        for row in range(rows):
-            line = image[row]
-            for i in range(2, width):
-                line[i] -= along.first[i // 2] * line[i - 2] + along.second[i // 2] * line[max(i - 4, 0)]
-            for i in range(width - 1, -1, -1):
-                k = i // 2
-                more = along.first[k + 1] * line[min(i + 2, width - 1)]
-                line[i] = along.inverse[k] * line[i] - more - along.second[k + 2] * line[min(i + 4, width - 1)]
+        # Along rows each number waits for the one before: all rows at once, so that others are computed meanwhile.
+        for i in range(2, width):
+            one, two, far = along.first[i // 2], along.second[i // 2], max(i - 4, 0)
+            for row in range(rows):
+                image[row, i] -= one * image[row, i - 2] + two * image[row, far]
+        for i in range(width - 1, -1, -1):
+            one, two, scale = along.first[i // 2 + 1], along.second[i // 2 + 2], along.inverse[i // 2]
+            near, far = min(i + 2, width - 1), min(i + 4, width - 1)
+            for row in range(rows):
+                image[row, i] = scale * image[row, i] - one * image[row, near] - two * image[row, far]

@@ -127,7 +127,8 @@ class Sweep(Protocol):
     def object_direction(self, sums: Sums, damping: float) -> Direction:
         """By what the object is to change: the weighted mean of what all positions ask, reduced where it is dim.
 
-        ``damping`` is light, as share of the brightest pixel's, at which half of it is left.
+        ``damping`` is light, as share of the brightest pixel's, at which half of it is left. The direction, as the sums
+        of a pass, may lie in memory that the next one overwrites.
         """
         ...
 

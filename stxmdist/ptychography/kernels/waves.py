@@ -10,7 +10,6 @@ inlined from another file changes.
 import numpy as np
 
 from stxmdist.arrays import F32, I32, compiled
-from stxmdist.ptychography.kernels.layout import Buffers, Light, Part, Windows
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
@@ -336,58 +335,33 @@ def _reflected_row(object_: F32, light: F32, kept: F32, psi: F32) -> None:
 
 
 @compiled
-def begin(object_: F32, light: Light, windows: Windows, buffers: Buffers, kept: F32, part: Part) -> None:
-    """Exit waves P O of several positions, or 2 P O - psi where waves psi are kept from before, into ``buffers.psi``.
+def begin(
+    object_: F32, probe: F32, vary: F32, shares: F32, combined: F32, shifted: F32, psi: F32, corners: I32,
+    weights: F32, moved: bool, between: F32, kept: F32, position: int,
+) -> None:  # fmt: skip
+    """Exit waves P O of one position, or 2 P O - psi where waves psi are kept from before, into ``psi``.
 
     Parameters
     ----------
     kept : (POSITION or 0, MODE, QY, 2 QX)
     """
-    probe, shifted, psi, between = light.probe, buffers.shifted, buffers.psi, buffers.between
-    corners, weights, moved = windows.corners, windows.weights, windows.moved
-    index, start, count = part.positions, part.start, part.number
     modes, rows, padded = probe.shape
     width = padded - 2 * _EDGE
-    for item in range(count):
-        position = index[start + item]
-        row0, column0 = corners[position]
-        first = item * modes
-        source, at = probe, 0
-        if moved:
-            here = probe
-            if light.vary.shape[0] > 0:
-                _varied(probe, light.vary, light.shares[position], buffers.combined)
-                here = buffers.combined
-            interpolate(here, weights[position, 0], weights[position, 1], between, shifted[first : first + modes])
-            source, at = shifted, first
-        for mode in range(modes):
-            for row in range(_ROWS, rows - _ROWS):
-                window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
-                beam = source[at + mode, row, _EDGE : _EDGE + width]
-                wave = psi[first + mode, row, _EDGE : _EDGE + width]
-                if kept.shape[0] > 0:
-                    _reflected_row(window, beam, kept[position, mode, row - _ROWS], wave)
-                else:
-                    _wave_row(window, beam, wave)
-
-
-@compiled
-def gather_probe(psi: F32, windows: Windows, between: F32, part: Part, probe: F32) -> None:
-    """Add what several positions ask of the probe, or of its coefficients where it is moved, to one gradient.
-
-    Parameters
-    ----------
-    psi : (count MODE, ...) conj(O) times the difference, margins zero; probe : (MODE, ...), added to
-    """
-    weights = windows.weights
-    index, start, count = part.positions, part.start, part.number
-    modes = probe.shape[0]
-    for item in range(count):
-        position, first = index[start + item], item * modes
-        if windows.moved:
-            interpolate_adjoint(psi[first : first + modes], weights[position, 0], weights[position, 1], between, probe)
-        else:
-            for mode in range(modes):
-                here, change = probe[mode].reshape(-1), psi[first + mode].reshape(-1)
-                for k in range(here.shape[0]):
-                    here[k] += change[k]
+    row0, column0 = corners[position]
+    source = probe
+    if moved:
+        here = probe
+        if vary.shape[0] > 0:
+            _varied(probe, vary, shares[position], combined)
+            here = combined
+        interpolate(here, weights[position, 0], weights[position, 1], between, shifted)
+        source = shifted
+    for mode in range(modes):
+        for row in range(_ROWS, rows - _ROWS):
+            window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+            beam = source[mode, row, _EDGE : _EDGE + width]
+            wave = psi[mode, row, _EDGE : _EDGE + width]
+            if kept.shape[0] > 0:
+                _reflected_row(window, beam, kept[position, mode, row - _ROWS], wave)
+            else:
+                _wave_row(window, beam, wave)

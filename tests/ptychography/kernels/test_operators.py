@@ -9,7 +9,7 @@ import pytest
 from stxmdist.ptychography.kernels import interpolation, modulus, object_steps, operators, sums, waves
 from stxmdist.ptychography.kernels.fourier import PAD, PAD_ROWS, inside, padded_copy
 from stxmdist.ptychography.kernels.interpolation import BEFORE
-from stxmdist.ptychography.kernels.layout import Detector, Part
+from stxmdist.ptychography.kernels.layout import Detector
 
 SHAPE = (13, 17)  # primes: no size that happens to fit
 OBJECT = (31, 29)
@@ -155,8 +155,7 @@ def test_fused_modulus(modes: int) -> None:
     inside(fused.psi)[...] = field * np.sqrt(pixels)  # as a transform without normalisation leaves it
     background, gain = np.zeros(SHAPE, np.float32), np.ones(1, np.float32)
     detector = Detector(fused.frame[None], fused.good.astype(np.float32), background, gain)
-    part = Part(np.zeros(1, np.int64), 0, 1)
-    residual = modulus.modulus(fused.psi.view(np.float32), modes, detector, part, False, fused.lines)
+    residual = modulus.modulus(fused.psi.view(np.float32), *detector, 0, False, fused.lines)
     wanted = operators.modulus(field, fused.frame, fused.good)
     np.testing.assert_allclose(inside(fused.psi) * np.sqrt(pixels), wanted, atol=SINGLE * 10)
     amplitude = np.sqrt((np.abs(field) ** 2).sum(axis=0))
@@ -167,25 +166,28 @@ def test_fused_modulus(modes: int) -> None:
 @pytest.mark.parametrize("poisson", [False, True])
 def test_fused_modulus_of_several_frames_with_background_and_gain(modes: int, poisson: bool) -> None:
     rng = np.random.default_rng(8)
-    order = np.array([4, 0, 3, 1], np.int64)  # of which the last three are meant
+    order = [0, 3, 1]
     field = complex_normal(rng, (3, modes, *SHAPE), np.complex64)
     frames = rng.poisson(3.0, (5, *SHAPE)).astype(np.uint16)
     good, back = rng.random(SHAPE) > 0.1, rng.uniform(0.0, 2.0, SHAPE).astype(np.float32)
     gain = rng.uniform(0.5, 2.0, 5).astype(np.float32)
     pixels = SHAPE[0] * SHAPE[1]
-    psi = padded_copy((field * np.sqrt(pixels)).reshape(-1, *SHAPE).astype(np.complex64))
+    psi = [padded_copy((one * np.sqrt(pixels)).astype(np.complex64)) for one in field]
     detector = Detector(frames, good.astype(np.float32), back, gain)
     lines = np.zeros((4, 2 * SHAPE[1]), np.float32)
-    misfit = modulus.modulus(psi.view(np.float32), modes, detector, Part(order, 1, 3), poisson, lines)
-    level = gain[order[1:], None, None].astype(np.float64)
+    misfit = sum(
+        modulus.modulus(one.view(np.float32), *detector, position, poisson, lines)
+        for one, position in zip(psi, order, strict=True)
+    )
+    level = gain[order, None, None].astype(np.float64)
     expected = (np.abs(field.astype(np.complex128)) ** 2).sum(axis=1) + back * level
-    measured = frames[order[1:]] * level
+    measured = frames[order] * level
     wanted = (good * (np.sqrt(expected) - np.sqrt(measured)) ** 2 / level).sum()
     assert misfit == pytest.approx(wanted, rel=1e-4)
     ratio = np.sqrt(measured / expected)
     likely = np.where(ratio < 2.0, 0.5 * (1.0 + ratio**2), 1.0 + 1.5 * (ratio - 1.0))
     factor = np.where(good, likely if poisson else ratio, 1.0)
-    found = inside(psi).reshape(field.shape) * np.sqrt(pixels)
+    found = np.stack([inside(one) for one in psi]) * np.sqrt(pixels)
     np.testing.assert_allclose(found, field * factor[:, None], atol=SINGLE * 10)
     assert (ratio > 2.0).any()  # both branches were seen
 
