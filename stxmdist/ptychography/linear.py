@@ -28,7 +28,7 @@ ATTEMPTS = 3
 """Each begins with the probe of the one before, and sees farther"""
 MOST_ROOM = 0.5
 """The object grows by at most this share of its smaller side"""
-LEAST_FRAMES = 40
+LEAST_FRAMES = 64
 """Fewer frames do not tell the two numbers"""
 FRAMES = 64
 """Of a trial, at most: the two numbers are seen by every pair of neighbours"""

@@ -18,7 +18,7 @@ from stxmdist.ptychography.reconstruct import Recipe, reconstruct
 from stxmdist.ptychography.trials import TrialOptions
 from stxmdist.ptychography.verdict import Evidence, Verdict, shot_noise_residual, verdict
 
-NONSENSE = 0.75
+NONSENSE = 0.6
 """A residual above this part of that of the mean frame explains too little to be held against the geometry"""
 TURNED_DEG = 1.0
 """Smaller angles between the axes of scan and detector are not worth a word"""

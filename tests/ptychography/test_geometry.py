@@ -149,8 +149,8 @@ def test_where_the_own_tile_knows_nothing_the_nearest_other_counts_and_nan_where
 
 def test_beams_closer_together_than_a_pixel_are_refused() -> None:
     grid = np.indices((8, 8)).reshape(2, -1).T.astype(float)
-    refuse_close(0.6 * grid)
-    refuse_close(np.repeat(5.0 * grid, 3, axis=0))  # three exposures of each place
-    refuse_close(grid[:1])
+    geometry.refuse_close(0.6 * grid)
+    geometry.refuse_close(np.repeat(5.0 * grid, 3, axis=0))  # three exposures of each place
+    geometry.refuse_close(grid[:1])
     with pytest.raises(InputError, match="closer together"):
-        refuse_close(0.01 * grid)
+        geometry.refuse_close(0.01 * grid)
