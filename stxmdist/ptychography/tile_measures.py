@@ -40,6 +40,7 @@ def tile_measures(
     usable: Mask,
     pixel_nm: tuple[float, float],
     device: str,
+    notes: tuple[str, ...] = (),
 ) -> TileMeasures:
     """Measures of a reconstructed tile.
 
@@ -53,6 +54,8 @@ def tile_measures(
         (POSITION,)
     device
         where the engines ran, in words
+    notes
+        what was found of frames and done to them, in words
     """
     whole, judged = result.whole, result.verdict
     moves = whole.positions_px - positions_px
@@ -85,7 +88,7 @@ def tile_measures(
         mode_power=whole.mode_power,
         pixel_nm=np.array(pixel_nm),
         device=device,
-        notes=start.problem.readings.words + held_words(whole.held_share),
+        notes=notes + held_words(whole.held_share),
     )
 
 
