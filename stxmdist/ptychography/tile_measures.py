@@ -8,9 +8,10 @@ from stxmdist.arrays import F64, Mask
 from stxmdist.measures import ReconstructFigures, ReconstructMeasures, StitchFigures, StitchMeasures, TileMeasures
 from stxmdist.ptychography.dose import absorbed_dose_mgy, photons_per_um2
 from stxmdist.ptychography.raster import raster_steps
-from stxmdist.ptychography.start import ORIENTATIONS, Start
+from stxmdist.ptychography.start import Start
 from stxmdist.ptychography.stitch import TileGauge
 from stxmdist.ptychography.tile import TileResult
+from stxmdist.ptychography.trials import ORIENTATIONS
 from stxmdist.ptychography.verdict import Word
 
 HELD_SHARE = 0.01

@@ -198,6 +198,7 @@ def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> tuple[
         threads=threads_lent(),
         namespace=tile.device.namespace,
         checkpoint=Checkpoint(write.scratch(f"{unit.name}-{tile.energy:04d}.npz")),
+        trials=tile.options.geometry_trials(tiles.n_tiles, None if tile.carried is None else tile.carried.origin),
     )
     of_file, whole = tile.window.positions_px[usable], result.whole
     _write(write, tile.energy, number, of_file, result)

@@ -14,8 +14,9 @@ from stxmdist.ptychography.kernels.device import found_cupy
 from stxmdist.ptychography.options import LEAST_FRAMES, ReconstructOptions
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import reconstruct
-from stxmdist.ptychography.start import Start, afresh, carried_on, middle, tile_with_most_contrast
+from stxmdist.ptychography.start import Start, afresh, carried_on, tile_with_most_contrast
 from stxmdist.ptychography.tiling import TileWindow, Tiling
+from stxmdist.ptychography.trials import middle
 from stxmdist.runner.perform import threads_lent
 from stxmdist.runner.unit import Unit
 from stxmdist.stages.reconstruct.scan_frames import ScanFrames
