@@ -81,8 +81,8 @@ class CountModel:
         found = []
         if not self.told:
             found.append(
-                "read-out noise hides how many counts a photon makes (reconstruct: counts_per_photon): they are taken for"
-                " photons, and the dose is not known"
+                "read-out noise hides how many counts a photon makes (reconstruct: counts_per_photon): they are taken"
+                " for photons, and the dose is not known"
             )
         if self.counts_per_photon != 1.0:
             found.append(f"a photon makes {self.counts_per_photon:.2g} counts, by the noise of the frames or as chosen")
