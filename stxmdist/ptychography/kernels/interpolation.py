@@ -59,9 +59,10 @@ def still_weights() -> F32:
 def back_weights(fraction: F64) -> F32:
     """Weights (..., BACK_TAPS) float32 whose transpose moves samples back, into coefficients, by a fraction of a pixel.
 
-    Tap t of the transpose gives to the coefficient at ``u + t - 2``. The exact inverse of that shift would need the filter
-    of the coefficients after every frame. These, fitted to it by least squares, keep samples to 15 % up to a quarter of
-    a cycle a pixel and weaken those beyond: enough for a step that the next frame corrects, not for a gradient.
+    Tap t of the transpose gives to the coefficient at ``u + t - 2``. The exact inverse of that shift would need the
+    filter of the coefficients after every frame. These, fitted to it by least squares, keep samples to 20 % up to a
+    quarter of a cycle a pixel and weaken those beyond: enough for a step that the next frame corrects, not for a
+    gradient.
     """
     at, response = _frequencies()
     return _fitted(fraction, at, 1.0 / response, ((1.0 - (2.0 * at) ** 2) * response) ** 2, BACK_TAPS, 2)
