@@ -18,17 +18,21 @@ FEWEST = 4
 """With fewer held-out frames nothing is said."""
 
 
-def static_residual(frames: Array, good: Mask) -> float:
+def static_residual(frames: Array, good: Mask, at_least: Mask | None = None) -> float:
     """Amplitude residual of one and the same amplitude for all frames (POSITION, QY, QX): what their variation leaves.
 
     A model that explains nothing of what differs from frame to frame has it, however well it knows the mean frame.
+    Readings that are but limits, ``at_least`` (POSITION, QY, QX), do not count.
     """
-    total, squares = 0.0, np.zeros(int(good.sum()))
-    for frame in frames:
-        counts = np.asarray(frame[good], np.float64).clip(0.0)
+    total, roots, readings = 0.0, np.zeros(int(good.sum())), np.zeros(int(good.sum()))
+    for number, frame in enumerate(frames):
+        known = 1.0 if at_least is None else ~at_least[number][good]
+        counts = np.asarray(frame[good], np.float64).clip(0.0) * known
         total += float(counts.sum())
-        squares += np.sqrt(counts)
-    return float(np.sqrt(max(0.0, 1.0 - float((squares**2).sum()) / len(frames) / total))) if total > 0.0 else np.nan
+        roots += np.sqrt(counts)
+        readings += known
+    explained = float((roots**2 / np.maximum(readings, 1.0)).sum())
+    return float(np.sqrt(max(0.0, 1.0 - explained / total))) if total > 0.0 else float("nan")
 
 
 def predicted_residual(

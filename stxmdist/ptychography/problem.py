@@ -33,13 +33,20 @@ class Problem:
     """(POSITION, QY, QX) photons that are known as the least that there can be: all that a saturated pixel tells, or 0
     where a pixel tells nothing. None: all are known
     """
+    light: F64 | None = None
+    """(POSITION,) of each frame against that of its neighbours, exactly 1 where the sample explains its sum: where the
+    search begins. None: the same for all
+    """
     readings: CountModel = PHOTONS
     """What the detector's readings meant before they were photons, and how noisy they are"""
 
     def subset(self, index: Index) -> "Problem":
         """The same problem with some of its positions, e.g. one half for a Fourier ring correlation."""
         at_least = None if self.at_least is None else self.at_least[index]
-        return replace(self, frames=self.frames[index], positions_px=self.positions_px[index], at_least=at_least)
+        light = None if self.light is None else self.light[index]
+        return replace(
+            self, frames=self.frames[index], positions_px=self.positions_px[index], at_least=at_least, light=light
+        )
 
 
 @dataclass(frozen=True)

@@ -206,12 +206,18 @@ def _start(problem: Problem, recipe: Recipe) -> State:
         object_=object_,
         probe=padded_copy(probe),
         positions_px=problem.positions_px.astype(np.float64),
-        intensity=np.ones(len(problem.frames), np.float32),
+        intensity=_light(problem, model),
         background=np.zeros(shape, np.float32),
         variations=np.zeros(margins(model.n_variations, shape), np.complex64),
         shares=np.zeros((len(problem.frames), model.n_variations), np.float32),
         sub_pixel=model.sub_pixel,
     )
+
+
+def _light(problem: Problem, model: ModelOptions) -> F32:
+    if problem.light is None or model.intensities is False:
+        return np.ones(len(problem.frames), np.float32)
+    return problem.light.astype(np.float32)
 
 
 def _verdict(state: State, least: float, model: ModelOptions) -> str:

@@ -33,8 +33,10 @@ class ModelOptions:
     """Share of all iterations after which the probe changes; before it is left as it starts"""
     n_variations: int = 0
     """Orthogonal probe relaxation: number of patterns by which the strongest mode may vary from position to position"""
-    intensities: bool = False
-    """Find the intensity of the beam in each frame, relative to its mean"""
+    intensities: bool | None = None
+    """Find the intensity of the beam in each frame, relative to its mean; null: of frames whose sums the sample does
+    not explain, and of all where the light is unsteady
+    """
     background: bool = False
     """Find a background that is the same in every frame"""
     background_smooth_px: float = 1.0

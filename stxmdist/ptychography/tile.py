@@ -11,10 +11,17 @@ from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
 from stxmdist.ptychography.held_out import predicted_residual, static_residual
+from stxmdist.ptychography.linear import Straightened, parts_of, straightened, without_room
 from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, reconstruct
+from stxmdist.ptychography.trials import TrialOptions
 from stxmdist.ptychography.verdict import Evidence, Verdict, shot_noise_residual, verdict
+
+NONSENSE = 0.6
+"""A residual above this part of that of the mean frame explains too little to be held against the geometry"""
+TURNED_DEG = 1.0
+"""Smaller angles between the axes of scan and detector are not worth a word"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class TileResult:
     counts_per_frame: float
     """Photons, mean over frames, of good pixels"""
     verdict: Verdict
+    notes: tuple[str, ...] = ()
+    """What else there is to say of it"""
 
 
 def reconstruct_tile(
@@ -41,6 +50,7 @@ def reconstruct_tile(
     threads: int = 1,
     namespace: ModuleType | None = None,
     checkpoint: Checkpoint | None = None,
+    trials: TrialOptions | None = None,
 ) -> TileResult:
     """Reconstruct a tile, and each half of its frames alone.
 
@@ -52,46 +62,47 @@ def reconstruct_tile(
         seed of random numbers
     threads, namespace, checkpoint
         as in ``reconstruct``; only the whole has a checkpoint
+    trials
+        how scale and rotation of positions are held against the frames; None: they are not
     """
-    whole = reconstruct(
-        problem,
-        recipe,
-        np.random.default_rng([*key, 0]),
-        threads=threads,
-        namespace=namespace,
-        checkpoint=checkpoint,
-    )
+
+    def again(changed: Problem, draw: int, checkpoint: Checkpoint | None = None) -> Reconstruction:
+        rng = np.random.default_rng([*key, draw])
+        return reconstruct(changed, recipe, rng, threads=threads, namespace=namespace, checkpoint=checkpoint)
+
+    whole = again(problem, 0, checkpoint)
+    line = Straightened(problem, whole, 0, whole.affine)
+    static = static_residual(problem.frames, problem.good, problem.at_least)
+    # Frames that do not belong to their positions have no scale either.
+    if trials is not None and whole.residual < NONSENSE * static:
+        line = straightened(problem, whole, trials, lambda changed: again(changed, 0))
+    problem, whole = line.problem, line.found
     second = second_half(positions, np.random.default_rng([*key, 3]))
-    one, other = (
-        reconstruct(
-            problem.subset(np.flatnonzero(second == which)),
-            recipe,
-            np.random.default_rng([*key, 1 + which]),
-            threads=threads,
-            namespace=namespace,
-        )
-        for which in (False, True)
-    )
+    one, other = (again(problem.subset(np.flatnonzero(second == which)), 1 + which) for which in (False, True))
+    halves = (one, other)
     weight = np.minimum(one.illumination, other.illumination)
     frc = fourier_ring_correlation(one.object_, other.object_, pixel_nm[0], weight)
-    halves = (one, other)
+    stretch, turn_deg = parts_of(line.map)
     evidence = Evidence(
         stopped=whole.stopped,
         residual=whole.residual,
         noise_residual=shot_noise_residual(problem.frames, problem.good, problem.readings.readout, problem.at_least),
-        static_residual=static_residual(problem.frames, problem.good),
+        static_residual=static,
         held_out_residual=_held_out_residual(problem, whole, halves, second, recipe.model.sub_pixel),
         half_period_px=frc.half_bit_half_period_px,
         clipped_share=clipped_share(whole.probe),
-        stretch=float(np.abs(whole.affine).max()),
+        stretch=stretch,
     )
     return TileResult(
-        whole=whole,
-        halves=halves,
+        whole=replace(without_room(whole, line.room_px), affine=line.map),
+        halves=(without_room(one, line.room_px), without_room(other, line.room_px)),
         frc=frc,
         evidence=evidence,
         counts_per_frame=float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames)),
         verdict=verdict(evidence),
+        notes=(f"positions are turned by {turn_deg:.1f} degrees to fit the frames",)
+        if abs(turn_deg) > TURNED_DEG
+        else (),
     )
 
 

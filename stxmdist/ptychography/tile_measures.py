@@ -8,9 +8,10 @@ from stxmdist.arrays import F64, Mask
 from stxmdist.measures import ReconstructFigures, ReconstructMeasures, StitchFigures, StitchMeasures, TileMeasures
 from stxmdist.ptychography.dose import absorbed_dose_mgy, photons_per_um2
 from stxmdist.ptychography.raster import raster_steps
-from stxmdist.ptychography.start import ORIENTATIONS, Start
+from stxmdist.ptychography.start import Start
 from stxmdist.ptychography.stitch import TileGauge
 from stxmdist.ptychography.tile import TileResult
+from stxmdist.ptychography.trials import ORIENTATIONS
 from stxmdist.ptychography.verdict import Word
 
 HELD_SHARE = 0.01
@@ -39,6 +40,7 @@ def tile_measures(
     usable: Mask,
     pixel_nm: tuple[float, float],
     device: str,
+    notes: tuple[str, ...] = (),
 ) -> TileMeasures:
     """Measures of a reconstructed tile.
 
@@ -52,6 +54,8 @@ def tile_measures(
         (POSITION,)
     device
         where the engines ran, in words
+    notes
+        what was found of frames and done to them, in words
     """
     whole, judged = result.whole, result.verdict
     moves = whole.positions_px - positions_px
@@ -84,7 +88,7 @@ def tile_measures(
         mode_power=whole.mode_power,
         pixel_nm=np.array(pixel_nm),
         device=device,
-        notes=start.problem.readings.words + held_words(whole.held_share),
+        notes=notes + held_words(whole.held_share),
     )
 
 

@@ -254,6 +254,7 @@ def _ptychography_arrays(recording: PtychographyRecording, options: Options) -> 
         ),
         single_shard("positions_um", (n_energy, n_position, 2), energy),
         single_shard("frame_class", (n_energy, n_position), energy),
+        single_shard("frame_counts", (n_energy, n_position), energy),
         single_shard("detector_mask", (qy, qx)),
         single_shard("ceiling_counts", (n_energy,), energy),
     ]
@@ -341,6 +342,7 @@ def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, u
     write("ceiling_counts", (0,), np.full(len(kept.energy_ev), ceiling, np.float32))
     write("positions_um", (0, 0, 0), kept.positions_um)
     write("frame_class", (0, 0), classes)
+    write("frame_counts", (0, 0), counts)
     write("detector_mask", (0, 0), (~kept.good).astype(np.uint8))
     if kept.illumination is not None:
         write("illumination", (0, 0, 0), kept.illumination)
@@ -350,7 +352,7 @@ def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, u
         frames_valid=frames[MaskClass.valid],
         frames_missing=frames.get(MaskClass.missing),
         frames_saturated=frames.get(MaskClass.saturated),
-        counts_per_frame=counts / classes.shape[1],
+        counts_per_frame=counts.mean(axis=1),
         notes=(*kept.notes, *detector.notes, *lost_words(*pixels, classes.size)),
         pixels=kept.good.size,
         pixels_masked=int(np.count_nonzero(~kept.good)),
@@ -372,8 +374,8 @@ def _write_frames(
 ) -> tuple[U8, F64, tuple[int, int]]:
     """Write all frames, one shard after the other.
 
-    Returns the class (ENERGY, POSITION) of each, the counts (ENERGY,) of all frames together, and how many readings of
-    good pixels hold no number, and are saturated.
+    Returns the class (ENERGY, POSITION) of each, the counts (ENERGY, POSITION) of each, and how many readings of good
+    pixels hold no number, and are saturated.
     """
     of_file = detector.recording
     plan = next(plan for plan in _ptychography_arrays(kept, options) if plan.name == "frames")
@@ -381,7 +383,7 @@ def _write_frames(
     n_energy, n_position = kept.positions_um.shape[:2]
     per_shard = plan.shards[1]
     classes = np.zeros((n_energy, n_position), np.uint8)
-    counts = np.zeros(n_energy)
+    counts = np.zeros((n_energy, n_position))
     unread, clipped = 0, 0
     for energy in range(n_energy):
         for shard, start in enumerate(range(0, n_position, per_shard)):
@@ -395,7 +397,7 @@ def _write_frames(
                 )
                 unread, clipped = unread + judged.unread, clipped + judged.clipped
                 classes[energy, here] = judged.classes
-                counts[energy] += judged.counts
+                counts[energy, here] = judged.counts
                 shard_frames[0, here.start - start : here.stop - start] = judged.frames
             write("frames", (energy, shard, 0, 0), shard_frames)
     return classes, counts, (unread, clipped)

@@ -1,7 +1,7 @@
 """Simulated scans, sound ones and spoilt ones, on which verdicts are calibrated: apart from the engines' own model.
 
 Objects and beams lie on pixels half as wide as those of the reconstruction, beams move through the phase of their
-spectrum, and the detector sees the inner half of the frequencies.
+spectrum, and the detector sees the inner half of the frequencies. Tails of beams are cut off within the window.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,12 @@ from stxmdist.arrays import C64, C128, F64, Array
 from stxmdist.ptychography.gauge import register_pair, remove_ramp, shift_image
 from stxmdist.ptychography.geometry import object_pixel_nm
 from stxmdist.ptychography.probe import zone_plate_probe
-from stxmdist.ptychography.start import turned
+from stxmdist.ptychography.trials import turned
 
 OVER = 2
 """Fine pixels per pixel"""
+HOOD = 0.42
+"""Radius to which beams reach, as share of their window"""
 ENERGY_EV, PIXEL_NM, DETECTOR_PIXEL_UM = 700.0, 10.0, 20.0
 RIGHT = 0.95
 """Correlation of the phase with the truth from which an object is right: nine tenths of its variance are the truth's.
@@ -147,7 +149,8 @@ def measure(
         (size, size), PIXEL_NM / OVER, ENERGY_EV, outer_zone_nm=setting.outer_zone_nm, central_stop_fraction=0.3,
         defocus_um=setting.defocus_um,
     )  # fmt: skip
-    spectrum = np.fft.fft2(beam)
+    beam = beam * np.exp(-((np.hypot(*(np.indices((size, size)) - size // 2)) / (HOOD * size)) ** 8))
+    spectrum = np.fft.fft2(beam / np.linalg.norm(beam))
     frequency = np.fft.fftfreq(size)
     tilt = np.exp(2j * np.pi * sum(
         shift * np.indices((size, size))[axis] / size for axis, shift in enumerate(pattern_shift_px)

@@ -14,8 +14,9 @@ from stxmdist.ptychography.geometry import positions_to_px
 from stxmdist.ptychography.noise import count_model
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Recipe
-from stxmdist.ptychography.start import ProbeOptions, TrialOptions, afresh
+from stxmdist.ptychography.start import ProbeOptions, afresh
 from stxmdist.ptychography.tile import reconstruct_tile
+from stxmdist.ptychography.trials import TrialOptions
 from stxmdist.ptychography.verdict import Evidence, verdict
 from tests.ptychography.spoilt_scans import RIGHT, SOUND, SPOILT, Scan, Setting, correlation_with_truth, measure
 
@@ -56,7 +57,9 @@ def judged(name: str, scan: Scan) -> Case:
         assert start.overlap > 0.0
     except InputError as error:
         return Case(name, np.nan, "failed", error.problem, None)
-    result = reconstruct_tile(start.problem, Recipe(), np.arange(len(scan.frames)), pixel_nm, [0, 0])
+    result = reconstruct_tile(
+        start.problem, Recipe(), np.arange(len(scan.frames)), pixel_nm, [0, 0], trials=TrialOptions()
+    )
     correlation = correlation_with_truth(scan, result.whole.object_, placed.origin_um, result.whole.illumination)
     return Case(name, correlation, result.verdict.word, result.verdict.reason, result.evidence)
 
@@ -99,21 +102,21 @@ def test_wrong_objects_are_not_called_good(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("name", "word", "reason"),
     [
-        ("distance x10", "poor", "not explained"),
-        ("mirrored", "poor", "not explained"),
-        ("mirrored, counts in ADU", "poor", "not explained"),
+        ("distance x10", "failed", "closer together"),
+        ("mirrored", "good", ""),
+        ("positions x1.1", "poor", "had to be scaled"),
         ("positions shuffled", "poor", "not explained"),
-        ("noise only", "poor", ""),
-        ("vacuum", "poor", ""),
+        ("two samples mixed", "poor", "not explained"),
+        ("vacuum", "poor", "no object"),
         ("exact raster", "good", ""),
         ("counts in ADU", "good", ""),
     ],
 )
 def test_some_spoilt_scans_are_judged_rightly(name: str, word: str, reason: str) -> None:
-    case = judged(name, SPOILT[name].scan(Setting(side=9, seed=21)))
+    case = judged(name, SPOILT[name].scan(Setting(n=40, side=8, defocus_um=3.0, seed=21)))
     assert case.word == word
     assert reason in case.reason
-    assert case.right == (word == "good")
+    assert case.right or case.word != "good"
 
 
 def test_the_name_of_a_scan_has_no_part_in_its_evidence() -> None:

@@ -180,17 +180,15 @@ class ArraySweep:
             field = operators.propagate(seen.wave)
             light = _power(field).sum(axis=1)
             model = light / seen.gain + state.background
-            counts = operators.reading(seen.counts, model)
-            surplus += ((counts - model) / (model + 1.0)).sum(axis=0)
-            certainty += (1.0 / (model + 1.0)).sum(axis=0)
+            counts, sure = operators.reading(seen.counts, model), 1.0 / (model + 1.0)
+            surplus, certainty = surplus + (sure * (counts - model)).sum(axis=0), certainty + sure.sum(axis=0)
             expected[seen.which] = self._totals(self._use * light)
             measured[seen.which] = self._totals(self._use * (counts - state.background))
             field, more = self._revised(state, field, seen)
             misfit += more
             change = operators.propagate_adjoint(field) - seen.wave
             normal[seen.which] = np.stack([self._totals(_dot(a, b)) for a, b in _slopes(seen, change)], axis=1)
-            bright = _power(seen.window)
-            brightness += bright.sum(axis=0)
+            brightness += (bright := _power(seen.window)).sum(axis=0)
             if n_vary:
                 asked = _moved_back(xp.conj(seen.window)[:, None] * change[:, :1], seen.weights)[:, 0]
                 weights = xp.asarray(sketch[seen.which])[..., None, None]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stxmdist.arrays import F32, U8, Array, Mask, MaskClass
+from stxmdist.arrays import F32, F64, U8, Array, Mask, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers.frames.beamstop import shadow_note, shadow_radius_px
 from stxmdist.readers.frames.frame_class import frame_classes
@@ -41,8 +41,8 @@ class JudgedFrames:
     """(POSITION, QY, QX) summed to larger pixels, in the type in which they are kept"""
     classes: U8
     """(POSITION,) of `MaskClass`"""
-    counts: float
-    """Sum over all good pixels of all frames"""
+    counts: F64
+    """(POSITION,) sum over good pixels"""
     unread: int
     """Good pixels of the file without a number, of all frames"""
     clipped: int
@@ -73,7 +73,7 @@ def judged_frames(
     classes[lost[:, good].mean(axis=1) > lost_fraction] = MaskClass.missing
     clipped = np.zeros_like(lost) if ceiling is None else frames >= ceiling
     sums = summed(numbers, bin_px)
-    counts = float(sums[:, good_of_sums].sum(dtype=np.float64))
+    counts = sums[:, good_of_sums].sum(axis=1, dtype=np.float64)
     kept = sums.astype(stored_type(sums.dtype), copy=False)
     gone = lost | clipped if bin_px > 1 else lost
     marked(kept, summed(gone.astype(np.uint8), bin_px) > 0)

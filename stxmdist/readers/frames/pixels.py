@@ -130,6 +130,15 @@ def sampled_frames(recording: PtychographyRecording, n_frames: int) -> Array:
     return np.concatenate([recording.read(energy, slice(at, at + 1)) for energy, at in places])
 
 
+def inverted(good: Mask, frames: Array) -> bool:
+    """Whether nearly all light of some frames (FRAME, QY, QX) falls on pixels (QY, QX) that are not good."""
+    # A mask of the wrong polarity leaves hot and dead pixels. They stand alone, and the median filter removes them:
+    # what is left is light.
+    pattern = np.nan_to_num(np.asarray(frames, np.float64)).clip(min=0).mean(axis=0)
+    light = np.minimum(pattern, ndimage.median_filter(pattern, 3))
+    return bool(light.sum() > 0 and light[~good].sum() > MOSTLY_LIGHT * light.sum())
+
+
 def refuse_inverted(good: Mask, frames: Array, where: object, convention: str) -> None:
     """Refuse a mask of the opposite polarity: nearly every pixel bad, and the light on exactly those.
 
@@ -142,19 +151,12 @@ def refuse_inverted(good: Mask, frames: Array, where: object, convention: str) -
     convention
         what the format's values mean, e.g. ``0 is good, any bit is bad``
     """
-    if np.count_nonzero(~good) <= MOSTLY_BAD * good.size:
+    if np.count_nonzero(~good) <= MOSTLY_BAD * good.size or not inverted(good, frames):
         return
-    # A mask of the wrong polarity leaves hot and dead pixels. They stand alone, and the median filter removes them:
-    # what is left is light.
-    pattern = np.nan_to_num(np.asarray(frames, np.float64)).clip(min=0).mean(axis=0)
-    light = np.minimum(pattern, ndimage.median_filter(pattern, 3))
-    if not light.sum() > 0 or light[~good].sum() <= MOSTLY_LIGHT * light.sum():
-        return
-    share = light[~good].sum() / light.sum()
     raise InputError(
         where=where,
         problem="the mask has the opposite polarity",
-        got=f"{np.count_nonzero(~good)} of {good.size} pixels bad, with {share:.0%} of the light on them",
+        got=f"{np.count_nonzero(~good)} of {good.size} pixels bad, with over {MOSTLY_LIGHT:.0%} of the light on them",
         wanted=convention,
         mend="Invert the mask in the file: it marks the good pixels instead of the bad ones, or the reverse",
     )

@@ -79,7 +79,7 @@ def test_diffraction_frames_are_judged_by_the_pixels_of_the_file(bin_px: int) ->
     np.testing.assert_array_equal(found.frames[~clipped], whole[~clipped])
     # One saturated pixel of a sum says nothing of the sum; alone it says how much there was at least.
     assert (found.frames[clipped] == (65535 if bin_px == 1 else 2**32 - 1)).all()
-    assert found.counts == whole[:, good_of_sums].sum(dtype=np.float64)
+    np.testing.assert_array_equal(found.counts, whole[:, good_of_sums].sum(axis=1, dtype=np.float64))
     assert (found.unread, found.clipped) == (0, 16 + 20 * N - 1)
 
 
@@ -92,10 +92,11 @@ def test_a_frame_without_some_numbers_is_kept_and_one_with_hardly_any_is_not() -
     good[0, 0] = False
     found = judged_frames(counts, good, good, 1, LOST_FRACTION)
     assert found.classes.tolist() == [0, 0, 0, 0, MaskClass.missing, 0]
-    assert found.counts == pytest.approx(np.nansum(counts[:, good], dtype=np.float64))
+    read = np.where(np.isfinite(counts), counts, 0)[:, good]
+    np.testing.assert_allclose(found.counts, read.sum(axis=1, dtype=np.float64))
     assert found.unread == 1 + 12 * N - 1
     assert np.isnan(found.frames[1, 5, 5])
-    whole = counts.astype(np.uint32)
+    whole = np.where(np.isfinite(counts), counts, 0).astype(np.uint32)
     whole[1, 5, 5] = 2**32 - 1
     assert judged_frames(whole[:2], good, good, 1, LOST_FRACTION).frames[1, 5, 5] == 2**32 - 1
     # Signed numbers are kept as floating ones.
