@@ -86,7 +86,8 @@ ENGINES: Table[EngineEntry] = Table(
         ),
         "rpie": EngineEntry(
             "stxmdist.ptychography.engines.pie:Rpie", _PIE, steps_after="pattern",
-            loop_limits={(128, False): 2.0, (256, False): 2.0, (128, True): 1.9}, noiseless=Noiseless(300, {"final_step": 1.0}),
+            loop_limits={(128, False): 2.0, (256, False): 2.0, (128, True): 1.9},
+            noiseless=Noiseless(300, {"final_step": 1.0}),
         ),
         "dm": EngineEntry(
             "stxmdist.ptychography.engines.projections:DifferenceMap", _PROJECTIONS, comparable=False,
