@@ -277,8 +277,10 @@ class ArraySweep:
             light = _power(seen.window)
             least = max(probe_alpha * float(light.max()), 1e-12)
             ahead = xp.conj(seen.window) / ((1.0 - probe_alpha) * light + least)
-            back = self._weights(placed.back[seen.which]) if placed.moved else None
-            source.probe[...] += probe_step * _moved_back(ahead[:, None] * change, back).sum(axis=0)
+            asked = ahead[:, None] * change
+            if placed.moved:
+                asked = operators.step_back(asked, *self._weights(placed.back[seen.which]))
+            source.probe[...] += probe_step * asked.sum(axis=0)
         if probe_step:
             inside(state.probe)[...] = operators.samples(source.probe) if placed.moved else source.probe
         return float(misfit)
