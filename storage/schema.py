@@ -144,6 +144,10 @@ _ARRAYS = (
         "positions_um", ("energy", "position", "axis"), "float64", "um", "where the beam meets the sample, (y, x)"
     ),
     ArraySpec("detector_mask", ("qy", "qx"), "uint8", "", "0 where the detector pixel is good", 1, "small"),
+    ArraySpec("frame_counts", ("energy", "position"), "float64", "count", "sum of a frame's good pixels"),
+    ArraySpec(
+        "ceiling_counts", ("energy",), "float32", "count", "from here on numbers of frames are saturated, NaN: none is"
+    ),
     ArraySpec(
         "illumination",
         ("mode", "qy", "qx"),

@@ -2,7 +2,7 @@
 
 A stage writes its record, the store keeps it as JSON (``stxmdist.records``), and whoever reads it names the record.
 Lists over (ENERGY,), (TILE) and the like are in the order of the scan. A field with a default says something only of
-some scans, and is not written for the others.
+some scans, and is not written for the others. The file is longer than 400 lines because they all stand here.
 """
 
 from collections.abc import Mapping
@@ -44,8 +44,15 @@ class IngestMeasures:
     bin_px: int | None = None
     beamstop_px: float | None = None
     pixels_hot: int | None = None
+    pixels_unread: int | None = None
+    """Gaps, which hold no number in any frame"""
     pixels_saturated: int | None = None
+    """At the detector's ceiling in some frames; they are not masked"""
     pixels_dead: int | None = None
+    readings_unread: int | None = None
+    """Good pixels without a number, of all frames"""
+    readings_saturated: int | None = None
+    """Good pixels at the ceiling, of all frames: the least that there was"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,12 +268,23 @@ class TileMeasures:
     residual: float | None = None
     """Amplitude residual, a share"""
     shot_noise_residual: float | None = None
-    """What shot noise alone would leave over"""
+    """What shot noise and read-out noise alone would leave over"""
+    held_out_residual: float | None = None
+    """Of frames that the reconstruction of the other half predicts"""
+    static_residual: float | None = None
+    """Of one and the same amplitude for all frames"""
     overlap: float | None = None
     """Of neighbouring beams, as share of a beam's diameter"""
     half_bit_half_period_px: float | None = None
     one_bit_half_period_px: float | None = None
     counts_per_frame: float | None = None
+    """Photons on good pixels"""
+    counts_per_photon: float | None = None
+    """Counts of the file that one photon makes"""
+    offset_counts: float | None = None
+    """Counts of the file that pixels have without light, taken off"""
+    readout_photons: float | None = None
+    """Standard deviation of a reading without light"""
     photons_per_um2: float | None = None
     moved_px: float | None = None
     """Root mean square of the corrections of positions"""
@@ -276,11 +294,15 @@ class TileMeasures:
     """(2, 2) linear map that all corrections of positions have in common, less the identity"""
     clipped_share: float | None = None
     """Of the probe's power, at the rim of its window"""
+    held_share: float | None = None
+    """Of the scanned area, whose amplitude is held at the model's limit"""
     mode_power: F64 | None = None
     """(MODE,) shares"""
     pixel_nm: F64 | None = None
     """(y, x)"""
     device: str | None = None
+    notes: tuple[str, ...] = ()
+    """What was found of its frames and done to them, in words"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,17 +333,25 @@ class ReconstructFigures:
     orientation: tuple[str, ...]
     residual: F64
     shot_noise_residual: F64
+    held_out_residual: F64
+    static_residual: F64
     overlap: F64
     half_bit_half_period_px: F64
     one_bit_half_period_px: F64
     counts_per_frame: F64
+    counts_per_photon: F64
+    offset_counts: F64
+    readout_photons: F64
     photons_per_um2: F64
     moved_px: F64
     raster_px: tuple[F64 | None, ...]
     affine: tuple[F64 | None, ...]
     clipped_share: F64
+    held_share: F64
     mode_power: tuple[F64 | None, ...]
     device: tuple[str | None, ...]
+    notes: tuple[str, ...]
+    """What was found of frames and done to them, in words"""
     dose_mgy: F64
     """Absorbed dose, where the chemistry is known"""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from stxmdist.measures import AbsorbanceMeasures, FitMeasures, IngestMeasures, SegmentMeasures
+from stxmdist.measures import AbsorbanceMeasures, FitMeasures, IngestMeasures, ReconstructFigures, SegmentMeasures
 from stxmdist.planning.survey import Survey
 
 LEAST_ENERGIES = 3
@@ -10,7 +10,7 @@ LEAST_ENERGIES = 3
 
 
 def notes_of(survey: Survey, only: frozenset[str] | None = None) -> dict[str, list[str]]:
-    """Scan to what its reader assumed, what was found of its incident beam, its background, and what it cannot exclude.
+    """Scan to what its reader assumed, what was found of its frames, beam and background, and what it cannot exclude.
 
     Only scans of which there is something to say; of those in ``only``, None for all.
     """
@@ -22,7 +22,8 @@ def _notes(survey: Survey, scan_id: str) -> list[str]:
     ingest = survey.figures(IngestMeasures, "ingest", scan_id)
     absorbance = survey.figures(AbsorbanceMeasures, "absorbance", scan_id)
     fit = survey.figures(FitMeasures, "fit", scan_id)
-    notes = [*(() if ingest is None else ingest.notes), *(() if absorbance is None else absorbance.notes)]
+    reconstruct = survey.figures(ReconstructFigures, "reconstruct", scan_id)
+    notes = [note for stage in (ingest, reconstruct, absorbance) if stage is not None for note in stage.notes]
     # Of two energies the sentence says that they tell no background, and what the error allows for.
     if fit is not None and fit.background_said and (fit.background != "none" or fit.energies_used < LEAST_ENERGIES):
         notes.append(fit.background_said)

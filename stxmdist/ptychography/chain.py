@@ -19,7 +19,7 @@ class Carried:
     the same at every energy
     """
     orientation: int
-    """How frames were turned: a place in ``start.ORIENTATIONS``"""
+    """How frames were turned: a place in ``trials.ORIENTATIONS``"""
     moves_um: F64
     """(POSITION, 2) by how much positions were corrected"""
     origin: str = NEIGHBOUR

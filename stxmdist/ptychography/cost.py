@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from stxmdist.ptychography.chain import NEIGHBOUR
 from stxmdist.ptychography.engines.contract import ENGINES
-from stxmdist.ptychography.kernels.lanes import GROUP_BYTES, LANES
+from stxmdist.ptychography.kernels.lanes import LANES
 from stxmdist.ptychography.options import ReconstructOptions
 from stxmdist.ptychography.reconstruct import Recipe
 from stxmdist.ptychography.tiling import TileWindow
@@ -32,7 +32,7 @@ def peak_bytes(
     keeping = any(ENGINES[step.engine].keeps_waves for step in recipe.schedule)
     waves = positions * window * 8 * (recipe.modes_of_waves() if keeping else 0)
     objects = pixels * (8 * 6 + 12 * LANES)
-    probes = (window + 8 * sum(frame_shape)) * 8 * (14 * modes + 4 * variations) + 6 * LANES * GROUP_BYTES
+    probes = (window + 8 * sum(frame_shape)) * 8 * ((14 + 4 * LANES) * modes + 4 * variations)
     return frames + waves + objects + probes
 
 
@@ -42,7 +42,8 @@ def tile_peak_bytes(
     """Most bytes that a tile takes at any energy, ``windows`` being one for each; halves have half of the frames."""
     frames = len(windows[0].tile.positions)
     largest = max((window.shape for window in windows), key=lambda shape: shape[0] * shape[1])
-    whole = peak_bytes(options.recipe(None), frames, frame_shape, largest, frame_itemsize)
+    # Frames that turn out not to be photons become float32 ones.
+    whole = peak_bytes(options.recipe(None), frames, frame_shape, largest, max(frame_itemsize, 4))
     return whole + KEPT_BYTES_PER_PX * largest[0] * largest[1]
 
 

@@ -7,9 +7,9 @@ from stxmdist.units import joule_from_ev
 
 
 def photons_per_um2(illumination: F32, pixel_nm: tuple[float, float]) -> float:
-    """Counts that fell on a square micrometre of the lit field: the median over pixels (Y, X) that are not dim.
+    """Photons that fell on a square micrometre of the lit field: the median over pixels (Y, X) that are not dim.
 
-    Each count is taken for one photon. A detector that misses some, or counts in other units, needs its own factor.
+    Photons that a detector misses are not known of.
     """
     lit = illumination[illumination > 0.1 * illumination.max()]
     return float(np.median(lit)) / (pixel_nm[0] * pixel_nm[1] * 1e-6)
@@ -21,7 +21,7 @@ def absorbed_dose_mgy(photons_per_um2: float, energy_ev: float, mass_absorption_
     Parameters
     ----------
     photons_per_um2
-        fluence F of one energy, as :func:`photons_per_um2` gives it: it takes counts for photons, and so does the dose
+        fluence F of one energy, as :func:`photons_per_um2` gives it
     mass_absorption_cm2_g
         mu/rho of the sample at that energy; NaN where it is not known, and then the dose is NaN
     """

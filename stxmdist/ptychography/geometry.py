@@ -13,6 +13,11 @@ from stxmdist.units import wavelength_nm
 LEAST_OVERLAP = 0.3
 """With less linear overlap of neighbouring beams no reconstruction can be trusted; beamlines aim at 0.6 to 0.7."""
 
+LEAST_STEP_PX = 0.5
+"""Steps are several pixels: beams so close together that hardly a pixel of the object is between them show that an
+energy, a distance or a unit is wrong
+"""
+
 
 class ScanGeometry(NamedTuple):
     """What of a scan's header says where its frames lie on the sample."""
@@ -124,8 +129,42 @@ def probe_diameter_px(probe: Array, share: float = 0.9) -> float:
     return float(2.0 * radius[order][min(int(np.searchsorted(reached, share)), radius.size - 1)])
 
 
+def step_px(positions_px: F64) -> float:
+    """Typical distance of neighbouring positions (POSITION, 2): the median of that to the second nearest.
+
+    It is robust against jitter, spirals and gaps. Exposures of one place count once.
+    """
+    from scipy.spatial import cKDTree
+
+    places = np.unique(np.round(positions_px, 3), axis=0)
+    if len(places) < 2:
+        return 0.0
+    distances = cKDTree(places).query(places, k=min(3, len(places)))[0]
+    return float(np.median(distances[:, -1]))
+
+
+def refuse_close(positions_px: F64) -> None:
+    """Refuse positions (POSITION, 2) that lie closer together than ``LEAST_STEP_PX``.
+
+    Raises
+    ------
+    InputError
+        naming what may be wrong by a large factor.
+    """
+    step = step_px(positions_px)
+    if len(positions_px) > 1 and step < LEAST_STEP_PX:
+        raise InputError(
+            where="scan positions",
+            problem="neighbouring beams lie closer together than the pixels of the object",
+            got=f"steps of {step:.2g} px",
+            wanted=f"steps of at least {LEAST_STEP_PX} px",
+            mend="Look at the unit of the positions, at the energy, the distance and the detector's pixel: one of them "
+            "is wrong by a large factor",
+        )
+
+
 def overlap(positions_px: F64, diameter_px: float) -> float:
-    """Linear overlap 1 - step / diameter of neighbouring beams, the step being the root of the area per position.
+    """Linear overlap 1 - step / diameter of neighbouring beams, the step being that of ``step_px``.
 
     Raises
     ------
@@ -136,11 +175,7 @@ def overlap(positions_px: F64, diameter_px: float) -> float:
     """
     if len(positions_px) < 2:
         return 1.0
-    from scipy.spatial import cKDTree
-
-    # The median distance to the second nearest neighbour is robust against jitter, spirals and gaps.
-    distances = cKDTree(positions_px).query(positions_px, k=min(3, len(positions_px)))[0]
-    step = float(np.median(distances[:, -1]))
+    step = step_px(positions_px)
     figure = 1.0 - step / diameter_px
     if figure < LEAST_OVERLAP:
         raise InputError(

@@ -9,8 +9,9 @@ from typing import Literal
 from stxmdist.ptychography.chain import NEIGHBOUR
 from stxmdist.ptychography.reconstruct import Recipe, Step
 from stxmdist.ptychography.refinement import PositionOptions
-from stxmdist.ptychography.start import ProbeOptions, TrialOptions
+from stxmdist.ptychography.start import ProbeOptions
 from stxmdist.ptychography.state import ModelOptions, refuse_unless
+from stxmdist.ptychography.trials import TrialOptions
 
 LEAST_FRAMES = 4
 """A tile with fewer usable frames than this is not reconstructed."""
@@ -42,6 +43,8 @@ class ReconstructOptions:
     """All tiles of a scan start with a probe found from this many positions in the middle of one tile. A scan of one
     tile starts so too if it has more than twice as many positions
     """
+    counts_per_photon: float | None = None
+    """Counts that the detector gives for a photon; without it the noise of the frames tells"""
     device: Literal["cpu", "gpu"] = "cpu"
     """Where engines run. Without cupy or a GPU they run on the CPU, and the quality figures say why"""
 
@@ -51,6 +54,7 @@ class ReconstructOptions:
             schedule=(len(self.schedule) > 0, "at least one engine"),
             next_energy=(len(self.next_energy) > 0, "at least one engine"),
             positions_per_tile=(self.positions_per_tile >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
+            counts_per_photon=(self.counts_per_photon is None or self.counts_per_photon > 0.0, "above 0"),
             seed_positions=(self.seed_positions >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
         )
 
@@ -61,6 +65,15 @@ class ReconstructOptions:
         # The start has all modes of the probe already. The object starts as vacuum, and is corrected first.
         schedule = self.next_energy if origin == NEIGHBOUR else self.schedule
         return Recipe(schedule, replace(self.model, modes_from=0.0), self.positions)
+
+    def geometry_trials(self, n_tiles: int, origin: str | None) -> TrialOptions | None:
+        """How scale and rotation of positions are held against the frames; None where they are not.
+
+        Neighbours in energy have the same positions, and tiles of a scan that were scaled each for itself would not
+        meet.
+        """
+        wanted = self.positions.refine and self.positions.linear == "keep" and n_tiles == 1 and origin != NEIGHBOUR
+        return self.trials if wanted else None
 
     def seeded(self, positions: int, n_tiles: int) -> bool:
         """Whether a tile starts with a probe found from a few frames: if it has neighbours, or enough positions.

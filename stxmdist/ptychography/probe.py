@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import fft
 
-from stxmdist.arrays import C64, C128, F64, Array
+from stxmdist.arrays import C64, C128, F64, Array, Mask
 from stxmdist.errors import InputError
 from stxmdist.ptychography.problem import Problem
 from stxmdist.units import wavelength_nm
@@ -150,7 +150,11 @@ def add_modes(probe: Array, n_modes: int, power: float) -> C64:
     return np.asarray(stack * np.sqrt(total / (np.abs(stack) ** 2).sum()), dtype=np.complex64)
 
 
-def vacuum_counts(problem: Problem, share: float = 0.95) -> float:
+VACUUM = 0.95
+"""Share of the frames that are less bright than one through vacuum"""
+
+
+def vacuum_counts(problem: Problem, share: float = VACUUM) -> float:
     """Counts of a frame through vacuum on the good pixels: the ``share`` quantile of the frames' sums.
 
     It is not the brightest frame, because a few frames are brighter by chance or by a flicker of the source.
@@ -159,11 +163,19 @@ def vacuum_counts(problem: Problem, share: float = 0.95) -> float:
     return float(np.quantile(sums, share))
 
 
+def power_with(counts: float, good: Mask, probe: Array) -> float:
+    """Power of a probe (MODE, QY, QX) of which good pixels (QY, QX) see so many counts; on others it has its own."""
+    field = fft.fftshift(fft.fft2(np.asarray(probe, np.complex128), axes=(-2, -1), norm="ortho"), axes=(-2, -1))
+    power = np.abs(field) ** 2
+    return counts * float(power.sum() / power[:, good].sum())
+
+
 def scaled_probe(problem: Problem, probe: Array) -> C64:
     """The probe with the power of vacuum frames; the light on bad pixels is taken from the probe itself."""
-    field = fft.fftshift(fft.fft2(np.asarray(probe, np.complex128), axes=(-2, -1), norm="ortho"), axes=(-2, -1))
-    seen = float((np.abs(field[:, problem.good]) ** 2).sum())
-    return np.asarray(probe * np.sqrt(vacuum_counts(problem) / seen), dtype=np.complex64)
+    power = power_with(vacuum_counts(problem), problem.good, probe)
+    return np.asarray(
+        probe * np.sqrt(power / float((np.abs(np.asarray(probe, np.complex128)) ** 2).sum())), np.complex64
+    )
 
 
 def clipped_share(probe: Array, rim: float = 0.05) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, Array, Index, Mask
 from stxmdist.errors import InputError
+from stxmdist.ptychography.noise import PHOTONS, CountModel
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Problem:
     """
 
     frames: Array
-    """(POSITION, QY, QX) counts, integer or float, zero frequency at the centre (index n // 2)"""
+    """(POSITION, QY, QX) photons, integer or float, zero frequency at the centre (index n // 2)"""
     good: Mask
     """(QY, QX) detector pixels that may be used; at others the model is kept"""
     positions_px: F64
@@ -28,10 +29,24 @@ class Problem:
     """(Y, X) pixels of the object; ``floor(position) + window + 1`` must fit where positions have fractions"""
     object0: C64 | None = None
     """(Y, X) complex64 start of the object; vacuum (ones) if absent"""
+    at_least: Mask | None = None
+    """(POSITION, QY, QX) photons that are known as the least that there can be: all that a saturated pixel tells, or 0
+    where a pixel tells nothing. None: all are known
+    """
+    light: F64 | None = None
+    """(POSITION,) of each frame against that of its neighbours, exactly 1 where the sample explains its sum: where the
+    search begins. None: the same for all
+    """
+    readings: CountModel = PHOTONS
+    """What the detector's readings meant before they were photons, and how noisy they are"""
 
     def subset(self, index: Index) -> "Problem":
         """The same problem with some of its positions, e.g. one half for a Fourier ring correlation."""
-        return replace(self, frames=self.frames[index], positions_px=self.positions_px[index])
+        at_least = None if self.at_least is None else self.at_least[index]
+        light = None if self.light is None else self.light[index]
+        return replace(
+            self, frames=self.frames[index], positions_px=self.positions_px[index], at_least=at_least, light=light
+        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,8 @@ class Reconstruction:
     """(POSITION, VARIATION) how much of each pattern"""
     affine: F64
     """(2, 2) linear map by which refined positions differ from those given, also where it was removed from them"""
+    held_share: float
+    """Share of the scanned area whose amplitude is held at the model's limit; 0 without one"""
     stopped: str
     """``finished``, ``diverged`` (the best state is returned) or ``not finite`` (the last finite state is returned)"""
 
@@ -109,6 +126,8 @@ def check(problem: Problem, where: str = "ptychography problem") -> None:
             "at least one",
             "In CXI masks 0 means good: check whether the polarity is reversed",
         )
+    if problem.at_least is not None and problem.at_least.shape != frames.shape:
+        refuse("limits and frames disagree in shape", problem.at_least.shape, frames.shape, "Crop both alike")
     if not np.isfinite(positions).all():
         refuse(
             "positions are not finite", int((~np.isfinite(positions)).sum()), "finite numbers", "Leave those frames out"

@@ -137,7 +137,7 @@ def reconstruct(
     state = _start(roomy, recipe)
     power = float((np.abs(state.probe) ** 2).sum())
     raster = _raster_of(state) if model.raster_to_probe else None
-    refinement = Refinement(state, model, recipe.positions, rng)
+    refinement = Refinement(state, model, recipe.positions, rng, limits=problem.at_least is not None)
     errors: list[float] = []
     done, stopped = 0, "finished"
     if checkpoint is not None and (kept := checkpoint.load(state, refinement)) is not None:
@@ -172,6 +172,7 @@ def reconstruct(
             break
         if comparable and iteration + 1 < recipe.iterations and refinement.due(iteration + 1, progress):
             refinement.apply(sweep, state, progress)
+            power = refinement.power_of(state, problem.good, power)
         _constrain(state, model, power, raster)
         if checkpoint is not None:
             checkpoint.save(iteration + 1, state, errors, refinement)
@@ -179,7 +180,7 @@ def reconstruct(
             watch(iteration + 1, state)
     if checkpoint is not None:
         checkpoint.clear()
-    return _result(problem, recipe.positions.margin_px, state, sweep, refinement, errors, stopped)
+    return _result(problem, recipe, state, sweep, refinement, errors, stopped)
 
 
 def with_margin(problem: Problem, margin: int) -> Problem:
@@ -205,12 +206,18 @@ def _start(problem: Problem, recipe: Recipe) -> State:
         object_=object_,
         probe=padded_copy(probe),
         positions_px=problem.positions_px.astype(np.float64),
-        intensity=np.ones(len(problem.frames), np.float32),
+        intensity=_light(problem, model),
         background=np.zeros(shape, np.float32),
         variations=np.zeros(margins(model.n_variations, shape), np.complex64),
         shares=np.zeros((len(problem.frames), model.n_variations), np.float32),
         sub_pixel=model.sub_pixel,
     )
+
+
+def _light(problem: Problem, model: ModelOptions) -> F32:
+    if problem.light is None or model.intensities is False:
+        return np.ones(len(problem.frames), np.float32)
+    return problem.light.astype(np.float32)
 
 
 def _verdict(state: State, least: float, model: ModelOptions) -> str:
@@ -283,26 +290,47 @@ def _illumination(state: State, probe: C64) -> F32:
     return illumination
 
 
+def held_share(object_: C64, illumination: F32, limit: float) -> float:
+    """Share of the scanned area (Y, X) whose amplitude is held at a limit; 0: no limit.
+
+    Scanned are pixels that got a tenth of the brightest's light or more.
+    """
+    if not limit:
+        return 0.0
+    scanned = illumination >= 0.1 * illumination.max()
+    # An object that was rescaled after it was held lies a rounding below.
+    return float((np.abs(object_[scanned]) >= limit * (1.0 - 1e-4)).mean())
+
+
 def _result(
-    problem: Problem, margin: int, state: State, sweep: Sweep, refinement: Refinement, errors: list[float], stopped: str
+    problem: Problem,
+    recipe: Recipe,
+    state: State,
+    sweep: Sweep,
+    refinement: Refinement,
+    errors: list[float],
+    stopped: str,
 ) -> Reconstruction:
+    margin = recipe.positions.margin_px
     residual = float(np.sqrt(sweep.misfit(state) / sweep.counts))
     sweep.release(state)
     probe = orthogonalise(inside(state.probe))
     illumination = _illumination(state, probe)
     inner = (slice(margin, margin + problem.object_shape[0]), slice(margin, margin + problem.object_shape[1]))
+    object_, illumination = np.ascontiguousarray(state.object_[inner]), np.ascontiguousarray(illumination[inner])
     return Reconstruction(
-        object_=np.ascontiguousarray(state.object_[inner]),
+        object_=object_,
         probe=probe,
         positions_px=state.positions_px - margin,
         error=np.array(errors, np.float32),
         residual=residual,
-        illumination=np.ascontiguousarray(illumination[inner]),
+        illumination=illumination,
         mode_power=mode_power(probe),
         intensity=state.intensity,
         background=np.fft.fftshift(state.background),
         variations=inside(state.variations).copy(),
         shares=state.shares,
         affine=refinement.affine,
+        held_share=held_share(object_, illumination, recipe.model.amplitude_limit),
         stopped=stopped,
     )

@@ -6,10 +6,12 @@ from typing import Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from stxmdist.arrays import C64, F32, F64, Real, namespace_of, numpy_of
+from stxmdist.arrays import C64, F32, F64, Mask, Real, namespace_of, numpy_of
 from stxmdist.ptychography.correlation import SIGNIFICANCE
 from stxmdist.ptychography.kernels.fourier import inside
 from stxmdist.ptychography.kernels.sweep import Observations, Sweep
+from stxmdist.ptychography.light import in_other_light
+from stxmdist.ptychography.probe import VACUUM, power_with
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
 
 WORSE = 1.1
@@ -18,6 +20,8 @@ WORSE = 1.1
 COARSE = 0.3
 """Share of the refinement that uses correlation, where that is asked for"""
 
+SETTLED = 0.5
+"""Share of all iterations after which the model tells whether the light of frames is unsteady"""
 SHARED_MOMENTUM = 0.8
 """Momentum of the linear map that all corrections have in common."""
 
@@ -80,8 +84,19 @@ class PositionOptions:
 class Refinement:
     """Finds the unknowns beside object and probe, from the first iteration of a reconstruction to its last."""
 
-    def __init__(self, state: State, model: ModelOptions, positions: PositionOptions, rng: np.random.Generator) -> None:
-        self.model, self.positions = model, positions
+    def __init__(
+        self,
+        state: State,
+        model: ModelOptions,
+        positions: PositionOptions,
+        rng: np.random.Generator,
+        *,
+        limits: bool = False,
+    ) -> None:
+        self.model, self.positions, self.limits = model, positions, limits
+        self._vacuum_counts: float | None = None
+        self._looked = False
+        self.lit_anew = np.full(len(state.intensity), model.intensities is True) | (state.intensity != 1.0)
         self.start_px = state.positions_px.copy()
         self.affine = np.zeros((2, 2))
         self._run, self._common = np.zeros_like(self.start_px), np.zeros_like(self.start_px)
@@ -96,7 +111,12 @@ class Refinement:
         """Whether unknowns are found after this iteration (counted from 0), at this share of all iterations."""
         model, positions = self.model, self.positions
         wanted = (
-            (positions.refine and not self.gave_up) or model.intensities or model.background or model.n_variations > 0
+            (positions.refine and not self.gave_up)
+            or self.lit_anew.any()
+            or (self.model.intensities is None and not self._looked and progress >= SETTLED)
+            or model.background
+            or model.n_variations > 0
+            or self.limits
         )
         return wanted and progress >= positions.start and iteration % positions.every == 0
 
@@ -122,9 +142,18 @@ class Refinement:
     def apply(self, sweep: Sweep, state: State, progress: float) -> None:
         """Look at all frames and correct the unknowns, at this share of all iterations."""
         seen = sweep.observe(state, state.shares if state.shares.any() else self._sketch)
-        if self.model.intensities:
+        if self.limits:
+            # The sums of frames do not tell, where saturated pixels are only known as limits.
+            self._vacuum_counts = float(np.quantile(seen.expected_counts, VACUUM))
+        if self.model.intensities is None and progress >= SETTLED:
+            self.lit_anew |= in_other_light(seen.measured_counts, seen.expected_counts * state.intensity)
+            self._looked = True
+        if self.lit_anew.any():
             ratio = seen.measured_counts / np.maximum(seen.expected_counts, 1e-9)
-            state.intensity = (ratio / ratio.mean()).clip(0.05, 20.0).astype(np.float32)
+            # Frames in even light keep it: the others are measured against theirs.
+            even = np.ones_like(ratio) if self.lit_anew.all() else ~self.lit_anew
+            ratio = (ratio / np.average(ratio, weights=even)).clip(0.02, 50.0)
+            state.intensity = np.where(self.lit_anew, ratio, 1.0).astype(np.float32)
         if self.model.background:
             found = np.maximum(numpy_of(state.background) + seen.surplus, 0.0)
             even = smoothed(found, seen.certainty * sweep.good, self.model.background_smooth_px) * sweep.good
@@ -136,6 +165,12 @@ class Refinement:
             coarse = options.method == "correlation" and progress < options.start + COARSE * (1.0 - options.start)
             step = sweep.correlate(state, options.limit_px) if coarse else shifts(seen.normal, sweep.good.size)
             self._move(state, step)
+
+    def power_of(self, state: State, good: Mask, by_sums: float) -> float:
+        """Power that the probe is to have: as the frames' sums say, or the model where these are but limits."""
+        if self._vacuum_counts is None:
+            return by_sums
+        return power_with(self._vacuum_counts, good, inside(numpy_of(state.probe)))
 
     def _move(self, state: State, step: F64) -> None:
         options = self.positions

@@ -1,29 +1,39 @@
-"""Where a reconstruction starts: from the file's probe, a neighbour's, or one that short trials find.
+"""Where a reconstruction starts: from the probe of a neighbour, of the file, of the optics, or of the mean frame.
 
-Short trials find the defocus of the probe, and the orientation of the frames.
+Short trials score every start by frames held out of them; they find the defocus, and how frames must be turned.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from stxmdist.arrays import C64, F64, Array, Mask
+from stxmdist.arrays import C64, F64, Mask
 from stxmdist.ptychography.chain import Carried
-from stxmdist.ptychography.geometry import overlap, probe_diameter_px
+from stxmdist.ptychography.gauge import fit_gauge
+from stxmdist.ptychography.geometry import overlap, probe_diameter_px, refuse_close
 from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate, zone_plate_probe
 from stxmdist.ptychography.problem import Problem
-from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
-from stxmdist.ptychography.refinement import PositionOptions
-from stxmdist.ptychography.state import ModelOptions, refuse_unless
-from stxmdist.units import wavelength_nm
+from stxmdist.ptychography.trials import (
+    ORIENTATIONS,
+    TrialOptions,
+    find_defocus,
+    find_orientation,
+    middle,
+    short_reconstruction,
+    trial_score,
+    with_turned_frames,
+)
 
-ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", "swapped, y flipped",
-                "swapped, x flipped", "swapped, both flipped")  # fmt: skip
-"""Ways in which frames may have to be turned, in the order of :func:`turned`."""
-
-_TIE = 1.03
-"""Residuals within this factor are those of an object and its conjugate."""
+CONVINCING = 0.15
+"""A start whose trial leaves less than this share of what varies in held-out frames is taken without another"""
+DOUBTFUL = 0.35
+"""From this share on, no start so far is right, or the frames do not belong to their positions: others are tried"""
+BETTER = 0.6
+"""Another orientation is taken if its share is below this part of that of the frames as they were read"""
+_LIKE = 0.02
+"""Shares that differ by less are those of an object and its conjugate"""
 
 
 @dataclass(frozen=True)
@@ -37,32 +47,11 @@ class ProbeOptions:
     defocus_um: float | None = None
     """Distance from the focus to the sample; where it is unknown, short trials on both sides of the focus find it"""
     use_file: bool = True
-    """Prefer the probe that the file holds"""
-    orientation: Literal["as read", "find"] = "as read"
-    """Whether trials of all eight orientations of the detector find how its frames must be turned"""
-
-
-@dataclass(frozen=True)
-class TrialOptions:
-    """How many trials of a start there are, and how long they are."""
-
-    positions: int = 100
-    """Number of frames of a trial: those nearest to the middle of the scan"""
-    iterations: int = 12
-    """Iterations of rPIE in a trial; the probe changes from a third of them on"""
-    phase_step_rad: float = 2.5
-    """Difference of neighbouring trials, as the phase by defocus at the rim of the aperture"""
-    widest: float = 0.8
-    """Width of the widest beam that is tried, as share of the window"""
-
-    def __post_init__(self) -> None:
-        refuse_unless(
-            self,
-            positions=(self.positions >= 9, "at least 9"),
-            iterations=(self.iterations >= 3, "at least 3"),
-            phase_step_rad=(self.phase_step_rad > 0.0, "above 0"),
-            widest=(0.1 <= self.widest <= 1.0, "0.1 to 1"),
-        )
+    """Try the probe that the file holds first; it is left where frames held out of a short trial speak against it"""
+    orientation: Literal["as needed", "as read", "find"] = "as needed"
+    """Whether trials of all eight orientations of the detector find how its frames must be turned: where no start
+    explains them as they were read, never, or always
+    """
 
 
 @dataclass(frozen=True)
@@ -74,6 +63,18 @@ class Start:
     """In words"""
     orientation: int
     """How frames were turned: a place in ``ORIENTATIONS``"""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What must be known of frames that were turned."""
+        if self.orientation == 0:
+            return ()
+        turn = ORIENTATIONS[self.orientation]
+        said = (
+            f"frames were turned ({turn}); turned by half a circle more they fit as well, with the other sign of the "
+            "phase, which must be known from elsewhere"
+        )
+        return (said,)
 
     @property
     def overlap(self) -> float:
@@ -95,9 +96,7 @@ def carried_on(problem: Problem, carried: Carried, usable: Mask, pixel_nm: tuple
     moved = problem.positions_px + carried.moves_um[usable] / (np.array(pixel_nm) * 1e-3)
     room = np.array(problem.object_shape) - np.array(problem.frames.shape[1:]) - 1
     begun = replace(
-        problem,
-        frames=turned(problem.frames, carried.orientation),
-        good=turned(problem.good, carried.orientation),
+        with_turned_frames(problem, carried.orientation),
         positions_px=np.clip(moved, 0.0, room),
         probe=carried.probe,
     )
@@ -112,13 +111,91 @@ def afresh(
     probe: ProbeOptions,
     trials: TrialOptions,
 ) -> Start:
-    """The problem with a probe from the file (MODE, QY, QX), or else from optics or the mean frame."""
+    """The problem with the probe of the file (MODE, QY, QX), of the optics, or of the mean frame, whichever is right.
+
+    Each is a candidate that a short trial scores by frames held out of it; the first that convinces is taken, else the
+    best. Where none is right, the mean frame is tried in all eight orientations of the detector.
+
+    Raises
+    ------
+    InputError
+        for beams closer together than a pixel.
+    """
+    refuse_close(problem.positions_px)
     orientation = 0
     if probe.orientation == "find":
         orientation = find_orientation(problem, pixel_nm, energy_ev, trials).orientation
-        problem = replace(problem, frames=turned(problem.frames, orientation), good=turned(problem.good, orientation))
+        problem = with_turned_frames(problem, orientation)
+    scored: list[tuple[float, Start]] = []
+    for start in _candidates(problem, in_file, pixel_nm, energy_ev, probe, trials, orientation):
+        scored.append((trial_score(start.problem, trials), start))
+        best, found = min(scored, key=lambda one: one[0])
+        if best < CONVINCING or (best < DOUBTFUL and found.origin != "file"):
+            break
+    square = problem.frames.shape[1] == problem.frames.shape[2]
+    if best > DOUBTFUL and probe.orientation == "as needed" and square:
+        found = _in_other_orientation(problem, pixel_nm, energy_ev, trials, BETTER * best) or found
+    if found is not scored[0][1] and scored[0][1].origin == "file":
+        found = replace(found, origin=f"{found.origin}; the file's illumination explains the frames less well")
+    return found
+
+
+def _candidates(
+    problem: Problem,
+    in_file: C64 | None,
+    pixel_nm: tuple[float, float],
+    energy_ev: float,
+    probe: ProbeOptions,
+    trials: TrialOptions,
+    orientation: int,
+) -> Iterator[Start]:
+    """Starts, those that were told first: of the file, of optics or a defocus; then of the mean frame."""
     if probe.use_file and in_file is not None:
-        return Start(replace(problem, probe=in_file), "file", orientation)
+        yield Start(replace(problem, probe=in_file), "file", orientation)
+    told = _of_optics(problem, pixel_nm, energy_ev, probe, trials, orientation)
+    if told is not None:
+        yield told
+    yield _of_mean_frame(problem, pixel_nm, energy_ev, trials, orientation)
+
+
+def _in_other_orientation(
+    problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, trials: TrialOptions, limit: float
+) -> Start | None:
+    """The start of the best of the seven other orientations, if its score is below the limit.
+
+    Frames flipped along both axes are explained as well by the conjugate object with the opposite defocus: of such a
+    pair the one is taken whose matter retards, as nearly all matter does where it does not resonate.
+    """
+    scored = []
+    for other in range(1, len(ORIENTATIONS)):
+        here = with_turned_frames(problem, other)
+        start = _of_mean_frame(here, pixel_nm, energy_ev, trials, other)
+        scored.append((trial_score(start.problem, trials), start))
+    least = min(score for score, _ in scored)
+    alike = [start for score, start in scored if score <= least + _LIKE]
+    if least >= limit:
+        return None
+    return max(alike, key=lambda start: _retardation(start.problem, trials)) if len(alike) > 1 else alike[0]
+
+
+def _retardation(problem: Problem, options: TrialOptions) -> float:
+    """How phase follows the logarithm of amplitude in a short reconstruction: above 0 where what absorbs retards."""
+    found = short_reconstruction(middle(problem, options.positions), options, np.random.default_rng(0))
+    lit = found.illumination > 0.3 * np.median(found.illumination[found.illumination > 0.0])
+    flat = found.object_ / fit_gauge(found.object_, lit.astype(np.float64)).factor(found.object_.shape)
+    absorbed = np.log(np.maximum(np.abs(flat[lit]), 1e-3))
+    return float(np.mean((absorbed - absorbed.mean()) * np.angle(flat[lit])))
+
+
+def _of_optics(
+    problem: Problem,
+    pixel_nm: tuple[float, float],
+    energy_ev: float,
+    probe: ProbeOptions,
+    trials: TrialOptions,
+    orientation: int,
+) -> Start | None:
+    """A start of the zone plate or of the defocus that options name; None where they name neither."""
     if probe.outer_zone_nm is not None:
         focused = zone_plate_probe(
             (problem.frames.shape[1], problem.frames.shape[2]),
@@ -128,15 +205,28 @@ def afresh(
             central_stop_fraction=probe.central_stop_fraction,
         )
         origin = "zone plate"
+    elif probe.defocus_um is not None:
+        focused, origin = _mean_probe(problem), "mean frame"
     else:
-        focused = probe_from_mean_pattern(problem.frames.mean(axis=0, dtype=np.float64) * problem.good)
-        origin = "mean frame"
+        return None
     if probe.defocus_um is None:
         scan = find_defocus(problem, focused, pixel_nm, energy_ev, trials)
-        origin = f"{origin}, defocus {scan.defocus_um:.4g} um by trials"
-        return Start(replace(problem, probe=scan.probe), origin, orientation)
+        words = f"{origin}, defocus {scan.defocus_um:.4g} um by trials"
+        return Start(replace(problem, probe=scan.probe), words, orientation)
     wave = propagate(focused, pixel_nm, energy_ev, probe.defocus_um)[None]
     return Start(replace(problem, probe=wave), f"{origin}, defocus {probe.defocus_um:.4g} um", orientation)
+
+
+def _of_mean_frame(
+    problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, trials: TrialOptions, orientation: int
+) -> Start:
+    scan = find_defocus(problem, _mean_probe(problem), pixel_nm, energy_ev, trials)
+    words = f"mean frame, defocus {scan.defocus_um:.4g} um by trials"
+    return Start(replace(problem, probe=scan.probe), words, orientation)
+
+
+def _mean_probe(problem: Problem) -> C64:
+    return probe_from_mean_pattern(problem.frames.mean(axis=0, dtype=np.float64) * problem.good)
 
 
 def tile_with_most_contrast(counts: list[F64], usable: list[int]) -> int:
@@ -154,135 +244,3 @@ def tile_with_most_contrast(counts: list[F64], usable: list[int]) -> int:
         for some, number in zip(counts, usable, strict=True)
     ]
     return int(np.argmax(contrast))
-
-
-@dataclass(frozen=True)
-class DefocusScan:
-    """Result of the trials of a defocus."""
-
-    defocus_um: float
-    """Of the best trial"""
-    probe: C64
-    """(1, QY, QX) with which the best trial started"""
-    tried_um: F64
-    """(TRIAL,) ascending"""
-    residual: F64
-    """(TRIAL,)"""
-
-
-def find_defocus(
-    problem: Problem, focused: C64, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
-) -> DefocusScan:
-    """The defocus, on either side of the focus, with which a short reconstruction explains the frames best.
-
-    ``focused`` (QY, QX) is the probe in focus: of a zone plate, or of the aperture that the mean frame shows. Trials
-    cover every defocus with which the beam still fits its window, so closely that the phases of neighbours differ
-    little over the aperture. The neighbourhood of the best trial is then searched more finely.
-    """
-    step_um, most = _steps(focused, pixel_nm, energy_ev, options)
-    sample = middle(problem, options.positions)
-    tried: dict[float, float] = {}
-
-    def residual(defocus_um: float) -> float:
-        if defocus_um not in tried:
-            start = replace(sample, probe=propagate(focused, pixel_nm, energy_ev, defocus_um)[None])
-            tried[defocus_um] = short_residual(start, options, np.random.default_rng(0))
-        return tried[defocus_um]
-
-    for number in range(-most, most + 1):
-        residual(number * step_um)
-    for share in (0.5, 0.25):
-        best = min(tried, key=residual)
-        for side in (-1.0, 1.0):
-            residual(best + side * share * step_um)
-    best = min(tried, key=residual)
-    order = sorted(tried)
-    return DefocusScan(
-        defocus_um=best,
-        probe=propagate(focused, pixel_nm, energy_ev, best)[None],
-        tried_um=np.array(order),
-        residual=np.array([tried[one] for one in order]),
-    )
-
-
-@dataclass(frozen=True)
-class OrientationScan:
-    """Result of trials of all eight orientations."""
-
-    orientation: int
-    """Place in ``ORIENTATIONS`` of the one that explains the frames best"""
-    residual: F64
-    """(8,)"""
-
-
-def find_orientation(
-    problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
-) -> OrientationScan:
-    """How frames must be turned so that their axes are those of the positions.
-
-    The defocus is searched for every orientation. Frames flipped along both axes are explained as well by the conjugate
-    object with the opposite defocus: of such a pair the one nearer to how the frames were read is taken.
-    """
-    residual = np.zeros(8)
-    for orientation in range(8):
-        frames, good = turned(problem.frames, orientation), turned(problem.good, orientation)
-        if frames.shape != problem.frames.shape:  # swapped frames that are not square do not fit these positions
-            residual[orientation] = np.inf
-            continue
-        here = replace(problem, frames=frames, good=good)
-        focused = probe_from_mean_pattern(frames.mean(axis=0, dtype=np.float64) * good)
-        residual[orientation] = find_defocus(here, focused, pixel_nm, energy_ev, options).residual.min()
-    return OrientationScan(int(np.flatnonzero(residual <= _TIE * residual.min())[0]), residual)
-
-
-def _steps(focused: C64, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions) -> tuple[float, int]:
-    """Distance of neighbouring trials in um, and how many there are on each side of the focus."""
-    n = min(focused.shape)
-    pixel = max(pixel_nm)
-    power = np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(focused)))) ** 2
-    rows, columns = np.indices(power.shape)
-    radius = np.hypot(rows - power.shape[0] // 2, columns - power.shape[1] // 2)
-    order = np.argsort(radius, axis=None)
-    reached = np.cumsum(power.ravel()[order]) / power.sum()
-    rim = radius.ravel()[order][int(np.searchsorted(reached, 0.9))] / (n * pixel)  # spatial frequency, 1 / nm
-    wavelength = wavelength_nm(energy_ev)
-    step_nm = options.phase_step_rad / (np.pi * wavelength * rim**2)
-    widest_nm = options.widest * n * pixel / (2.0 * wavelength * rim)
-    return step_nm * 1e-3, max(1, int(widest_nm / step_nm))
-
-
-def middle(problem: Problem, count: int) -> Problem:
-    """The positions nearest to the middle of the scan, on the smallest object that holds their windows."""
-    places = problem.positions_px
-    distance = np.hypot(*(places - np.median(places, axis=0)).T)
-    index = np.sort(np.argsort(distance, kind="stable")[:count])
-    chosen = problem.subset(index)
-    corner = np.floor(chosen.positions_px.min(axis=0))
-    last = np.ceil(chosen.positions_px.max(axis=0)) + np.array(problem.frames.shape[1:]) + 1
-    shape = (last - corner).astype(int)
-    return replace(
-        chosen, positions_px=chosen.positions_px - corner, object_shape=(int(shape[0]), int(shape[1])), object0=None
-    )
-
-
-def short_residual(problem: Problem, options: TrialOptions, rng: np.random.Generator) -> float:
-    """Amplitude residual after a short reconstruction."""
-    recipe = Recipe(
-        (Step("rpie", options.iterations),),
-        ModelOptions(n_modes=1, probe_from=0.3),
-        PositionOptions(refine=False),
-    )
-    return reconstruct(problem, recipe, rng).residual
-
-
-def turned(frames: Array, orientation: int) -> Array:
-    """Frames (..., QY, QX), zero frequency at the centre, turned in one of the eight ways of ``ORIENTATIONS``."""
-    if orientation & 4:
-        frames = np.swapaxes(frames, -1, -2)
-    for bit, axis in ((1, -2), (2, -1)):
-        if orientation & bit:
-            # With an even number of pixels, the centre n // 2 is not the middle: the roll leaves it where it is.
-            frames = np.flip(frames, axis)
-            if frames.shape[axis] % 2 == 0:
-                frames = np.roll(frames, 1, axis)
-    return frames

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from stxmdist.arrays import C64, F32, F64, I32, Mask, namespace_of
+from stxmdist.arrays import C64, F32, F64, I32, namespace_of
 from stxmdist.errors import InputError
-from stxmdist.ptychography.kernels import operators
+from stxmdist.ptychography.kernels import interpolation, operators
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -33,8 +33,10 @@ class ModelOptions:
     """Share of all iterations after which the probe changes; before it is left as it starts"""
     n_variations: int = 0
     """Orthogonal probe relaxation: number of patterns by which the strongest mode may vary from position to position"""
-    intensities: bool = False
-    """Find the intensity of the beam in each frame, relative to its mean"""
+    intensities: bool | None = None
+    """Find the intensity of the beam in each frame, relative to its mean; null: of frames whose sums the sample does
+    not explain, and of all where the light is unsteady
+    """
     background: bool = False
     """Find a background that is the same in every frame"""
     background_smooth_px: float = 1.0
@@ -100,9 +102,11 @@ class Placed(NamedTuple):
     fractions: F64
     """(POSITION, 2)"""
     weights: F32
-    """(POSITION, 2, TAPS)"""
-    fractional: Mask
-    """(POSITION,)"""
+    """(POSITION, 2, TAPS), see ``interpolation.shift_weights``"""
+    back: F32
+    """(POSITION, 2, BACK_TAPS), see ``interpolation.back_weights``"""
+    moved: bool
+    """Whether the probe is computed for each position: any of them has a fraction, or the probe varies"""
 
 
 @dataclass
@@ -138,9 +142,13 @@ class State:
         """Take other positions."""
         self.positions_px = positions_px if self.sub_pixel else np.round(positions_px)
         corners, fractions = operators.split_positions(self.positions_px)
-        # A probe that varies is computed for every position, moved or not.
-        moved = fractions.any(axis=1) | (len(self.variations) > 0)
-        self.placed = Placed(corners, fractions, operators.shift_weights(fractions), np.asarray(moved, np.bool_))
+        self.placed = Placed(
+            corners=corners,
+            fractions=fractions,
+            weights=interpolation.shift_weights(fractions),
+            back=interpolation.back_weights(fractions),
+            moved=bool(fractions.any()) or len(self.variations) > 0,
+        )
 
     def copy(self) -> State:
         """A state that shares no array with this one but those of ``placed``, which are never changed in place."""

@@ -1,7 +1,7 @@
 """One tile reconstructed and judged: its frames as a whole, and in two halves whose difference tells the noise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
@@ -10,9 +10,18 @@ from stxmdist.arrays import F64, Array, Index, Mask
 from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
+from stxmdist.ptychography.held_out import predicted_residual, static_residual
+from stxmdist.ptychography.linear import Straightened, parts_of, straightened, without_room
+from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, reconstruct
-from stxmdist.ptychography.verdict import Verdict, shot_noise_residual, verdict
+from stxmdist.ptychography.trials import TrialOptions
+from stxmdist.ptychography.verdict import Evidence, Verdict, shot_noise_residual, verdict
+
+NONSENSE = 0.6
+"""A residual above this part of that of the mean frame explains too little to be held against the geometry"""
+TURNED_DEG = 1.0
+"""Smaller angles between the axes of scan and detector are not worth a word"""
 
 
 @dataclass(frozen=True)
@@ -23,11 +32,12 @@ class TileResult:
     halves: tuple[Reconstruction, Reconstruction]
     frc: RingCorrelation
     """Of the two halves"""
-    shot_noise_residual: float
-    """Amplitude residual that shot noise alone would leave over"""
+    evidence: Evidence
     counts_per_frame: float
-    """Mean over frames, of good pixels"""
+    """Photons, mean over frames, of good pixels"""
     verdict: Verdict
+    notes: tuple[str, ...] = ()
+    """What else there is to say of it"""
 
 
 def reconstruct_tile(
@@ -40,6 +50,7 @@ def reconstruct_tile(
     threads: int = 1,
     namespace: ModuleType | None = None,
     checkpoint: Checkpoint | None = None,
+    trials: TrialOptions | None = None,
 ) -> TileResult:
     """Reconstruct a tile, and each half of its frames alone.
 
@@ -51,42 +62,66 @@ def reconstruct_tile(
         seed of random numbers
     threads, namespace, checkpoint
         as in ``reconstruct``; only the whole has a checkpoint
+    trials
+        how scale and rotation of positions are held against the frames; None: they are not
     """
-    whole = reconstruct(
-        problem,
-        recipe,
-        np.random.default_rng([*key, 0]),
-        threads=threads,
-        namespace=namespace,
-        checkpoint=checkpoint,
-    )
+
+    def again(changed: Problem, draw: int, checkpoint: Checkpoint | None = None) -> Reconstruction:
+        rng = np.random.default_rng([*key, draw])
+        return reconstruct(changed, recipe, rng, threads=threads, namespace=namespace, checkpoint=checkpoint)
+
+    whole = again(problem, 0, checkpoint)
+    line = Straightened(problem, whole, 0, whole.affine)
+    static = static_residual(problem.frames, problem.good, problem.at_least)
+    # Frames that do not belong to their positions have no scale either.
+    if trials is not None and whole.residual < NONSENSE * static:
+        line = straightened(problem, whole, trials, lambda changed: again(changed, 0))
+    problem, whole = line.problem, line.found
     second = second_half(positions, np.random.default_rng([*key, 3]))
-    one, other = (
-        reconstruct(
-            problem.subset(np.flatnonzero(second == which)),
-            recipe,
-            np.random.default_rng([*key, 1 + which]),
-            threads=threads,
-            namespace=namespace,
-        )
-        for which in (False, True)
-    )
+    one, other = (again(problem.subset(np.flatnonzero(second == which)), 1 + which) for which in (False, True))
+    halves = (one, other)
     weight = np.minimum(one.illumination, other.illumination)
     frc = fourier_ring_correlation(one.object_, other.object_, pixel_nm[0], weight)
-    noise = shot_noise_residual(problem.frames, problem.good)
-    return TileResult(
-        whole=whole,
-        halves=(one, other),
-        frc=frc,
-        shot_noise_residual=noise,
-        counts_per_frame=float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames)),
-        verdict=verdict(
-            residual=whole.residual,
-            noise=noise,
-            half_period_px=frc.half_bit_half_period_px,
-            stopped=whole.stopped,
-        ),
+    stretch, turn_deg = parts_of(line.map)
+    evidence = Evidence(
+        stopped=whole.stopped,
+        residual=whole.residual,
+        noise_residual=shot_noise_residual(problem.frames, problem.good, problem.readings.readout, problem.at_least),
+        static_residual=static,
+        held_out_residual=_held_out_residual(problem, whole, halves, second, recipe.model.sub_pixel),
+        half_period_px=frc.half_bit_half_period_px,
+        clipped_share=clipped_share(whole.probe),
+        stretch=stretch,
     )
+    return TileResult(
+        whole=replace(without_room(whole, line.room_px), affine=line.map),
+        halves=(without_room(one, line.room_px), without_room(other, line.room_px)),
+        frc=frc,
+        evidence=evidence,
+        counts_per_frame=float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames)),
+        verdict=verdict(evidence),
+        notes=(f"positions are turned by {turn_deg:.1f} degrees to fit the frames",)
+        if abs(turn_deg) > TURNED_DEG
+        else (),
+    )
+
+
+def _held_out_residual(
+    problem: Problem,
+    whole: Reconstruction,
+    halves: tuple[Reconstruction, Reconstruction],
+    second: Mask,
+    sub_pixel: bool,
+) -> float:
+    """Residual with which each half predicts the frames of the other, at the positions that the whole found."""
+    refined = replace(problem, positions_px=whole.positions_px)
+    squares = []
+    for half, unseen in zip(halves, (second, ~second), strict=True):
+        index = np.flatnonzero(unseen)
+        found = predicted_residual(refined.subset(index), half, sub_pixel=sub_pixel, intensity=whole.intensity[index])
+        squares.append(found**2)
+    known = [square for square in squares if np.isfinite(square)]
+    return float(np.sqrt(np.mean(known))) if known else float("nan")
 
 
 def second_half(positions: Index, rng: np.random.Generator) -> Mask:

@@ -7,12 +7,15 @@ import numpy as np
 from stxmdist.arrays import F64, Mask
 from stxmdist.measures import ReconstructFigures, ReconstructMeasures, StitchFigures, StitchMeasures, TileMeasures
 from stxmdist.ptychography.dose import absorbed_dose_mgy, photons_per_um2
-from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.raster import raster_steps
-from stxmdist.ptychography.start import ORIENTATIONS, Start
+from stxmdist.ptychography.start import Start
 from stxmdist.ptychography.stitch import TileGauge
 from stxmdist.ptychography.tile import TileResult
+from stxmdist.ptychography.trials import ORIENTATIONS
 from stxmdist.ptychography.verdict import Word
+
+HELD_SHARE = 0.01
+"""Share of the scanned area held at the limit of |O| from which it is said: noise holds a few pixels of dim frames."""
 
 
 def not_reconstructed(reason: str, usable: Mask) -> TileMeasures:
@@ -37,6 +40,7 @@ def tile_measures(
     usable: Mask,
     pixel_nm: tuple[float, float],
     device: str,
+    notes: tuple[str, ...] = (),
 ) -> TileMeasures:
     """Measures of a reconstructed tile.
 
@@ -50,6 +54,8 @@ def tile_measures(
         (POSITION,)
     device
         where the engines ran, in words
+    notes
+        what was found of frames and done to them, in words
     """
     whole, judged = result.whole, result.verdict
     moves = whole.positions_px - positions_px
@@ -63,20 +69,39 @@ def tile_measures(
         start=start.origin,
         orientation=ORIENTATIONS[start.orientation],
         residual=whole.residual,
-        shot_noise_residual=result.shot_noise_residual,
+        shot_noise_residual=result.evidence.noise_residual,
+        held_out_residual=result.evidence.held_out_residual,
+        static_residual=result.evidence.static_residual,
         overlap=overlap,
         half_bit_half_period_px=result.frc.half_bit_half_period_px,
         one_bit_half_period_px=result.frc.one_bit_half_period_px,
         counts_per_frame=result.counts_per_frame,
-        photons_per_um2=photons_per_um2(whole.illumination, pixel_nm),
+        counts_per_photon=start.problem.readings.counts_per_photon,
+        offset_counts=start.problem.readings.offset,
+        readout_photons=start.problem.readings.readout,
+        photons_per_um2=photons_per_um2(whole.illumination, pixel_nm) if start.problem.readings.told else None,
         moved_px=float(np.sqrt((moves**2).sum(axis=1).mean())),
         raster_px=raster_steps(positions_px),
         affine=whole.affine,
-        clipped_share=clipped_share(whole.probe),
+        clipped_share=result.evidence.clipped_share,
+        held_share=whole.held_share,
         mode_power=whole.mode_power,
         pixel_nm=np.array(pixel_nm),
         device=device,
+        notes=notes + held_words(whole.held_share),
     )
+
+
+def held_words(share: float) -> tuple[str, ...]:
+    """What to say where the amplitude of more than a little of the scanned area is held at the model's limit."""
+    if share <= HELD_SHARE:
+        return ()
+    said = (
+        f"|O| would exceed the limit on {share:.1%} of the scanned area, though nothing transmits more than vacuum: the"
+        " power of the beam or intensities of frames are wrong (model: intensities: true), or frames do not fit the"
+        " object (model: amplitude_limit: 0 shows it as it is)"
+    )
+    return (said,)
 
 
 def reconstruct_figures(
@@ -112,17 +137,24 @@ def reconstruct_figures(
         orientation=tuple(tile.orientation for tile in tiles),
         residual=numbers(tile.residual for tile in tiles),
         shot_noise_residual=numbers(tile.shot_noise_residual for tile in tiles),
+        held_out_residual=numbers(tile.held_out_residual for tile in tiles),
+        static_residual=numbers(tile.static_residual for tile in tiles),
         overlap=numbers(tile.overlap for tile in tiles),
         half_bit_half_period_px=numbers(tile.half_bit_half_period_px for tile in tiles),
         one_bit_half_period_px=numbers(tile.one_bit_half_period_px for tile in tiles),
         counts_per_frame=numbers(tile.counts_per_frame for tile in tiles),
+        counts_per_photon=numbers(tile.counts_per_photon for tile in tiles),
+        offset_counts=numbers(tile.offset_counts for tile in tiles),
+        readout_photons=numbers(tile.readout_photons for tile in tiles),
         photons_per_um2=fluence,
         moved_px=numbers(tile.moved_px for tile in tiles),
         raster_px=tuple(tile.raster_px for tile in tiles),
         affine=tuple(tile.affine for tile in tiles),
         clipped_share=numbers(tile.clipped_share for tile in tiles),
+        held_share=numbers(tile.held_share for tile in tiles),
         mode_power=tuple(tile.mode_power for tile in tiles),
         device=tuple(tile.device for tile in tiles),
+        notes=tuple(dict.fromkeys(note for tile in tiles for note in tile.notes)),
         dose_mgy=np.array(doses),
     )
 

@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from stxmdist.arrays import F64
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes
+from stxmdist.readers.plausible import ENERGY_EV
 from stxmdist.units import wavelength_nm
 
 # No microscope works outside this range, which is so narrow that a soft X-ray energy in a wrong unit lies outside.
@@ -17,6 +19,9 @@ MOST_PIXEL_M = 2e-3
 MOST_DISTANCE_M = 200.0
 # No scan of an X-ray microscope is wider, and none is narrower than an atom.
 LEAST_SPAN_UM, MOST_SPAN_UM = 1e-4, 2e4
+# Beams nearer to one another than this are moved for nothing, in pixels of the object.
+LEAST_STEP_PX = 0.5
+UNITS_OF_POSITIONS = ("m", "mm", "um", "nm")
 # A frame samples an illumination of at most half its window lambda z / p; ptychography needs every point of the
 # sample to be lit several times. If the frames cannot even cover the scanned area once, they are no far-field data.
 LEAST_COVERAGE = 1.0
@@ -53,6 +58,52 @@ def photon_energy_ev(value: float, unit: str, where: object) -> float:
         wanted=f"the energy in {unit}{meant}, between {LEAST_EV:g} and {MOST_EV:g} eV",
         mend="Convert it in the file (1 eV is 1.602176634e-19 J), or correct its attribute units",
     )
+
+
+def energy_without_unit(value: float, where: object, chosen: str | None = None) -> tuple[float, tuple[str, ...]]:
+    """Photon energy in eV of a number that should be in joule and says no unit, and what is worth noting.
+
+    Raises
+    ------
+    InputError
+        for a number that is no photon energy in joule, eV or keV, or not in the ``chosen`` unit.
+    """
+    if chosen is not None:
+        return photon_energy_ev(value, chosen, where), (f"the photon energy is in {chosen}, as was chosen",)
+    if not ENERGY_EV.holds(value) and not ENERGY_EV.holds(1e3 * value):
+        return photon_energy_ev(value, "J", where), ()
+    meant = "eV" if ENERGY_EV.holds(value) else "keV"
+    return photon_energy_ev(value, meant, where), (f"the photon energy has no unit: {value:g} is taken for {meant}",)
+
+
+def unit_of_scan(values: F64, window_um: tuple[float, float], pixel_um: tuple[float, float]) -> str | None:
+    """The unit that positions (POSITION, 2 or 3) without one are in; None where none makes sense.
+
+    That is metres if they can be, else the largest unit in which beams that fit their window overlap and stand farther
+    apart than a pixel of the object.
+
+    Parameters
+    ----------
+    window_um, pixel_um
+        (y, x) of the window lambda z / p of a frame in the sample's plane, and of the object
+    """
+    places = np.asarray(values, np.float64)[:, [1, 0]]
+    for unit in UNITS_OF_POSITIONS:
+        um = places * axes.UM_PER_UNIT[unit]
+        span = float(np.ptp(um, axis=0).max())
+        if not LEAST_SPAN_UM <= span <= MOST_SPAN_UM:
+            continue
+        if far_field_coverage(um, window_um) >= LEAST_COVERAGE and (
+            unit == "m" or median_step(um) >= LEAST_STEP_PX * max(pixel_um)
+        ):
+            return unit
+    return None
+
+
+def median_step(positions: F64) -> float:
+    """Median distance of positions (POSITION, 2) from the nearest other one."""
+    distance, _ = cKDTree(np.unique(positions, axis=0)).query(np.unique(positions, axis=0), 2)
+    return float(np.median(distance[:, 1]))
 
 
 def checked_distance_m(distance_m: float, where: object) -> float:

@@ -5,6 +5,7 @@ import numpy as np
 from storage.output import Output
 from stxmdist.arrays import Array, MaskClass
 from stxmdist.campaign.scan import Scan
+from stxmdist.readers.frames.unread import known_readings
 from stxmdist.report.canvas import MASKED, Picture, as_png, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, label_of
 from stxmdist.report.gallery import object_maps
@@ -83,7 +84,8 @@ def _diffraction(ingest: Output, longest: int) -> bytes:
     frames = ingest.array("frames")
     classes = ingest.read("frame_class")
     energy = _middle((classes == MaskClass.valid).any(axis=1))
-    part = np.asarray(frames[energy, : min(FRAMES_LOOKED_AT, frames.shape[1])], dtype=np.float64)
+    part = np.asarray(frames[energy, : min(FRAMES_LOOKED_AT, frames.shape[1])])
+    part = known_readings(part, float(ingest.read("ceiling_counts")[energy]))[0].astype(np.float64)
     good = classes[energy, : len(part)] == MaskClass.valid
     mean = part[good].mean(axis=0) if good.any() else np.full(part.shape[1:], np.nan)
     mean = np.where(ingest.read("detector_mask") == 0, mean, np.nan)

@@ -1,4 +1,7 @@
-"""Ingest: a beamline file becomes counts or frames, positions, energies and conditions in the store."""
+"""Ingest: a beamline file becomes counts or frames, positions, energies and conditions in the store.
+
+It is longer than 400 lines because scans of both kinds are read, judged and written here.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +29,7 @@ from stxmdist.readers.frames.judged import (
     frames_in_part,
     judge_images,
     judged_frames,
+    lost_words,
     refuse_unless_some_valid,
 )
 from stxmdist.readers.frames.kind_of_numbers import numbers_meant, what_numbers_are, without_counts
@@ -61,7 +65,9 @@ class Options(ReadChoices):
     """How files are read, which frames and pixels of the detector are trusted, and how many of them are kept."""
 
     saturated_fraction: float = 0.01
-    """A frame with more than this share of its pixels at the detector's ceiling is set aside."""
+    """Wide-field scans: an image with more than this share of its pixels at the detector's ceiling is set aside"""
+    lost_fraction: float = 0.25
+    """Ptychography: a frame with more than this share of its good pixels saturated or without a number is set aside"""
     mask_faults: bool = True
     """Ptychography: mask hot, saturated and dead detector pixels, found by a look at some frames"""
     beamstop_px: float = 0.0
@@ -77,6 +83,7 @@ class Options(ReadChoices):
         super().__post_init__()
         refuse_unless(
             self,
+            lost_fraction=(0.0 < self.lost_fraction <= 1.0, "above 0, at most 1"),
             beamstop_px=(self.beamstop_px >= 0, "0 or a radius in pixels"),
             crop_px=(self.crop_px == 0 or self.crop_px >= LEAST_PX, f"0 or at least {LEAST_PX}"),
             bin_px=(self.bin_px >= 1, "at least 1"),
@@ -247,7 +254,9 @@ def _ptychography_arrays(recording: PtychographyRecording, options: Options) -> 
         ),
         single_shard("positions_um", (n_energy, n_position, 2), energy),
         single_shard("frame_class", (n_energy, n_position), energy),
+        single_shard("frame_counts", (n_energy, n_position), energy),
         single_shard("detector_mask", (qy, qx)),
+        single_shard("ceiling_counts", (n_energy,), energy),
     ]
     if recording.illumination is not None:
         plans.append(single_shard("illumination", recording.illumination.shape))
@@ -323,13 +332,17 @@ def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: IngestUnit)
 def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, unit: IngestUnit) -> IngestMeasures:
     options = unit.options
     detector = checked_detector(
-        _cut(recording, options), mask_faults=options.mask_faults, saturated_fraction=options.saturated_fraction
+        _cut(recording, options), mask_faults=options.mask_faults, lost_fraction=options.lost_fraction
     )
     kept = binned(detector.recording, options.bin_px)
-    classes, counts = _write_frames(detector, kept, write, options)
+    classes, counts, pixels = _write_frames(detector, kept, write, options)
     refuse_unless_some_valid(classes, kept.source)
+    # Sums of pixels, one of which is saturated, are not known at all.
+    ceiling = np.nan if detector.ceiling is None or options.bin_px > 1 else detector.ceiling
+    write("ceiling_counts", (0,), np.full(len(kept.energy_ev), ceiling, np.float32))
     write("positions_um", (0, 0, 0), kept.positions_um)
     write("frame_class", (0, 0), classes)
+    write("frame_counts", (0, 0), counts)
     write("detector_mask", (0, 0), (~kept.good).astype(np.uint8))
     if kept.illumination is not None:
         write("illumination", (0, 0, 0), kept.illumination)
@@ -339,26 +352,30 @@ def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, u
         frames_valid=frames[MaskClass.valid],
         frames_missing=frames.get(MaskClass.missing),
         frames_saturated=frames.get(MaskClass.saturated),
-        counts_per_frame=counts / classes.shape[1],
-        notes=(*kept.notes, *detector.notes),
+        counts_per_frame=counts.mean(axis=1),
+        notes=(*kept.notes, *detector.notes, *lost_words(*pixels, classes.size)),
         pixels=kept.good.size,
         pixels_masked=int(np.count_nonzero(~kept.good)),
         pixels_hot=None if faults is None else int(np.count_nonzero(faults.hot)),
+        pixels_unread=None if faults is None else int(np.count_nonzero(faults.unread)),
         pixels_saturated=None if faults is None else int(np.count_nonzero(faults.saturated)),
         pixels_dead=None if faults is None else int(np.count_nonzero(faults.dead)),
         crop_px=options.crop_px,
         bin_px=options.bin_px,
         beamstop_px=options.beamstop_px,
+        readings_unread=pixels[0],
+        readings_saturated=pixels[1],
         sha256=unit.part.sha256,
     )
 
 
 def _write_frames(
     detector: CheckedDetector, kept: PtychographyRecording, write: ShardWriter, options: Options
-) -> tuple[U8, F64]:
+) -> tuple[U8, F64, tuple[int, int]]:
     """Write all frames, one shard after the other.
 
-    Returns the class (ENERGY, POSITION) of each, and the counts (ENERGY,) of all frames together.
+    Returns the class (ENERGY, POSITION) of each, the counts (ENERGY, POSITION) of each, and how many readings of good
+    pixels hold no number, and are saturated.
     """
     of_file = detector.recording
     plan = next(plan for plan in _ptychography_arrays(kept, options) if plan.name == "frames")
@@ -366,26 +383,29 @@ def _write_frames(
     n_energy, n_position = kept.positions_um.shape[:2]
     per_shard = plan.shards[1]
     classes = np.zeros((n_energy, n_position), np.uint8)
-    counts = np.zeros(n_energy)
+    counts = np.zeros((n_energy, n_position))
+    unread, clipped = 0, 0
     for energy in range(n_energy):
         for shard, start in enumerate(range(0, n_position, per_shard)):
             part = range(start, min(start + per_shard, n_position))
             shard_frames = np.empty((1, len(part), *kept.frame_shape), plan.layout().dtype)
             for piece in pieces(part, frame_bytes(of_file)):
                 here = run_of(piece)
+                read = of_file.read(energy, here)
                 judged = judged_frames(
-                    of_file.read(energy, here), of_file.good, kept.good, options.bin_px, options.saturated_fraction
+                    read, of_file.good, kept.good, options.bin_px, options.lost_fraction, detector.ceiling
                 )
+                unread, clipped = unread + judged.unread, clipped + judged.clipped
                 classes[energy, here] = judged.classes
-                counts[energy] += judged.counts
+                counts[energy, here] = judged.counts
                 shard_frames[0, here.start - start : here.stop - start] = judged.frames
             write("frames", (energy, shard, 0, 0), shard_frames)
-    return classes, counts
+    return classes, counts, (unread, clipped)
 
 
 STAGE = Stage(
     name=NAME,
-    version=3,
+    version=4,
     options=Options,
     measures=IngestMeasures,
     upstream=upstream,

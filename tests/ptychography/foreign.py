@@ -90,6 +90,7 @@ _SHARED = (
     "zeros_like",
     "arange",
     "take",
+    "matmul",
     "sum",
     "sqrt",
     "where",

@@ -145,3 +145,12 @@ def test_where_the_own_tile_knows_nothing_the_nearest_other_counts_and_nan_where
     assert geometry.merged(tiles, positions, said)[:, 0].tolist() == [0, 0, 0, 0, 2, 2, 2]
     said[2][1:] = np.nan
     np.testing.assert_array_equal(geometry.merged(tiles, positions, said)[:, 1], [0, 0, 0, 0, 0, np.nan, np.nan])
+
+
+def test_beams_closer_together_than_a_pixel_are_refused() -> None:
+    grid = np.indices((8, 8)).reshape(2, -1).T.astype(float)
+    geometry.refuse_close(0.6 * grid)
+    geometry.refuse_close(np.repeat(5.0 * grid, 3, axis=0))  # three exposures of each place
+    geometry.refuse_close(grid[:1])
+    with pytest.raises(InputError, match="closer together"):
+        geometry.refuse_close(0.01 * grid)

@@ -21,6 +21,7 @@ SPOILED: dict[str, tuple[Callable[[Problem], Problem], str]] = {
     "one position too few": (lambda p: replace(p, positions_px=p.positions_px[:-1]), "disagree in number"),
     "no frames": (lambda p: replace(p, frames=p.frames[:0], positions_px=p.positions_px[:0]), "not a series"),
     "another probe": (lambda p: replace(p, probe=p.probe[:, :-1]), "probe and frames"),
+    "limits of another shape": (lambda p: replace(p, at_least=np.zeros((3, 4, 4), bool)), "limits and frames"),
     "another mask": (lambda p: replace(p, good=p.good[:, 1:]), "mask and frames"),
     "mask turned round": (lambda p: replace(p, good=~p.good), "no detector pixel is good"),
     "a position of NaN": (lambda p: replace(p, positions_px=p.positions_px * np.nan), "not finite"),
@@ -53,7 +54,10 @@ def test_a_sound_problem_passes_and_a_masked_nan_too(measurement: Callable[..., 
 def test_a_subset_keeps_frames_with_their_positions(measurement: Callable[..., Any]) -> None:
     problem = measurement(counts=1e4).problem
     index = np.array([7, 2, 30])
-    part = problem.subset(index)
+    limits = np.zeros(problem.frames.shape, bool)
+    limits[2, 4, 5] = True
+    part = replace(problem, at_least=limits).subset(index)
+    assert np.argwhere(part.at_least).tolist() == [[1, 4, 5]]
     np.testing.assert_array_equal(part.frames[1], problem.frames[2])
     np.testing.assert_array_equal(part.positions_px[2], problem.positions_px[30])
     assert part.object_shape == problem.object_shape

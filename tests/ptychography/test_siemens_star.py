@@ -12,7 +12,7 @@ from stxmdist.ptychography.geometry import positions_to_px
 from stxmdist.ptychography.probe import probe_from_mean_pattern
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Recipe, reconstruct
-from stxmdist.ptychography.start import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, turned
+from stxmdist.ptychography.trials import ORIENTATIONS, TrialOptions, find_defocus, find_orientation, turned
 from stxmdist.readers import read
 
 PIXEL_NM = 29.352319746957897

@@ -10,19 +10,8 @@ import pytest
 from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.probe import probe_from_mean_pattern
 from stxmdist.ptychography.problem import check
-from stxmdist.ptychography.start import (
-    ORIENTATIONS,
-    ProbeOptions,
-    Start,
-    TrialOptions,
-    afresh,
-    carried_on,
-    find_defocus,
-    middle,
-    short_residual,
-    tile_with_most_contrast,
-    turned,
-)
+from stxmdist.ptychography.start import ProbeOptions, Start, afresh, carried_on, tile_with_most_contrast
+from stxmdist.ptychography.trials import ORIENTATIONS, TrialOptions, find_defocus, middle, short_residual, turned
 from stxmdist.units import wavelength_nm
 
 ENERGY_EV, PIXEL_NM, ZONE_NM = 700.0, (10.0, 10.0), 60.0

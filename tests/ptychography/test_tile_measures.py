@@ -10,6 +10,7 @@ from stxmdist.ptychography.dose import absorbed_dose_mgy
 from stxmdist.ptychography.gauge import Gauge
 from stxmdist.ptychography.stitch import TileGauge
 from stxmdist.ptychography.tile_measures import (
+    held_words,
     not_reconstructed,
     reconstruct_figures,
     stitch_figures,
@@ -98,3 +99,10 @@ def test_a_stitch_counts_its_tiles_and_parts() -> None:
     figures = stitch_figures([found, alone])
     assert figures.tiles == (2, 1)
     assert figures.seam_residual_rad == (0.1, None)
+
+
+def test_a_limit_that_is_reached_is_said() -> None:
+    assert held_words(0.01) == ()
+    (words,) = held_words(0.034)
+    assert words.startswith("|O| would exceed the limit on 3.4% of the scanned area")
+    assert "amplitude_limit" in words

@@ -211,3 +211,15 @@ def test_the_defaults_look_for_positions_and_two_modes() -> None:
     assert recipe.positions.refine
     assert recipe.model.n_modes == 2
     assert recipe.iterations <= 40
+
+
+def test_a_limit_of_the_amplitude_that_binds_is_measured(measurement: Callable[..., Any]) -> None:
+    problem = measurement(counts=1e5).problem
+    steps = Step("lsqml", 10), Step("rpie", 2)
+    free, bound = (run(problem, *steps, amplitude_limit=limit) for limit in (1.3, 1.0))
+    assert free.held_share < 0.01
+    scanned = bound.illumination >= 0.1 * bound.illumination.max()
+    held = np.abs(bound.object_[scanned]) > 0.9999
+    assert bound.held_share == pytest.approx(held.mean(), abs=0.005)
+    assert bound.held_share > 0.05  # vacuum lies at the limit, and noise beyond it
+    assert run(problem, Step("lsqml", 2), amplitude_limit=0.0).held_share == 0.0

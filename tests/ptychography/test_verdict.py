@@ -1,13 +1,20 @@
 """What shot noise alone leaves over, and when a reconstruction is good, poor or failed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from stxmdist.ptychography.verdict import (
+    CUT_OFF,
     POOR_HALF_PERIOD_PX,
-    POOR_NOISE_FACTOR,
-    POOR_RESIDUAL,
+    STRETCH,
+    UNEXPLAINED,
+    UNPREDICTED,
+    UNREAL,
+    VARIATION,
     VERDICTS,
+    Evidence,
     shot_noise_residual,
     verdict,
 )
@@ -33,7 +40,16 @@ def test_frames_without_counts_have_no_residual() -> None:
     assert np.isnan(shot_noise_residual(np.zeros((3, 4, 4)), np.ones((4, 4), bool)))
 
 
-GOOD = {"residual": 0.1, "noise": 0.09, "half_period_px": 2.0, "stopped": "finished"}
+GOOD = Evidence(
+    stopped="finished", residual=0.1, noise_residual=0.09, static_residual=0.25, held_out_residual=0.11,
+    half_period_px=2.0, clipped_share=0.01, stretch=0.001,
+)  # fmt: skip
+NOTHING = float("nan")
+
+
+def leaving(share: float, evidence: Evidence = GOOD) -> float:
+    """The residual that leaves a share of what varies from frame to frame."""
+    return float(np.sqrt(evidence.noise**2 + share * (evidence.static_residual**2 - evidence.noise**2)))
 
 
 @pytest.mark.parametrize(
@@ -41,19 +57,45 @@ GOOD = {"residual": 0.1, "noise": 0.09, "half_period_px": 2.0, "stopped": "finis
     [
         ({}, "good", ""),
         ({"stopped": "not finite"}, "failed", "not finite"),
-        ({"residual": float("nan")}, "failed", "not finite"),
+        ({"residual": NOTHING}, "failed", "not finite"),
         ({"stopped": "diverged"}, "poor", "rose again"),
-        ({"residual": 1.01 * POOR_RESIDUAL, "noise": 0.01}, "poor", "explained to"),
-        ({"residual": 0.4, "noise": 0.41 / POOR_NOISE_FACTOR}, "good", ""),
+        ({"residual": leaving(1.01 * UNEXPLAINED)}, "poor", "of the frames is not explained"),
+        ({"residual": leaving(0.99 * UNEXPLAINED)}, "good", ""),
+        ({"held_out_residual": leaving(1.01 * UNPREDICTED)}, "poor", "held out"),
+        ({"held_out_residual": leaving(1.1)}, "poor", "orientation"),
+        ({"held_out_residual": NOTHING}, "good", ""),
+        # The whole is at the noise: its halves may know less.
+        ({"residual": 0.0901, "held_out_residual": leaving(0.3)}, "good", ""),
+        ({"residual": 0.0901, "held_out_residual": leaving(0.4)}, "poor", "held out"),
+        # A weak object: what is left is much of what varies, and little of the light.
+        ({"static_residual": 0.095, "residual": 0.0915, "held_out_residual": 0.092}, "poor", "held out"),
+        ({"static_residual": 0.097, "residual": 0.0912, "held_out_residual": 0.0915}, "good", ""),
+        ({"static_residual": 0.99 * VARIATION * 0.09, "held_out_residual": 0.09}, "poor", "no object"),
+        # Counts that are not photons: noise is not known, the frames' own variation is.
+        ({"noise_residual": 0.11 / UNREAL, "static_residual": 0.4}, "good", ""),
+        ({"noise_residual": 0.11 / UNREAL, "static_residual": 0.4, "held_out_residual": 0.38}, "poor", "held out"),
+        ({"noise_residual": 0.01, "residual": 0.2}, "poor", "not explained"),
+        ({"stretch": 1.01 * STRETCH}, "poor", "calibration of the stage"),
+        ({"clipped_share": 1.01 * CUT_OFF}, "poor", "rim of its window"),
         ({"half_period_px": POOR_HALF_PERIOD_PX}, "poor", "half-period"),
-        ({"half_period_px": float("nan")}, "poor", "half-period"),
+        ({"half_period_px": NOTHING}, "poor", "half-period"),
     ],
 )
 def test_a_verdict_has_its_reason(changes: dict[str, object], word: str, reason: str) -> None:
-    found = verdict(**(GOOD | changes))
+    found = verdict(replace(GOOD, **changes))
     assert found.word == word
     assert reason in found.reason
     assert bool(found.reason) == (word != "good")
+
+
+def test_the_share_left_over_does_not_hang_on_the_light() -> None:
+    # Twice the noise and the same model error, of the same object: the share is what the model leaves.
+    for noise in (0.02, 0.04):
+        error, variation = 0.05, 0.2
+        found = replace(
+            GOOD, noise_residual=noise, residual=np.hypot(noise, error), static_residual=np.hypot(noise, variation)
+        )
+        assert found.unexplained == pytest.approx((error / variation) ** 2)
 
 
 def test_codes_in_the_store_are_these() -> None:

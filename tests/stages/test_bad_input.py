@@ -199,7 +199,7 @@ UNUSABLE: dict[str, tuple[Callable[[Beamtime], None], tuple[str, ...]]] = {
     ),
     "one-place": (_cxi("one-place", TRANSLATION, lambda positions: 0 * positions), ("all positions are equal",)),
     "nowhere": (_cxi("nowhere", TRANSLATION, lambda positions: np.nan * positions), ("NaN or infinity", "finite")),
-    "in-um": (_cxi("in-um", TRANSLATION, lambda positions: 1e6 * positions), ("not in metres", "Multiply them by")),
+    "in-pm": (_cxi("in-pm", TRANSLATION, lambda positions: 1e12 * positions), ("not in metres", "Multiply them by")),
     "all-masked": (_cxi("all-masked", MASK, lambda mask: mask | 1), ("all-masked.cxi:entry_1", "every pixel bad")),
     "dark": (_cxi("dark", DATA, lambda frames: 0 * frames), ("dark.cxi", "98 frames missing")),
     "glare": (

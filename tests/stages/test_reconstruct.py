@@ -23,8 +23,8 @@ from tests.stages import tiny, variants
 
 SCAN = tiny.PTYCHOGRAPHY[0]
 SHORT = {
-    "schedule": [{"engine": "lsqml", "iterations": 4}],
-    "next_energy": [{"engine": "lsqml", "iterations": 3}],
+    "schedule": [{"engine": "lsqml", "iterations": 3}],
+    "next_energy": [{"engine": "lsqml", "iterations": 2}],
     "model": {"n_modes": 1},
 }
 SAME = 2e-4

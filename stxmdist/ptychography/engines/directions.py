@@ -3,7 +3,8 @@
 import numpy as np
 
 from stxmdist.arrays import C64, I64, namespace_of
-from stxmdist.ptychography.kernels.fourier import inside, padded_copy
+from stxmdist.ptychography.kernels import object_steps
+from stxmdist.ptychography.kernels.fourier import aligned_zeros, inside, padded_copy
 from stxmdist.ptychography.kernels.sweep import Direction, Sums, Sweep
 from stxmdist.ptychography.state import State
 
@@ -16,8 +17,12 @@ SAMPLE = 8
 
 def probe_direction(sums: Sums, damping: float) -> C64:
     """Direction of the probe (MODE, QY + 2 PAD_ROWS, QX + 2 PAD), margins zero; damped as that of the object."""
-    floor = damping * sums.brightness.max()
-    return padded_copy(inside(sums.probe) / (sums.brightness + floor))
+    floor = damping * float(sums.brightness.max())
+    if not isinstance(sums.probe, np.ndarray):
+        return padded_copy(inside(sums.probe) / (sums.brightness + floor))
+    direction: C64 = aligned_zeros(sums.probe.shape, np.complex64)
+    object_steps.probe_direction(sums.probe.view(np.float32), sums.brightness, floor, direction.view(np.float32))
+    return direction
 
 
 def along(one: C64, other: C64) -> float:
@@ -55,6 +60,8 @@ def step_alone(right: float, own: float) -> float:
 
 def weighted_power(sums: Sums, probe: C64) -> float:
     """Sum over positions of |O dP|^2."""
+    if isinstance(probe, np.ndarray):
+        return float(object_steps.weighted_power(probe.view(np.float32), sums.brightness))
     values = inside(probe)
     power = (values.real**2 + values.imag**2).sum(axis=0)
     return float((sums.brightness * power).sum(dtype=namespace_of(power).float64))

@@ -41,7 +41,7 @@ class Seen(NamedTuple):
     corners: I32
     """(n, 2)"""
     weights: tuple[F32, F32] | None
-    """(n, TAPS) down and along; None if the probe is moved at none of them"""
+    """(n, TAPS) down and along; None if the probe is not moved"""
     window: C64
     """(n, QY, QX) of the object"""
     light: C64
@@ -52,6 +52,15 @@ class Seen(NamedTuple):
     """(n, QY, QX)"""
     gain: F32
     """(n, 1, 1) one over the intensity: counts and background are multiplied by it"""
+
+
+class Source(NamedTuple):
+    """What the light of all positions is made of: the probe, or its coefficients where it is moved."""
+
+    probe: C64
+    """(MODE, QY, QX), or (MODE, QY + TAPS - 1, QX + TAPS - 1)"""
+    variations: C64
+    """(VARIATION, ...)"""
 
 
 class ArraySweep:
@@ -121,7 +130,8 @@ class ArraySweep:
         rows = slice(int(reached.min()), int(reached.max()) + shape[0])
         band = (rows.stop - rows.start, self.object_shape[1])
         object_, weight = xp.zeros(band, dtype=xp.complex64), xp.zeros(band, dtype=xp.float32)
-        probe, brightness = xp.zeros((self.modes, *shape), dtype=xp.complex64), xp.zeros(shape, dtype=xp.float32)
+        probe = xp.zeros_like(_as_moved(inside(state.probe), state))
+        brightness = xp.zeros(shape, dtype=xp.float32)
         misfit = 0.0
         for seen in self._all_seen(state, index):
             change, more = ask(seen)
@@ -129,9 +139,10 @@ class ArraySweep:
             corners = seen.corners - np.array([rows.start, 0], np.int32)
             operators.add_windows(object_, (xp.conj(seen.light) * change).sum(axis=1), corners)
             operators.add_windows(weight, _power(seen.light).sum(axis=1), corners)
-            probe += _moved_back(xp.conj(seen.window)[:, None] * change, seen).sum(axis=0)
+            probe += _moved_back(xp.conj(seen.window)[:, None] * change, seen.weights).sum(axis=0)
             brightness += _power(seen.window).sum(axis=0)
-        return Sums(object_, weight, padded_copy(probe), brightness, float(misfit), rows, float(weight.max()))
+        probe = padded_copy(_as_asked(probe, state))
+        return Sums(object_, weight, probe, brightness, float(misfit), rows, float(weight.max()))
 
     def object_direction(self, sums: Sums, damping: float) -> Direction:
         """By what the object is to change: the weighted mean of what all positions ask, reduced where it is dim.
@@ -158,31 +169,31 @@ class ArraySweep:
             (POSITION, VARIATION) float32 weights with which what each asks of the probe is gathered
         """
         xp, shape, vary = self.namespace, self.good.shape, inside(state.variations)
+        turn = _as_moved(vary, state)
         count, n_vary = len(self.frames), len(state.variations)
         normal, variation = np.zeros((count, 6)), np.zeros((count, 2 * n_vary))
         expected, measured = np.zeros(count), np.zeros(count)
         surplus, certainty, brightness = (xp.zeros(shape, dtype=xp.float32) for _ in range(3))
-        gathered = xp.zeros((n_vary, *shape), dtype=xp.complex64)
+        gathered = xp.zeros_like(turn)
         misfit = 0.0
         for seen in self._all_seen(state, self.everything):
             field = operators.propagate(seen.wave)
             light = _power(field).sum(axis=1)
             model = light / seen.gain + state.background
-            surplus += ((seen.counts - model) / (model + 1.0)).sum(axis=0)
-            certainty += (1.0 / (model + 1.0)).sum(axis=0)
+            counts, sure = operators.reading(seen.counts, model), 1.0 / (model + 1.0)
+            surplus, certainty = surplus + (sure * (counts - model)).sum(axis=0), certainty + sure.sum(axis=0)
             expected[seen.which] = self._totals(self._use * light)
-            measured[seen.which] = self._totals(self._use * (seen.counts - state.background))
+            measured[seen.which] = self._totals(self._use * (counts - state.background))
             field, more = self._revised(state, field, seen)
             misfit += more
             change = operators.propagate_adjoint(field) - seen.wave
             normal[seen.which] = np.stack([self._totals(_dot(a, b)) for a, b in _slopes(seen, change)], axis=1)
-            bright = _power(seen.window)
-            brightness += bright.sum(axis=0)
+            brightness += (bright := _power(seen.window)).sum(axis=0)
             if n_vary:
-                asked = _moved_back(xp.conj(seen.window)[:, None] * change[:, :1], seen)[:, 0]
+                asked = _moved_back(xp.conj(seen.window)[:, None] * change[:, :1], seen.weights)[:, 0]
                 weights = xp.asarray(sketch[seen.which])[..., None, None]
             for number in range(n_vary):
-                variation[seen.which, 2 * number] = self._totals(_dot(vary[number], asked))
+                variation[seen.which, 2 * number] = self._totals(_dot(turn[number], asked))
                 variation[seen.which, 2 * number + 1] = self._totals(bright * _power(vary[number]))
                 gathered[number] += (weights[:, number] * asked).sum(axis=0)
         return Observations(
@@ -192,7 +203,7 @@ class ArraySweep:
             surplus=numpy_of(surplus / certainty),
             certainty=numpy_of(certainty),
             variation=variation,
-            gathered=numpy_of(padded_copy(gathered)),
+            gathered=numpy_of(padded_copy(_as_asked(gathered, state))),
             brightness=numpy_of(brightness / count),
             misfit=float(misfit),
         )
@@ -213,9 +224,10 @@ class ArraySweep:
         """First and second derivative of the misfit along a change of object and probe at once, at no change."""
         xp = self.namespace
         slope, curve = 0.0, 0.0
+        turn = _as_moved(inside(probe_change), state)
         for seen in self._all_seen(state, self.everything):
             ahead = operators.windows(object_change, seen.corners, self.good.shape)[:, None] * seen.light
-            ahead += seen.window[:, None] * _moved(self._stack(probe_change, len(seen.which)), seen.weights)
+            ahead += seen.window[:, None] * _moved(self._stack(turn, len(seen.which)), seen.weights)
             field, change = operators.propagate(seen.wave), operators.propagate(ahead)
             expected, measured = self._compared(state, field, seen)
             first, second = 2.0 * _dot(field, change).sum(axis=1), 2.0 * _power(change).sum(axis=1)
@@ -250,11 +262,12 @@ class ArraySweep:
             object step, object alpha, probe step, probe alpha
         """
         object_step, object_alpha, probe_step, probe_alpha = steps
-        xp = self.namespace
+        xp, placed = self.namespace, state.placed
         floor = object_alpha * float(_power(state.probe).sum(axis=0).max())
         misfit = 0.0
+        source = self._source(state)
         for start in range(len(order)):
-            seen = self._seen(state, order[start : start + 1])
+            seen = self._seen(state, order[start : start + 1], source)
             field, more = self._revised(state, operators.propagate(seen.wave), seen)
             misfit += more
             change = operators.propagate_adjoint(field) - seen.wave
@@ -264,8 +277,12 @@ class ArraySweep:
             light = _power(seen.window)
             least = max(probe_alpha * float(light.max()), 1e-12)
             ahead = xp.conj(seen.window) / ((1.0 - probe_alpha) * light + least)
-            asked = _moved_back(ahead[:, None] * change, seen).sum(axis=0)
-            state.probe += padded_copy(probe_step * asked)
+            asked = ahead[:, None] * change
+            if placed.moved:
+                asked = operators.step_back(asked, *self._weights(placed.back[seen.which]))
+            source.probe[...] += probe_step * asked.sum(axis=0)
+        if probe_step:
+            inside(state.probe)[...] = operators.samples(source.probe) if placed.moved else source.probe
         return float(misfit)
 
     def waves(self, state: State) -> C64:
@@ -289,16 +306,21 @@ class ArraySweep:
             yield index[start : start + count]
 
     def _all_seen(self, state: State, index: I64) -> Iterator[Seen]:
+        source = self._source(state)
         for part in self._parts(index):
-            yield self._seen(state, part)
+            yield self._seen(state, part, source)
 
-    def _seen(self, state: State, index: I64) -> Seen:
+    def _source(self, state: State) -> Source:
+        return Source(*(_as_moved(inside(probe), state).copy() for probe in (state.probe, state.variations)))
+
+    def _weights(self, weights: F32) -> tuple[F32, F32]:
+        return self.namespace.asarray(weights[:, 0]), self.namespace.asarray(weights[:, 1])
+
+    def _seen(self, state: State, index: I64, source: Source) -> Seen:
         xp, placed = self.namespace, state.placed
-        weights = None
-        if placed.fractional[index].any():
-            weights = xp.asarray(placed.weights[index, 0]), xp.asarray(placed.weights[index, 1])
-        light = self._stack(state.probe, len(index))
-        for number, mode in enumerate(inside(state.variations)):
+        weights = self._weights(placed.weights[index]) if placed.moved else None
+        light = self._stack(source.probe, len(index))
+        for number, mode in enumerate(source.variations):
             light[:, 0] += xp.asarray(state.shares[index, number])[:, None, None] * mode
         light = _moved(light, weights)
         window = operators.windows(state.object_, placed.corners[index], self.good.shape)
@@ -314,14 +336,15 @@ class ArraySweep:
         )
 
     def _stack(self, probe: C64, count: int) -> C64:
-        # A probe with margins, without them and once for each position.
-        stack: C64 = self.namespace.zeros((count, self.modes, *self.good.shape), dtype=probe.dtype)
-        stack[...] = inside(probe)
+        # A probe once for each position.
+        stack: C64 = self.namespace.zeros((count, *probe.shape), dtype=probe.dtype)
+        stack[...] = probe
         return stack
 
     def _compared(self, state: State, field: Array, seen: Seen) -> tuple[F32, F32]:
         # What the model and what the detector count, both brought to even intensity.
-        return _power(field).sum(axis=1) + state.background * seen.gain + _TINY, seen.counts * seen.gain
+        expected = _power(field).sum(axis=1) + state.background * seen.gain + _TINY
+        return expected, operators.reading(seen.counts * seen.gain, expected)
 
     def _revised(self, state: State, field: Array, seen: Seen, poisson: bool = False) -> tuple[C64, float]:
         # Far fields with the measured modulus on good pixels, and the misfit before.
@@ -353,12 +376,22 @@ def _dot(one: Array, other: Array) -> F32:
     return product
 
 
+def _as_moved(probe: C64, state: State) -> C64:
+    # Itself, or its coefficients where it is moved.
+    return operators.coefficients(probe) if state.placed.moved else probe
+
+
+def _as_asked(asked: C64, state: State) -> C64:
+    # The adjoint.
+    return operators.coefficients_adjoint(asked) if state.placed.moved else asked
+
+
 def _moved(light: C64, weights: tuple[F32, F32] | None) -> C64:
-    return light if weights is None else operators.shift_probe(light, *weights)
+    return light if weights is None else operators.interpolate(light, *weights)
 
 
-def _moved_back(change: C64, seen: Seen) -> C64:
-    return change if seen.weights is None else operators.shift_probe_adjoint(change, *seen.weights)
+def _moved_back(change: C64, weights: tuple[F32, F32] | None) -> C64:
+    return change if weights is None else operators.interpolate_adjoint(change, *weights)
 
 
 def _slopes(seen: Seen, change: C64) -> list[tuple[Array, Array]]:

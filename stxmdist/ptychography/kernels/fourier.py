@@ -27,8 +27,8 @@ PAD = 8
 """Pixels of zeros before and after each row of a buffer: rows of a power of two pixels share cache lines and cost a
 third more, and a sub-pixel shift reads beyond the window."""
 _CACHE_LINE = 64
-PAD_ROWS = 3
-"""Rows of zeros above and below, for the same shift."""
+PAD_ROWS = 6
+"""Rows of zeros above and below, for the same shift and its adjoint."""
 
 
 class Plan(Protocol):
@@ -158,7 +158,8 @@ def _plans(pyfftw: ModuleType, buffer: C64) -> list[Plan]:
 
 def _wisdom_path(pyfftw: ModuleType, shape: tuple[int, ...]) -> Path | None:
     machine = " ".join([pyfftw.__version__, platform.machine(), _processor(), platform.libc_ver()[0]])
-    name = f"c64-pad{PAD}-{'x'.join(map(str, shape))}-{hashlib.sha256(machine.encode()).hexdigest()[:12]}.wisdom"
+    kind = hashlib.sha256(machine.encode()).hexdigest()[:12]
+    name = f"c64-pad{PAD}-{PAD_ROWS}-{'x'.join(map(str, shape))}-{kind}.wisdom"
     folder = cache_folder() / "fftw"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,13 +11,25 @@ import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, I64
 from stxmdist.ptychography.correlation import shifts_by_correlation
-from stxmdist.ptychography.kernels import modulus, object_steps, operators, sums, waves
+from stxmdist.ptychography.kernels import interpolation, modulus, object_steps, operators, sums, waves
 from stxmdist.ptychography.kernels.fourier import inside, transform
-from stxmdist.ptychography.kernels.lanes import GROUP_BYTES, LANES, Lane, View, added, bands, view_of
-from stxmdist.ptychography.kernels.layout import Light, Part
+from stxmdist.ptychography.kernels.lanes import (
+    LANES,
+    Lane,
+    Share,
+    View,
+    added,
+    alike,
+    as_asked,
+    as_moved,
+    bands,
+    dealt,
+    view_of,
+)
+from stxmdist.ptychography.kernels.layout import Light
 from stxmdist.ptychography.kernels.sweep import Direction, Observations, Sums, laid_out
 from stxmdist.ptychography.problem import Problem
-from stxmdist.ptychography.state import State
+from stxmdist.ptychography.state import Placed, State
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -44,21 +56,18 @@ class FusedSweep:
         self.library = library
         self.object_shape = problem.object_shape
         self.frames, self.good, self.counts = laid_out(problem)
+        self._use = alike(self.good)
         self._make_lanes()
 
     def _make_lanes(self) -> None:
-        rows, columns = self.good.shape
-        group = max(1, min(8, GROUP_BYTES // (8 * self.modes * rows * columns)))
         y, x = self.object_shape
         self._numerators = np.zeros((LANES, y, 2 * x), np.float32)
         self._weights = np.zeros((LANES, y, x), np.float32)
-
-        def lane(number: int, group: int) -> Lane:
-            fourier = transform((group * self.modes, rows, columns), self.library)
-            return Lane(number, fourier, self.modes, self._numerators[number], self._weights[number])
-
-        self._lanes = [lane(number, group) for number in range(LANES)]
-        self._one = lane(0, 1)
+        self._ahead = np.zeros((y, x), np.complex64)
+        shape = (self.modes, *self.good.shape)
+        self._lanes = [
+            Lane(number, transform(shape, self.library), self._numerators, self._weights) for number in range(LANES)
+        ]
 
     def with_modes(self, modes: int) -> FusedSweep:
         """The same frames for another number of modes."""
@@ -81,16 +90,13 @@ class FusedSweep:
         return np.arange(len(self.frames), dtype=np.int64)
 
     def _view(self, state: State) -> View:
-        return view_of(state, self.frames, self.good)
+        return view_of(state, self.frames, self._use)
 
     def gradients(self, state: State, index: I64, *, poisson: bool = False) -> Sums:
         """The sums of some positions (n,) with d = exit waves of the measured modulus less those of the model."""
         view = self._view(state)
 
-        def after(lane: Lane, part: Part) -> None:
-            sums.gradients(view.object_, view.light.probe, view.windows, lane.buffers, part, lane.sums)
-
-        return self._sums(view, index, _NO_WAVES, poisson, after)
+        return self._sums(view, state.placed, index, poisson=poisson)
 
     def projections(self, state: State, waves: C64, beta: float) -> Sums:
         """One step of RAAR (beta < 1) or the difference map (1) for all kept waves (POSITION, MODE, QY, QX), in place.
@@ -98,44 +104,56 @@ class FusedSweep:
         The sums are those of d = wave - P O.
         """
         view, kept = self._view(state), waves.view(np.float32)
+        object_, corners = view.object_, view.windows.corners
 
-        def after(lane: Lane, part: Part) -> None:
-            probe = view.light.probe
-            sums.projections(view.object_, probe, view.windows, lane.buffers, part, lane.sums, kept, beta)
+        def keep(lane: Lane, light: F32, position: int) -> None:
+            sums.keep_projection(object_, light, corners, lane.buffers.psi, kept, beta, position)
 
-        return self._sums(view, self.everything, kept, False, after)
+        return self._sums(view, state.placed, self.everything, kept=kept, revised=keep)
 
-    def _sums(self, view: View, index: I64, kept: F32, poisson: bool, after: Callable[[Lane, Part], None]) -> Sums:
-        corners = view.windows.corners[index, 0]
-        low, high = int(corners.min()), int(corners.max()) + self.good.shape[0]
+    def _sums(
+        self,
+        view: View,
+        placed: Placed,
+        index: I64,
+        *,
+        kept: F32 = _NO_WAVES,
+        poisson: bool = False,
+        revised: Callable[[Lane, F32, int], None] | None = None,
+    ) -> Sums:
+        """Sums of conj(P) d, conj(O) d and so on; ``revised`` does something more with revised waves before."""
+        rows = self.good.shape[0]
+        shares = dealt(index, placed.corners, rows)
+        corners, weights, _, moved = view.windows
 
-        def walk(lane: Lane, positions: I64) -> float:
-            total = lane.sums
-            for values in (total.numerator[low:high], total.weight[low:high], lane.probe, total.brightness):
-                values[...] = 0
+        def walk(lane: Lane, share: Share) -> float:
+            lane.clear(share)
+            psi, between, asked = lane.buffers.psi, lane.buffers.between, lane.sums.probe
+            light = lane.light(view)
             misfit = 0.0
-            for part in lane.groups(positions):
-                self._begin(lane, view, part, kept)
-                lane.fourier.forward()
-                misfit += self._modulus(lane, view, part, poisson)
-                lane.fourier.backward()
-                after(lane, part)
-                waves.gather_probe(lane.buffers.psi, view.windows, lane.buffers.between, part, lane.probe)
+            for position in share.positions.tolist():
+                misfit += self._revise(lane, view, position, kept, poisson)
+                if revised is not None:
+                    revised(lane, light, position)
+                sums.gradients(view.object_, light, corners, moved, psi, *lane.sums, position)
+                if moved:
+                    waves.interpolate_adjoint(psi, weights[position, 0], weights[position, 1], between, asked)
             return misfit
 
-        misfits = self._side_by_side(walk, index)
+        misfits = self._spread(walk, self._lanes, shares)
+        low, high = shares[0].start, max(share.end for share in shares)
+        starts, borders = (np.array(edges) for edges in zip(*((s.start, s.border) for s in shares), strict=True))
         largest = self._spread(
-            lambda top, bottom: object_steps.add_lanes(self._numerators, self._weights, top, bottom),
+            lambda top, bottom: object_steps.add_lanes(self._numerators, self._weights, starts, borders, top, bottom),
             *bands(low, high),
         )
-        rows = slice(low, high)
         return Sums(
-            object_=self._numerators[0, rows].view(np.complex64),
-            weight=self._weights[0, rows],
-            probe=added(lane.probe for lane in self._lanes).view(np.complex64),
+            object_=self._numerators[0, low:high].view(np.complex64),
+            weight=self._weights[0, low:high],
+            probe=as_asked(added(lane.sums.probe for lane in self._lanes), placed),
             brightness=added(lane.sums.brightness for lane in self._lanes),
             misfit=sum_of(misfits),
-            rows=rows,
+            rows=slice(low, high),
             brightest=max(largest),
         )
 
@@ -144,7 +162,7 @@ class FusedSweep:
 
         ``damping`` is light, as share of the brightest pixel's, at which half of it is left.
         """
-        values = np.empty_like(sums.object_)
+        values = self._ahead[sums.rows]
         top, bottom, out = sums.object_.view(np.float32), sums.weight, values.view(np.float32)
 
         def walk(low: int, high: int) -> F64:
@@ -174,7 +192,7 @@ class FusedSweep:
             (POSITION, VARIATION) float32 weights with which what each asks of the probe is gathered
         """
         view = self._view(state)
-        object_, light = view.object_, view.light
+        object_, light, vary = view.object_, view.light, state.variations.view(np.float32)
         count, n_vary = len(self.frames), len(state.variations)
         normal = np.zeros((count, 6))
         expected, measured = np.zeros(count), np.zeros(count)
@@ -182,33 +200,32 @@ class FusedSweep:
         excess = np.zeros((LANES, 2, *self.good.shape), np.float32)
         gathered = np.zeros((LANES, *light.vary.shape), np.float32)
 
-        def walk(lane: Lane, positions: I64) -> float:
-            buffers, (more, sure) = lane.buffers, excess[lane.number]
+        corners, weights, _, moved = view.windows
+
+        def walk(lane: Lane, share: Share) -> float:
+            (more, sure), own = excess[lane.number], gathered[lane.number]
             row = np.zeros(self.good.shape[1], np.float32)
-            change = np.zeros_like(lane.probe)
-            lane.sums.brightness[...] = 0
+            light, psi, between = lane.light(view), lane.buffers.psi, lane.buffers.between
+            change = lane.sums.probe
+            lane.clear(share)
             misfit = 0.0
-            for part in lane.groups(positions):
-                self._begin(lane, view, part)
+            for position in share.positions.tolist():
+                self._begin(lane, view, position)
                 lane.fourier.forward()
-                sums.examine(buffers.psi, self.modes, view.detector, part, expected, measured, more, sure, row)
-                misfit += self._modulus(lane, view, part)
+                sums.examine(psi, *view.detector, position, expected, measured, more, sure, row)
+                misfit += modulus.modulus(psi, *view.detector, position, False, lane.buffers.lines)
                 lane.fourier.backward()
-                sums.slopes(object_, light.probe, view.windows, buffers, part, normal)
+                sums.slopes(object_, light, corners, psi, normal, position)
                 if not n_vary:
                     continue
-                sums.gradients(object_, light.probe, view.windows, buffers, part, lane.sums)
-                for item in range(part.number):
-                    change[...] = 0
-                    one = Part(part.positions, part.start + item, 1)
-                    psi = buffers.psi[item * self.modes :]
-                    waves.gather_probe(psi, view.windows, buffers.between, one, change)
-                    position = int(part.positions[one.start])
-                    corner, own = view.windows.corners[position], gathered[lane.number]
-                    sums.vary_probe(object_, corner, change[0], light.vary, position, sketch, variation, own)
+                change[...] = 0
+                sums.gradients(object_, light, corners, moved, psi, *lane.sums, position)
+                waves.interpolate_adjoint(psi, weights[position, 0], weights[position, 1], between, change)
+                corner = corners[position]
+                sums.vary_probe(object_, corner, change[0], vary, view.light.vary, position, sketch, variation, own)
             return misfit
 
-        misfits = self._side_by_side(walk, self.everything)
+        misfits = self._side_by_side(walk, state, self.everything)
         more, sure = added(excess)
         return Observations(
             normal=normal,
@@ -217,7 +234,7 @@ class FusedSweep:
             surplus=more / np.maximum(sure, np.float32(1e-12)),
             certainty=sure,
             variation=variation,
-            gathered=added(gathered).view(np.complex64),
+            gathered=as_asked(added(gathered), state.placed),
             brightness=added(lane.sums.brightness for lane in self._lanes) / np.float32(count),
             misfit=sum_of(misfits),
         )
@@ -227,22 +244,15 @@ class FusedSweep:
         view, shape = self._view(state), (self.good.shape[0], self.good.shape[1])
         found = np.zeros((len(self.frames), 2))
 
-        def walk(lane: Lane, positions: I64) -> None:
-            for part in lane.groups(positions):
-                self._begin(lane, view, part)
-                lane.fourier.forward()
-                self._modulus(lane, view, part)
-                lane.fourier.backward()
-                index = part.positions[part.start : part.start + part.number]
-                stack = (part.number, self.modes, *shape)
-                revised = lane.fourier.buffer[: part.number * self.modes].reshape(stack)
-                moved = inside(lane.buffers.shifted.view(np.complex64))[: part.number * self.modes].reshape(stack)
-                light = np.where(view.windows.fractional[index, None, None, None], moved, inside(state.probe))
-                windows = operators.windows(state.object_, view.windows.corners[index], shape)
-                asked, power = (light.conj() * revised).sum(axis=1), (np.abs(light) ** 2).sum(axis=1)
-                found[index] = shifts_by_correlation(windows, asked, power, reach_px)
+        def walk(lane: Lane, share: Share) -> None:
+            light = inside(lane.light(view).view(np.complex64))
+            for position in share.positions.tolist():
+                self._revise(lane, view, position)
+                window = operators.window(state.object_, view.windows.corners[position], shape)
+                asked, power = (light.conj() * lane.fourier.buffer).sum(axis=0), (np.abs(light) ** 2).sum(axis=0)
+                found[position] = shifts_by_correlation(window[None], asked[None], power[None], reach_px)[0]
 
-        self._side_by_side(walk, self.everything)
+        self._side_by_side(walk, state, self.everything)
         return found
 
     def search(
@@ -252,39 +262,39 @@ class FusedSweep:
         view = self._view(state)
         vary, shares = view.light.vary, view.light.shares
         along_object = view._replace(object_=object_change.view(np.float32))
-        along_probe = view._replace(light=Light(probe_change.view(np.float32), np.zeros_like(vary), shares))
+        along_probe = view._replace(light=Light(as_moved(probe_change, state.placed), np.zeros_like(vary), shares))
 
-        def walk(lane: Lane, positions: I64) -> F64:
+        def walk(lane: Lane, share: Share) -> F64:
             found = np.zeros(2)
             psi = lane.buffers.psi
             field = np.zeros_like(psi)
-            for part in lane.groups(positions):
+            for position in share.positions.tolist():
                 # dF = FT(P dO + O dP), then F, through the one buffer that transforms are planned for.
-                self._begin(lane, along_object, part)
+                self._begin(lane, along_object, position)
                 field[...] = psi
-                self._begin(lane, along_probe, part)
+                self._begin(lane, along_probe, position)
                 psi += field
                 lane.fourier.forward()
                 field[...] = psi
-                self._begin(lane, view, part)
+                self._begin(lane, view, position)
                 lane.fourier.forward()
-                modulus.search(psi, field, self.modes, view.detector, part, poisson, found)
+                modulus.search(psi, field, *view.detector, position, poisson, found)
             return found
 
-        total = np.sum(self._side_by_side(walk, self.everything), axis=0)
+        total = np.sum(self._side_by_side(walk, state, self.everything), axis=0)
         return float(total[0]), float(total[1])
 
     def coupling(self, state: State, index: I64, direction: Direction, probe_change: C64) -> float:
         """Sum over positions of Re <P dO, O dP>; fractions of a pixel are left out: they move both alike."""
-        view = self._view(state)
+        object_, probe = state.object_.view(np.float32), state.probe.view(np.float32)
         ahead, turn = direction.values.view(np.float32), probe_change.view(np.float32)
-        probe, corners = view.light.probe, view.windows.corners
+        corners = state.placed.corners
 
-        def walk(lane: Lane, positions: I64) -> float:
-            part = Part(positions, 0, len(positions))
-            return float(sums.coupling(view.object_, ahead, direction.rows.start, probe, turn, corners, part))
+        def walk(_: Lane, share: Share) -> float:
+            positions, first = share.positions, direction.rows.start
+            return float(sums.coupling(object_, ahead, first, probe, turn, corners, positions))
 
-        return sum_of(self._side_by_side(walk, index))
+        return sum_of(self._side_by_side(walk, state, index))
 
     def one_by_one(self, state: State, order: I64, steps: tuple[float, float, float, float]) -> float:
         """Object and probe corrected frame after frame (PIE), in place; returns the misfit, each taken just before.
@@ -295,63 +305,71 @@ class FusedSweep:
             object step, object alpha, probe step, probe alpha
         """
         object_step, object_alpha, probe_step, probe_alpha = steps
-        view, lane = self._view(state), self._one
-        brightest = (np.abs(state.probe) ** 2).sum(axis=0).max()
+        view, lane = self._view(state), self._lanes[0]
+        brightest = object_steps.brightest(state.probe.view(np.float32))
         numbers = np.array([object_step, object_alpha, brightest, probe_step, probe_alpha], np.float32)
         object_, light, windows, detector = view
-        buffers, modes = lane.buffers, self.modes
-        psi, lines = buffers.psi, buffers.lines
+        buffers, psi, lines = lane.buffers, lane.buffers.psi, lane.buffers.lines
         arrays = (
             object_, *light, buffers.combined, buffers.shifted, psi, *windows, buffers.between, lines, numbers,
         )  # fmt: skip
-        frames, good, background, gain = detector
-        advance, give_modulus = waves.advance, modulus.modulus_by_array
+        advance, give_modulus = waves.advance, modulus.modulus
         forward, backward = lane.fourier.forward, lane.fourier.backward
         misfit = 0.0
         done = -1
-        for at, position in enumerate(order.tolist()):
+        for position in order.tolist():
             advance(*arrays, done, position)
             forward()
-            misfit += give_modulus(psi, modes, frames, order, at, 1, good, background, gain, False, lines)
+            misfit += give_modulus(psi, *detector, position, False, lines)
             backward()
             done = position
         advance(*arrays, done, -1)
+        if windows.moved and probe_step:
+            still = interpolation.still_weights()
+            waves.interpolate(light.probe, still, still, buffers.between, state.probe.view(np.float32))
         return float(misfit)
 
     def waves(self, state: State) -> C64:
         """Exit waves P O of all positions (POSITION, MODE, QY, QX) complex64, where projections start."""
-        view, lane = self._view(state), self._one
+        view, lane = self._view(state), self._lanes[0]
         kept = np.empty((len(self.frames), self.modes, *self.good.shape), np.complex64)
-        for part in lane.groups(self.everything):
-            self._begin(lane, view, part)
-            kept[part.start] = lane.fourier.buffer
+        for position in self.everything.tolist():
+            self._begin(lane, view, position)
+            kept[position] = lane.fourier.buffer
         return kept
 
     def misfit(self, state: State) -> float:
         """Sum over all frames of (sqrt M - sqrt I)^2, with one and the same object and probe for all."""
         view = self._view(state)
 
-        def walk(lane: Lane, positions: I64) -> float:
+        def walk(lane: Lane, share: Share) -> float:
             misfit = 0.0
-            for part in lane.groups(positions):
-                self._begin(lane, view, part)
+            for position in share.positions.tolist():
+                self._begin(lane, view, position)
                 lane.fourier.forward()
-                misfit += self._modulus(lane, view, part)
+                misfit += modulus.modulus(lane.buffers.psi, *view.detector, position, False, lane.buffers.lines)
             return misfit
 
-        return sum_of(self._side_by_side(walk, self.everything))
+        return sum_of(self._side_by_side(walk, state, self.everything))
 
-    def _begin(self, lane: Lane, view: View, part: Part, kept: F32 = _NO_WAVES) -> None:
-        waves.begin(view.object_, view.light, view.windows, lane.buffers, kept, part)
-        # Of an incomplete group the rest is transformed too: zeros, which do not overflow.
-        lane.buffers.psi[part.number * self.modes :] = 0
+    def _begin(self, lane: Lane, view: View, position: int, kept: F32 = _NO_WAVES) -> None:
+        combined, shifted, psi = lane.buffers.combined, lane.buffers.shifted, lane.buffers.psi
+        corners, weights, _, moved = view.windows
+        between = lane.buffers.between
+        waves.begin(
+            view.object_, *view.light, combined, shifted, psi, corners, weights, moved, between, kept, position,
+        )  # fmt: skip
 
-    def _modulus(self, lane: Lane, view: View, part: Part, poisson: bool = False) -> float:
-        buffers = lane.buffers
-        return float(modulus.modulus(buffers.psi, self.modes, view.detector, part, poisson, buffers.lines))
+    def _revise(self, lane: Lane, view: View, position: int, kept: F32 = _NO_WAVES, poisson: bool = False) -> float:
+        """Waves of one position with the measured modulus into the lane's psi; returns the misfit before."""
+        self._begin(lane, view, position, kept)
+        lane.fourier.forward()
+        misfit = modulus.modulus(lane.buffers.psi, *view.detector, position, poisson, lane.buffers.lines)
+        lane.fourier.backward()
+        return float(misfit)
 
-    def _side_by_side(self, walk: Callable[[Lane, I64], R], index: I64) -> list[R]:
-        return self._spread(walk, self._lanes, [np.ascontiguousarray(part) for part in np.array_split(index, LANES)])
+    def _side_by_side(self, walk: Callable[[Lane, Share], R], state: State, index: I64) -> list[R]:
+        return self._spread(walk, self._lanes, dealt(index, state.placed.corners, self.good.shape[0]))
 
     def _spread(self, walk: Callable[[A, B], R], ones: Sequence[A], others: Sequence[B]) -> list[R]:
         """Call a function with each pair of arguments, side by side where threads are lent; results in their order."""

@@ -1,4 +1,4 @@
-"""What compiled loops are given: records of arrays that belong together.
+"""What compiled loops are given, in records of arrays that belong together.
 
 Complex arrays enter as float32 views with real and imaginary parts interleaved along the last axis: the compiler
 vectorises those, not complex numbers. Waves and probes lie in padded memory (``fourier.PAD`` pixels of zeros before and
@@ -8,16 +8,16 @@ of a power of two pixels would fall on the same cache lines.
 
 from typing import NamedTuple
 
-from stxmdist.arrays import F32, I32, I64, Array, Mask
+from stxmdist.arrays import F32, I32, Array
 
 
 class Light(NamedTuple):
     """The probe, and its variation from position to position."""
 
     probe: F32
-    """(MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD))"""
+    """(MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)); its coefficients, see ``interpolation``, where windows are moved"""
     vary: F32
-    """(VARIATION, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) patterns by which the strongest mode varies"""
+    """(VARIATION, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) patterns by which the strongest mode varies, likewise"""
     shares: F32
     """(POSITION, VARIATION) how much of each pattern is added at a position"""
 
@@ -28,9 +28,11 @@ class Windows(NamedTuple):
     corners: I32
     """(POSITION, 2) first row and column"""
     weights: F32
-    """(POSITION, 2, TAPS) of the interpolation that moves the probe by a fraction of a pixel"""
-    fractional: Mask
-    """(POSITION,) whether the probe is moved; true everywhere if it varies"""
+    """(POSITION, 2, TAPS) that move the probe by a fraction of a pixel, see ``interpolation.shift_weights``"""
+    back: F32
+    """(POSITION, 2, BACK_TAPS) ``interpolation.back_weights``"""
+    moved: bool
+    """Whether the probe is moved at any position, by a fraction of a pixel, or varies"""
 
 
 class Detector(NamedTuple):
@@ -39,32 +41,26 @@ class Detector(NamedTuple):
     frames: Array
     """(POSITION, QY, QX) counts, zero frequency at [0, 0]"""
     good: F32
-    """(QY, QX) 1 for pixels that may be used, 0 for others"""
+    """(QY or 1, QX) 1 for pixels that may be used, 0 for others; one row stands for all where they are alike, and stays
+    in the first-level cache
+    """
     background: F32
-    """(QY, QX) counts"""
+    """(QY or 1, QX) counts; likewise"""
     gain: F32
     """(POSITION,) one over the intensity of the beam relative to its mean; it multiplies counts and background"""
-
-
-class Part(NamedTuple):
-    """The positions ``positions[start : start + number]``."""
-
-    positions: I64
-    start: int
-    number: int
 
 
 class Buffers(NamedTuple):
     """Scratch memory of one lane."""
 
     psi: F32
-    """(number MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) waves of several positions, one after another"""
+    """(MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) waves of one position; margins are zero and stay so"""
     shifted: F32
-    """The same of the probe moved by a fraction of a pixel"""
+    """The same of the probe moved by a fraction of a pixel; margins are zero and stay so"""
     combined: F32
-    """(MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) the probe of one position, with its variation"""
+    """The same of the probe with its variation"""
     between: F32
-    """(2, 2 (QX + 2 PAD)) rows between both passes of the interpolation"""
+    """(2, 2 (QX + 2 PAD) + 32) rows between both passes of the interpolation"""
     lines: F32
     """(4, 2 QX or more) sums along a row"""
 
@@ -72,9 +68,15 @@ class Buffers(NamedTuple):
 class LaneSums(NamedTuple):
     """What the positions of one lane ask of object and probe, added up."""
 
-    numerator: F32
-    """(Y, 2 X) sum of conj(P) d"""
-    weight: F32
-    """(Y, X) sum of |P|^2"""
+    numerators: F32
+    """(LANE, Y, 2 X) sum of conj(P) d, of all lanes; see ``lane`` and ``border``"""
+    weights: F32
+    """(LANE, Y, X) sum of |P|^2, likewise"""
+    lane: int
+    """This lane's number"""
+    border: int
+    """Rows from here on no lane before this one reaches: they are added to those of lane 0, others to the own"""
     brightness: F32
     """(QY, QX) sum of |O|^2"""
+    probe: F32
+    """(MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) what the probe is asked to change by, or its coefficients"""

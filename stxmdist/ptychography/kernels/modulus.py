@@ -5,17 +5,22 @@ The layout of arrays is described in ``layout``. Sums over a row are float32, su
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, I64, Array, compiled
-from stxmdist.ptychography.kernels.layout import Detector, Part
+from stxmdist.arrays import F32, F64, Array, compiled
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
-_ROWS = 3
+_ROWS = 6
 """``fourier.PAD_ROWS``"""
 _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
 _TWO = np.float32(2.0)
+
+
+@compiled
+def _reading(count: float, scale: np.float32, expected: np.float32) -> np.float32:
+    """What was measured; a negative count says that it was so many at least, so that a brighter model is right."""
+    return np.float32(count) * scale if count >= 0 else max(-np.float32(count) * scale, expected)
 
 
 @compiled
@@ -37,7 +42,7 @@ def _modulus_row(wave: F32, counts: Array, use: F32, back: F32, gain: float, pix
     for k in range(use.shape[0]):
         a, b = wave[2 * k], wave[2 * k + 1]
         expected = a * a + b * b + back[k] * scale + tiny
-        change = use[k] * (np.sqrt(np.float32(counts[k]) * scale / expected) - _ONE)
+        change = use[k] * (np.sqrt(_reading(counts[k], scale, expected) / expected) - _ONE)
         sum_ += expected * change * change
         factor = (_ONE + change) * inverse
         wave[2 * k] = a * factor
@@ -48,8 +53,6 @@ def _modulus_row(wave: F32, counts: Array, use: F32, back: F32, gain: float, pix
 @compiled
 def _modulus_row_of_modes(
     psi: F32,
-    first: int,
-    modes: int,
     row: int,
     counts: Array,
     use: F32,
@@ -64,7 +67,7 @@ def _modulus_row_of_modes(
     tiny = np.float32(1e-6) * pixels
     width = 2 * use.shape[0]
     factor[:] = _ZERO
-    for mode in range(first, first + modes):
+    for mode in range(psi.shape[0]):
         wave = psi[mode, row, _EDGE : _EDGE + width]
         for k in range(use.shape[0]):
             a, b = wave[2 * k], wave[2 * k + 1]
@@ -72,11 +75,11 @@ def _modulus_row_of_modes(
     sum_ = _ZERO
     for k in range(use.shape[0]):
         expected = factor[k] + back[k] * scale + tiny
-        measured = np.float32(counts[k]) * scale
+        measured = _reading(counts[k], scale, expected)
         misfit = use[k] * (np.sqrt(measured / expected) - _ONE)
         sum_ += expected * misfit * misfit
         factor[k] = (_ONE + use[k] * _change(measured, expected, poisson)) * inverse
-    for mode in range(first, first + modes):
+    for mode in range(psi.shape[0]):
         wave = psi[mode, row, _EDGE : _EDGE + width]
         for k in range(use.shape[0]):
             wave[2 * k] *= factor[k]
@@ -85,49 +88,9 @@ def _modulus_row_of_modes(
 
 
 @compiled
-def modulus_by_array(
-    psi: F32,
-    modes: int,
-    frames: Array,
-    index: I64,
-    start: int,
-    count: int,
-    good: F32,
-    background: F32,
-    gain: F32,
-    poisson: bool,
-    lines: F32,
+def modulus(
+    psi: F32, frames: Array, good: F32, background: F32, gain: F32, position: int, poisson: bool, lines: F32
 ) -> float:
-    """:func:`modulus` of the positions ``index[start : start + count]``, with arrays one by one.
-
-    For passes that call once per frame: numba takes some microseconds to open records, a tenth of a small frame's time.
-    """
-    rows, padded = psi.shape[1:]
-    width = padded - 2 * _EDGE
-    pixels = np.float32((rows - 2 * _ROWS) * (width // 2))
-    total = 0.0
-    for item in range(count):
-        position = index[start + item]
-        level = gain[position]
-        one = 0.0
-        for row in range(_ROWS, rows - _ROWS):
-            counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
-            if modes == 1 and not poisson:
-                wave = psi[item, row, _EDGE : _EDGE + width]
-                one += float(_modulus_row(wave, counts, use, back, level, pixels))
-            else:
-                factor = lines[2, : width // 2]
-                one += float(
-                    _modulus_row_of_modes(
-                        psi, item * modes, modes, row, counts, use, back, level, pixels, poisson, factor
-                    )
-                )
-        total += one / float(level)
-    return total / float(pixels)
-
-
-@compiled
-def modulus(psi: F32, modes: int, detector: Detector, part: Part, poisson: bool, lines: F32) -> float:
     """Give far fields the measured modulus, in place; returns sum (sqrt M - sqrt I)^2 over good pixels, M = |F|^2 + b.
 
     The Fourier transforms around it are not normalised: their factors, the pixel count on the way in and its inverse on
@@ -135,22 +98,36 @@ def modulus(psi: F32, modes: int, detector: Detector, part: Part, poisson: bool,
 
     Parameters
     ----------
-    psi : (count MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far fields, zero frequency at [0, 0]
+    psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) far fields of one position, zero frequency at [0, 0]
     poisson : follow the Poisson likelihood instead of amplitudes
     lines : (4, 2 QX) scratch
     """
-    frames, good, background, gain = detector.frames, detector.good, detector.background, detector.gain
-    index, start, count = part.positions, part.start, part.number
-    return modulus_by_array(psi, modes, frames, index, start, count, good, background, gain, poisson, lines)
+    modes, rows, padded = psi.shape
+    width = padded - 2 * _EDGE
+    pixels = np.float32((rows - 2 * _ROWS) * (width // 2))
+    level = gain[position]
+    total = 0.0
+    step_good, step_back = min(good.shape[0] - 1, 1), min(background.shape[0] - 1, 1)
+    for row in range(rows - 2 * _ROWS):
+        counts, use, back = frames[position, row], good[row * step_good], background[row * step_back]
+        if modes == 1 and not poisson:
+            wave = psi[0, row + _ROWS, _EDGE : _EDGE + width]
+            total += float(_modulus_row(wave, counts, use, back, level, pixels))
+        else:
+            factor = lines[2, : width // 2]
+            total += float(_modulus_row_of_modes(psi, row + _ROWS, counts, use, back, level, pixels, poisson, factor))
+    return total / float(level) / float(pixels)
 
 
 @compiled
 def search(
     field: F32,
     change: F32,
-    modes: int,
-    detector: Detector,
-    part: Part,
+    frames: Array,
+    good: F32,
+    background: F32,
+    gain: F32,
+    position: int,
     poisson: bool,
     sums: F64,
 ) -> None:
@@ -159,38 +136,36 @@ def search(
     The misfit is sum (sqrt M - sqrt I)^2, or sum M - I ln M, M = sum over modes of |F + a dF|^2 + b, at a = 0. Fields
     come from transforms that are not normalised.
     """
-    rows, padded = field.shape[1:]
+    modes, rows, padded = field.shape
     width = padded - 2 * _EDGE
     half = width // 2
-    frames, good, background, gain = detector.frames, detector.good, detector.background, detector.gain
-    index, start, count = part.positions, part.start, part.number
     inverse = np.float32(1.0 / ((rows - 2 * _ROWS) * half))
-    for item in range(count):
-        position = index[start + item]
-        level = gain[position]
-        for row in range(_ROWS, rows - _ROWS):
-            counts, use, back = frames[position, row - _ROWS], good[row - _ROWS], background[row - _ROWS]
-            slope, curve = _ZERO, _ZERO
-            for k in range(half):
-                expected, first, second = _ZERO, _ZERO, _ZERO
-                for mode in range(item * modes, item * modes + modes):
-                    a, b = field[mode, row, _EDGE + 2 * k], field[mode, row, _EDGE + 2 * k + 1]
-                    u, v = change[mode, row, _EDGE + 2 * k], change[mode, row, _EDGE + 2 * k + 1]
-                    expected += a * a + b * b
-                    first += a * u + b * v
-                    second += u * u + v * v
-                expected = expected * inverse + back[k] * level + np.float32(1e-6)
-                first, second = np.float32(2.0) * first * inverse, np.float32(2.0) * second * inverse
-                measured = np.float32(counts[k]) * level
-                # As far as the gradient follows the likelihood: to twice the amplitude, four times the counts.
-                expected = max(expected, np.float32(0.25) * measured) if poisson else expected
-                ratio = measured / expected
-                if poisson:
-                    slope += use[k] * (np.float32(1.0) - ratio) * first
-                    curve += use[k] * (ratio * first * first / expected + (np.float32(1.0) - ratio) * second)
-                else:
-                    root = np.sqrt(ratio)
-                    slope += use[k] * (np.float32(1.0) - root) * first
-                    curve += use[k] * (_HALF * root * first * first / expected + (np.float32(1.0) - root) * second)
-            sums[0] += float(slope)
-            sums[1] += float(curve)
+    level = gain[position]
+    step_good, step_back = min(good.shape[0] - 1, 1), min(background.shape[0] - 1, 1)
+    for row in range(_ROWS, rows - _ROWS):
+        at = row - _ROWS
+        counts, use, back = frames[position, at], good[at * step_good], background[at * step_back]
+        slope, curve = _ZERO, _ZERO
+        for k in range(half):
+            expected, first, second = _ZERO, _ZERO, _ZERO
+            for mode in range(modes):
+                a, b = field[mode, row, _EDGE + 2 * k], field[mode, row, _EDGE + 2 * k + 1]
+                u, v = change[mode, row, _EDGE + 2 * k], change[mode, row, _EDGE + 2 * k + 1]
+                expected += a * a + b * b
+                first += a * u + b * v
+                second += u * u + v * v
+            expected = expected * inverse + back[k] * level + np.float32(1e-6)
+            first, second = np.float32(2.0) * first * inverse, np.float32(2.0) * second * inverse
+            measured = _reading(counts[k], level, expected)
+            # As far as the gradient follows the likelihood: to twice the amplitude, four times the counts.
+            expected = max(expected, np.float32(0.25) * measured) if poisson else expected
+            ratio = measured / expected
+            if poisson:
+                slope += use[k] * (np.float32(1.0) - ratio) * first
+                curve += use[k] * (ratio * first * first / expected + (np.float32(1.0) - ratio) * second)
+            else:
+                root = np.sqrt(ratio)
+                slope += use[k] * (np.float32(1.0) - root) * first
+                curve += use[k] * (_HALF * root * first * first / expected + (np.float32(1.0) - root) * second)
+        sums[0] += float(slope)
+        sums[1] += float(curve)

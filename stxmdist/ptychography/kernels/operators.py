@@ -5,28 +5,13 @@ for passes in other array libraries. All act on whole stacks of modes: windows a
 """
 
 import importlib
+from typing import Any
 
 import numpy as np
 
-from stxmdist.arrays import F32, F64, I32, Array, namespace_of
-
-TAPS = 6
-"""Points of the sub-pixel interpolation (Lagrange, degree 5), the same as in the kernels."""
-
-
-def shift_weights(fraction: F64) -> F32:
-    """Weights (..., TAPS) float32 of Lagrange interpolation that move a function by a fraction in [0, 1) of a pixel.
-
-    Tap t multiplies the value at ``u + t - 3``; a fraction of 0 gives the value at u itself.
-    """
-    at = -np.asarray(fraction, np.float64)[..., None]
-    nodes = np.arange(TAPS) - 3.0
-    weights = np.ones((*np.shape(fraction), TAPS))
-    for tap in range(TAPS):
-        for other in range(TAPS):
-            if other != tap:
-                weights[..., tap] *= (at[..., 0] - nodes[other]) / (nodes[tap] - nodes[other])
-    return weights.astype(np.float32)
+from stxmdist.arrays import F64, I32, Array, namespace_of
+from stxmdist.ptychography.kernels import interpolation
+from stxmdist.ptychography.kernels.interpolation import BACK_TAPS, TAPS
 
 
 def split_positions(positions_px: F64) -> tuple[I32, F64]:
@@ -39,30 +24,83 @@ def split_positions(positions_px: F64) -> tuple[I32, F64]:
     return corners.astype(np.int32), snapped - corners
 
 
-def shift_probe(probe: Array, wy: Array, wx: Array) -> Array:
-    """The probe (..., MODE, QY, QX) moved by a fraction of a pixel, with weights (..., TAPS) along each axis.
+def coefficients(probe: Array) -> Array:
+    """Coefficients (..., MODE, QY + TAPS - 1, QX + TAPS - 1) of a probe (..., MODE, QY, QX), see ``interpolation``."""
+    down, along = (interpolation.matrix(count) for count in probe.shape[-2:])
+    return _between(down, probe, along.T)
 
-    It is zero outside the window.
-    """
-    return _blend(_blend(probe, wy, -2, range(-3, 3)), wx, -1, range(-3, 3))
+
+def coefficients_adjoint(asked: Array) -> Array:
+    """Adjoint of :func:`coefficients`."""
+    down, along = (interpolation.matrix(count - TAPS + 1) for count in asked.shape[-2:])
+    return _between(down.T, asked, along)
+
+
+def _between(left: F64, values: Array, right: F64) -> Array:
+    # In double precision, because coefficients are so much larger than what they sum to.
+    xp = namespace_of(values)
+    product: Array = xp.matmul(xp.matmul(xp.asarray(left), values), xp.asarray(right)).astype(values.dtype)
+    return product
+
+
+def samples(coefficients_: Array) -> Array:
+    """The probe (..., MODE, QY, QX) of which these are the coefficients: inverse of :func:`coefficients`."""
+    xp = namespace_of(coefficients_)
+    taps = xp.asarray(interpolation.still_weights().astype(coefficients_.real.dtype))
+    return interpolate(coefficients_, taps, taps)
+
+
+def interpolate(coefficients_: Array, wy: Array, wx: Array) -> Array:
+    """The probe (..., MODE, QY, QX) between pixels from its coefficients, with weights (..., TAPS) along each axis."""
+    for axis, weights in ((-2, wy), (-1, wx)):
+        count = coefficients_.shape[axis] - TAPS + 1
+        parts = [_tap(weights, tap) * coefficients_[_from(axis, tap, count)] for tap in range(TAPS)]
+        coefficients_ = sum(parts[1:], parts[0])
+    return coefficients_
+
+
+def interpolate_adjoint(probe: Array, wy: Array, wx: Array) -> Array:
+    """Adjoint of :func:`interpolate`."""
+    for axis, weights in ((-2, wy), (-1, wx)):
+        shape, count = list(probe.shape), probe.shape[axis]
+        shape[axis] += TAPS - 1
+        out = namespace_of(probe).zeros(tuple(shape), dtype=probe.dtype)
+        for tap in range(TAPS):
+            out[_from(axis, tap, count)] += _tap(weights, tap) * probe
+        probe = out
+    return probe
+
+
+def step_back(change: Array, wy: Array, wx: Array) -> Array:
+    """Samples (..., MODE, QY, QX) moved back into coefficients by the transpose of ``interpolation.back_weights``."""
+    for axis, weights in ((-2, wy), (-1, wx)):
+        shape, count = list(change.shape), change.shape[axis]
+        shape[axis] += TAPS - 1
+        out = namespace_of(change).zeros(tuple(shape), dtype=change.dtype)
+        for tap in range(BACK_TAPS):
+            out[_from(axis, tap + 1, count)] += _tap(weights, tap) * change
+        change = out
+    return change
+
+
+def _tap(weights: Array, tap: int) -> Array:
+    return weights[..., tap, None, None, None]
+
+
+def _from(axis: int, first: int, count: int) -> Any:
+    # The part of an array that begins at ``first`` on one of its last two axes.
+    part = slice(first, first + count)
+    return (..., part, slice(None)) if axis == -2 else (..., part)
+
+
+def shift_probe(probe: Array, wy: Array, wx: Array) -> Array:
+    """The probe (..., MODE, QY, QX) moved by a fraction of a pixel, see ``interpolation.shift_weights``."""
+    return interpolate(coefficients(probe), wy, wx)
 
 
 def shift_probe_adjoint(probe: Array, wy: Array, wx: Array) -> Array:
     """Adjoint of :func:`shift_probe`."""
-    return _blend(_blend(probe, wy, -2, range(3, -3, -1)), wx, -1, range(3, -3, -1))
-
-
-def _blend(array: Array, weights: Array, axis: int, offsets: range) -> Array:
-    out: Array = namespace_of(array).zeros_like(array)
-    n = array.shape[axis]
-    for tap, offset in enumerate(offsets):
-        weight = weights[..., tap, None, None, None]
-        here = [slice(None)] * len(array.shape)
-        there = here.copy()
-        here[axis] = slice(max(0, -offset), n - max(0, offset))
-        there[axis] = slice(max(0, offset), n - max(0, -offset))
-        out[tuple(here)] += weight * array[tuple(there)]
-    return out
+    return coefficients_adjoint(interpolate_adjoint(probe, wy, wx))
 
 
 def window(object_: Array, corner: tuple[int, int], shape: tuple[int, int]) -> Array:
@@ -141,6 +179,13 @@ def propagate_adjoint(field: Array) -> Array:
     """Adjoint, and inverse, of :func:`propagate`."""
     waves: Array = namespace_of(field).fft.ifft2(field, axes=(-2, -1), norm="ortho").astype(field.dtype, copy=False)
     return waves
+
+
+def reading(counts: Array, expected: Array) -> Array:
+    """What was measured; a negative count says that it was so many at least, so that a brighter model is right."""
+    xp = namespace_of(counts)
+    measured: Array = xp.where(counts < 0, xp.maximum(xp.abs(counts), expected), counts)
+    return measured
 
 
 def modulus(field: Array, counts: Array, good: Array) -> Array:

@@ -127,7 +127,8 @@ class Sweep(Protocol):
     def object_direction(self, sums: Sums, damping: float) -> Direction:
         """By what the object is to change: the weighted mean of what all positions ask, reduced where it is dim.
 
-        ``damping`` is light, as share of the brightest pixel's, at which half of it is left.
+        ``damping`` is light, as share of the brightest pixel's, at which half of it is left. The direction, as the sums
+        of a pass, may lie in memory that the next one overwrites.
         """
         ...
 
@@ -183,14 +184,24 @@ def margins(modes: int, shape: tuple[int, int]) -> tuple[int, int, int]:
     return modes, shape[0] + 2 * PAD_ROWS, shape[1] + 2 * PAD
 
 
+LEAST_COUNT = np.float32(1e-20)
+"""Stands for no count where so many are known to be there at least: zero has no sign"""
+
+
 def laid_out(problem: Problem) -> tuple[Array, F32, float]:
-    """Frames with zero frequency at [0, 0] and zeros where pixels are not good, the mask likewise, and all counts."""
-    good = np.fft.ifftshift(problem.good)
-    whole = np.issubdtype(problem.frames.dtype, np.integer) and problem.frames.max() < 2**16
+    """Frames with zero frequency at [0, 0] and zeros where pixels are not good, the mask likewise, and all counts.
+
+    Counts that are only known to be so many at least are negative.
+    """
+    good, least = np.fft.ifftshift(problem.good), problem.at_least
+    whole = least is None and np.issubdtype(problem.frames.dtype, np.integer) and problem.frames.max() < 2**16
     # Integers stay integers: half the memory traffic of the loop, and of the worker.
     frames = np.empty(problem.frames.shape, np.uint16 if whole else np.float32)
     counts = 0.0
-    for target, frame in zip(frames, problem.frames, strict=True):
+    for number, (target, frame) in enumerate(zip(frames, problem.frames, strict=True)):
         target[...] = np.where(good, np.maximum(np.fft.ifftshift(frame), 0), 0)
         counts += float(np.sum(target, dtype=np.float64))
+        if least is not None:
+            limits = np.fft.ifftshift(least[number]) & good
+            target[limits] = -np.maximum(target[limits], LEAST_COUNT)
     return frames, good.astype(np.float32), counts

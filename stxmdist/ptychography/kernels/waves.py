@@ -9,16 +9,16 @@ inlined from another file changes.
 
 import numpy as np
 
-from stxmdist.arrays import F32, I32, Mask, compiled
-from stxmdist.ptychography.kernels.layout import Buffers, Light, Part, Windows
-
-TAPS = 6
-"""Points of the sub-pixel interpolation: optics limit the probe's band well below Nyquist, where six are enough."""
+from stxmdist.arrays import F32, I32, compiled
 
 _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
-_ROWS = 3
+_ROWS = 6
 """``fourier.PAD_ROWS``"""
+_ROOM = 16
+"""Floats before and after each row of ``Buffers.between``, a cache line: what is moved back is added to whole rows,
+from their first vector on
+"""
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _TWO = np.float32(2.0)
@@ -31,8 +31,9 @@ def _blend_rows(image: F32, top: int, weights: F32, pair: F32) -> None:
         image[top], image[top + 1], image[top + 2], image[top + 3], image[top + 4], image[top + 5], image[top + 6],
     )  # fmt: skip
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
-    first, second = pair[0], pair[1]
-    for k in range(first.shape[0]):
+    columns = image.shape[1]
+    first, second = pair[0, _ROOM : _ROOM + columns], pair[1, _ROOM : _ROOM + columns]
+    for k in range(columns):
         first[k] = w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
         second[k] = w0 * b[k] + w1 * c[k] + w2 * d[k] + w3 * e[k] + w4 * f[k] + w5 * g[k]
 
@@ -57,7 +58,7 @@ def _shift_pair(image: F32, top: int, wy: F32, wx: F32, between: F32, shifted: F
     # Rows top and top + 1 of an image moved by a fraction of a pixel.
     _blend_rows(image, top - 3, wy, between)
     for i in range(2):
-        _blend_columns(between[i], _EDGE - 6, wx, shifted[top + i, _EDGE : shifted.shape[1] - _EDGE], False)
+        _blend_columns(between[i], _ROOM + _EDGE - 6, wx, shifted[top + i, _EDGE : shifted.shape[1] - _EDGE], False)
 
 
 @compiled
@@ -65,17 +66,50 @@ def _shift_back_pair(image: F32, top: int, first: int, wy: F32, wx: F32, between
     # The adjoint, added to the same rows of ``out``, from row ``first`` on; weights from the last to the first.
     _blend_rows(image, top - 2, wy, between)
     for i in range(first - top, 2):
-        _blend_columns(between[i], _EDGE - 4, wx, out[top + i, _EDGE : out.shape[1] - _EDGE], True)
+        _blend_columns(between[i], _ROOM - 4, wx, out[top + i], True)
 
 
 @compiled
-def shift_probe(probe: F32, wy: F32, wx: F32, between: F32, shifted: F32) -> None:
-    """The probe moved by a fraction of a pixel, zero outside the window; margins of ``shifted`` stay as they are.
+def _blend_fewer_rows(image: F32, top: int, weights: F32, pair: F32) -> None:
+    # As :func:`_blend_rows` with the four points of ``interpolation.back_weights``, from the last to the first.
+    a, b, c, d, e = image[top], image[top + 1], image[top + 2], image[top + 3], image[top + 4]
+    w0, w1, w2, w3 = weights[3], weights[2], weights[1], weights[0]
+    columns = image.shape[1]
+    first, second = pair[0, _ROOM : _ROOM + columns], pair[1, _ROOM : _ROOM + columns]
+    for k in range(columns):
+        first[k] = w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k]
+        second[k] = w0 * b[k] + w1 * c[k] + w2 * d[k] + w3 * e[k]
+
+
+@compiled
+def _add_fewer_columns(line: F32, start: int, weights: F32, out: F32) -> None:
+    a, b, c, d = line[start:], line[start + 2 :], line[start + 4 :], line[start + 6 :]
+    w0, w1, w2, w3 = weights[3], weights[2], weights[1], weights[0]
+    for k in range(out.shape[0]):
+        out[k] += w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k]
+
+
+@compiled
+def step_back(change: F32, wy: F32, wx: F32, between: F32, probe: F32) -> None:
+    """Transpose of an interpolation with weights (BACK_TAPS,), added to coefficients; the change's margins are zero."""
+    modes, rows, _ = probe.shape
+    first, last = _ROWS - 2, rows - _ROWS + 2
+    for mode in range(modes):
+        for row in range(first, last, 2):
+            top = min(row, last - 2)
+            _blend_fewer_rows(change[mode], top - 1, wy, between)
+            for i in range(row - top, 2):
+                _add_fewer_columns(between[i], _ROOM - 2, wx, probe[mode, top + i])
+
+
+@compiled
+def interpolate(probe: F32, wy: F32, wx: F32, between: F32, shifted: F32) -> None:
+    """A probe between pixels from its coefficients; margins of ``shifted`` stay as they are.
 
     Parameters
     ----------
-    probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (2, ...) scratch
-    wy, wx : (TAPS,)
+    probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (2, 2 (QX + 2 PAD) + 32) scratch
+    wy, wx : (TAPS,), see ``interpolation.shift_weights``
     """
     modes, rows, _ = probe.shape
     for mode in range(modes):
@@ -84,13 +118,14 @@ def shift_probe(probe: F32, wy: F32, wx: F32, between: F32, shifted: F32) -> Non
 
 
 @compiled
-def shift_probe_adjoint(gradient: F32, wy: F32, wx: F32, between: F32, probe: F32) -> None:
-    """Adjoint of :func:`shift_probe`, added to the probe; the gradient's margins must be zero, the probe's stay so."""
+def interpolate_adjoint(gradient: F32, wy: F32, wx: F32, between: F32, probe: F32) -> None:
+    """Adjoint of :func:`interpolate`, added to the coefficients; the gradient's margins must be zero."""
     modes, rows, _ = probe.shape
     back_y, back_x = wy[::-1].copy(), wx[::-1].copy()
+    first, last = _ROWS - 3, rows - _ROWS + 3
     for mode in range(modes):
-        for row in range(_ROWS, rows - _ROWS, 2):
-            _shift_back_pair(gradient[mode], min(row, rows - _ROWS - 2), row, back_y, back_x, between, probe[mode])
+        for row in range(first, last, 2):
+            _shift_back_pair(gradient[mode], min(row, last - 2), row, back_y, back_x, between, probe[mode])
 
 
 @compiled
@@ -112,7 +147,7 @@ def exit_waves(
     column0: int,
     wy: F32,
     wx: F32,
-    fractional: bool,
+    moved: bool,
     between: F32,
     lines: F32,
     psi: F32,
@@ -122,20 +157,21 @@ def exit_waves(
     Parameters
     ----------
     object_ : (Y, 2 X)
-    probe, shifted, psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)); shifted and psi are written
-    wy, wx : (TAPS,) interpolation weights, see ``operators.shift_weights``; not used unless ``fractional``
-    between : (2, 2 (QX + 2 PAD)) scratch
+    probe, shifted, psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)); shifted and psi are written; the probe's coefficients
+        if it is ``moved``
+    wy, wx : (TAPS,) interpolation weights, see ``interpolation.shift_weights``; not used unless ``moved``
+    between : (2, 2 (QX + 2 PAD) + 32) scratch
     lines : (4, 2 QX) scratch; afterwards lines[3, 0] is the largest |O|^2 of the window
     """
     modes, rows, padded = psi.shape
     width = padded - 2 * _EDGE
     brightest = lines[3, : width // 2]
     brightest[:] = _ZERO
-    source = shifted if fractional else probe
+    source = shifted if moved else probe
     for mode in range(modes):
         for pair in range(_ROWS, rows - _ROWS, 2):
             top = min(pair, rows - _ROWS - 2)
-            if fractional:
+            if moved:
                 # Just before they are used: two rows stay in the first-level cache.
                 _shift_pair(probe[mode], top, wy, wx, between, shifted[mode])
             for row in range(top, top + 2):
@@ -232,7 +268,7 @@ def update(
     column0: int,
     wy: F32,
     wx: F32,
-    fractional: bool,
+    moved: bool,
     between: F32,
     lines: F32,
     steps: F32,
@@ -245,33 +281,35 @@ def update(
 
     Parameters
     ----------
+    wy, wx : (BACK_TAPS,) that move the probe's change back into its coefficients, see ``interpolation.back_weights``
     steps : (5,) object step, object a, max sum |P|^2, probe step, probe a
     lines : (4, 2 QX) as :func:`exit_waves` left it: lines[3, 0] is max |O|^2 of the window. psi is used up.
     """
     modes, rows, padded = psi.shape
     width = padded - 2 * _EDGE
     floor = max(steps[4] * lines[3, 0], np.float32(1e-12))
-    source = shifted if fractional else probe
-    whole = modes == 1 and not fractional
-    for row in range(_ROWS, rows - _ROWS):
-        window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
-        if whole:
-            _update_row(window, probe[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor)
-        elif modes == 1:
+    if moved:
+        for row in range(_ROWS, rows - _ROWS):
+            window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+            if modes > 1:
+                _update_row_of_modes(window, shifted, psi, row, steps, floor, lines)
+                continue
             light, wave = shifted[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width]
             if steps[4] == _ONE:
                 _update_row_moved(window, light, wave, steps, floor, True)
             else:
                 _update_row_moved(window, light, wave, steps, floor, False)
-        else:
-            _update_row_of_modes(window, source, psi, row, steps, floor, lines)
-    if whole or steps[3] == _ZERO:
+        if steps[3] != _ZERO:
+            step_back(psi, wy, wx, between, probe)
         return
-    if fractional:
-        shift_probe_adjoint(psi, wy, wx, between, probe)
-    else:
-        for mode in range(modes):
-            for row in range(_ROWS, rows - _ROWS):
+    for row in range(_ROWS, rows - _ROWS):
+        window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+        if modes == 1:
+            _update_row(window, probe[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor)
+            continue
+        _update_row_of_modes(window, probe, psi, row, steps, floor, lines)
+        if steps[3] != _ZERO:
+            for mode in range(modes):
                 here, change = probe[mode, row], psi[mode, row]
                 for k in range(padded):
                     here[k] += change[k]
@@ -293,7 +331,7 @@ def _varied(probe: F32, vary: F32, shares: F32, combined: F32) -> None:
 @compiled
 def advance(
     object_: F32, probe: F32, vary: F32, shares: F32, combined: F32, shifted: F32, psi: F32, corners: I32,
-    weights: F32, fractional: Mask, between: F32, lines: F32, steps: F32, done: int, following: int,
+    weights: F32, back: F32, moved: bool, between: F32, lines: F32, steps: F32, done: int, following: int,
 ) -> None:  # fmt: skip
     """Finish frame ``done`` and begin frame ``following`` (-1: none): one call per frame from Python.
 
@@ -301,8 +339,8 @@ def advance(
     """
     if done >= 0:
         row, column = corners[done]
-        wy, wx = weights[done]
-        update(object_, probe, shifted, psi, row, column, wy, wx, fractional[done], between, lines, steps)
+        wy, wx = back[done]
+        update(object_, probe, shifted, psi, row, column, wy, wx, moved, between, lines, steps)
     if following >= 0:
         row, column = corners[following]
         wy, wx = weights[following]
@@ -310,7 +348,7 @@ def advance(
         if vary.shape[0] > 0:
             _varied(probe, vary, shares[following], combined)
             here = combined
-        exit_waves(object_, here, shifted, row, column, wy, wx, fractional[following], between, lines, psi)
+        exit_waves(object_, here, shifted, row, column, wy, wx, moved, between, lines, psi)
 
 
 @compiled
@@ -332,58 +370,33 @@ def _reflected_row(object_: F32, light: F32, kept: F32, psi: F32) -> None:
 
 
 @compiled
-def begin(object_: F32, light: Light, windows: Windows, buffers: Buffers, kept: F32, part: Part) -> None:
-    """Exit waves P O of several positions, or 2 P O - psi where waves psi are kept from before, into ``buffers.psi``.
+def begin(
+    object_: F32, probe: F32, vary: F32, shares: F32, combined: F32, shifted: F32, psi: F32, corners: I32,
+    weights: F32, moved: bool, between: F32, kept: F32, position: int,
+) -> None:  # fmt: skip
+    """Exit waves P O of one position, or 2 P O - psi where waves psi are kept from before, into ``psi``.
 
     Parameters
     ----------
     kept : (POSITION or 0, MODE, QY, 2 QX)
     """
-    probe, shifted, psi, between = light.probe, buffers.shifted, buffers.psi, buffers.between
-    corners, weights, fractional = windows.corners, windows.weights, windows.fractional
-    index, start, count = part.positions, part.start, part.number
     modes, rows, padded = probe.shape
     width = padded - 2 * _EDGE
-    for item in range(count):
-        position = index[start + item]
-        row0, column0 = corners[position]
-        first = item * modes
-        source, at = probe, 0
-        if fractional[position]:
-            here = probe
-            if light.vary.shape[0] > 0:
-                _varied(probe, light.vary, light.shares[position], buffers.combined)
-                here = buffers.combined
-            shift_probe(here, weights[position, 0], weights[position, 1], between, shifted[first : first + modes])
-            source, at = shifted, first
-        for mode in range(modes):
-            for row in range(_ROWS, rows - _ROWS):
-                window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
-                beam = source[at + mode, row, _EDGE : _EDGE + width]
-                wave = psi[first + mode, row, _EDGE : _EDGE + width]
-                if kept.shape[0] > 0:
-                    _reflected_row(window, beam, kept[position, mode, row - _ROWS], wave)
-                else:
-                    _wave_row(window, beam, wave)
-
-
-@compiled
-def gather_probe(psi: F32, windows: Windows, between: F32, part: Part, probe: F32) -> None:
-    """Add what several positions ask of the probe, each moved back by its fraction of a pixel, to one gradient.
-
-    Parameters
-    ----------
-    psi : (count MODE, ...) conj(O) times the difference, margins zero; probe : (MODE, ...), added to
-    """
-    weights, fractional = windows.weights, windows.fractional
-    index, start, count = part.positions, part.start, part.number
-    modes = probe.shape[0]
-    for item in range(count):
-        position, first = index[start + item], item * modes
-        if fractional[position]:
-            shift_probe_adjoint(psi[first : first + modes], weights[position, 0], weights[position, 1], between, probe)
-        else:
-            for mode in range(modes):
-                here, change = probe[mode].reshape(-1), psi[first + mode].reshape(-1)
-                for k in range(here.shape[0]):
-                    here[k] += change[k]
+    row0, column0 = corners[position]
+    source = probe
+    if moved:
+        here = probe
+        if vary.shape[0] > 0:
+            _varied(probe, vary, shares[position], combined)
+            here = combined
+        interpolate(here, weights[position, 0], weights[position, 1], between, shifted)
+        source = shifted
+    for mode in range(modes):
+        for row in range(_ROWS, rows - _ROWS):
+            window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+            beam = source[mode, row, _EDGE : _EDGE + width]
+            wave = psi[mode, row, _EDGE : _EDGE + width]
+            if kept.shape[0] > 0:
+                _reflected_row(window, beam, kept[position, mode, row - _ROWS], wave)
+            else:
+                _wave_row(window, beam, wave)

@@ -8,9 +8,11 @@ import numpy as np
 from stxmdist.arrays import F32, Array
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
+from stxmdist.readers.frames.unread import unread
 from stxmdist.readers.hdf5 import Tree
 
-DARKS = ("data_dark", "darkfield")
+DARKS = ("data_dark", "darkfield", "dark", "dark_frames", "darks", "dark_field")
+"""Of CXI, NXdetector, PyNX, and of scripts"""
 MOST_DARKS = 1 << 16
 APPLIED = "darkfield_applied"
 """NXdetector's word for a dark field that the detector has subtracted by itself"""
@@ -28,7 +30,7 @@ def dark_place(tree: Tree, place: str, shape: tuple[int, int]) -> tuple[str | No
     if not found:
         return None, ()
     applied = tree.numbers(f"{place}/{APPLIED}")
-    if found[0] == "darkfield" and applied is not None and applied.any():
+    if found[0] in ("darkfield", "dark_field") and applied is not None and applied.any():
         return None, ("the detector has subtracted the dark field in the file by itself",)
     dark = tree.dataset(f"{place}/{found[0]}")
     if dark is None or dark.shape[-2:] != shape or 0 in dark.shape or dark.dtype.kind not in "iuf":
@@ -87,13 +89,15 @@ def _mean_dark(path: Path, place: str, modified_ns: int) -> F32:
 def without_dark(frames: Array, dark: F32) -> F32:
     """Counts (FRAME, rows, columns) float32 of frames less their dark (rows, columns); what is below zero stays.
 
-    A frame without a count was never written, and stays without one. Pixels at the ceiling of the integer type share a
-    value that no other pixel reaches, so that they can be recognised as saturated.
+    A frame without a count was never written, and stays without one; what is no number stays none. Pixels at the
+    ceiling of the integer type share a value that no other pixel reaches, so that they can be told to be saturated.
     """
     counts = frames.astype(np.float32) - dark
+    nothing = unread(frames)
     if frames.dtype.kind in "iu":
         ceiling = np.iinfo(frames.dtype).max
         counts[frames == ceiling] = ceiling - dark.min()
+    counts[nothing] = np.nan
     counts[~frames.any(axis=(-2, -1))] = 0
     return counts
 

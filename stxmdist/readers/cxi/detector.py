@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stxmdist.arrays import C64, Mask
+from stxmdist.arrays import C64, Array, Mask
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
 from stxmdist.readers.cxi.orientation import DEFAULT, Orientation, orientation_of
@@ -14,33 +14,47 @@ HAS_SIGNAL = 0x1000
 """The one bit of a CXI mask that does not mean bad."""
 POLARITY = "0 where a pixel is good, any bit where it is bad"
 PIXEL_TOLERANCE = 0.01
+NEARLY_ALL = 0.9
+"""A pixel that is bad in so many frames is bad in all; another one only where it is said"""
 # Corrections that NXcxi_ptycho has a place for, and that are not applied on reading.
 NOT_APPLIED = {
     "flatfield": "the frames are not divided by the flat field that is in the file",
 }
 
 
-def distance_m(tree: Tree, detector: Group | None, where: str) -> float:
-    """Distance of the detector in m, said or taken from its corner."""
+def distance_m(tree: Tree, detector: Group | None, where: str) -> tuple[float, tuple[str, ...]]:
+    """Distance of the detector in m, said or taken from its corner, and what is worth noting."""
     said = _length_m(tree, "distance", detector, where)
     if said is None and detector is not None:
         corner = tree.numbers("corner_position", detector)
         said = float(abs(corner.reshape(-1)[2])) if corner is not None and corner.size == 3 else None
     if said is None:
         raise lacking(where, "the distance of the detector", "instrument_1/detector_1/distance in m")
-    return checked_distance_m(said, f"{where}/instrument_1/detector_1/distance")
+    # Along the beam or against it: the frames are the same.
+    notes = (f"the distance of the detector is {said:g} m in the file: taken as {-said:g} m",) if said < 0 else ()
+    return checked_distance_m(abs(said), f"{where}/instrument_1/detector_1/distance"), notes
 
 
 def pixel_and_orientation(
     tree: Tree, detector: Group | None, where: str
-) -> tuple[tuple[float, float], Orientation, tuple[str, ...]]:
-    """Pixel (rows, columns) in um, orientation, and what is lacking.
+) -> tuple[tuple[float, float], Orientation, tuple[str, ...], tuple[str, ...]]:
+    """Pixel (rows, columns) in um, orientation, what is lacking, and what is worth noting.
 
     y_pixel_size is the pixel's extent along the rows' axis of the image, as in files whose basis is transposed too.
     """
     basis = tree.numbers("basis_vectors", detector) if detector is not None else None
-    sizes = [_length_m(tree, name, detector, where) for name in ("y_pixel_size", "x_pixel_size")]
+    if basis is not None and basis.ndim == 3 and (basis == basis[:1]).all():
+        # Written once for each frame.
+        basis = basis[0]
+    names = ("y_pixel_size", "x_pixel_size")
+    sizes = [_length_m(tree, name, detector, where) for name in names]
     lacks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    known = [size for size in sizes if size is not None]
+    in_mm = all(MOST_PIXEL_M < size <= 1e3 * MOST_PIXEL_M for size in known)
+    if known and in_mm and not any(says_unit(tree, name, detector) for name in names):
+        notes = (f"detector pixels have no unit: {known[0]:g} is taken for mm",)
+        sizes = [None if size is None else 1e-3 * size for size in sizes]
     if basis is None:
         orientation: Orientation | None = DEFAULT
         lacks = (f"basis_vectors (taken as {DEFAULT.words})",)
@@ -73,7 +87,7 @@ def pixel_and_orientation(
     if sizes[0] is None or sizes[1] is None:
         raise lacking(where, "the size of the detector's pixels", "instrument_1/detector_1/x_pixel_size in m")
     place = f"{where}/instrument_1/detector_1/x_pixel_size"
-    return checked_pixel_um((sizes[0], sizes[1]), place), orientation, lacks
+    return checked_pixel_um((sizes[0], sizes[1]), place), orientation, lacks, notes
 
 
 def centre(
@@ -115,10 +129,13 @@ def good_pixels(
     if mask is None:
         return np.ones(shape, bool), ("mask (all pixels are taken as good)",), ()
     notes: tuple[str, ...] = ()
-    bad = (mask.astype(np.int64) & ~HAS_SIGNAL) != 0
+    bad = is_bad(mask)
     if bad.ndim >= 3 and bad.shape[-2:] == shape:
-        notes = ("the mask of each frame is joined to one for all",)
-        bad = bad.reshape(-1, *shape).any(axis=0)
+        bad = bad.reshape(-1, *shape).mean(axis=0) >= NEARLY_ALL
+    if mask.dtype.kind == "b" and bad.all():
+        # A program that writes truth values says with them which pixels are good.
+        notes = ("the mask holds nothing but True: all pixels are taken as good",)
+        bad = np.zeros(shape, bool)
     if bad.shape != shape or bad.all():
         raise InputError(
             where=place,
@@ -128,6 +145,26 @@ def good_pixels(
             mend="Correct the mask: if it marks the good pixels, it has the opposite polarity and is to be inverted",
         )
     return ~bad, (), notes
+
+
+def is_bad(mask: Array) -> Mask:
+    """Pixels (...) that values of a CXI mask mark."""
+    return np.asarray((mask.astype(np.int64) & ~HAS_SIGNAL) != 0)
+
+
+def says_unit(tree: Tree, name: str, detector: Group | None) -> bool:
+    """Whether a length of the detector says its unit."""
+    return detector is not None and bool(hdf5.text_attribute(tree.get(name, detector), "units"))
+
+
+def mask_of_frames(tree: Tree, detector: Group | None, n_frames: int, shape: tuple[int, int]) -> str | None:
+    """Path of a mask that differs from frame to frame, None where there is none."""
+    for name in ("mask", "pixel_mask"):
+        mask = tree.dataset(name, detector) if detector is not None else None
+        if mask is not None:
+            own = mask.shape[-2:] == shape and int(np.prod(mask.shape[:-2])) == n_frames > 1
+            return str(mask.name) if own else None
+    return None
 
 
 def illumination(tree: Tree, entry: Group, shape: tuple[int, int]) -> tuple[C64 | None, tuple[str, ...]]:
@@ -178,6 +215,9 @@ __all__ = [
     "dwell_ms",
     "good_pixels",
     "illumination",
+    "is_bad",
+    "mask_of_frames",
     "not_applied",
     "pixel_and_orientation",
+    "says_unit",
 ]

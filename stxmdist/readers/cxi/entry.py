@@ -5,22 +5,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stxmdist.arrays import C64, F64, Array, Mask
+from stxmdist.arrays import C64, F64, Array, Index, Mask
 from stxmdist.errors import InputError
 from stxmdist.readers import hdf5
+from stxmdist.readers.choices import AS_THE_FILE_SAYS, ReadChoices
 from stxmdist.readers.cxi import dark as cxi_dark
 from stxmdist.readers.cxi import detector as cxi_detector
 from stxmdist.readers.cxi.orientation import Orientation
-from stxmdist.readers.cxi.positions import beam_positions_um
-from stxmdist.readers.frames.pixels import MOSTLY_BAD, refuse_inverted
+from stxmdist.readers.cxi.positions import SeenBy, beam_positions, distance_meant
+from stxmdist.readers.frames.pixels import MOSTLY_BAD, inverted, refuse_inverted
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.hdf5_types import Dataset, Group
-from stxmdist.readers.ptychography_checks import LEAST_EV, MOST_EV, lacking, photon_energy_ev
+from stxmdist.readers.ptychography_checks import LEAST_EV, MOST_EV, energy_without_unit, lacking, photon_energy_ev
 from stxmdist.readers.recording import Facts
 from stxmdist.units import HC_EV_NM, ev_from_joule
 
 NEXUS = ("nxcxi_ptycho", "nxptycho")
 """Definitions of NeXus for ptychography, in lower case: the contributed one, and the name in its drafts."""
+UNSAID = ("instrument/detector/data", "instrument/sample/transformations")
+"""What an entry of a draft holds that says no definition, as COSMIC writes it"""
+SURELY_BAD = 0.97
+"""A mask of which so much is bad, with the light there, marks the good pixels; of fewer it may be either"""
 FRAMES = (
     "instrument_1/detector_1/data",
     "data_1/data",
@@ -52,6 +57,10 @@ class Exposure:
     energy_ev: float
     positions_um: F64
     """(POSITION, 2) float64, (y, x) of the beam on the sample"""
+    kept: Index
+    """(POSITION,) number in the file of each frame: those without a position are left out"""
+    masks: str | None
+    """Path of a mask that differs from frame to frame"""
     good: Mask
     distance_m: float
     pixel_um: tuple[float, float]
@@ -82,11 +91,12 @@ def entry_names(tree: Tree) -> tuple[str, ...]:
 
 
 def is_nexus(tree: Tree, name: str) -> bool:
-    """Whether an entry says that it is NXcxi_ptycho, or one of its drafts."""
-    return tree.text(f"{name}/definition").lower() in NEXUS
+    """Whether an entry says that it is NXcxi_ptycho, or one of its drafts, or is laid out as one without saying so."""
+    said = tree.text(f"{name}/definition").lower()
+    return said in NEXUS or (not said and all(tree.holds(f"{name}/{part}") for part in UNSAID))
 
 
-def exposure(tree: Tree, name: str) -> Exposure:
+def exposure(tree: Tree, name: str, choices: ReadChoices = AS_THE_FILE_SAYS) -> Exposure:
     """The scan of one entry.
 
     Raises
@@ -100,7 +110,10 @@ def exposure(tree: Tree, name: str) -> Exposure:
     place, frames = next(((place, frames) for place, frames in found if frames is not None), ("", None))
     if entry is None or frames is None:
         raise lacking(where, "diffraction frames", "data_1/data or instrument_1/detector_1/data")
-    if frames.ndim not in (3, 4) or frames.dtype.kind not in "iuf" or 0 in frames.shape:
+    scan = tuple(int(length) for length in frames.shape[:-2])
+    # Some writers keep axes of one position each.
+    scan = scan if len(scan) <= 2 else tuple(length for length in scan if length > 1) or (1,)
+    if len(scan) not in (1, 2) or frames.dtype.kind not in "iuf" or 0 in frames.shape:
         raise InputError(
             where=f"{where}: {frames.name}",
             problem="the frames are not a list of images",
@@ -112,20 +125,24 @@ def exposure(tree: Tree, name: str) -> Exposure:
     part = next((part for part in DETECTORS if tree.group(part, entry) is not None), None)
     detector = None if part is None else tree.group(part, entry)
     shape = (int(frames.shape[-2]), int(frames.shape[-1]))
-    scan = tuple(int(length) for length in frames.shape[:-2])
-    energy_ev, energy_lacks = _energy(tree, entry, where, is_nexus(tree, name))
-    pixel_um, orientation, geometry_lacks = cxi_detector.pixel_and_orientation(tree, detector, where)
+    energy_ev, energy_lacks, energy_notes = _energy(tree, entry, where, is_nexus(tree, name), choices.energy_unit)
+    pixel_um, orientation, geometry_lacks, pixel_notes = cxi_detector.pixel_and_orientation(tree, detector, where)
+    distance_m, distance_notes = cxi_detector.distance_m(tree, detector, where)
     dark, dark_notes = (None, ()) if part is None else cxi_dark.dark_place(tree, f"/{name}/{part}", shape)
     good, mask_lacks, mask_notes = cxi_detector.good_pixels(tree, detector, shape, where)
     if np.count_nonzero(~good) > MOSTLY_BAD * good.size:
-        chosen = np.unique(np.linspace(0, np.prod(scan) - 1, FRAMES_LOOKED_AT).astype(int))
-        seen = np.concatenate([frames_of(tree, frames, int(at), int(at) + 1) for at in chosen])
-        if dark is not None:
-            seen = cxi_dark.without_dark(seen, cxi_dark.mean_dark(tree.path, dark))
-        refuse_inverted(good, seen, f"{where}/instrument_1/detector_1/mask", cxi_detector.POLARITY)
+        good, more = _right_way_round(tree, frames, dark, good, f"{where}/instrument_1/detector_1/mask")
+        mask_notes += more
     illumination, illumination_notes = cxi_detector.illumination(tree, entry, shape)
     dwell_ms, dwell_lacks = cxi_detector.dwell_ms(tree, detector)
-    notes = mask_notes + illumination_notes + dark_notes + cxi_detector.not_applied(tree, detector)
+    upright_um = pixel_um[::-1] if orientation.transposed else pixel_um
+    seen_by = SeenBy(energy_ev, distance_m, upright_um, orientation.shape(shape), choices.position_unit)
+    beams = beam_positions(tree, entry, scan, where, seen_by)
+    if not cxi_detector.says_unit(tree, "distance", detector):
+        distance_m, more = distance_meant(beams.positions_um, seen_by)
+        distance_notes += more
+    notes = energy_notes + pixel_notes + distance_notes + beams.notes
+    notes += mask_notes + illumination_notes + dark_notes + cxi_detector.not_applied(tree, detector)
     middle = (shape[0] // 2, shape[1] // 2)
     centre = cxi_detector.centre(tree, detector, shape, pixel_um, where) if is_nexus(tree, name) else None
     if centre not in (None, middle):
@@ -143,9 +160,11 @@ def exposure(tree: Tree, name: str) -> Exposure:
         frame_shape=shape,
         dtype=frames.dtype.newbyteorder("="),
         energy_ev=energy_ev,
-        positions_um=beam_positions_um(tree, entry, scan, where),
+        positions_um=beams.positions_um,
+        kept=beams.kept,
+        masks=cxi_detector.mask_of_frames(tree, detector, int(np.prod(scan)), shape),
         good=good,
-        distance_m=cxi_detector.distance_m(tree, detector, where),
+        distance_m=distance_m,
         pixel_um=pixel_um,
         orientation=orientation,
         centre=centre or middle,
@@ -158,14 +177,33 @@ def exposure(tree: Tree, name: str) -> Exposure:
     )
 
 
+def _right_way_round(
+    tree: Tree, frames: Dataset, dark: str | None, good: Mask, where: str
+) -> tuple[Mask, tuple[str, ...]]:
+    """A mask that leaves hardly a pixel, turned round if it surely marks the good ones; and what is worth noting."""
+    chosen = np.unique(np.linspace(0, np.prod(frames.shape[:-2]) - 1, FRAMES_LOOKED_AT).astype(int))
+    seen = np.concatenate([frames_of(tree, frames, int(at), int(at) + 1) for at in chosen])
+    if dark is not None:
+        seen = cxi_dark.without_dark(seen, cxi_dark.mean_dark(tree.path, dark))
+    if np.count_nonzero(~good) > SURELY_BAD * good.size and inverted(good, seen):
+        return ~good, ("the mask marks the good pixels, where all the light is, and is turned round",)
+    refuse_inverted(good, seen, where, cxi_detector.POLARITY)
+    return good, ()
+
+
 def frames_of(tree: Tree, dataset: Dataset, start: int, stop: int) -> Array:
     """Frames (POSITION, rows, columns) of a list of frames, or of a raster counted row by row."""
-    if dataset.ndim == 3:
-        return tree.read(dataset, slice(start, stop))
-    n_columns = dataset.shape[1]
-    rows = range(start // n_columns, -(-stop // n_columns))
-    pieces = [tree.read(dataset, (row, slice(max(0, start - row * n_columns), stop - row * n_columns))) for row in rows]
-    return np.concatenate(pieces) if pieces else np.empty((0, *dataset.shape[2:]), dataset.dtype)
+    scan = dataset.shape[:-2]
+    *slow, fast = [axis for axis, length in enumerate(scan) if length > 1] or [0]
+    n_columns = scan[fast]
+    pieces = []
+    for row in range(start // n_columns, -(-stop // n_columns)):
+        where: list[int | slice] = [0] * len(scan)
+        where[fast] = slice(max(0, start - row * n_columns), stop - row * n_columns)
+        if slow:
+            where[slow[0]] = row
+        pieces.append(tree.read(dataset, tuple(where)))
+    return np.concatenate(pieces) if pieces else np.empty((0, *dataset.shape[-2:]), dataset.dtype)
 
 
 def reconstruction_facts(tree: Tree, entry: Group, image: Dataset) -> tuple[Facts, float | None]:
@@ -189,8 +227,10 @@ def reconstruction_facts(tree: Tree, entry: Group, image: Dataset) -> tuple[Fact
     return facts, energy_ev
 
 
-def _energy(tree: Tree, entry: Group, where: str, nexus: bool) -> tuple[float, tuple[str, ...]]:
-    """Photon energy in eV from joule, or by its unit, checked against the wavelength; and what is lacking.
+def _energy(
+    tree: Tree, entry: Group, where: str, nexus: bool, chosen: str | None
+) -> tuple[float, tuple[str, ...], tuple[str, ...]]:
+    """Photon energy in eV from joule, or by its unit, checked against the wavelength; what is lacking; notes.
 
     In NXcxi_ptycho the energy of the source is that of the machine: the beam says that of the photons.
     """
@@ -202,10 +242,14 @@ def _energy(tree: Tree, entry: Group, where: str, nexus: bool) -> tuple[float, t
     if place is None:
         if from_wavelength is None:
             raise lacking(where, "the photon energy", f"{SOURCE}/energy in J, or {BEAMS[0]}/incident_beam_energy")
-        return from_wavelength, ("photon energy (taken from the wavelength)",)
+        return from_wavelength, ("photon energy (taken from the wavelength)",), ()
     value = _constant(tree, place, entry, where) or 0.0
-    unit = hdf5.text_attribute(tree.get(place, entry), "units", "J")
-    energy_ev = photon_energy_ev(value, unit, f"{where}/{place}")
+    unit = hdf5.text_attribute(tree.get(place, entry), "units")
+    notes: tuple[str, ...] = ()
+    if unit:
+        energy_ev = photon_energy_ev(value, unit, f"{where}/{place}")
+    else:
+        energy_ev, notes = energy_without_unit(value, f"{where}/{place}", chosen)
     if from_wavelength is not None and abs(from_wavelength / energy_ev - 1) > WAVELENGTH_TOLERANCE:
         raise InputError(
             where=f"{where}/{place}",
@@ -214,7 +258,7 @@ def _energy(tree: Tree, entry: Group, where: str, nexus: bool) -> tuple[float, t
             wanted="the same within 1 %",
             mend="Correct the wrong one in the file, or remove the wavelength",
         )
-    return energy_ev, ()
+    return energy_ev, (), notes
 
 
 def _constant(tree: Tree, place: str, entry: Group, where: str) -> float | None:

@@ -1,30 +1,77 @@
 """Positions of the beam on the sample from a CXI entry: translations, or the transformations of NXcxi_ptycho."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stxmdist.arrays import F64
+from stxmdist.arrays import F64, Index
 from stxmdist.errors import InputError
 from stxmdist.readers import axes, hdf5
 from stxmdist.readers.hdf5 import Tree
 from stxmdist.readers.hdf5_types import Group
-from stxmdist.readers.ptychography_checks import checked_positions_um, lacking
+from stxmdist.readers.ptychography_checks import (
+    LEAST_COVERAGE,
+    LEAST_STEP_PX,
+    checked_positions_um,
+    far_field_coverage,
+    lacking,
+    median_step,
+    unit_of_scan,
+)
+from stxmdist.units import wavelength_nm
 
 TRANSLATIONS = (
     "sample_1/geometry_1/translation",
+    "sample_1/geometry/translation",
     "data_1/translation",
     "instrument_1/detector_1/translation",
 )
-TRANSFORMATIONS = ("sample_1/transformations", "sample/transformations")
+TRANSFORMATIONS = ("sample_1/transformations", "sample/transformations", "instrument/sample/transformations")
 PLOTTED = ("data", "data_1")
 """NXdata groups with the axes x and y beside the frames"""
 DEGREES = {"deg": 1.0, "degree": 1.0, "degrees": 1.0, "rad": 180 / np.pi, "radian": 180 / np.pi, "": 1.0}
 UNIT_VECTORS = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
-def beam_positions_um(tree: Tree, entry: Group, scan: tuple[int, ...], where: str) -> F64:
-    """Positions (POSITION, 2) of the beam on the sample in um, (y, x): minus the sample's motion (x, y, z).
+@dataclass(frozen=True)
+class SeenBy:
+    """Light and detector that positions must make sense with, where they say no unit."""
+
+    energy_ev: float
+    distance_m: float
+    pixel_um: tuple[float, float]
+    """Of the detector, (y, x) of the sample"""
+    frame_shape: tuple[int, int]
+    """(QY, QX)"""
+    unit: str | None
+    """What was chosen; None where nothing was"""
+
+    @property
+    def window_um(self) -> tuple[float, float]:
+        """Window of a frame in the sample's plane, lambda z / p (y, x)."""
+        spread = wavelength_nm(self.energy_ev) * self.distance_m * 1e3
+        return spread / self.pixel_um[0], spread / self.pixel_um[1]
+
+    @property
+    def object_pixel_um(self) -> tuple[float, float]:
+        """Pixel of the object (y, x)."""
+        return self.window_um[0] / self.frame_shape[0], self.window_um[1] / self.frame_shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class BeamPositions:
+    """Where the beam met the sample, for the frames of which that is known."""
+
+    positions_um: F64
+    """(POSITION, 2) float64, (y, x)"""
+    kept: Index
+    """(POSITION,) number of each frame in the file"""
+    notes: tuple[str, ...]
+
+
+def beam_positions(tree: Tree, entry: Group, scan: tuple[int, ...], where: str, seen_by: SeenBy) -> BeamPositions:
+    """Positions of the beam on the sample: minus the sample's motion (x, y, z).
 
     ``scan`` is the shape of the frames without their rows and columns: (POSITION,), or (rows, columns) of a raster,
     whose positions come out row by row.
@@ -33,29 +80,72 @@ def beam_positions_um(tree: Tree, entry: Group, scan: tuple[int, ...], where: st
     for place in TRANSLATIONS:
         values = tree.numbers(place, entry)
         if values is not None:
-            unit = hdf5.text_attribute(tree.get(place, entry), "units", "m")
-            factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/{place}") or 1e6
+            unit = hdf5.text_attribute(tree.get(place, entry), "units")
+            factor = axes.factor_of(unit, axes.UM_PER_UNIT, f"{where}/{place}")
+            motion = np.asarray(values, np.float64)
             # A raster may keep its shape; its positions are a list all the same.
-            motion_um = np.asarray(values, np.float64) * factor
-            motion_um = motion_um.reshape(-1, motion_um.shape[-1]) if motion_um.shape[:-1] == scan else motion_um
-            return _against(motion_um, n_frames, f"{where}/{place}")
+            motion = motion.reshape(-1, motion.shape[-1]) if motion.shape[:-1] == scan else motion
+            notes: tuple[str, ...] = ()
+            if motion.shape in ((2, n_frames), (3, n_frames)) and n_frames not in (2, 3):
+                motion, notes = motion.T, (f"positions are stored as {motion.shape}: one row for each axis",)
+            if motion.ndim == 2 and motion.shape[1] == 2:
+                notes += ("positions of two columns are taken for (x, y)",)
+            return _against(motion * (factor or 1e6), n_frames, f"{where}/{place}", seen_by, bool(unit), notes)
     for place in TRANSFORMATIONS:
         group = tree.group(place, entry)
         if group is not None:
             motion_um = _sample_motion_um(tree, group, entry, scan, f"{where}/{place}")
             if np.ptp(motion_um, axis=0).any():
-                return _against(motion_um, n_frames, f"{where}/{place}")
+                said = _says_units(tree, group, tree.names(group))
+                return _against(motion_um, n_frames, f"{where}/{place}", seen_by, said, ())
     for place in PLOTTED:
         group = tree.group(place, entry)
         if group is not None and all(tree.dataset(name, group) is not None for name in "xy"):
             x, y = (_moved(tree, group, name, scan, f"{where}/{place}") for name in "xy")
-            return _against(x + y, n_frames, f"{where}/{place}")
+            said = _says_units(tree, group, "xy")
+            return _against(x + y, n_frames, f"{where}/{place}", seen_by, said, ())
     raise lacking(where, "the positions", "sample_1/geometry_1/translation (POSITION, 3) in m, or transformations")
 
 
-def _against(motion_um: F64, n_frames: int, where: str) -> F64:
-    """Positions (POSITION, 2) of the beam, (y, x), from the sample's motion (x, y, z)."""
-    return np.ascontiguousarray(-checked_positions_um(motion_um, n_frames, where)[:, [1, 0]])
+def distance_meant(positions_um: F64, seen_by: SeenBy) -> tuple[float, tuple[str, ...]]:
+    """Distance of the detector in m where its unit is not said, and what is worth noting.
+
+    It is in mm where beams would stand closer than pixels of the object if it were in m, and overlap if it is not.
+    """
+    distance_m = seen_by.distance_m
+    nearer = replace(seen_by, distance_m=1e-3 * distance_m)
+    step_um = median_step(positions_um)
+    in_mm = (
+        step_um < LEAST_STEP_PX * max(seen_by.object_pixel_um)
+        and step_um >= LEAST_STEP_PX * max(nearer.object_pixel_um)
+        and far_field_coverage(positions_um, nearer.window_um) >= LEAST_COVERAGE
+    )
+    if not in_mm:
+        return distance_m, ()
+    return nearer.distance_m, (f"the distance of the detector has no unit: {distance_m:g} is taken for mm",)
+
+
+def _says_units(tree: Tree, group: Group, names: Iterable[str]) -> bool:
+    return any(hdf5.text_attribute(tree.dataset(name, group), "units") for name in names)
+
+
+def _against(
+    motion_um: F64, n_frames: int, where: str, seen_by: SeenBy, said: bool, notes: tuple[str, ...]
+) -> BeamPositions:
+    """Positions of the beam from the sample's motion (POSITION, (x, y, z)), which are metres where no unit was said."""
+    kept = np.arange(n_frames)
+    if motion_um.ndim == 2 and len(motion_um) == n_frames:
+        found = np.flatnonzero(np.isfinite(motion_um).all(axis=1))
+        if 0 < len(found) < n_frames:
+            notes += (f"{n_frames - len(found)} of {n_frames} frames have no position and are left out",)
+            motion_um, kept, n_frames = motion_um[found], found, len(found)
+    if not said and motion_um.ndim == 2 and motion_um.shape[1] in (2, 3) and np.isfinite(motion_um).all():
+        unit = seen_by.unit or unit_of_scan(motion_um * 1e-6, seen_by.window_um, seen_by.object_pixel_um)
+        if unit not in (None, "m"):
+            motion_um = motion_um * 1e-6 * axes.UM_PER_UNIT[str(unit)]
+            notes += (f"positions have no unit and are taken for {unit}",)
+    places = checked_positions_um(motion_um, n_frames, where)[:, [1, 0]]
+    return BeamPositions(np.ascontiguousarray(-places), kept, notes)
 
 
 def _sample_motion_um(tree: Tree, group: Group, entry: Group, scan: tuple[int, ...], where: str) -> F64:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stxmdist.arrays import Array
+from stxmdist.arrays import Array, Index
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers import axes, hdf5
 from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.cxi.dark import mean_dark, without_dark
+from stxmdist.readers.cxi.detector import is_bad
 from stxmdist.readers.cxi.entry import (
     FRAMES,
     Exposure,
@@ -35,7 +36,10 @@ from stxmdist.readers.recording import Description, Facts, PtychographyRecording
 
 # Entries of one scan are taken with one detector at one place; files round to single precision.
 SAME = 1e-4
+RAW = "data_1/exp_frames"
+"""Frames of COSMIC before they are prepared"""
 SIGNATURE_GROUPS = (
+    RAW,
     "data_1/data",
     "instrument_1/detector_1",
     "instrument_1/source_1",
@@ -96,7 +100,7 @@ def open(path: Path, choices: ReadChoices) -> tuple[PtychographyRecording, ...]:
         names = [name for name in entry_names(tree) if _frames_there(tree, name)]
         if not names:
             _refuse_without_frames(tree)
-        exposures = [exposure(tree, name) for name in names]
+        exposures = [exposure(tree, name, choices) for name in names]
         _agree(path, exposures)
         order, notes = axes.energy_order(np.array([item.energy_ev for item in exposures]), path)
         exposures = [exposures[index] for index in order]
@@ -114,6 +118,10 @@ class _Frames:
     """Pixel (row, column) of the zero frequency in the file, one per energy"""
     darks: tuple[str | None, ...]
     """Where the dark frames are, one per energy"""
+    masks: tuple[str | None, ...]
+    """Where masks that differ from frame to frame are, one per energy"""
+    kept: tuple[Index, ...]
+    """Numbers in the file of the frames that have a position, one array per energy"""
     orientation: Orientation
 
 
@@ -121,8 +129,8 @@ def _recording(tree: Tree, exposures: list[Exposure], notes: tuple[str, ...]) ->
     first = exposures[0]
     way = first.orientation
     good = np.logical_and.reduce([centred(item.good, item.centre) for item in exposures])
-    datasets, centres, darks = (
-        tuple(getattr(item, name) for item in exposures) for name in ("dataset", "centre", "dark")
+    datasets, centres, darks, masks, kept = (
+        tuple(getattr(item, name) for item in exposures) for name in ("dataset", "centre", "dark", "masks", "kept")
     )
     lit = [item for item in exposures if item.illumination is not None]
     if lit and len(exposures) > 1:
@@ -135,12 +143,12 @@ def _recording(tree: Tree, exposures: list[Exposure], notes: tuple[str, ...]) ->
         energy_ev=np.array([item.energy_ev for item in exposures]),
         positions_um=np.stack([item.positions_um for item in exposures]),
         frame_shape=way.shape(first.frame_shape),
-        frame_dtype=first.dtype if not any(darks) else np.dtype(np.float32),
+        frame_dtype=first.dtype if not any(darks + masks) else np.dtype(np.float32),
         good=way.canonical(good).astype(bool),
         distance_m=first.distance_m,
         detector_pixel_um=pixel_um,
         illumination=None if illumination is None else way.canonical(illumination).astype(np.complex64),
-        read=partial(_read, _Frames(tree.path, datasets, centres, darks, way)),
+        read=partial(_read, _Frames(tree.path, datasets, centres, darks, masks, kept, way)),
         files=tree.files,
         dwell_ms=first.dwell_ms,
         orientation=way.words,
@@ -153,21 +161,26 @@ def _recording(tree: Tree, exposures: list[Exposure], notes: tuple[str, ...]) ->
 def _read(frames: _Frames, energy: int, positions: slice) -> Array:
     """Frames (POSITION, QY, QX) of one energy, rows along +y, columns along +x.
 
-    In the file's type; in float32 where the dark is taken off.
+    In the file's type; in float32 where the dark is taken off, or a mask marks pixels of single frames by NaN.
     """
+    chosen = frames.kept[energy][positions]
+    if (positions.step or 1) < 1:
+        raise ValueError(f"positions are read in ascending order, got {positions}")
+    start, stop = (int(chosen[0]), int(chosen[-1]) + 1) if len(chosen) else (0, 0)
+    masks = frames.masks[energy]
     with hdf5.opened(frames.path) as tree:
         dataset = tree.data(frames.datasets[energy])
-        start, stop, step = positions.indices(int(np.prod(dataset.shape[:-2])))
-        if step < 1:
-            raise ValueError(f"positions are read in ascending order, got {positions}")
         tree.check_size(dataset, (max(0, stop - start), *dataset.shape[-2:]))
-        raw = frames_of(tree, dataset, start, stop)[::step]
+        raw = frames_of(tree, dataset, start, stop)[chosen - start]
+        bad = None if masks is None else is_bad(frames_of(tree, tree.data(masks), start, stop)[chosen - start])
     raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)
     dark = frames.darks[energy]
     if dark is not None:
         raw = without_dark(raw, mean_dark(frames.path, dark))
-    elif any(frames.darks):
+    elif any(frames.darks + frames.masks):
         raw = raw.astype(np.float32)
+    if bad is not None:
+        raw[bad] = np.nan
     raw = centred(raw, frames.centres[energy])
     canonical: Array = frames.orientation.canonical(raw)
     return canonical
@@ -179,6 +192,14 @@ def _frames_there(tree: Tree, name: str) -> bool:
 
 def _refuse_without_frames(tree: Tree) -> None:
     for name in entry_names(tree):
+        if tree.holds(f"{name}/{RAW}"):
+            raise UnsupportedError(
+                where=tree.path,
+                problem="raw camera frames of COSMIC say neither positions, energy, distance nor pixel size",
+                got=f"{name}/{RAW}",
+                wanted="frames with their geometry, as the beamline's preprocessing writes them (NXptycho or CXI)",
+                mend="Give that file",
+            )
         if tree.holds(f"{name}/image_1/data"):
             raise UnsupportedError(
                 where=tree.path,

@@ -1,4 +1,4 @@
-"""Detector pixels that cannot be trusted: hot, saturated, dead; and masks of the wrong polarity."""
+"""Detector pixels that cannot be trusted: hot, dead, never read; those that saturate; and masks of wrong polarity."""
 
 from dataclasses import dataclass, replace
 
@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from stxmdist.arrays import Array, Mask
 from stxmdist.errors import InputError
-from stxmdist.readers.frames.frame_class import LEAST_CEILING, LEAST_REPEATS
+from stxmdist.readers.frames.unread import found_ceiling, unread
 from stxmdist.readers.recording import PtychographyRecording
 
 # A frame is band-limited, so that even its sharpest peak lifts its neighbours to a good third of its height.
@@ -19,6 +19,9 @@ NEARLY_ALL = 0.9
 # In fewer frames a speckle may stay where it is.
 LEAST_FRAMES = 8
 SATURATED_OFTEN = 0.05
+# Beside a saturated pixel it is brighter than this share of the ceiling; beside a hot one it is not.
+BESIDE_SATURATED = 1.0 / 16.0
+MOST_STUCK = 2
 # A row or column without a single count is dead where both lines beside it have more than this many counts. This is
 # enough even where the pattern falls off steeply.
 EXPECTED_COUNTS = 100.0
@@ -27,7 +30,7 @@ MOSTLY_BAD = 0.8
 MOSTLY_LIGHT = 0.9
 # Enough to tell a hot pixel from a bright speckle, few enough to be read at once.
 FRAMES_LOOKED_AT = 32
-KINDS = ("hot", "saturated", "dead")
+KINDS = ("hot", "unread", "dead")
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,18 @@ class PixelFaults:
     """Pixels (QY, QX) bool that cannot be trusted, by what is wrong with them."""
 
     hot: Mask
-    saturated: Mask
+    unread: Mask
+    """Gaps: no number, the largest that there is, or one and the same negative number in nearly all frames"""
     dead: Mask
+    saturated: Mask
+    """At the ceiling in some frames, which then tell the least that there was: these pixels are not bad"""
+    ceiling: float | None
+    """Counts at which the detector saturates; None where it does not"""
 
     @property
     def bad(self) -> Mask:
-        """(QY, QX) bool, any of them."""
-        return self.hot | self.saturated | self.dead
+        """(QY, QX) bool, those that tell nothing."""
+        return self.hot | self.unread | self.dead
 
     @property
     def words(self) -> str:
@@ -51,32 +59,39 @@ class PixelFaults:
 
 
 def pixel_faults(frames: Array, good: ArrayLike | None = None, *, ceiling: float | None = None) -> PixelFaults:
-    """Hot, saturated and dead pixels, by a look at some frames (FRAME, QY, QX) in counts.
+    """Hot, unread, dead and saturated pixels, by a look at some frames (FRAME, QY, QX) in counts.
 
-    Frames that hold a NaN were not measured and say nothing; for hot pixels it takes at least eight that were.
+    Frames without a number were not measured and say nothing; for hot pixels it takes at least eight that were.
 
     Parameters
     ----------
     good
         (QY, QX) bool, pixels already known to be good or bad; all good if None
     ceiling
-        counts at which the detector saturates; if None, the largest number of the integer type, or a maximum that
-        many pixels share
+        counts at which the detector saturates; if None, as ``unread.found_ceiling`` finds them
     """
     usable = np.ones(frames.shape[1:], bool) if good is None else np.asarray(good, bool)
-    measured = np.isfinite(frames[:, usable]).all(axis=1) & frames[:, usable].any(axis=1)
-    frames = frames[measured]
+    nothing = unread(frames)
+    measured = (frames.any(axis=(1, 2), where=~nothing & usable)) if len(frames) else np.zeros(0, bool)
+    frames, nothing = frames[measured], nothing[measured]
     if not len(frames):
-        nothing = np.zeros(usable.shape, bool)
-        return PixelFaults(nothing, nothing, nothing)
-    saturated, dead = _saturated(frames, usable, ceiling), _dead(frames, usable)
-    return PixelFaults(_hot(frames, usable & ~saturated & ~dead), saturated, dead)
+        none = np.zeros(usable.shape, bool)
+        return PixelFaults(none, none, none, none, ceiling)
+    gaps = usable & _gaps(frames, nothing)
+    readings, usable = np.where(nothing, 0, frames).astype(frames.dtype, copy=False), usable & ~gaps
+    ceiling = found_ceiling(readings, usable) if ceiling is None else ceiling
+    clipped = np.zeros(readings.shape, bool) if ceiling is None else (readings >= ceiling) & usable
+    often = np.asarray(clipped.mean(axis=0) > SATURATED_OFTEN)
+    stuck = _stuck(readings, usable, often, ceiling)
+    dead = _dead(readings, usable)
+    hot = stuck | (_hot(readings, usable & ~dead) & ~often)
+    return PixelFaults(hot, gaps, dead, clipped.any(axis=0) & ~stuck, ceiling)
 
 
 def faults_masked(
     recording: PtychographyRecording, frames: Array, *, ceiling: float | None = None
 ) -> tuple[PtychographyRecording, PixelFaults]:
-    """The recording with hot, saturated and dead pixels among those that are not good, and which these are.
+    """The recording with hot, unread and dead pixels among those that are not good, and which these are.
 
     Its notes say how many. ``ceiling`` as for `pixel_faults`.
 
@@ -86,6 +101,13 @@ def faults_masked(
         (FRAME, QY, QX) some of its frames that can be used, such as `sampled_frames` across positions and energies
     """
     faults = pixel_faults(frames, recording.good, ceiling=ceiling)
+    if faults.saturated.any():
+        count = np.count_nonzero(faults.saturated)
+        note = (
+            f"{count} pixels reach the detector's ceiling of {faults.ceiling:g} counts in some frames: such readings "
+            "are taken for the least that there was"
+        )
+        recording = replace(recording, notes=(*recording.notes, note))
     if not faults.bad.any():
         return recording, faults
     if not (recording.good & ~faults.bad).any():
@@ -93,7 +115,7 @@ def faults_masked(
             where=recording.source,
             problem="no detector pixel can be trusted",
             got=f"{faults.words} of {recording.good.size} pixels",
-            wanted="at least one pixel that is not hot, saturated or dead",
+            wanted="at least one pixel that is neither hot nor dead and holds numbers",
             mend="Look at the frames; mask_faults: false of ingest leaves them as they are",
         )
     note = f"pixels masked by a look at {len(frames)} frames: {faults.words}"
@@ -108,6 +130,15 @@ def sampled_frames(recording: PtychographyRecording, n_frames: int) -> Array:
     return np.concatenate([recording.read(energy, slice(at, at + 1)) for energy, at in places])
 
 
+def inverted(good: Mask, frames: Array) -> bool:
+    """Whether nearly all light of some frames (FRAME, QY, QX) falls on pixels (QY, QX) that are not good."""
+    # A mask of the wrong polarity leaves hot and dead pixels. They stand alone, and the median filter removes them:
+    # what is left is light.
+    pattern = np.nan_to_num(np.asarray(frames, np.float64)).clip(min=0).mean(axis=0)
+    light = np.minimum(pattern, ndimage.median_filter(pattern, 3))
+    return bool(light.sum() > 0 and light[~good].sum() > MOSTLY_LIGHT * light.sum())
+
+
 def refuse_inverted(good: Mask, frames: Array, where: object, convention: str) -> None:
     """Refuse a mask of the opposite polarity: nearly every pixel bad, and the light on exactly those.
 
@@ -120,19 +151,12 @@ def refuse_inverted(good: Mask, frames: Array, where: object, convention: str) -
     convention
         what the format's values mean, e.g. ``0 is good, any bit is bad``
     """
-    if np.count_nonzero(~good) <= MOSTLY_BAD * good.size:
+    if np.count_nonzero(~good) <= MOSTLY_BAD * good.size or not inverted(good, frames):
         return
-    # A mask of the wrong polarity leaves hot and dead pixels. They stand alone, and the median filter removes them:
-    # what is left is light.
-    pattern = np.nan_to_num(np.asarray(frames, np.float64)).clip(min=0).mean(axis=0)
-    light = np.minimum(pattern, ndimage.median_filter(pattern, 3))
-    if not light.sum() > 0 or light[~good].sum() <= MOSTLY_LIGHT * light.sum():
-        return
-    share = light[~good].sum() / light.sum()
     raise InputError(
         where=where,
         problem="the mask has the opposite polarity",
-        got=f"{np.count_nonzero(~good)} of {good.size} pixels bad, with {share:.0%} of the light on them",
+        got=f"{np.count_nonzero(~good)} of {good.size} pixels bad, with over {MOSTLY_LIGHT:.0%} of the light on them",
         wanted=convention,
         mend="Invert the mask in the file: it marks the good pixels instead of the bad ones, or the reverse",
     )
@@ -162,18 +186,28 @@ def _hot(frames: Array, usable: Mask) -> Mask:
     return found
 
 
-def _saturated(frames: Array, usable: Mask, ceiling: float | None) -> Mask:
-    """At the ceiling of the detector in many frames."""
-    if ceiling is None and np.issubdtype(frames.dtype, np.integer):
-        ceiling = float(np.iinfo(frames.dtype).max)
-    clipped = np.zeros(frames.shape, bool) if ceiling is None else frames >= ceiling
-    if not clipped[:, usable].any():
-        # A pixel that is highest once, or in every frame, is not clipped: many pixels share the ceiling of a detector.
-        highest = frames[:, usable].max()
-        shared = frames == highest
-        if highest >= LEAST_CEILING and np.count_nonzero(shared.any(axis=0) & usable) > LEAST_REPEATS:
-            clipped = shared
-    found: Mask = usable & (clipped.sum(axis=0) > SATURATED_OFTEN * len(frames))
+def _gaps(frames: Array, nothing: Mask) -> Mask:
+    """Pixels (QY, QX) bool that hold no number in nearly all frames, or the same negative one, as light never does."""
+    level = frames[0]
+    marked = (frames == level).all(axis=0) & (level < 0) if len(frames) > 1 else np.zeros(level.shape, bool)
+    found: Mask = np.asarray(marked | (nothing.mean(axis=0) >= NEARLY_ALL))
+    if frames.dtype.kind in "iu":
+        # A line of pixels that all stand at the largest number in all frames is a gap, at any number of bits.
+        full = (frames == np.iinfo(frames.dtype).max).mean(axis=0) >= NEARLY_ALL
+        for axis in (0, 1):
+            found |= full & full.all(axis=axis, keepdims=True) & ~full.all()
+    return found
+
+
+def _stuck(frames: Array, usable: Mask, often: Mask, ceiling: float | None) -> Mask:
+    """Those pixels (QY, QX) bool ``often`` at the ceiling that are alone or by twos, while it is dark around them."""
+    if ceiling is None or not often.any():
+        return often
+    parts, count = ndimage.label(often, np.ones((3, 3)))
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    mean = np.where(usable & ~often, frames.mean(axis=0, dtype=np.float64), 0.0)
+    beside = ndimage.maximum_filter(mean, 3)
+    found: Mask = often & (sizes[parts] <= MOST_STUCK) & (beside < BESIDE_SATURATED * ceiling)
     return found
 
 

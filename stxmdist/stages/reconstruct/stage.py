@@ -15,6 +15,7 @@ from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.chain import Carried, chain_order
 from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.cost import tile_core_seconds, tile_peak_bytes
+from stxmdist.ptychography.light import unsteady_words
 from stxmdist.ptychography.options import ReconstructOptions
 from stxmdist.ptychography.tile import TileResult, carried_from, in_shard, reconstruct_tile
 from stxmdist.ptychography.tile_measures import not_reconstructed, reconstruct_figures, tile_measures
@@ -26,12 +27,12 @@ from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Refusal, Unit
 from stxmdist.runner.writing import ShardWriter
 from stxmdist.stages.inputs.tiles import geometry_of
+from stxmdist.stages.reconstruct.scan_frames import scan_frames
 from stxmdist.stages.reconstruct.tile_problem import (
     FrameTile,
     ReconstructPart,
     TileUnit,
     device_of,
-    few_counts,
     seed_of,
     start_of,
 )
@@ -158,14 +159,14 @@ def work(unit: TileUnit) -> Outcome:
     write = ShardWriter(unit)
     device = device_of(options)
     # All tiles take their energies in the same order: seams would otherwise show which energy each started with.
-    everywhere = np.arange(geometry.positions_um.shape[1])
-    counts = np.array([few_counts(ingest, energy, everywhere) for energy in part.energies])
+    frames = [scan_frames(ingest, energy, options.counts_per_photon) for energy in part.energies]
+    photons = np.array([one.photons_per_frame[one.usable].mean() if one.usable.any() else 0.0 for one in frames])
     carried_by: dict[int, Carried] = {}
     measures: dict[int, TileMeasures] = {}
-    for place, neighbour in chain_order(energy_ev[list(part.energies)], counts.mean(axis=1)):
+    for place, neighbour in chain_order(energy_ev[list(part.energies)], photons):
         energy = part.energies[place]
         window = tiles.windows[energy][part.tile]
-        tile = FrameTile(unit, ingest, window, energy, float(energy_ev[energy]), device, None)
+        tile = FrameTile(unit, frames[place], window, float(energy_ev[energy]), device, None)
         carried = carried_by.get(part.energies[neighbour]) if neighbour is not None else None
         if carried is None and options.seeded(len(window.tile.positions), tiles.n_tiles):
             carried = seed_of(tile, tiles)
@@ -197,14 +198,16 @@ def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> tuple[
         threads=threads_lent(),
         namespace=tile.device.namespace,
         checkpoint=Checkpoint(write.scratch(f"{unit.name}-{tile.energy:04d}.npz")),
+        trials=tile.options.geometry_trials(tiles.n_tiles, None if tile.carried is None else tile.carried.origin),
     )
-    of_file = tile.window.positions_px[usable]
+    of_file, whole = tile.window.positions_px[usable], result.whole
     _write(write, tile.energy, number, of_file, result)
-    measures = tile_measures(result, start, overlap, of_file, usable, pixel_nm, tile.device.words)
+    notes = tile.frames.notes + unsteady_words(whole.intensity)
+    measures = tile_measures(result, start, overlap, of_file, usable, pixel_nm, tile.device.words, notes)
     if result.verdict.word != "good":
         # No energy starts from a probe that cannot be trusted.
         return measures, None
-    return measures, carried_from(result.whole, start.orientation, of_file, usable, pixel_nm)
+    return measures, carried_from(whole, start.orientation, of_file, usable, pixel_nm)
 
 
 def _write(write: ShardWriter, energy: int, number: int, start_px: F64, result: TileResult) -> None:
@@ -246,7 +249,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=6,
+    version=8,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,

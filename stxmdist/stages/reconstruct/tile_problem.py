@@ -7,23 +7,22 @@ from typing import TypeAlias
 
 import numpy as np
 
-from storage.output import Output
-from stxmdist.arrays import F64, Array, Index, Mask, MaskClass
+from stxmdist.arrays import Mask
 from stxmdist.errors import InputError
 from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.kernels.device import found_cupy
 from stxmdist.ptychography.options import LEAST_FRAMES, ReconstructOptions
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import reconstruct
-from stxmdist.ptychography.start import Start, afresh, carried_on, middle, tile_with_most_contrast
+from stxmdist.ptychography.start import Start, afresh, carried_on, tile_with_most_contrast
 from stxmdist.ptychography.tiling import TileWindow, Tiling
+from stxmdist.ptychography.trials import middle
 from stxmdist.runner.perform import threads_lent
 from stxmdist.runner.unit import Unit
+from stxmdist.stages.reconstruct.scan_frames import ScanFrames
 
-RUN = 256
-"""Frames that are read at once, at most: they are held beside those of the tile."""
-FEW = 16
-"""Frames whose counts tell how bright a scan or a tile is."""
+STREAM = zlib.crc32(b"reconstruct")
+"""What sets the random numbers of this stage apart from those of others with the same seed"""
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,8 @@ class FrameTile:
     """A tile at one energy, and what it may take over from a neighbour."""
 
     unit: TileUnit
-    ingest: Output
+    frames: ScanFrames
     window: TileWindow
-    energy: int
-    """Its place along the scan's energies"""
     energy_ev: float
     device: Device
     carried: Carried | None
@@ -76,9 +73,14 @@ class FrameTile:
         return self.unit.options
 
     @property
+    def energy(self) -> int:
+        """Its place along the scan's energies."""
+        return self.frames.energy
+
+    @property
     def key(self) -> list[int]:
-        """Seed of random numbers: the same for all tiles of a scan at one energy."""
-        return [self.unit.part.seed, zlib.crc32(self.unit.scan_id.encode()), self.energy]
+        """Seed of random numbers: the same for all tiles of a scan at one energy, whatever the scan is called."""
+        return [self.unit.part.seed, STREAM, self.energy]
 
     @property
     def where(self) -> str:
@@ -87,12 +89,7 @@ class FrameTile:
 
     def usable(self) -> Mask:
         """(POSITION of the tile,) frames that hold a signal."""
-        return usable_frames(self.ingest, self.energy)[self.window.tile.positions]
-
-
-def usable_frames(ingest: Output, energy: int) -> Mask:
-    """(POSITION,) frames of a scan that hold a signal."""
-    return np.asarray(ingest.read("frame_class", (energy, slice(None))) == MaskClass.valid, dtype=np.bool_)
+        return self.frames.usable[self.window.tile.positions]
 
 
 def seed_of(tile: FrameTile, tiles: Tiling) -> Carried | None:
@@ -102,9 +99,8 @@ def seed_of(tile: FrameTile, tiles: Tiling) -> Carried | None:
     seam. None where the tile cannot be reconstructed.
     """
     windows = tiles.windows[tile.energy]
-    valid = usable_frames(tile.ingest, tile.energy)
-    own = [window.tile.positions[valid[window.tile.positions]] for window in windows]
-    counts = [few_counts(tile.ingest, tile.energy, positions) for positions in own]
+    own = [window.tile.positions[tile.frames.usable[window.tile.positions]] for window in windows]
+    counts = [tile.frames.photons_per_frame[positions] for positions in own]
     number = tile_with_most_contrast(counts, [len(positions) for positions in own])
     chosen = replace(tile, window=windows[number])
     try:
@@ -138,37 +134,21 @@ def start_of(tile: FrameTile, usable: Mask, pixel_nm: tuple[float, float]) -> St
             wanted=f"at least {LEAST_FRAMES} frames with counts below the detector's ceiling",
             mend="Look at the scan with `stxmdist inspect`; exclude it if the beam was lost",
         )
-    window, ingest, options = tile.window, tile.ingest, tile.options
-    frames = _frames(ingest, tile.energy, window.tile.positions[usable])
+    window, of_scan, options = tile.window, tile.frames, tile.options
+    positions = window.tile.positions[usable]
+    frames, at_least = of_scan.photons(positions)
     problem = Problem(
         frames=frames,
-        good=ingest.read("detector_mask") == 0,
+        good=of_scan.good,
         positions_px=window.positions_px[usable],
         probe=np.zeros((1, *frames.shape[1:]), np.complex64),
         object_shape=window.shape,
+        at_least=at_least,
+        light=of_scan.light[positions],
+        readings=of_scan.readings,
     )
     if tile.carried is not None:
         return carried_on(problem, tile.carried, usable, pixel_nm)
+    ingest = of_scan.ingest
     in_file = ingest.read("illumination") if "illumination" in ingest.arrays() else None
     return afresh(problem, in_file, pixel_nm, tile.energy_ev, options.probe, options.trials)
-
-
-def few_counts(ingest: Output, energy: int, positions: Index) -> F64:
-    """Counts of some frames: a few of those at the positions, spread over them."""
-    frames = ingest.array("frames")
-    few = positions[:: max(1, len(positions) // FEW)]
-    return np.array([np.nansum(np.asarray(frames[energy, int(position)], np.float64)) for position in few])
-
-
-def _frames(ingest: Output, energy: int, positions: Index) -> Array:
-    """Frames of a tile, read in runs so that no more than a shard is held beside them."""
-    array = ingest.array("frames")
-    frames = np.empty((len(positions), *array.shape[2:]), array.dtype)
-    filled = 0
-    for start in range(0, array.shape[1], RUN):
-        wanted = positions[(positions >= start) & (positions < start + RUN)]
-        if len(wanted):
-            first, last = int(wanted[0]), int(wanted[-1]) + 1
-            frames[filled : filled + len(wanted)] = np.asarray(array[energy, first:last])[wanted - first]
-            filled += len(wanted)
-    return frames

@@ -17,8 +17,8 @@ from stxmdist.ptychography.probe import scaled_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
-from stxmdist.ptychography.start import TrialOptions
 from stxmdist.ptychography.state import ModelOptions
+from stxmdist.ptychography.trials import TrialOptions
 from tests.ptychography.conftest import FIXED, run
 
 LARGER = {"n": 48, "defocus_um": 7.0, "side": 8, "step": 5.0, "hooded": True}

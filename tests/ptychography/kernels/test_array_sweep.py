@@ -6,6 +6,7 @@ Tolerances are shares of an array's largest number. Both sides work in float32, 
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -49,7 +50,10 @@ def complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
 
 
 def awkward(modes: int, variations: int, whole: bool = False) -> tuple[Problem, State]:
-    """Sizes are primes, some positions whole and some not, pixels bad, light uneven, and a background."""
+    """Sizes are primes, some positions whole and some not, pixels bad, light uneven, and a background.
+
+    With variations some counts are limits, too.
+    """
     rng = np.random.default_rng(3)
     positions = rng.uniform(0, np.array(OBJECT) - np.array(SHAPE) - 1, (COUNT, 2))
     positions[:: 1 if whole else 4] = np.round(positions[:: 1 if whole else 4])
@@ -58,6 +62,8 @@ def awkward(modes: int, variations: int, whole: bool = False) -> tuple[Problem, 
     object_ = 1.0 + 0.3 * complex_normal(rng, OBJECT)
     frames = rng.poisson(rng.uniform(2.0, 60.0, (COUNT, *SHAPE))).astype(np.uint16)
     problem = Problem(frames, rng.random(SHAPE) > 0.1, positions, probe, OBJECT)
+    if variations:
+        problem = replace(problem, at_least=np.random.default_rng(4).random(frames.shape) < 0.2)
     state = State(
         object_=object_,
         probe=padded_copy(probe),

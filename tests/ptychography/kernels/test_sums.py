@@ -8,10 +8,10 @@ import pytest
 
 from stxmdist.arrays import C64, C128, F64
 from stxmdist.ptychography.engines.directions import SAMPLE, joint_steps, probe_direction
-from stxmdist.ptychography.kernels import operators, waves
+from stxmdist.ptychography.kernels import operators, sums, waves
 from stxmdist.ptychography.kernels.fourier import inside, padded_copy
 from stxmdist.ptychography.kernels.fused_sweep import FusedSweep
-from stxmdist.ptychography.kernels.layout import Buffers, Light, Part, Windows
+from stxmdist.ptychography.kernels.interpolation import coefficients
 from stxmdist.ptychography.kernels.sweep import margins
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.state import State
@@ -65,7 +65,7 @@ class Small:
         placed = self.state.placed
         probe = probe.astype(np.complex128)
         wy, wx = placed.weights[position].astype(np.float64)
-        return operators.shift_probe(probe, wy, wx) if placed.fractional[position] else probe
+        return operators.shift_probe(probe, wy, wx) if placed.moved else probe
 
     def varied(self, position: int, probe: Any) -> C128:
         probe = probe.astype(np.complex128).copy()
@@ -228,7 +228,7 @@ def test_projections_are_the_formula(case: dict[str, Any], beta: float) -> None:
         asked = operators.probe_adjoint(
             difference, operators.window(state.object_.astype(np.complex128), corner, SHAPE)
         )  # fmt: skip
-        if state.placed.fractional[position]:
+        if state.placed.moved:
             asked = operators.shift_probe_adjoint(asked, *state.placed.weights[position].astype(np.float64))
         gathered += asked
     np.testing.assert_allclose(sums.object_, numerator[sums.rows], atol=SINGLE * np.abs(numerator).max())
@@ -242,27 +242,30 @@ def test_gathering_the_probe_is_the_adjoint_of_beginning(modes: int, whole: bool
     small = Small(modes, whole=whole)
     state, placed = small.state, small.state.placed
     rng = np.random.default_rng(6)
-    index = rng.permutation(COUNT).astype(np.int64)
-    start, count = 2, 7
-    stack = margins(count * modes, SHAPE)
-    psi, shifted, asked = (np.zeros(stack, np.complex64) for _ in range(3))
-    between = np.zeros(state.probe.view(np.float32).shape[1:], np.float32)
-    combined = np.zeros_like(state.probe.view(np.float32))
-    floats = (state.object_, state.probe, state.variations)
-    object_, probe, vary = (a.view(np.float32) for a in floats)
-    buffers = Buffers(psi.view(np.float32), shifted.view(np.float32), combined, between, np.zeros_like(between))
-    windows, part = Windows(placed.corners, placed.weights, placed.fractional), Part(index, start, count)
-    light = Light(probe, vary, state.shares)
-    waves.begin(object_, light, windows, buffers, np.zeros((0, 1, 1, 1), np.float32), part)
-    y = complex_normal(rng, (count, modes, *SHAPE))
-    for item in range(count):
-        corner = placed.corners[index[start + item]]
-        here = slice(item * modes, (item + 1) * modes)
-        inside(asked)[here] = operators.probe_adjoint(y[item], operators.window(state.object_, corner, SHAPE))
-    probe = np.zeros_like(state.probe)
-    waves.gather_probe(asked.view(np.float32), windows, between, part, probe.view(np.float32))
-    left = np.vdot(y, inside(psi).reshape(y.shape))
-    right = np.vdot(inside(probe), inside(state.probe))
+    wave, shifted = (np.zeros(margins(modes, SHAPE), np.complex64) for _ in range(2))
+    psi = wave.view(np.float32)
+    asked, power, bright = np.zeros_like(psi), np.zeros((1, *OBJECT), np.float32), np.zeros(SHAPE, np.float32)
+    between, combined = np.zeros((2, psi.shape[2] + 32), np.float32), np.zeros_like(psi)
+    probe = coefficients(state.probe) if placed.moved else state.probe
+    object_, light, vary = (a.view(np.float32) for a in (state.object_, probe, state.variations))
+    source = shifted.view(np.float32) if placed.moved else light
+    left = 0.0
+    for position in rng.permutation(COUNT).tolist():
+        wy, wx = placed.weights[position]
+        waves.begin(
+            object_, light, vary, state.shares, combined, shifted.view(np.float32), psi, placed.corners,
+            placed.weights, placed.moved, between, np.zeros((0, 1, 1, 1), np.float32), position,
+        )  # fmt: skip
+        y = complex_normal(rng, (modes, *SHAPE))
+        left += np.vdot(y, inside(wave))
+        inside(wave)[...] += y  # the difference is y
+        numerators = np.zeros((1, OBJECT[0], 2 * OBJECT[1]), np.float32)
+        sums.gradients(
+            object_, source, placed.corners, placed.moved, psi, numerators, power, 0, 0, bright, asked, position
+        )  # fmt: skip
+        if placed.moved:
+            waves.interpolate_adjoint(psi, wy, wx, between, asked)
+    right = np.vdot(asked.view(np.complex64), probe)
     assert abs(left) > 1.0
     assert left == pytest.approx(right, rel=SINGLE)
 

@@ -118,13 +118,12 @@ TRANSLATION = "entry_1/sample_1/geometry_1/translation"
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        (f"{SOURCE}/energy", 710.0, "looks like eV"),
         (f"{SOURCE}/energy", 0.0, "not in joule"),
         (f"{SOURCE}/energy", np.nan, "not in joule"),
         (f"{SOURCE}/energy", None, "does not say the photon energy"),
         (f"{SOURCE}/wavelength", 2e-9, "contradict"),
         (f"{DETECTOR}/distance", None, "distance"),
-        (f"{DETECTOR}/distance", -1.0, "distance"),
+        (f"{DETECTOR}/distance", -1000.0, "distance"),
         (f"{DETECTOR}/y_pixel_size", 55e-6, "contradict"),
         (f"{DETECTOR}/y_pixel_size", 0.0, "contradict"),
         (f"{DETECTOR}/basis_vectors", np.array([[0.7, -0.7], [0.7, 0.7], [0, 0]]), "do not lie along"),

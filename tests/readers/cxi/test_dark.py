@@ -12,7 +12,7 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError
 from stxmdist.readers import PtychographyRecording
-from stxmdist.readers.cxi.dark import without_dark
+from stxmdist.readers.cxi.dark import DARKS, without_dark
 from stxmdist.readers.frames.frame_class import frame_classes
 
 DETECTOR = "instrument_1/detector_1"
@@ -40,7 +40,7 @@ def with_dark(path: Path, values: Any, name: str = "data_dark", entries: tuple[i
     return path
 
 
-@pytest.mark.parametrize("name", ["data_dark", "darkfield"])
+@pytest.mark.parametrize("name", DARKS)
 @pytest.mark.parametrize("family", ["geometry_1", "data_1"])
 def test_the_mean_dark_is_taken_off_every_frame(
     name: str, family: str, write_cxi: Write, diffraction: np.ndarray, darks: np.ndarray, tmp_path: Path
@@ -142,6 +142,10 @@ def test_what_was_never_written_or_is_clipped_can_still_be_told(darks: np.ndarra
     counts = without_dark(frames, darks[0])
     assert frame_classes(counts).tolist() == [MaskClass.valid, MaskClass.missing, MaskClass.saturated]
     assert (counts[2] == counts[2].max()).sum() == 16
+    # A gap of a detector that counts in 32 bits is no light.
+    gap = frames.astype(np.uint32)
+    gap[:, 3] = 2**32 - 1
+    assert np.argwhere(np.isnan(without_dark(gap, darks[0])).all(axis=(0, 2))).tolist() == [[3]]
 
 
 def test_a_mask_that_leaves_only_the_light_is_right_above_a_pedestal(write_cxi: Write, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from stxmdist.readers.frames.windowing import summed
 
 N = 32
 SATURATED_FRACTION = 0.01
+LOST_FRACTION = 0.25
 
 
 def frames(count: int = 6) -> np.ndarray:
@@ -67,35 +68,51 @@ def test_images_that_cannot_be_used_become_unknown_and_keep_the_class_of_their_f
 def test_diffraction_frames_are_judged_by_the_pixels_of_the_file(bin_px: int) -> None:
     counts = frames()
     counts[2, 10:14, 10:14] = 65535
+    counts[3, :20] = 65535
     good = np.ones((N, N), bool)
     good[0, 0] = False
     good_of_sums = summed((~good).astype(np.uint8), bin_px) == 0
-    found = judged_frames(counts, good, good_of_sums, bin_px, SATURATED_FRACTION)
-    assert found.classes.tolist() == [0, 0, MaskClass.saturated, 0, 0, 0]
-    np.testing.assert_array_equal(found.frames, summed(counts, bin_px))
-    assert found.counts == summed(counts, bin_px)[:, good_of_sums].sum(dtype=np.float64)
+    found = judged_frames(counts, good, good_of_sums, bin_px, LOST_FRACTION, 65535)
+    assert found.classes.tolist() == [0, 0, 0, MaskClass.saturated, 0, 0]
+    whole = summed(counts, bin_px)
+    clipped = summed((counts == 65535).astype(np.uint8), bin_px) > 0
+    np.testing.assert_array_equal(found.frames[~clipped], whole[~clipped])
+    # One saturated pixel of a sum says nothing of the sum; alone it says how much there was at least.
+    assert (found.frames[clipped] == (65535 if bin_px == 1 else 2**32 - 1)).all()
+    np.testing.assert_array_equal(found.counts, whole[:, good_of_sums].sum(axis=1, dtype=np.float64))
+    assert (found.unread, found.clipped) == (0, 16 + 20 * N - 1)
 
 
-def test_a_good_pixel_without_a_number_makes_its_frame_missing_and_a_bad_one_does_not() -> None:
+def test_a_frame_without_some_numbers_is_kept_and_one_with_hardly_any_is_not() -> None:
     counts = frames().astype(np.float32)
     counts[1, 5, 5] = np.nan
-    counts[3, 0, 0] = np.nan
+    counts[3, 0, 0] = np.inf
+    counts[4, :12] = np.nan
     good = np.ones((N, N), bool)
     good[0, 0] = False
-    found = judged_frames(counts, good, good, 1, SATURATED_FRACTION)
-    assert found.classes.tolist() == [0, MaskClass.missing, 0, 0, 0, 0]
-    assert found.counts == pytest.approx(np.nansum(counts[:, good], dtype=np.float64))
+    found = judged_frames(counts, good, good, 1, LOST_FRACTION)
+    assert found.classes.tolist() == [0, 0, 0, 0, MaskClass.missing, 0]
+    read = np.where(np.isfinite(counts), counts, 0)[:, good]
+    np.testing.assert_allclose(found.counts, read.sum(axis=1, dtype=np.float64))
+    assert found.unread == 1 + 12 * N - 1
+    assert np.isnan(found.frames[1, 5, 5])
+    whole = np.where(np.isfinite(counts), counts, 0).astype(np.uint32)
+    whole[1, 5, 5] = 2**32 - 1
+    assert judged_frames(whole[:2], good, good, 1, LOST_FRACTION).frames[1, 5, 5] == 2**32 - 1
+    # Signed numbers are kept as floating ones.
+    signed = np.where(whole[:2] == 2**32 - 1, 2**31 - 1, whole[:2]).astype(np.int32)
+    assert np.isnan(judged_frames(signed, good, good, 1, LOST_FRACTION).frames[1, 5, 5])
 
 
 def test_faulty_pixels_are_masked_where_that_is_asked_for() -> None:
     counts = frames(12)
     counts[:, 3, 5] += 5000
     of_file = recording(counts)
-    checked = checked_detector(of_file, mask_faults=True, saturated_fraction=SATURATED_FRACTION)
+    checked = checked_detector(of_file, mask_faults=True, lost_fraction=LOST_FRACTION)
     assert np.argwhere(~checked.recording.good).tolist() == [[3, 5]]
     assert checked.faults is not None
     assert checked.faults.words == "1 hot"
-    as_it_is = checked_detector(of_file, mask_faults=False, saturated_fraction=SATURATED_FRACTION)
+    as_it_is = checked_detector(of_file, mask_faults=False, lost_fraction=LOST_FRACTION)
     assert as_it_is.recording is of_file
     assert as_it_is.faults is None
     assert as_it_is.notes == ()
@@ -105,7 +122,7 @@ def test_the_shadow_of_a_beamstop_is_noted() -> None:
     y, x = np.mgrid[:N, :N] - N // 2
     radius = np.hypot(y, x)
     counts = np.random.default_rng(3).poisson(200.0 * ((radius >= 4) & (radius < 11)), (12, N, N)).astype(np.uint16)
-    (note,) = checked_detector(recording(counts), mask_faults=True, saturated_fraction=SATURATED_FRACTION).notes
+    (note,) = checked_detector(recording(counts), mask_faults=True, lost_fraction=LOST_FRACTION).notes
     assert "no light within 4 pixels" in note
 
 

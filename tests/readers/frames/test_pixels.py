@@ -57,9 +57,36 @@ def test_saturated_pixels(ceiling: float | None, frames: np.ndarray) -> None:
     top = 65535 if ceiling == 65535 else 350
     clipped = frames >= 350
     frames[clipped] = top
-    often = clipped.sum(axis=0) > 0.05 * len(frames)
-    assert often.sum() > 50
-    np.testing.assert_array_equal(pixel_faults(frames, ceiling=ceiling).saturated, often)
+    assert clipped.any(axis=0).sum() > 50
+    faults = pixel_faults(frames, ceiling=ceiling)
+    np.testing.assert_array_equal(faults.saturated, clipped.any(axis=0))
+    # They tell the least that there was: none is bad.
+    assert not faults.bad.any()
+    assert faults.ceiling == top
+
+
+@pytest.mark.parametrize("values", [(np.int32, -1), (np.uint32, 2**32 - 1), (np.float32, np.nan), (np.uint16, 65535)])
+def test_gaps_between_modules(values: tuple[type, float], frames: np.ndarray) -> None:
+    dtype, value = values
+    gaps = np.zeros((48, 40), bool)
+    gaps[22:24] = gaps[:, 30] = True
+    frames = frames.astype(dtype)
+    frames[:, gaps] = value
+    faults = pixel_faults(frames)
+    np.testing.assert_array_equal(faults.unread, gaps)
+    assert faults.words == f"{gaps.sum()} unread"
+
+
+def test_noise_about_zero_is_no_gap(frames: np.ndarray) -> None:
+    dim = np.random.default_rng(1).poisson(frames * 0.001) - np.random.default_rng(2).poisson(0.2, frames.shape)
+    assert pixel_faults(dim.astype(np.int32)).words == ""
+
+
+def test_a_pixel_stuck_at_the_ceiling_is_hot(frames: np.ndarray) -> None:
+    frames[:, 3, 4] = 65535
+    faults = pixel_faults(frames)
+    assert np.argwhere(faults.hot).tolist() == [[3, 4]]
+    assert not faults.saturated.any()
 
 
 def test_dead_lines_are_told_from_dark_ones(frames: np.ndarray) -> None:
@@ -109,12 +136,12 @@ def test_recording_is_masked_when_asked(
 
 
 def test_a_detector_without_a_pixel_to_trust_is_refused(write_cxi: Callable[..., Path], tmp_path: Path) -> None:
-    frames = np.full((13, 16, 16), 65535, np.uint16)
+    frames = np.full((13, 16, 16), -1, np.int32)
     (recording,) = readers.read(write_cxi(tmp_path / "a.cxi", frames=frames))
     assert isinstance(recording, PtychographyRecording)
     with pytest.raises(InputError, match="no detector pixel can be trusted") as caught:
         faults_masked(recording, frames)
-    assert "256 saturated" in str(caught.value.got)
+    assert "256 unread" in str(caught.value.got)
 
 
 def test_mask_of_the_opposite_polarity(frames: np.ndarray) -> None:

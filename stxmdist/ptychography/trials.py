@@ -1,0 +1,223 @@
+"""Short reconstructions on a few frames: they score starts, and find the defocus and how frames must be turned."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stxmdist.arrays import C64, F64, Array
+from stxmdist.ptychography.geometry import LEAST_OVERLAP, probe_diameter_px, step_px
+from stxmdist.ptychography.held_out import predicted_residual, static_residual
+from stxmdist.ptychography.probe import probe_from_mean_pattern, propagate
+from stxmdist.ptychography.problem import Problem, Reconstruction
+from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
+from stxmdist.ptychography.refinement import PositionOptions
+from stxmdist.ptychography.state import ModelOptions, refuse_unless
+from stxmdist.ptychography.verdict import shot_noise_residual
+from stxmdist.units import wavelength_nm
+
+ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", "swapped, y flipped",
+                "swapped, x flipped", "swapped, both flipped")  # fmt: skip
+"""Ways in which frames may have to be turned, in the order of :func:`turned`."""
+
+HELD_OUT = 8
+"""One frame in so many is held out of a trial"""
+_TIE = 1.03
+"""Residuals within this factor are those of an object and its conjugate."""
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """How many trials of a start there are, and how long they are."""
+
+    positions: int = 100
+    """Number of frames of a trial: those nearest to the middle of the scan"""
+    iterations: int = 12
+    """Iterations of rPIE in a trial; the probe changes from a third of them on"""
+    phase_step_rad: float = 2.5
+    """Difference of neighbouring trials, as the phase by defocus at the rim of the aperture"""
+    widest: float = 0.8
+    """Width of the widest beam that is tried, as share of the window"""
+
+    def __post_init__(self) -> None:
+        refuse_unless(
+            self,
+            positions=(self.positions >= 9, "at least 9"),
+            iterations=(self.iterations >= 3, "at least 3"),
+            phase_step_rad=(self.phase_step_rad > 0.0, "above 0"),
+            widest=(0.1 <= self.widest <= 1.0, "0.1 to 1"),
+        )
+
+
+@dataclass(frozen=True)
+class DefocusScan:
+    """Result of the trials of a defocus."""
+
+    defocus_um: float
+    """Of the best trial"""
+    probe: C64
+    """(1, QY, QX) with which the best trial started"""
+    tried_um: F64
+    """(TRIAL,) ascending"""
+    residual: F64
+    """(TRIAL,)"""
+
+
+def find_defocus(
+    problem: Problem, focused: C64, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
+) -> DefocusScan:
+    """The defocus, on either side of the focus, with which a short reconstruction explains the frames best.
+
+    ``focused`` (QY, QX) is the probe in focus: of a zone plate, or of the aperture that the mean frame shows. Trials
+    cover every defocus with which the beam still fits its window, so closely that the phases of neighbours differ
+    little over the aperture. The neighbourhood of the best trial is then searched more finely.
+    """
+    step_um, most = _steps(focused, pixel_nm, energy_ev, options)
+    sample = middle(problem, options.positions)
+    tried: dict[float, float] = {}
+    # A beam that leaves gaps between neighbours is no start: the scan would be refused by a guess.
+    least_px = step_px(sample.positions_px) / (1.0 - LEAST_OVERLAP)
+
+    def residual(defocus_um: float) -> float:
+        if defocus_um not in tried:
+            wave = propagate(focused, pixel_nm, energy_ev, defocus_um)[None]
+            narrow = bounded and probe_diameter_px(wave) < least_px
+            start = replace(sample, probe=wave)
+            tried[defocus_um] = np.inf if narrow else short_residual(start, options, np.random.default_rng(0))
+        return tried[defocus_um]
+
+    bounded = True
+    for number in range(-most, most + 1):
+        residual(number * step_um)
+    if np.isinf(min(tried.values())):
+        # No beam that fits the window closes the gaps.
+        bounded = False
+        tried.clear()
+        for number in range(-most, most + 1):
+            residual(number * step_um)
+    for share in (0.5, 0.25):
+        best = min(tried, key=residual)
+        for side in (-1.0, 1.0):
+            residual(best + side * share * step_um)
+    best = min(tried, key=residual)
+    order = sorted(tried)
+    return DefocusScan(
+        defocus_um=best,
+        probe=propagate(focused, pixel_nm, energy_ev, best)[None],
+        tried_um=np.array(order),
+        residual=np.array([tried[one] for one in order]),
+    )
+
+
+@dataclass(frozen=True)
+class OrientationScan:
+    """Result of trials of all eight orientations."""
+
+    orientation: int
+    """Place in ``ORIENTATIONS`` of the one that explains the frames best"""
+    residual: F64
+    """(8,)"""
+
+
+def find_orientation(
+    problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions
+) -> OrientationScan:
+    """How frames must be turned so that their axes are those of the positions.
+
+    The defocus is searched for every orientation. Frames flipped along both axes are explained as well by the conjugate
+    object with the opposite defocus: of such a pair the one nearer to how the frames were read is taken.
+    """
+    residual = np.zeros(8)
+    for orientation in range(8):
+        here = with_turned_frames(problem, orientation)
+        if here.frames.shape != problem.frames.shape:  # swapped frames that are not square do not fit these positions
+            residual[orientation] = np.inf
+            continue
+        focused = probe_from_mean_pattern(here.frames.mean(axis=0, dtype=np.float64) * here.good)
+        residual[orientation] = find_defocus(here, focused, pixel_nm, energy_ev, options).residual.min()
+    return OrientationScan(int(np.flatnonzero(residual <= _TIE * residual.min())[0]), residual)
+
+
+def _steps(focused: C64, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions) -> tuple[float, int]:
+    """Distance of neighbouring trials in um, and how many there are on each side of the focus."""
+    n = min(focused.shape)
+    pixel = max(pixel_nm)
+    power = np.abs(np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(focused)))) ** 2
+    rows, columns = np.indices(power.shape)
+    radius = np.hypot(rows - power.shape[0] // 2, columns - power.shape[1] // 2)
+    order = np.argsort(radius, axis=None)
+    reached = np.cumsum(power.ravel()[order]) / power.sum()
+    rim = radius.ravel()[order][int(np.searchsorted(reached, 0.9))] / (n * pixel)  # spatial frequency, 1 / nm
+    wavelength = wavelength_nm(energy_ev)
+    step_nm = options.phase_step_rad / (np.pi * wavelength * rim**2)
+    widest_nm = options.widest * n * pixel / (2.0 * wavelength * rim)
+    return step_nm * 1e-3, max(1, int(widest_nm / step_nm))
+
+
+def middle(problem: Problem, count: int) -> Problem:
+    """The positions nearest to the middle of the scan, on the smallest object that holds their windows."""
+    places = problem.positions_px
+    distance = np.hypot(*(places - np.median(places, axis=0)).T)
+    index = np.sort(np.argsort(distance, kind="stable")[:count])
+    chosen = problem.subset(index)
+    corner = np.floor(chosen.positions_px.min(axis=0))
+    last = np.ceil(chosen.positions_px.max(axis=0)) + np.array(problem.frames.shape[1:]) + 1
+    shape = (last - corner).astype(int)
+    return replace(
+        chosen, positions_px=chosen.positions_px - corner, object_shape=(int(shape[0]), int(shape[1])), object0=None
+    )
+
+
+def short_residual(problem: Problem, options: TrialOptions, rng: np.random.Generator) -> float:
+    """Amplitude residual after a short reconstruction."""
+    return short_reconstruction(problem, options, rng).residual
+
+
+def short_reconstruction(problem: Problem, options: TrialOptions, rng: np.random.Generator) -> Reconstruction:
+    """Some iterations with one mode and positions as they are."""
+    recipe = Recipe(
+        (Step("rpie", options.iterations),),
+        ModelOptions(n_modes=1, probe_from=0.3),
+        PositionOptions(refine=False),
+    )
+    return reconstruct(problem, recipe, rng)
+
+
+def with_turned_frames(problem: Problem, orientation: int) -> Problem:
+    """The problem with its frames, and what is known of their pixels, turned in one of the ways of ``ORIENTATIONS``."""
+    least = problem.at_least
+    return replace(
+        problem,
+        frames=turned(problem.frames, orientation),
+        good=turned(problem.good, orientation),
+        at_least=None if least is None else turned(least, orientation),
+    )
+
+
+def turned(frames: Array, orientation: int) -> Array:
+    """Frames (..., QY, QX), zero frequency at the centre, turned in one of the eight ways of ``ORIENTATIONS``."""
+    if orientation & 4:
+        frames = np.swapaxes(frames, -1, -2)
+    for bit, axis in ((1, -2), (2, -1)):
+        if orientation & bit:
+            # With an even number of pixels, the centre n // 2 is not the middle: the roll leaves it where it is.
+            frames = np.flip(frames, axis)
+            if frames.shape[axis] % 2 == 0:
+                frames = np.roll(frames, 1, axis)
+    return frames
+
+
+def trial_score(problem: Problem, options: TrialOptions) -> float:
+    """Share of the frames' own variation that a short reconstruction does not predict in frames held out of it.
+
+    Right starts leave .05 to .3, wrong ones, and right ones of frames that do not belong to their positions, .4 to 1.5.
+    Where no frame can be held out, it is the share that the frames leave which took part.
+    """
+    sample = middle(problem, options.positions)
+    numbers = np.arange(len(sample.frames))
+    out = numbers % HELD_OUT == HELD_OUT // 2
+    found = short_reconstruction(sample.subset(numbers[~out]), options, np.random.default_rng(0))
+    residual = predicted_residual(sample.subset(numbers[out]), found)
+    noise = shot_noise_residual(sample.frames, sample.good, sample.readings.readout, sample.at_least)
+    varied = static_residual(sample.frames, sample.good, sample.at_least) ** 2 - noise**2
+    left = (residual if np.isfinite(residual) else found.residual) ** 2 - noise**2
+    return left / varied if varied > 0.0 else 0.0
