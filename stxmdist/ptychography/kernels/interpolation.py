@@ -19,6 +19,8 @@ from stxmdist.ptychography.kernels.fourier import aligned_zeros
 
 TAPS = 6
 """Points of the interpolation, along each axis"""
+BACK_TAPS = 4
+"""Of steps that are moved back"""
 BASIS = (1.0, 0.53, 0.0575)
 """Of the basis function at 0, 1 and 2 pixels, before its sum is made 1. Wider ones are reproduced better between
 pixels, but their coefficients are larger: here 40 times the samples at the Nyquist frequency of an axis, which costs
@@ -45,18 +47,25 @@ def shift_weights(fraction: F64) -> F32:
     of the error relative to a wave's amplitude, over frequencies up to BAND, of which low ones count most.
     """
     at, response = _frequencies()
-    return _fitted(fraction, at, response, ((1.0 - (2.0 * at) ** 2) / response) ** 2)
+    return _fitted(fraction, at, response, ((1.0 - (2.0 * at) ** 2) / response) ** 2, TAPS, BEFORE)
+
+
+@cache
+def still_weights() -> F32:
+    """Weights (TAPS,) float32 that give the samples themselves."""
+    return shift_weights(np.array(0.0))
 
 
 def back_weights(fraction: F64) -> F32:
-    """Weights (..., TAPS) float32 whose transpose moves samples back, into coefficients, by a fraction of a pixel.
+    """Weights (..., BACK_TAPS) float32 whose transpose moves samples back, into coefficients, by a fraction of a pixel.
 
-    The exact inverse of that shift would need the filter of the coefficients after every frame. These, fitted to it by
-    least squares, keep samples to 10 % up to .3 cycles a pixel and weaken those beyond: enough for a step that the next
-    frame corrects, not for a gradient.
+    Tap t of the transpose gives to the coefficient at ``u + t - 2``. The exact inverse of that shift would need the
+    filter of the coefficients after every frame. These, fitted to it by least squares, keep samples to 20 % up to a
+    quarter of a cycle a pixel and weaken those beyond: enough for a step that the next frame corrects, not for a
+    gradient.
     """
     at, response = _frequencies()
-    return _fitted(fraction, at, 1.0 / response, ((1.0 - (2.0 * at) ** 2) * response) ** 2)
+    return _fitted(fraction, at, 1.0 / response, ((1.0 - (2.0 * at) ** 2) * response) ** 2, BACK_TAPS, 2)
 
 
 def _frequencies() -> tuple[F64, F64]:
@@ -70,9 +79,9 @@ def _taps() -> F64:
     return np.asarray(BASIS) / (2.0 * sum(BASIS) - BASIS[0])
 
 
-def _fitted(fraction: F64, at: F64, wanted: F64, weight: F64) -> F32:
-    # sum over taps of w exp(2 pi i at (tap - 3)) = wanted exp(-2 pi i at fraction), by weighted least squares.
-    nodes = np.arange(TAPS) - float(BEFORE)
+def _fitted(fraction: F64, at: F64, wanted: F64, weight: F64, taps: int, before: int) -> F32:
+    # sum over taps of w exp(2 pi i at (tap - before)) = wanted exp(-2 pi i at fraction), by weighted least squares.
+    nodes = np.arange(taps) - float(before)
     normal = (np.cos(2.0 * np.pi * at * (nodes[:, None] - nodes)[..., None]) * weight).sum(axis=-1)
     apart = nodes + np.asarray(fraction, np.float64)[..., None]
     right = (np.cos(2.0 * np.pi * at * apart[..., None]) * (wanted * weight)).sum(axis=-1)
