@@ -29,8 +29,10 @@ BLINKING = 20.0
 LEAST_PIXELS = 200
 """Fewer pixels on fewer frames cannot tell noise"""
 LEAST_ERROR = 0.05
-UNCERTAIN = 0.25
-"""A slope with a larger relative error tells nothing"""
+CERTAIN, UNCERTAIN = 0.08, 0.25
+"""A slope with a relative error below the first is known; above the second it tells nothing"""
+MOST_OF_COUNTED = 0.5
+"""Detectors that count photons have less read-out noise than this, in steps"""
 PHOTONS_COUNTED = 1.6
 """Whole multiples of a step are counted photons where noise says the same step within this factor"""
 FLAT = 0.25
@@ -65,6 +67,9 @@ class CountModel:
     readout: float = 0.0
     """Standard deviation of a reading without light, in photons: read-out, quantisation and flat background together"""
 
+    told: bool = True
+    """Whether the noise tells what a photon makes, or it was given"""
+
     @property
     def of_photons(self) -> bool:
         """Whether counts are photons already."""
@@ -74,6 +79,11 @@ class CountModel:
     def words(self) -> tuple[str, ...]:
         """What is unusual, a sentence each."""
         found = []
+        if not self.told:
+            found.append(
+                "read-out noise hides how many counts a photon makes (reconstruct: counts_per_photon): they are taken"
+                " for photons, and the dose is not known"
+            )
         if self.counts_per_photon != 1.0:
             found.append(f"a photon makes {self.counts_per_photon:.2g} counts, by the noise of the frames or as chosen")
         if self.offset:
@@ -126,8 +136,8 @@ def count_model(frames: Array, good: Mask, counts_per_photon: float | None = Non
         )
     step = smallest_step(frames)
     level, spread = pixel_noise(frames, good)
-    asked = (_slope(level[: int(share * len(level))], spread[: int(share * len(level))]) for share in DIM)
-    slope = counts_per_photon or next((found for found in asked if found is not None), step) or 1.0
+    seen = counts_per_photon or _best_slope(level, spread)
+    slope = seen or step or 1.0
     if counts_per_photon is None and step and 1.0 / PHOTONS_COUNTED < slope / step < PHOTONS_COUNTED:
         slope = step
     if not len(level):
@@ -137,7 +147,9 @@ def count_model(frames: Array, good: Mask, counts_per_photon: float | None = Non
     # What the dimmest pixels vary by, less the photons that they have beyond the offset.
     variance = float(spread[lowest].mean())
     rest = variance - slope * max(float(level[lowest].mean()) - offset, 0.0)
-    return CountModel(slope, offset, float(np.sqrt(rest)) / slope if rest > SHARE_OF_READOUT * variance else 0.0)
+    readout = float(np.sqrt(rest)) / slope if rest > SHARE_OF_READOUT * variance else 0.0
+    # Whole multiples of a step without read-out noise are counted photons, few as they may be.
+    return CountModel(slope, offset, readout, told=seen is not None or readout < MOST_OF_COUNTED)
 
 
 def smallest_step(frames: Array) -> float:
@@ -150,10 +162,11 @@ def smallest_step(frames: Array) -> float:
         return float(np.gcd.reduce(values))
     values = values.astype(np.float64)
     step = float(np.diff(values[: FEW_VALUES + 1], prepend=0.0).min())
-    few = values[:FEW_VALUES] / step
-    # Differences of readings of single precision are less exact than the readings.
-    whole = np.round(few)
-    step *= float((few * whole).sum() / (whole**2).sum())
+    # Readings are less exact than their type where something was added and taken off: more of them tell the step.
+    for most in (0.1 * MOST_STEPS / FEW_VALUES, 0.1 * MOST_STEPS, MOST_STEPS):
+        some = values[values < most * step]
+        whole = np.round(some / step)
+        step = float((some * whole).sum() / (whole**2).sum()) if len(some) else step
     multiples = values[values < MOST_STEPS * step] / step
     exact = np.abs(multiples - np.round(multiples)) < MULTIPLE
     return step if exact.all() and len(multiples) >= LEAST_VALUES else 0.0
@@ -207,8 +220,17 @@ def _root_variances(readout: float) -> tuple[F64, F64]:
     return at, square - root**2
 
 
-def _slope(level: F64, spread: F64) -> float | None:
-    """Slope of spread over level; None where it is not known."""
+def _best_slope(level: F64, spread: F64) -> float | None:
+    """Slope of spread over level: of the dimmest pixels that know it well, else of those that know it best."""
+    counts = [int(share * len(level)) for share in DIM]
+    found = [slope for count in counts if (slope := _slope(level[:count], spread[:count])) is not None]
+    well = [slope for slope, error in found if error < CERTAIN]
+    known = [slope for slope, error in sorted(found, key=lambda one: one[1]) if error < UNCERTAIN]
+    return next(iter(well + known), None)
+
+
+def _slope(level: F64, spread: F64) -> tuple[float, float] | None:
+    """Slope of spread over level, and its relative error; None where it does not rise."""
     parts = np.array_split(np.arange(len(level)), BINS)
     if len(level) < BINS * LEAST_DIMMEST:
         return None
@@ -227,7 +249,7 @@ def _slope(level: F64, spread: F64) -> float | None:
         if found[-1] > 0.0:
             break
     uncertain = np.sqrt(np.linalg.pinv(terms.T @ terms)[1, 1])
-    return float(found[1] / (x[-1] - x[0])) if found[1] * UNCERTAIN > uncertain else None
+    return (float(found[1] / (x[-1] - x[0])), float(uncertain / found[1])) if found[1] > 0.0 else None
 
 
 def _steady(spread: F64) -> Mask:

@@ -104,7 +104,7 @@ class Placed(NamedTuple):
     weights: F32
     """(POSITION, 2, TAPS), see ``interpolation.shift_weights``"""
     back: F32
-    """(POSITION, 2, TAPS), see ``interpolation.back_weights``"""
+    """(POSITION, 2, BACK_TAPS), see ``interpolation.back_weights``"""
     moved: bool
     """Whether the probe is computed for each position: any of them has a fraction, or the probe varies"""
 

@@ -79,7 +79,7 @@ def tile_measures(
         counts_per_photon=start.problem.readings.counts_per_photon,
         offset_counts=start.problem.readings.offset,
         readout_photons=start.problem.readings.readout,
-        photons_per_um2=photons_per_um2(whole.illumination, pixel_nm),
+        photons_per_um2=photons_per_um2(whole.illumination, pixel_nm) if start.problem.readings.told else None,
         moved_px=float(np.sqrt((moves**2).sum(axis=1).mean())),
         raster_px=raster_steps(positions_px),
         affine=whole.affine,

@@ -82,6 +82,15 @@ def test_what_is_known_of_the_detector_is_taken() -> None:
         count_model(frames, ALL, 0.0)
 
 
+def test_a_gain_that_read_out_noise_hides_is_said_not_to_be_known() -> None:
+    hidden = count_model(readings(300.0, CountModel(10, 0, 3.0)), ALL)
+    assert not hidden.told
+    assert hidden.counts_per_photon * hidden.readout == pytest.approx(30.0, rel=0.1)
+    assert "dose is not known" in hidden.words[0]
+    assert count_model(readings(300.0, CountModel(10, 0, 3.0)), ALL, 10.0).told
+    assert count_model(readings(30.0, CountModel()), ALL).told
+
+
 def test_frames_that_tell_nothing_are_taken_for_photons() -> None:
     assert count_model(np.zeros((0, 8, 8), np.uint16), np.ones((8, 8), bool)) == CountModel()
     assert count_model(np.zeros((4, 48, 48), np.float32), ALL) == CountModel()
@@ -92,6 +101,7 @@ def test_steps_are_found_where_there_are_any() -> None:
     whole = rng.poisson(40.0, 1000)
     assert smallest_step(whole.astype(np.uint16) * 7) == 7.0
     assert smallest_step((whole / 301.0).astype(np.float32)) == pytest.approx(1 / 301, rel=1e-6)
+    assert smallest_step((whole / 60101.0 + 1.0).astype(np.float32) - 1.0) == pytest.approx(1 / 60101, rel=1e-4)
     assert smallest_step(whole + rng.normal(size=1000)) == 0.0
 
 

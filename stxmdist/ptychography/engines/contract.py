@@ -63,8 +63,10 @@ class EngineEntry(Entry[type[Engine]]):
     """Whether the exit waves of all positions stay in memory"""
     noiseless: Noiseless = field(default_factory=Noiseless)
     """How exact it must be in the contract test"""
-    loop_limit: float | None = None
-    """Longest time of a frame in an iteration, over that of its two Fourier transforms (one mode, one thread, FFTW)"""
+    loop_limits: Mapping[tuple[int, bool], float] = field(default_factory=dict)
+    """Longest time of a frame in an iteration, over that of its two Fourier transforms (one mode, one thread, FFTW), by
+    the frame's pixels along a side and whether positions have fractions of a pixel
+    """
 
     @property
     def batches(self) -> bool:
@@ -79,24 +81,26 @@ ENGINES: Table[EngineEntry] = Table(
     "ptychography engine",
     {
         "epie": EngineEntry(
-            "stxmdist.ptychography.engines.pie:Epie", _PIE, steps_after="pattern", loop_limit=2.0,
-            noiseless=Noiseless(1500, {"final_step": 1.0}),
+            "stxmdist.ptychography.engines.pie:Epie", _PIE, steps_after="pattern",
+            loop_limits={(128, False): 2.0, (256, False): 2.0}, noiseless=Noiseless(1500, {"final_step": 1.0}),
         ),
         "rpie": EngineEntry(
-            "stxmdist.ptychography.engines.pie:Rpie", _PIE, steps_after="pattern", loop_limit=2.0,
+            "stxmdist.ptychography.engines.pie:Rpie", _PIE, steps_after="pattern",
+            loop_limits={(128, False): 2.0, (256, False): 2.0, (128, True): 1.9},
             noiseless=Noiseless(300, {"final_step": 1.0}),
         ),
         "dm": EngineEntry(
             "stxmdist.ptychography.engines.projections:DifferenceMap", _PROJECTIONS, comparable=False,
-            keeps_waves=True, loop_limit=2.5, noiseless=Noiseless(500),
+            keeps_waves=True, loop_limits={(128, False): 2.5, (256, False): 2.5}, noiseless=Noiseless(500),
         ),
         "raar": EngineEntry(
             "stxmdist.ptychography.engines.projections:Raar", _PROJECTIONS, comparable=False,
-            keeps_waves=True, loop_limit=2.5,
+            keeps_waves=True, loop_limits={(128, False): 2.5, (256, False): 2.5},
         ),
         "lsqml": EngineEntry(
             "stxmdist.ptychography.engines.lsqml:LeastSquares",
-            Entry("stxmdist.ptychography.engines.lsqml:LeastSquaresOptions"), steps_after="batch", loop_limit=4.0,
+            Entry("stxmdist.ptychography.engines.lsqml:LeastSquaresOptions"), steps_after="batch",
+            loop_limits={(128, False): 2.6, (256, False): 2.2},
             noiseless=Noiseless(options={"final_step": 1.0}),
         ),
         "ml": EngineEntry(

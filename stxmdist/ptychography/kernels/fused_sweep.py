@@ -306,7 +306,7 @@ class FusedSweep:
         """
         object_step, object_alpha, probe_step, probe_alpha = steps
         view, lane = self._view(state), self._lanes[0]
-        brightest = (np.abs(state.probe) ** 2).sum(axis=0).max()
+        brightest = object_steps.brightest(state.probe.view(np.float32))
         numbers = np.array([object_step, object_alpha, brightest, probe_step, probe_alpha], np.float32)
         object_, light, windows, detector = view
         buffers, psi, lines = lane.buffers, lane.buffers.psi, lane.buffers.lines
@@ -325,7 +325,7 @@ class FusedSweep:
             done = position
         advance(*arrays, done, -1)
         if windows.moved and probe_step:
-            still = interpolation.shift_weights(np.array(0.0))
+            still = interpolation.still_weights()
             waves.interpolate(light.probe, still, still, buffers.between, state.probe.view(np.float32))
         return float(misfit)
 

@@ -19,6 +19,8 @@ from stxmdist.ptychography.kernels.fourier import aligned_zeros
 
 TAPS = 6
 """Points of the interpolation, along each axis"""
+BACK_TAPS = 4
+"""Of steps that are moved back"""
 BASIS = (1.0, 0.53, 0.0575)
 """Of the basis function at 0, 1 and 2 pixels, before its sum is made 1. Wider ones are reproduced better between
 pixels, but their coefficients are larger: here 40 times the samples at the Nyquist frequency of an axis, which costs
@@ -45,18 +47,25 @@ def shift_weights(fraction: F64) -> F32:
     of the error relative to a wave's amplitude, over frequencies up to BAND, of which low ones count most.
     """
     at, response = _frequencies()
-    return _fitted(fraction, at, response, ((1.0 - (2.0 * at) ** 2) / response) ** 2)
+    return _fitted(fraction, at, response, ((1.0 - (2.0 * at) ** 2) / response) ** 2, TAPS, BEFORE)
+
+
+@cache
+def still_weights() -> F32:
+    """Weights (TAPS,) float32 that give the samples themselves."""
+    return shift_weights(np.array(0.0))
 
 
 def back_weights(fraction: F64) -> F32:
-    """Weights (..., TAPS) float32 whose transpose moves samples back, into coefficients, by a fraction of a pixel.
+    """Weights (..., BACK_TAPS) float32 whose transpose moves samples back, into coefficients, by a fraction of a pixel.
 
-    The exact inverse of that shift would need the filter of the coefficients after every frame. These, fitted to it by
-    least squares, keep samples to 10 % up to .3 cycles a pixel and weaken those beyond: enough for a step that the next
-    frame corrects, not for a gradient.
+    Tap t of the transpose gives to the coefficient at ``u + t - 2``. The exact inverse of that shift would need the
+    filter of the coefficients after every frame. These, fitted to it by least squares, keep samples to 20 % up to a
+    quarter of a cycle a pixel and weaken those beyond: enough for a step that the next frame corrects, not for a
+    gradient.
     """
     at, response = _frequencies()
-    return _fitted(fraction, at, 1.0 / response, ((1.0 - (2.0 * at) ** 2) * response) ** 2)
+    return _fitted(fraction, at, 1.0 / response, ((1.0 - (2.0 * at) ** 2) * response) ** 2, BACK_TAPS, 2)
 
 
 def _frequencies() -> tuple[F64, F64]:
@@ -70,9 +79,9 @@ def _taps() -> F64:
     return np.asarray(BASIS) / (2.0 * sum(BASIS) - BASIS[0])
 
 
-def _fitted(fraction: F64, at: F64, wanted: F64, weight: F64) -> F32:
-    # sum over taps of w exp(2 pi i at (tap - 3)) = wanted exp(-2 pi i at fraction), by weighted least squares.
-    nodes = np.arange(TAPS) - float(BEFORE)
+def _fitted(fraction: F64, at: F64, wanted: F64, weight: F64, taps: int, before: int) -> F32:
+    # sum over taps of w exp(2 pi i at (tap - before)) = wanted exp(-2 pi i at fraction), by weighted least squares.
+    nodes = np.arange(taps) - float(before)
     normal = (np.cos(2.0 * np.pi * at * (nodes[:, None] - nodes)[..., None]) * weight).sum(axis=-1)
     apart = nodes + np.asarray(fraction, np.float64)[..., None]
     right = (np.cos(2.0 * np.pi * at * apart[..., None]) * (wanted * weight)).sum(axis=-1)
@@ -132,7 +141,7 @@ def _filtered(values: C64, before: int, after: int) -> C64:
     wide = np.zeros((modes, rows + 2 * down, columns + 2 * along + more), np.complex128)
     middle = wide[:, down : down + rows, along : along + columns]
     middle[...] = values
-    _solve(wide.view(np.float64), factors(wide.shape[1]), factors(wide.shape[2]))
+    _solve(wide.view(np.float64), factors(wide.shape[1]), factors(wide.shape[2]), down, along)
     found: C64 = aligned_zeros(values.shape, np.complex64)
     inner = np.s_[:, _ROWS - before : rows - _ROWS + after, _EDGE // 2 - before : columns - _EDGE // 2 + after]
     found[inner] = middle[inner]
@@ -140,27 +149,29 @@ def _filtered(values: C64, before: int, after: int) -> C64:
 
 
 @compiled
-def _solve(values: F64, down: Factors, along: Factors) -> None:
+def _solve(values: F64, down: Factors, along: Factors, spare_rows: int, spare_columns: int) -> None:
+    # Beside the spare columns all are zero, and nobody asks for the spare rows.
     modes, rows, width = values.shape
+    left, right = 2 * spare_columns, width - 2 * spare_columns
     for mode in range(modes):
         image = values[mode]
         for k in range(1, rows):
             here, above, higher = image[k], image[k - 1], image[max(k - 2, 0)]
             one, two = down.first[k], down.second[k]
-            for i in range(width):
+            for i in range(left, right):
                 here[i] -= one * above[i] + two * higher[i]
         for k in range(rows - 1, -1, -1):
             here, below, lower = image[k], image[min(k + 1, rows - 1)], image[min(k + 2, rows - 1)]
             one, two, scale = down.first[k + 1], down.second[k + 2], down.inverse[k]
-            for i in range(width):
+            for i in range(left, right):
                 here[i] = scale * here[i] - one * below[i] - two * lower[i]
         # Along rows each number waits for the one before: all rows at once, so that others are computed meanwhile.
         for i in range(2, width):
             one, two, far = along.first[i // 2], along.second[i // 2], max(i - 4, 0)
-            for row in range(rows):
+            for row in range(spare_rows, rows - spare_rows):
                 image[row, i] -= one * image[row, i - 2] + two * image[row, far]
         for i in range(width - 1, -1, -1):
             one, two, scale = along.first[i // 2 + 1], along.second[i // 2 + 2], along.inverse[i // 2]
             near, far = min(i + 2, width - 1), min(i + 4, width - 1)
-            for row in range(rows):
+            for row in range(spare_rows, rows - spare_rows):
                 image[row, i] = scale * image[row, i] - one * image[row, near] - two * image[row, far]

@@ -47,7 +47,7 @@ def alike(rows: F32) -> F32:
 
 def as_moved(probe: C64, placed: Placed) -> F32:
     """A probe as the loops want it: itself, or its coefficients where it is moved."""
-    return (coefficients(probe) if placed.moved else probe).view(np.float32)
+    return (coefficients(probe) if placed.moved and len(probe) else probe).view(np.float32)
 
 
 def as_asked(asked: F32, placed: Placed) -> C64:
@@ -79,7 +79,7 @@ class Lane:
             psi=psi,
             shifted=aligned_zeros(psi.shape, np.float32),
             combined=aligned_zeros(psi.shape, np.float32),
-            between=aligned_zeros((2, padded), np.float32),
+            between=aligned_zeros((2, padded + 32), np.float32),
             lines=aligned_zeros((4, padded), np.float32),
         )
         bright = aligned_zeros(fourier.buffer.shape[1:], np.float32)

@@ -30,7 +30,7 @@ class Windows(NamedTuple):
     weights: F32
     """(POSITION, 2, TAPS) that move the probe by a fraction of a pixel, see ``interpolation.shift_weights``"""
     back: F32
-    """(POSITION, 2, TAPS) ``interpolation.back_weights``"""
+    """(POSITION, 2, BACK_TAPS) ``interpolation.back_weights``"""
     moved: bool
     """Whether the probe is moved at any position, by a fraction of a pixel, or varies"""
 
@@ -60,7 +60,7 @@ class Buffers(NamedTuple):
     combined: F32
     """The same of the probe with its variation"""
     between: F32
-    """(2, 2 (QX + 2 PAD)) rows between both passes of the interpolation"""
+    """(2, 2 (QX + 2 PAD) + 32) rows between both passes of the interpolation"""
     lines: F32
     """(4, 2 QX or more) sums along a row"""
 

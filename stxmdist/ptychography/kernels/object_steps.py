@@ -72,6 +72,20 @@ def probe_direction(asked: F32, brightness: F32, floor: float, direction: F32) -
 
 
 @compiled
+def brightest(probe: F32) -> float:
+    """Largest sum over modes of |P|^2, of a probe (MODE, ...) as pairs of floats."""
+    largest = _ZERO
+    for row in range(probe.shape[1]):
+        for k in range(probe.shape[2] // 2):
+            power = _ZERO
+            for mode in range(probe.shape[0]):
+                a, b = probe[mode, row, 2 * k], probe[mode, row, 2 * k + 1]
+                power += a * a + b * b
+            largest = max(largest, power)
+    return float(largest)
+
+
+@compiled
 def weighted_power(probe: F32, brightness: F32) -> float:
     """Sum over modes and pixels of |P|^2 sum |O|^2, arrays as in :func:`probe_direction`."""
     rows, columns = brightness.shape

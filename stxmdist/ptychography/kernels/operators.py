@@ -11,7 +11,7 @@ import numpy as np
 
 from stxmdist.arrays import F64, I32, Array, namespace_of
 from stxmdist.ptychography.kernels import interpolation
-from stxmdist.ptychography.kernels.interpolation import TAPS
+from stxmdist.ptychography.kernels.interpolation import BACK_TAPS, TAPS
 
 
 def split_positions(positions_px: F64) -> tuple[I32, F64]:
@@ -46,7 +46,7 @@ def _between(left: F64, values: Array, right: F64) -> Array:
 def samples(coefficients_: Array) -> Array:
     """The probe (..., MODE, QY, QX) of which these are the coefficients: inverse of :func:`coefficients`."""
     xp = namespace_of(coefficients_)
-    taps = xp.asarray(interpolation.shift_weights(np.array(0.0)).astype(coefficients_.real.dtype))
+    taps = xp.asarray(interpolation.still_weights().astype(coefficients_.real.dtype))
     return interpolate(coefficients_, taps, taps)
 
 
@@ -69,6 +69,18 @@ def interpolate_adjoint(probe: Array, wy: Array, wx: Array) -> Array:
             out[_from(axis, tap, count)] += _tap(weights, tap) * probe
         probe = out
     return probe
+
+
+def step_back(change: Array, wy: Array, wx: Array) -> Array:
+    """Samples (..., MODE, QY, QX) moved back into coefficients by the transpose of ``interpolation.back_weights``."""
+    for axis, weights in ((-2, wy), (-1, wx)):
+        shape, count = list(change.shape), change.shape[axis]
+        shape[axis] += TAPS - 1
+        out = namespace_of(change).zeros(tuple(shape), dtype=change.dtype)
+        for tap in range(BACK_TAPS):
+            out[_from(axis, tap + 1, count)] += _tap(weights, tap) * change
+        change = out
+    return change
 
 
 def _tap(weights: Array, tap: int) -> Array:

@@ -15,9 +15,10 @@ _EDGE = 16
 """2 ``fourier.PAD``, written out: numba's cache does not notice when another file changes."""
 _ROWS = 6
 """``fourier.PAD_ROWS``"""
-_BEYOND = 8
-"""Twice the pixels beside the window whose coefficients reach into it, and one more, which stays zero: rows of whole
-vectors"""
+_ROOM = 16
+"""Floats before and after each row of ``Buffers.between``, a cache line: what is moved back is added to whole rows,
+from their first vector on
+"""
 _ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _TWO = np.float32(2.0)
@@ -30,8 +31,9 @@ def _blend_rows(image: F32, top: int, weights: F32, pair: F32) -> None:
         image[top], image[top + 1], image[top + 2], image[top + 3], image[top + 4], image[top + 5], image[top + 6],
     )  # fmt: skip
     w0, w1, w2, w3, w4, w5 = weights[0], weights[1], weights[2], weights[3], weights[4], weights[5]
-    first, second = pair[0], pair[1]
-    for k in range(first.shape[0]):
+    columns = image.shape[1]
+    first, second = pair[0, _ROOM : _ROOM + columns], pair[1, _ROOM : _ROOM + columns]
+    for k in range(columns):
         first[k] = w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k] + w4 * e[k] + w5 * f[k]
         second[k] = w0 * b[k] + w1 * c[k] + w2 * d[k] + w3 * e[k] + w4 * f[k] + w5 * g[k]
 
@@ -56,7 +58,7 @@ def _shift_pair(image: F32, top: int, wy: F32, wx: F32, between: F32, shifted: F
     # Rows top and top + 1 of an image moved by a fraction of a pixel.
     _blend_rows(image, top - 3, wy, between)
     for i in range(2):
-        _blend_columns(between[i], _EDGE - 6, wx, shifted[top + i, _EDGE : shifted.shape[1] - _EDGE], False)
+        _blend_columns(between[i], _ROOM + _EDGE - 6, wx, shifted[top + i, _EDGE : shifted.shape[1] - _EDGE], False)
 
 
 @compiled
@@ -64,8 +66,40 @@ def _shift_back_pair(image: F32, top: int, first: int, wy: F32, wx: F32, between
     # The adjoint, added to the same rows of ``out``, from row ``first`` on; weights from the last to the first.
     _blend_rows(image, top - 2, wy, between)
     for i in range(first - top, 2):
-        row = out[top + i, _EDGE - _BEYOND : out.shape[1] - _EDGE + _BEYOND]
-        _blend_columns(between[i], _EDGE - _BEYOND - 4, wx, row, True)
+        _blend_columns(between[i], _ROOM - 4, wx, out[top + i], True)
+
+
+@compiled
+def _blend_fewer_rows(image: F32, top: int, weights: F32, pair: F32) -> None:
+    # As :func:`_blend_rows` with the four points of ``interpolation.back_weights``, from the last to the first.
+    a, b, c, d, e = image[top], image[top + 1], image[top + 2], image[top + 3], image[top + 4]
+    w0, w1, w2, w3 = weights[3], weights[2], weights[1], weights[0]
+    columns = image.shape[1]
+    first, second = pair[0, _ROOM : _ROOM + columns], pair[1, _ROOM : _ROOM + columns]
+    for k in range(columns):
+        first[k] = w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k]
+        second[k] = w0 * b[k] + w1 * c[k] + w2 * d[k] + w3 * e[k]
+
+
+@compiled
+def _add_fewer_columns(line: F32, start: int, weights: F32, out: F32) -> None:
+    a, b, c, d = line[start:], line[start + 2 :], line[start + 4 :], line[start + 6 :]
+    w0, w1, w2, w3 = weights[3], weights[2], weights[1], weights[0]
+    for k in range(out.shape[0]):
+        out[k] += w0 * a[k] + w1 * b[k] + w2 * c[k] + w3 * d[k]
+
+
+@compiled
+def step_back(change: F32, wy: F32, wx: F32, between: F32, probe: F32) -> None:
+    """Transpose of an interpolation with weights (BACK_TAPS,), added to coefficients; the change's margins are zero."""
+    modes, rows, _ = probe.shape
+    first, last = _ROWS - 2, rows - _ROWS + 2
+    for mode in range(modes):
+        for row in range(first, last, 2):
+            top = min(row, last - 2)
+            _blend_fewer_rows(change[mode], top - 1, wy, between)
+            for i in range(row - top, 2):
+                _add_fewer_columns(between[i], _ROOM - 2, wx, probe[mode, top + i])
 
 
 @compiled
@@ -74,7 +108,7 @@ def interpolate(probe: F32, wy: F32, wx: F32, between: F32, shifted: F32) -> Non
 
     Parameters
     ----------
-    probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (2, ...) scratch
+    probe, shifted : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)) ; between : (2, 2 (QX + 2 PAD) + 32) scratch
     wy, wx : (TAPS,), see ``interpolation.shift_weights``
     """
     modes, rows, _ = probe.shape
@@ -106,18 +140,9 @@ def _exit_row(object_: F32, probe: F32, psi: F32, brightest: F32) -> None:
 
 @compiled
 def exit_waves(
-    object_: F32,
-    probe: F32,
-    shifted: F32,
-    row0: int,
-    column0: int,
-    wy: F32,
-    wx: F32,
-    moved: bool,
-    between: F32,
-    lines: F32,
-    psi: F32,
-) -> None:
+    object_: F32, probe: F32, shifted: F32, row0: int, column0: int, wy: F32, wx: F32, moved: bool, between: F32,
+    lines: F32, psi: F32,
+) -> None:  # fmt: skip
     """Exit waves psi = object's window times the probe moved by a fraction of a pixel, for the PIE family.
 
     Parameters
@@ -126,7 +151,7 @@ def exit_waves(
     probe, shifted, psi : (MODE, QY + 2 PAD_ROWS, 2 (QX + 2 PAD)); shifted and psi are written; the probe's coefficients
         if it is ``moved``
     wy, wx : (TAPS,) interpolation weights, see ``interpolation.shift_weights``; not used unless ``moved``
-    between : (2, 2 (QX + 2 PAD)) scratch
+    between : (2, 2 (QX + 2 PAD) + 32) scratch
     lines : (4, 2 QX) scratch; afterwards lines[3, 0] is the largest |O|^2 of the window
     """
     modes, rows, padded = psi.shape
@@ -226,19 +251,9 @@ def _update_row_of_modes(object_: F32, probe: F32, psi: F32, row: int, steps: F3
 
 @compiled
 def update(
-    object_: F32,
-    probe: F32,
-    shifted: F32,
-    psi: F32,
-    row0: int,
-    column0: int,
-    wy: F32,
-    wx: F32,
-    moved: bool,
-    between: F32,
-    lines: F32,
-    steps: F32,
-) -> None:
+    object_: F32, probe: F32, shifted: F32, psi: F32, row0: int, column0: int, wy: F32, wx: F32, moved: bool,
+    between: F32, lines: F32, steps: F32,
+) -> None:  # fmt: skip
     """Regularised PIE: object and probe step towards the revised exit waves psi, each from the other's old values.
 
     O += s conj(P) d / ((1 - a) |P|^2 + a max |P|^2), and likewise P with |O|^2, d = psi - P O (Maiden, Johnson, Li,
@@ -247,34 +262,35 @@ def update(
 
     Parameters
     ----------
-    wy, wx : (TAPS,) that move the probe's change back into its coefficients, see ``interpolation.back_weights``
+    wy, wx : (BACK_TAPS,) that move the probe's change back into its coefficients, see ``interpolation.back_weights``
     steps : (5,) object step, object a, max sum |P|^2, probe step, probe a
     lines : (4, 2 QX) as :func:`exit_waves` left it: lines[3, 0] is max |O|^2 of the window. psi is used up.
     """
     modes, rows, padded = psi.shape
     width = padded - 2 * _EDGE
     floor = max(steps[4] * lines[3, 0], np.float32(1e-12))
-    source = shifted if moved else probe
-    whole = modes == 1 and not moved
-    for row in range(_ROWS, rows - _ROWS):
-        window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
-        if whole:
-            _update_row(window, probe[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor)
-        elif modes == 1:
+    if moved:
+        for row in range(_ROWS, rows - _ROWS):
+            window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+            if modes > 1:
+                _update_row_of_modes(window, shifted, psi, row, steps, floor, lines)
+                continue
             light, wave = shifted[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width]
             if steps[4] == _ONE:
                 _update_row_moved(window, light, wave, steps, floor, True)
             else:
                 _update_row_moved(window, light, wave, steps, floor, False)
-        else:
-            _update_row_of_modes(window, source, psi, row, steps, floor, lines)
-    if whole or steps[3] == _ZERO:
+        if steps[3] != _ZERO:
+            step_back(psi, wy, wx, between, probe)
         return
-    if moved:
-        interpolate_adjoint(psi, wy, wx, between, probe)
-    else:
-        for mode in range(modes):
-            for row in range(_ROWS, rows - _ROWS):
+    for row in range(_ROWS, rows - _ROWS):
+        window = object_[row0 + row - _ROWS, 2 * column0 : 2 * column0 + width]
+        if modes == 1:
+            _update_row(window, probe[0, row, _EDGE : _EDGE + width], psi[0, row, _EDGE : _EDGE + width], steps, floor)
+            continue
+        _update_row_of_modes(window, probe, psi, row, steps, floor, lines)
+        if steps[3] != _ZERO:
+            for mode in range(modes):
                 here, change = probe[mode, row], psi[mode, row]
                 for k in range(padded):
                     here[k] += change[k]

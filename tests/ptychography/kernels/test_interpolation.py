@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stxmdist.arrays import C128, F64
+from stxmdist.arrays import C128
 from stxmdist.ptychography.kernels import operators
 from stxmdist.ptychography.kernels.fourier import PAD, PAD_ROWS, inside, padded_copy
 from stxmdist.ptychography.kernels.interpolation import (
@@ -131,10 +131,10 @@ def test_no_wave_grows(fraction: float) -> None:
 def test_a_step_moved_back_is_the_step_that_was_asked(fraction: float) -> None:
     # Of waves of one frequency, along one axis: what the same position sees of its own step.
     at = np.linspace(0.0, 0.5, 101)
-    waves = np.exp(2j * np.pi * at[:, None] * (np.arange(6) - 3))
-    ahead, back = (waves @ weights(np.array(fraction)).astype(float) for weights in (shift_weights, back_weights))
-    gain: F64 = ahead * back.conj()
-    low = gain[at <= 0.3]
-    assert np.abs(low - 1.0).max() < 0.15
+    forward, backward = (np.exp(2j * np.pi * at[:, None] * (np.arange(2 * n) - n)) for n in (3, 2))
+    ahead, back = forward @ shift_weights(np.array(fraction)), backward @ back_weights(np.array(fraction))
+    gain: C128 = ahead * back.conj()
+    low = gain[at <= 0.25]
+    assert np.abs(low - 1.0).max() < 0.2
     assert gain.real.min() > -0.01  # never the wrong way
     assert np.abs(gain).max() < 1.2  # and never so far that steps of 1.5 overshoot

@@ -94,7 +94,7 @@ def test_positions_split_into_whole_and_fraction() -> None:
 def test_pads_written_out_in_the_kernels_are_those_of_the_transforms() -> None:
     for loops in (interpolation, modulus, sums, waves):
         assert (loops._EDGE, loops._ROWS) == (2 * PAD, PAD_ROWS)
-    assert interpolation.TAPS == 6  # written out in the loops, point by point
+    assert (interpolation.TAPS, interpolation.BACK_TAPS) == (6, 4)  # written out in the loops, point by point
 
 
 class Fused:
@@ -110,7 +110,7 @@ class Fused:
         self.padded = padded_copy(np.zeros((modes, *SHAPE), np.complex64))
         self.lit[...] = self.probe
         self.psi, self.shifted = np.zeros_like(self.padded), np.zeros_like(self.padded)
-        self.between = np.zeros(self.padded.view(np.float32).shape[1:], np.float32)
+        self.between = np.zeros((2, 2 * self.padded.shape[2] + 32), np.float32)
         self.lines = np.zeros((4, 2 * SHAPE[1]), np.float32)
 
     @property
@@ -210,7 +210,7 @@ def test_fused_update_is_regularised_pie(modes: int, moved: bool, alpha: float) 
         0.8 * operators.object_adjoint(change, probe) / ((1 - alpha) * power + alpha * brightest)
     )
     step = 0.4 * operators.probe_adjoint(change, window) / (0.7 * light + 0.3 * light.max())
-    wanted_probe = fused.probe + (operators.interpolate_adjoint(step, BACK_Y, BACK_X) if moved else step)
+    wanted_probe = fused.probe + (operators.step_back(step, BACK_Y, BACK_X) if moved else step)
     fused.update(np.array([0.8, alpha, brightest, 0.4, 0.3], np.float32))
     np.testing.assert_allclose(fused.object_, wanted_object, atol=SINGLE * 10)
     np.testing.assert_allclose(fused.lit, wanted_probe, atol=SINGLE * 10)

@@ -245,7 +245,7 @@ def test_gathering_the_probe_is_the_adjoint_of_beginning(modes: int, whole: bool
     wave, shifted = (np.zeros(margins(modes, SHAPE), np.complex64) for _ in range(2))
     psi = wave.view(np.float32)
     asked, power, bright = np.zeros_like(psi), np.zeros((1, *OBJECT), np.float32), np.zeros(SHAPE, np.float32)
-    between, combined = np.zeros_like(psi[:1, :2])[0], np.zeros_like(psi)
+    between, combined = np.zeros((2, psi.shape[2] + 32), np.float32), np.zeros_like(psi)
     probe = coefficients(state.probe) if placed.moved else state.probe
     object_, light, vary = (a.view(np.float32) for a in (state.object_, probe, state.variations))
     source = shifted.view(np.float32) if placed.moved else light
