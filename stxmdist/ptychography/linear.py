@@ -169,6 +169,8 @@ def find_linear(problem: Problem, trials: TrialOptions) -> Linear:
         for axis in (0, 1):
             unit = np.eye(2)[axis] * steps[axis]
             at = at + unit * _vertex(square(at - unit), square(at), square(at + unit))
+        if min(tried.values()) > (1.0 - 0.5 * GAIN) * square(np.zeros(2)):
+            return Linear()  # nothing is gained on any side
         moved = np.abs(at - before)
         if (moved < STILL).all():
             break

@@ -26,7 +26,7 @@ from stxmdist.ptychography.trials import (
     with_turned_frames,
 )
 
-CONVINCING = 0.15
+CONVINCING = 0.1
 """A start whose trial leaves less than this share of what varies in held-out frames is taken without another"""
 DOUBTFUL = 0.35
 """From this share on, no start so far is right, or the frames do not belong to their positions: others are tried"""

@@ -45,9 +45,9 @@ CUT_OFF = 0.06
 """Share of the probe's power at the rim of its window from which the beam is cut off by it, or is none: evenly spread
 light has .19 there, a beam that fits .02
 """
-STRETCH = 0.02
-"""Scale, shear or rotation that corrections of positions have in common: stages are better than that, so one of
-distance, energy, detector pixel and positions is wrong
+STRETCH = 0.03
+"""Scale or shear that corrections of positions have in common: refinement alone wanders by up to .02, and stages are
+better than this, so one of distance, energy, detector pixel and positions is wrong
 """
 
 
@@ -93,7 +93,7 @@ class Evidence:
     clipped_share: float = 0.0
     """Of the probe's power, at the rim of its window"""
     stretch: float = 0.0
-    """Largest element of the linear map that corrections of positions have in common, less the identity"""
+    """Largest scale or shear of the linear map that corrections of positions have in common"""
 
     @property
     def noise(self) -> float:
@@ -148,7 +148,7 @@ def _against(found: Evidence) -> Iterator[str]:
             )
     if found.stretch > STRETCH:
         yield (
-            f"positions had to be scaled, sheared or turned by {found.stretch:.1%} to fit the frames: distance, "
+            f"positions had to be scaled or sheared by {found.stretch:.1%} to fit the frames: distance, "
             "energy, detector pixel or the calibration of the stage is wrong, and with it the scale of the image"
         )
     if found.clipped_share > CUT_OFF:

@@ -216,6 +216,19 @@ def _told(factor: float = 1.0, turn_deg: float = 0.0) -> Callable[[Scan], Scan]:
     return lambda scan: replace(scan, positions_um=scan.positions_um @ matrix.T)
 
 
+def _swapped(scan: Scan) -> Scan:
+    """Columns of positions in the other order; the truth is that along the axes of the file.
+
+    Frames turned likewise explain all of it, and nothing in them tells which of both is swapped: it is said.
+    """
+    return replace(
+        scan,
+        positions_um=scan.positions_um[:, ::-1].copy(),
+        truth=scan.truth.T.copy(),
+        truth_origin_um=scan.truth_origin_um[::-1].copy(),
+    )
+
+
 def _shuffled(scan: Scan) -> Scan:
     order = np.random.default_rng([scan.setting.seed, 11]).permutation(len(scan.frames))
     return replace(scan, frames=scan.frames[order])
@@ -320,7 +333,7 @@ SPOILT: dict[str, Spoiling] = {
     "positions turned by 5 degrees": Spoiling(file=_told(1.0, 5.0)),
     "positions turned by 20 degrees": Spoiling(file=_told(1.0, 20.0)),
     "positions shuffled": Spoiling(file=_shuffled),
-    "positions swapped": Spoiling(file=lambda scan: replace(scan, positions_um=scan.positions_um[:, ::-1].copy())),
+    "positions swapped": Spoiling(file=lambda scan: _swapped(scan)),
     "positions scattered by 2 px": Spoiling(file=_scattered(2.0)),
     "positions scattered by 6 px": Spoiling(file=_scattered(6.0)),
     "drift by 6 px": Spoiling(file=_drifting(6.0)),

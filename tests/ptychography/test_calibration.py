@@ -81,6 +81,7 @@ def calibration(seeds: tuple[int, ...]) -> list[Case]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_wrong_objects_are_not_called_good(capsys: pytest.CaptureFixture[str]) -> None:
     cases = calibration(TRIED)
     counted = Counter((case.right, case.word) for case in cases)

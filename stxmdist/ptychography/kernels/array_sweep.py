@@ -169,8 +169,7 @@ class ArraySweep:
             (POSITION, VARIATION) float32 weights with which what each asks of the probe is gathered
         """
         xp, shape, vary = self.namespace, self.good.shape, inside(state.variations)
-        turn = _as_moved(vary, state)
-        count, n_vary = len(self.frames), len(state.variations)
+        count, n_vary, turn = len(self.frames), len(state.variations), _as_moved(vary, state)
         normal, variation = np.zeros((count, 6)), np.zeros((count, 2 * n_vary))
         expected, measured = np.zeros(count), np.zeros(count)
         surplus, certainty, brightness = (xp.zeros(shape, dtype=xp.float32) for _ in range(3))
@@ -223,8 +222,7 @@ class ArraySweep:
     ) -> tuple[float, float]:
         """First and second derivative of the misfit along a change of object and probe at once, at no change."""
         xp = self.namespace
-        slope, curve = 0.0, 0.0
-        turn = _as_moved(inside(probe_change), state)
+        slope, curve, turn = 0.0, 0.0, _as_moved(inside(probe_change), state)
         for seen in self._all_seen(state, self.everything):
             ahead = operators.windows(object_change, seen.corners, self.good.shape)[:, None] * seen.light
             ahead += seen.window[:, None] * _moved(self._stack(turn, len(seen.which)), seen.weights)
@@ -264,8 +262,7 @@ class ArraySweep:
         object_step, object_alpha, probe_step, probe_alpha = steps
         xp, placed = self.namespace, state.placed
         floor = object_alpha * float(_power(state.probe).sum(axis=0).max())
-        misfit = 0.0
-        source = self._source(state)
+        misfit, source = 0.0, self._source(state)
         for start in range(len(order)):
             seen = self._seen(state, order[start : start + 1], source)
             field, more = self._revised(state, operators.propagate(seen.wave), seen)

@@ -141,7 +141,7 @@ def _filtered(values: C64, before: int, after: int) -> C64:
     wide = np.zeros((modes, rows + 2 * down, columns + 2 * along + more), np.complex128)
     middle = wide[:, down : down + rows, along : along + columns]
     middle[...] = values
-    _solve(wide.view(np.float64), factors(wide.shape[1]), factors(wide.shape[2]))
+    _solve(wide.view(np.float64), factors(wide.shape[1]), factors(wide.shape[2]), down, along)
     found: C64 = aligned_zeros(values.shape, np.complex64)
     inner = np.s_[:, _ROWS - before : rows - _ROWS + after, _EDGE // 2 - before : columns - _EDGE // 2 + after]
     found[inner] = middle[inner]
@@ -149,27 +149,29 @@ def _filtered(values: C64, before: int, after: int) -> C64:
 
 
 @compiled
-def _solve(values: F64, down: Factors, along: Factors) -> None:
+def _solve(values: F64, down: Factors, along: Factors, spare_rows: int, spare_columns: int) -> None:
+    # Beside the spare columns all are zero, and nobody asks for the spare rows.
     modes, rows, width = values.shape
+    left, right = 2 * spare_columns, width - 2 * spare_columns
     for mode in range(modes):
         image = values[mode]
         for k in range(1, rows):
             here, above, higher = image[k], image[k - 1], image[max(k - 2, 0)]
             one, two = down.first[k], down.second[k]
-            for i in range(width):
+            for i in range(left, right):
                 here[i] -= one * above[i] + two * higher[i]
         for k in range(rows - 1, -1, -1):
             here, below, lower = image[k], image[min(k + 1, rows - 1)], image[min(k + 2, rows - 1)]
             one, two, scale = down.first[k + 1], down.second[k + 2], down.inverse[k]
-            for i in range(width):
+            for i in range(left, right):
                 here[i] = scale * here[i] - one * below[i] - two * lower[i]
         # Along rows each number waits for the one before: all rows at once, so that others are computed meanwhile.
         for i in range(2, width):
             one, two, far = along.first[i // 2], along.second[i // 2], max(i - 4, 0)
-            for row in range(rows):
+            for row in range(spare_rows, rows - spare_rows):
                 image[row, i] -= one * image[row, i - 2] + two * image[row, far]
         for i in range(width - 1, -1, -1):
             one, two, scale = along.first[i // 2 + 1], along.second[i // 2 + 2], along.inverse[i // 2]
             near, far = min(i + 2, width - 1), min(i + 4, width - 1)
-            for row in range(rows):
+            for row in range(spare_rows, rows - spare_rows):
                 image[row, i] = scale * image[row, i] - one * image[row, near] - two * image[row, far]

@@ -140,18 +140,9 @@ def _exit_row(object_: F32, probe: F32, psi: F32, brightest: F32) -> None:
 
 @compiled
 def exit_waves(
-    object_: F32,
-    probe: F32,
-    shifted: F32,
-    row0: int,
-    column0: int,
-    wy: F32,
-    wx: F32,
-    moved: bool,
-    between: F32,
-    lines: F32,
-    psi: F32,
-) -> None:
+    object_: F32, probe: F32, shifted: F32, row0: int, column0: int, wy: F32, wx: F32, moved: bool, between: F32,
+    lines: F32, psi: F32,
+) -> None:  # fmt: skip
     """Exit waves psi = object's window times the probe moved by a fraction of a pixel, for the PIE family.
 
     Parameters
@@ -260,19 +251,9 @@ def _update_row_of_modes(object_: F32, probe: F32, psi: F32, row: int, steps: F3
 
 @compiled
 def update(
-    object_: F32,
-    probe: F32,
-    shifted: F32,
-    psi: F32,
-    row0: int,
-    column0: int,
-    wy: F32,
-    wx: F32,
-    moved: bool,
-    between: F32,
-    lines: F32,
-    steps: F32,
-) -> None:
+    object_: F32, probe: F32, shifted: F32, psi: F32, row0: int, column0: int, wy: F32, wx: F32, moved: bool,
+    between: F32, lines: F32, steps: F32,
+) -> None:  # fmt: skip
     """Regularised PIE: object and probe step towards the revised exit waves psi, each from the other's old values.
 
     O += s conj(P) d / ((1 - a) |P|^2 + a max |P|^2), and likewise P with |O|^2, d = psi - P O (Maiden, Johnson, Li,

@@ -85,7 +85,7 @@ def judged_frames(
 def lost_words(unread: int, clipped: int, n_frames: int) -> tuple[str, ...]:
     """What good pixels of single frames do not tell, of all frames together, in words; none where nothing is lost."""
     said = ((unread, "hold no number: the model is kept there"), (clipped, "are saturated: they are taken for limits"))
-    return tuple(f"{count / n_frames:.2g} good pixels of a frame {what}" for count, what in said if count)
+    return tuple(f"{count / n_frames:.3g} good pixels of a frame {what}" for count, what in said if count)
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,6 +109,18 @@ def test_positions_between_pixels_are_meant(measurement: Callable[..., Any]) -> 
     assert measured.object_error(moved) < 0.2 * measured.object_error(rounded)
 
 
+@pytest.mark.parametrize("name", ["rpie", "lsqml"])
+def test_light_of_a_wide_aperture_is_kept_between_pixels(name: str, measurement: Callable[..., Any]) -> None:
+    # Up to .43 cycles a pixel: a shift that loses light there is worse than positions on whole pixels.
+    measured = measurement(
+        whole=False, outer_zone_nm=11.5, n=48, defocus_um=0.5, side=8, step=5.0, hooded=True, counts=1e6
+    )
+    moved = run(measured.problem, Step(name, 40))
+    rounded = run(measured.problem, Step(name, 40), sub_pixel=False)
+    assert moved.residual < 0.97 * rounded.residual
+    assert measured.object_error(moved) < 0.98 * measured.object_error(rounded)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_means_positions_between_pixels(name: str, measurement: Callable[..., Any]) -> None:
