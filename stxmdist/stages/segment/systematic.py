@@ -11,7 +11,7 @@ from stxmdist.spectra.checks.systematics import SocSensitivity, soc_over_shifts,
 from stxmdist.spectra.end_members.design_matrix import background_columns
 from stxmdist.spectra.fitting.model import SpectralModel
 
-PSF_BIAS_DOUBT, PSF_GAIN_DOUBT = 0.06, 1.4
+PSF_BIAS_DOUBT, PSF_GAIN_DOUBT = 0.04, 0.7
 """Standard error of what imaging through the point spread function adds to a state of charge, as a share of it, and the
 same for each unit by which the gain exceeds 1: of dark plates rims hide more than the model of plates knows (closure on
 simulated plates of 25 to 300 nm without noise)"""
