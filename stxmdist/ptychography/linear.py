@@ -168,7 +168,7 @@ def find_linear(problem: Problem, trials: TrialOptions) -> Linear:
         before = at.copy()
         for axis in (0, 1):
             unit = np.eye(2)[axis] * steps[axis]
-            at = at + unit * _vertex(square(at - unit), square(at), square(at + unit))
+            at = at + unit * vertex(square(at - unit), square(at), square(at + unit))
         if min(tried.values()) > (1.0 - 0.5 * GAIN) * square(np.zeros(2)):
             return Linear()  # nothing is gained on any side
         moved = np.abs(at - before)
@@ -181,7 +181,7 @@ def find_linear(problem: Problem, trials: TrialOptions) -> Linear:
     return Linear(float(at[0]), float(at[1]))
 
 
-def _vertex(below: float, here: float, above: float) -> float:
+def vertex(below: float, here: float, above: float) -> float:
     """Where a parabola through values at -1, 0 and 1 has its minimum, at most ``REACH`` away."""
     slope, curvature = 0.5 * (above - below), above - 2.0 * here + below
     if not np.isfinite(slope + curvature):

@@ -58,13 +58,17 @@ class ReconstructOptions:
             seed_positions=(self.seed_positions >= LEAST_FRAMES, f"at least {LEAST_FRAMES}"),
         )
 
-    def recipe(self, origin: str | None) -> Recipe:
-        """The recipe of a reconstruction that starts from ``origin``: a neighbour in energy, a seed, or None."""
+    def recipe(self, origin: str | None, modes: int = 1) -> Recipe:
+        """The recipe of a reconstruction that starts from ``origin``: a neighbour in energy, a seed, or None.
+
+        Of a neighbour, all ``modes`` of its probe are kept: where its beam moved it has more than were asked for.
+        """
         if origin is None:
             return Recipe(self.schedule, self.model, self.positions)
         # The start has all modes of the probe already. The object starts as vacuum, and is corrected first.
         schedule = self.next_energy if origin == NEIGHBOUR else self.schedule
-        return Recipe(schedule, replace(self.model, modes_from=0.0), self.positions)
+        model = replace(self.model, modes_from=0.0, n_modes=max(self.model.n_modes, modes))
+        return Recipe(schedule, model, self.positions)
 
     def geometry_trials(self, n_tiles: int, origin: str | None) -> TrialOptions | None:
         """How scale and rotation of positions are held against the frames; None where they are not.
@@ -74,6 +78,10 @@ class ReconstructOptions:
         """
         wanted = self.positions.refine and self.positions.linear == "keep" and n_tiles == 1 and origin != NEIGHBOUR
         return self.trials if wanted else None
+
+    def motion_trials(self, origin: str | None) -> TrialOptions | None:
+        """How motion of the beam is held against frames; None for neighbours in energy, whose probe has it already."""
+        return None if origin == NEIGHBOUR else self.trials
 
     def seeded(self, positions: int, n_tiles: int) -> bool:
         """Whether a tile starts with a probe found from a few frames: if it has neighbours, or enough positions.

@@ -1,6 +1,6 @@
 """One tile reconstructed and judged: its frames as a whole, and in two halves whose difference tells the noise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 
@@ -12,6 +12,7 @@ from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
 from stxmdist.ptychography.held_out import predicted_residual, static_residual
 from stxmdist.ptychography.linear import Straightened, parts_of, straightened, without_room
+from stxmdist.ptychography.motion import GAIN, Motion, find_motion, may_move, with_moved_beam
 from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, reconstruct
@@ -51,6 +52,7 @@ def reconstruct_tile(
     namespace: ModuleType | None = None,
     checkpoint: Checkpoint | None = None,
     trials: TrialOptions | None = None,
+    motion: TrialOptions | None = None,
 ) -> TileResult:
     """Reconstruct a tile, and each half of its frames alone.
 
@@ -64,11 +66,15 @@ def reconstruct_tile(
         as in ``reconstruct``; only the whole has a checkpoint
     trials
         how scale and rotation of positions are held against the frames; None: they are not
+    motion
+        the same of a beam that moves while frames are taken
     """
 
-    def again(changed: Problem, draw: int, checkpoint: Checkpoint | None = None) -> Reconstruction:
+    def again(
+        changed: Problem, draw: int, checkpoint: Checkpoint | None = None, by: Recipe | None = None
+    ) -> Reconstruction:
         rng = np.random.default_rng([*key, draw])
-        return reconstruct(changed, recipe, rng, threads=threads, namespace=namespace, checkpoint=checkpoint)
+        return reconstruct(changed, by or recipe, rng, threads=threads, namespace=namespace, checkpoint=checkpoint)
 
     whole = again(problem, 0, checkpoint)
     line = Straightened(problem, whole, 0, whole.affine)
@@ -77,6 +83,18 @@ def reconstruct_tile(
     if trials is not None and whole.residual < NONSENSE * static:
         line = straightened(problem, whole, trials, lambda changed: again(changed, 0))
     problem, whole = line.problem, line.found
+    noise = shot_noise_residual(problem.frames, problem.good, problem.readings.readout, problem.at_least)
+    so_far = Evidence(whole.stopped, whole.residual, noise, static)
+    moved = None
+    if motion is not None and whole.stopped == "finished" and may_move(whole, so_far.unexplained):
+        moved = find_motion(problem, whole, motion)
+    follows = False
+    if moved is not None and recipe.model.n_modes > 1 and not recipe.model.freeze_probe:
+        begun, slow = replace(problem, probe=moved.probe), with_moved_beam(recipe, len(moved.probe))
+        followed = again(begun, 0, by=slow)
+        follows = followed.residual**2 < (1.0 - 0.5 * GAIN) * whole.residual**2
+        if follows:
+            problem, whole, recipe = begun, followed, slow
     second = second_half(positions, np.random.default_rng([*key, 3]))
     one, other = (again(problem.subset(np.flatnonzero(second == which)), 1 + which) for which in (False, True))
     halves = (one, other)
@@ -86,12 +104,13 @@ def reconstruct_tile(
     evidence = Evidence(
         stopped=whole.stopped,
         residual=whole.residual,
-        noise_residual=shot_noise_residual(problem.frames, problem.good, problem.readings.readout, problem.at_least),
+        noise_residual=noise,
         static_residual=static,
         held_out_residual=_held_out_residual(problem, whole, halves, second, recipe.model.sub_pixel),
         half_period_px=frc.half_bit_half_period_px,
         clipped_share=clipped_share(whole.probe),
         stretch=stretch,
+        motion_steps=float("nan") if moved is None or follows else moved.steps,
     )
     return TileResult(
         whole=replace(without_room(whole, line.room_px), affine=line.map),
@@ -100,10 +119,20 @@ def reconstruct_tile(
         evidence=evidence,
         counts_per_frame=float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames)),
         verdict=verdict(evidence),
-        notes=(f"positions are turned by {turn_deg:.1f} degrees to fit the frames",)
-        if abs(turn_deg) > TURNED_DEG
-        else (),
+        notes=tuple(_words(turn_deg, moved if follows else None)),
     )
+
+
+def _words(turn_deg: float, moved: Motion | None) -> Iterator[str]:
+    if abs(turn_deg) > TURNED_DEG:
+        yield f"positions are turned by {turn_deg:.1f} degrees to fit the frames"
+    if moved is not None:
+        rows, columns = np.abs(moved.travel_px)
+        yield (
+            f"frames are as if the beam had moved by {moved.steps:.1f} steps, {rows:.1f} px along y and {columns:.1f} px "
+            f"along x, while each was taken: the probe has {len(moved.probe)} modes for that, of which as many are "
+            "stored as the model has"
+        )
 
 
 def _held_out_residual(

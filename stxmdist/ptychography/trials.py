@@ -172,11 +172,13 @@ def short_residual(problem: Problem, options: TrialOptions, rng: np.random.Gener
     return short_reconstruction(problem, options, rng).residual
 
 
-def short_reconstruction(problem: Problem, options: TrialOptions, rng: np.random.Generator) -> Reconstruction:
-    """Some iterations with one mode and positions as they are."""
+def short_reconstruction(
+    problem: Problem, options: TrialOptions, rng: np.random.Generator, n_modes: int = 1
+) -> Reconstruction:
+    """Some iterations with the first modes of the start, and positions as they are."""
     recipe = Recipe(
         (Step("rpie", options.iterations),),
-        ModelOptions(n_modes=1, probe_from=0.3),
+        ModelOptions(n_modes=n_modes, modes_from=0.0, probe_from=0.3),
         PositionOptions(refine=False),
     )
     return reconstruct(problem, recipe, rng)

@@ -189,16 +189,18 @@ def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> tuple[
         # The other tiles of the scan go on: this one leaves a hole.
         _write_nothing(write, tile.energy, number)
         return not_reconstructed(f"{error.problem}; got {error.got}", usable), None
+    origin = None if tile.carried is None else tile.carried.origin
     result = reconstruct_tile(
         start.problem,
-        tile.options.recipe(None if tile.carried is None else tile.carried.origin),
+        tile.options.recipe(origin, len(start.problem.probe)),
         tile.window.tile.positions[usable],
         pixel_nm,
         [*tile.key, number],
         threads=threads_lent(),
         namespace=tile.device.namespace,
         checkpoint=Checkpoint(write.scratch(f"{unit.name}-{tile.energy:04d}.npz")),
-        trials=tile.options.geometry_trials(tiles.n_tiles, None if tile.carried is None else tile.carried.origin),
+        trials=tile.options.geometry_trials(tiles.n_tiles, origin),
+        motion=tile.options.motion_trials(origin),
     )
     of_file, whole = tile.window.positions_px[usable], result.whole
     _write(write, tile.energy, number, of_file, result)
@@ -212,7 +214,8 @@ def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> tuple[
 
 def _write(write: ShardWriter, energy: int, number: int, start_px: F64, result: TileResult) -> None:
     whole, halves, layout = result.whole, result.halves, write.output.layout
-    write("probe", (energy, number, 0, 0, 0), whole.probe[None, None])
+    # A beam that moved has more modes than were asked for: the strongest are stored.
+    write("probe", (energy, number, 0, 0, 0), whole.probe[None, None, : layout("probe").shape[2]])
     for name, values in (
         ("object_tile", whole.object_),
         ("object_half_a", halves[0].object_),
@@ -249,7 +252,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=8,
+    version=9,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,
