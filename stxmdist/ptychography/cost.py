@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from stxmdist.ptychography.chain import NEIGHBOUR
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels.lanes import LANES
+from stxmdist.ptychography.motion import MOST_MODES, with_moved_beam
 from stxmdist.ptychography.options import ReconstructOptions
 from stxmdist.ptychography.reconstruct import Recipe
 from stxmdist.ptychography.tiling import TileWindow
@@ -43,7 +44,11 @@ def tile_peak_bytes(
     frames = len(windows[0].tile.positions)
     largest = max((window.shape for window in windows), key=lambda shape: shape[0] * shape[1])
     # Frames that turn out not to be photons become float32 ones.
-    whole = peak_bytes(options.recipe(None), frames, frame_shape, largest, max(frame_itemsize, 4))
+    at_rest = options.recipe(None)
+    whole = max(
+        peak_bytes(recipe, frames, frame_shape, largest, max(frame_itemsize, 4))
+        for recipe in (at_rest, with_moved_beam(at_rest, max(at_rest.model.n_modes, MOST_MODES)))
+    )
     return whole + KEPT_BYTES_PER_PX * largest[0] * largest[1]
 
 

@@ -8,6 +8,7 @@ Source: Clark et al., Dynamic sample imaging in coherent diffractive imaging, Op
 al., On-the-fly scans for X-ray ptychography, Applied Physics Letters 105, 251101 (2014).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,7 +30,7 @@ ALIGNED = 0.8
 """Moves to the next position follow a line if their mean square along it has this share"""
 MOST_STEPS = 4
 """Longest way that is tried, in steps of the scan"""
-GAIN = 0.02
+GAIN = 0.005
 """A way is believed if it lowers the squared residual of trials by this share"""
 PARTS = 9
 """Places on the way at which the beam stands"""
@@ -50,6 +51,57 @@ class Motion:
     """(2,) along rows and columns; its sign is not known"""
     probe: C64
     """(MODE, QY, QX) of the beam that moves"""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A reconstruction whose beam moves as far as the frames say."""
+
+    problem: Problem
+    found: Reconstruction
+    recipe: Recipe
+    motion: Motion | None = None
+    """As the frames say; None: at rest, or not known"""
+    modelled: bool = False
+    """Whether the probe of the reconstruction moves so"""
+
+    @property
+    def steps_ignored(self) -> float:
+        """Steps by which the beam moves and its model does not; NaN: not known."""
+        return float("nan") if self.motion is None or self.modelled else self.motion.steps
+
+
+def followed(
+    problem: Problem,
+    found: Reconstruction,
+    recipe: Recipe,
+    unexplained: float,
+    trials: TrialOptions,
+    again: Callable[[Problem, Recipe], Reconstruction],
+) -> Followed:
+    """Reconstruct once more with a probe that moves, where frames ask for it and that explains them better.
+
+    Parameters
+    ----------
+    found
+        the reconstruction of the problem by the recipe
+    unexplained
+        share of the frames' own variation that it leaves
+    again
+        reconstructs a changed problem by a changed recipe. It is not called if the recipe allows only one mode
+    """
+    at_rest = Followed(problem, found, recipe)
+    if found.stopped != "finished" or not may_move(found, unexplained):
+        return at_rest
+    motion = find_motion(problem, found, trials)
+    if motion is None:
+        return at_rest
+    if recipe.model.n_modes > 1 and not recipe.model.freeze_probe:
+        begun, moving = replace(problem, probe=motion.probe), with_moved_beam(recipe, len(motion.probe))
+        result = again(begun, moving)
+        if result.residual**2 < (1.0 - 0.5 * GAIN) * found.residual**2:
+            return Followed(begun, result, moving, motion, modelled=True)
+    return replace(at_rest, motion=motion)
 
 
 def may_move(found: Reconstruction, unexplained: float) -> bool:
@@ -102,7 +154,9 @@ def find_motion(problem: Problem, found: Reconstruction, trials: TrialOptions) -
     best = int(np.argmin(squares))
     if best == 0 or not squares[best] < (1.0 - GAIN) * squares[0]:
         return None
-    steps = best + (float(np.clip(vertex(*squares[best - 1 : best + 2]), -1.0, 1.0)) if best + 1 < len(squares) else 0.0)
+    steps = float(best)
+    if best + 1 < len(squares):
+        steps += vertex(*squares[best - 1 : best + 2])
     return Motion(steps, steps * step_px, moved_probe(found.probe, steps * step_px))
 
 

@@ -12,7 +12,7 @@ from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
 from stxmdist.ptychography.held_out import predicted_residual, static_residual
 from stxmdist.ptychography.linear import Straightened, parts_of, straightened, without_room
-from stxmdist.ptychography.motion import GAIN, Motion, find_motion, may_move, with_moved_beam
+from stxmdist.ptychography.motion import Followed, Motion, followed
 from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, reconstruct
@@ -84,17 +84,11 @@ def reconstruct_tile(
         line = straightened(problem, whole, trials, lambda changed: again(changed, 0))
     problem, whole = line.problem, line.found
     noise = shot_noise_residual(problem.frames, problem.good, problem.readings.readout, problem.at_least)
-    so_far = Evidence(whole.stopped, whole.residual, noise, static)
-    moved = None
-    if motion is not None and whole.stopped == "finished" and may_move(whole, so_far.unexplained):
-        moved = find_motion(problem, whole, motion)
-    follows = False
-    if moved is not None and recipe.model.n_modes > 1 and not recipe.model.freeze_probe:
-        begun, slow = replace(problem, probe=moved.probe), with_moved_beam(recipe, len(moved.probe))
-        followed = again(begun, 0, by=slow)
-        follows = followed.residual**2 < (1.0 - 0.5 * GAIN) * whole.residual**2
-        if follows:
-            problem, whole, recipe = begun, followed, slow
+    beam = Followed(problem, whole, recipe)
+    if motion is not None:
+        unexplained = Evidence(whole.stopped, whole.residual, noise, static).unexplained
+        beam = followed(problem, whole, recipe, unexplained, motion, lambda changed, by: again(changed, 0, by=by))
+        problem, whole, recipe = beam.problem, beam.found, beam.recipe
     second = second_half(positions, np.random.default_rng([*key, 3]))
     one, other = (again(problem.subset(np.flatnonzero(second == which)), 1 + which) for which in (False, True))
     halves = (one, other)
@@ -110,7 +104,7 @@ def reconstruct_tile(
         half_period_px=frc.half_bit_half_period_px,
         clipped_share=clipped_share(whole.probe),
         stretch=stretch,
-        motion_steps=float("nan") if moved is None or follows else moved.steps,
+        motion_steps=beam.steps_ignored,
     )
     return TileResult(
         whole=replace(without_room(whole, line.room_px), affine=line.map),
@@ -119,7 +113,7 @@ def reconstruct_tile(
         evidence=evidence,
         counts_per_frame=float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames)),
         verdict=verdict(evidence),
-        notes=tuple(_words(turn_deg, moved if follows else None)),
+        notes=tuple(_words(turn_deg, beam.motion if beam.modelled else None)),
     )
 
 
@@ -129,9 +123,9 @@ def _words(turn_deg: float, moved: Motion | None) -> Iterator[str]:
     if moved is not None:
         rows, columns = np.abs(moved.travel_px)
         yield (
-            f"frames are as if the beam had moved by {moved.steps:.1f} steps, {rows:.1f} px along y and {columns:.1f} px "
-            f"along x, while each was taken: the probe has {len(moved.probe)} modes for that, of which as many are "
-            "stored as the model has"
+            f"frames are as if the beam had moved by {moved.steps:.1f} steps while each was taken, {rows:.1f} px along y "
+            f"and {columns:.1f} px along x: the probe has {len(moved.probe)} modes for that, of which the store keeps no "
+            "more than the model asks for (model: n_modes)"
         )
 
 

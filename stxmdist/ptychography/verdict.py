@@ -154,9 +154,9 @@ def _against(found: Evidence) -> Iterator[str]:
             )
     if found.motion_steps > MOTION_STEPS:
         yield (
-            f"the beam moved by {found.motion_steps:.1f} steps while a frame was taken, and the model holds it at rest: "
-            "allow modes of the probe (model: n_modes: 2 or more, freeze_probe: false), or measure with shorter "
-            "dwells or with a stage that stops at each position"
+            f"the beam moved by {found.motion_steps:.1f} steps while a frame was taken (continuous motion), and the model "
+            "holds it at rest: measure with shorter dwells, or with a stage that stops at each position; or allow modes "
+            "of the probe (model: n_modes: 2 or more, freeze_probe: false), which follow it in enough light"
         )
     if found.stretch > STRETCH:
         yield (

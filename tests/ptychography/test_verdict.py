@@ -7,6 +7,7 @@ import pytest
 
 from stxmdist.ptychography.verdict import (
     CUT_OFF,
+    MOTION_STEPS,
     POOR_HALF_PERIOD_PX,
     STRETCH,
     UNEXPLAINED,
@@ -77,6 +78,8 @@ def leaving(share: float, evidence: Evidence = GOOD) -> float:
         ({"noise_residual": 0.01, "residual": 0.2}, "poor", "not explained"),
         ({"stretch": 1.01 * STRETCH}, "poor", "calibration of the stage"),
         ({"clipped_share": 1.01 * CUT_OFF}, "poor", "rim of its window"),
+        ({"motion_steps": 1.01 * MOTION_STEPS}, "poor", "the beam moved"),
+        ({"motion_steps": 0.99 * MOTION_STEPS}, "good", ""),
         ({"half_period_px": POOR_HALF_PERIOD_PX}, "poor", "half-period"),
         ({"half_period_px": NOTHING}, "poor", "half-period"),
     ],
