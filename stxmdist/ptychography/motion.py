@@ -67,8 +67,8 @@ class Followed:
 
     @property
     def steps_ignored(self) -> float:
-        """Steps by which the beam moves and its model does not; NaN: not known."""
-        return float("nan") if self.motion is None or self.modelled else self.motion.steps
+        """Steps by which the beam moves and its model does not; 0: not known."""
+        return 0.0 if self.motion is None or self.modelled else self.motion.steps
 
 
 def followed(

@@ -123,9 +123,9 @@ def _words(turn_deg: float, moved: Motion | None) -> Iterator[str]:
     if moved is not None:
         rows, columns = np.abs(moved.travel_px)
         yield (
-            f"frames are as if the beam had moved by {moved.steps:.1f} steps while each was taken, {rows:.1f} px along y "
-            f"and {columns:.1f} px along x: the probe has {len(moved.probe)} modes for that, of which the store keeps no "
-            "more than the model asks for (model: n_modes)"
+            f"frames are as if the beam had moved by {moved.steps:.1f} steps while each was taken, {rows:.1f} px along "
+            f"y and {columns:.1f} px along x: the probe has {len(moved.probe)} modes for that, of which the store "
+            "keeps no more than the model asks for (model: n_modes)"
         )
 
 

@@ -98,8 +98,8 @@ class Evidence:
     """Of the probe's power, at the rim of its window"""
     stretch: float = 0.0
     """Largest scale or shear of the linear map that corrections of positions have in common"""
-    motion_steps: float = float("nan")
-    """By how many steps of the scan the beam moved while a frame was taken, and the model does not"""
+    motion_steps: float = 0.0
+    """By how many steps of the scan the beam moved while a frame was taken, and the model does not; 0: not known"""
 
     @property
     def noise(self) -> float:
@@ -141,6 +141,12 @@ def _against(found: Evidence) -> Iterator[str]:
         yield "the error rose again; the best state was kept"
     if found.static_residual < VARIATION * found.noise:
         yield "frames differ from each other by noise alone: no object is seen; look at the shutter and at the field"
+    if found.motion_steps > MOTION_STEPS:
+        yield (
+            f"the beam moved by {found.motion_steps:.1f} steps while a frame was taken (continuous motion), and the "
+            "model holds it at rest: measure with shorter dwells, or with a stage that stops at each position; or "
+            "allow modes of the probe (model: n_modes: 2 or more, freeze_probe: false), which follow it in enough light"
+        )
     for share, left, limit, what in (
         (found.unpredicted, found.held_out_residual, UNPREDICTED, "of frames held out"),
         (found.unexplained, residual, UNEXPLAINED, "of the frames"),
@@ -152,12 +158,6 @@ def _against(found: Evidence) -> Iterator[str]:
                 f"{share:.0%} of what varies from frame to frame {what} is not explained ({seen}): look at {first}"
                 "distance, energy, dim frames, dark and bad pixels"
             )
-    if found.motion_steps > MOTION_STEPS:
-        yield (
-            f"the beam moved by {found.motion_steps:.1f} steps while a frame was taken (continuous motion), and the model "
-            "holds it at rest: measure with shorter dwells, or with a stage that stops at each position; or allow modes "
-            "of the probe (model: n_modes: 2 or more, freeze_probe: false), which follow it in enough light"
-        )
     if found.stretch > STRETCH:
         yield (
             f"positions had to be scaled or sheared by {found.stretch:.1%} to fit the frames: distance, "

@@ -58,8 +58,9 @@ def judged(name: str, scan: Scan) -> Case:
     except InputError as error:
         return Case(name, np.nan, "failed", error.problem, None)
     result = reconstruct_tile(
-        start.problem, Recipe(), np.arange(len(scan.frames)), pixel_nm, [0, 0], trials=TrialOptions()
-    )
+        start.problem, Recipe(), np.arange(len(scan.frames)), pixel_nm, [0, 0], trials=TrialOptions(),
+        motion=TrialOptions(),
+    )  # fmt: skip
     correlation = correlation_with_truth(scan, result.whole.object_, placed.origin_um, result.whole.illumination)
     return Case(name, correlation, result.verdict.word, result.verdict.reason, result.evidence)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stxmdist.ptychography.chain import NEIGHBOUR
 from stxmdist.ptychography.geometry import positions_to_px
 from stxmdist.ptychography.motion import (
     MOST_MODES,
@@ -14,6 +15,7 @@ from stxmdist.ptychography.motion import (
     step_along_lines,
     with_moved_beam,
 )
+from stxmdist.ptychography.options import ReconstructOptions
 from stxmdist.ptychography.probe import zone_plate_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
@@ -140,3 +142,13 @@ def test_engines_that_keep_waves_are_left_out_where_there_are_others() -> None:
     assert (moving.model.n_modes, moving.model.modes_from) == (5, 0.0)
     alone = Recipe((Step("raar", 10),))
     assert with_moved_beam(alone, 5).schedule == alone.schedule
+
+
+def test_the_next_energy_keeps_all_modes_of_a_beam_that_moved() -> None:
+    options = ReconstructOptions()
+    assert options.recipe(NEIGHBOUR, 5).model.n_modes == 5
+    assert options.recipe(NEIGHBOUR, 1).model.n_modes == options.model.n_modes
+    assert options.recipe(None, 5).model.n_modes == options.model.n_modes
+    # The probe of a neighbour moves already; a tile with a seed is asked like any other.
+    assert options.motion_trials(NEIGHBOUR) is None
+    assert options.motion_trials("seed of tile 3") == options.motion_trials(None) == options.trials
