@@ -7,7 +7,7 @@ import numpy as np
 from scipy import fft, ndimage
 from skimage.segmentation import expand_labels
 
-from stxmdist.arrays import F32, F64, I32, I64, Mask, Real
+from stxmdist.arrays import F32, F64, I32, I64, Mask, Real, compiled
 
 ITERATIONS = 10
 """Corrections of the model: the first few find what was thrown over outlines, later ones noise."""
@@ -259,9 +259,7 @@ class Optics:
         kind, above = self._kinds(fill, total_nm, soc, lit)
         seen = np.zeros((2, int(lit.sum())))
         for energy, measured in enumerate(self._measured(fill, total_nm, soc, lit)):
-            for term in range(2):
-                solve = self._solve[energy, term]
-                seen[term] += (solve[kind] + above * (solve[kind + _CHEMISTRIES] - solve[kind])) * measured
+            _add_solved(self._solve[energy], kind, above, measured, seen)
         out[:, lit] = seen
         return out
 
@@ -270,12 +268,9 @@ class Optics:
         lit = self._lit(fill)
         (kind, above), number = self._kinds(fill, total_nm, soc, lit), reach[lit]
         measured = np.stack(list(self._measured(fill, total_nm, soc, lit)))
-        found = np.stack(
-            [
-                ((one[:, kind] + above * (one[:, kind + _CHEMISTRIES] - one[:, kind])) * measured).sum(axis=0)
-                for one in self._solve.swapaxes(0, 1)
-            ]
-        )
+        found = np.zeros((self._solve.shape[1], len(number)))
+        for solve, one in zip(self._solve, measured, strict=True):
+            _add_solved(solve, kind, above, one, found)
         length = int(ids.max(initial=0)) + 1
         left = [np.bincount(number, one, length)[ids] for one in measured - self._design @ found]
         return np.stack(left, axis=1) if ids.size else np.zeros((0, len(self._design)))
@@ -331,6 +326,18 @@ def _solutions(design: F64, counts: F64) -> tuple[float, F64]:
     root = np.sqrt(counts * np.exp(-od)).reshape(-1, len(design))
     solve = np.linalg.pinv(design * root[:, :, None]) * root[:, None, :]
     return level_nm, np.ascontiguousarray(solve.transpose(2, 1, 0))
+
+
+@compiled
+def _add_solved(solve: F64, kind: I64, above: F64, measured: F64, seen: F64) -> None:
+    """Add to the terms ``seen`` (TERM, PIXEL) what optical densities (PIXEL,) of one energy make of each.
+
+    ``solve`` (TERM, KIND) is taken between a pixel's ``kind`` (PIXEL,) and the next thickness, so far ``above`` it.
+    """
+    for term in range(seen.shape[0]):
+        for pixel in range(seen.shape[1]):
+            first, second = solve[term, kind[pixel]], solve[term, kind[pixel] + _CHEMISTRIES]
+            seen[term, pixel] += (first + above[pixel] * (second - first)) * measured[pixel]
 
 
 def _spread(labels: I32, thickness_nm: F64, ids: I64) -> F64:
