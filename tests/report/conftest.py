@@ -76,6 +76,7 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
             "frames": rng.poisson(3, (N_ENERGY, 7, 11, 11)).astype(np.uint16),
             "frame_class": np.zeros((N_ENERGY, 7), np.uint8),
             "detector_mask": np.zeros((11, 11), np.uint8),
+            "ceiling_counts": np.full(N_ENERGY, 65535.0, np.float32),
         }
     absorbance = {
         "optical_density": rng.normal(0.5, 0.2, stack).astype(np.float32),

@@ -141,7 +141,12 @@ def _misfit(evidence: FitEvidence) -> Cause:
     if evidence.shape is not None and max(evidence.shape.shares.values(), default=0.0) > MOSTLY:
         # The shapes are in the order of their shares.
         name, part = next(iter(evidence.shape.shares.items()))
-        return Cause(f"{left}, {part:.0%} of its squares like {SHAPES[name]}", _SHAPE_MENDS[name])
+        said, mend = f"{left}, {part:.0%} of its squares like {SHAPES[name]}", _SHAPE_MENDS[name]
+        beside = evidence.misfit_share * np.sqrt(1.0 - part)
+        if beside > 2.0 * MUCH_MISFIT:
+            said += f", and {beside:.0%} besides"
+            mend += "; for the rest references: discharged, charged of this sample"
+        return Cause(said, mend)
     return Cause(
         f"{left}, in a shape of its own: a third phase or another reference",
         "references: discharged, charged of this sample; stages: explore shows what is there",

@@ -70,6 +70,13 @@ class WholeSpectra:
     variance: F64
     """Variance that noise gives the latter"""
 
+    def at(self, known: Mask) -> "WholeSpectra":
+        """The same at all energies (ENERGY,), of which these spectra have only those ``known``; NaN at the others."""
+        filled = [np.full((len(self.od), known.size), np.nan) for _ in range(3)]
+        for new, old in zip(filled, (self.od, self.residual_od, self.variance), strict=True):
+            new[:, known] = old
+        return WholeSpectra(*filled)
+
 
 @dataclass(frozen=True, eq=False)
 class ComponentCount:

@@ -4,7 +4,7 @@ It stands beside its stage, because it needs spectra, particles and the point sp
 do not know one another.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -31,7 +31,6 @@ from stxmdist.spectra.checks.systematics import (
     soc_sensitivity,
 )
 from stxmdist.spectra.checks.third_phase import ThirdPhaseBound
-from stxmdist.spectra.density.mean_spectrum import soc_effects
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.film import steady_thickness
@@ -347,6 +346,7 @@ def counted(
             missing_od=_with_gaps(count.missing_od, whole),
             residual_od=_with_gaps(count.residual_od, whole),
             residual_variance=_with_gaps(count.residual_variance, whole),
+            whole=None if count.whole is None else count.whole.at(whole),
         )
     particle, n_particles = particle_numbers(found.labels, found.mask_class)
     thickness = scan.thickness_nm[:, particle >= 0]
@@ -394,17 +394,3 @@ def _numbers(of: I32, labels: I32) -> I64:
     """Number (Y, X) from 0 of the particles of a map (Y, X) among all ``labels`` (Y, X); -1 where there is none."""
     present = np.unique(labels[labels > 0])
     return np.where(of > 0, np.searchsorted(present, of), -1).astype(np.int64)
-
-
-def soc_effect_of_corrections(
-    mean_od: F64 | None, without: Mapping[str, F64] | None, model: SpectralModel
-) -> dict[str, float | None]:
-    """By how much each correction in counts changes the state of charge of the scan's mean spectrum.
-
-    ``mean_od`` (ENERGY,) has all corrections, ``without`` lacks one each; None where nothing was corrected.
-    """
-    if mean_od is None or not without:
-        return {}
-    absorption = np.full((2, len(model.used)), np.nan)
-    absorption[:, model.used] = model.design[:, :2].T
-    return soc_effects(mean_od, without, absorption)

@@ -45,13 +45,14 @@ def own_of(
     if count is None or count.whole is None or model.fitted_background == "power_law":
         return np.full(means.shape[1], np.nan)
     whole = count.whole
+    seen = np.isfinite(whole.residual_od).any(axis=0)
     return own_error(
-        whole.residual_od - imaged_od,
-        whole.variance,
-        whole.od,
-        model.design,
-        sensitivity.response,
-        means.T @ model.design[:, :2].T,
+        (whole.residual_od - imaged_od)[:, seen],
+        whole.variance[:, seen],
+        whole.od[:, seen],
+        model.design[seen],
+        sensitivity.response[:, seen],
+        means.T @ model.design[seen, :2].T,
     )
 
 

@@ -28,9 +28,10 @@ from stxmdist.spectra.fitting.model import FitChoices, SpectralModel, without_pr
 from stxmdist.spectra.fitting.unfitted_film import unfitted_film_map
 from stxmdist.stages.inputs.measured import measured
 from stxmdist.stages.inputs.spectral_model import spectral_model
-from stxmdist.stages.segment.describe import FittedScan, counted, described, outlined, soc_effect_of_corrections
+from stxmdist.stages.segment.describe import FittedScan, counted, described, outlined
 from stxmdist.stages.segment.options import Options
 from stxmdist.stages.segment.phase import thickness_phase
+from stxmdist.stages.segment.systematic import soc_effect_of_corrections
 
 NAME = "segment"
 

@@ -1,5 +1,6 @@
 """What does not average over the pixels of a particle: each cause by itself, and what all particles of a scan share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from stxmdist.arrays import F64
 from stxmdist.particles.chemistry import PointSpread
 from stxmdist.spectra.checks.misfit import MisfitError
 from stxmdist.spectra.checks.systematics import SocSensitivity, soc_over_shifts, systematic_soc_error
+from stxmdist.spectra.density.mean_spectrum import soc_effects
 from stxmdist.spectra.end_members.design_matrix import background_columns
 from stxmdist.spectra.fitting.model import SpectralModel
 
@@ -101,3 +103,17 @@ def systematic_errors(
         film=np.abs(falls),
         total=total,
     )
+
+
+def soc_effect_of_corrections(
+    mean_od: F64 | None, without: Mapping[str, F64] | None, model: SpectralModel
+) -> dict[str, float | None]:
+    """By how much each correction in counts changes the state of charge of the scan's mean spectrum.
+
+    ``mean_od`` (ENERGY,) has all corrections, ``without`` lacks one each; None where nothing was corrected.
+    """
+    if mean_od is None or not without:
+        return {}
+    absorption = np.full((2, len(model.used)), np.nan)
+    absorption[:, model.used] = model.design[:, :2].T
+    return soc_effects(mean_od, without, absorption)

@@ -74,6 +74,12 @@ def test_nothing_is_said_where_nothing_is_wrong() -> None:
             "same slits",
         ),
         (
+            # A shape that explains half of a large misfit leaves too much to be the only cause.
+            replace(GOOD, misfit_share=0.24, shape=ResidualShape({"slope": 0.55}, {"slope": 0.1}, 0.45, {})),
+            "55% of its squares like a slope of the background, and 16% besides",
+            "power_law; for the rest references: discharged, charged of this sample",
+        ),
+        (
             replace(GOOD, pixels=masked("poor_fit"), misfit_share=0.02),
             "leave over 2% of the mean spectrum and more of single particles",
             "stages: explore",
