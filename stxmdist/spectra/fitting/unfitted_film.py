@@ -9,6 +9,9 @@ from stxmdist.spectra.checks.component_count import PIXELS_AT_ONCE, ReadPixels
 from stxmdist.spectra.end_members.design_matrix import background_columns, condition_number
 from stxmdist.spectra.fitting.model import SpectralModel
 
+MOST_OD = 1.0
+"""One step is believed no farther: in a pixel that saw hardly a photon it may lead anywhere, and a single one would
+decide where the threshold of all particles lies; a film of more is fitted"""
 WORST_CONDITION = 1e3
 """Beyond this the energies do not tell a film from the end-members"""
 
@@ -27,8 +30,9 @@ def with_film(model: SpectralModel) -> SpectralModel | None:
 def unfitted_film(transmission: F32, thickness: Real, model: SpectralModel) -> F64:
     """Optical density (PIXEL,) of the film that a fit without one left over; NaN where not known.
 
-    One scoring step of the likelihood of counted photons, from the thicknesses (2, PIXEL) of that fit, to first order
-    those of the fit with a film. ``transmission`` is (ENERGY used, PIXEL), ``model`` that of ``with_film``.
+    One scoring step of the likelihood of counted photons, at most ``MOST_OD`` either way, from the thicknesses (2,
+    PIXEL) of that fit, to first order those of the fit with a film. ``transmission`` is (ENERGY used, PIXEL), ``model``
+    that of ``with_film``.
     """
     fitted = np.exp(-(model.design[:, :2] @ np.nan_to_num(np.asarray(thickness, dtype=np.float64))))
     counts = model.effective_counts[:, None] * fitted
@@ -37,7 +41,7 @@ def unfitted_film(transmission: F32, thickness: Real, model: SpectralModel) -> F
     known = np.isfinite(score).all(axis=0) & np.isfinite(thickness).all(axis=0)
     film = np.full(known.shape, np.nan)
     if known.any():
-        film[known] = np.linalg.solve(fisher[known], score.T[known][..., None])[:, 2, 0]
+        film[known] = np.clip(np.linalg.solve(fisher[known], score.T[known][..., None])[:, 2, 0], -MOST_OD, MOST_OD)
     return film
 
 

@@ -8,7 +8,7 @@ from stxmdist.spectra.checks.component_count import PixelBlock
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS, FitContext, FitOptions
 from stxmdist.spectra.fitting.model import ModelOptions, SpectralModel, StackSummary, film_covariance, model_of_stack
-from stxmdist.spectra.fitting.unfitted_film import unfitted_film, unfitted_film_map, with_film
+from stxmdist.spectra.fitting.unfitted_film import MOST_OD, unfitted_film, unfitted_film_map, with_film
 
 ENERGY_EV = np.array([700.0, 705.0, 707.2, 708.2, 709.2, 710.2, 711.6, 714.4, 718.0, 724.0])
 COUNTS = 1000.0
@@ -84,3 +84,14 @@ def test_where_a_film_is_fitted_taken_off_or_not_to_be_told_there_is_no_map(lfp:
     ):
         assert with_film(model) is None
         assert unfitted_film_map(lambda rows, chosen: pytest.fail("read"), (3, 4), model) is None  # type: ignore[arg-type,return-value]
+
+
+def test_a_pixel_that_saw_hardly_a_photon_is_given_no_film_without_bound(lfp: EndMembers) -> None:
+    """One such pixel decided where the threshold of all particles lies, and none was found but itself."""
+    model = model_of(lfp, np.array([700.0, 708.2, 710.2]))
+    beside = with_film(model)
+    assert beside is not None
+    dark = np.array([[0.03], [0.0], [0.0]], np.float32)
+    film = unfitted_film(np.repeat(dark, 2, axis=1), np.array([[900.0, 60.0], [900.0, 40.0]]), beside)
+    assert np.isfinite(film).all()
+    assert (np.abs(film) <= MOST_OD).all()
