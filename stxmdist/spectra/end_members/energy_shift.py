@@ -38,7 +38,7 @@ the posterior"""
 _MODEL_SHARE = 0.004
 """That and what each particle has of its own"""
 _CLEAR_GAIN = 9.0
-"""Fall of chi-square, over what the misfit leaves, that speaks for a shift at the bound"""
+"""Fall of chi-square from no shift, over what the misfit leaves, that speaks for a shift at the bound"""
 _LEAST_PARTICLES = 3
 """Of fewer the spectrum of all pixels together says as much"""
 N_NODES = 15
@@ -125,8 +125,8 @@ def energy_shift(
     white = whitening(shift_covariance(mean_od[use], variance[use], energy[use]))
     sharp = profile(white, moved, mean_od[use])
     lowest = int(np.argmin(sharp))
-    nearest = int(np.argmin(np.abs(grid - fine[least])))
-    gained = (float(sharp[nearest]) - float(sharp[lowest])) / max(1.0, float(sharp[lowest]) / max(freedom, 1))
+    none = int(np.argmin(np.abs(grid)))
+    gained = (float(sharp[none]) - float(sharp[lowest])) / max(1.0, float(sharp[lowest]) / max(freedom, 1))
     at_bound = least in (0, fine.size - 1) or (lowest in (0, grid.size - 1) and gained > _CLEAR_GAIN)
     weight = np.exp(-0.5 * (posterior - posterior.min()))
     weight /= weight.sum()

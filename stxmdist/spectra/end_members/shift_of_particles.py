@@ -13,7 +13,7 @@ from scipy.interpolate import CubicSpline
 from stxmdist.arrays import F64
 from stxmdist.spectra.end_members.design_matrix import background_columns
 from stxmdist.spectra.end_members.excess import believed_excess
-from stxmdist.spectra.end_members.mean_errors import HIDDEN, LightBeside, light_beside_od, whitening
+from stxmdist.spectra.end_members.mean_errors import LightBeside, light_beside_od, whitening
 
 BACKGROUND_SD = 0.2
 """What absorbs beside the end-members in a mean spectrum is hardly more: standard deviation of a constant, and of the
@@ -87,7 +87,7 @@ def shift_profiles(
         beside[row] = light.shares[int(np.argmin(lit[row].min(axis=1)))]
     excess = np.ones(len(od))
     if freedom > 0:
-        excess = 1.0 + HIDDEN**2 * believed_excess(least, np.full(len(od), float(freedom)), np.ones(len(od)))
+        excess = 1.0 + believed_excess(least, np.full(len(od), float(freedom)), np.ones(len(od)))
     for row, by_light in enumerate(lit):
         rows[row] = _averaged(by_light / excess[row])
     return ShiftProfiles(shifts_ev, rows, excess, beside)
