@@ -124,7 +124,11 @@ def afresh(
     refuse_close(problem.positions_px)
     orientation = 0
     if probe.orientation == "find":
-        orientation = find_orientation(problem, pixel_nm, energy_ev, trials).orientation
+        scan = find_orientation(problem, pixel_nm, energy_ev, trials)
+        starts = [
+            _of_mean_frame(with_turned_frames(problem, one), pixel_nm, energy_ev, trials, one) for one in scan.alike
+        ]
+        orientation = _retarding(starts, trials).orientation
         problem = with_turned_frames(problem, orientation)
     scored: list[tuple[float, Start]] = []
     for start in _candidates(problem, in_file, pixel_nm, energy_ev, probe, trials, orientation):
@@ -175,7 +179,12 @@ def _in_other_orientation(
     alike = [start for score, start in scored if score <= least + _LIKE]
     if least >= limit:
         return None
-    return max(alike, key=lambda start: _retardation(start.problem, trials)) if len(alike) > 1 else alike[0]
+    return _retarding(alike, trials)
+
+
+def _retarding(starts: list[Start], trials: TrialOptions) -> Start:
+    """The one of starts that explain frames alike whose matter retards most."""
+    return max(starts, key=lambda start: _retardation(start.problem, trials)) if len(starts) > 1 else starts[0]
 
 
 def _retardation(problem: Problem, options: TrialOptions) -> float:

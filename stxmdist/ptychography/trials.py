@@ -117,6 +117,11 @@ class OrientationScan:
     residual: F64
     """(8,)"""
 
+    @property
+    def alike(self) -> list[int]:
+        """Those that explain the frames as well: the best, and its twin, with the conjugate object."""
+        return [int(one) for one in np.flatnonzero(self.residual <= _TIE * self.residual.min())]
+
 
 def find_orientation(
     problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, options: TrialOptions

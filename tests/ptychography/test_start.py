@@ -127,3 +127,15 @@ def test_a_scan_starts_with_the_tile_that_shows_most() -> None:
     counts = [np.full(5, 100.0), np.array([60.0, 140.0, 100.0]), np.array([0.0, 900.0]), np.array([])]
     assert tile_with_most_contrast(counts, [50, 40, 10, 0]) == 1  # the third has too few usable frames
     assert tile_with_most_contrast(counts, [50, 40, 30, 0]) == 2
+
+
+@pytest.mark.parametrize("way", [1, 3])
+def test_of_an_object_and_its_conjugate_that_is_found_whose_matter_retards(
+    way: int, measurement: Callable[..., Any]
+) -> None:
+    """Frames tell both alike; asked to find how they are turned, one must not end with the phase's sign wrong."""
+    problem = measurement(n=48, defocus_um=6.0, side=10, counts=1e5).problem
+    flipped = replace(problem, frames=turned(problem.frames, way), probe=np.ones_like(problem.probe))
+    found = afresh(flipped, None, PIXEL_NM, ENERGY_EV, ProbeOptions(orientation="find"), TrialOptions())
+    # Turned back: a flip is its own inverse.
+    assert found.orientation == way

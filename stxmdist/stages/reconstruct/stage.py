@@ -252,7 +252,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=9,
+    version=10,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,
