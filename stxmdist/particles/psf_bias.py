@@ -20,9 +20,9 @@ DEEP_SIGMAS = 2.0
 
 TWIN_DEEP_SIGMAS, TWIN_ITERATIONS = 8.0, 3
 """The same for plates that stand for homogeneous particles, and corrections of what they fill then. Nearer to the rim
-the rings of a zone plate still take from the thickness, and such plates look like shells of a percent (closure on
-planted plates: at 3000 photons 8 % of core-shell indices lie outside their bands, 17 % with 4 sigmas); means of
-particles, whose rims are slanted, are best with ``DEEP_SIGMAS``."""
+the rings of a zone plate still take from the thickness, and such plates look like shells of a percent (bands of
+core-shell indices at 3000 photons, closure on planted plates); means of particles, whose rims are slanted, are best
+with ``DEEP_SIGMAS``."""
 
 RESPONSE_STEP, LEAST_RESPONSE = 0.25, 0.3
 """Change of the state of charge by which ``Plates.response`` is found, and the least that it is taken for."""

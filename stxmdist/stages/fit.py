@@ -187,7 +187,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[FitMeasures]]) -> Map
 
 STAGE = Stage(
     name=NAME,
-    version=9,
+    version=10,
     options=Options,
     measures=FitMeasures,
     upstream=upstream,

@@ -61,26 +61,24 @@ def interpolate(coefficients_: Array, wy: Array, wx: Array) -> Array:
 
 def interpolate_adjoint(probe: Array, wy: Array, wx: Array) -> Array:
     """Adjoint of :func:`interpolate`."""
-    for axis, weights in ((-2, wy), (-1, wx)):
-        shape, count = list(probe.shape), probe.shape[axis]
-        shape[axis] += TAPS - 1
-        out = namespace_of(probe).zeros(tuple(shape), dtype=probe.dtype)
-        for tap in range(TAPS):
-            out[_from(axis, tap, count)] += _tap(weights, tap) * probe
-        probe = out
-    return probe
+    return _spread_out(probe, wy, wx, range(TAPS), 0)
 
 
 def step_back(change: Array, wy: Array, wx: Array) -> Array:
     """Samples (..., MODE, QY, QX) moved back into coefficients by the transpose of ``interpolation.back_weights``."""
+    return _spread_out(change, wy, wx, range(BACK_TAPS), 1)
+
+
+def _spread_out(samples: Array, wy: Array, wx: Array, taps: range, first: int) -> Array:
+    """Samples (..., QY, QX) added with weights along each axis to the coefficients around them, from the ``first``."""
     for axis, weights in ((-2, wy), (-1, wx)):
-        shape, count = list(change.shape), change.shape[axis]
+        shape, count = list(samples.shape), samples.shape[axis]
         shape[axis] += TAPS - 1
-        out = namespace_of(change).zeros(tuple(shape), dtype=change.dtype)
-        for tap in range(BACK_TAPS):
-            out[_from(axis, tap + 1, count)] += _tap(weights, tap) * change
-        change = out
-    return change
+        out = namespace_of(samples).zeros(tuple(shape), dtype=samples.dtype)
+        for tap in taps:
+            out[_from(axis, first + tap, count)] += _tap(weights, tap) * samples
+        samples = out
+    return samples
 
 
 def _tap(weights: Array, tap: int) -> Array:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F64, Array, Mask
-from stxmdist.spectra.end_members.design_matrix import background_columns
+from stxmdist.spectra.end_members.design_matrix import design_slope
 from stxmdist.spectra.end_members.mean_errors import (
     LIGHT_BESIDE,
     SHARP,
@@ -20,8 +20,8 @@ from stxmdist.spectra.end_members.mean_errors import (
 )
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.end_members.shift_of_particles import (
-    BACKGROUND_SD,
     ParticleSpectra,
+    background_covariance,
     blurred,
     consensus,
     profile,
@@ -111,7 +111,7 @@ def energy_shift(
     fine = np.linspace(grid[0], grid[-1], round(np.ptp(grid) / _FINE_STEP_EV) + 1)
     together = consensus(profiles, fine)
     best = float(fine[np.argmin(together.chi2 + (fine / energy_shift_sd_ev) ** 2)])
-    members, slope = end_members.at(energy[use], best).T, _slope(end_members, energy[use], best)
+    members, slope = end_members.at(energy[use], best).T, design_slope(end_members, energy[use], best)
     chi2, shared_sd = shared_error(
         spectra, profiles, together.weights, energy[use], members, slope, light, _SHARED_SHARE, energy_shift_sd_ev
     )
@@ -154,20 +154,13 @@ def _spectra(mean_od: F64, variance: F64, use: Mask, particles: ParticleSpectra 
     return ParticleSpectra(mean_od[None, use], variance[None, use], np.zeros(int(use.sum())))
 
 
-def _slope(end_members: EndMembers, energy: F64, shift_ev: float) -> F64:
-    """Derivative (ENERGY, 2) of the end-members by energy, per eV."""
-    up, down = (end_members.at(energy, shift_ev + sign * _GRID_STEP_EV) for sign in (0.5, -0.5))
-    return np.asarray((up - down).T / _GRID_STEP_EV)
-
-
 def shift_covariance(mean_od: F64, variance: F64, energy_ev: F64, light_beside_sd: float = LIGHT_BESIDE) -> F64:
     """Covariance (ENERGY, ENERGY) float64 of a mean spectrum (ENERGY,) as the shift is found with it.
 
     That of ``mean_errors.mean_covariance``, and a background of unknown height and slope.
     """
-    columns = background_columns(energy_ev, "power_law")
-    beside = BACKGROUND_SD**2 * columns @ columns.T
-    return mean_covariance(mean_od, variance, _MODEL_SHARE, light_beside_sd) + beside
+    covariance = mean_covariance(mean_od, variance, _MODEL_SHARE, light_beside_sd)
+    return covariance + background_covariance(energy_ev)
 
 
 def _nodes(grid_ev: F64, posterior: F64, mean_ev: float, sd_ev: float) -> F64:

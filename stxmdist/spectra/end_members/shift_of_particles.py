@@ -13,7 +13,7 @@ from scipy.interpolate import CubicSpline
 from stxmdist.arrays import F64
 from stxmdist.spectra.end_members.design_matrix import background_columns
 from stxmdist.spectra.end_members.excess import believed_excess
-from stxmdist.spectra.end_members.mean_errors import LightBeside, light_beside_od, whitening
+from stxmdist.spectra.end_members.mean_errors import LightBeside, light_beside_od, mean_covariance, whitening
 
 BACKGROUND_SD = 0.2
 """What absorbs beside the end-members in a mean spectrum is hardly more: standard deviation of a constant, and of the
@@ -49,8 +49,6 @@ class ShiftProfiles:
     shifts_ev: F64
     chi2: F64
     """Widened by what a particle's spectrum leaves over beyond its noise"""
-    excess: F64
-    """(PARTICLE,) factor by which it was widened, at least 1"""
     light: F64
     """(PARTICLE,) share of light from beside with which each is fitted best"""
 
@@ -90,7 +88,7 @@ def shift_profiles(
         excess = 1.0 + believed_excess(least, np.full(len(od), float(freedom)), np.ones(len(od)))
     for row, by_light in enumerate(lit):
         rows[row] = _averaged(by_light / excess[row])
-    return ShiftProfiles(shifts_ev, rows, excess, beside)
+    return ShiftProfiles(shifts_ev, rows, beside)
 
 
 def _over_lights(od: F64, variance: F64, energy_ev: F64, moved: F64, light: LightBeside) -> F64:
@@ -103,15 +101,16 @@ def _over_lights(od: F64, variance: F64, energy_ev: F64, moved: F64, light: Ligh
         # -ln of what is left changes by so much more than -ln of all.
         grown = (through / ((1.0 - share) * less)) ** 2
         freed = -np.log(less)
-        white = whitening(own_covariance(freed, variance * grown, energy_ev))
+        own = mean_covariance(freed, variance * grown, OWN_SHARE, light_sd=0.0)
+        white = whitening(own + background_covariance(energy_ev))
         found.append(profile(white, moved, freed) + light.unlikeliness(share))
     return np.stack(found)
 
 
-def own_covariance(od: F64, variance: F64, energy_ev: F64) -> F64:
-    """Covariance (ENERGY, ENERGY) of a particle's spectrum: noise, a share at each energy, and a background."""
-    columns = background_columns(energy_ev, "power_law")
-    return np.asarray(np.diag(variance + (OWN_SHARE * od) ** 2) + BACKGROUND_SD**2 * columns @ columns.T)
+def background_covariance(energy_ev: F64) -> F64:
+    """Covariance (ENERGY, ENERGY) of a background of unknown height and slope."""
+    columns = BACKGROUND_SD * background_columns(energy_ev, "power_law")
+    return np.asarray(columns @ columns.T)
 
 
 def profile(white: F64, moved: F64, od: F64) -> F64:
@@ -139,8 +138,6 @@ class Consensus:
     """(FINE,) -2 ln of the likelihood of each shift"""
     weights: F64
     """(PARTICLE,) probability that a particle is one of those that tell the shift"""
-    scatter_ev: float
-    """By how much those disagree beyond their noise"""
 
 
 def consensus(profiles: ShiftProfiles, fine_ev: F64) -> Consensus:
@@ -165,15 +162,11 @@ def consensus(profiles: ShiftProfiles, fine_ev: F64) -> Consensus:
     logs = np.stack([one[0] for one in found])
     together = np.exp(logs - logs.max())
     total = together.sum(axis=0)
-    # Weights and scatter at the best shift.
     best = int(np.argmax(total))
     of_each = together[:, best] / total[best]
     weights = np.stack([one[1][:, best] for one in found], axis=1) @ of_each
-    scatter = float(of_each @ np.array(_SCATTERS_EV[: len(found)]))
-    with np.errstate(divide="ignore"):
-        return Consensus(
-            -2.0 * np.log(np.maximum(total, _LEAST_LIKELY)), np.asarray(weights, dtype=np.float64), scatter
-        )
+    chi2_together = -2.0 * np.log(np.maximum(total, _LEAST_LIKELY))
+    return Consensus(chi2_together, np.asarray(weights, dtype=np.float64))
 
 
 def shared_error(
@@ -203,7 +196,7 @@ def shared_error(
         the error in eV is not larger than this
     """
     left, noise, od, told = (np.zeros(len(energy_ev)) for _ in range(4))
-    beside = np.zeros((len(energy_ev), 2 + 1))
+    beside = np.zeros((len(energy_ev), 3))  # two terms of a background, and light
     for row, weight in enumerate(weights / weights.sum()):
         share_beside = profiles.light[row]
         freed = -np.log((np.exp(-spectra.od[row]) - share_beside) / (1.0 - share_beside))
