@@ -263,6 +263,8 @@ class TileMeasures:
     stopped: str
     start: str
     """Where the probe started, in words"""
+    schedule: str
+    """Engines with their iterations, starts that were left, and why, in words"""
     orientation: str
     """How the frames were turned, in words"""
     residual: float | None = None
@@ -330,6 +332,7 @@ class ReconstructFigures:
     iterations: tuple[int, ...]
     stopped: tuple[str, ...]
     start: tuple[str, ...]
+    schedule: tuple[str, ...]
     orientation: tuple[str, ...]
     residual: F64
     shot_noise_residual: F64

@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 
+from stxmdist.ptychography import linear
 from stxmdist.ptychography.chain import NEIGHBOUR
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels.lanes import LANES
 from stxmdist.ptychography.motion import MOST_MODES, with_moved_beam
 from stxmdist.ptychography.options import ReconstructOptions
 from stxmdist.ptychography.reconstruct import Recipe
+from stxmdist.ptychography.switching import with_others
 from stxmdist.ptychography.tiling import TileWindow
+from stxmdist.ptychography.trials import FINER, defoci_on_a_side
 
 KEPT_BYTES_PER_PX = 48
 """The result of the whole tile stays in memory while each of its halves is reconstructed."""
+APERTURE = 0.2
+"""Radius of the beam on the detector, as share of the frame: it says how many defoci are tried"""
 SECONDS_PER_PX = 1.3e-8
 """Core-seconds of one frame pixel, in one mode and one iteration: measured over the engines"""
 
@@ -47,7 +52,7 @@ def tile_peak_bytes(
     at_rest = options.recipe(None)
     whole = max(
         peak_bytes(recipe, frames, frame_shape, largest, max(frame_itemsize, 4))
-        for recipe in (at_rest, with_moved_beam(at_rest, max(at_rest.model.n_modes, MOST_MODES)))
+        for recipe in (*with_others(at_rest), with_moved_beam(at_rest, max(at_rest.model.n_modes, MOST_MODES)))
     )
     return whole + KEPT_BYTES_PER_PX * largest[0] * largest[1]
 
@@ -55,12 +60,29 @@ def tile_peak_bytes(
 def tile_core_seconds(
     options: ReconstructOptions, positions: int, n_tiles: int, n_energies: int, frame_shape: tuple[int, int]
 ) -> float:
-    """Core-seconds of a tile at some energies one after the other, both halves included."""
+    """Core-seconds of a tile at some energies one after the other, both halves and all trials included.
+
+    Schedules count as planned: those that end sooner make good for those that go on.
+    """
     first = options.recipe(None).iterations
     iterations = first + (n_energies - 1) * options.recipe(NEIGHBOUR).iterations
     seeding = options.seeded(positions, n_tiles) * min(options.seed_positions, positions) * first
-    passes = 2.0 * positions * iterations + seeding
-    return n_energies + passes * options.model.n_modes * frame_shape[0] * frame_shape[1] * SECONDS_PER_PX
+    passes = (2.0 * positions * iterations + seeding) * options.model.n_modes
+    passes += trial_passes(options, positions, n_tiles, frame_shape)
+    return n_energies + passes * frame_shape[0] * frame_shape[1] * SECONDS_PER_PX
+
+
+def trial_passes(options: ReconstructOptions, positions: int, n_tiles: int, frame_shape: tuple[int, int]) -> float:
+    """Passes over single frames, with one mode, of the trials of a tile's start and of the scale of its positions.
+
+    The start is a blind one. Trials that only some scans need are not counted: other orientations, a beam that moves.
+    """
+    trials = options.trials
+    defoci = 1 + 2 * defoci_on_a_side(APERTURE * min(frame_shape), trials) + 2 * len(FINER)
+    passes = (defoci + 1) * min(trials.positions, positions) * trials.iterations
+    if options.geometry_trials(n_tiles, None) is not None:
+        passes += linear.LEAST_TRIALS * min(linear.FRAMES, positions) * trials.iterations
+    return float(passes)
 
 
 def stitch_peak_bytes(shape: tuple[int, int]) -> int:

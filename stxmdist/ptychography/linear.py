@@ -30,6 +30,8 @@ MOST_ROOM = 0.5
 """The object grows by at most this share of its smaller side"""
 LEAST_FRAMES = 64
 """Fewer frames do not tell the two numbers"""
+LEAST_TRIALS = 5
+"""As the file has them, scaled and turned to both sides"""
 FRAMES = 64
 """Of a trial, at most: the two numbers are seen by every pair of neighbours"""
 

@@ -9,8 +9,10 @@ from typing import Literal
 from stxmdist.ptychography.chain import NEIGHBOUR
 from stxmdist.ptychography.reconstruct import Recipe, Step
 from stxmdist.ptychography.refinement import PositionOptions
-from stxmdist.ptychography.start import ProbeOptions
+from stxmdist.ptychography.schedule import Adaptation
+from stxmdist.ptychography.start import MEAN_FRAME, ProbeOptions
 from stxmdist.ptychography.state import ModelOptions, refuse_unless
+from stxmdist.ptychography.switching import with_others
 from stxmdist.ptychography.trials import TrialOptions
 
 LEAST_FRAMES = 4
@@ -25,6 +27,10 @@ class ReconstructOptions:
     """Engines in a row, each with its number of iterations"""
     next_energy: tuple[Step, ...] = (Step("lsqml", 20),)
     """The same for an energy that starts from the result of its neighbour in energy"""
+    adaptation: Adaptation = field(default_factory=Adaptation)
+    """How far the schedule follows what its errors say: it ends sooner at the noise, goes on while it gains, and leaves
+    an engine or a start that does not explain the frames
+    """
     chain: bool = True
     """Start each energy with the probe and the positions of its neighbour, from the brightest energy outward"""
     model: ModelOptions = field(default_factory=ModelOptions)
@@ -64,11 +70,11 @@ class ReconstructOptions:
         Of a neighbour, all ``modes`` of its probe are kept: where its beam moved it has more than were asked for.
         """
         if origin is None:
-            return Recipe(self.schedule, self.model, self.positions)
+            return Recipe(self.schedule, self.model, self.positions, self.adaptation)
         # The start has all modes of the probe already. The object starts as vacuum, and is corrected first.
         schedule = self.next_energy if origin == NEIGHBOUR else self.schedule
         model = replace(self.model, modes_from=0.0, n_modes=max(self.model.n_modes, modes))
-        return Recipe(schedule, model, self.positions)
+        return Recipe(schedule, model, self.positions, self.adaptation)
 
     def geometry_trials(self, n_tiles: int, origin: str | None) -> TrialOptions | None:
         """How scale and rotation of positions are held against the frames; None where they are not.
@@ -83,6 +89,10 @@ class ReconstructOptions:
         """How motion of the beam is held against frames; None for neighbours in energy, whose probe has it already."""
         return None if origin == NEIGHBOUR else self.trials
 
+    def other_starts(self, origin: str) -> TrialOptions | None:
+        """How another start is found where one of this origin explains too little; None where it was found so."""
+        return None if origin.startswith(MEAN_FRAME) else self.trials
+
     def seeded(self, positions: int, n_tiles: int) -> bool:
         """Whether a tile starts with a probe found from a few frames: if it has neighbours, or enough positions.
 
@@ -93,4 +103,5 @@ class ReconstructOptions:
     @property
     def iterations(self) -> int:
         """The largest number of iterations that any energy takes."""
-        return max(self.recipe(origin).iterations for origin in (None, NEIGHBOUR))
+        recipes = [self.recipe(origin) for origin in (None, NEIGHBOUR)]
+        return max(one.most_iterations for recipe in recipes for one in with_others(recipe))

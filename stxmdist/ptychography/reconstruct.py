@@ -1,6 +1,6 @@
 """A tile reconstructed: engines run in a row, other unknowns are found between iterations, the best state is kept."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from types import ModuleType
@@ -20,7 +20,9 @@ from stxmdist.ptychography.probe import add_modes, mode_power, orthogonalise, sc
 from stxmdist.ptychography.problem import Problem, Reconstruction, check
 from stxmdist.ptychography.raster import periodic_pattern, raster_steps
 from stxmdist.ptychography.refinement import PositionOptions, Refinement
+from stxmdist.ptychography.schedule import AS_GIVEN, LEAST, Adaptation, length_of
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
+from stxmdist.ptychography.verdict import shot_noise_residual
 
 
 @dataclass(frozen=True)
@@ -70,18 +72,63 @@ class Recipe:
     """What is unknown beside the object"""
     positions: PositionOptions = field(default_factory=PositionOptions)
     """How positions are corrected"""
+    adaptation: Adaptation = AS_GIVEN
+    """How far the schedule follows what its errors say"""
 
     def __post_init__(self) -> None:
         refuse_unless(self, schedule=(len(self.schedule) > 0, "at least one engine"))
 
     @property
     def iterations(self) -> int:
-        """Number of iterations of all engines together."""
+        """Number of iterations of all engines together, as planned."""
         return sum(step.iterations for step in self.schedule)
 
-    def passes(self) -> Iterator[tuple[Step, int]]:
-        """All iterations in their order: the step that each belongs to, and its number in it from 0."""
-        return ((step, own) for step in self.schedule for own in range(step.iterations))
+    @property
+    def most_iterations(self) -> int:
+        """The same where the last engine goes on for as long as it may."""
+        last = self.schedule[-1].iterations
+        return self.iterations + (int(self.adaptation.longest * last) - last if self.adapts else 0)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether errors decide how long the last engine goes on: they must tell, and there must be enough of them."""
+        last = self.schedule[-1]
+        return self.adaptation.adapt and ENGINES[last.engine].comparable and last.iterations >= 2 * LEAST
+
+    def passes(self, errors: Sequence[float], noise: float) -> Iterator["Pass"]:
+        """All iterations in their order, while ``errors`` grows by that of each; ``noise`` as in ``length_of``."""
+        begun = 0
+        for number, step in enumerate(self.schedule):
+            ends = number + 1 == len(self.schedule)
+            adapts, own, planned = ends and self.adapts, 0, step.iterations
+            length, passes = None, None if adapts else planned
+            while passes is None or own < passes:
+                if adapts and length is None:
+                    length = length_of(errors[begun : begun + own], planned, noise, self.adaptation.longest)
+                    passes = length.passes if length is not None else None
+                own += 1
+                if length is not None:
+                    share = length.share(own)
+                else:
+                    share = min(0.5, own / planned) if adapts else own / planned
+                yield Pass(step, own - 1, share, ends and own == passes)
+            begun += own
+
+    def words(self, errors: Sequence[float], noise: float) -> str:
+        """What was done in iterations with such errors, and why."""
+        done, said = 0, []
+        for number, step in enumerate(self.schedule):
+            here = min(step.iterations, len(errors) - done)
+            ends = number + 1 == len(self.schedule)
+            if ends and self.adapts:
+                here = len(errors) - done
+                length = length_of(errors[done:], step.iterations, noise, self.adaptation.longest)
+                if length is not None and here != step.iterations:
+                    said.append(f"{step.engine} {here} of {step.iterations} ({length.reason})")
+                    break
+            said.append(f"{step.engine} {here}")
+            done += here
+        return ", ".join(said)
 
     def modes_at(self, progress: float) -> int:
         """Number of modes of the probe after this share of all iterations: they are added one by one."""
@@ -99,6 +146,18 @@ class Recipe:
                 most = max(most, self.modes_at(last / self.iterations))
             done = last + 1
         return most
+
+
+class Pass(NamedTuple):
+    """One iteration of a schedule."""
+
+    step: Step
+    own: int
+    """Its number in the step, from 0"""
+    share: float
+    """Of the step, after it"""
+    ends: bool
+    """Whether it is the last of all"""
 
 
 def reconstruct(
@@ -138,15 +197,17 @@ def reconstruct(
     power = float((np.abs(state.probe) ** 2).sum())
     raster = _raster_of(state) if model.raster_to_probe else None
     refinement = Refinement(state, model, recipe.positions, rng, limits=problem.at_least is not None)
+    noise = noise_of(problem) if recipe.adapts else float("nan")
     errors: list[float] = []
-    done, stopped = 0, "finished"
+    stopped = "finished"
     if checkpoint is not None and (kept := checkpoint.load(state, refinement)) is not None:
-        done, state, errors = kept
+        state, errors, stopped = kept
     sweep = sweep_on(namespace, roomy, threads, library).with_modes(len(state.probe))
     sweep.adopt(state)
     best, engine = state.copy(), None
-    for iteration, (step, own) in islice(enumerate(recipe.passes()), done, None):
-        progress, comparable = iteration / recipe.iterations, ENGINES[step.engine].comparable
+    ahead = islice(enumerate(recipe.passes(errors, noise)), len(errors), None)
+    for iteration, (step, own, share, ends) in ahead if stopped == "finished" else ():
+        progress, comparable = min(1.0, iteration / recipe.iterations), ENGINES[step.engine].comparable
         if (modes := recipe.modes_at(progress)) != sweep.modes:
             sweep, engine = _with_modes(sweep, state, modes, model), None
             # With a new mode the error rises at first: that is not a divergence.
@@ -156,7 +217,6 @@ def reconstruct(
             engine = ENGINES[step.engine].load()(sweep, state, step.parsed())
         before = state.copy()
         probe_moves = progress >= model.probe_from and not model.freeze_probe
-        share = (own + 1) / step.iterations
         misfit = engine.iterate(share, rng, object_moves=not model.freeze_object, probe_moves=probe_moves)
         state.error = float(np.sqrt(misfit / sweep.counts))
         errors.append(state.error)
@@ -170,17 +230,22 @@ def reconstruct(
         if stopped != "finished":
             state = best
             break
-        if comparable and iteration + 1 < recipe.iterations and refinement.due(iteration + 1, progress):
+        if comparable and not ends and refinement.due(iteration + 1, progress):
             refinement.apply(sweep, state, progress)
             power = refinement.power_of(state, problem.good, power)
         _constrain(state, model, power, raster)
         if checkpoint is not None:
-            checkpoint.save(iteration + 1, state, errors, refinement)
+            checkpoint.save(state, errors, refinement)
         if watch is not None:
             watch(iteration + 1, state)
     if checkpoint is not None:
-        checkpoint.clear()
-    return _result(problem, recipe, state, sweep, refinement, errors, stopped)
+        checkpoint.end(state, errors, refinement, stopped)
+    return _result(problem, recipe, state, sweep, refinement, errors, stopped, recipe.words(errors, noise))
+
+
+def noise_of(problem: Problem) -> float:
+    """Amplitude residual that the noise of all frames alone leaves over."""
+    return shot_noise_residual(problem.frames, problem.good, problem.readings.readout, problem.at_least)
 
 
 def with_margin(problem: Problem, margin: int) -> Problem:
@@ -310,6 +375,7 @@ def _result(
     refinement: Refinement,
     errors: list[float],
     stopped: str,
+    schedule: str,
 ) -> Reconstruction:
     margin = recipe.positions.margin_px
     residual = float(np.sqrt(sweep.misfit(state) / sweep.counts))
@@ -333,4 +399,5 @@ def _result(
         affine=refinement.affine,
         held_share=held_share(object_, illumination, recipe.model.amplitude_limit),
         stopped=stopped,
+        schedule=schedule,
     )

@@ -131,9 +131,9 @@ class Refinement:
             state.place(self._best[0])
             self.gave_up = True
 
-    def resume(self, state: State, gave_up: bool) -> None:
+    def resume(self, state: State, gave_up: bool, affine: F64) -> None:
         """Go on from a state that was kept in a file."""
-        self._best, self.gave_up = (state.positions_px.copy(), state.error), gave_up
+        self._best, self.gave_up, self.affine = (state.positions_px.copy(), state.error), gave_up, affine
 
     def forget(self) -> None:
         """Errors from here on cannot be compared with those before, because the model has changed."""

@@ -32,6 +32,8 @@ DOUBTFUL = 0.35
 """From this share on, no start so far is right, or the frames do not belong to their positions: others are tried"""
 BETTER = 0.6
 """Another orientation is taken if its share is below this part of that of the frames as they were read"""
+MEAN_FRAME = "mean frame, defocus"
+"""Origins of starts of the mean frame begin so"""
 _LIKE = 0.02
 """Shares that differ by less are those of an object and its conjugate"""
 
@@ -230,7 +232,7 @@ def _of_mean_frame(
     problem: Problem, pixel_nm: tuple[float, float], energy_ev: float, trials: TrialOptions, orientation: int
 ) -> Start:
     scan = find_defocus(problem, _mean_probe(problem), pixel_nm, energy_ev, trials)
-    words = f"mean frame, defocus {scan.defocus_um:.4g} um by trials"
+    words = f"{MEAN_FRAME} {scan.defocus_um:.4g} um by trials"
     return Start(replace(problem, probe=scan.probe), words, orientation)
 
 

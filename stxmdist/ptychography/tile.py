@@ -15,9 +15,10 @@ from stxmdist.ptychography.linear import Straightened, parts_of, straightened, w
 from stxmdist.ptychography.motion import Followed, Motion, followed
 from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.problem import Problem, Reconstruction
-from stxmdist.ptychography.reconstruct import Recipe, reconstruct
+from stxmdist.ptychography.reconstruct import Recipe, noise_of, reconstruct
+from stxmdist.ptychography.switching import switched
 from stxmdist.ptychography.trials import TrialOptions
-from stxmdist.ptychography.verdict import Evidence, Verdict, shot_noise_residual, verdict
+from stxmdist.ptychography.verdict import Evidence, Verdict, verdict
 
 NONSENSE = 0.6
 """A residual above this part of that of the mean frame explains too little to be held against the geometry"""
@@ -37,6 +38,8 @@ class TileResult:
     counts_per_frame: float
     """Photons, mean over frames, of good pixels"""
     verdict: Verdict
+    schedule: str
+    """What was done, and why, in words"""
     notes: tuple[str, ...] = ()
     """What else there is to say of it"""
 
@@ -53,6 +56,7 @@ def reconstruct_tile(
     checkpoint: Checkpoint | None = None,
     trials: TrialOptions | None = None,
     motion: TrialOptions | None = None,
+    starts: TrialOptions | None = None,
 ) -> TileResult:
     """Reconstruct a tile, and each half of its frames alone.
 
@@ -68,7 +72,11 @@ def reconstruct_tile(
         how scale and rotation of positions are held against the frames; None: they are not
     motion
         the same of a beam that moves while frames are taken
+    starts
+        how another start is found where the problem's explains too little; None: there is no other
     """
+    static = static_residual(problem.frames, problem.good, problem.at_least)
+    noise = noise_of(problem)
 
     def again(
         changed: Problem, draw: int, checkpoint: Checkpoint | None = None, by: Recipe | None = None
@@ -76,18 +84,23 @@ def reconstruct_tile(
         rng = np.random.default_rng([*key, draw])
         return reconstruct(changed, by or recipe, rng, threads=threads, namespace=namespace, checkpoint=checkpoint)
 
-    whole = again(problem, 0, checkpoint)
+    def unexplained(found: Reconstruction) -> float:
+        return Evidence(found.stopped, found.residual, noise, static).unexplained
+
+    def attempt(changed: Problem, by: Recipe, number: int) -> Reconstruction:
+        return again(changed, 0, checkpoint.part(number) if checkpoint is not None else None, by)
+
+    best = switched(problem, recipe, unexplained, attempt, starts, pixel_nm)
+    problem, whole, recipe = best.problem, best.found, best.recipe
     line = Straightened(problem, whole, 0, whole.affine)
-    static = static_residual(problem.frames, problem.good, problem.at_least)
     # Frames that do not belong to their positions have no scale either.
     if trials is not None and whole.residual < NONSENSE * static:
         line = straightened(problem, whole, trials, lambda changed: again(changed, 0))
     problem, whole = line.problem, line.found
-    noise = shot_noise_residual(problem.frames, problem.good, problem.readings.readout, problem.at_least)
     beam = Followed(problem, whole, recipe)
     if motion is not None:
-        unexplained = Evidence(whole.stopped, whole.residual, noise, static).unexplained
-        beam = followed(problem, whole, recipe, unexplained, motion, lambda changed, by: again(changed, 0, by=by))
+        left = unexplained(whole)
+        beam = followed(problem, whole, recipe, left, motion, lambda changed, by: again(changed, 0, by=by))
         problem, whole, recipe = beam.problem, beam.found, beam.recipe
     second = second_half(positions, np.random.default_rng([*key, 3]))
     one, other = (again(problem.subset(np.flatnonzero(second == which)), 1 + which) for which in (False, True))
@@ -106,6 +119,9 @@ def reconstruct_tile(
         stretch=stretch,
         motion_steps=beam.steps_ignored,
     )
+    if checkpoint is not None:
+        for number in range(1 + recipe.adaptation.switches):
+            checkpoint.part(number).clear()
     return TileResult(
         whole=replace(without_room(whole, line.room_px), affine=line.map),
         halves=(without_room(one, line.room_px), without_room(other, line.room_px)),
@@ -113,6 +129,7 @@ def reconstruct_tile(
         evidence=evidence,
         counts_per_frame=float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames)),
         verdict=verdict(evidence),
+        schedule=best.words,
         notes=tuple(_words(turn_deg, beam.motion if beam.modelled else None)),
     )
 

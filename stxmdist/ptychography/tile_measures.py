@@ -28,6 +28,7 @@ def not_reconstructed(reason: str, usable: Mask) -> TileMeasures:
         iterations=0,
         stopped="not begun",
         start="none",
+        schedule="none",
         orientation="none",
     )
 
@@ -67,6 +68,7 @@ def tile_measures(
         iterations=len(whole.error),
         stopped=whole.stopped,
         start=start.origin,
+        schedule=result.schedule,
         orientation=ORIENTATIONS[start.orientation],
         residual=whole.residual,
         shot_noise_residual=result.evidence.noise_residual,
@@ -134,6 +136,7 @@ def reconstruct_figures(
         iterations=tuple(tile.iterations for tile in tiles),
         stopped=tuple(tile.stopped for tile in tiles),
         start=tuple(tile.start for tile in tiles),
+        schedule=tuple(tile.schedule for tile in tiles),
         orientation=tuple(tile.orientation for tile in tiles),
         residual=numbers(tile.residual for tile in tiles),
         shot_noise_residual=numbers(tile.shot_noise_residual for tile in tiles),

@@ -21,6 +21,8 @@ ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", 
 
 HELD_OUT = 8
 """One frame in so many is held out of a trial"""
+FINER = (0.5, 0.25)
+"""Shares of the step of the defocus by which the neighbourhood of the best trial is searched, on both sides"""
 _TIE = 1.03
 """Residuals within this factor are those of an object and its conjugate."""
 
@@ -94,7 +96,7 @@ def find_defocus(
         tried.clear()
         for number in range(-most, most + 1):
             residual(number * step_um)
-    for share in (0.5, 0.25):
+    for share in FINER:
         best = min(tried, key=residual)
         for side in (-1.0, 1.0):
             residual(best + side * share * step_um)
@@ -154,8 +156,13 @@ def _steps(focused: C64, pixel_nm: tuple[float, float], energy_ev: float, option
     rim = radius.ravel()[order][int(np.searchsorted(reached, 0.9))] / (n * pixel)  # spatial frequency, 1 / nm
     wavelength = wavelength_nm(energy_ev)
     step_nm = options.phase_step_rad / (np.pi * wavelength * rim**2)
-    widest_nm = options.widest * n * pixel / (2.0 * wavelength * rim)
-    return step_nm * 1e-3, max(1, int(widest_nm / step_nm))
+    return step_nm * 1e-3, defoci_on_a_side(rim * n * pixel, options)
+
+
+def defoci_on_a_side(rim_px: float, options: TrialOptions) -> int:
+    """How many defoci are tried on each side of the focus, for an aperture of a radius in detector pixels."""
+    # A beam at a defocus is as wide as the defocus times twice the rim's angle: the widest one fills its window.
+    return max(1, int(options.widest * np.pi * rim_px / (2.0 * options.phase_step_rad)))
 
 
 def middle(problem: Problem, count: int) -> Problem:

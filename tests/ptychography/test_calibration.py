@@ -12,8 +12,8 @@ import pytest
 from stxmdist.errors import InputError
 from stxmdist.ptychography.geometry import positions_to_px
 from stxmdist.ptychography.noise import count_model
+from stxmdist.ptychography.options import ReconstructOptions
 from stxmdist.ptychography.problem import Problem
-from stxmdist.ptychography.reconstruct import Recipe
 from stxmdist.ptychography.start import ProbeOptions, afresh
 from stxmdist.ptychography.tile import reconstruct_tile
 from stxmdist.ptychography.trials import TrialOptions
@@ -57,9 +57,10 @@ def judged(name: str, scan: Scan) -> Case:
         assert start.overlap > 0.0
     except InputError as error:
         return Case(name, np.nan, "failed", error.problem, None)
+    options = ReconstructOptions()
     result = reconstruct_tile(
-        start.problem, Recipe(), np.arange(len(scan.frames)), pixel_nm, [0, 0], trials=TrialOptions(),
-        motion=TrialOptions(),
+        start.problem, options.recipe(None), np.arange(len(scan.frames)), pixel_nm, [0, 0], trials=TrialOptions(),
+        motion=TrialOptions(), starts=options.other_starts(start.origin),
     )  # fmt: skip
     correlation = correlation_with_truth(scan, result.whole.object_, placed.origin_um, result.whole.illumination)
     return Case(name, correlation, result.verdict.word, result.verdict.reason, result.evidence)

@@ -3,21 +3,28 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from stxmdist.ptychography import trials as trials_module
 from stxmdist.ptychography.cost import (
     KEPT_BYTES_PER_PX,
+    SECONDS_PER_PX,
     peak_bytes,
     stitch_core_seconds,
     stitch_peak_bytes,
     tile_core_seconds,
     tile_peak_bytes,
+    trial_passes,
 )
-from stxmdist.ptychography.geometry import Tile
+from stxmdist.ptychography.geometry import Tile, positions_to_px
 from stxmdist.ptychography.motion import MOST_MODES, with_moved_beam
 from stxmdist.ptychography.options import ReconstructOptions
-from stxmdist.ptychography.reconstruct import Recipe, Step
+from stxmdist.ptychography.problem import Problem, Reconstruction
+from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
+from stxmdist.ptychography.start import afresh
 from stxmdist.ptychography.state import ModelOptions
 from stxmdist.ptychography.tiling import TileWindow
+from tests.ptychography.spoilt_scans import PIXEL_NM, Setting, measure
 
 FRAME = (32, 40)
 OBJECT = (90, 100)
@@ -54,9 +61,43 @@ def test_a_tile_takes_what_its_largest_window_takes() -> None:
 def test_later_energies_cost_the_iterations_of_their_own_schedule() -> None:
     options = ReconstructOptions(schedule=(Step("lsqml", 40),), next_energy=(Step("lsqml", 10),))
     one, two = (tile_core_seconds(options, 200, 1, count, FRAME) for count in (1, 2))
-    assert np.isclose((two - 1.0 - one), (one - 1.0) / 4.0)
+    trials = trial_passes(options, 200, 1, FRAME) * FRAME[0] * FRAME[1] * SECONDS_PER_PX
+    assert np.isclose((two - 1.0 - one), (one - 1.0 - trials) / 4.0)
     longer = replace(options, next_energy=(Step("lsqml", 20),))
     assert tile_core_seconds(longer, 200, 1, 2, FRAME) > two
+
+
+def test_trials_are_counted_once_for_all_energies_and_as_many_as_there_are() -> None:
+    options = ReconstructOptions()
+    fewer = replace(options, trials=replace(options.trials, iterations=options.trials.iterations // 2))
+    for count in (1, 5):
+        saved = tile_core_seconds(options, 200, 1, count, FRAME) - tile_core_seconds(fewer, 200, 1, count, FRAME)
+        whole = trial_passes(options, 200, 1, FRAME) * FRAME[0] * FRAME[1] * SECONDS_PER_PX
+        assert np.isclose(saved, whole / 2.0)
+    # Positions of tiles that must meet are not scaled.
+    assert trial_passes(options, 200, 4, FRAME) < trial_passes(options, 200, 1, FRAME)
+
+
+def test_the_forecast_of_trials_is_what_a_blind_start_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = measure(Setting(n=40, side=8, outer_zone_nm=50.0))
+    shape = scan.frames.shape[1:]
+    placed = positions_to_px(scan.positions_um, PIXEL_NM, shape)
+    problem = Problem(
+        scan.frames, np.ones(shape, bool), placed.positions_px, np.zeros((1, *shape), np.complex64), placed.object_shape
+    )
+    passes = 0
+
+    def counted(here: Problem, recipe: Recipe, rng: np.random.Generator) -> Reconstruction:
+        nonlocal passes
+        passes += len(here.frames) * recipe.iterations
+        return reconstruct(here, recipe, rng)
+
+    monkeypatch.setattr(trials_module, "reconstruct", counted)
+    options = ReconstructOptions()
+    afresh(problem, None, (PIXEL_NM, PIXEL_NM), scan.energy_ev, options.probe, options.trials)
+    forecast = trial_passes(options, len(scan.frames), 4, shape)
+    # Nobody knows the aperture before the frames are read.
+    assert 0.5 * passes < forecast < 2.0 * passes
 
 
 def test_a_tile_with_neighbours_pays_for_the_seed() -> None:

@@ -31,6 +31,7 @@ def good(number: float) -> TileMeasures:
         iterations=30,
         stopped="finished",
         start="file",
+        schedule="raar 8, lsqml 32",
         orientation="as read",
         residual=number,
         photons_per_um2=1e6 * number,

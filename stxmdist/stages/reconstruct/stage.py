@@ -201,6 +201,7 @@ def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> tuple[
         checkpoint=Checkpoint(write.scratch(f"{unit.name}-{tile.energy:04d}.npz")),
         trials=tile.options.geometry_trials(tiles.n_tiles, origin),
         motion=tile.options.motion_trials(origin),
+        starts=tile.options.other_starts(start.origin),
     )
     of_file, whole = tile.window.positions_px[usable], result.whole
     _write(write, tile.energy, number, of_file, result)
@@ -252,7 +253,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=10,
+    version=11,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,

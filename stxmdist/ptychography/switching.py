@@ -1,0 +1,109 @@
+"""What follows where a schedule has ended and frames are not explained: another engine, then another start."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stxmdist.ptychography.engines.contract import ENGINES
+from stxmdist.ptychography.probe import probe_from_mean_pattern
+from stxmdist.ptychography.problem import Problem, Reconstruction
+from stxmdist.ptychography.reconstruct import Recipe, Step
+from stxmdist.ptychography.trials import TrialOptions, find_defocus
+
+STALLED = 0.02
+"""Share of the frames' own variation from which a reconstruction has not found its object. Sound scans leave less than
+.01; those that stand still on a wrong start .02 to 1.7
+"""
+LOST = 0.35
+"""From this share on the start is wrong rather than the engine"""
+ANY_ENERGY_EV = 1000.0
+"""Trials of a defocus in pixels: of energy and defocus only the product counts that they make together"""
+FINISH = Step("lsqml", 32)
+"""After a burst of another engine"""
+
+
+@dataclass(frozen=True)
+class Switched:
+    """The reconstruction that explains the frames best, of all that were tried."""
+
+    problem: Problem
+    """With the start that it had"""
+    found: Reconstruction
+    recipe: Recipe
+    words: str
+    """Engines and starts, with their iterations, and what each left over"""
+
+
+def switched(
+    problem: Problem,
+    recipe: Recipe,
+    unexplained: Callable[[Reconstruction], float],
+    again: Callable[[Problem, Recipe, int], Reconstruction],
+    starts: TrialOptions | None,
+    pixel_nm: tuple[float, float] = (1.0, 1.0),
+) -> Switched:
+    """Reconstruct, and as long as frames are not explained, by another engine and from another start.
+
+    Parameters
+    ----------
+    unexplained
+        share of the frames' own variation that a reconstruction leaves; NaN where they have none
+    again
+        reconstructs a problem by a recipe: the first (0), or one of the others
+    starts
+        how another start is found from the mean frame; None: there is none
+    """
+    best = Switched(problem, again(problem, recipe, 0), recipe, "")
+    said = [best.found.schedule]
+    others = _others(problem, best.found, recipe, starts, pixel_nm, lost=unexplained(best.found) > LOST)
+    for number in range(1, 1 + recipe.adaptation.switches * recipe.adaptation.adapt):
+        left = unexplained(best.found)
+        stalled = left > STALLED or best.found.stopped != "finished"
+        other = next(others, None) if stalled else None
+        if other is None:
+            break
+        begun, by, why = other
+        found = again(begun, by, number)
+        said.append(f"{left:.0%} of what varies was left, so {why}: {found.schedule}")
+        if np.isfinite(found.residual) and not found.residual >= best.found.residual:
+            best = Switched(begun, found, by, "")
+    if len(said) > 1:
+        said.append(f"{unexplained(best.found):.0%} is left of the best")
+    return replace(best, words="; ".join(said))
+
+
+def _others(
+    problem: Problem,
+    found: Reconstruction,
+    recipe: Recipe,
+    starts: TrialOptions | None,
+    pixel_nm: tuple[float, float],
+    *,
+    lost: bool,
+) -> Iterator[tuple[Problem, Recipe, str]]:
+    """What else there is to try, first what is more likely, and why."""
+    if recipe.model.freeze_probe or recipe.model.freeze_object:
+        return
+    for what in ("start", "engine") if lost else ("engine", "start"):
+        if what == "engine" and np.isfinite(found.probe).all():
+            # Of the object nothing is kept: it is what the wrong beam made of the frames.
+            begun = replace(problem, probe=found.probe[:1], object0=None)
+            yield begun, by_another_engine(recipe), "by another engine from vacuum and the probe so far"
+        if what == "start" and starts is not None:
+            mean = probe_from_mean_pattern(problem.frames.mean(axis=0, dtype=np.float64) * problem.good)
+            probe = find_defocus(problem, mean, pixel_nm, ANY_ENERGY_EV, starts).probe
+            yield replace(problem, probe=probe, object0=None), recipe, "from the mean frame, with a defocus by trials"
+
+
+def by_another_engine(recipe: Recipe) -> Recipe:
+    """The recipe with a burst of an engine that its schedule has not, RAAR or else rPIE, and LSQ-ML after it."""
+    waves = any(ENGINES[step.engine].keeps_waves for step in recipe.schedule)
+    return replace(recipe, schedule=(Step("rpie", 16) if waves else Step("raar", 8), FINISH))
+
+
+def with_others(recipe: Recipe) -> tuple[Recipe, ...]:
+    """The recipe, and those that it may be left for."""
+    if not (recipe.adaptation.adapt and recipe.adaptation.switches):
+        return (recipe,)
+    return recipe, by_another_engine(recipe)
