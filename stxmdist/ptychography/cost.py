@@ -11,7 +11,7 @@ from stxmdist.ptychography.options import ReconstructOptions
 from stxmdist.ptychography.reconstruct import Recipe
 from stxmdist.ptychography.switching import with_others
 from stxmdist.ptychography.tiling import TileWindow
-from stxmdist.ptychography.trials import FINER, defoci_on_a_side
+from stxmdist.ptychography.trials import defocus_passes
 
 KEPT_BYTES_PER_PX = 48
 """The result of the whole tile stays in memory while each of its halves is reconstructed."""
@@ -78,8 +78,8 @@ def trial_passes(options: ReconstructOptions, positions: int, n_tiles: int, fram
     The start is a blind one. Trials that only some scans need are not counted: other orientations, a beam that moves.
     """
     trials = options.trials
-    defoci = 1 + 2 * defoci_on_a_side(APERTURE * min(frame_shape), trials) + 2 * len(FINER)
-    passes = (defoci + 1) * min(trials.positions, positions) * trials.iterations
+    one = min(trials.positions, positions) * trials.iterations
+    passes = defocus_passes(APERTURE * min(frame_shape), positions, trials) + one
     if options.geometry_trials(n_tiles, None) is not None:
         passes += linear.LEAST_TRIALS * min(linear.FRAMES, positions) * trials.iterations
     return float(passes)

@@ -81,6 +81,8 @@ class Reconstruction:
     """Share of the scanned area whose amplitude is held at the model's limit; 0 without one"""
     stopped: str
     """``finished``, ``diverged`` (the best state is returned) or ``not finite`` (the last finite state is returned)"""
+    gaining: bool = False
+    """Whether errors above the noise still fell when the schedule, which follows them, had to end"""
     schedule: str = ""
     """Engines with their iterations, and why there were more or fewer than planned, in words"""
 

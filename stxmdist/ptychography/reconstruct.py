@@ -20,7 +20,7 @@ from stxmdist.ptychography.probe import add_modes, mode_power, orthogonalise, sc
 from stxmdist.ptychography.problem import Problem, Reconstruction, check
 from stxmdist.ptychography.raster import periodic_pattern, raster_steps
 from stxmdist.ptychography.refinement import PositionOptions, Refinement
-from stxmdist.ptychography.schedule import AS_GIVEN, LEAST, Adaptation, length_of
+from stxmdist.ptychography.schedule import AS_GIVEN, LEAST, Adaptation, Length, length_of
 from stxmdist.ptychography.state import ModelOptions, State, refuse_unless
 from stxmdist.ptychography.verdict import shot_noise_residual
 
@@ -114,20 +114,22 @@ class Recipe:
                 yield Pass(step, own - 1, share, ends and own == passes)
             begun += own
 
-    def words(self, errors: Sequence[float], noise: float) -> str:
+    def length(self, errors: Sequence[float], noise: float) -> Length | None:
+        """How long its last engine went on, if errors decided that: those of all iterations."""
+        last = self.schedule[-1].iterations
+        own = errors[self.iterations - last :]
+        return length_of(own, last, noise, self.adaptation.longest) if self.adapts else None
+
+    def words(self, errors: Sequence[float], length: Length | None) -> str:
         """What was done in iterations with such errors, and why."""
         done, said = 0, []
-        for number, step in enumerate(self.schedule):
-            here = min(step.iterations, len(errors) - done)
-            ends = number + 1 == len(self.schedule)
-            if ends and self.adapts:
-                here = len(errors) - done
-                length = length_of(errors[done:], step.iterations, noise, self.adaptation.longest)
-                if length is not None and here != step.iterations:
-                    said.append(f"{step.engine} {here} of {step.iterations} ({length.reason})")
-                    break
-            said.append(f"{step.engine} {here}")
-            done += here
+        for step in self.schedule[:-1]:
+            said.append(f"{step.engine} {min(step.iterations, max(0, len(errors) - done))}")
+            done += step.iterations
+        last, here = self.schedule[-1], max(0, len(errors) - done)
+        said.append(f"{last.engine} {here}")
+        if length is not None and length.reason != "as planned":
+            said[-1] += f" of {last.iterations} ({length.reason})"
         return ", ".join(said)
 
     def modes_at(self, progress: float) -> int:
@@ -240,7 +242,12 @@ def reconstruct(
             watch(iteration + 1, state)
     if checkpoint is not None:
         checkpoint.end(state, errors, refinement, stopped)
-    return _result(problem, recipe, state, sweep, refinement, errors, stopped, recipe.words(errors, noise))
+    length = recipe.length(errors, noise)
+    return replace(
+        _result(problem, recipe, state, sweep, refinement, errors, stopped),
+        schedule=recipe.words(errors, length),
+        gaining=length is not None and length.reason == "still gaining",
+    )
 
 
 def noise_of(problem: Problem) -> float:
@@ -375,7 +382,6 @@ def _result(
     refinement: Refinement,
     errors: list[float],
     stopped: str,
-    schedule: str,
 ) -> Reconstruction:
     margin = recipe.positions.margin_px
     residual = float(np.sqrt(sweep.misfit(state) / sweep.counts))
@@ -399,5 +405,4 @@ def _result(
         affine=refinement.affine,
         held_share=held_share(object_, illumination, recipe.model.amplitude_limit),
         stopped=stopped,
-        schedule=schedule,
     )

@@ -12,13 +12,13 @@ import numpy as np
 
 from stxmdist.ptychography.state import refuse_unless
 
-Reason: TypeAlias = Literal["as planned", "sooner, at the noise", "longer, while it gained", "longest, still gaining"]
+Reason: TypeAlias = Literal["as planned", "sooner, at the noise", "longer, while it gained", "still gaining"]
 
 NEAR = 1.25
 """Errors below this many times what noise leaves are at the noise: full steps scatter by a tenth about where small ones
 end
 """
-EARLY_SPAN, EARLY_GAIN = 3, 0.05
+EARLY_SPAN, EARLY_GAIN = 3, 0.03
 """At the noise no more is gained if the error of so many passes is not lower by this share than that of those before"""
 LATE_SPAN, LATE_GAIN = 4, 0.03
 """The same above the noise. From a bad start the error often stands nearly still for ten passes, then falls"""
@@ -93,7 +93,7 @@ def length_of(errors: Sequence[float], planned: int, noise: float, longest: floa
         elif near or not gains(errors[:done], LATE_SPAN, LATE_GAIN):
             return Length(done, second, "as planned" if done == half else "longer, while it gained")
         elif done == most:
-            return Length(done, second, "longest, still gaining" if most > half else "as planned")
+            return Length(done, second, "still gaining")
     return None
 
 

@@ -25,7 +25,7 @@ FINISH = Step("lsqml", 32)
 
 @dataclass(frozen=True)
 class Switched:
-    """The reconstruction that explains the frames best, of all that were tried."""
+    """A reconstruction and how it came about: the one that explains the frames best, of all that were tried."""
 
     problem: Problem
     """With the start that it had"""
@@ -36,60 +36,55 @@ class Switched:
 
 
 def switched(
-    problem: Problem,
-    recipe: Recipe,
+    begun: Switched,
     unexplained: Callable[[Reconstruction], float],
     again: Callable[[Problem, Recipe, int], Reconstruction],
     starts: TrialOptions | None,
     pixel_nm: tuple[float, float] = (1.0, 1.0),
 ) -> Switched:
-    """Reconstruct, and as long as frames are not explained, by another engine and from another start.
+    """Reconstruct by another engine and from another start, as long as frames are not explained.
 
     Parameters
     ----------
+    begun
+        the reconstruction that there is
     unexplained
         share of the frames' own variation that a reconstruction leaves; NaN where they have none
     again
-        reconstructs a problem by a recipe: the first (0), or one of the others
+        reconstructs a problem by a recipe, as the first of several other ways (1), the second, and so on
     starts
         how another start is found from the mean frame; None: there is none
     """
-    best = Switched(problem, again(problem, recipe, 0), recipe, "")
-    said = [best.found.schedule]
-    others = _others(problem, best.found, recipe, starts, pixel_nm, lost=unexplained(best.found) > LOST)
-    for number in range(1, 1 + recipe.adaptation.switches * recipe.adaptation.adapt):
+    best, adaptation, said = begun, begun.recipe.adaptation, [begun.words]
+    others = _others(begun, starts, pixel_nm, lost=unexplained(begun.found) > LOST)
+    for number in range(1, 1 + adaptation.switches * adaptation.adapt):
         left = unexplained(best.found)
         stalled = left > STALLED or best.found.stopped != "finished"
         other = next(others, None) if stalled else None
         if other is None:
             break
-        begun, by, why = other
-        found = again(begun, by, number)
+        problem, by, why = other
+        found = again(problem, by, number)
         said.append(f"{left:.0%} of what varies was left, so {why}: {found.schedule}")
         if np.isfinite(found.residual) and not found.residual >= best.found.residual:
-            best = Switched(begun, found, by, "")
+            best = Switched(problem, found, by, "")
     if len(said) > 1:
         said.append(f"{unexplained(best.found):.0%} is left of the best")
     return replace(best, words="; ".join(said))
 
 
 def _others(
-    problem: Problem,
-    found: Reconstruction,
-    recipe: Recipe,
-    starts: TrialOptions | None,
-    pixel_nm: tuple[float, float],
-    *,
-    lost: bool,
+    begun: Switched, starts: TrialOptions | None, pixel_nm: tuple[float, float], *, lost: bool
 ) -> Iterator[tuple[Problem, Recipe, str]]:
     """What else there is to try, first what is more likely, and why."""
+    problem, found, recipe = begun.problem, begun.found, begun.recipe
     if recipe.model.freeze_probe or recipe.model.freeze_object:
         return
     for what in ("start", "engine") if lost else ("engine", "start"):
         if what == "engine" and np.isfinite(found.probe).all():
             # Of the object nothing is kept: it is what the wrong beam made of the frames.
-            begun = replace(problem, probe=found.probe[:1], object0=None)
-            yield begun, by_another_engine(recipe), "by another engine from vacuum and the probe so far"
+            again = replace(problem, probe=found.probe[:1], object0=None)
+            yield again, by_another_engine(recipe), "by another engine from vacuum and the probe so far"
         if what == "start" and starts is not None:
             mean = probe_from_mean_pattern(problem.frames.mean(axis=0, dtype=np.float64) * problem.good)
             probe = find_defocus(problem, mean, pixel_nm, ANY_ENERGY_EV, starts).probe

@@ -11,17 +11,15 @@ from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.frc import RingCorrelation, fourier_ring_correlation
 from stxmdist.ptychography.held_out import predicted_residual, static_residual
-from stxmdist.ptychography.linear import Straightened, parts_of, straightened, without_room
+from stxmdist.ptychography.linear import parts_of, without_room
 from stxmdist.ptychography.motion import Followed, Motion, followed
 from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, noise_of, reconstruct
-from stxmdist.ptychography.switching import switched
+from stxmdist.ptychography.route import explained, parts_of_a_route
 from stxmdist.ptychography.trials import TrialOptions
 from stxmdist.ptychography.verdict import Evidence, Verdict, verdict
 
-NONSENSE = 0.6
-"""A residual above this part of that of the mean frame explains too little to be held against the geometry"""
 TURNED_DEG = 1.0
 """Smaller angles between the axes of scan and detector are not worth a word"""
 
@@ -87,16 +85,14 @@ def reconstruct_tile(
     def unexplained(found: Reconstruction) -> float:
         return Evidence(found.stopped, found.residual, noise, static).unexplained
 
-    def attempt(changed: Problem, by: Recipe, number: int) -> Reconstruction:
-        return again(changed, 0, checkpoint.part(number) if checkpoint is not None else None, by)
+    def attempt(changed: Problem, by: Recipe, number: int | None) -> Reconstruction:
+        part = checkpoint.part(number) if checkpoint is not None and number is not None else None
+        return again(changed, 0, part, by)
 
-    best = switched(problem, recipe, unexplained, attempt, starts, pixel_nm)
-    problem, whole, recipe = best.problem, best.found, best.recipe
-    line = Straightened(problem, whole, 0, whole.affine)
-    # Frames that do not belong to their positions have no scale either.
-    if trials is not None and whole.residual < NONSENSE * static:
-        line = straightened(problem, whole, trials, lambda changed: again(changed, 0))
-    problem, whole = line.problem, line.found
+    line, way = explained(
+        problem, recipe, static, unexplained, attempt, geometry=trials, starts=starts, pixel_nm=pixel_nm
+    )
+    problem, whole, recipe = line.problem, line.found, way.recipe
     beam = Followed(problem, whole, recipe)
     if motion is not None:
         left = unexplained(whole)
@@ -120,7 +116,7 @@ def reconstruct_tile(
         motion_steps=beam.steps_ignored,
     )
     if checkpoint is not None:
-        for number in range(1 + recipe.adaptation.switches):
+        for number in range(parts_of_a_route(recipe)):
             checkpoint.part(number).clear()
     return TileResult(
         whole=replace(without_room(whole, line.room_px), affine=line.map),
@@ -129,7 +125,7 @@ def reconstruct_tile(
         evidence=evidence,
         counts_per_frame=float(problem.frames[:, problem.good].sum(dtype=np.float64) / len(problem.frames)),
         verdict=verdict(evidence),
-        schedule=best.words,
+        schedule=way.words,
         notes=tuple(_words(turn_deg, beam.motion if beam.modelled else None)),
     )
 

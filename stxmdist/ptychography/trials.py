@@ -1,5 +1,6 @@
 """Short reconstructions on a few frames: they score starts, and find the defocus and how frames must be turned."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,8 @@ ORIENTATIONS = ("as read", "y flipped", "x flipped", "both flipped", "swapped", 
 
 HELD_OUT = 8
 """One frame in so many is held out of a trial"""
+PROMISING = 3
+"""So many defoci go from rough trials to full ones: rough ones rank the best first, or second by a hair"""
 FINER = (0.5, 0.25)
 """Shares of the step of the defocus by which the neighbourhood of the best trial is searched, on both sides"""
 _TIE = 1.03
@@ -39,6 +42,11 @@ class TrialOptions:
     """Difference of neighbouring trials, as the phase by defocus at the rim of the aperture"""
     widest: float = 0.8
     """Width of the widest beam that is tried, as share of the window"""
+
+    @property
+    def rough(self) -> "TrialOptions":
+        """Trials that only rank what is to be tried: half the iterations on half the frames."""
+        return replace(self, positions=max(9, self.positions // 2), iterations=max(3, self.iterations // 2))
 
     def __post_init__(self) -> None:
         refuse_unless(
@@ -59,7 +67,7 @@ class DefocusScan:
     probe: C64
     """(1, QY, QX) with which the best trial started"""
     tried_um: F64
-    """(TRIAL,) ascending"""
+    """(TRIAL,) ascending, of those that rough trials left"""
     residual: F64
     """(TRIAL,)"""
 
@@ -71,36 +79,32 @@ def find_defocus(
 
     ``focused`` (QY, QX) is the probe in focus: of a zone plate, or of the aperture that the mean frame shows. Trials
     cover every defocus with which the beam still fits its window, so closely that the phases of neighbours differ
-    little over the aperture. The neighbourhood of the best trial is then searched more finely.
+    little over the aperture: rough ones first where they are many, then full ones of the best. The neighbourhood of the
+    best trial is then searched more finely.
     """
     step_um, most = _steps(focused, pixel_nm, energy_ev, options)
-    sample = middle(problem, options.positions)
-    tried: dict[float, float] = {}
+    sample, few = middle(problem, options.positions), middle(problem, options.rough.positions)
+
+    def score(defocus_um: float, of: Problem, options: TrialOptions, least_px: float) -> float:
+        wave = propagate(focused, pixel_nm, energy_ev, defocus_um)[None]
+        if probe_diameter_px(wave) < least_px:
+            return np.inf
+        return short_residual(replace(of, probe=wave), options, np.random.default_rng(0))
+
+    places = [number * step_um for number in range(-most, most + 1)]
     # A beam that leaves gaps between neighbours is no start: the scan would be refused by a guess.
     least_px = step_px(sample.positions_px) / (1.0 - LEAST_OVERLAP)
-
-    def residual(defocus_um: float) -> float:
-        if defocus_um not in tried:
-            wave = propagate(focused, pixel_nm, energy_ev, defocus_um)[None]
-            narrow = bounded and probe_diameter_px(wave) < least_px
-            start = replace(sample, probe=wave)
-            tried[defocus_um] = np.inf if narrow else short_residual(start, options, np.random.default_rng(0))
-        return tried[defocus_um]
-
-    bounded = True
-    for number in range(-most, most + 1):
-        residual(number * step_um)
-    if np.isinf(min(tried.values())):
-        # No beam that fits the window closes the gaps.
-        bounded = False
-        tried.clear()
-        for number in range(-most, most + 1):
-            residual(number * step_um)
+    tried = _tried(places, few, sample, score, options, least_px)
+    if np.isinf(min(tried.values())):  # no beam that fits the window closes the gaps
+        least_px = 0.0
+        tried = _tried(places, few, sample, score, options, least_px)
     for share in FINER:
-        best = min(tried, key=residual)
+        middle_um = min(tried, key=lambda place: tried[place])
         for side in (-1.0, 1.0):
-            residual(best + side * share * step_um)
-    best = min(tried, key=residual)
+            place = middle_um + side * share * step_um
+            if place not in tried:
+                tried[place] = score(place, sample, options, least_px)
+    best = min(tried, key=lambda place: tried[place])
     order = sorted(tried)
     return DefocusScan(
         defocus_um=best,
@@ -108,6 +112,20 @@ def find_defocus(
         tried_um=np.array(order),
         residual=np.array([tried[one] for one in order]),
     )
+
+
+def _tried(
+    places: list[float],
+    few: Problem,
+    sample: Problem,
+    score: Callable[[float, Problem, TrialOptions, float], float],
+    options: TrialOptions,
+    least_px: float,
+) -> dict[float, float]:
+    """Full trials of the places that rough ones rank first; of all where they are few."""
+    if len(places) > 2 * PROMISING:
+        places = sorted(places, key=lambda place: score(place, few, options.rough, least_px))[:PROMISING]
+    return {place: score(place, sample, options, least_px) for place in places}
 
 
 @dataclass(frozen=True)
@@ -157,6 +175,16 @@ def _steps(focused: C64, pixel_nm: tuple[float, float], energy_ev: float, option
     wavelength = wavelength_nm(energy_ev)
     step_nm = options.phase_step_rad / (np.pi * wavelength * rim**2)
     return step_nm * 1e-3, defoci_on_a_side(rim * n * pixel, options)
+
+
+def defocus_passes(rim_px: float, positions: int, options: TrialOptions) -> int:
+    """Passes over single frames that :func:`find_defocus` makes, for an aperture of a radius in detector pixels."""
+    places = 1 + 2 * defoci_on_a_side(rim_px, options)
+    rough, full = (0, places) if places <= 2 * PROMISING else (places, PROMISING)
+    return sum(
+        count * min(trials.positions, positions) * trials.iterations
+        for count, trials in ((rough, options.rough), (full + 2 * len(FINER), options))
+    )
 
 
 def defoci_on_a_side(rim_px: float, options: TrialOptions) -> int:

@@ -14,7 +14,7 @@ from stxmdist.ptychography.probe import zone_plate_probe
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import Recipe, Step, noise_of, reconstruct
 from stxmdist.ptychography.schedule import NEAR, Adaptation
-from stxmdist.ptychography.switching import LOST, STALLED, by_another_engine, switched, with_others
+from stxmdist.ptychography.switching import LOST, STALLED, Switched, by_another_engine, switched, with_others
 from stxmdist.ptychography.tile import reconstruct_tile
 from stxmdist.ptychography.trials import TrialOptions
 from stxmdist.ptychography.verdict import Evidence
@@ -45,6 +45,11 @@ class Tried:
     def left(self, found: Reconstruction) -> float:
         return Evidence(found.stopped, found.residual, self.noise, self.static).unexplained
 
+    def switched(self, problem: Problem, recipe: Recipe) -> Switched:
+        found = self.again(problem, recipe, 0)
+        begun = Switched(problem, found, recipe, found.schedule)
+        return switched(begun, self.left, self.again, TRIALS)
+
     def again(self, problem: Problem, recipe: Recipe, number: int) -> Reconstruction:
         self.numbers.append(number)
         return reconstruct(problem, recipe, np.random.default_rng(0))
@@ -54,7 +59,7 @@ def test_a_wrong_start_is_left_and_what_was_done_is_said() -> None:
     problem = mirrored()
     tried = Tried(problem)
     given = reconstruct(problem, GIVEN, np.random.default_rng(0))
-    found = switched(problem, ADAPTING, tried.left, tried.again, TRIALS)
+    found = tried.switched(problem, ADAPTING)
     assert given.residual > 3.0 * tried.noise
     assert found.found.residual < NEAR * tried.noise
     assert tried.left(found.found) < STALLED
@@ -66,7 +71,7 @@ def test_a_wrong_start_is_left_and_what_was_done_is_said() -> None:
 def test_a_right_start_is_kept_and_costs_nothing_more() -> None:
     problem = mirrored(SETTING.defocus_um)
     tried = Tried(problem)
-    found = switched(problem, ADAPTING, tried.left, tried.again, TRIALS)
+    found = tried.switched(problem, ADAPTING)
     assert tried.numbers == [0]
     assert found.problem is problem
     assert found.words == found.found.schedule
@@ -78,7 +83,7 @@ def test_frames_of_other_positions_cost_no_more_than_is_allowed_and_the_best_is_
     for switches in (0, 1, 2):
         tried = Tried(problem)
         recipe = replace(ADAPTING, adaptation=Adaptation(longest=1.0, switches=switches))
-        found = switched(problem, recipe, tried.left, tried.again, TRIALS)
+        found = tried.switched(problem, recipe)
         assert len(tried.numbers) == 1 + switches
         assert tried.left(found.found) > LOST
         assert found.found.residual <= reconstruct(problem, recipe, np.random.default_rng(0)).residual
@@ -88,14 +93,14 @@ def test_frames_of_other_positions_cost_no_more_than_is_allowed_and_the_best_is_
 def test_what_is_frozen_is_not_left(held: str) -> None:
     problem = mirrored()
     tried = Tried(problem)
-    switched(problem, replace(ADAPTING, model=replace(GIVEN.model, **{held: True})), tried.left, tried.again, TRIALS)
+    tried.switched(problem, replace(ADAPTING, model=replace(GIVEN.model, **{held: True})))
     assert tried.numbers == [0]
 
 
 def test_a_schedule_as_it_is_given_is_not_left() -> None:
     problem = mirrored()
     tried = Tried(problem)
-    found = switched(problem, replace(GIVEN, adaptation=Adaptation(adapt=False)), tried.left, tried.again, TRIALS)
+    found = tried.switched(problem, replace(GIVEN, adaptation=Adaptation(adapt=False)))
     assert tried.numbers == [0]
     assert found.words == "lsqml 16"
 

@@ -1,4 +1,4 @@
-"""Problems, engines and ten starts that are wrong: the default leaves a start that is given and does not explain."""
+"""Problems, engines and ten starts that are wrong: a start that is given and does not explain the frames is left."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,11 +8,15 @@ import pytest
 
 from stxmdist.arrays import C64
 from stxmdist.ptychography.geometry import positions_to_px
+from stxmdist.ptychography.held_out import static_residual
 from stxmdist.ptychography.probe import zone_plate_probe
-from stxmdist.ptychography.problem import Problem
-from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
+from stxmdist.ptychography.problem import Problem, Reconstruction
+from stxmdist.ptychography.reconstruct import Recipe, Step, noise_of, reconstruct
+from stxmdist.ptychography.schedule import Adaptation
 from stxmdist.ptychography.start import ProbeOptions, afresh
+from stxmdist.ptychography.switching import Switched, switched
 from stxmdist.ptychography.trials import TrialOptions
+from stxmdist.ptychography.verdict import Evidence
 from tests.ptychography.spoilt_scans import ENERGY_EV, PIXEL_NM, Setting, measure
 
 REACHED = 1.2
@@ -31,7 +35,9 @@ ENGINES = {
     "lsqml": Recipe((Step("lsqml", 40),)),
     "rpie": Recipe((Step("rpie", 40),)),
 }
-"""``default`` may leave the start; the others are given it"""
+"""``default`` may find another start before it begins; the others are given it, and may leave it when it has failed"""
+GIVEN_SHARE = 0.9
+"""Of the starts from which each of the others reaches it"""
 
 
 def wrong_starts(setting: Setting) -> Iterator[tuple[str, C64]]:
@@ -55,6 +61,23 @@ def wrong_starts(setting: Setting) -> Iterator[tuple[str, C64]]:
     yield "noise", (rng.normal(size=(n, n)) + 1j * rng.normal(size=(n, n))).astype(np.complex64)
 
 
+def adapting(problem: Problem, recipe: Recipe) -> Reconstruction:
+    """Reconstruct by a schedule that follows what it explains."""
+    noise, static = noise_of(problem), static_residual(problem.frames, problem.good)
+
+    def again(problem: Problem, recipe: Recipe, number: int) -> Reconstruction:
+        return reconstruct(problem, recipe, np.random.default_rng(0))
+
+    recipe = replace(recipe, adaptation=Adaptation())
+    found = again(problem, recipe, 0)
+    return switched(
+        Switched(problem, found, recipe, found.schedule),
+        lambda found: Evidence(found.stopped, found.residual, noise, static).unexplained,
+        again,
+        TrialOptions(),
+    ).found
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_default_leaves_wrong_starts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,8 +96,7 @@ def test_the_default_leaves_wrong_starts(capsys: pytest.CaptureFixture[str]) -> 
                 if recipe is None:
                     pixels = (PIXEL_NM, PIXEL_NM)
                     here = afresh(problem, probe[None], pixels, ENERGY_EV, ProbeOptions(), TrialOptions()).problem
-                found = reconstruct(here, recipe or Recipe(), np.random.default_rng(0))
-                residuals[engine].append(found.residual)
+                residuals[engine].append(adapting(here, recipe or Recipe()).residual)
         best = min(min(values) for values in residuals.values())
         for engine, values in residuals.items():
             near = [value <= REACHED * best for value in values]
@@ -84,4 +106,6 @@ def test_the_default_leaves_wrong_starts(capsys: pytest.CaptureFixture[str]) -> 
         print("\n" + "\n".join(rows))
         for engine, near in reached.items():
             print(f"{'all':20} {engine:12} {np.mean(near):4.0%} of {len(near)} wrong starts")
-    assert np.mean(reached["default"]) >= SHARE
+    assert np.mean(reached.pop("default")) >= SHARE
+    for near in reached.values():
+        assert np.mean(near) >= GIVEN_SHARE

@@ -161,6 +161,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
         processor += time.process_time() - processor_begin
         if epoch in arguments.at or epoch == arguments.epochs:
             curve.append([epoch, round(sum(times), 4), residual(*state_of(task), positions, counts)])
+            if curve[-1][2] <= arguments.until:
+                break
+        if sum(times) > arguments.seconds:
+            break
     object_, probe = state_of(task)
     if arguments.out:
         np.savez(arguments.out, object=object_, probe=probe, positions_px=positions)
@@ -195,6 +199,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100, help="patterns in a minibatch; dm, raar: in a chunk")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--at", type=int, nargs="*", default=[1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 75, 100, 150, 200])
+    parser.add_argument("--until", type=float, default=0.0, help="stop at this residual after an epoch of --at")
+    parser.add_argument("--seconds", type=float, default=np.inf, help="stop after so many")
     parser.add_argument("--start", choices=["file", "truth"], default="file")
     parser.add_argument("--out", help="npz for object and probe")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
