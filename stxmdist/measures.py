@@ -42,6 +42,7 @@ class IngestMeasures:
     pixels_masked: int | None = None
     crop_px: int | None = None
     bin_px: int | None = None
+    upsample: int | None = None
     beamstop_px: float | None = None
     pixels_hot: int | None = None
     pixels_unread: int | None = None
