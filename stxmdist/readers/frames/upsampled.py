@@ -19,7 +19,7 @@ from stxmdist.readers.recording import PtychographyRecording
 
 
 def laid_in(frames: Array, shape: tuple[int, int]) -> Array:
-    """Frames (..., QY, QX) in the middle of zeros (..., *shape), index n // 2 at index n // 2."""
+    """Frames (..., QY, QX) in the middle of zeros of another shape (QY, QX), index n // 2 at index n // 2."""
     larger = np.zeros((*frames.shape[:-2], *shape), frames.dtype)
     starts = [n // 2 - kept // 2 for n, kept in zip(shape, frames.shape[-2:], strict=True)]
     rows, columns = (slice(start, start + n) for start, n in zip(starts, frames.shape[-2:], strict=True))
