@@ -23,9 +23,12 @@ from storage.store import Store
 from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.export.write import export
+from stxmdist.measures import ReconstructMeasures, TileMeasures
 from stxmdist.planning.execute import CampaignRun, RunRequest
 from stxmdist.ptychography import gauge
+from stxmdist.ptychography.tile_measures import reconstruct_figures
 from stxmdist.readers.recording import PtychographyRecording
+from stxmdist.records import figures_of
 from tests.stages import tiny, variants
 
 READ_CXI = Path(__file__).parents[1] / "bench/peers/read_cxi.py"
@@ -128,6 +131,35 @@ def test_frames_that_cannot_be_used_are_said(torn: Any, bench: SimpleNamespace, 
     done = torn.export("cxi-frames", tmp_path)
     assert [lack.what for lack in done.lacks] == ["frames at 710.20 eV"]
     assert len(done.written) == 2
+
+
+def test_frames_are_turned_and_photons_counted_as_the_reconstruction_did(
+    torn: Any, bench: SimpleNamespace, tmp_path: Path
+) -> None:
+    """Both as the figures of the best tile say, which is the second one of each energy."""
+
+    def tile(orientation: str, counts_per_photon: float) -> TileMeasures:
+        return TileMeasures(
+            verdict="good", reason="", frames=67, frames_left_out=0, iterations=5, stopped="finished", start="file",
+            orientation=orientation, counts_per_photon=counts_per_photon, offset_counts=1.0, readout_photons=0.0,
+        )  # fmt: skip
+
+    units = [
+        ReconstructMeasures(0, (0, 1, 2), (tile("as read", 1.0),) * 3),
+        ReconstructMeasures(1, (0, 1, 2), (tile("y flipped", 2.0),) * 3),
+    ]
+    unknown = np.full(3, np.nan)
+    figures = reconstruct_figures(units, bench.ENERGY_EV, unknown, unknown)
+    torn.change("reconstruct", bench.FINE, quality=figures_of(figures))
+    torn.export("cxi-frames", tmp_path)
+    ingest = bench.arrays_of("ingest", bench.FINE)
+    with h5py.File(named(tmp_path.parent, tmp_path.name, bench.ENERGY_EV[0])) as file:
+        frames, mask = (file[f"entry_1/{place}"][()] for place in ("data_1/data", "instrument_1/detector_1/mask"))
+    # Of an odd number of rows, the middle one stays.
+    wanted = 0.5 * (ingest["frames"][0, :, ::-1].astype(float) - 1.0)
+    np.testing.assert_allclose(frames, half_a_turn(wanted), atol=1e-6)
+    assert frames.dtype == np.float32
+    np.testing.assert_array_equal(mask, half_a_turn(ingest["detector_mask"][::-1]))
 
 
 @pytest.fixture(scope="module")
