@@ -10,7 +10,7 @@ from stxmdist.arrays import F64
 from stxmdist.campaign.schema import GPU
 from stxmdist.errors import InputError
 from stxmdist.measures import ReconstructFigures, ReconstructMeasures, TileMeasures
-from stxmdist.planning.end_members import strongest_mass_absorption
+from stxmdist.planning.end_members import strongest_absorption_per_nm, strongest_mass_absorption
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.chain import Carried, chain_order
 from stxmdist.ptychography.checkpoint import Checkpoint
@@ -247,7 +247,8 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
     for scan_id, units in measured.items():
         energy_ev = survey.ptychography(scan_id).energy_ev
         # Here and not in the units: another chemistry of a scan is no reason to reconstruct it again.
-        found[scan_id] = reconstruct_figures(units, energy_ev, strongest_mass_absorption(survey, scan_id, energy_ev))
+        absorption = (by(survey, scan_id, energy_ev) for by in (strongest_mass_absorption, strongest_absorption_per_nm))
+        found[scan_id] = reconstruct_figures(units, energy_ev, *absorption)
     return found
 
 
