@@ -25,6 +25,7 @@ SCAN = tiny.PTYCHOGRAPHY[0]
 SHORT = {
     "schedule": [{"engine": "lsqml", "iterations": 3}],
     "next_energy": [{"engine": "lsqml", "iterations": 2}],
+    "adaptation": {"adapt": False},
     "model": {"n_modes": 1},
 }
 SAME = 2e-4

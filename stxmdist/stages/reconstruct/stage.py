@@ -254,7 +254,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=11,
+    version=12,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,
