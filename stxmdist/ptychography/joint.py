@@ -54,7 +54,7 @@ class JointOptions:
     """Each energy alone (``off``); all as thicknesses of the chemistry's end-members and of what else the data ask for
     (``references``); or of as many spectra as the data ask for (``low_rank``)
     """
-    rounds: int = 10
+    rounds: int = 12
     """Times that the images of all energies are projected on the spectra"""
     iterations: int = 2
     """Passes over all frames of an energy from one projection to the next"""

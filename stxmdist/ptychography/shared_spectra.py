@@ -18,10 +18,18 @@ from stxmdist.arrays import C64, C128, F32, F64, Array, Mask, Real
 
 LIT = 0.3
 """Pixels with more than this share of the usual light say what spectra there are"""
-LEAST = 1e-3
+LEAST = 1e-4
 """Of the usual light: what holds maps at zero where there is next to none"""
-SIGNAL = 2.0
-"""Power of the sum of two halves over that of their difference, from which what they share exceeds noise"""
+PASSES = 2
+"""What is left over is fitted again, so that light that is merely weak does not draw maps to zero: rounds would add up
+that
+"""
+SIGNAL = 3.0
+"""Power of the sum of two halves over that of their difference, from which they share a spectrum: it then has twice the
+power that noise has in the whole. Halves of dim frames err alike by so much
+"""
+APART = 2.0
+"""What spectra leave over has this many times the power of noise where they do not explain the sample"""
 
 
 def stacked(logs: Array) -> Real:
@@ -43,12 +51,14 @@ def fitted_maps(logs: C64, weight: F32, columns: F64) -> F32:
     real, imaginary = columns[:energies], columns[energies:]
     products = real[:, :, None] * real[:, None] + imaginary[:, :, None] * imaginary[:, None]
     normal = np.tensordot(weight, products, axes=(0, 0))
-    side = np.tensordot(weight * logs.real, real, axes=(0, 0)) + np.tensordot(
-        weight * logs.imag, imaginary, axes=(0, 0)
-    )
     usual = np.quantile(np.diagonal(normal, axis1=2, axis2=3).reshape(-1, count), 0.95, axis=0)
     normal += LEAST * np.diag(np.maximum(usual, 1e-30))
-    return np.moveaxis(np.linalg.solve(normal, side[..., None])[..., 0], -1, 0).astype(np.float32)
+    maps = np.zeros((count, *logs.shape[1:]), np.float32)
+    for _ in range(PASSES):
+        left = weight * (logs - logs_of(maps, columns))
+        side = np.tensordot(left.real, real, axes=(0, 0)) + np.tensordot(left.imag, imaginary, axes=(0, 0))
+        maps += np.moveaxis(np.linalg.solve(normal, side[..., None])[..., 0], -1, 0).astype(np.float32)
+    return maps
 
 
 def logs_of(maps: F32, columns: F64) -> C64:
@@ -76,10 +86,10 @@ def found_columns(logs: C64, weight: F32, known: F64 | None, count: int) -> F64:
 
 
 def components_in_both(one: C64, other: C64, weight: F32, known: F64 | None, most: int) -> int:
-    """How many spectra beside known ones two halves of the frames show alike, with more power than their noise has.
+    """How many spectra beside known ones two halves of the frames show alike, well above their noise.
 
     The sum of two images (ENERGY, Y, X) of the same sample holds what is there and noise, their difference noise alone.
-    A spectrum with less power than noise is left out: it would bring more error into the maps than it takes away.
+    A spectrum as weak as noise is left out: it would bring more error into the maps than it takes away.
     """
     (a, root), (b, _) = _rows(one, weight), _rows(other, weight)
     outside = _complement(known, root)
@@ -234,4 +244,4 @@ def unexplained(left: C64, noise: C64, weight: F32, width_px: float = 4.0) -> F3
     if usual <= 0.0:
         return np.zeros(lit.shape, np.float32)
     ratio = powers[0] / np.maximum(powers[1], 0.5 * usual)
-    return np.where(lit, np.clip(ratio - SIGNAL, 0.0, 1.0), 0.0).astype(np.float32)
+    return np.where(lit, np.clip(ratio - APART, 0.0, 1.0), 0.0).astype(np.float32)

@@ -136,11 +136,11 @@ def _estimate(
     energies: Sequence[int],
 ) -> Estimate:
     windows = [tiles.windows[energy][tile] for energy in energies]
-    positions, shape = len(windows[0].tile.positions), recording.frame_shape
+    shape = recording.frame_shape
     return Estimate(
         bytes_out=len(energies) * sum(plan.layout().shard_bytes for plan in arrays),
         peak_bytes=tile_peak_bytes(options, windows, shape, recording.frame_dtype.itemsize),
-        core_seconds=tile_core_seconds(options, positions, tiles.n_tiles, len(energies), shape),
+        core_seconds=tile_core_seconds(options, windows, tiles.n_tiles, shape),
     )
 
 
