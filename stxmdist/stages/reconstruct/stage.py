@@ -14,6 +14,7 @@ from stxmdist.planning.end_members import (
     EndMemberSource,
     end_member_source,
     identity_of_end_members,
+    strongest_absorption_per_nm,
     strongest_mass_absorption,
 )
 from stxmdist.planning.survey import Stage, Survey
@@ -302,13 +303,14 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
     for scan_id, units in measured.items():
         energy_ev = survey.ptychography(scan_id).energy_ev
         # Here and not in the units: another chemistry of a scan is no reason to reconstruct it again.
-        found[scan_id] = reconstruct_figures(units, energy_ev, strongest_mass_absorption(survey, scan_id, energy_ev))
+        absorption = (by(survey, scan_id, energy_ev) for by in (strongest_mass_absorption, strongest_absorption_per_nm))
+        found[scan_id] = reconstruct_figures(units, energy_ev, *absorption)
     return found
 
 
 STAGE = Stage(
     name=NAME,
-    version=11,
+    version=12,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,

@@ -95,7 +95,7 @@ def together(
     references = None
     if source is not None:
         try:
-            energies, references = _references(source, energy_ev, energies)
+            energies, references = references_at(source, energy_ev, energies)
         except InputError as error:
             said = f"spectra are found from the data, because {error.problem} ({error.got})"
             notes.append(f"reconstruct together: {said}")
@@ -154,7 +154,7 @@ def _singles(alone: Sequence[Alone]) -> list[SingleEnergy]:
     ]
 
 
-def _references(source: EndMemberSource, energy_ev: F64, energies: Sequence[int]) -> tuple[tuple[int, ...], References]:
+def references_at(source: EndMemberSource, energy_ev: F64, energies: Sequence[int]) -> tuple[tuple[int, ...], References]:
     """The end-members at those of the energies that they reach, at every shift of the energy scale.
 
     Raises
@@ -170,4 +170,4 @@ def _references(source: EndMemberSource, energy_ev: F64, energies: Sequence[int]
     return tuple(int(energy) for energy in chosen), References(SHIFTS_EV, np.moveaxis(logs, 0, 1))
 
 
-__all__ = ["Alone", "Together", "together"]
+__all__ = ["SHIFTS_EV", "Alone", "Together", "references_at", "together"]
