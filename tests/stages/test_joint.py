@@ -12,6 +12,7 @@ from scipy.ndimage import binary_erosion, gaussian_filter, map_coordinates
 from storage.output import Output
 from storage.store import Store
 from stxmdist.arrays import F64, Mask
+from stxmdist.planning.end_members import EndMemberSource
 from stxmdist.planning.execute import RunRequest, campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.simulation.design import Design
@@ -19,8 +20,10 @@ from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.folder import simulate_size
 from stxmdist.simulation.powder import Powder
 from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
+from stxmdist.spectra.end_members.library import lithium_iron_phosphate
 from stxmdist.stages.reconstruct import stage as reconstruct
-from tests.stages import variants
+from stxmdist.stages.reconstruct.together import SHIFTS_EV, references_at
+from tests.stages import tiny, variants
 
 SCAN = "ptycho-E01-c001-r1"
 STAGES = ("ingest", "reconstruct", "stitch", "absorbance", "align", "fit")
@@ -178,3 +181,64 @@ def test_the_error_of_the_state_of_charge_beside_that_of_two_steps(
     for photons in PHOTONS:
         for step in STEPS_UM:
             assert found["references", photons, step].pixels < 1.1 * found["off", photons, step].pixels
+
+
+QUICK = {
+    "schedule": [{"engine": "lsqml", "iterations": 6}],
+    "next_energy": [{"engine": "lsqml", "iterations": 4}],
+    "model": {"n_modes": 1},
+}
+FEW_ROUNDS = {"rounds": 3, "release": 2}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return variants.simulated(tmp_path_factory.mktemp("together"), tiny.TINY)
+
+
+def quick(folder: Path, name: str, **options: Any) -> tuple[dict[str, Any], Output]:
+    campaign = variants.variant(folder, name, {"reconstruct": QUICK | options})
+    store = variants.processed(RunRequest(str(campaign), stages=STAGES[:2], scans=(SCAN,), cluster="inline"))
+    publication, output = store.publication("reconstruct"), store.published_output("reconstruct", SCAN)
+    assert publication is not None
+    assert output is not None
+    return dict(publication.scans[SCAN].quality), output
+
+
+@pytest.mark.parametrize(
+    ("spectra", "said"), [("references", "the end-members, energies moved by"), ("low_rank", "found from the data")]
+)
+def test_a_scan_says_what_its_energies_were_made_of_together(small: Path, spectra: str, said: str) -> None:
+    alone, before = quick(small, "alone")
+    quality, output = quick(small, spectra, joint={"spectra": spectra} | FEW_ROUNDS)
+    assert not any("together" in note for note in alone["notes"])
+    (note,) = [note for note in quality["notes"] if "together" in note]
+    assert said in note
+    changed = (output.read("object_tile") != before.read("object_tile"))[np.isfinite(before.read("object_tile"))]
+    # Either it predicted frames held out better and took the place of each energy alone, or nothing changed.
+    assert changed.any() != ("left as it was alone" in note)
+    for name in ("object_half_a", "object_half_b", "probe"):
+        np.testing.assert_array_equal(np.isfinite(output.read(name)), np.isfinite(before.read(name)))
+
+
+def test_a_unit_holds_all_energies_that_are_reconstructed_together(small: Path) -> None:
+    for spectra, chain, wanted in (("off", False, 1), ("low_rank", False, 3), ("off", True, 3)):
+        options = {"joint": {"spectra": spectra}, "chain": chain}
+        campaign = variants.variant(small, f"units-{spectra}-{chain}", {"reconstruct": options})
+        survey = survey_of(*campaign_and_options(campaign), forecast=True)
+        units = reconstruct.plan(survey, survey.options["reconstruct"]).units
+        assert {len(unit.part.energies) for unit in units} == {wanted}
+
+
+def test_energies_that_the_references_do_not_reach_take_no_part() -> None:
+    energy_ev = np.array([520.0, 700.0, 706.6, 708.2, 710.2])
+    chosen, references = references_at(EndMemberSource("LFP"), energy_ev, (0, 1, 3, 4))
+    assert chosen == (1, 3, 4)
+    assert references.logs_per_nm.shape == (len(SHIFTS_EV), 2, 3)
+    # Matter absorbs and retards.
+    assert (references.logs_per_nm.real < 0.0).all()
+    assert (references.logs_per_nm.imag[:, :, 0] < 0.0).all()
+    at_rest = references.logs_per_nm[len(SHIFTS_EV) // 2]
+    np.testing.assert_allclose(
+        at_rest.real, -0.5 * lithium_iron_phosphate.end_members().at(energy_ev[[1, 3, 4]]), rtol=1e-6
+    )
