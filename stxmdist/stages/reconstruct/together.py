@@ -154,7 +154,9 @@ def _singles(alone: Sequence[Alone]) -> list[SingleEnergy]:
     ]
 
 
-def references_at(source: EndMemberSource, energy_ev: F64, energies: Sequence[int]) -> tuple[tuple[int, ...], References]:
+def references_at(
+    source: EndMemberSource, energy_ev: F64, energies: Sequence[int]
+) -> tuple[tuple[int, ...], References]:
     """The end-members at those of the energies that they reach, at every shift of the energy scale.
 
     Raises
