@@ -42,6 +42,14 @@ from stxmdist.ptychography.verdict import verdict
 
 FARTHEST_PX = 20.0
 """Images of two energies that seem to lie farther apart than this have nothing in common"""
+LEAST_RANK = 2
+"""Of one spectrum alone, thickness follows, and no state of charge. In few photons the second is weaker than the noise
+of images, yet it is what is asked for: maps average what single images hide
+"""
+AS_NOISE, ABOVE_NOISE = 2.0, 3.0
+"""From which signal on there is a spectrum: all that there may be without references, where one that is missing is a
+wrong number; and beside references only what is beyond doubt, as halves of dim frames err alike
+"""
 NOT_WORSE = 1.005
 """Frames held out may be predicted worse by this factor: as much as chance makes"""
 
@@ -216,8 +224,10 @@ def _found_count(singles: Sequence[SingleEnergy], references: References | None,
                          for left, light, plane in zip(mean - modelled, weight, modelled, strict=True)])  # fmt: skip
         mean, halves = (mean - free).astype(np.complex64), [half - free for half in halves]
     difference = _half_difference(halves[0], halves[1], weight)
-    count = components_in_both(mean + difference, mean - difference, weight, known, most)
-    return max(count, 1) if references is None else count
+    one, other = mean + difference, mean - difference
+    if references is None:
+        return min(most, max(LEAST_RANK, components_in_both(one, other, weight, None, AS_NOISE)))
+    return min(most, components_in_both(one, other, weight, known, ABOVE_NOISE))
 
 
 def _on(grid: Grid, energy: EnergyTile, values: Array) -> Array:

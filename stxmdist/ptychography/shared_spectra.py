@@ -24,10 +24,6 @@ PASSES = 2
 """What is left over is fitted again, so that light that is merely weak does not draw maps to zero: rounds would add up
 that
 """
-SIGNAL = 3.0
-"""Power of the sum of two halves over that of their difference, from which they share a spectrum: it then has twice the
-power that noise has in the whole. Halves of dim frames err alike by so much
-"""
 APART = 2.0
 """What spectra leave over has this many times the power of noise where they do not explain the sample"""
 
@@ -78,6 +74,8 @@ def found_columns(logs: C64, weight: F32, known: F64 | None, count: int) -> F64:
     count
         how many are found
     """
+    if count == 0:
+        return np.zeros((2 * len(logs), 0))
     rows, root = _rows(logs, weight)
     outside = _complement(known, root)
     inner = outside.T @ rows
@@ -85,11 +83,12 @@ def found_columns(logs: C64, weight: F32, known: F64 | None, count: int) -> F64:
     return np.asarray(directions / root[:, None])
 
 
-def components_in_both(one: C64, other: C64, weight: F32, known: F64 | None, most: int) -> int:
-    """How many spectra beside known ones two halves of the frames show alike, well above their noise.
+def components_in_both(one: C64, other: C64, weight: F32, known: F64 | None, signal: float) -> int:
+    """How many spectra beside known ones two halves of the frames show alike.
 
-    The sum of two images (ENERGY, Y, X) of the same sample holds what is there and noise, their difference noise alone.
-    A spectrum as weak as noise is left out: it would bring more error into the maps than it takes away.
+    The sum of two images (ENERGY, Y, X) of the same sample holds what is there and noise, their difference noise alone:
+    a spectrum is one if its power in the sum is ``signal`` times that in the difference or more. At 2 it is as strong
+    as the noise of the whole.
     """
     (a, root), (b, _) = _rows(one, weight), _rows(other, weight)
     outside = _complement(known, root)
@@ -98,7 +97,7 @@ def components_in_both(one: C64, other: C64, weight: F32, known: F64 | None, mos
     # Without any noise, rounding stands in its place.
     floor = max(1e-10 * float(np.trace(both @ both.T)), 1e-30)
     ratio = linalg.eigh(both @ both.T, spread + floor * np.eye(len(spread)), eigvals_only=True)
-    return min(most, int(np.count_nonzero(ratio > SIGNAL)))
+    return int(np.count_nonzero(ratio > signal))
 
 
 def _complement(known: F64 | None, root: F64) -> F64:

@@ -93,10 +93,10 @@ def test_spectra_are_counted_by_what_halves_share(rng: np.random.Generator, plan
     weight, columns = light(rng), spectra(rng, 3)
     sample = logs_of(plates(rng, 3)[:planted], columns[:, :planted]) if planted else np.complex64(0.0)
     one, other = (sample + grain(rng, weight) for _ in range(2))
-    assert components_in_both(one, other, weight, None, 6) == planted
+    assert components_in_both(one, other, weight, None, 2.0) == planted
     if planted == 3:
-        assert components_in_both(one, other, weight, columns[:, :2], 6) == 1
-        assert components_in_both(one, other, weight, columns[:, :2], 0) == 0
+        assert components_in_both(one, other, weight, columns[:, :2], 2.0) == 1
+        assert components_in_both(one, other, weight, columns[:, :2], 1e9) == 0
 
 
 def test_the_energy_scale_that_leaves_least_is_taken(rng: np.random.Generator) -> None:
