@@ -12,7 +12,7 @@ from stxmdist.ptychography.tiling import TileWindow
 
 KEPT_BYTES_PER_PX = 48
 """The result of the whole tile stays in memory while each of its halves is reconstructed."""
-JOINT_BYTES_PER_PX = 240
+JOINT_BYTES_PER_PX = 600
 """Of an energy, on the grid of the maps: its logarithm, moves and light in whole and halves, and its results"""
 JOINT_SECONDS_PER_PX = 1.5e-6
 """Core-seconds of an object pixel in one round: to the grid of the maps and back, and its share of the maps"""

@@ -23,6 +23,7 @@ from stxmdist.ptychography.joint import (
     shared_grid,
     shifted_origin,
 )
+from stxmdist.ptychography.probe import clipped_share
 from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.shared_spectra import (
     best_candidate,
@@ -62,6 +63,8 @@ class SingleEnergy:
     positions: Index
     """(POSITION,) number in the scan of each frame"""
     result: TileResult
+    begun_from: TileResult
+    """Whose probe and positions it starts with: its own, or those of an energy that can be trusted more"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +171,9 @@ def _judged(
         residual=residual if np.isfinite(residual) else found.residual,
         held_out_residual=held_out,
         half_period_px=frc.half_bit_half_period_px,
-        stretch=0.0,
+        clipped_share=clipped_share(found.probe),
+        stretch=single.begun_from.evidence.stretch,
+        motion_steps=single.begun_from.evidence.motion_steps,
     )
     joined = replace(
         before.whole,
@@ -178,6 +183,7 @@ def _judged(
         residual=evidence.residual,
         illumination=found.illumination,
         mode_power=found.mode_power,
+        affine=single.begun_from.whole.affine,
         intensity=found.intensity,
         stopped=found.stopped,
     )

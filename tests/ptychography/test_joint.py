@@ -1,5 +1,6 @@
 """All energies of a tile in one problem: planted maps come back from the frames, whatever pixels and gauges are."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 
 from stxmdist.arrays import C64, C128, F64
 from stxmdist.errors import InputError
+from stxmdist.ptychography.cost import JOINT_BYTES_PER_PX, peak_bytes
 from stxmdist.ptychography.grid import Grid
 from stxmdist.ptychography.joint import (
+    AT_REST,
     EnergyTile,
     JointImages,
     JointOptions,
@@ -173,7 +176,7 @@ def alone(planted: Planted) -> list[SingleEnergy]:
     for energy, (measured, tile) in enumerate(zip(planted.measured, planted.tiles, strict=True)):
         positions = np.arange(len(measured.problem.frames))
         result = reconstruct_tile(measured.problem, recipe, positions, tile.grid.pixel_nm, [9, energy])
-        singles.append(SingleEnergy(tile, positions, result))
+        singles.append(SingleEnergy(tile, positions, result, result))
     return singles
 
 
@@ -200,6 +203,29 @@ def test_in_few_photons_the_images_are_better_than_each_alone(
     after = [one.object_error(joint.whole) for one, joint in zip(dim.measured, dim_together.results, strict=True)]
     assert np.mean(after) < 0.8 * np.mean(before)
     assert "end-members" in dim_together.note
+
+
+def test_a_scale_of_the_positions_that_an_energy_starts_from_stays_in_its_verdict(
+    dim_alone: list[SingleEnergy],
+) -> None:
+    first = dim_alone[0].result
+    stretched = replace(first, evidence=replace(first.evidence, stretch=0.2))
+    begun = [replace(single, begun_from=stretched) for single in dim_alone]
+    few = replace(SHORT, rounds=2, release=1)
+    for result in joint_tile(begun, references(), JointSetting(few, MODEL), [1, 2]).results:
+        assert result.verdict.word != "good"
+
+
+def test_memory_is_what_the_plan_foretells(dim: Planted, dim_alone: list[SingleEnergy]) -> None:
+    few = replace(SHORT, rounds=2, release=1)
+    tracemalloc.start()
+    joint_tile(dim_alone, references(), JointSetting(few, MODEL), [1, 2])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    shape, frames = dim.tiles[0].grid.shape, dim.measured[0].problem.frames
+    engine = peak_bytes(Recipe((Step("lsqml", 2),), MODEL, AT_REST), len(frames), (32, 32), shape, 4)
+    foretold = engine + 3 * JOINT_BYTES_PER_PX * shape[0] * shape[1]
+    assert 0.3 * foretold < peak < foretold
 
 
 def test_halves_differ_about_the_whole(dim: Planted, dim_together: JointTile) -> None:

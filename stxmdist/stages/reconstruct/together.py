@@ -93,6 +93,9 @@ def together(
     notes: list[str] = []
     energies = tuple(sorted(alone))
     references = None
+    if source is None and options.spectra == "references":
+        said = "because exploring, which finds the end-members of this campaign, comes after reconstructing"
+        notes.append(f"reconstruct together: spectra are found from the data, {said}")
     if source is not None:
         try:
             energies, references = references_at(source, energy_ev, energies)
@@ -142,6 +145,7 @@ def _singles(alone: Sequence[Alone]) -> list[SingleEnergy]:
             EnergyTile(grid, _Frames(one, one.carried if good else best.carried)),
             one.tile.window.tile.positions[one.usable],
             one.result,
+            one.result if good else best.result,
         )
         for one, grid, good in zip(alone, grids, trusted, strict=True)
     ]
