@@ -2,6 +2,7 @@
 
     peer/bin/python read_cxi.py cdtools FRAMES.cxi PRODUCT.cxi found.npz
     peer/bin/python read_cxi.py ptychodus FRAMES.cxi PRODUCT.cxi found.npz
+    peer/bin/python read_cxi.py ptypy FRAMES.cxi PRODUCT.cxi found.npz
 
 Stands alone: it imports only numpy and the peer. Beside what the peer reads, it lets the peer's own code put object,
 probe and positions together to frames; ``residual`` is sqrt(sum (|F| - sqrt I)^2 / sum I) of those, ``turned`` the same
@@ -111,15 +112,83 @@ def by_ptychodus(frames: Path, product: Path) -> dict[str, Any]:
     }
 
 
+def by_ptypy(frames: Path, product: Path) -> dict[str, Any]:
+    """What ptypy's ``Hdf5Loader`` reads of the frames, and its models of object, probe and propagation.
+
+    It looks at the product not at all, so that object and probe are laid on its grids here. It moves probes by whole
+    pixels.
+    """
+    import h5py
+    import ptypy.experiment.hdf5_loader  # noqa: F401  (registers the loader)
+    from ptypy.core import Ptycho
+    from ptypy.utils import Param
+    from scipy.ndimage import map_coordinates
+
+    def of_file(place: str, **more: Any) -> Any:
+        return Param(file=str(frames), key=f"entry_1/{place}", **more)
+
+    with h5py.File(product) as file:
+        entry = file["entry_1"]
+        object_, probe = entry["image_2/data"][()], entry["image_1/data"][()]
+        first_m = -entry["image_2/first_pixel"][()][1::-1]
+    asked = Param(verbose_level=1, scans=Param(one=Param(name="BlockFull")), io=Param(home=f"{frames.parent}/ptypy"))
+    asked.io.update({name: Param(active=False) for name in ("autosave", "interaction", "autoplot")})
+    asked.scans.one.coherence = Param(num_probe_modes=len(probe))
+    asked.scans.one.illumination = Param(diversity=Param(power=0.1, noise=(1.0, 2.0)))
+    asked.scans.one.data = Param(
+        name="Hdf5Loader",
+        auto_center=False,
+        orientation=0,
+        intensities=of_file("data_1/data"),
+        positions=Param(
+            file=str(frames),
+            slow_key="entry_1/data_1/translation",
+            slow_index=1,
+            fast_key="entry_1/data_1/translation",
+            fast_index=0,
+        ),
+        mask=of_file("instrument_1/detector_1/mask", invert=True),
+        recorded_energy=of_file("instrument_1/source_1/energy", multiplier=1e-3 / 1.602176634e-19),
+        recorded_distance=of_file("instrument_1/detector_1/distance"),
+        recorded_psize=of_file("instrument_1/detector_1/x_pixel_size"),
+    )
+    model = Ptycho(asked, level=2)
+    (storage,), (light,) = model.obj.storages.values(), model.probe.storages.values()
+    light.data[...] = probe
+    views = list(model.diff.views.values())
+    patterns = np.stack([view.data for view in views])
+    good = np.stack([view.pod.mask for view in views]).all(axis=0)
+    residuals = []
+    for sign in (1, -1):
+        grids = (sign * grid[0] for grid in storage.grids())
+        at = [(grid - first) / size for grid, first, size in zip(grids, first_m, storage.psize, strict=True)]
+        real, imaginary = (map_coordinates(part, at, order=3, mode="nearest") for part in (object_.real, object_.imag))
+        storage.data[0] = real + 1j * imaginary
+        waves = [[pod.fw(pod.object * pod.probe) for pod in view.pods.values()] for view in views]
+        residuals.append(residual((np.abs(np.array(waves)) ** 2).sum(axis=1), patterns, good))
+    geometry = views[0].pod.geometry
+    return {
+        "frames": patterns,
+        "good": good,
+        "translation_m": np.array([view.pod.ob_view.coord[::-1] for view in views]),
+        "distance_m": geometry.distance,
+        "pixel_m": geometry.psize,
+        "energy_ev": 1e3 * geometry.energy,
+        "object_pixel_m": geometry.resolution,
+        "residual": residuals[0],
+        "turned": residuals[1],
+    }
+
+
 def main() -> None:
     """Read two files with one peer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peer", choices=("cdtools", "ptychodus"))
+    parser.add_argument("peer", choices=("cdtools", "ptychodus", "ptypy"))
     parser.add_argument("frames", type=Path)
     parser.add_argument("product", type=Path)
     parser.add_argument("out", type=Path)
     asked = parser.parse_args()
-    read = {"cdtools": by_cdtools, "ptychodus": by_ptychodus}[asked.peer]
+    read = {"cdtools": by_cdtools, "ptychodus": by_ptychodus, "ptypy": by_ptypy}[asked.peer]
     np.savez(asked.out, **read(asked.frames, asked.product))
 
 
