@@ -56,6 +56,24 @@ def test_the_bias_is_taken_off_but_for_what_is_doubted(
     assert left < 0.5 * abs(bias.soc[0])
 
 
+def test_pixels_that_are_left_out_are_left_out_of_the_image_too() -> None:
+    """The rims of dark plates fit poorly, because transmissions are averaged there, and are not summed."""
+    soc, thickness_nm = 0.0, 200.0
+    maps, labels = imaged(soc, thickness_nm)
+    depth = ndimage.distance_transform_edt(labels)
+    rim = (depth > 0) & (depth < 1.5)
+    counted = (labels == 1) & ~rim
+    bias = psf_bias(
+        labels, maps, psf=gaussian_kernel(PIXEL_NM, 30.0), design_per_nm=DESIGN, counted=counted, doubtful=rim
+    )
+    all_of_it = mean_soc(maps, labels) - soc
+    without = mean_soc(maps, counted.astype(np.int32)) - soc
+    assert all_of_it > 5.0 * abs(without)
+    # What is taken off of the deep pixels is as small as what blur adds there, and that of all is told beside it.
+    assert abs(bias.soc[0]) < 0.2 * all_of_it
+    assert bias.left_out[0] == pytest.approx(all_of_it - without, rel=0.5)
+
+
 def test_no_psf_is_no_bias_and_a_background_term_may_be_fitted() -> None:
     maps, labels = imaged(1.0, 150.0)
     full = np.where(labels > 0, np.array([30.0, 90.0])[:, None, None], 0.0)

@@ -15,7 +15,7 @@ from scipy import ndimage
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.cracked import join_cracked
-from stxmdist.particles.inside import ChemicalMaps, counted_classes
+from stxmdist.particles.inside import COUNTED, ChemicalMaps, counted_classes
 from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
@@ -158,12 +158,12 @@ def described(
     nominal = nominal_nm(model, classes)
     shrunk = options.edge_policy == "shrink"
     means, sensitivity = _mean_thickness(scan, labels), _sensitivity(scan, labels, model)
-    misfit = misfit_of(means, model, count)
     third = third_phase_of(means, np.unique(labels[labels > 0], return_counts=True)[1], model, sensitivity)
-    imaging, bias = PointSpread(found.psf_sigma_nm / pixel_nm), None
+    imaging, bias, misfit = PointSpread(found.psf_sigma_nm / pixel_nm), None, misfit_of(means, model, count)
     per_nm = model.design.copy()
     per_nm[:, :2] /= nominal
     kernel = np.ones((1, 1)) if shrunk or not options.correct_psf_bias else options.kernel(scan.modality, pixel_nm)
+    summed = counted_classes(mask, found.thickness_nm, classes.least_counts)
     if options.correct_psf_bias and not shrunk and (labels > 0).any():
         bias = psf_bias(
             labels,
@@ -173,17 +173,20 @@ def described(
             weights=model.effective_counts,
             known=found.known,
             reach=found.reach,
+            counted=np.isin(summed, COUNTED),
+            doubtful=(mask == MaskClass.poor_fit) & (labels > 0),
             interior=mask == MaskClass.valid,
         )
+        misfit = misfit_of(means, model, count, bias.left_inside_od)
         own = own_of(count, bias.left_over_od, means, model, sensitivity)
         misfit = replace(misfit, soc_sd=np.fmax(misfit.soc_sd, own))
-        imaging = replace(imaging, soc_bias=bias.soc, gain=bias.gain, variance=bias.variance)
+        imaging = PointSpread(imaging.sigma_px, bias.soc, bias.left_out, bias.gain, bias.variance)
     maps = ChemicalMaps(
         found.thickness_nm,
         scan.thickness_covariance * np.float32(nominal**2),
         scan.soc,
         scan.soc_se,
-        counted_classes(mask, found.thickness_nm, classes.least_counts),
+        summed,
         scan.noise_correlation_px2,
     )
     errors = systematic_errors(

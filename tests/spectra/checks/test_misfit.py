@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from stxmdist.arrays import F64
 from stxmdist.spectra.checks.misfit import expected_misfit_chi2, mean_misfit_od, misfit_error, own_error
-from stxmdist.spectra.end_members.design_matrix import Background, design_matrix
+from stxmdist.spectra.end_members.design_matrix import Background, background_columns, design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
 
 GRIDS = {
@@ -113,3 +113,22 @@ def test_what_single_images_do_to_a_particle_is_an_error_of_its_size(lfp: EndMem
         assert np.median(claimed) == 0.0
     blind = own_error(left[:, :3], np.ones((n, 3)), od[:, :3], design[:3], response[:, :3], od[:, :3])
     assert np.isnan(blind).all()
+
+
+def test_a_film_that_falls_with_energy_is_no_jump_of_single_images(lfp: EndMembers) -> None:
+    """A constant is fitted; how a film falls is told beside it, and it is smooth."""
+    rng = np.random.default_rng(12)
+    energy, n, noise = GRIDS["eight"], 60, 0.002
+    design = design_matrix(lfp, energy, background="constant")
+    thickness = np.stack([rng.uniform(20.0, 80.0, n), rng.uniform(20.0, 80.0, n)])
+    od = thickness.T @ design[:, :2].T
+    film = rng.uniform(0.0, 0.8, (n, 1)) * (energy / energy[0]) ** -2.8
+    measured = od + film + rng.normal(0.0, noise, od.shape)
+    found = measured @ np.linalg.pinv(design).T
+    left, variance = measured - found @ design.T, np.full(od.shape, noise**2)
+    response = np.full(od.shape, 0.01)
+    falls = background_columns(energy, "power_law")[:, 1]
+    believed, known = (own_error(left, variance, od, design, response, od, shape) for shape in (None, falls))
+    assert np.median(believed) > 0.0
+    assert np.median(known) == 0.0
+    assert known.max() < 0.2 * np.median(believed)
