@@ -52,8 +52,6 @@ class PointSpread:
     """Gaussian-equivalent sigma on the maps: how wide a sharp phase boundary looks"""
     soc_bias: Real | float = 0.0
     """(PARTICLE,) bias of soc_mean at edges (``particles.psf_bias``): subtracted; NaN: not known"""
-    left_out: Real | float = 0.0
-    """(PARTICLE,) by how much the bias changes where pixels that fit poorly are summed, too; NaN: not known"""
     gain: Real | float = 1.0
     """(PARTICLE,) by how much errors grow when the bias is taken off: it depends on soc; NaN: not known"""
     variance: Real | float = 0.0
@@ -113,7 +111,7 @@ def chemistry_table(
     ids = np.unique(labels[labels > 0])
     systematic, *added = (
         np.broadcast_to(np.asarray(values, dtype=np.float64), ids.shape)
-        for values in (soc_se_sys, psf.soc_bias, psf.left_out, psf.gain, psf.variance)
+        for values in (soc_se_sys, psf.soc_bias, psf.gain, psf.variance)
     )
     summed = labels if reach is None else reach
     boxes = ndimage.find_objects(summed)
@@ -172,7 +170,7 @@ def _chemistry(here: Pixels, correlation: float, systematic: float, psf: PointSp
     se_stat = gain * float(np.sqrt(correlation * here.residual_variance(raw)[here.counted].sum()) / mass)
     levelled = max(0.0, -float(np.nan_to_num(psf.variance)))
     # Pixels that fit poorly are left out, but they are of the particle: what they would change is not known better.
-    left_out = here.mean_soc(here.counted | here.doubtful) - raw - float(np.nan_to_num(psf.left_out))
+    left_out = here.mean_soc(here.counted | here.doubtful) - raw
     se_sys = float(np.sqrt((gain * systematic) ** 2 + options.psf_doubt**2 * levelled + left_out**2))
     looked = here.interior
     if looked.sum() < options.minimum_pixels:

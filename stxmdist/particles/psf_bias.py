@@ -85,14 +85,12 @@ class PsfBias:
     particle_id: I64
     soc: F64
     """(PARTICLE,) to be subtracted from soc_mean; NaN where the particle has no mass"""
-    left_out: F64
-    """(PARTICLE,) by how much that changes where the doubtful pixels are summed, too"""
     variance: F64
     """(PARTICLE,) to be subtracted from the variance of soc inside: negative, blur levels differences out"""
     left_over_od: F64
     """(PARTICLE, ENERGY) optical density that a fit of the imaged plates leaves over, summed over where each is seen"""
-    left_inside_od: F64
-    """(PARTICLE, ENERGY) the same, mean over the pixels away from edges; NaN where there are none"""
+    chi2: F64
+    """(Y, X) what a fit of the imaged plates adds to reduced chi-square, where weights are numbers of photons"""
     gain: F64
     """(PARTICLE,) true over imaged difference of soc: errors of the imaged soc grow by it when the bias is taken off"""
     sharp_nm: F32
@@ -112,8 +110,6 @@ def psf_bias(
     weights: Real | None = None,
     known: Mask | None = None,
     reach: I32 | None = None,
-    counted: Mask | None = None,
-    doubtful: Mask | None = None,
     interior: Mask | None = None,
     iterations: int = ITERATIONS,
 ) -> PsfBias:
@@ -142,10 +138,6 @@ def psf_bias(
         (Y, X) bool
     reach
         (Y, X) int32, pixels over which masses are summed, as in ``chemistry_table``; the outlines if left out
-    counted
-        (Y, X) bool, those of them that are trusted; all that are known if left out
-    doubtful
-        (Y, X) bool, those that are not, but would be summed if they were; none if left out
     interior
         (Y, X) bool, pixels over which the spread inside particles is taken; all within the outlines if left out
 
@@ -154,9 +146,7 @@ def psf_bias(
     """
     usable = np.asarray(np.isfinite(thickness_nm).all(axis=0) & (True if known is None else known))
     inside = np.where(usable, np.maximum(labels, 0), 0)
-    reached = np.where(usable, np.maximum(labels if reach is None else reach, 0), 0)
-    seen = reached if counted is None else np.where(counted, reached, 0)
-    with_doubtful = seen if doubtful is None else np.where(doubtful, reached, seen)
+    seen = np.where(usable, np.maximum(labels if reach is None else reach, 0), 0)
     ids = np.unique(labels[labels > 0]).astype(np.int64)
     measured = np.where(usable, np.nan_to_num(thickness_nm), 0.0).astype(np.float64)
     optics = Optics(psf, labels.shape, np.asarray(design_per_nm, dtype=np.float64), weights)
@@ -177,18 +167,15 @@ def psf_bias(
         imaged = optics.imaged(fill, total, soc)
     model = fill * total * np.stack([1.0 - soc, soc])
     bias = _soc(seen, imaged, ids) - _soc(owner, model, ids)
-    left_out = _soc(with_doubtful, imaged, ids) - _soc(seen, imaged, ids)
     looked = inside if interior is None else np.where(interior, inside, 0)
     levelled = _spread(looked, imaged, ids) - _spread(owner, model, ids)
     moved = _soc(seen, optics.imaged(fill, total, soc + GAIN_STEP), ids) - _soc(seen, imaged, ids)
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = GAIN_STEP / moved
     plates = _for_twins(Plates(owner, fill, total, soc, optics), inside, measured, usable)
-    left_over, left_inside = optics.left_over(fill, total, soc, (reached, looked), ids)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        left_inside /= np.bincount(looked.ravel(), minlength=int(ids.max(initial=0)) + 1)[ids, None]
+    left_over, chi2 = optics.left_over(fill, total, soc, seen, ids)
     maps = model.astype(np.float32), imaged.astype(np.float32)
-    return PsfBias(ids, bias, left_out, levelled, left_over, left_inside, gain, *maps, plates)
+    return PsfBias(ids, bias, levelled, left_over, chi2, gain, *maps, plates)
 
 
 def _for_twins(plates: Plates, inside: I32, measured: F64, usable: Mask) -> Plates:
@@ -261,8 +248,8 @@ class Optics:
         kernel[: psf.shape[0], : psf.shape[1]] = psf
         self._transfer = fft.rfft2(np.roll(kernel, (-half, -half), axis=(0, 1)))
         self._design = design
-        counts = np.ones(len(design)) if weights is None else np.asarray(weights, dtype=np.float64)
-        self._level_nm, self._solve = _solutions(design, counts)
+        self._counts = np.ones(len(design)) if weights is None else np.asarray(weights, dtype=np.float64)
+        self._level_nm, self._solve = _solutions(design, self._counts)
 
     def blurred(self, image: F64) -> F64:
         """(Y, X) through the PSF; what lies beyond the border is as at the border."""
@@ -279,18 +266,25 @@ class Optics:
         out[:, lit] = seen
         return out
 
-    def left_over(self, fill: F64, total_nm: F64, soc: F64, owners: tuple[I32, ...], ids: I64) -> list[F64]:
-        """(PARTICLE, ENERGY) what the fit of ``imaged`` leaves over, summed over the pixels (Y, X) of each owner."""
+    def left_over(self, fill: F64, total_nm: F64, soc: F64, reach: I32, ids: I64) -> tuple[F64, F64]:
+        """What the fit of ``imaged`` leaves over: (PARTICLE, ENERGY), summed over the pixels (Y, X) of each particle.
+
+        Beside it its chi-square (Y, X) per degree of freedom, 0 without one.
+        """
+        n_energy, n_terms = self._design.shape
+        chi2 = np.zeros(fill.shape)
         if not ids.size:
-            return [np.zeros((0, len(self._design)))] * len(owners)
+            return np.zeros((0, n_energy)), chi2
         lit = self._lit(fill)
-        kind, above = self._kinds(fill, total_nm, soc, lit)
+        (kind, above), number = self._kinds(fill, total_nm, soc, lit), reach[lit]
         measured = np.stack(list(self._measured(fill, total_nm, soc, lit)))
-        found = np.zeros((self._solve.shape[1], len(kind)))
+        found = np.zeros((n_terms, len(number)))
         for solve, one in zip(self._solve, measured, strict=True):
             _add_solved(solve, kind, above, one, found)
         left, length = measured - self._design @ found, int(ids.max()) + 1
-        return [np.stack([np.bincount(owner[lit], one, length)[ids] for one in left], axis=1) for owner in owners]
+        if n_energy > n_terms:
+            chi2[lit] = (self._counts @ (left**2 * np.exp(-measured))) / (n_energy - n_terms)
+        return np.stack([np.bincount(number, one, length)[ids] for one in left], axis=1), chi2
 
     def _lit(self, fill: F64) -> Mask:
         """Where plates (Y, X) are seen: most of a field is empty, and nothing is seen further than the PSF reaches."""

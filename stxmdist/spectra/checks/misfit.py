@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F64, Real
+from stxmdist.spectra.end_members.design_matrix import background_columns
 from stxmdist.spectra.end_members.excess import believed_excess
 from stxmdist.spectra.end_members.mean_errors import HIDDEN, light_beside_od
 
@@ -149,7 +150,6 @@ def own_error(
     design: F64,
     response: F64,
     mean_od: F64,
-    beside_od: F64 | None = None,
 ) -> F64:
     """Error (PARTICLE,) of states of charge by what single images do to a particle: rows that jump, a rim that moves.
 
@@ -168,13 +168,8 @@ def own_error(
         (PARTICLE, ENERGY) change of the state of charge with the mean optical density
     mean_od
         (PARTICLE, ENERGY) that of the end-members
-    beside_od
-        (ENERGY,) shape of what absorbs beside the terms of the fit and has an error of its own: no such jump, and taken
-        off where energies remain to see more
     """
     freedom = len(design) - design.shape[1]
-    if beside_od is not None and freedom > 1:
-        residual_od, freedom = _without(beside_od, residual_od, variance, design), freedom - 1
     found = np.full(len(residual_od), np.nan)
     known = np.isfinite(residual_od).all(axis=1) & (variance > 0.0).all(axis=1) & (cathode_od > 0.0).all(axis=1)
     if freedom > 0 and known.any():
@@ -187,16 +182,13 @@ def own_error(
     return found
 
 
-def _without(shape: F64, residual_od: F64, variance: F64, design: F64) -> F64:
-    """What is left over (PARTICLE, ENERGY), less as much of a shape (ENERGY,) as the fit could not explain of it."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        root = np.where(variance > 0.0, 1.0 / np.sqrt(variance), 0.0)
-    explained = np.linalg.qr(design / np.linalg.norm(design, axis=0) * root[:, :, None])[0]
-    alone = root * shape
-    alone = alone - np.einsum("pek,pfk,pf->pe", explained, explained, alone)
-    amount = (alone * root * residual_od).sum(axis=1) / np.maximum((alone**2).sum(axis=1), np.finfo(np.float64).tiny)
-    left = np.where(root > 0.0, alone / np.where(root > 0.0, root, 1.0), 0.0)
-    return np.asarray(residual_od - amount[:, None] * left)
+def left_of_film(design: F64, energy_ev: F64) -> F64:
+    """What a fit with terms (ENERGY, TERM) leaves over (ENERGY,) of a film of carbon whose mean optical density is 1.
+
+    Carbon absorbs with the photon energy to minus 3 above its edge; the fit has a constant for it.
+    """
+    film = background_columns(energy_ev, "power_law") @ np.ones(2)
+    return np.asarray(film - design @ np.linalg.lstsq(design, film, rcond=None)[0], dtype=np.float64)
 
 
 def shapes_with_errors(od: F64, beside_od: F64 | None, shift_od: F64 | None) -> list[F64]:

@@ -15,14 +15,21 @@ from scipy import ndimage
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.cracked import join_cracked
-from stxmdist.particles.inside import COUNTED, ChemicalMaps, counted_classes
+from stxmdist.particles.inside import ChemicalMaps, counted_classes
 from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
 from stxmdist.particles.table import particle_table, with_flag
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.spectra.align.aligned_stack import whole_energies
-from stxmdist.spectra.checks.classes import ClassOptions, edge_zone, judged_by_particle, most_chi2, od_range
+from stxmdist.spectra.checks.classes import (
+    ClassOptions,
+    edge_zone,
+    judged_by_particle,
+    most_chi2,
+    od_range,
+    without_blurred,
+)
 from stxmdist.spectra.checks.component_count import ComponentCount, CountOptions, ReadPixels, count_components
 from stxmdist.spectra.checks.misfit import MisfitError, expected_misfit_chi2
 from stxmdist.spectra.checks.systematics import (
@@ -173,14 +180,14 @@ def described(
             weights=model.effective_counts,
             known=found.known,
             reach=found.reach,
-            counted=np.isin(summed, COUNTED),
-            doubtful=(mask == MaskClass.poor_fit) & (labels > 0),
             interior=mask == MaskClass.valid,
         )
-        misfit = misfit_of(means, model, count, bias.left_inside_od)
-        own = own_of(count, bias.left_over_od, means, model, sensitivity)
+        film = None if scan.background is None else _summed(scan.background, found.reach, bias.particle_id)
+        own = own_of(count, bias.left_over_od, means, model, sensitivity, film)
         misfit = replace(misfit, soc_sd=np.fmax(misfit.soc_sd, own))
-        imaging = PointSpread(imaging.sigma_px, bias.soc, bias.left_out, bias.gain, bias.variance)
+        imaging = PointSpread(imaging.sigma_px, bias.soc, bias.gain, bias.variance)
+        limit = most_chi2(classes, model.design.shape[0] - model.design.shape[1])
+        summed = without_blurred(summed, scan.chi2_reduced, bias.chi2, limit)
     maps = ChemicalMaps(
         found.thickness_nm,
         scan.thickness_covariance * np.float32(nominal**2),
@@ -218,7 +225,7 @@ def described(
     if not shrunk and options.correct_psf_bias:
         optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
         table, sizes = sized(table, labels, maps, found.known, optics, options)
-    field = _field(scan, found, model, per_nm, maps, bias, kernel, table)
+    field = _field(scan, found, model, per_nm, maps, bias, kernel, table, None if count is None else count.noise_excess)
     left_over = left_over_of(count, labels, mask == MaskClass.valid, scan.thickness_nm)
     whole = with_metrics(table, with_outlines(field, sizes), options.chemistry, left_over)
     table = whole.particles
@@ -255,6 +262,7 @@ def _field(
     bias: PsfBias | None,
     kernel: F64,
     table: pd.DataFrame,
+    noise_excess: F64 | None,
 ) -> MeasuredField:
     """What the metrics of the particles are measured on; their twins have the states of charge of the table."""
     mass_nm, homogeneous_nm, response = plates_of(bias, maps, found.reach, table)
@@ -282,6 +290,7 @@ def _field(
         scan_id=scan.scan_id,
         phase_rad=scan.phase_rad,
         n_twins=scan.n_twins,
+        noise_excess=noise_excess,
     )
 
 
@@ -295,6 +304,11 @@ def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
         return 1.0
     step = float(np.ptp(model.design[:, :2], axis=0).mean())
     return step * classes.least_thickness_nm / classes.least_od_jump
+
+
+def _summed(image: Real, reach: I32, ids: I64) -> F64:
+    """Sum (PARTICLE,) of a map (Y, X) over the pixels in which each particle is seen."""
+    return np.asarray(ndimage.sum_labels(np.nan_to_num(image), reach, ids), dtype=np.float64)
 
 
 def mean_of_particles(image: Real | None, labels: I32) -> F64 | None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from stxmdist.arrays import F64, I64
 from stxmdist.spectra.checks.component_count import ComponentCount
-from stxmdist.spectra.checks.misfit import MisfitError, misfit_error, own_error
+from stxmdist.spectra.checks.misfit import MisfitError, left_of_film, misfit_error, own_error
 from stxmdist.spectra.checks.systematics import SocSensitivity
 from stxmdist.spectra.checks.third_phase import (
     ThirdPhaseBound,
@@ -12,20 +12,17 @@ from stxmdist.spectra.checks.third_phase import (
     feigned_shift_ev,
     third_phase_bound,
 )
-from stxmdist.spectra.end_members.design_matrix import background_columns
 from stxmdist.spectra.end_members.energy_shift import shift_covariance
 from stxmdist.spectra.end_members.mean_errors import LIGHT_BESIDE_PARTICLES
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.stages.segment.systematic import IMAGING_DOUBT
 
 
-def misfit_of(
-    means: F64, model: SpectralModel, count: ComponentCount | None, imaged_od: F64 | None = None
-) -> MisfitError:
+def misfit_of(means: F64, model: SpectralModel, count: ComponentCount | None) -> MisfitError:
     """What the misfit of each particle can do to it; that of the stack's mean spectrum where its own is not known.
 
-    ``means`` (COMPONENT, PARTICLE) are mean thicknesses in the end-members' unit; ``imaged_od`` (PARTICLE, ENERGY) is
-    what blur alone leaves over of the mean over each particle's pixels, and is undone elsewhere.
+    ``means`` (COMPONENT, PARTICLE) are mean thicknesses in the end-members' unit. What blur leaves over stays in: where
+    it is large, other things are hidden by it.
     """
     left_over = np.nan_to_num(model.misfit_od)
     steepest = int(np.argmax(model.design[:, :2].sum(axis=1)))
@@ -34,34 +31,39 @@ def misfit_of(
     left, variance = of_stack, np.zeros_like(of_stack)
     if count is not None and count.residual_od is not None and count.residual_variance is not None:
         own = np.isfinite(count.residual_od)
-        blurred = np.zeros_like(own, np.float64) if imaged_od is None else np.nan_to_num(imaged_od)
-        left = np.where(own, count.residual_od - blurred, of_stack)
-        variance = np.where(own, count.residual_variance + (IMAGING_DOUBT * blurred) ** 2, 0.0)
+        left = np.where(own, count.residual_od, of_stack)
+        variance = np.where(own, count.residual_variance, 0.0)
     return misfit_error(means, left, variance, model.design, model.background.doubt_od, _shift_od(means, model))
 
 
 def own_of(
-    count: ComponentCount | None, imaged_od: F64, means: F64, model: SpectralModel, sensitivity: SocSensitivity
+    count: ComponentCount | None,
+    imaged_od: F64,
+    means: F64,
+    model: SpectralModel,
+    sensitivity: SocSensitivity,
+    film_od: F64 | None = None,
 ) -> F64:
     """Error (PARTICLE,) by what single images do to each particle; NaN where its pixels were not looked at.
 
     ``imaged_od`` (PARTICLE, ENERGY) is what blur alone leaves over of each, ``means`` (COMPONENT, PARTICLE) are mean
-    thicknesses in the end-members' unit.
+    thicknesses in the end-members' unit, and ``film_od`` (PARTICLE,) is the constant that was fitted, as a sum over
+    all of each: the film that makes it falls with energy as carbon does, and what a fit leaves of that is no jump.
     """
     if count is None or count.whole is None or model.fitted_background == "power_law":
         return np.full(means.shape[1], np.nan)
     whole = count.whole
     seen = np.isfinite(whole.residual_od).any(axis=0)
-    # Of a background that was found it is not known how it falls with energy.
-    falls = None if model.fitted_background == "none" else background_columns(model.energy_ev, "power_law")[seen, 1]
+    expected = imaged_od
+    if film_od is not None and model.fitted_background == "constant":
+        expected = expected + np.outer(film_od, left_of_film(model.design, model.energy_ev))
     return own_error(
-        (whole.residual_od - imaged_od)[:, seen],
+        (whole.residual_od - expected)[:, seen],
         (whole.variance + (IMAGING_DOUBT * imaged_od) ** 2)[:, seen],
         whole.od[:, seen],
         model.design[seen],
         sensitivity.response[:, seen],
         means.T @ model.design[seen, :2].T,
-        falls,
     )
 
 
