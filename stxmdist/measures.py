@@ -42,6 +42,7 @@ class IngestMeasures:
     pixels_masked: int | None = None
     crop_px: int | None = None
     bin_px: int | None = None
+    upsample: int | None = None
     beamstop_px: float | None = None
     pixels_hot: int | None = None
     pixels_unread: int | None = None
@@ -296,6 +297,8 @@ class TileMeasures:
     """Of the probe's power, at the rim of its window"""
     held_share: float | None = None
     """Of the scanned area, whose amplitude is held at the model's limit"""
+    deep_optical_density: float | None = None
+    """-ln |O|^2 that a twentieth of the well lit area exceeds"""
     mode_power: F64 | None = None
     """(MODE,) shares"""
     pixel_nm: F64 | None = None
@@ -354,6 +357,11 @@ class ReconstructFigures:
     """What was found of frames and done to them, in words"""
     dose_mgy: F64
     """Absorbed dose, where the chemistry is known"""
+    deep_optical_density: F64 | None = None
+    least_thickness_nm: F64 | None = None
+    """Of the deep part, if all of it were the state of charge that absorbs most, where the chemistry is known"""
+    depth_of_field_nm: F64 | None = None
+    """Thickness up to which details of the half-period that halves agree to are seen as in a thin sample"""
 
 
 @dataclass(frozen=True)

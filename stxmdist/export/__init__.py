@@ -73,6 +73,20 @@ EXPORTERS: Table[ExporterEntry] = Table(
             modalities=("ptychography",),
             ending=".cxi",
         ),
+        "cxi-frames": ExporterEntry(
+            "stxmdist.export.cxi_single:offer_frames",
+            what="frames",
+            needs=("ingest",),
+            modalities=("ptychography",),
+            ending="eV.cxi",
+        ),
+        "cxi-product": ExporterEntry(
+            "stxmdist.export.cxi_single:offer_product",
+            what="reconstruction",
+            needs=("ingest", "reconstruct"),
+            modalities=("ptychography",),
+            ending="eV.cxi",
+        ),
         "csv": ExporterEntry("stxmdist.export.csv:offer", what="tables", needs=("infer",), whole_campaign=True),
         # Optical density and maps are files of their own: either may be exported without the other.
         "tiff": ExporterEntry("stxmdist.export.tiff:offer", what="optical density and maps", ending=".tif"),

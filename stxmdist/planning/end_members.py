@@ -1,5 +1,6 @@
 """Where the end-members of a scan come from: the library, files that the campaign names, or an exploration."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -179,12 +180,23 @@ def strongest_mass_absorption(survey: Survey, scan_id: str, energy_ev: F64) -> F
 
     Files say what a reference sample absorbs, not what it weighs, unless they are scaled to tables.
     """
+    return _strongest(survey, scan_id, energy_ev, EndMembers.mass_absorption)
+
+
+def strongest_absorption_per_nm(survey: Survey, scan_id: str, energy_ev: F64) -> F64:
+    """mu (ENERGY,) in 1/nm of the state of charge that absorbs more; NaN where it is not known, as for mu/rho."""
+    return _strongest(survey, scan_id, energy_ev, EndMembers.at)
+
+
+def _strongest(
+    survey: Survey, scan_id: str, energy_ev: F64, absorption: Callable[[EndMembers, F64], F64 | None]
+) -> F64:
     largest = np.full(len(energy_ev), np.nan)
     source = end_member_source(survey, scan_id)
     if source.files is None or source.formulas is not None:
         members = end_members_of(source)
         spanned = members.spans(energy_ev)
-        both = members.mass_absorption(energy_ev[spanned])
+        both = absorption(members, energy_ev[spanned])
         if both is not None:
             largest[spanned] = both.max(axis=0)
     return largest

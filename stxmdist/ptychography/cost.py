@@ -12,6 +12,10 @@ from stxmdist.ptychography.tiling import TileWindow
 
 KEPT_BYTES_PER_PX = 48
 """The result of the whole tile stays in memory while each of its halves is reconstructed."""
+JOINT_BYTES_PER_PX = 600
+"""Of an energy, on the grid of the maps: its logarithm, moves and light in whole and halves, and its results"""
+JOINT_SECONDS_PER_PX = 1.5e-6
+"""Core-seconds of an object pixel in one round: to the grid of the maps and back, and its share of the maps"""
 SECONDS_PER_PX = 1.3e-8
 """Core-seconds of one frame pixel, in one mode and one iteration: measured over the engines"""
 
@@ -49,18 +53,25 @@ def tile_peak_bytes(
         peak_bytes(recipe, frames, frame_shape, largest, max(frame_itemsize, 4))
         for recipe in (at_rest, with_moved_beam(at_rest, max(at_rest.model.n_modes, MOST_MODES)))
     )
-    return whole + KEPT_BYTES_PER_PX * largest[0] * largest[1]
+    # Together, frames are read for one energy after the other too; images are kept of all.
+    together = JOINT_BYTES_PER_PX * len(windows) if options.joint.wanted else 0
+    return whole + (KEPT_BYTES_PER_PX + together) * largest[0] * largest[1]
 
 
 def tile_core_seconds(
-    options: ReconstructOptions, positions: int, n_tiles: int, n_energies: int, frame_shape: tuple[int, int]
+    options: ReconstructOptions, windows: Sequence[TileWindow], n_tiles: int, frame_shape: tuple[int, int]
 ) -> float:
-    """Core-seconds of a tile at some energies one after the other, both halves included."""
+    """Core-seconds of a tile, ``windows`` being one for each of its energies, both halves included."""
+    positions, n_energies = len(windows[0].tile.positions), len(windows)
     first = options.recipe(None).iterations
     iterations = first + (n_energies - 1) * options.recipe(NEIGHBOUR).iterations
     seeding = options.seeded(positions, n_tiles) * min(options.seed_positions, positions) * first
     passes = 2.0 * positions * iterations + seeding
-    return n_energies + passes * options.model.n_modes * frame_shape[0] * frame_shape[1] * SECONDS_PER_PX
+    joint = options.joint
+    rounds = joint.rounds + 1 if joint.wanted else 0
+    passes += 2.0 * positions * n_energies * (joint.rounds * joint.iterations + joint.release) if joint.wanted else 0.0
+    shared = 3.0 * rounds * sum(window.shape[0] * window.shape[1] for window in windows) * JOINT_SECONDS_PER_PX
+    return n_energies + shared + passes * options.model.n_modes * frame_shape[0] * frame_shape[1] * SECONDS_PER_PX
 
 
 def stitch_peak_bytes(shape: tuple[int, int]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stxmdist.ptychography.chain import NEIGHBOUR
+from stxmdist.ptychography.joint import JointOptions
 from stxmdist.ptychography.reconstruct import Recipe, Step
 from stxmdist.ptychography.refinement import PositionOptions
 from stxmdist.ptychography.start import ProbeOptions
@@ -35,6 +36,8 @@ class ReconstructOptions:
     """Where the probe (the illumination) starts"""
     trials: TrialOptions = field(default_factory=TrialOptions)
     """How an unknown defocus is found"""
+    joint: JointOptions = field(default_factory=JointOptions)
+    """Whether the energies of a tile are reconstructed together, after each alone"""
     positions_per_tile: int = 1500
     """A scan of more positions than this is cut into tiles"""
     halo_um: float = 0.5

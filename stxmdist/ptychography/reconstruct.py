@@ -11,6 +11,7 @@ import numpy as np
 from stxmdist.arrays import C64, F32, F64, namespace_of, numpy_of
 from stxmdist.errors import InputError
 from stxmdist.ptychography.checkpoint import Checkpoint
+from stxmdist.ptychography.constraints import less_varied
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels import object_steps, operators
 from stxmdist.ptychography.kernels.device import sweep_on
@@ -242,6 +243,8 @@ def _constrain(state: State, model: ModelOptions, power: float, raster: "_Raster
             _move_pattern_to_probe(state, raster)
         if model.keep_power:
             _keep_power(state, power)
+    if model.total_variation:
+        state.object_ = less_varied(state.object_, model.total_variation)
     if model.amplitude_limit:
         _clip(state, model.amplitude_limit)
 

@@ -43,6 +43,11 @@ class ModelOptions:
     """Width over which the background is smoothed: frames hardly determine it under the bright field"""
     amplitude_limit: float = 1.3
     """Largest |O|, vacuum being 1: after each iteration larger amplitudes are brought down to it. 0: no limit"""
+    total_variation: float = 0.0
+    """Weight, in amplitude per pixel, with which after each iteration the object goes to one that varies less: .005 to
+    .02 where light is scarce and the sample has flat parts. It smooths halves alike: their agreement then says more
+    than they resolve. 0: none
+    """
     keep_power: bool = True
     """Hold the power of the probe at the counts of vacuum frames, so that |O| = 1 in vacuum; the object is rescaled"""
     sub_pixel: bool = True
@@ -69,6 +74,7 @@ class ModelOptions:
             n_variations=(0 <= self.n_variations <= 16, "0 to 16"),
             background_smooth_px=(self.background_smooth_px >= 0.0, "0 or more"),
             amplitude_limit=(limit == 0.0 or limit >= 1.0, "0 or at least 1"),
+            total_variation=(0.0 <= self.total_variation <= 1.0, "0 to 1"),
             divergence=(self.divergence > 1.0, "above 1"),
         )
 

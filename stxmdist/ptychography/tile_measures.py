@@ -6,6 +6,7 @@ import numpy as np
 
 from stxmdist.arrays import F64, Mask
 from stxmdist.measures import ReconstructFigures, ReconstructMeasures, StitchFigures, StitchMeasures, TileMeasures
+from stxmdist.ptychography.depth import deep_optical_density, depth_of_field_nm, too_deep
 from stxmdist.ptychography.dose import absorbed_dose_mgy, photons_per_um2
 from stxmdist.ptychography.raster import raster_steps
 from stxmdist.ptychography.start import Start
@@ -85,6 +86,7 @@ def tile_measures(
         affine=whole.affine,
         clipped_share=result.evidence.clipped_share,
         held_share=whole.held_share,
+        deep_optical_density=deep_optical_density(whole.object_, whole.illumination),
         mode_power=whole.mode_power,
         pixel_nm=np.array(pixel_nm),
         device=device,
@@ -105,14 +107,14 @@ def held_words(share: float) -> tuple[str, ...]:
 
 
 def reconstruct_figures(
-    units: Sequence[ReconstructMeasures], energy_ev: F64, mass_absorption_cm2_g: F64
+    units: Sequence[ReconstructMeasures], energy_ev: F64, mass_absorption_cm2_g: F64, absorption_per_nm: F64
 ) -> ReconstructFigures:
     """Figures of a scan: those of all its tiles at one energy after the other.
 
     Parameters
     ----------
-    energy_ev, mass_absorption_cm2_g
-        (ENERGY,) of the scan; mu/rho of its sample, NaN where that is not known
+    energy_ev, mass_absorption_cm2_g, absorption_per_nm
+        (ENERGY,) of the scan; mu/rho and mu of its sample, NaN where they are not known
     """
     rows = sorted(
         ((energy, unit.tile, tile) for unit in units for energy, tile in zip(unit.energies, unit.found, strict=True)),
@@ -124,6 +126,17 @@ def reconstruct_figures(
         absorbed_dose_mgy(float(photons), float(energy_ev[energy]), float(mass_absorption_cm2_g[energy]))
         for photons, (energy, _, _) in zip(fluence, rows, strict=True)
     ]
+    of_row = [energy for energy, _, _ in rows]
+    density = numbers(tile.deep_optical_density for tile in tiles)
+    half_period_nm = numbers(
+        None if tile.half_bit_half_period_px is None or tile.pixel_nm is None
+        else tile.half_bit_half_period_px * float(np.max(tile.pixel_nm))
+        for tile in tiles
+    )  # fmt: skip
+    depth_nm = np.array(
+        [depth_of_field_nm(half, energy_ev[at]) for half, at in zip(half_period_nm, of_row, strict=True)]
+    )
+    least_nm = density / absorption_per_nm[of_row]
     return ReconstructFigures(
         tiles=1 + max(unit.tile for unit in units),
         pixel_nm=next((tile.pixel_nm for tile in tiles if tile.pixel_nm is not None), None),
@@ -154,8 +167,14 @@ def reconstruct_figures(
         held_share=numbers(tile.held_share for tile in tiles),
         mode_power=tuple(tile.mode_power for tile in tiles),
         device=tuple(tile.device for tile in tiles),
-        notes=tuple(dict.fromkeys(note for tile in tiles for note in tile.notes)),
+        notes=(
+            *dict.fromkeys(note for tile in tiles for note in tile.notes),
+            *too_deep(least_nm, depth_nm, half_period_nm),
+        ),
         dose_mgy=np.array(doses),
+        deep_optical_density=density,
+        least_thickness_nm=least_nm,
+        depth_of_field_nm=depth_nm,
     )
 
 

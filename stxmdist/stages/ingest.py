@@ -34,6 +34,7 @@ from stxmdist.readers.frames.judged import (
 )
 from stxmdist.readers.frames.kind_of_numbers import numbers_meant, what_numbers_are, without_counts
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT
+from stxmdist.readers.frames.upsampled import laid_in, upsampled
 from stxmdist.readers.frames.windowing import (
     LEAST_PX,
     PIECE_BYTES,
@@ -78,6 +79,10 @@ class Options(ReadChoices):
     """Ptychography: sum so many detector pixels on a side to one, after the crop; the beam must fit a window smaller by
     as much
     """
+    upsample: int = 1
+    """Ptychography: lay frames in ones so many times as large, whose other pixels were not measured. The object has
+    smaller pixels by as much: for light beyond the detector's edge, which is found up to the aperture's own angle
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,6 +92,7 @@ class Options(ReadChoices):
             beamstop_px=(self.beamstop_px >= 0, "0 or a radius in pixels"),
             crop_px=(self.crop_px == 0 or self.crop_px >= LEAST_PX, f"0 or at least {LEAST_PX}"),
             bin_px=(self.bin_px >= 1, "at least 1"),
+            upsample=(1 <= self.upsample <= 4, "1 to 4"),
         )
 
 
@@ -138,7 +144,7 @@ def as_kept(recording: Recording, options: Options) -> Recording:
     """What ingest leaves of a scan, as far as its header says: a wide-field scan whole, frames cut and summed."""
     if isinstance(recording, StxmRecording):
         return recording
-    return binned(_cut(recording, options), options.bin_px)
+    return upsampled(binned(_cut(recording, options), options.bin_px), options.upsample)
 
 
 def _cut(recording: PtychographyRecording, options: Options) -> PtychographyRecording:
@@ -238,6 +244,7 @@ def _ptychography_arrays(recording: PtychographyRecording, options: Options) -> 
         "dtype": recording.frame_dtype.name,
         "crop_px": options.crop_px,
         "bin_px": options.bin_px,
+        "upsample": options.upsample,
         "beamstop_px": options.beamstop_px,
         "mask_faults": options.mask_faults,
         "zero_frequency_px": list(zero_frequency_px(recording.frame_shape, options.bin_px)),
@@ -334,8 +341,9 @@ def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, u
     detector = checked_detector(
         _cut(recording, options), mask_faults=options.mask_faults, lost_fraction=options.lost_fraction
     )
-    kept = binned(detector.recording, options.bin_px)
-    classes, counts, pixels = _write_frames(detector, kept, write, options)
+    measured = binned(detector.recording, options.bin_px)
+    kept = upsampled(measured, options.upsample)
+    classes, counts, pixels = _write_frames(detector, measured, kept, write, options)
     refuse_unless_some_valid(classes, kept.source)
     # Sums of pixels, one of which is saturated, are not known at all.
     ceiling = np.nan if detector.ceiling is None or options.bin_px > 1 else detector.ceiling
@@ -354,14 +362,15 @@ def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, u
         frames_saturated=frames.get(MaskClass.saturated),
         counts_per_frame=counts.mean(axis=1),
         notes=(*kept.notes, *detector.notes, *lost_words(*pixels, classes.size)),
-        pixels=kept.good.size,
-        pixels_masked=int(np.count_nonzero(~kept.good)),
+        pixels=measured.good.size,
+        pixels_masked=int(np.count_nonzero(~measured.good)),
         pixels_hot=None if faults is None else int(np.count_nonzero(faults.hot)),
         pixels_unread=None if faults is None else int(np.count_nonzero(faults.unread)),
         pixels_saturated=None if faults is None else int(np.count_nonzero(faults.saturated)),
         pixels_dead=None if faults is None else int(np.count_nonzero(faults.dead)),
         crop_px=options.crop_px,
         bin_px=options.bin_px,
+        upsample=options.upsample,
         beamstop_px=options.beamstop_px,
         readings_unread=pixels[0],
         readings_saturated=pixels[1],
@@ -370,7 +379,11 @@ def _ingest_ptychography(recording: PtychographyRecording, write: ShardWriter, u
 
 
 def _write_frames(
-    detector: CheckedDetector, kept: PtychographyRecording, write: ShardWriter, options: Options
+    detector: CheckedDetector,
+    measured: PtychographyRecording,
+    kept: PtychographyRecording,
+    write: ShardWriter,
+    options: Options,
 ) -> tuple[U8, F64, tuple[int, int]]:
     """Write all frames, one shard after the other.
 
@@ -393,12 +406,12 @@ def _write_frames(
                 here = run_of(piece)
                 read = of_file.read(energy, here)
                 judged = judged_frames(
-                    read, of_file.good, kept.good, options.bin_px, options.lost_fraction, detector.ceiling
+                    read, of_file.good, measured.good, options.bin_px, options.lost_fraction, detector.ceiling
                 )
                 unread, clipped = unread + judged.unread, clipped + judged.clipped
                 classes[energy, here] = judged.classes
                 counts[energy, here] = judged.counts
-                shard_frames[0, here.start - start : here.stop - start] = judged.frames
+                shard_frames[0, here.start - start : here.stop - start] = laid_in(judged.frames, kept.frame_shape)
             write("frames", (energy, shard, 0, 0), shard_frames)
     return classes, counts, (unread, clipped)
 

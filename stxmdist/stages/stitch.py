@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.layout import ArrayPlan
-from storage.output import Output
 from stxmdist.errors import InputError
 from stxmdist.measures import StitchFigures, StitchMeasures
 from stxmdist.planning.grid import grid_of
@@ -14,14 +13,14 @@ from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.cost import stitch_core_seconds, stitch_peak_bytes
 from stxmdist.ptychography.grid import scan_grid
 from stxmdist.ptychography.options import ReconstructOptions
-from stxmdist.ptychography.stitch import TileImage, half_in_gauge, on_grid, solve_gauge, trust_of
+from stxmdist.ptychography.stitch import half_in_gauge, on_grid, solve_gauge
 from stxmdist.ptychography.tile_measures import stitch_figures, stitch_measures
-from stxmdist.ptychography.tiling import TileWindow, tiling_of
-from stxmdist.ptychography.verdict import VERDICTS, Word
+from stxmdist.ptychography.tiling import tiling_of
+from stxmdist.ptychography.verdict import VERDICTS
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, bytes_of
-from stxmdist.stages.inputs.tiles import geometry_of
+from stxmdist.stages.inputs.tiles import geometry_of, tile_images
 
 NAME = "stitch"
 
@@ -106,7 +105,7 @@ def work(unit: Unit[Options, StitchPart]) -> Outcome:
             wanted="at least one",
             mend="Look at the reasons under the scan's quality figures; exclude the scan if the beam was lost",
         )
-    whole = _images(tiles_of, "object_tile", energy, windows, verdicts)
+    whole = tile_images(tiles_of, "object_tile", energy, windows, verdicts)
     gauges = solve_gauge(whole, options.gauge_illumination)
     grid = scan_grid(*geometry)
     write = ShardWriter(unit)
@@ -114,24 +113,11 @@ def work(unit: Unit[Options, StitchPart]) -> Outcome:
     write("object", (energy, 0, 0), image[None])
     write("illumination_weight", (energy, 0, 0), light[None])
     for name in ("a", "b"):
-        halves = _images(tiles_of, f"object_half_{name}", energy, windows, verdicts)
+        halves = tile_images(tiles_of, f"object_half_{name}", energy, windows, verdicts)
         halves = [half_in_gauge(half, one) for half, one in zip(halves, whole, strict=True)]
         half, _ = on_grid(halves, gauges, placement, grid, options.blend_illumination)
         write(f"object_{name}", (energy, 0, 0), half[None])
     return write.outcome(stitch_measures(verdicts, gauges, np.isfinite(image)))
-
-
-def _images(
-    tiles_of: Output, name: str, energy: int, windows: Sequence[TileWindow], verdicts: Sequence[Word]
-) -> list[TileImage]:
-    """Tiles that did not fail; the hole of one that did stays where no neighbour reaches."""
-    found = []
-    for number, (window, word) in enumerate(zip(windows, verdicts, strict=True)):
-        if word != "failed":
-            box = (energy, number, slice(0, window.shape[0]), slice(0, window.shape[1]))
-            light = tiles_of.read("tile_illumination", box)
-            found.append(TileImage(tiles_of.read(name, box), light, window.corner, trust_of(word)))
-    return found
 
 
 def finish(survey: Survey, measured: Mapping[str, Sequence[StitchMeasures]]) -> Mapping[str, StitchFigures]:

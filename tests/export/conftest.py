@@ -111,15 +111,25 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
     if stage == "ingest" and scan_id == FINE:
         frame_class = np.full((N_ENERGY, N_POSITION), MaskClass.valid, np.uint8)
         frame_class[UNUSABLE] = MaskClass.saturated
+        frames = rng.poisson(3, (N_ENERGY, N_POSITION, NQ, NQ)).astype(np.uint16)
         return {
-            "frames": rng.poisson(3, (N_ENERGY, N_POSITION, NQ, NQ)).astype(np.uint16),
+            "frames": frames,
+            "frame_counts": frames[..., ~np.eye(NQ, dtype=bool)].sum(axis=-1).astype(np.float64),
+            "ceiling_counts": np.full(N_ENERGY, np.nan, np.float32),
             "positions_um": rng.uniform(-1, 1, (1, N_POSITION, 2)) + rng.normal(0, 0.01, (N_ENERGY, N_POSITION, 2)),
             "detector_mask": np.eye(NQ, dtype=np.uint8),
             "frame_class": frame_class,
         }
     lit = waves(*stack)
     lit[:, 0] = np.nan
-    positions = positions_of_tiles() if stage == "reconstruct" else {}
+    of_tiles = {}
+    if stage == "reconstruct":
+        largest = tiling().largest
+        of_tiles = positions_of_tiles() | {
+            "object_tile": waves(*tiles, *largest),
+            "tile_illumination": rng.uniform(0.0, 9.0, (*tiles, *largest)).astype(np.float32),
+            "tile_verdict": np.zeros(tiles, np.uint8),
+        }
     error = np.geomspace(0.1, 0.02, N_ITERATION, dtype=np.float32) * np.array([1.0, 0.5], np.float32)[:, None]
     return {
         "ingest": {"counts": rng.poisson(900, stack).astype(np.float32), "dwell_ms": np.full(N_ENERGY, 2.0)},
@@ -127,7 +137,7 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
             "probe": waves(*tiles, N_MODE, NQ, NQ),
             "error": np.broadcast_to(error, (N_ENERGY, *error.shape)).copy(),
             "frc": np.ones((*tiles, 6), np.float32),
-            **positions,
+            **of_tiles,
         },
         "stitch": {"object": lit},
         "absorbance": {"optical_density": -np.log(np.abs(transmission))},
@@ -163,8 +173,9 @@ def about_of(stage: str, scan_id: str, name: str) -> dict[str, Any]:
 
 
 def coordinates(stage: str, scan_id: str, name: str) -> dict[str, Any]:
-    one_axis = ("dwell_ms", "effective_counts", "energy_used")
-    if name in one_axis or (stage == "reconstruct") or name in ("frames", "positions_um", "frame_class"):
+    one_axis = ("dwell_ms", "effective_counts", "energy_used", "ceiling_counts")
+    of_frames = ("frames", "positions_um", "frame_class", "frame_counts")
+    if name in one_axis or stage == "reconstruct" or name in of_frames:
         return {"energy": (ENERGY_EV, "eV")}
     if name == "detector_mask":
         return {}

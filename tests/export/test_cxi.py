@@ -11,7 +11,7 @@ import pytest
 
 from stxmdist import readers
 from stxmdist.errors import UnsupportedError
-from stxmdist.export.cxi import best_tile
+from stxmdist.export.cxi_parts import best_tile
 from stxmdist.readers.cxi.orientation import orientation_of
 
 JOULE_PER_EV = 1.602176634e-19

@@ -18,6 +18,7 @@ from stxmdist.planning.end_members import (
     end_member_source,
     end_members_of,
     identity_of_end_members,
+    strongest_absorption_per_nm,
     strongest_mass_absorption,
 )
 from stxmdist.planning.survey import Survey
@@ -92,6 +93,7 @@ def test_the_state_that_absorbs_more_is_taken_for_the_dose() -> None:
     # Discharged at its own peak, charged at the other; outside the end-members nothing is known.
     np.testing.assert_allclose(found, [np.nan, both[0, 0], both[1, 1]])
     assert np.isnan(strongest_mass_absorption(survey("LFP", "LFP", FILES), "one", energy_ev)).all()
+    assert np.isnan(strongest_absorption_per_nm(survey("LFP", "LFP", FILES), "one", energy_ev)).all()
 
 
 @pytest.fixture

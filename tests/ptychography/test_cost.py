@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from stxmdist.ptychography.cost import (
+    JOINT_BYTES_PER_PX,
     KEPT_BYTES_PER_PX,
     peak_bytes,
     stitch_core_seconds,
@@ -13,6 +14,7 @@ from stxmdist.ptychography.cost import (
     tile_peak_bytes,
 )
 from stxmdist.ptychography.geometry import Tile
+from stxmdist.ptychography.joint import JointOptions
 from stxmdist.ptychography.motion import MOST_MODES, with_moved_beam
 from stxmdist.ptychography.options import ReconstructOptions
 from stxmdist.ptychography.reconstruct import Recipe, Step
@@ -53,15 +55,29 @@ def test_a_tile_takes_what_its_largest_window_takes() -> None:
 
 def test_later_energies_cost_the_iterations_of_their_own_schedule() -> None:
     options = ReconstructOptions(schedule=(Step("lsqml", 40),), next_energy=(Step("lsqml", 10),))
-    one, two = (tile_core_seconds(options, 200, 1, count, FRAME) for count in (1, 2))
+    one, two = (tile_core_seconds(options, [window(OBJECT, 200)] * count, 1, FRAME) for count in (1, 2))
     assert np.isclose((two - 1.0 - one), (one - 1.0) / 4.0)
     longer = replace(options, next_energy=(Step("lsqml", 20),))
-    assert tile_core_seconds(longer, 200, 1, 2, FRAME) > two
+    assert tile_core_seconds(longer, [window(OBJECT, 200)] * 2, 1, FRAME) > two
 
 
 def test_a_tile_with_neighbours_pays_for_the_seed() -> None:
     options = ReconstructOptions()
-    assert tile_core_seconds(options, 200, 4, 1, FRAME) > tile_core_seconds(options, 200, 1, 1, FRAME)
+    one = [window(OBJECT, 200)]
+    assert tile_core_seconds(options, one, 4, FRAME) > tile_core_seconds(options, one, 1, FRAME)
+
+
+def test_energies_that_are_reconstructed_together_keep_their_images_and_take_their_rounds() -> None:
+    alone, joint = ReconstructOptions(), ReconstructOptions(joint=JointOptions("low_rank"))
+    few, many = ([window(OBJECT)] * count for count in (2, 7))
+    grown = [tile_peak_bytes(joint, windows, FRAME, 2) - tile_peak_bytes(alone, windows, FRAME, 2)
+             for windows in (few, many)]  # fmt: skip
+    assert grown[0] == 2 * JOINT_BYTES_PER_PX * OBJECT[0] * OBJECT[1]
+    assert grown[1] == 7 * JOINT_BYTES_PER_PX * OBJECT[0] * OBJECT[1]
+    seconds = [tile_core_seconds(options, few, 1, FRAME) for options in (alone, joint)]
+    assert seconds[1] > seconds[0]
+    longer = ReconstructOptions(joint=JointOptions("low_rank", rounds=24))
+    assert tile_core_seconds(longer, few, 1, FRAME) > seconds[1]
 
 
 def test_stitching_costs_by_the_pixel() -> None:

@@ -114,6 +114,33 @@ def test_plan_and_work_agree_on_what_is_kept(crop_px: int, bin_px: int, campaign
     np.testing.assert_array_equal(output.read("positions_um"), recording.positions_um)
 
 
+@pytest.mark.parametrize(("upsample", "crop_px", "bin_px"), [(2, 0, 1), (3, 29, 1), (2, 29, 2)])
+def test_frames_are_laid_in_larger_ones(upsample: int, crop_px: int, bin_px: int, campaign: Path) -> None:
+    plain, before = ingested(campaign, crop_px=crop_px, bin_px=bin_px)
+    plain_frames, plain_mask = plain.read("frames"), plain.read("detector_mask")
+    counts, pixel_um = plain.read("frame_counts"), plain.attrs("frames")["detector_pixel_um"]
+    output, after = ingested(campaign, crop_px=crop_px, bin_px=bin_px, upsample=upsample)
+    frames, mask = output.read("frames"), output.read("detector_mask")
+    n = plain_mask.shape[0]
+    assert frames.shape[2:] == mask.shape == (upsample * n, upsample * n)
+    np.testing.assert_array_equal(middle_of(frames, (n, n)), plain_frames)
+    np.testing.assert_array_equal(middle_of(mask, (n, n)), plain_mask)
+    assert frames.sum() == plain_frames.sum()
+    assert (mask == 0).sum() == (plain_mask == 0).sum()
+    np.testing.assert_array_equal(output.read("frame_counts"), counts)
+    about = output.attrs("frames")
+    assert about["detector_pixel_um"] == pixel_um
+    zero = [upsample * n // 2 - n // 2 + at for at in plain.attrs("frames")["zero_frequency_px"]]
+    assert about["zero_frequency_px"] == zero
+    # What is said of the detector's pixels is said of those that measure.
+    assert (after["pixels"], after["pixels_masked"]) == (before["pixels"], before["pixels_masked"])
+    planned = survey_of(*campaign_and_options(campaign)).ptychography(SCAN)
+    np.testing.assert_array_equal(planned.read(1, slice(None)), frames[1])
+    np.testing.assert_array_equal(output.read("illumination"), planned.illumination)
+    light = plain.read("illumination")
+    assert (np.abs(planned.illumination) ** 2).sum() == pytest.approx((np.abs(light) ** 2).sum(), rel=1e-5)
+
+
 def test_reconstruct_has_the_pixels_of_what_is_kept(campaign: Path) -> None:
     output, _ = ingested(campaign, ("ingest", "reconstruct"), crop_px=28)
     store = Store(campaign.parent / "store")

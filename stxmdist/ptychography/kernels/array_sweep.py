@@ -1,4 +1,6 @@
-"""Passes over the frames of a tile in plain array code, for GPUs; ``fused_sweep`` does the same in loops on the CPU.
+"""Passes over the frames of a tile in plain array code; ``fused_sweep`` does the same in loops on the CPU.
+
+``device_sweep`` is this with its longest chains fused to kernels, for libraries that compile them.
 
 Frames stay in the array library's memory as whole numbers; many positions are computed in one launch. Beside its speed
 on a GPU this is an independent check of the compiled loops: the tests compare every pass of one with the other. Types
@@ -15,14 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import copy
 from types import ModuleType
-from typing import NamedTuple
 
 import numpy as np
 
-from stxmdist.arrays import C64, F32, F64, I32, I64, Array, numpy_of
+from stxmdist.arrays import C64, F32, F64, I64, Array, numpy_of
 from stxmdist.ptychography.correlation import shifts_by_correlation
 from stxmdist.ptychography.kernels import operators
 from stxmdist.ptychography.kernels.fourier import inside, padded_copy
+from stxmdist.ptychography.kernels.seen import Added, Seen, Source
 from stxmdist.ptychography.kernels.sweep import Direction, Observations, Sums, laid_out
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.state import State
@@ -32,35 +34,6 @@ BUDGET = 2**30
 _COPIES = 8  # stacks of waves that a pass holds at the same time
 _TINY = 1e-6  # counts; as in the compiled loops
 _MOVED = ("object_", "probe", "background", "variations")  # arrays of a state that lie where the passes run
-
-
-class Seen(NamedTuple):
-    """Some positions (n,) with all that a pass needs of them."""
-
-    which: I64
-    corners: I32
-    """(n, 2)"""
-    weights: tuple[F32, F32] | None
-    """(n, TAPS) down and along; None if the probe is not moved"""
-    window: C64
-    """(n, QY, QX) of the object"""
-    light: C64
-    """(n, MODE, QY, QX) probe, varied and moved"""
-    wave: C64
-    """(n, MODE, QY, QX) light times window"""
-    counts: F32
-    """(n, QY, QX)"""
-    gain: F32
-    """(n, 1, 1) one over the intensity: counts and background are multiplied by it"""
-
-
-class Source(NamedTuple):
-    """What the light of all positions is made of: the probe, or its coefficients where it is moved."""
-
-    probe: C64
-    """(MODE, QY, QX), or (MODE, QY + TAPS - 1, QX + TAPS - 1)"""
-    variations: C64
-    """(VARIATION, ...)"""
 
 
 class ArraySweep:
@@ -106,7 +79,7 @@ class ArraySweep:
 
         def ask(seen: Seen) -> tuple[C64, float]:
             field, misfit = self._revised(state, operators.propagate(seen.wave), seen, poisson)
-            return operators.propagate_adjoint(field) - seen.wave, misfit
+            return operators.propagate_adjoint(field), misfit
 
         return self._sums(state, index, ask)
 
@@ -120,29 +93,38 @@ class ArraySweep:
             here = slice(int(seen.which[0]), int(seen.which[-1]) + 1)
             field, misfit = self._revised(state, operators.propagate(2.0 * seen.wave - waves[here]), seen)
             waves[here] = beta * (waves[here] + operators.propagate_adjoint(field)) + (1.0 - 2.0 * beta) * seen.wave
-            return waves[here] - seen.wave, misfit
+            return waves[here], misfit
 
         return self._sums(state, self.everything, ask)
 
     def _sums(self, state: State, index: I64, ask: Callable[[Seen], tuple[C64, float]]) -> Sums:
+        # ``ask`` says what the exit waves are to be, and the misfit: d is by how much they differ.
         xp, shape = self.namespace, self.good.shape
         reached = state.placed.corners[index, 0]
         rows = slice(int(reached.min()), int(reached.max()) + shape[0])
         band = (rows.stop - rows.start, self.object_shape[1])
-        object_, weight = xp.zeros(band, dtype=xp.complex64), xp.zeros(band, dtype=xp.float32)
-        probe = xp.zeros_like(_as_moved(inside(state.probe), state))
-        brightness = xp.zeros(shape, dtype=xp.float32)
+        added = Added(
+            object_=xp.zeros(band, dtype=xp.complex64),
+            weight=xp.zeros(band, dtype=xp.float32),
+            probe=xp.zeros_like(_as_moved(inside(state.probe), state)),
+            brightness=xp.zeros(shape, dtype=xp.float32),
+        )
         misfit = 0.0
         for seen in self._all_seen(state, index):
-            change, more = ask(seen)
+            wanted, more = ask(seen)
             misfit += more
-            corners = seen.corners - np.array([rows.start, 0], np.int32)
-            operators.add_windows(object_, (xp.conj(seen.light) * change).sum(axis=1), corners)
-            operators.add_windows(weight, _power(seen.light).sum(axis=1), corners)
-            probe += _moved_back(xp.conj(seen.window)[:, None] * change, seen.weights).sum(axis=0)
-            brightness += _power(seen.window).sum(axis=0)
-        probe = padded_copy(_as_asked(probe, state))
-        return Sums(object_, weight, probe, brightness, float(misfit), rows, float(weight.max()))
+            self._add(state, seen, wanted, added, rows.start)
+        probe, weight = padded_copy(_as_asked(added.probe, state)), added.weight
+        return Sums(added.object_, weight, probe, added.brightness, float(misfit), rows, float(weight.max()))
+
+    def _add(self, state: State, seen: Seen, wanted: C64, added: Added, first_row: int) -> None:
+        change = wanted - seen.wave
+        corners = seen.corners - np.array([first_row, 0], np.int32)
+        operators.add_windows(added.object_, (self.namespace.conj(seen.light) * change).sum(axis=1), corners)
+        operators.add_windows(added.weight, _power(seen.light).sum(axis=1), corners)
+        back = _moved_back(self.namespace.conj(seen.window)[:, None] * change, seen.weights)
+        added.probe[...] += back.sum(axis=0)
+        added.brightness[...] += _power(seen.window).sum(axis=0)
 
     def object_direction(self, sums: Sums, damping: float) -> Direction:
         """By what the object is to change: the weighted mean of what all positions ask, reduced where it is dim.

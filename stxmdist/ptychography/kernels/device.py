@@ -6,6 +6,7 @@ from types import ModuleType
 
 from stxmdist.errors import InputError
 from stxmdist.ptychography.kernels.array_sweep import ArraySweep
+from stxmdist.ptychography.kernels.device_sweep import DeviceSweep, compiles
 from stxmdist.ptychography.kernels.fused_sweep import FusedSweep
 from stxmdist.ptychography.kernels.sweep import Sweep
 from stxmdist.ptychography.problem import Problem
@@ -35,7 +36,7 @@ def sweep_on(
         namespace = cupy_or_none()
     if namespace is None:
         return FusedSweep(problem, 1, threads, library)
-    return ArraySweep(problem, 1, namespace)
+    return (DeviceSweep if compiles(namespace) else ArraySweep)(problem, 1, namespace)
 
 
 def cupy_or_none() -> ModuleType | None:

@@ -10,14 +10,20 @@ from stxmdist.arrays import F64
 from stxmdist.campaign.schema import GPU
 from stxmdist.errors import InputError
 from stxmdist.measures import ReconstructFigures, ReconstructMeasures, TileMeasures
-from stxmdist.planning.end_members import strongest_mass_absorption
+from stxmdist.planning.end_members import (
+    EndMemberSource,
+    end_member_source,
+    identity_of_end_members,
+    strongest_absorption_per_nm,
+    strongest_mass_absorption,
+)
 from stxmdist.planning.survey import Stage, Survey
 from stxmdist.ptychography.chain import Carried, chain_order
 from stxmdist.ptychography.checkpoint import Checkpoint
 from stxmdist.ptychography.cost import tile_core_seconds, tile_peak_bytes
 from stxmdist.ptychography.light import unsteady_words
 from stxmdist.ptychography.options import ReconstructOptions
-from stxmdist.ptychography.tile import TileResult, carried_from, in_shard, reconstruct_tile
+from stxmdist.ptychography.tile import in_shard, reconstruct_tile
 from stxmdist.ptychography.tile_measures import not_reconstructed, reconstruct_figures, tile_measures
 from stxmdist.ptychography.tiling import Tiling, tiling_of
 from stxmdist.ptychography.verdict import VERDICTS
@@ -36,6 +42,7 @@ from stxmdist.stages.reconstruct.tile_problem import (
     seed_of,
     start_of,
 )
+from stxmdist.stages.reconstruct.together import Alone, together
 
 NAME = "reconstruct"
 
@@ -51,12 +58,23 @@ def concerns(survey: Survey, scan_id: str) -> bool:
 
 
 def identity(survey: Survey, scan_id: str) -> Json:
-    """The seed: positions are visited in a drawn order."""
-    return {"seed": survey.campaign.seed}
+    """The seed: positions are visited in a drawn order. Where energies share end-members, these too."""
+    seed: dict[str, Json] = {"seed": survey.campaign.seed}
+    source = _shared_end_members(survey, scan_id)
+    return seed if source is None else seed | {"end_members": identity_of_end_members(survey, scan_id)}
+
+
+def _shared_end_members(survey: Survey, scan_id: str) -> EndMemberSource | None:
+    """The end-members that all energies are reconstructed of together; None where none are wanted or known before."""
+    if survey.options_of(NAME, ReconstructOptions, scan_id).joint.spectra != "references":
+        return None
+    source = end_member_source(survey, scan_id)
+    # What explorations find comes after reconstruction.
+    return source if source.explored is None else None
 
 
 def plan(survey: Survey, options: ReconstructOptions) -> Plan:
-    """One unit for each tile with all its energies, or for each tile and energy where they are not chained."""
+    """One unit for each tile with all its energies, or for each tile and energy where these do not need each other."""
     units: list[Unit[object, ReconstructPart]] = []
     refusals: list[Refusal] = []
     for scan in survey.of_modality("ptychography"):
@@ -88,18 +106,20 @@ def _units(survey: Survey, scan_id: str) -> list[Unit[object, ReconstructPart]]:
     tiles = tiling(recording, options)
     arrays = _arrays(recording, tiles, options)
     count = len(recording.energy_ev)
-    groups = [tuple(range(count))] if options.chain else [(energy,) for energy in range(count)]
+    in_one = options.chain or options.joint.wanted
+    shared = _shared_end_members(survey, scan_id)
+    groups = [tuple(range(count))] if in_one else [(energy,) for energy in range(count)]
     return [
         survey.unit(
             NAME,
             scan_id,
-            f"tile-{tile:04d}" if options.chain else f"energy-{energies[0]:04d}-tile-{tile:04d}",
+            f"tile-{tile:04d}" if in_one else f"energy-{energies[0]:04d}-tile-{tile:04d}",
             owns={
                 plan.name: tuple((energy, tile, *([0] * (len(plan.shape) - 2))) for energy in energies)
                 for plan in arrays
             },
             arrays=arrays,
-            part=ReconstructPart(energies, tile, survey.campaign.seed),
+            part=ReconstructPart(energies, tile, survey.campaign.seed, shared),
             estimate=_estimate(recording, tiles, options, arrays, tile, energies),
             resources={GPU: 1.0} if options.device == "gpu" else {},
         )
@@ -117,11 +137,11 @@ def _estimate(
     energies: Sequence[int],
 ) -> Estimate:
     windows = [tiles.windows[energy][tile] for energy in energies]
-    positions, shape = len(windows[0].tile.positions), recording.frame_shape
+    shape = recording.frame_shape
     return Estimate(
         bytes_out=len(energies) * sum(plan.layout().shard_bytes for plan in arrays),
         peak_bytes=tile_peak_bytes(options, windows, shape, recording.frame_dtype.itemsize),
-        core_seconds=tile_core_seconds(options, positions, tiles.n_tiles, len(energies), shape),
+        core_seconds=tile_core_seconds(options, windows, tiles.n_tiles, shape),
     )
 
 
@@ -163,22 +183,49 @@ def work(unit: TileUnit) -> Outcome:
     photons = np.array([one.photons_per_frame[one.usable].mean() if one.usable.any() else 0.0 for one in frames])
     carried_by: dict[int, Carried] = {}
     measures: dict[int, TileMeasures] = {}
+    alone: dict[int, Alone] = {}
     for place, neighbour in chain_order(energy_ev[list(part.energies)], photons):
         energy = part.energies[place]
         window = tiles.windows[energy][part.tile]
         tile = FrameTile(unit, frames[place], window, float(energy_ev[energy]), device, None)
-        carried = carried_by.get(part.energies[neighbour]) if neighbour is not None else None
+        carried = carried_by.get(part.energies[neighbour]) if options.chain and neighbour is not None else None
         if carried is None and options.seeded(len(window.tile.positions), tiles.n_tiles):
             carried = seed_of(tile, tiles)
-        measures[energy], result = _reconstructed(replace(tile, carried=carried), tiles, write)
-        if result is not None:
-            carried_by[energy] = result
+        found = _reconstructed(replace(tile, carried=carried), tiles, write)
+        if not isinstance(found, Alone):
+            measures[energy] = found
+            continue
+        _write(write, energy, part.tile, found)
+        measures[energy] = _measures(found)
+        # No energy starts from a probe that cannot be trusted.
+        if found.result.verdict.word == "good":
+            carried_by[energy] = found.carried
+        if options.joint.wanted:
+            alone[energy] = found
+    if options.joint.wanted:
+        _take_together(unit, alone, measures, energy_ev, write)
     return write.outcome(ReconstructMeasures(part.tile, part.energies, tuple(measures[e] for e in part.energies)))
 
 
-def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> tuple[TileMeasures, Carried | None]:
+def _take_together(
+    unit: TileUnit, alone: Mapping[int, Alone], measures: dict[int, TileMeasures], energy_ev: F64, write: ShardWriter
+) -> None:
+    """Reconstruct the energies of a tile together; where that is better, it takes the place of each alone."""
+    shared = together(alone, energy_ev, unit.options.joint, unit.part.end_members)
+    if shared.tile is not None:
+        for energy, result in zip(shared.energies, shared.tile.results, strict=True):
+            joined = replace(alone[energy], result=result)
+            _write(write, energy, unit.part.tile, joined)
+            measures[energy] = _measures(joined)
+    for energy, one in measures.items():
+        measures[energy] = replace(one, notes=one.notes + shared.notes)
+
+
+def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> Alone | TileMeasures:
+    """A tile at one energy, or why it could not be reconstructed."""
     unit, number = tile.unit, tile.unit.part.tile
-    pixel_nm = tiles.placements[tile.energy].pixel_nm
+    placement = tiles.placements[tile.energy]
+    pixel_nm = placement.pixel_nm
     usable = tile.usable()
     try:
         start = start_of(tile, usable, pixel_nm)
@@ -188,7 +235,7 @@ def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> tuple[
             raise
         # The other tiles of the scan go on: this one leaves a hole.
         _write_nothing(write, tile.energy, number)
-        return not_reconstructed(f"{error.problem}; got {error.got}", usable), None
+        return not_reconstructed(f"{error.problem}; got {error.got}", usable)
     origin = None if tile.carried is None else tile.carried.origin
     result = reconstruct_tile(
         start.problem,
@@ -202,18 +249,28 @@ def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> tuple[
         trials=tile.options.geometry_trials(tiles.n_tiles, origin),
         motion=tile.options.motion_trials(origin),
     )
-    of_file, whole = tile.window.positions_px[usable], result.whole
-    _write(write, tile.energy, number, of_file, result)
+    told = replace(start, problem=start.problem.subset(np.arange(0)))
+    return Alone(tile, placement, usable, told, overlap, result)
+
+
+def _measures(found: Alone) -> TileMeasures:
+    tile, whole = found.tile, found.result.whole
     notes = tile.frames.notes + unsteady_words(whole.intensity)
-    measures = tile_measures(result, start, overlap, of_file, usable, pixel_nm, tile.device.words, notes)
-    if result.verdict.word != "good":
-        # No energy starts from a probe that cannot be trusted.
-        return measures, None
-    return measures, carried_from(whole, start.orientation, of_file, usable, pixel_nm)
+    return tile_measures(
+        found.result,
+        found.start,
+        found.overlap,
+        found.of_file_px,
+        found.usable,
+        found.placement.pixel_nm,
+        tile.device.words,
+        notes,
+    )
 
 
-def _write(write: ShardWriter, energy: int, number: int, start_px: F64, result: TileResult) -> None:
-    whole, halves, layout = result.whole, result.halves, write.output.layout
+def _write(write: ShardWriter, energy: int, number: int, found: Alone) -> None:
+    result, layout = found.result, write.output.layout
+    whole, halves = result.whole, result.halves
     # A beam that moved has more modes than were asked for: the strongest are stored.
     write("probe", (energy, number, 0, 0, 0), whole.probe[None, None, : layout("probe").shape[2]])
     for name, values in (
@@ -221,7 +278,7 @@ def _write(write: ShardWriter, energy: int, number: int, start_px: F64, result: 
         ("object_half_a", halves[0].object_),
         ("object_half_b", halves[1].object_),
         ("tile_illumination", whole.illumination),
-        ("tile_start_positions_px", start_px),
+        ("tile_start_positions_px", found.of_file_px),
         ("tile_positions_px", whole.positions_px),
         ("error", whole.error),
         ("frc", result.frc.correlation[: layout("frc").shape[2]].astype(np.float32)),
@@ -246,13 +303,14 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
     for scan_id, units in measured.items():
         energy_ev = survey.ptychography(scan_id).energy_ev
         # Here and not in the units: another chemistry of a scan is no reason to reconstruct it again.
-        found[scan_id] = reconstruct_figures(units, energy_ev, strongest_mass_absorption(survey, scan_id, energy_ev))
+        absorption = (by(survey, scan_id, energy_ev) for by in (strongest_mass_absorption, strongest_absorption_per_nm))
+        found[scan_id] = reconstruct_figures(units, energy_ev, *absorption)
     return found
 
 
 STAGE = Stage(
     name=NAME,
-    version=10,
+    version=12,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,

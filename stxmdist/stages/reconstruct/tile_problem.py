@@ -9,6 +9,7 @@ import numpy as np
 
 from stxmdist.arrays import Mask
 from stxmdist.errors import InputError
+from stxmdist.planning.end_members import EndMemberSource
 from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.kernels.device import found_cupy
 from stxmdist.ptychography.options import LEAST_FRAMES, ReconstructOptions
@@ -34,6 +35,8 @@ class ReconstructPart:
     tile: int
     seed: int
     """Of the campaign"""
+    end_members: EndMemberSource | None = None
+    """Of what all energies are made together; None: of nothing that is known"""
 
 
 TileUnit: TypeAlias = Unit[ReconstructOptions, ReconstructPart]

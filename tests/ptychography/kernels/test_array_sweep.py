@@ -18,6 +18,7 @@ from stxmdist.errors import InputError
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels import operators
 from stxmdist.ptychography.kernels.array_sweep import ArraySweep
+from stxmdist.ptychography.kernels.device_sweep import DeviceSweep, compiles
 from stxmdist.ptychography.kernels.fourier import padded_copy
 from stxmdist.ptychography.kernels.fused_sweep import FusedSweep
 from stxmdist.ptychography.kernels.sweep import Sweep
@@ -26,6 +27,7 @@ from stxmdist.ptychography.reconstruct import Recipe, Step, reconstruct
 from stxmdist.ptychography.refinement import PositionOptions
 from stxmdist.ptychography.state import ModelOptions, State
 from tests.ptychography.foreign import FOREIGN, Foreign
+from tests.ptychography.kernels.host_kernels import COMPILER, HOST
 
 SUMS = 1e-5
 """Sums of some thousand terms after two Fourier transforms each, by two libraries and in another order"""
@@ -42,7 +44,7 @@ SHAPE = (13, 17)
 OBJECT = (37, 41)
 COUNT = 11
 INDEX = np.array([7, 2, 3, 9, 10, 0, 4])
-NAMESPACES = {"numpy": np, "foreign": FOREIGN}
+NAMESPACES = {"numpy": np, "foreign": FOREIGN} | ({"kernels": HOST} if COMPILER else {})
 
 
 def complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -84,7 +86,8 @@ class Pair:
     ) -> None:
         problem, self.state = awkward(modes, variations, whole)
         self.fused = FusedSweep(problem, modes)
-        self.arrays = ArraySweep(problem, 1, namespace, **options).with_modes(modes)
+        kind = DeviceSweep if compiles(namespace) else ArraySweep
+        self.arrays = kind(problem, 1, namespace, **options).with_modes(modes)
         self.other = self.state.copy()
         self.arrays.adopt(self.other)
 
