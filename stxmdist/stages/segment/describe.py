@@ -10,7 +10,6 @@ from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
@@ -41,6 +40,7 @@ from stxmdist.spectra.checks.third_phase import ThirdPhaseBound
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.film import steady_thickness
+from stxmdist.stages.segment.means import mean_of_particles, mean_thickness, sum_of_particles
 from stxmdist.stages.segment.metrics import Description, left_over_of, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.misfits import misfit_of, own_of, third_phase_of
 from stxmdist.stages.segment.options import MisfitOptions, Options
@@ -162,12 +162,11 @@ def described(
 ) -> Description:
     """One row for each particle that was found, without the scan's conditions; ``count`` None: it was not counted."""
     labels, mask, pixel_nm = np.maximum(found.labels, 0), found.mask_class, scan.pixel_nm
-    nominal = nominal_nm(model, classes)
-    shrunk = options.edge_policy == "shrink"
-    means, sensitivity = _mean_thickness(scan, labels), _sensitivity(scan, labels, model)
+    nominal, shrunk = nominal_nm(model, classes), options.edge_policy == "shrink"
+    means, sensitivity = mean_thickness(scan.thickness_nm, labels), _sensitivity(scan, labels, model)
     third = third_phase_of(means, np.unique(labels[labels > 0], return_counts=True)[1], model, sensitivity)
     imaging, bias, misfit = PointSpread(found.psf_sigma_nm / pixel_nm), None, misfit_of(means, model, count)
-    per_nm = model.design.copy()
+    per_nm, freedom = model.design.copy(), model.design.shape[0] - model.design.shape[1]
     per_nm[:, :2] /= nominal
     kernel = np.ones((1, 1)) if shrunk or not options.correct_psf_bias else options.kernel(scan.modality, pixel_nm)
     summed = counted_classes(mask, found.thickness_nm, classes.least_counts)
@@ -182,12 +181,11 @@ def described(
             reach=found.reach,
             interior=mask == MaskClass.valid,
         )
-        film = None if scan.background is None else _summed(scan.background, found.reach, bias.particle_id)
-        own = own_of(count, bias.left_over_od, means, model, sensitivity, film)
+        film_od = sum_of_particles(scan.background, found.reach, bias.particle_id)
+        own = own_of(count, bias.left_over_od, means, model, sensitivity, film_od)
         misfit = replace(misfit, soc_sd=np.fmax(misfit.soc_sd, own))
         imaging = PointSpread(imaging.sigma_px, bias.soc, bias.gain, bias.variance)
-        limit = most_chi2(classes, model.design.shape[0] - model.design.shape[1])
-        summed = without_blurred(summed, scan.chi2_reduced, bias.chi2, limit)
+        summed = without_blurred(summed, scan.chi2_reduced, bias.chi2, most_chi2(classes, freedom))
     maps = ChemicalMaps(
         found.thickness_nm,
         scan.thickness_covariance * np.float32(nominal**2),
@@ -306,31 +304,10 @@ def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
     return step * classes.least_thickness_nm / classes.least_od_jump
 
 
-def _summed(image: Real, reach: I32, ids: I64) -> F64:
-    """Sum (PARTICLE,) of a map (Y, X) over the pixels in which each particle is seen."""
-    return np.asarray(ndimage.sum_labels(np.nan_to_num(image), reach, ids), dtype=np.float64)
-
-
-def mean_of_particles(image: Real | None, labels: I32) -> F64 | None:
-    """Mean (PARTICLE,) of a map (Y, X) over the pixels of each particle; None of none."""
-    ids = np.unique(labels[labels > 0])
-    if image is None or not ids.size:
-        return None
-    return np.asarray(ndimage.mean(np.nan_to_num(image), labels, ids), dtype=np.float64)
-
-
-def _mean_thickness(scan: FittedScan, labels: I32) -> F64:
-    """(COMPONENT, PARTICLE) in the end-members' unit."""
-    ids = np.unique(labels[labels > 0])
-    if not ids.size:
-        return np.empty((2, 0))
-    return np.stack([ndimage.mean(np.nan_to_num(part), labels, ids) for part in scan.thickness_nm])
-
-
 def _sensitivity(scan: FittedScan, labels: I32, model: SpectralModel) -> SocSensitivity:
     """What each error that the stack shares does to each particle, at its mean thicknesses."""
     return soc_sensitivity(
-        _mean_thickness(scan, labels),
+        mean_thickness(scan.thickness_nm, labels),
         model.end_members,
         model.energy_ev,
         model.effective_counts,
