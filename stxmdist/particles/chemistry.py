@@ -109,7 +109,7 @@ def chemistry_table(
     _check(labels, maps)
     labels = np.maximum(labels, 0)
     ids = np.unique(labels[labels > 0])
-    systematic, bias, gain, levelled = (
+    systematic, *added = (
         np.broadcast_to(np.asarray(values, dtype=np.float64), ids.shape)
         for values in (soc_se_sys, psf.soc_bias, psf.gain, psf.variance)
     )
@@ -120,8 +120,8 @@ def chemistry_table(
     for index, label in enumerate(ids.tolist()):
         box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in boxes[label - 1])
         here = Pixels.of(maps, labels[box] == label, summed[box] == label, box)
-        added = PointSpread(psf.sigma_px, float(bias[index]), float(gain[index]), float(levelled[index]))
-        chemistry = _chemistry(here, correlation, float(systematic[index]), added, options)
+        imaging = PointSpread(psf.sigma_px, *(float(values[index]) for values in added))
+        chemistry = _chemistry(here, correlation, float(systematic[index]), imaging, options)
         rows.append({"particle_id": label, **chemistry})
     return pd.DataFrame(rows, columns=list(CHEMISTRY_COLUMNS)).astype(_DTYPES)
 
@@ -170,7 +170,7 @@ def _chemistry(here: Pixels, correlation: float, systematic: float, psf: PointSp
     se_stat = gain * float(np.sqrt(correlation * here.residual_variance(raw)[here.counted].sum()) / mass)
     levelled = max(0.0, -float(np.nan_to_num(psf.variance)))
     # Pixels that fit poorly are left out, but they are of the particle: what they would change is not known better.
-    left_out = here.mean_soc(here.counted | here.doubtful) - here.mean_soc(here.counted)
+    left_out = here.mean_soc(here.counted | here.doubtful) - raw
     se_sys = float(np.sqrt((gain * systematic) ** 2 + options.psf_doubt**2 * levelled + left_out**2))
     looked = here.interior
     if looked.sum() < options.minimum_pixels:

@@ -4,7 +4,7 @@ Noise of reconstructed images is alike over several pixels, and differs from wha
 of the reconstruction gives either. What varies slowly over the field is not noise: it does not differ inside particles.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import fft, ndimage
@@ -41,6 +41,10 @@ class FieldNoise:
     """
     free_pixels: int
     """From which both were measured; 0: neither was, and the scan's correlation area stands for the stencil"""
+
+    def stronger(self, variance_ratio: float) -> "FieldNoise":
+        """The same of pixels whose own residuals show another ratio; the larger holds, and NaN shows none."""
+        return replace(self, variance_ratio=float(np.fmax(self.variance_ratio, variance_ratio)))
 
 
 def field_noise(excess_nm: F64, claimed_nm2: F64, free: Mask, correlation_px2: float) -> FieldNoise:

@@ -89,6 +89,8 @@ class PsfBias:
     """(PARTICLE,) to be subtracted from the variance of soc inside: negative, blur levels differences out"""
     left_over_od: F64
     """(PARTICLE, ENERGY) optical density that a fit of the imaged plates leaves over, summed over where each is seen"""
+    chi2: F64
+    """(Y, X) what a fit of the imaged plates adds to reduced chi-square, where weights are numbers of photons"""
     gain: F64
     """(PARTICLE,) true over imaged difference of soc: errors of the imaged soc grow by it when the bias is taken off"""
     sharp_nm: F32
@@ -171,8 +173,9 @@ def psf_bias(
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = GAIN_STEP / moved
     plates = _for_twins(Plates(owner, fill, total, soc, optics), inside, measured, usable)
-    left_over = optics.left_over(fill, total, soc, seen, ids)
-    return PsfBias(ids, bias, levelled, left_over, gain, model.astype(np.float32), imaged.astype(np.float32), plates)
+    left_over, chi2 = optics.left_over(fill, total, soc, seen, ids)
+    maps = model.astype(np.float32), imaged.astype(np.float32)
+    return PsfBias(ids, bias, levelled, left_over, chi2, gain, *maps, plates)
 
 
 def _for_twins(plates: Plates, inside: I32, measured: F64, usable: Mask) -> Plates:
@@ -245,8 +248,8 @@ class Optics:
         kernel[: psf.shape[0], : psf.shape[1]] = psf
         self._transfer = fft.rfft2(np.roll(kernel, (-half, -half), axis=(0, 1)))
         self._design = design
-        counts = np.ones(len(design)) if weights is None else np.asarray(weights, dtype=np.float64)
-        self._level_nm, self._solve = _solutions(design, counts)
+        self._counts = np.ones(len(design)) if weights is None else np.asarray(weights, dtype=np.float64)
+        self._level_nm, self._solve = _solutions(design, self._counts)
 
     def blurred(self, image: F64) -> F64:
         """(Y, X) through the PSF; what lies beyond the border is as at the border."""
@@ -263,17 +266,25 @@ class Optics:
         out[:, lit] = seen
         return out
 
-    def left_over(self, fill: F64, total_nm: F64, soc: F64, reach: I32, ids: I64) -> F64:
-        """(PARTICLE, ENERGY) what the fit of ``imaged`` leaves over, summed over the pixels (Y, X) of each particle."""
+    def left_over(self, fill: F64, total_nm: F64, soc: F64, reach: I32, ids: I64) -> tuple[F64, F64]:
+        """What the fit of ``imaged`` leaves over: (PARTICLE, ENERGY), summed over the pixels (Y, X) of each particle.
+
+        Beside it its chi-square (Y, X) per degree of freedom, 0 without one.
+        """
+        n_energy, n_terms = self._design.shape
+        chi2 = np.zeros(fill.shape)
+        if not ids.size:
+            return np.zeros((0, n_energy)), chi2
         lit = self._lit(fill)
         (kind, above), number = self._kinds(fill, total_nm, soc, lit), reach[lit]
         measured = np.stack(list(self._measured(fill, total_nm, soc, lit)))
-        found = np.zeros((self._solve.shape[1], len(number)))
+        found = np.zeros((n_terms, len(number)))
         for solve, one in zip(self._solve, measured, strict=True):
             _add_solved(solve, kind, above, one, found)
-        length = int(ids.max(initial=0)) + 1
-        left = [np.bincount(number, one, length)[ids] for one in measured - self._design @ found]
-        return np.stack(left, axis=1) if ids.size else np.zeros((0, len(self._design)))
+        left, length = measured - self._design @ found, int(ids.max()) + 1
+        if n_energy > n_terms:
+            chi2[lit] = (self._counts @ (left**2 * np.exp(-measured))) / (n_energy - n_terms)
+        return np.stack([np.bincount(number, one, length)[ids] for one in left], axis=1), chi2
 
     def _lit(self, fill: F64) -> Mask:
         """Where plates (Y, X) are seen: most of a field is empty, and nothing is seen further than the PSF reaches."""

@@ -187,7 +187,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[FitMeasures]]) -> Map
 
 STAGE = Stage(
     name=NAME,
-    version=10,
+    version=11,
     options=Options,
     measures=FitMeasures,
     upstream=upstream,

@@ -14,14 +14,18 @@ DESIGN = np.array([[0.236, 0.251], [0.447, 0.258], [1.086, 0.587], [0.490, 1.296
 STEP, PIXEL_NM = 5, 50.0
 
 
-def imaged(soc: float, thickness_nm: float, psf_nm: float = 30.0) -> tuple[F64, I32]:
-    """Fitted maps (2, Y, X) and labels of a homogeneous plate of 0.7 x 0.45 um, drawn on a 10 nm grid."""
+def blurred_transmission(soc: float, thickness_nm: float, psf_nm: float) -> F64:
+    """Transmission (ENERGY, Y, X) of a homogeneous plate of 0.7 x 0.45 um, drawn on a 10 nm grid."""
     y, x = np.indices((37 * STEP, 41 * STEP))
     plate = np.abs((y - 91.3) / 22.5) ** 4 + np.abs((x - 104.8) / 35.0) ** 4 < 1
     od = DESIGN @ np.array([1 - soc, soc]) * thickness_nm
     middle = slice(STEP // 2, None, STEP)
-    blurred = [ndimage.gaussian_filter(np.exp(-d * plate), psf_nm / 10)[middle, middle] for d in od]
-    maps = _fitted(np.array(blurred))
+    return np.array([ndimage.gaussian_filter(np.exp(-d * plate), psf_nm / 10)[middle, middle] for d in od])
+
+
+def imaged(soc: float, thickness_nm: float, psf_nm: float = 30.0) -> tuple[F64, I32]:
+    """Fitted maps (2, Y, X) and labels of that plate."""
+    maps = _fitted(blurred_transmission(soc, thickness_nm, psf_nm))
     return maps, (maps.sum(0) > 0.5 * thickness_nm).astype(np.int32)
 
 
@@ -54,6 +58,23 @@ def test_the_bias_is_taken_off_but_for_what_is_doubted(
     left = abs(raw - bias.soc[0])
     assert left < (0.4 if skirt else 0.7) * abs(raw)
     assert left < 0.5 * abs(bias.soc[0])
+
+
+def test_the_chi_square_that_blur_leaves_is_foretold() -> None:
+    """At the rims of dark plates unlike transmissions are averaged, and no thickness explains their mean."""
+    soc, thickness_nm, photons = 0.0, 200.0, 2e4
+    maps, labels = imaged(soc, thickness_nm)
+    counts = np.full(len(DESIGN), photons)
+    foretold = psf_bias(labels, maps, psf=gaussian_kernel(PIXEL_NM, 30.0), design_per_nm=DESIGN, weights=counts).chi2
+    transmission = blurred_transmission(soc, thickness_nm, 30.0)
+    left = -np.log(transmission) - np.einsum("ek,kyx->eyx", DESIGN, maps)
+    true = photons * (transmission * left**2).sum(axis=0) / (len(DESIGN) - 2)
+    poor = true > 3.0
+    assert poor.sum() > 10
+    # Within a factor that makes no rim a poor fit and leaves alone what is three times noise and blur together.
+    assert (true[poor] < 3.0 * (1.0 + foretold[poor])).mean() > 0.9
+    deep = ndimage.distance_transform_edt(labels) > 3.0
+    assert foretold[deep].max() < 0.1 * true[poor].max()
 
 
 def test_no_psf_is_no_bias_and_a_background_term_may_be_fitted() -> None:

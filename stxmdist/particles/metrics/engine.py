@@ -81,6 +81,8 @@ class MeasuredField:
     phase_rad: F64 | None = None
     """(Y, X) unwrapped; None where only counts were measured"""
     n_twins: int = N_TWINS
+    noise_excess: F64 | None = None
+    """(PARTICLE,) variance of noise over what the fit claims, by the residuals inside; None or NaN: not known"""
     outlines_px: tuple[F64 | None, ...] = ()
     """(VERTEX, 2) rim of each PARTICLE in pixels of the map; empty: none is known"""
     outline_se_px: F64 = field(default_factory=lambda: np.zeros(0))
@@ -201,7 +203,8 @@ def views_of(scan: MeasuredField) -> Iterator[ParticleViews]:
             slice(max(0, side.start - margin), min(n, side.stop + margin))
             for side, n in zip(found, (rows, columns), strict=True)
         )
-        yield _with_outline(_views(scan, noise, label, level, (y, x)), scan, row, (y, x))
+        inside = noise if scan.noise_excess is None else noise.stronger(float(scan.noise_excess[row]))
+        yield _with_outline(_views(scan, inside, label, level, (y, x)), scan, row, (y, x))
 
 
 def noise_of(scan: MeasuredField) -> FieldNoise:

@@ -131,6 +131,17 @@ def judged_by_particle(
     return result
 
 
+def without_blurred(mask_class: U8, chi2_reduced: Real, blurred_chi2: Real, limit: F64 | float) -> U8:
+    """Classes (Y, X) in which what blur alone explains is an edge and no poor fit.
+
+    Where blur brings unlike transmissions together their mean is no transmission of any thickness; what that does to a
+    particle is undone. A pixel fits as well as can be where its chi-square (Y, X) is at most ``limit`` times that of
+    noise and ``blurred_chi2`` (Y, X) together.
+    """
+    explained = (mask_class == MaskClass.poor_fit) & (chi2_reduced <= limit * (1.0 + blurred_chi2))
+    return np.where(explained, np.uint8(MaskClass.edge), mask_class).astype(np.uint8)
+
+
 def od_range(design: Real, thickness: Real) -> tuple[Real, Real, int]:
     """Fitted optical density where the end-members absorb most, its excess over where they absorb least, and an index.
 

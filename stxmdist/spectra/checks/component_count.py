@@ -13,6 +13,7 @@ from stxmdist.spectra.checks.components import (
     extra_term_test,
     mean_residual_od,
     missing_spectrum,
+    noise_excess,
     residual_sums,
 )
 from stxmdist.spectra.checks.pulls import morans_test
@@ -103,6 +104,8 @@ class ComponentCount:
     """(PARTICLE, ENERGY used) measured less fitted optical density, mean over each particle's pixels"""
     residual_variance: F64 | None = None
     """(PARTICLE, ENERGY used) variance that noise gives it"""
+    noise_excess: F64 | None = None
+    """(PARTICLE,) by how much the noise of its pixels is stronger than it is taken for, at least 1; None: not known"""
     whole: "WholeSpectra | None" = None
     """What is left over of each particle as a whole, rims among it"""
     wanting: Mapping[str, int] = field(default_factory=dict)
@@ -184,6 +187,7 @@ def count_components(
         missing_od=_mean_od(every, missing),
         residual_od=every.residual_od,
         residual_variance=every.residual_variance,
+        noise_excess=every.noise_excess,
         whole=every.whole,
         wanting={name: int((every.gains[at] > 0.0).sum()) for at, name in enumerate(BACKGROUNDS) if at >= n_terms - 2},
     )
@@ -205,6 +209,8 @@ class _Batch:
     residual_od: F64
     """(PARTICLE, ENERGY)"""
     residual_variance: F64
+    noise_excess: F64
+    """(PARTICLE,)"""
     whole: WholeSpectra
 
     @classmethod
@@ -219,7 +225,7 @@ class _Batch:
         gains = [extra_term_test(sums, n_terms, at, correlation_px2).bic_gain for at in range(len(BACKGROUNDS))]
         left, variance = mean_residual_od(sums, correlation_px2)
         return cls(pooled, found.p, found.share, found.od, sums.pixels, np.stack(gains), left, variance,
-                   whole.spectra(design, correlation_px2, shared_variance))  # fmt: skip
+                   noise_excess(sums, n_terms), whole.spectra(design, correlation_px2, shared_variance))  # fmt: skip
 
     @classmethod
     def joined(cls, batches: list["_Batch"]) -> "_Batch":
@@ -232,6 +238,7 @@ class _Batch:
             np.concatenate([batch.gains for batch in batches], axis=1),
             np.concatenate([batch.residual_od for batch in batches]),
             np.concatenate([batch.residual_variance for batch in batches]),
+            np.concatenate([batch.noise_excess for batch in batches]),
             WholeSpectra(
                 np.concatenate([batch.whole.od for batch in batches]),
                 np.concatenate([batch.whole.residual_od for batch in batches]),

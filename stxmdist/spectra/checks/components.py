@@ -21,6 +21,8 @@ _LEAST_FREE = 2
 """Degrees of freedom that must remain where light from beside is left out"""
 _DARK_OD = 1.2
 """Rise of optical density at the edge from which light from beside looks like a component"""
+_CHANCE_SD = 3.0
+"""Standard errors of a chi-square within which it is chance"""
 _LEAST_SPREAD = 1e-6
 """A candidate is a mixture of the end-members if a smaller share of its length is orthogonal to them"""
 
@@ -54,6 +56,20 @@ class ResidualSums:
             self.od + other.od,
             self.noise_od + other.noise_od,
         )
+
+
+def noise_excess(sums: ResidualSums, n_terms: int) -> F64:
+    """By how much noise of each particle's pixels is stronger than it is taken for (PARTICLE,), at least 1; NaN of few.
+
+    Chi-square of the residuals about their mean spectrum, which a wrong model leaves in all pixels alike, per degree of
+    freedom. What chance may leave is no excess.
+    """
+    n_energy = sums.whitened.shape[1]
+    freedom = (sums.pixels - 1) * float(n_energy - n_terms)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        about = (sums.chi2 - (sums.whitened**2).sum(axis=1) / sums.pixels) / freedom
+        chance = _CHANCE_SD * np.sqrt(2.0 / freedom)
+    return np.where(freedom > 0.0, np.where(about > 1.0 + chance, about, 1.0), np.nan)
 
 
 @dataclass(frozen=True, eq=False)

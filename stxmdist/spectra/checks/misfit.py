@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stxmdist.arrays import F64, Real
+from stxmdist.spectra.end_members.design_matrix import background_columns
 from stxmdist.spectra.end_members.excess import believed_excess
 from stxmdist.spectra.end_members.mean_errors import HIDDEN, light_beside_od
 
@@ -142,7 +143,14 @@ def misfit_error(
     return MisfitError(share, HIDDEN * np.sqrt(believed))
 
 
-def own_error(residual_od: F64, variance: F64, cathode_od: F64, design: F64, response: F64, mean_od: F64) -> F64:
+def own_error(
+    residual_od: F64,
+    variance: F64,
+    cathode_od: F64,
+    design: F64,
+    response: F64,
+    mean_od: F64,
+) -> F64:
     """Error (PARTICLE,) of states of charge by what single images do to a particle: rows that jump, a rim that moves.
 
     Such an error is another at each energy, in proportion to the optical density of the particle as a whole, rims
@@ -172,6 +180,15 @@ def own_error(residual_od: F64, variance: F64, cathode_od: F64, design: F64, res
         share2 = np.maximum(share2, np.median(share2))
         found[known] = np.sqrt(share2 * ((response[known] * mean_od[known]) ** 2).sum(axis=1))
     return found
+
+
+def left_of_film(design: F64, energy_ev: F64) -> F64:
+    """What a fit with terms (ENERGY, TERM) leaves over (ENERGY,) of a film of carbon whose mean optical density is 1.
+
+    Carbon absorbs with the photon energy to minus 3 above its edge; the fit has a constant for it.
+    """
+    film = background_columns(energy_ev, "power_law") @ np.ones(2)
+    return np.asarray(film - design @ np.linalg.lstsq(design, film, rcond=None)[0], dtype=np.float64)
 
 
 def shapes_with_errors(od: F64, beside_od: F64 | None, shift_od: F64 | None) -> list[F64]:

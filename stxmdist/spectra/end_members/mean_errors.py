@@ -1,5 +1,6 @@
 """What a mean spectrum cannot be trusted with, beyond the noise of its counts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,8 @@ SHARP = LightBeside(0.0, LIGHT_BESIDE)
 """Of a wide specimen, and of images without the tails of a point spread function (ptychography)"""
 AROUND_PARTICLES = LightBeside(0.04, 0.02)
 """Of particles in a scanning microscope, as ``LIGHT_BESIDE_PARTICLES``"""
+LEAST_LEFT = 0.1
+"""Light from beside cannot be more than leaves this share of what came through"""
 HIDDEN = 3.0
 """What references lack lies mostly along them and their derivatives: error of what is fitted per misfit that shows.
 Two thirds of planted iron phases with lines of any place give at most 2.7 to 3.6 from 10 to 35 energies, other widths
@@ -55,6 +58,20 @@ def light_beside_od(mean_od: F64, light_sd: float = LIGHT_BESIDE) -> F64:
     """
     beyond = np.minimum(mean_od - np.min(mean_od, axis=-1, keepdims=True), _MOST_OD)
     return np.asarray(light_sd * np.expm1(beyond), dtype=np.float64)
+
+
+def freed_of_light(od: F64, light: LightBeside) -> Iterator[tuple[float, F64, F64]]:
+    """An optical density (ENERGY,) freed of more and more light that passed beside: share, density, growth of variance.
+
+    The share f of the incident beam leaves T = (T_seen - f) / (1 - f). It ends where hardly anything would be left.
+    """
+    through = np.exp(-od)
+    for share in light.shares:
+        less = (through - share) / (1.0 - share)
+        if share > 0.0 and (less < LEAST_LEFT * through).any():
+            break
+        # -ln of what is left changes by so much more than -ln of all.
+        yield float(share), -np.log(less), (through / ((1.0 - share) * less)) ** 2
 
 
 def mean_covariance(mean_od: F64, variance: F64, share: float = MODEL_SHARE, light_sd: float = LIGHT_BESIDE) -> F64:

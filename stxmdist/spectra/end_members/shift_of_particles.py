@@ -13,7 +13,13 @@ from scipy.interpolate import CubicSpline
 from stxmdist.arrays import F64
 from stxmdist.spectra.end_members.design_matrix import background_columns
 from stxmdist.spectra.end_members.excess import believed_excess
-from stxmdist.spectra.end_members.mean_errors import LightBeside, light_beside_od, mean_covariance, whitening
+from stxmdist.spectra.end_members.mean_errors import (
+    LightBeside,
+    freed_of_light,
+    light_beside_od,
+    mean_covariance,
+    whitening,
+)
 
 BACKGROUND_SD = 0.2
 """What absorbs beside the end-members in a mean spectrum is hardly more: standard deviation of a constant, and of the
@@ -23,8 +29,6 @@ OWN_SHARE = 0.0025
 rims, a neighbour"""
 ODD_SHARE = 0.1
 """Share of particles that say nothing of the energy scale: another phase, two that overlap"""
-_LEAST_LEFT = 0.1
-"""Light from beside cannot be more than leaves this share of what came through"""
 _LEAST_LIKELY = 1e-300
 _SCATTERS_EV = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08)
 """By how much particles may disagree beyond their noise, each as likely before"""
@@ -93,14 +97,8 @@ def shift_profiles(
 
 def _over_lights(od: F64, variance: F64, energy_ev: F64, moved: F64, light: LightBeside) -> F64:
     """Chi-square (LIGHT, SHIFT) of a spectrum freed of more and more light from beside, that of its prior included."""
-    through, found = np.exp(-od), []
-    for share in light.shares:
-        less = (through - share) / (1.0 - share)
-        if share > 0.0 and (less < _LEAST_LEFT * through).any():
-            break
-        # -ln of what is left changes by so much more than -ln of all.
-        grown = (through / ((1.0 - share) * less)) ** 2
-        freed = -np.log(less)
+    found = []
+    for share, freed, grown in freed_of_light(od, light):
         own = mean_covariance(freed, variance * grown, OWN_SHARE, light_sd=0.0)
         white = whitening(own + background_covariance(energy_ev))
         found.append(profile(white, moved, freed) + light.unlikeliness(share))

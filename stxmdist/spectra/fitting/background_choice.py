@@ -7,7 +7,14 @@ import numpy as np
 
 from stxmdist.arrays import F64, Mask
 from stxmdist.spectra.end_members.design_matrix import Background, background_columns, condition_number
-from stxmdist.spectra.end_members.mean_errors import LIGHT_BESIDE, mean_covariance, whitening, widened
+from stxmdist.spectra.end_members.mean_errors import (
+    SHARP,
+    LightBeside,
+    freed_of_light,
+    mean_covariance,
+    whitening,
+    widened,
+)
 from stxmdist.spectra.fitting.film_scatter import FilmScatter
 
 BackgroundOption = Literal["auto", "none", "constant", "power_law"]
@@ -44,8 +51,8 @@ class MeanSpectrum:
     """(ENERGY used, 2) optical density per unit of thickness"""
     shifted: F64 | None = None
     """(SHIFT, ENERGY used, 2) the same at other energy shifts, all equally likely; None: the shift is known"""
-    light_beside_sd: float = LIGHT_BESIDE
-    """Standard deviation of light from beside the particles, as a share of the incident beam"""
+    light: LightBeside = SHARP
+    """What is known of light that passes beside the particles"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,7 @@ class BackgroundChoice:
     doubt_od: F64
     """(ENERGY used,) one standard deviation of what absorbs beside that and is not fitted, alike in all pixels"""
     before_edge_od: float = float("nan")
-    """Mean optical density before the edge; NaN without energies there"""
+    """Mean optical density before the edge, freed of light from beside; NaN without energies there"""
     explained_od: float = float("nan")
     """What the end-members absorb there"""
 
@@ -71,6 +78,8 @@ class _Found:
     se: float
     thickness: F64
     """(2,)"""
+    od: F64
+    """(ENERGY used,) of the spectrum, freed of light from beside; NaN where not known"""
 
 
 def choose_background(
@@ -121,25 +130,29 @@ def _last_term(spectrum: MeanSpectrum, columns: F64, known: Mask) -> _Found | No
         return None
     if not condition_number(design) < _WORST_CONDITION:
         return None
-    od = spectrum.mean_od[known]
-    white = whitening(mean_covariance(od, spectrum.variance[known], light_sd=spectrum.light_beside_sd))
-    freedom = n_energy - n_terms
-    found, variance = _amounts(white @ design, white @ od, freedom)
-    if spectrum.shifted is not None:
-        shifted = spectrum.shifted[:, known]
-        others = [_amounts(white @ np.concatenate([at, columns[known]], axis=1), white @ od, freedom) for at in shifted]
-        variance = float(np.mean([one for _, one in others])) + float(
-            np.mean([(one[-1] - found[-1]) ** 2 for one, _ in others])
-        )
-    return _Found(float(found[-1]), float(np.sqrt(variance)), found[:2])
-
-
-def _amounts(design: F64, od: F64, freedom: int) -> tuple[F64, float]:
-    """Amounts (TERM,) of the whitened terms of a spectrum, and the variance of the last, larger with a misfit."""
-    inverse = np.linalg.pinv(design)
-    found = inverse @ od
-    left = od - design @ found
-    return found, widened(float(left @ left), freedom) * float((inverse[-1] ** 2).sum())
+    shifted = spectrum.end_members[None] if spectrum.shifted is None else spectrum.shifted
+    designs = [np.concatenate([at, columns], axis=1)[known] for at in shifted]
+    od, noise, freedom = spectrum.mean_od[known], spectrum.variance[known], n_energy - n_terms
+    found, freed_od, variance, chi2, apart = [], [], [], [], []
+    for share, freed, grown in freed_of_light(od, spectrum.light):
+        white = whitening(mean_covariance(freed, noise * grown, light_sd=0.0))
+        for at in designs:
+            inverse = np.linalg.pinv(white @ at)
+            found.append(inverse @ (white @ freed))
+            left = white @ (freed - at @ found[-1])
+            freed_od.append(freed)
+            variance.append(float((inverse[-1] ** 2).sum()))
+            chi2.append(float(left @ left))
+            apart.append(spectrum.light.unlikeliness(share))
+    least, amounts = min(chi2), np.array(found)
+    excess = widened(least, freedom)
+    likely = np.exp(-0.5 * ((np.array(chi2) - least) / excess + np.array(apart)))
+    likely /= likely.sum()
+    mean = likely @ amounts
+    spread = likely @ (excess * np.array(variance) + (amounts[:, -1] - mean[-1]) ** 2)
+    free_of_light = np.full(known.shape, np.nan)
+    free_of_light[known] = likely @ np.array(freed_od)
+    return _Found(float(mean[-1]), float(np.sqrt(spread)), mean[:2], free_of_light)
 
 
 def _richest(spectrum: MeanSpectrum, columns: F64, found: list[_Found | None]) -> Background:
@@ -174,7 +187,7 @@ def _before(spectrum: MeanSpectrum, known: Mask, found: _Found | None) -> tuple[
     before = before_the_edge(spectrum.end_members, spectrum.energy_ev) & known
     if not before.any() or found is None:
         return float("nan"), float("nan")
-    return float(spectrum.mean_od[before].mean()), float((spectrum.end_members[before] @ found.thickness).mean())
+    return float(found.od[before].mean()), float((spectrum.end_members[before] @ found.thickness).mean())
 
 
 def _sentence(spectrum: MeanSpectrum, known: Mask, end: str, constant: _Found | None, od: tuple[float, float]) -> str:

@@ -18,7 +18,7 @@ from stxmdist.spectra.end_members.design_matrix import (
     design_slope,
 )
 from stxmdist.spectra.end_members.energy_shift import EnergyShift, energy_shift
-from stxmdist.spectra.end_members.mean_errors import AROUND_PARTICLES, LIGHT_BESIDE_PARTICLES, LightBeside
+from stxmdist.spectra.end_members.mean_errors import AROUND_PARTICLES, LightBeside
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.end_members.shift_of_particles import ParticleSpectra
 from stxmdist.spectra.fitters.contract import FITTERS
@@ -201,9 +201,7 @@ def model_of_stack(
         shifted -= shifted[:, before].mean(axis=1, keepdims=True)
         slope -= slope[before].mean(axis=0)
         mean_od = mean_od - mean_od[before].mean()
-    spectrum = MeanSpectrum(
-        energy_ev[used], mean_od, stack.mean_od_variance[used], columns, shifted, LIGHT_BESIDE_PARTICLES
-    )
+    spectrum = MeanSpectrum(energy_ev[used], mean_od, stack.mean_od_variance[used], columns, shifted, stack.light)
     film = _film_between(stack, used, columns) if options.background == "auto" and before is None else None
     background = choose_background(spectrum, options.background, film)
     extra = background_columns(energy_ev[used], background.background)

@@ -10,7 +10,6 @@ from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
 from stxmdist.particles.chemistry import PointSpread, reach_of
@@ -22,7 +21,14 @@ from stxmdist.particles.segment import segment, without_gaps
 from stxmdist.particles.table import particle_table, with_flag
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.spectra.align.aligned_stack import whole_energies
-from stxmdist.spectra.checks.classes import ClassOptions, edge_zone, judged_by_particle, most_chi2, od_range
+from stxmdist.spectra.checks.classes import (
+    ClassOptions,
+    edge_zone,
+    judged_by_particle,
+    most_chi2,
+    od_range,
+    without_blurred,
+)
 from stxmdist.spectra.checks.component_count import ComponentCount, CountOptions, ReadPixels, count_components
 from stxmdist.spectra.checks.misfit import MisfitError, expected_misfit_chi2
 from stxmdist.spectra.checks.systematics import (
@@ -34,6 +40,7 @@ from stxmdist.spectra.checks.third_phase import ThirdPhaseBound
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
 from stxmdist.stages.segment.film import steady_thickness
+from stxmdist.stages.segment.means import mean_of_particles, mean_thickness, sum_of_particles
 from stxmdist.stages.segment.metrics import Description, left_over_of, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.misfits import misfit_of, own_of, third_phase_of
 from stxmdist.stages.segment.options import MisfitOptions, Options
@@ -155,15 +162,14 @@ def described(
 ) -> Description:
     """One row for each particle that was found, without the scan's conditions; ``count`` None: it was not counted."""
     labels, mask, pixel_nm = np.maximum(found.labels, 0), found.mask_class, scan.pixel_nm
-    nominal = nominal_nm(model, classes)
-    shrunk = options.edge_policy == "shrink"
-    means, sensitivity = _mean_thickness(scan, labels), _sensitivity(scan, labels, model)
-    misfit = misfit_of(means, model, count)
+    nominal, shrunk = nominal_nm(model, classes), options.edge_policy == "shrink"
+    means, sensitivity = mean_thickness(scan.thickness_nm, labels), _sensitivity(scan, labels, model)
     third = third_phase_of(means, np.unique(labels[labels > 0], return_counts=True)[1], model, sensitivity)
-    imaging, bias = PointSpread(found.psf_sigma_nm / pixel_nm), None
-    per_nm = model.design.copy()
+    imaging, bias, misfit = PointSpread(found.psf_sigma_nm / pixel_nm), None, misfit_of(means, model, count)
+    per_nm, freedom = model.design.copy(), model.design.shape[0] - model.design.shape[1]
     per_nm[:, :2] /= nominal
     kernel = np.ones((1, 1)) if shrunk or not options.correct_psf_bias else options.kernel(scan.modality, pixel_nm)
+    summed = counted_classes(mask, found.thickness_nm, classes.least_counts)
     if options.correct_psf_bias and not shrunk and (labels > 0).any():
         bias = psf_bias(
             labels,
@@ -175,15 +181,17 @@ def described(
             reach=found.reach,
             interior=mask == MaskClass.valid,
         )
-        own = own_of(count, bias.left_over_od, means, model, sensitivity)
+        film_od = sum_of_particles(scan.background, found.reach, bias.particle_id)
+        own = own_of(count, bias.left_over_od, means, model, sensitivity, film_od)
         misfit = replace(misfit, soc_sd=np.fmax(misfit.soc_sd, own))
-        imaging = replace(imaging, soc_bias=bias.soc, gain=bias.gain, variance=bias.variance)
+        imaging = PointSpread(imaging.sigma_px, bias.soc, bias.gain, bias.variance)
+        summed = without_blurred(summed, scan.chi2_reduced, bias.chi2, most_chi2(classes, freedom))
     maps = ChemicalMaps(
         found.thickness_nm,
         scan.thickness_covariance * np.float32(nominal**2),
         scan.soc,
         scan.soc_se,
-        counted_classes(mask, found.thickness_nm, classes.least_counts),
+        summed,
         scan.noise_correlation_px2,
     )
     errors = systematic_errors(
@@ -215,7 +223,7 @@ def described(
     if not shrunk and options.correct_psf_bias:
         optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
         table, sizes = sized(table, labels, maps, found.known, optics, options)
-    field = _field(scan, found, model, per_nm, maps, bias, kernel, table)
+    field = _field(scan, found, model, per_nm, maps, bias, kernel, table, None if count is None else count.noise_excess)
     left_over = left_over_of(count, labels, mask == MaskClass.valid, scan.thickness_nm)
     whole = with_metrics(table, with_outlines(field, sizes), options.chemistry, left_over)
     table = whole.particles
@@ -252,6 +260,7 @@ def _field(
     bias: PsfBias | None,
     kernel: F64,
     table: pd.DataFrame,
+    noise_excess: F64 | None,
 ) -> MeasuredField:
     """What the metrics of the particles are measured on; their twins have the states of charge of the table."""
     mass_nm, homogeneous_nm, response = plates_of(bias, maps, found.reach, table)
@@ -279,6 +288,7 @@ def _field(
         scan_id=scan.scan_id,
         phase_rad=scan.phase_rad,
         n_twins=scan.n_twins,
+        noise_excess=noise_excess,
     )
 
 
@@ -294,26 +304,10 @@ def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
     return step * classes.least_thickness_nm / classes.least_od_jump
 
 
-def mean_of_particles(image: Real | None, labels: I32) -> F64 | None:
-    """Mean (PARTICLE,) of a map (Y, X) over the pixels of each particle; None of none."""
-    ids = np.unique(labels[labels > 0])
-    if image is None or not ids.size:
-        return None
-    return np.asarray(ndimage.mean(np.nan_to_num(image), labels, ids), dtype=np.float64)
-
-
-def _mean_thickness(scan: FittedScan, labels: I32) -> F64:
-    """(COMPONENT, PARTICLE) in the end-members' unit."""
-    ids = np.unique(labels[labels > 0])
-    if not ids.size:
-        return np.empty((2, 0))
-    return np.stack([ndimage.mean(np.nan_to_num(part), labels, ids) for part in scan.thickness_nm])
-
-
 def _sensitivity(scan: FittedScan, labels: I32, model: SpectralModel) -> SocSensitivity:
     """What each error that the stack shares does to each particle, at its mean thicknesses."""
     return soc_sensitivity(
-        _mean_thickness(scan, labels),
+        mean_thickness(scan.thickness_nm, labels),
         model.end_members,
         model.energy_ev,
         model.effective_counts,

@@ -4,7 +4,7 @@ import numpy as np
 
 from stxmdist.arrays import F64, I64
 from stxmdist.spectra.checks.component_count import ComponentCount
-from stxmdist.spectra.checks.misfit import MisfitError, misfit_error, own_error
+from stxmdist.spectra.checks.misfit import MisfitError, left_of_film, misfit_error, own_error
 from stxmdist.spectra.checks.systematics import SocSensitivity
 from stxmdist.spectra.checks.third_phase import (
     ThirdPhaseBound,
@@ -15,12 +15,14 @@ from stxmdist.spectra.checks.third_phase import (
 from stxmdist.spectra.end_members.energy_shift import shift_covariance
 from stxmdist.spectra.end_members.mean_errors import LIGHT_BESIDE_PARTICLES
 from stxmdist.spectra.fitting.model import SpectralModel
+from stxmdist.stages.segment.systematic import IMAGING_DOUBT
 
 
 def misfit_of(means: F64, model: SpectralModel, count: ComponentCount | None) -> MisfitError:
     """What the misfit of each particle can do to it; that of the stack's mean spectrum where its own is not known.
 
-    ``means`` (COMPONENT, PARTICLE) are mean thicknesses in the end-members' unit.
+    ``means`` (COMPONENT, PARTICLE) are mean thicknesses in the end-members' unit. What blur leaves over stays in: where
+    it is large, other things are hidden by it.
     """
     left_over = np.nan_to_num(model.misfit_od)
     steepest = int(np.argmax(model.design[:, :2].sum(axis=1)))
@@ -35,20 +37,29 @@ def misfit_of(means: F64, model: SpectralModel, count: ComponentCount | None) ->
 
 
 def own_of(
-    count: ComponentCount | None, imaged_od: F64, means: F64, model: SpectralModel, sensitivity: SocSensitivity
+    count: ComponentCount | None,
+    imaged_od: F64,
+    means: F64,
+    model: SpectralModel,
+    sensitivity: SocSensitivity,
+    film_od: F64 | None = None,
 ) -> F64:
     """Error (PARTICLE,) by what single images do to each particle; NaN where its pixels were not looked at.
 
     ``imaged_od`` (PARTICLE, ENERGY) is what blur alone leaves over of each, ``means`` (COMPONENT, PARTICLE) are mean
-    thicknesses in the end-members' unit.
+    thicknesses in the end-members' unit, and ``film_od`` (PARTICLE,) is the constant that was fitted, as a sum over
+    all of each: the film that makes it falls with energy as carbon does, and what a fit leaves of that is no jump.
     """
     if count is None or count.whole is None or model.fitted_background == "power_law":
         return np.full(means.shape[1], np.nan)
     whole = count.whole
     seen = np.isfinite(whole.residual_od).any(axis=0)
+    expected = imaged_od
+    if film_od is not None and model.fitted_background == "constant":
+        expected = expected + np.outer(film_od, left_of_film(model.design, model.energy_ev))
     return own_error(
-        (whole.residual_od - imaged_od)[:, seen],
-        whole.variance[:, seen],
+        (whole.residual_od - expected)[:, seen],
+        (whole.variance + (IMAGING_DOUBT * imaged_od) ** 2)[:, seen],
         whole.od[:, seen],
         model.design[seen],
         sensitivity.response[:, seen],

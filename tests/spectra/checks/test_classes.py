@@ -5,7 +5,14 @@ import pytest
 from scipy import ndimage
 
 from stxmdist.arrays import MaskClass
-from stxmdist.spectra.checks.classes import BY_CHANCE, classify, edge_zone, judged_by_particle, od_range
+from stxmdist.spectra.checks.classes import (
+    BY_CHANCE,
+    classify,
+    edge_zone,
+    judged_by_particle,
+    od_range,
+    without_blurred,
+)
 from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitters.contract import FITTERS, FitOptions, state_of_charge
@@ -151,3 +158,11 @@ def test_a_pixel_is_judged_by_its_particle_and_a_particle_never_vanishes() -> No
     assert after[0, 0] == MaskClass.poor_fit
     tolerated = judged_by_particle(before, chi2, labels, np.ones(labels.shape, bool), 3.0, np.full(labels.shape, 20.0))
     assert tolerated[5, 17] == MaskClass.valid
+
+
+def test_what_blur_explains_is_an_edge_and_no_poor_fit() -> None:
+    mask = np.array([[MaskClass.poor_fit, MaskClass.poor_fit, MaskClass.valid, MaskClass.background]], np.uint8)
+    chi2 = np.array([[20.0, 20.0, 20.0, 20.0]])
+    blurred = np.array([[9.0, 0.5, 0.0, 9.0]])
+    wanted = [[MaskClass.edge, MaskClass.poor_fit, MaskClass.valid, MaskClass.background]]
+    np.testing.assert_array_equal(without_blurred(mask, chi2, blurred, 3.0), wanted)

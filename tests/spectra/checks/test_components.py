@@ -10,6 +10,7 @@ from stxmdist.spectra.checks.components import (
     ResidualSums,
     extra_term_test,
     missing_spectrum,
+    noise_excess,
     residual_sums,
     whitened_residuals,
 )
@@ -105,6 +106,24 @@ def test_what_varies_from_pixel_to_pixel_is_found_where_the_mean_is_right(lfp: E
     found = missing_spectrum(residual_sums(transmission, coefficients, counts, design, np.zeros(n, int), 1), 2)
     assert found.p_varying[0] < 1e-6
     assert found.p_varying[0] < found.p_constant[0]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_noise_is_told_from_what_all_pixels_lack(lfp: EndMembers, share: float) -> None:
+    """A third component in all pixels alike is no noise; noise of twice the variance that is claimed is."""
+    counts, claimed = 1000.0, 2000.0
+    right = noise_excess(sums(lfp, counts, share, 20, 300), 2)
+    assert np.median(right) == 1.0
+    rng = np.random.default_rng(5)
+    design = design_matrix(lfp, ENERGY)
+    od = THICKNESS_NM * (design @ np.full((2, 300), 0.5))
+    transmission = (rng.poisson(counts * np.exp(-od)) / counts).astype(np.float32)
+    believed = np.full(ENERGY.size, claimed)
+    fit = FITTERS["poisson"].load()(transmission, believed, design, FitOptions())
+    one = residual_sums(transmission, fit.coefficients, believed, design, np.zeros(300, int), 2)
+    strong, nothing = noise_excess(one, 2)
+    assert strong == pytest.approx(claimed / counts, rel=0.1)
+    assert np.isnan(nothing)
 
 
 def test_blocks_and_their_order_do_not_matter(lfp: EndMembers) -> None:

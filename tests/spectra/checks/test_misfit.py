@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from stxmdist.arrays import F64
-from stxmdist.spectra.checks.misfit import expected_misfit_chi2, mean_misfit_od, misfit_error, own_error
+from stxmdist.spectra.checks.misfit import expected_misfit_chi2, left_of_film, mean_misfit_od, misfit_error, own_error
 from stxmdist.spectra.end_members.design_matrix import Background, design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
 
@@ -113,3 +113,15 @@ def test_what_single_images_do_to_a_particle_is_an_error_of_its_size(lfp: EndMem
         assert np.median(claimed) == 0.0
     blind = own_error(left[:, :3], np.ones((n, 3)), od[:, :3], design[:3], response[:, :3], od[:, :3])
     assert np.isnan(blind).all()
+
+
+def test_what_a_fit_leaves_of_a_film_is_known_from_its_constant(lfp: EndMembers) -> None:
+    """A constant is fitted to a film that falls with energy: what is left over of it is no jump of single images."""
+    energy = GRIDS["eight"]
+    design = design_matrix(lfp, energy, background="constant")
+    film = 0.6 * (energy / energy.mean()) ** -2.8
+    found = np.linalg.lstsq(design, np.array([40.0, 60.0, 0.0]) @ design.T + film, rcond=None)[0]
+    left = film - design @ (found - np.array([40.0, 60.0, 0.0]))
+    assert np.abs(left).max() > 1e-3
+    # Carbon's own power is 2.8 here and 3 there, and the constant that is found is not all of the film.
+    np.testing.assert_allclose(found[2] * left_of_film(design, energy), left, atol=0.3 * np.abs(left).max())

@@ -5,6 +5,7 @@ import pytest
 
 from stxmdist.arrays import F64
 from stxmdist.spectra.end_members.design_matrix import background_columns, design_matrix
+from stxmdist.spectra.end_members.mean_errors import AROUND_PARTICLES
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitting.background_choice import (
     UNSEEN_OD,
@@ -72,6 +73,29 @@ def test_what_is_too_little_to_be_fitted_is_doubted(lfp: EndMembers, film: float
     choice = chosen(lfp, film)
     assert choice.background == "none"
     assert film < DOUBTS * choice.doubt_od[0]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.06])
+@pytest.mark.parametrize(("film", "background"), [(0.0, "none"), (0.4, "constant")])
+def test_light_from_beside_dark_plates_is_no_background(
+    lfp: EndMembers, share: float, film: float, background: str
+) -> None:
+    """The tails of the point spread function throw light into plates through which less than that comes."""
+    od = np.array([200.0, 200.0]) @ lfp.at(ENERGY_EV) + film
+    assert np.exp(-od.max()) < 0.04
+    seen = -np.log((1.0 - share) * np.exp(-od) + share)
+    noise = np.random.default_rng(3).normal(0.0, NOISE_OD, od.size)
+    spectrum = MeanSpectrum(
+        ENERGY_EV,
+        seen + noise,
+        np.full(od.size, NOISE_OD**2),
+        design_matrix(lfp, ENERGY_EV),
+        np.stack([design_matrix(lfp, ENERGY_EV, shift) for shift in (-0.01, 0.01)]),
+        AROUND_PARTICLES,
+    )
+    choice = choose_background(spectrum)
+    assert choice.background == background
+    assert choice.before_edge_od - choice.explained_od == pytest.approx(film, abs=0.05)
 
 
 @pytest.mark.parametrize("asked", ["none", "constant", "power_law"])
