@@ -31,6 +31,8 @@ LEAST_PIXELS = 200
 LEAST_ERROR = 0.05
 CERTAIN, UNCERTAIN = 0.08, 0.25
 """A slope with a relative error below the first is known; above the second it tells nothing"""
+AGREE_SIGMAS = 2.0
+"""Slopes agree within so many of the errors of both"""
 MOST_OF_COUNTED = 0.5
 """Detectors that count photons have less read-out noise than this, in steps"""
 PHOTONS_COUNTED = 1.6
@@ -136,7 +138,7 @@ def count_model(frames: Array, good: Mask, counts_per_photon: float | None = Non
         )
     step = smallest_step(frames)
     level, spread = pixel_noise(frames, good)
-    seen = counts_per_photon or _best_slope(level, spread)
+    seen = counts_per_photon or _best_slope(level, spread, step)
     slope = seen or step or 1.0
     if counts_per_photon is None and step and 1.0 / PHOTONS_COUNTED < slope / step < PHOTONS_COUNTED:
         slope = step
@@ -220,13 +222,24 @@ def _root_variances(readout: float) -> tuple[F64, F64]:
     return at, square - root**2
 
 
-def _best_slope(level: F64, spread: F64) -> float | None:
-    """Slope of spread over level: of the dimmest pixels that know it well, else of those that know it best."""
+def _best_slope(level: F64, spread: F64, step: float) -> float | None:
+    """Slope of spread over level: of the dimmest pixels that know it well, else of those that know it best.
+
+    Where frames are coarse some light is left in the differences of brighter pixels, and their slope is too large: they
+    count as long as they agree with dimmer ones. Where they do not, the dimmest may hold some of it, too, and the
+    ``step`` of readings, which none can be without, is believed if it is no more.
+    """
     counts = [int(share * len(level)) for share in DIM]
     found = [slope for count in counts if (slope := _slope(level[:count], spread[:count])) is not None]
-    well = [slope for slope, error in found if error < CERTAIN]
-    known = [slope for slope, error in sorted(found, key=lambda one: one[1]) if error < UNCERTAIN]
-    return next(iter(well + known), None)
+    known = [one for one in found if one[1] < UNCERTAIN]
+    if not known:
+        return None
+    dimmest, error = known[0]
+    most = dimmest * (1.0 + AGREE_SIGMAS * error)
+    agree = [slope for slope in known if slope[0] * (1.0 - AGREE_SIGMAS * slope[1]) < most]
+    if len(agree) < len(known) and 0.0 < step < most:
+        return step
+    return next((slope for slope, error in agree if error < CERTAIN), min(agree, key=lambda one: one[1])[0])
 
 
 def _slope(level: F64, spread: F64) -> tuple[float, float] | None:

@@ -16,13 +16,13 @@ SAMPLED = 0.02
 ALL = np.ones((48, 48), bool)
 
 
-def means(photons: float, n_frames: int = 64, n: int = 48) -> F64:
+def means(photons: float, n_frames: int = 64, n: int = 48, beam_px: float = 3.0) -> F64:
     """Far fields (FRAME, QY, QX) of beams that fill a third of their window, as speckle that falls off outward."""
     rng = np.random.default_rng(2)
     y, x = np.indices((n, n)) - n // 2
     waves = rng.normal(size=(n_frames, n, n)) + 1j * rng.normal(size=(n_frames, n, n))
     coarse = np.fft.ifft2(np.fft.fft2(waves) * np.fft.ifftshift(np.exp(-(y**2 + x**2) / (2 * 5.0**2))))
-    beam = np.exp(-(y**2 + x**2) / (2 * 3.0**2))
+    beam = np.exp(-(y**2 + x**2) / (2 * beam_px**2))
     patterns = np.abs(np.fft.fftshift(np.fft.fft2((1.0 + 5.0 * coarse / np.abs(coarse).std()) * beam), (1, 2))) ** 2
     patterns += 1e-6 * patterns.max() * np.exp(-(y**2 + x**2) / (2 * 12.0**2))
     return np.asarray(patterns * photons / patterns.sum(axis=(1, 2)).mean())
@@ -44,6 +44,15 @@ def test_counted_photons_are_known_in_any_unit(factor: float, photons: float) ->
     assert found.counts_per_photon == pytest.approx(factor, rel=1e-6)
     assert (found.offset, found.readout) == (0.0, 0.0)
     assert found.photons(frames) == pytest.approx(readings(photons, CountModel()), abs=1e-2)
+
+
+@pytest.mark.parametrize("factor", [1, 7])
+def test_light_between_pixels_of_coarse_frames_is_no_photon(factor: int) -> None:
+    """A beam that fills its window, frames cut to their bright middle: differences hold more of light than of noise."""
+    middle = slice(12, 36)
+    patterns = means(3e5, n_frames=400, beam_px=9.0)[:, middle, middle]
+    frames = factor * np.random.default_rng(1).poisson(patterns)
+    assert count_model(frames, ALL[middle, middle]).counts_per_photon == pytest.approx(factor, rel=1e-6)
 
 
 @pytest.mark.parametrize("model", [CountModel(50, 0, 0.3), CountModel(30, 600, 0.5), CountModel(10, -40, 0.2)])
