@@ -65,9 +65,9 @@ class BackgroundChoice:
     doubt_od: F64
     """(ENERGY used,) one standard deviation of what absorbs beside that and is not fitted, alike in all pixels"""
     before_edge_od: float = float("nan")
-    """Mean optical density before the edge, freed of light from beside; NaN without energies there"""
+    """Mean optical density before the edge; NaN without energies there"""
     explained_od: float = float("nan")
-    """What the end-members absorb there"""
+    """What the end-members absorb there, behind light from beside"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +76,8 @@ class _Found:
 
     amount: float
     se: float
+    se_of_seen: float
+    """The same if light from beside and energy shift were known: of what is seen"""
     thickness: F64
     """(2,)"""
     od: F64
@@ -149,10 +151,11 @@ def _last_term(spectrum: MeanSpectrum, columns: F64, known: Mask) -> _Found | No
     likely = np.exp(-0.5 * ((np.array(chi2) - least) / excess + np.array(apart)))
     likely /= likely.sum()
     mean = likely @ amounts
-    spread = likely @ (excess * np.array(variance) + (amounts[:, -1] - mean[-1]) ** 2)
+    known_light = float(likely @ (excess * np.array(variance)))
+    spread = known_light + float(likely @ (amounts[:, -1] - mean[-1]) ** 2)
     free_of_light = np.full(known.shape, np.nan)
     free_of_light[known] = likely @ np.array(freed_od)
-    return _Found(float(mean[-1]), float(np.sqrt(spread)), mean[:2], free_of_light)
+    return _Found(float(mean[-1]), float(np.sqrt(spread)), float(np.sqrt(known_light)), mean[:2], free_of_light)
 
 
 def _richest(spectrum: MeanSpectrum, columns: F64, found: list[_Found | None]) -> Background:
@@ -187,7 +190,8 @@ def _before(spectrum: MeanSpectrum, known: Mask, found: _Found | None) -> tuple[
     before = before_the_edge(spectrum.end_members, spectrum.energy_ev) & known
     if not before.any() or found is None:
         return float("nan"), float("nan")
-    return float(found.od[before].mean()), float((spectrum.end_members[before] @ found.thickness).mean())
+    seen = float(spectrum.mean_od[before].mean())
+    return seen, seen - float((found.od[before] - spectrum.end_members[before] @ found.thickness).mean())
 
 
 def _sentence(spectrum: MeanSpectrum, known: Mask, end: str, constant: _Found | None, od: tuple[float, float]) -> str:
@@ -198,12 +202,13 @@ def _sentence(spectrum: MeanSpectrum, known: Mask, end: str, constant: _Found | 
             f"{energies} energies cannot tell a background from the end-members: {end}, and the error allows for "
             f"{UNSEEN_OD:g} of optical density"
         )
-    error = max(constant.se, 0.01)
     if np.isnan(od[0]):
+        error = max(constant.se, 0.01)
         return (
             f"no energy lies before the edge; {constant.amount:.2f} +- {error:.2f} of optical density is found beside "
             f"the end-members: {end}"
         )
+    error = max(constant.se_of_seen, 0.01)
     before = spectrum.energy_ev[before_the_edge(spectrum.end_members, spectrum.energy_ev) & known]
     low, high = float(before.min()), float(before.max())
     where = f"{low:.1f} eV" if low == high else f"{low:.1f} to {high:.1f} eV"
