@@ -140,7 +140,8 @@ def test_frames_are_turned_and_photons_counted_as_the_reconstruction_did(
 
     def tile(orientation: str, counts_per_photon: float) -> TileMeasures:
         return TileMeasures(
-            verdict="good", reason="", frames=67, frames_left_out=0, iterations=5, stopped="finished", start="file",
+            verdict="good", reason="", frames=67, frames_left_out=0, iterations=5, stopped="finished",
+            schedule="lsqml 5", start="file",
             orientation=orientation, counts_per_photon=counts_per_photon, offset_counts=1.0, readout_photons=0.0,
         )  # fmt: skip
 

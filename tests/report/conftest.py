@@ -128,6 +128,7 @@ FIGURES: dict[str, object] = {
         frames_left_out=(0,) * N_TILES,
         iterations=(7,) * N_TILES,
         stopped=("",) * N_TILES,
+        schedule=("",) * N_TILES,
         start=("",) * N_TILES,
         orientation=("",) * N_TILES,
         residual=np.full(N_TILES, 0.02),
