@@ -68,7 +68,7 @@ def tile_core_seconds(
 ) -> float:
     """Core-seconds of a tile, ``windows`` being one for each of its energies, both halves and all trials included.
 
-    Schedules count as planned: those that end sooner make good for those that go on.
+    Schedules count as planned; those that go on take longer.
     """
     positions, n_energies = len(windows[0].tile.positions), len(windows)
     first = options.recipe(None).iterations

@@ -109,7 +109,7 @@ class Recipe:
             length, passes = None, None if adapts else planned
             while passes is None or own < passes:
                 if adapts and length is None:
-                    length = length_of(errors[begun : begun + own], planned, noise, self.adaptation.longest)
+                    length = self._length(errors[begun : begun + own], planned, noise)
                     passes = length.passes if length is not None else None
                 own += 1
                 if length is not None:
@@ -123,7 +123,10 @@ class Recipe:
         """How long its last engine went on, if errors decided that: those of all iterations."""
         last = self.schedule[-1].iterations
         own = errors[self.iterations - last :]
-        return length_of(own, last, noise, self.adaptation.longest) if self.adapts else None
+        return self._length(own, last, noise) if self.adapts else None
+
+    def _length(self, own: Sequence[float], planned: int, noise: float) -> Length | None:
+        return length_of(own, planned, noise, self.adaptation.longest, sooner=self.adaptation.sooner)
 
     def words(self, errors: Sequence[float], length: Length | None) -> str:
         """What was done in iterations with such errors, and why."""

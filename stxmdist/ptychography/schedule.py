@@ -31,8 +31,12 @@ class Adaptation:
     """Whether and how far the schedule follows what its errors say."""
 
     adapt: bool = True
-    """Let the last engine end sooner at the noise, go on while it gains above it, and try another engine and another
-    start where frames are not explained; false: the schedule as it is given
+    """Let the last engine go on while it gains above the noise, and try another engine and another start where frames
+    are not explained; false: the schedule as it is given
+    """
+    sooner: bool = False
+    """Let the last engine end before its time where errors are at the noise and hardly fall: time for detail, because
+    what is finest in an object is found last and changes errors least
     """
     longest: float = 3.0
     """Passes of the last engine, at most, over those planned"""
@@ -70,7 +74,9 @@ class Length:
         return 0.5 + 0.5 * (done - self.first) / self.second
 
 
-def length_of(errors: Sequence[float], planned: int, noise: float, longest: float) -> Length | None:
+def length_of(
+    errors: Sequence[float], planned: int, noise: float, longest: float, *, sooner: bool = False
+) -> Length | None:
     """How long a step takes, by the errors of its passes so far; None as long as its first half goes on.
 
     Parameters
@@ -81,6 +87,8 @@ def length_of(errors: Sequence[float], planned: int, noise: float, longest: floa
         amplitude residual that noise alone leaves over
     longest
         of all passes, at most, over those planned
+    sooner
+        whether it may end before its time
     """
     half = planned // 2
     second = planned - half
@@ -88,7 +96,7 @@ def length_of(errors: Sequence[float], planned: int, noise: float, longest: floa
     for done in range(min(LEAST, half), min(len(errors), most) + 1):
         near = errors[done - 1] <= NEAR * noise
         if done < half:
-            if near and not gains(errors[:done], EARLY_SPAN, EARLY_GAIN):
+            if sooner and near and not gains(errors[:done], EARLY_SPAN, EARLY_GAIN):
                 return Length(done, min(done, second), "sooner, at the noise")
         elif near or not gains(errors[:done], LATE_SPAN, LATE_GAIN):
             return Length(done, second, "as planned" if done == half else "longer, while it gained")

@@ -311,7 +311,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=13,
+    version=14,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,
