@@ -17,6 +17,8 @@ STALLED = 0.02
 """
 LOST = 0.35
 """From this share on the start is wrong rather than the engine"""
+BETTER = 0.98
+"""Another way is taken where its residual is below this part of that of the best so far: chance makes a percent"""
 ANY_ENERGY_EV = 1000.0
 """Trials of a defocus in pixels: of energy and defocus only the product counts that they make together"""
 FINISH = Step("lsqml", 32)
@@ -66,7 +68,7 @@ def switched(
         problem, by, why = other
         found = again(problem, by, number)
         said.append(f"{left:.0%} of what varies was left, so {why}: {found.schedule}")
-        if np.isfinite(found.residual) and not found.residual >= best.found.residual:
+        if np.isfinite(found.residual) and not found.residual >= BETTER * best.found.residual:
             best = Switched(problem, found, by, "")
     if len(said) > 1:
         said.append(f"{unexplained(best.found):.0%} is left of the best")

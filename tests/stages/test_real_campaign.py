@@ -55,8 +55,6 @@ NOT_READ = ("cosmic-no-frames", "cosmic-image", "pollux-focus", "petra-near-fiel
 
 LAST_PRE_EDGE_EV = 702.7
 STAGES = {
-    # What is asked of the star is asked of the schedule as it is given; by itself it tries another engine.
-    "reconstruct": {"adaptation": {"adapt": False}},
     # The authors aligned the frames.
     "align": {"register": False},
     # As the published analysis of this stack: pre-edge taken off, all energies alike, the authors' energy scale.
