@@ -4,7 +4,7 @@ A single product of probe and object holds for samples thinner than the depth of
 details at the entrance has spread before it leaves, and details of the half-period seen are smeared.
 
 Source: T <= 5.2 dr^2 / lambda with the half-period dr, Tsai, Usov, Diaz, Menzel and Guizar-Sicairos, Opt. Express 24,
-29089 (2016), eq. 2.
+29089 (2016).
 """
 
 from collections.abc import Sequence
