@@ -124,7 +124,7 @@ def test_options(document: Callable[..., tuple[int, Any]], command: Command) -> 
     assert [(each["key"], each["default"]) for each in found] == [("stages.fit.classes.most_od", "6.0")]
     keys = {each["key"] for each in document("options")[1]}
     assert {"stages.ingest.bin_px", "stages.segment.edge_policy", "stages.report.picture_px"} <= keys
-    status, _, said = command("options", "fit.clases")
+    status, _, said = command("options", "fit.clssses")
     assert status == WRONG_INPUT
     assert "fit.classes" in said
 

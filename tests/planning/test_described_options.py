@@ -82,7 +82,7 @@ def test_a_part_of_the_options_is_found_with_and_without_the_first_word() -> Non
     assert [each.key for each in options_below("fit.classes.most_od")] == ["stages.fit.classes.most_od"]
 
 
-@pytest.mark.parametrize("key", ["fit.clases", "fitt", "fit.classes.most"])
+@pytest.mark.parametrize("key", ["fit.clssses", "fitt", "fit.classes.most"])
 def test_an_unknown_key_is_refused_with_those_that_there_are(key: str) -> None:
     with pytest.raises(InputError, match="there is no"):
         options_below(key)
