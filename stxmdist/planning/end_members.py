@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from stxmdist.arrays import F64
+from stxmdist.campaign.scan import IMAGES_ONLY
 from stxmdist.campaign.schema import ExploredSpectrum
 from stxmdist.errors import InputError
 from stxmdist.planning.explored import file_of, named_by, refuse_alike, require_spectrum
@@ -62,7 +63,7 @@ def end_member_source(survey: Survey, scan_id: str) -> EndMemberSource:
     """
     references = survey.campaign.references
     chemistry = survey.scans[scan_id].chemistry
-    meant = chemistry in (survey.campaign.chemistry, "custom")
+    meant = chemistry in (survey.campaign.chemistry, "custom") and chemistry != IMAGES_ONLY
     if meant and references is not None and references.discharged is not None and references.charged is not None:
         source = EndMemberSource(
             chemistry=chemistry,
@@ -193,6 +194,8 @@ def _strongest(
 ) -> F64:
     largest = np.full(len(energy_ev), np.nan)
     source = end_member_source(survey, scan_id)
+    if source.chemistry == IMAGES_ONLY:
+        return largest
     if source.files is None or source.formulas is not None:
         members = end_members_of(source)
         spanned = members.spans(energy_ev)
