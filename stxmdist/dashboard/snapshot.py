@@ -1,13 +1,13 @@
 """The campaign as it stands at one moment: read once, and again when something of it has been published or written."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ from stxmdist.dashboard.refused import NotHere
 from stxmdist.planning.published import PublishedCampaign, simulated_scans
 
 FiguresT = TypeVar("FiguresT")
+KeptT = TypeVar("KeptT")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Snapshot:
     campaign: Campaign
     published: PublishedCampaign
     _tables: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+    _kept: dict[Hashable, object] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def scans(self) -> dict[str, Scan]:
@@ -76,6 +78,12 @@ class Snapshot:
                 return None
             self._tables[name] = found
         return self._tables[name]
+
+    def once(self, key: Hashable, make: Callable[[], KeptT]) -> KeptT:
+        """What ``make`` gives, made once for this moment: for pages that show the same again and again."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return cast(KeptT, self._kept[key])
 
     @property
     def last_published(self) -> str:
