@@ -34,8 +34,8 @@ BANDED = (
     ("core_shell_index", "rim less core"),
     ("soc_one_sidedness", "one-sidedness"),
     ("soc_var_intra", "variance within"),
-    ("soc_moran", "likeness of neighbouring pixels"),
-    ("boundary_density_per_um", "phase boundary per area (1/µm)"),
+    ("soc_moran", "likeness of near pixels"),
+    ("boundary_density_per_um", "boundary per area (1/µm)"),
 )
 """Columns that twins were measured for, and their words"""
 
@@ -185,7 +185,7 @@ def _facts(row: dict[str, object]) -> tuple[tuple[str, str], ...]:
         ("area", said("area_um2", "µm²")),
         ("thickness", said("thickness_nm", "nm")),
         ("aspect", figure(number(row.get("aspect")))),
-        ("pixels", figure(number(row.get("n_pixels")), 6)),
+        ("pixels", f"{number(row.get('n_pixels')):.0f}" if row else figure(None)),
     )
 
 
@@ -206,7 +206,7 @@ def _crop(visit: Visit, scan: Scan, particle: int, group: str, width_um: float |
         view = map_view(visit, scan.scan_id, name, frames=(outline,))
         if view is not None:
             found.append(replace(view, focus=focus, outlines=None))
-    title = f"{MODALITIES[scan.modality]}, {scan.scan_id}, particle {particle}"
+    title = f"{MODALITIES[scan.modality]}, particle {particle}"
     return Crop(title, tuple(found), group), width_um
 
 
