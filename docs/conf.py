@@ -9,11 +9,13 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path[:0] = [str(HERE), str(ROOT)]
 
-from pictures import write_pictures  # noqa: E402 (it stands beside this file)
+from generated import write_pages  # noqa: E402 (it stands beside this file)
+from pictures import write_pictures  # noqa: E402 (so does this)
 
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = SETTINGS["project"]
 write_pictures(SETTINGS, HERE)
+write_pages(HERE / "reference")
 
 project = PROJECT["name"]
 release = version = PROJECT["version"]
