@@ -145,12 +145,14 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
             "transmission": transmission,
             "effective_counts": np.array([900.0, 800.0, 700.0]),
             "energy_used": np.array([1, 1, 0], np.uint8),
+            **({"phase": rng.normal(0.0, 0.4, stack).astype(np.float32)} if scan_id == FINE else {}),
         },
         "fit": {
             "soc": soc,
             "soc_se": np.full(plane, 0.03, np.float32),
             "thickness_nm": rng.uniform(0, 300, (2, *plane)).astype(np.float32),
             "thickness_covariance": covariance,
+            "chi2_reduced": rng.uniform(0.5, 4.0, plane).astype(np.float32),
             "mask_class": classes,
         },
         "segment": {"labels": labels, "mask_class": classes},
@@ -179,7 +181,7 @@ def coordinates(stage: str, scan_id: str, name: str) -> dict[str, Any]:
         return {"energy": (ENERGY_EV, "eV")}
     if name == "detector_mask":
         return {}
-    stacks = ("counts", "object", "optical_density", "transmission")
+    stacks = ("counts", "object", "optical_density", "transmission", "phase")
     return axes(scan_id) | ({"energy": (ENERGY_EV, "eV")} if name in stacks else {})
 
 
