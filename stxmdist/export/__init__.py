@@ -63,6 +63,9 @@ EXPORTERS: Table[ExporterEntry] = Table(
         "ome-zarr": ExporterEntry(
             "stxmdist.export.ome_zarr:offer", what="image of optical density", needs=("align",), ending=".ome.zarr"
         ),
+        "ome-zarr-plate": ExporterEntry(
+            "stxmdist.export.plate:offer", what="plate of all maps", ending=".ome.zarr", whole_campaign=True
+        ),
         "nexus": ExporterEntry(
             "stxmdist.export.nexus:offer", what="stack of transmission", needs=("align",), ending=".nxs"
         ),
