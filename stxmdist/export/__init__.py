@@ -91,6 +91,7 @@ EXPORTERS: Table[ExporterEntry] = Table(
             ending="eV.cxi",
         ),
         "csv": ExporterEntry("stxmdist.export.csv:offer", what="tables", needs=("infer",), whole_campaign=True),
+        "ro-crate": ExporterEntry("stxmdist.export.ro_crate:offer", what="research object", whole_campaign=True),
         # Optical density and maps are files of their own: either may be exported without the other.
         "tiff": ExporterEntry("stxmdist.export.tiff:offer", what="optical density and maps", ending=".tif"),
         **{writer: _counts(writer) for writer in WRITERS},

@@ -69,6 +69,8 @@ class ExportSource:
     """Of the export, ISO 8601"""
     time_zone: tzinfo | None = None
     """Of recordings that do not name theirs; None where nobody said it"""
+    licence: str | None = None
+    """Of the exported data, by its identifier in the list of SPDX; None where nobody named one"""
 
     @cached_property
     def simulated(self) -> frozenset[str]:

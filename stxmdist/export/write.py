@@ -52,6 +52,7 @@ def export(
     scans: Sequence[str] = (),
     force: bool = False,
     timezone: str | None = None,
+    licence: str | None = None,
 ) -> Exported:
     """Write the published results of a campaign, or of some of its scans, for other programs.
 
@@ -69,6 +70,8 @@ def export(
         replace what an earlier export left
     timezone
         of recordings that do not name theirs, such as ``Europe/Berlin``; UTC if None, and the files say so
+    licence
+        of the data in an RO-Crate, by its identifier in the list of SPDX, such as ``CC-BY-4.0``
 
     Raises
     ------
@@ -90,7 +93,7 @@ def export(
             mend="Name another folder with --out",
         )
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    source = ExportSource(campaign, PublishedCampaign(store), chosen, bool(scans), time, zone_of(timezone))
+    source = ExportSource(campaign, PublishedCampaign(store), chosen, bool(scans), time, zone_of(timezone), licence)
     offer = offer_of(entry, exporter, source)
     if not force:
         _refuse_to_overwrite(folder, offer)

@@ -285,6 +285,12 @@ def simulated_store(folder: Path, absent: int | None = None) -> MadeUp:
     write_data_dictionary(tables)
     inputs = {f"segment/{scan_id}": digest_of("segment", scan_id) for scan_id in (WIDE, DOWNWARD, FINE)}
     publish(store, "infer", {CAMPAIGN: PublishedScan(output.digest, "done", inputs=inputs)})
+    report = store.output("report", CAMPAIGN, digest_of("report", CAMPAIGN))
+    (report.path / "report/figures").mkdir(parents=True)
+    (report.path / "report/index.html").write_text("<!doctype html><title>made-up</title>")
+    (report.path / "report/figures/sizes.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    inputs = {f"infer/{CAMPAIGN}": output.digest}
+    publish(store, "report", {CAMPAIGN: PublishedScan(report.digest, "done", inputs=inputs)})
     return MadeUp(folder)
 
 
