@@ -28,6 +28,8 @@ class IngestMeasures:
     sha256: Mapping[str, str]
     """File name to the digest of its content"""
     frames_missing: int | None = None
+    energies_planned: int | None = None
+    """Energies that the scan is to have; None of one that is not being measured any more"""
     frames_in_part: int | None = None
     """Valid frames in which some pixels were not measured"""
     numbers: Numbers = "counts"

@@ -100,6 +100,8 @@ class ScanVerdict:
     """Where it was stopped, or what is to be done next"""
     refusal: str = ""
     """Why it was stopped"""
+    so_far: str = ""
+    """How many energies of how many there are, of a scan that is still being measured"""
     doubt: str = ""
     """What speaks against states of charge that it gave, and what would mend it"""
 
@@ -124,9 +126,16 @@ class ScanVerdict:
 
     @property
     def sentence(self) -> str:
-        """Why it gave few, or what speaks against what it gave; empty where neither is so."""
+        """Why it gave few, or what speaks against what it gave; empty where neither is so and it is whole."""
         if self.state == "stopped":
             return self.refusal
+        said = self._said if self.state == "done" else ""
+        if self.so_far and self.state == "waits":
+            return self.so_far
+        return f"{self.so_far}: {said or self.counted}" if self.so_far else said
+
+    @property
+    def _said(self) -> str:
         if not self.few:
             return f"{self.counted}, in doubt: {self.doubt}" if self.doubt else ""
         if self.lost:
@@ -243,12 +252,17 @@ def _of_scan(survey: Survey, scan_id: str, modality: str, stopped: Refused | Non
     if segment is not None:
         fit = survey.figures(FitMeasures, "fit", scan_id)
         limits = survey.options_of("fit", FitChoices, scan_id).classes
-        return judged(ScanVerdict(scan_id, modality, "done"), segment, fit, limits)
+        growth = survey.growing.get(scan_id)
+        so_far = "" if growth is None else growth.sentence
+        return judged(ScanVerdict(scan_id, modality, "done", so_far=so_far), segment, fit, limits)
     if stopped is not None:
         return ScanVerdict(scan_id, modality, "stopped", stage=stopped.stage, refusal=stopped.refusal.sentence)
     concerned = [name for name in survey.stages if survey.stage(name).concerns(survey, scan_id)]
     following = (name for name in concerned if survey.forecast or not survey.published(name, scan_id))
-    return ScanVerdict(scan_id, modality, "waits", stage=next(following, ""))
+    growth = survey.growing.get(scan_id)
+    return ScanVerdict(
+        scan_id, modality, "waits", stage=next(following, ""), so_far="" if growth is None else growth.sentence
+    )
 
 
 def judged(scan: ScanVerdict, segment: SegmentMeasures, fit: FitMeasures | None, limits: ClassOptions) -> ScanVerdict:
