@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from stxmdist.arrays import F64
+from stxmdist.campaign.manifest import Campaign
 from stxmdist.campaign.schema import ExploredSpectrum
 from stxmdist.errors import InputError
 from stxmdist.planning.explored import file_of, named_by, refuse_alike, require_spectrum
@@ -54,20 +55,28 @@ class EndMemberSource:
 
 
 def end_member_source(survey: Survey, scan_id: str) -> EndMemberSource:
-    """Where a scan's end-members come from.
+    """Where a scan's end-members come from, see `source_of`."""
+    recording = survey.recordings.get(scan_id)
+    energy_ev = None if recording is None else recording.energy_ev
+    return source_of(survey.campaign, survey.scans[scan_id].chemistry, energy_ev, lambda one: _path_of(survey, one))
+
+
+def source_of(
+    campaign: Campaign, chemistry: str, energy_ev: F64 | None, path_of: Callable[[Path | ExploredSpectrum], str]
+) -> EndMemberSource:
+    """Where the end-members of a scan of a chemistry come from; ``path_of`` gives the file of a reference.
 
     The references of the campaign file stand for scans of the campaign's own chemistry and of ``custom``; a scan that
     the sample sheet says is of another chemistry has the library's of that chemistry. Of several edges the scan's
-    energies say which; it is named where it is not the first.
+    energies (ENERGY,) say which, where they are known; it is named where it is not the first.
     """
-    references = survey.campaign.references
-    chemistry = survey.scans[scan_id].chemistry
-    meant = chemistry in (survey.campaign.chemistry, "custom")
+    references = campaign.references
+    meant = chemistry in (campaign.chemistry, "custom")
     if meant and references is not None and references.discharged is not None and references.charged is not None:
         source = EndMemberSource(
             chemistry=chemistry,
-            discharged=_path_of(survey, references.discharged),
-            charged=_path_of(survey, references.charged),
+            discharged=path_of(references.discharged),
+            charged=path_of(references.charged),
             thickness_unit=references.thickness_unit,
             explored=tuple(str(spectrum) for spectrum in named_by(references)) or None,
         )
@@ -79,11 +88,10 @@ def end_member_source(survey: Survey, scan_id: str) -> EndMemberSource:
                 density_g_cm3=references.density_g_cm3,
             )
         return source
-    recording = survey.recordings.get(scan_id)
-    if chemistry not in CHEMISTRIES or recording is None:
+    if chemistry not in CHEMISTRIES or energy_ev is None:
         return EndMemberSource(chemistry)
     library = CHEMISTRIES[chemistry].load()
-    edge = library.edge_covered_by(recording.energy_ev)
+    edge = library.edge_covered_by(energy_ev)
     return EndMemberSource(chemistry, None if edge == library.edges[0].edge.name else edge)
 
 
