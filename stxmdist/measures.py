@@ -57,6 +57,11 @@ class IngestMeasures:
     readings_saturated: int | None = None
     """Good pixels at the ceiling, of all frames: the least that there was"""
 
+    @property
+    def so_far(self) -> str:
+        """How much of a scan this is that was still being measured, in words; empty of a whole one."""
+        return "" if self.energies_planned is None else f"{self.frames} of {self.energies_planned} energies so far"
+
 
 @dataclass(frozen=True, eq=False)
 class AbsorbanceMeasures:

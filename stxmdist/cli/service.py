@@ -72,12 +72,17 @@ def watch(
     from stxmdist.planning.live_run import RunBeside
     from stxmdist.planning.live_warm import warm
     from stxmdist.planning.received import Beside, Received, said_once
+    from stxmdist.planning.written_back import WritesBack
 
     words = [sys.executable, "-m", "stxmdist", "run", campaign, *(["--no-prefect"] if no_prefect else [])]
     runs = RunBeside(words)
     say = Screen(as_json=False).say
     service = LiveService(
-        Path(campaign), say, (lambda: False) if no_run else runs, sources=(Beside(Received(said_once(say))),)
+        Path(campaign),
+        say,
+        (lambda: False) if no_run else runs,
+        sources=(Beside(Received(said_once(say))),),
+        write_back=WritesBack(say),
     )
     try:
         service.run(stop=lambda: False, prepare=lambda: warm(STAGES))

@@ -62,6 +62,8 @@ class LiveService:
     clock: Callable[[], float] = time.time
     """Seconds; only differences of it are looked at"""
     sources: Sequence[Source] = ()
+    write_back: Callable[[Store, Scan], None] | None = None
+    """Called with each scan that was analysed, where the campaign asks for results on its server"""
 
     def __post_init__(self) -> None:
         self._limits = LiveSpec()
@@ -177,8 +179,13 @@ class LiveService:
                         self._say_once(f"{refusal.scan_id} {stage}", f"{stage}: {refusal.sentence}")
                     self._forget(store, stage, wide, run)
                 shown = run.verdict()
-            for scan in shown.scans:
-                self.say(f"{scan.scan_id}: {scan.sentence or scan.counted} ({time.monotonic() - began:.1f} s)")
+            for verdict in shown.scans:
+                self.say(f"{verdict.scan_id}: {verdict.sentence or verdict.counted} ({time.monotonic() - began:.1f} s)")
+        tiled = campaign.live.tiled
+        if self.write_back is not None and tiled is not None and tiled.results:
+            for scan in campaign.scans:
+                if scan.scan_id in wide:
+                    self.write_back(store, scan)
         self._hand_back(store, waiting, refused)
 
     def _forget(self, store: Store, stage: str, scans: Iterable[str], run: CampaignRun) -> None:

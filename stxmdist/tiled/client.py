@@ -18,6 +18,7 @@ MOST_BYTES = 16_000_000
 """Of one answer: servers refuse to send large arrays whole"""
 BYTES = "application/octet-stream"
 UNAUTHORISED = (401, 403)
+NOT_THERE = 404
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,50 @@ class TiledClient:
             pieces.append(np.frombuffer(answer.content, node.dtype).reshape(last - first, width))
         return np.concatenate(pieces)
 
-    def _ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+    def made_or_said(
+        self,
+        parent: str,
+        name: str,
+        family: str,
+        metadata: Mapping[str, object],
+        structure: Mapping[str, object] | None = None,
+    ) -> None:
+        """Make a node; where there is one of the same structure, change what it says of itself, else replace it.
+
+        Raises
+        ------
+        InputError
+            as `metadata`.
+        """
+        path = f"{parent}/{name}"
+        before = self._ask("GET", f"/metadata/{path}", absent=True)
+        if before.status_code != NOT_THERE:
+            same = structure is None or _alike(before.json()["data"]["attributes"]["structure"], structure)
+            if same:
+                self._ask("PUT", f"/metadata/{path}", json={"metadata": dict(metadata), "specs": None})
+                return
+            self._ask("DELETE", f"/metadata/{path}", params={"external_only": "false"})
+        source: dict[str, object] = {"structure_family": family, "structure": structure, "parameters": {}, "assets": []}
+        body = {
+            "id": name,
+            "structure_family": family,
+            "metadata": dict(metadata),
+            "data_sources": [] if structure is None else [source | {"mimetype": None, "management": "writable"}],
+            "specs": [],
+        }
+        self._ask("POST", f"/metadata/{parent}", json=body)
+
+    def put(self, path: str, content: bytes, media_type: str) -> None:
+        """Write the content of a node.
+
+        Raises
+        ------
+        InputError
+            as `metadata`.
+        """
+        self._ask("PUT", path, content=content, headers={"content-type": media_type})
+
+    def _ask(self, method: str, path: str, *, absent: bool = False, **request: Any) -> httpx.Response:
         for again in (False, True):
             try:
                 answer = self._http.request(method, path, **request)
@@ -123,7 +167,7 @@ class TiledClient:
                 wanted="a key that may read the run",
                 mend=f"Set {KEY_VARIABLE} to a key that has not expired, and start the service again",
             )
-        if answer.is_error:
+        if answer.is_error and not (absent and answer.status_code == NOT_THERE):
             raise self._wrong(path, "the Tiled server has no such node", f"{answer.status_code} {_detail(answer)}")
         return answer
 
@@ -135,6 +179,11 @@ class TiledClient:
             wanted="an answer of Tiled's REST API",
             mend="Check the server's address, that it runs, and the run's path",
         )
+
+
+def _alike(found: Mapping[str, object], wanted: Mapping[str, object]) -> bool:
+    """Whether content of a structure may take the place of content of another."""
+    return all(found.get(name) == wanted.get(name) for name in ("data_type", "shape", "arrow_schema"))
 
 
 def _authorised(key: str) -> Mapping[str, str]:

@@ -195,6 +195,7 @@ class Replica:
     keys: set[str] = field(default_factory=lambda: {KEY})
     nodes: dict[str, dict[str, Any]] = field(default_factory=lambda: {"": {"structure_family": "container"}})
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    tables: dict[str, bytes] = field(default_factory=dict)
     asked: list[httpx.Request] = field(default_factory=list)
 
     @property
@@ -209,10 +210,9 @@ class Replica:
             return httpx.Response(401, json={"detail": "Invalid API key" if authorised else no_scope})
         route = unquote(request.url.path).split("/api/v1/", 1)[1]
         kind, _, path = route.partition("/")
-        if kind == "array":
+        if kind in ("array", "table"):
             path = path.removeprefix("full/")
-        known = self.nodes if kind == "metadata" else self.arrays
-        if path not in known and request.method in ("GET", "PATCH"):
+        if path not in self.nodes or (kind == "array" and request.method != "PUT" and path not in self.arrays):
             return httpx.Response(404, json={"detail": f"No such entry: {path.split('/')}"})
         return getattr(self, f"_{request.method.lower()}_{kind}")(path, request)
 
@@ -230,6 +230,17 @@ class Replica:
     def _put_metadata(self, path: str, request: httpx.Request) -> httpx.Response:
         self.nodes[path]["metadata"] = json.loads(request.content)["metadata"]
         return httpx.Response(200, json=None)
+
+    def _delete_metadata(self, path: str, request: httpx.Request) -> httpx.Response:
+        del self.nodes[path]
+        return httpx.Response(200, json=None)
+
+    def _put_table(self, path: str, request: httpx.Request) -> httpx.Response:
+        self.tables[path] = request.content
+        return httpx.Response(200, json=None)
+
+    def _get_table(self, path: str, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=self.tables[path])
 
     def _get_metadata(self, path: str, request: httpx.Request) -> httpx.Response:
         *ancestors, name = path.split("/")

@@ -1,12 +1,9 @@
 """Runs of a Tiled server are followed row by row; the replica answers as the real server does, and one test says so."""
 
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -17,41 +14,13 @@ from stxmdist.planning.received import Mirror
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.tiled.address import KEY_VARIABLE, RunAddress
 from stxmdist.tiled.client import TiledClient
-from tests.tiled.beamline import KEY, Replica, Run, begin, client_of, real_server, start_document
-
-SHAPE = (4, 6, 5)
-ENERGY_EV = (710.0, 705.0, 708.0, 700.0)
-Y_UM, X_UM = np.arange(6) * 0.05, np.arange(5) * 0.04
-TILED = os.environ.get("STXMDIST_TILED")
-
-
-class Place:
-    """A server, real or not."""
-
-    def __init__(self, address: str, transport: httpx.BaseTransport | None) -> None:
-        self.address = address
-        self.transport = transport
-        self.http = client_of(address, transport)
-
-    def client(self, key: Any = lambda: KEY) -> TiledClient:
-        return TiledClient(self.address, key=key, transport=self.transport)
-
-    def run(self, **said: Any) -> Run:
-        counts = np.random.default_rng(1).poisson(300.0, SHAPE) + 1.0
-        start = start_document(counts, ENERGY_EV, Y_UM, X_UM, uid=str(uuid.uuid4()))
-        start["stxm"] |= said
-        return begin(self.http, start, counts)
+from tests.tiled.beamline import KEY, Run
+from tests.tiled.place import ENERGY_EV, SHAPE, X_UM, Y_UM, Place, places
 
 
 @pytest.fixture(scope="module", params=["replica", "real"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    if request.param == "replica":
-        yield Place("http://replica.invalid", Replica().transport)
-    elif TILED is None:
-        pytest.skip("STXMDIST_TILED names no Python with tiled[server]==0.2.20")
-    else:
-        with real_server(TILED, tmp_path_factory.mktemp("tiled")) as address:
-            yield Place(address, None)
+    yield from places(request.param, tmp_path_factory.mktemp("tiled"))
 
 
 def opened(file: Path) -> StxmRecording:
