@@ -5,6 +5,7 @@ killed at any moment without loss: what it knows is in the store, and what it ha
 """
 
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -97,6 +98,9 @@ class LiveService:
                 except Explained as error:
                     # A sheet that is being saved, a disk that is full: the next look may find it well.
                     self._say_once("campaign", error.sentence)
+                except Exception:
+                    # A bug that one scan meets must not end a night in which others are measured.
+                    self._say_once("campaign", traceback.format_exc())
                 time.sleep(max(0.1, self._limits.look_every_s - (time.monotonic() - began)))
 
     def step(self) -> None:

@@ -75,16 +75,16 @@ class Beamline:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def frames_fitted(self, scan_id: str) -> int:
-        """Energies of a scan in the fit that is published."""
-        publication = self.store.publication("fit")
-        found = None if publication is None else publication.scans.get(scan_id)
-        if found is None or found.state != "done":
+    def energies_shown(self, scan_id: str) -> int:
+        """Energies of a scan in the particles, and in all that they were computed from, as it is published; or 0."""
+        published = {stage: self.store.publication(stage) for stage in STAGES}
+        found = {stage: one.scans[scan_id] for stage, one in published.items() if one and scan_id in one.scans}
+        if len(found) < len(STAGES) or any(one.state != "done" for one in found.values()):
             return 0
-        ingest = self.store.publication("ingest")
-        assert ingest is not None
-        planned = ingest.scans[scan_id].quality
-        return int(str(planned["frames"])) if self.store.published_output("segment", scan_id) else 0
+        read = [(*source.split("/"), digest) for one in found.values() for source, digest in one.inputs.items()]
+        if any(found[stage].digest != digest for stage, name, digest in read if name == scan_id):
+            return 0
+        return int(str(found["ingest"].quality["frames"]))
 
 
 def ready(watching: subprocess.Popen[str]) -> None:
@@ -103,7 +103,7 @@ def latency_of(beamline: Beamline, energies: int) -> dict[str, float]:
     began, found = time.monotonic(), {}
     while len(found) < 2:
         for scan_id in {FILE, SERVER} - found.keys():
-            if beamline.frames_fitted(scan_id) >= energies:
+            if beamline.energies_shown(scan_id) >= energies:
                 found[scan_id] = time.monotonic() - began
         assert time.monotonic() - began < 6 * MOST_S, (found, record_of(beamline.store))
         time.sleep(0.05)
