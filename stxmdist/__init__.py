@@ -44,6 +44,11 @@ def open(path: "str | Path") -> "OpenCampaign":
     ------
     CampaignError
         with every mistake of the campaign file; ``stxmdist.validate(path)`` lists those of rows of the sheet as well.
+
+    Examples
+    --------
+    >>> stxmdist.open(path).campaign.chemistry
+    'LFP'
     """
     # Imported here, as all the others are on use, so that `import stxmdist` stays light.
     from stxmdist.commands.open_campaign import OpenCampaign

@@ -12,6 +12,7 @@ CAMPAIGN_FOLDERS = {
     "bench",
     "cli",
     "commands",
+    "dashboard",
     "export",
     "flows",
     "report",

@@ -1,4 +1,4 @@
-"""Commands about what comes in: simulate, inspect, init, validate."""
+"""Commands about what comes in: simulate, inspect, init, options, validate."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -90,6 +90,26 @@ def init(
     written = write_campaign(folder)
     screen.say(str(written))
     screen.document(written.as_dict())
+
+
+@app.command()
+def options(
+    key: Annotated[
+        str | None, typer.Argument(metavar="KEY", help="A stage, or a part of one: fit, fit.classes, fit.fitter.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the options of the stages, as a campaign file has them under `stages`: default, unit, meaning."""
+    from stxmdist.planning.described_options import described_stage, options_below
+    from stxmdist.planning.stages import STAGES
+
+    screen = Screen(as_json=as_json)
+    found = options_below(key) if key else [each for stage in STAGES for each in described_stage(stage)]
+    for option in found:
+        default = f": {option.default_text}" if option.default_text else ":"
+        screen.say(f"{option.key}{default}{f'  [{option.unit}]' if option.unit else ''}")
+        screen.say(f"    {option.meaning}{'' if option.group else f' ({option.wanted})'}")
+    screen.document([option.as_dict() for option in found])
 
 
 @app.command()

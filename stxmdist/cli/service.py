@@ -18,14 +18,42 @@ def serve(
     watch_minutes: Annotated[float, typer.Option(help="Minutes between two searches for new scans.")] = 5.0,
     nightly: Annotated[str, typer.Option(help="When statistics and report are renewed, as a cron line.")] = "0 2 * * *",
     timezone: Annotated[str, typer.Option(help="Time zone of the schedules.")] = "UTC",
+    pages: Annotated[int, typer.Option(help="Port of the dashboard; 0 takes any that is free.")] = 4242,
 ) -> None:
-    """Start a Prefect server, a Dask cluster and the scheduled runs of campaigns on this machine; stop with Ctrl-C."""
+    """Start a Prefect server, a Dask cluster, the dashboard and the scheduled runs of campaigns; stop with Ctrl-C."""
     from flows.schedules import Schedules
     from flows.serve import serve as serve_forever
+    from stxmdist.dashboard.serve import Place, serving
 
     paths = campaigns or [Path("campaign.yaml")]
     schedules = Schedules(watch_minutes=watch_minutes, nightly_cron=nightly, timezone=timezone)
-    serve_forever(paths, port=port, schedules=schedules, say=Screen(as_json=False).say)
+    screen = Screen(as_json=False)
+    with serving(paths, Place(port=pages)) as address:
+        screen.say(f"Dashboard        {address}")
+        serve_forever(paths, port=port, schedules=schedules, say=screen.say)
+
+
+@app.command()
+def dashboard(
+    campaigns: Annotated[list[Path] | None, typer.Argument(metavar="CAMPAIGN", help="Campaign files.")] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; beyond this machine only with a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes any that is free.")] = 4242,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token that everybody must know, readable by you alone.")
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="Name under which others ask for the pages, such as a reverse proxy's.")
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="Path under which a reverse proxy shows the pages, such as /beam.")] = "",
+) -> None:
+    """Show the pages that a group follows at the beamtime; stop with Ctrl-C."""
+    from stxmdist.dashboard.access import Access
+    from stxmdist.dashboard.serve import Place, read_token, serve_pages
+
+    access = Access(read_token(token_file), frozenset(each.casefold() for each in name or ()))
+    serve_pages(campaigns or [Path("campaign.yaml")], Place(host, port, prefix, access), Screen(as_json=False).say)
 
 
 @app.command()

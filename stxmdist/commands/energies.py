@@ -26,7 +26,13 @@ DEFAULT_PHOTONS = 1e4
 
 @dataclass(frozen=True)
 class Sample:
-    """What is to be measured."""
+    """What is to be measured.
+
+    Examples
+    --------
+    >>> round(Sample(pixel_nm=25.0, particle_um=0.5).pixels_of_particle)
+    314
+    """
 
     thickness_nm: float = 150.0
     pixel_nm: float = 30.0

@@ -41,6 +41,13 @@ def simulate(
     ------
     InputError
         for a size that there is none of.
+
+    Examples
+    --------
+    >>> simulate(folder / "made", "smal")
+    Traceback (most recent call last):
+    ...
+    stxmdist.errors.InputError: ...Did you mean 'small'...
     """
     return simulate_campaign(Path(folder), size, seed, workers=workers or usable_cores(), report=note)
 
@@ -52,6 +59,12 @@ def inspect(file: str | Path) -> Description:
     ------
     InputError
         for what is no file of a beamline.
+
+    Examples
+    --------
+    >>> found = inspect(campaign.campaign.scans[0].file)
+    >>> found.format, found.kind
+    ('sdf', 'image stack')
     """
     return readers.describe(Path(file))
 
@@ -63,5 +76,12 @@ def init(folder: str | Path) -> Started:
     ------
     InputError
         for a folder without files that can be read.
+
+    Examples
+    --------
+    >>> import shutil
+    >>> beamline = shutil.copytree(path.parent / "beamline", folder / "beamline")
+    >>> init(beamline).campaign.name
+    'campaign.yaml'
     """
     return write_campaign(Path(folder), readers.describe)

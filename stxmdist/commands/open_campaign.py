@@ -44,7 +44,13 @@ class OpenCampaign(CampaignResults):
 
     @property
     def path(self) -> Path:
-        """The campaign file."""
+        """The campaign file.
+
+        Examples
+        --------
+        >>> campaign.path.name
+        'campaign.yaml'
+        """
         return self.campaign.path
 
     def with_options(self, **stages: dict[str, Any]) -> "OpenCampaign":
@@ -162,8 +168,8 @@ class OpenCampaign(CampaignResults):
 
         Examples
         --------
-        >>> campaign.retry  # doctest: +ELLIPSIS
-        <bound method OpenCampaign.retry of ...>
+        >>> campaign.retry(cluster="inline", prefect=False).refusals.empty
+        True
         """
         request = RunRequest(str(self.path), (), (), _named(cluster), retry=True, options=self.options)
         return runs.Outcome(runs.run(request, prefect=prefect, watch=watch, note=note))
@@ -205,7 +211,7 @@ class OpenCampaign(CampaignResults):
 
         Examples
         --------
-        >>> campaign.draw_report().page.name  # doctest: +SKIP
+        >>> campaign.draw_report().page.name
         'index.html'
         """
         return runs.draw_report(self.path, self.options)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -57,26 +56,26 @@ class EndMemberSource:
 
 
 def end_member_source(survey: Survey, scan_id: str) -> EndMemberSource:
-    """Where a scan's end-members come from, by the header of its file; see ``source_of_scan``."""
+    """Where a scan's end-members come from, see `source_of`."""
     recording = survey.recordings.get(scan_id)
     energy_ev = None if recording is None else recording.energy_ev
-    return source_of_scan(survey.campaign, survey.scans[scan_id], energy_ev, partial(_path_of, survey))
+    return source_of(survey.campaign, survey.scans[scan_id].chemistry, energy_ev, lambda one: _path_of(survey, one))
 
 
-def source_of_scan(
-    campaign: Campaign, scan: Scan, energy_ev: F64 | None, path_of: Callable[[Path | ExploredSpectrum], str]
+def source_of(
+    campaign: Campaign, chemistry: str, energy_ev: F64 | None, path_of: Callable[[Path | ExploredSpectrum], str]
 ) -> EndMemberSource:
-    """Where a scan's end-members come from, by its energies (ENERGY,); None: they are not known.
+    """Where the end-members of a scan of a chemistry come from; ``path_of`` gives the file of a reference.
 
     The references of the campaign file stand for scans of the campaign's own chemistry and of ``custom``; a scan that
     the sample sheet says is of another chemistry has the library's of that chemistry. Of several edges the scan's
-    energies say which; it is named where it is not the first. ``path_of`` gives the file of a reference.
+    energies (ENERGY,) say which, where they are known; it is named where it is not the first.
     """
     references = campaign.references
-    meant = scan.chemistry in (campaign.chemistry, "custom")
+    meant = chemistry in (campaign.chemistry, "custom")
     if meant and references is not None and references.discharged is not None and references.charged is not None:
         source = EndMemberSource(
-            chemistry=scan.chemistry,
+            chemistry=chemistry,
             discharged=path_of(references.discharged),
             charged=path_of(references.charged),
             thickness_unit=references.thickness_unit,
@@ -90,11 +89,11 @@ def source_of_scan(
                 density_g_cm3=references.density_g_cm3,
             )
         return source
-    if scan.chemistry not in CHEMISTRIES or energy_ev is None:
-        return EndMemberSource(scan.chemistry)
-    library = CHEMISTRIES[scan.chemistry].load()
+    if chemistry not in CHEMISTRIES or energy_ev is None:
+        return EndMemberSource(chemistry)
+    library = CHEMISTRIES[chemistry].load()
     edge = library.edge_covered_by(energy_ev)
-    return EndMemberSource(scan.chemistry, None if edge == library.edges[0].edge.name else edge)
+    return EndMemberSource(chemistry, None if edge == library.edges[0].edge.name else edge)
 
 
 def published_source(published: PublishedCampaign, campaign: Campaign, scan: Scan) -> EndMemberSource | None:
@@ -109,7 +108,7 @@ def published_source(published: PublishedCampaign, campaign: Campaign, scan: Sca
             return str(reference)
         return str(explored.path / file_of(reference.scan_id, reference.name))
 
-    return source_of_scan(campaign, scan, align.read("energy_ev"), path_of)
+    return source_of(campaign, scan.chemistry, align.read("energy_ev"), path_of)
 
 
 def _path_of(survey: Survey, reference: Path | ExploredSpectrum) -> str:

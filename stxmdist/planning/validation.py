@@ -55,6 +55,11 @@ def validate(path: str | Path, changed: ChangedOptions | None = None) -> Validat
     """Read a campaign file, its sheet and the headers of its scans, and name everything at once.
 
     ``changed`` options stand above those of the campaign file.
+
+    Examples
+    --------
+    >>> validate(path).scans
+    4
     """
     campaign, problems = examine(path)
     if campaign is None:

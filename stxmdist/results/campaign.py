@@ -41,6 +41,11 @@ class CampaignResults:
         ------
         StoreError
             where the store's place holds something else, or a store of another version.
+
+        Examples
+        --------
+        >>> list(campaign.published.publications)[0]
+        'ingest'
         """
         store = Store(self.campaign.store)
         if (store.root / "store.json").exists():
@@ -133,12 +138,25 @@ class CampaignResults:
         return found
 
     def table_if_any(self, name: str) -> pd.DataFrame | None:
-        """The same; None where it is not published."""
+        """The same; None where it is not published.
+
+        Examples
+        --------
+        >>> campaign.table_if_any("no such table") is None
+        True
+        """
         found = self.published.table(name) if name in self.TABLES else None
         return None if found is None else self.with_units(name, found)
 
     def with_units(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
-        """A table with the units and meanings of its columns in ``attrs``."""
+        """A table with the units and meanings of its columns in ``attrs``.
+
+        Examples
+        --------
+        >>> import pandas
+        >>> campaign.with_units("particles", pandas.DataFrame({"d_eq_um": [0.5]})).attrs["units"]
+        {'d_eq_um': 'um'}
+        """
         return with_units(table, _spec(name))
 
     @property

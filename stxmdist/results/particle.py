@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from stxmdist.arrays import F64, Mask
+from stxmdist.arrays import F64, Mask, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.measures import AlignMeasures, FitMeasures
 from stxmdist.particles.flag_words import flags_of
@@ -28,6 +28,8 @@ from stxmdist.spectra.fitting.model import ModelOptions, pre_edge
 
 MARGIN_PX = 4
 """Of a crop, around the outline"""
+TRUSTED = (MaskClass.valid, MaskClass.edge)
+"""Classes of pixels that carry a number"""
 PICTURED = ("soc", "optical_density")
 TERMS = ("discharged", "charged", "background", "background_slope", "before_edge")
 """What a fitted spectrum is the sum of, in this order; a fit has the first two, and others as its options say"""
@@ -119,6 +121,12 @@ class ParticleResults:
         ------
         InputError
             when the published labels do not hold it.
+
+        Examples
+        --------
+        >>> particle = campaign.scan("stxm-E01-c001-r1").particle(1)
+        >>> particle.window.y.stop - particle.window.y.start == particle.crop("labels", margin_px=0).sizes["y"]
+        True
         """
         labels = self.scan.array("labels")
         y_um, x_um = (np.asarray(labels[axis], np.float64) for axis in ("y", "x"))
@@ -180,7 +188,7 @@ class ParticleResults:
         Examples
         --------
         >>> particle = campaign.scan("stxm-E01-c001-r1").particle(1)
-        >>> int(particle.mask.sum()) == particle.row["n_pixels"]
+        >>> int(particle.mask.sum()) == int(particle.row["n_pixels"])
         True
         """
         mine = self.crop("labels") == self.particle_id
@@ -202,6 +210,12 @@ class ParticleResults:
             where the scan is not fitted, or was fitted with other end-members than the campaign names now.
 
         Source of the logarithm of few counts: Haldane, Ann. Hum. Genet. 20, 309 (1956).
+
+        Examples
+        --------
+        >>> spectrum = campaign.scan("stxm-E01-c001-r1").particle(1).spectrum
+        >>> spectrum.attrs["units"]["energy_ev"]
+        'eV'
         """
         scan = self.scan
         align, fit = scan.stage("align"), scan.stage("fit")
@@ -210,7 +224,9 @@ class ParticleResults:
         thickness = np.asarray(fit["thickness_nm"].isel(here), np.float64)
         mine = np.asarray(scan.array("labels").isel(here)) == self.particle_id
         used = np.asarray(align["energy_used"]) == 1
-        fitted = mine & np.isfinite(thickness).all(axis=0) & np.isfinite(transmission[used]).all(axis=0)
+        # As for the state of charge, pixels of other classes do not count.
+        trusted = np.isin(np.asarray(fit["mask_class"].isel(here)), TRUSTED)
+        fitted = mine & trusted & np.isfinite(thickness).all(axis=0) & np.isfinite(transmission[used]).all(axis=0)
         chosen = fitted if fitted.any() else mine
         counts = np.where(used, np.asarray(align["effective_counts"], np.float64), np.nan)
         mean_od, noise = mean_spectrum(transmission, chosen, counts, np.zeros(len(counts)))

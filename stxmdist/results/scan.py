@@ -68,7 +68,13 @@ class ScanResults:
 
     @property
     def published(self) -> PublishedCampaign:
-        """What is published of the campaign now."""
+        """What is published of the campaign now.
+
+        Examples
+        --------
+        >>> campaign.scan("stxm-E01-c001-r1").published.has("fit", "stxm-E01-c001-r1")
+        True
+        """
         return self._campaign.published
 
     @property
@@ -83,7 +89,13 @@ class ScanResults:
         return self._campaign.campaign.scan(self.scan_id)
 
     def stages(self) -> list[str]:
-        """The stages that have published this scan."""
+        """The stages that have published this scan.
+
+        Examples
+        --------
+        >>> campaign.scan("stxm-E01-c001-r1").stages()[0]
+        'ingest'
+        """
         return self.published.stages_of(self.scan_id)
 
     def output(self, stage: str) -> Output:
@@ -93,6 +105,11 @@ class ScanResults:
         ------
         InputError
             when it has published nothing.
+
+        Examples
+        --------
+        >>> "soc" in campaign.scan("stxm-E01-c001-r1").output("fit").arrays()
+        True
         """
         output = self.published.output(stage, self.scan_id)
         if output is None:
@@ -131,6 +148,11 @@ class ScanResults:
         ------
         InputError
             where there is none of this name, or this scan has none.
+
+        Examples
+        --------
+        >>> campaign.scan("stxm-E01-c001-r1").array("counts").attrs["units"]
+        'count'
         """
         if name not in WHERE:
             raise InputError(
@@ -227,6 +249,11 @@ class ScanResults:
         ------
         InputError
             where the stack is not aligned yet, or the fit used others than the campaign names now.
+
+        Examples
+        --------
+        >>> campaign.scan("stxm-E01-c001-r1").end_members.names
+        ('LiFePO4', 'FePO4')
         """
         self.output("align")
         source = published_source(self.published, self._campaign.campaign, self.about)
@@ -279,6 +306,11 @@ class ScanResults:
         ------
         InputError
             where they are not found yet.
+
+        Examples
+        --------
+        >>> set(campaign.scan("stxm-E01-c001-r1").particles["scan_id"])
+        {'stxm-E01-c001-r1'}
         """
         self.output("segment")
         table = self._campaign.table_if_any("particles")
@@ -298,7 +330,7 @@ class ScanResults:
 
         Examples
         --------
-        >>> campaign.scan("stxm-E01-c001-r1").particle(1).row["particle_id"]
+        >>> campaign.scan("stxm-E01-c001-r1").particle(1).particle_id
         1
         """
         table = self.particles
@@ -317,15 +349,33 @@ class ScanResults:
 
     @property
     def pairs(self) -> pd.DataFrame:
-        """The particles that both microscopes saw, of all scans: the campaign's table ``pairs``."""
+        """The particles that both microscopes saw, of all scans: the campaign's table ``pairs``.
+
+        Examples
+        --------
+        >>> "iou" in campaign.scan("stxm-E01-c001-r1").pairs
+        True
+        """
         return self._campaign.table("pairs")
 
     def beside(self, scan_id: str) -> "ScanResults":
-        """Another scan of the same campaign."""
+        """Another scan of the same campaign.
+
+        Examples
+        --------
+        >>> campaign.scan("stxm-E01-c001-r1").beside("ptycho-E01-c001-r1").about.modality
+        'ptychography'
+        """
         return self._campaign.scan(scan_id)
 
     def not_as_published(self, got: str, wanted: str) -> InputError:
-        """The refusal of outputs that belong to different runs."""
+        """The refusal of outputs that belong to different runs.
+
+        Examples
+        --------
+        >>> print(campaign.scan("stxm-E01-c001-r1").not_as_published("one", "another").problem)
+        published outputs do not fit together
+        """
         return InputError(
             where=self.scan_id, problem="published outputs do not fit together", got=got, wanted=wanted, mend=RUN
         )

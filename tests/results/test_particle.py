@@ -33,7 +33,7 @@ def test_the_spectrum_is_that_of_its_pixels(results: OpenCampaign, scan_id: str)
     transmission, thickness = scan.transmission.values, scan.thickness_nm.values
     for particle_id in ids(results, scan_id):
         inside = (scan.labels.values == particle_id) & np.isfinite(transmission).all(axis=0)
-        inside &= np.isfinite(thickness).all(axis=0)
+        inside &= np.isfinite(thickness).all(axis=0) & np.isin(scan.mask_class, (MaskClass.valid, MaskClass.edge))
         if not inside.any():
             continue
         spectrum = scan.particle(particle_id).spectrum
