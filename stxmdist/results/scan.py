@@ -1,4 +1,7 @@
-"""One scan of a campaign: its arrays by name, its quality, its resolution, its end-members, its pictures."""
+"""One scan of a campaign: its arrays by name, its quality, its resolution, its end-members, its pictures.
+
+The file is longer than 400 lines because every call of a scan stands here, each with an example that runs.
+"""
 
 from typing import Protocol
 
