@@ -1,19 +1,17 @@
 """What comes in: simulated campaigns, descriptions of files, a campaign file to begin with."""
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stxmdist import readers
 from stxmdist.campaign.init import Started
 from stxmdist.campaign.init import init as write_campaign
 from stxmdist.campaign.schema import usable_cores
+from stxmdist.commands.notes import Note, unsaid
 from stxmdist.readers.recording import Description
-from stxmdist.simulation.folder import SimulatedCampaign
-from stxmdist.simulation.folder import simulate as simulate_campaign
 
-
-def unsaid(line: str) -> None:
-    """Progress that nobody wants to read."""
+if TYPE_CHECKING:
+    from stxmdist.simulation.folder import SimulatedCampaign
 
 
 def simulate(
@@ -22,8 +20,8 @@ def simulate(
     seed: int = 0,
     *,
     workers: int | None = None,
-    note: Callable[[str], None] = unsaid,
-) -> SimulatedCampaign:
+    note: Note = unsaid,
+) -> "SimulatedCampaign":
     """Simulate a campaign into a folder: beamline files in their real formats, sample sheet, campaign file, truth.
 
     Parameters
@@ -49,6 +47,9 @@ def simulate(
     ...
     stxmdist.errors.InputError: ...Did you mean 'small'...
     """
+    # Who looks into a file waits for no simulation to be imported.
+    from stxmdist.simulation.folder import simulate as simulate_campaign
+
     return simulate_campaign(Path(folder), size, seed, workers=workers or usable_cores(), report=note)
 
 

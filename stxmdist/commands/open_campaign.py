@@ -1,6 +1,6 @@
 """A campaign in Python: all that the command line does, with results as values; ``stxmdist.open`` gives one."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from stxmdist.campaign.manifest import Campaign, CampaignError
 from stxmdist.commands import keeping, runs
 from stxmdist.commands.design import BeamtimeDesign, design, sample_of
 from stxmdist.commands.energies import ProposedEnergies, Sample, energies
-from stxmdist.commands.inputs import unsaid
+from stxmdist.commands.notes import Note, unsaid
 from stxmdist.export.write import Exported, export
 from stxmdist.planning.changed_options import ChangedOptions, merged_stages, with_changed
 from stxmdist.planning.execute import RunRequest
@@ -118,7 +118,7 @@ class OpenCampaign(CampaignResults):
         *,
         prefect: bool = True,
         watch: Watcher = nobody_watches,
-        note: Callable[[str], None] = unsaid,
+        note: Note = unsaid,
     ) -> runs.Outcome:
         """Bring the campaign up to date: every stage in order, only what is missing.
 
@@ -162,7 +162,7 @@ class OpenCampaign(CampaignResults):
         *,
         prefect: bool = True,
         watch: Watcher = nobody_watches,
-        note: Callable[[str], None] = unsaid,
+        note: Note = unsaid,
     ) -> runs.Outcome:
         """Run the units again that failed in earlier runs; arguments as of ``run``.
 

@@ -1,13 +1,13 @@
 """What computes, or says what computing would take: plan, run, report."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from stxmdist.commands.inputs import unsaid
+from stxmdist.commands.notes import Note, unsaid
 from stxmdist.markup import list_html, paragraph_html, table_html
 from stxmdist.planning.changed_options import ChangedOptions
 from stxmdist.planning.execute import CampaignRun, RunRequest, RunSummary, campaign_and_options
@@ -108,7 +108,7 @@ def run(
     *,
     prefect: bool = True,
     watch: Watcher = nobody_watches,
-    note: Callable[[str], None] = unsaid,
+    note: Note = unsaid,
 ) -> RunSummary:
     """Bring a campaign up to date: every stage in order, only what is missing; how it ended.
 
