@@ -77,9 +77,7 @@ LAYERS: Mapping[str, Layer] = {
     "soc_se": Layer("standard error", "1", ("fit",), ("soc_se",), "cividis", (0.0, 0.2), classed=True),
     "chi2": Layer("reduced χ²", "1", ("fit",), ("chi2_reduced",), "cividis", (0.0, 4.0), classed=True),
     "thickness": Layer("thickness", "nm", ("fit",), ("thickness_nm",), "cividis", None),
-    "classes": Layer(
-        "mask classes", "", ("segment", "fit"), ("mask_class", "mask_class"), "classes", (0, N_COLOURS - 1), kind="class",
-    ),
+    "classes": Layer("mask classes", "", ("segment", "fit"), ("mask_class",) * 2, "classes", (0, 252), kind="class"),
     "particles": Layer("particles", "", ("segment",), ("labels",), "outlines", kind="label"),
     "fused": Layer(
         "state of charge, fused", "1", ("register",), ("fused_soc",), "viridis", (0.0, 1.0),
