@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.environment import CLUSTER_VARIABLE
+from flows.notify import tell
 from stxmdist.planning.execute import CampaignRun, RunRequest, RunSummary
 from stxmdist.runner.run import Progress, Watcher, nobody_watches
 from stxmdist.runner.unit import StageReport
@@ -42,7 +43,7 @@ host: ContextVar[Host] = ContextVar("host", default=NO_HOST)
 """The command line sets it; on a server there is none."""
 
 
-@flow(name="campaign", persist_result=False)
+@flow(name="campaign", persist_result=False, on_failure=[tell], on_crashed=[tell], on_completion=[tell])
 def campaign(
     path: str,
     stages: list[str] | None = None,
