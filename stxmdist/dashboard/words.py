@@ -8,6 +8,7 @@ from collections.abc import Callable
 from markupsafe import Markup, escape
 
 from storage.atomic import plain_json
+from stxmdist.particles.flag_words import flags_of
 
 UNKNOWN = "–"
 
@@ -70,6 +71,15 @@ def size(n_bytes: float) -> str:
 def coded(text: str) -> Markup:
     """A text as HTML, what stands between double backquotes as code."""
     return Markup(re.sub(r"``([^`]+)``", r"<code>\1</code>", str(escape(text))))
+
+
+def flags_in_words(flags: str) -> tuple[str, ...]:
+    """One sentence for each flag of a particle; a flag that has no words stands for itself."""
+    said = flags_of(flags)
+    return tuple(
+        f"{flag.capitalize()}." if words == flag else f"{flag.capitalize()}: {words.rstrip('.')}."
+        for flag, words in said.items()
+    )
 
 
 def script(value: object) -> str:
