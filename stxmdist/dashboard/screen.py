@@ -62,6 +62,7 @@ SCREENS: Table[ScreenEntry] = Table(
     "screen",
     {
         "beamtime": _entry("beamtime", "Beamtime", "Is the newest scan any good, and is it enough?", address=""),
+        "campaign": _entry("campaign", "Campaign", "How do electrodes, conditions and sizes differ?"),
     },
 )
 """Name to screen, in the order of the navigation"""
