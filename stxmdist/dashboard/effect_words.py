@@ -4,9 +4,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from stxmdist.planning.tables import table_specs
 from stxmdist.report.conclusions import FACTORS, LEVEL, STEPS
 from stxmdist.report.tables import EffectRow, interval_of, probability_of
 from stxmdist.report.variance import ENDPOINTS, TERMS
+
+LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def effects_of(rows: Iterable[EffectRow]) -> tuple[Effect, ...]:
     for row in rows:
         by_effect.setdefault((row.endpoint, row.term), []).append(row)
     found = [_effect(*key, here) for key, here in by_effect.items()]
-    return tuple(sorted(found, key=lambda effect: not effect.primary))
+    return tuple(sorted(found, key=lambda effect: (not effect.primary, bool(effect.note))))
 
 
 def _effect(endpoint: str, term: str, rows: list[EffectRow]) -> Effect:
@@ -51,7 +54,7 @@ def _effect(endpoint: str, term: str, rows: list[EffectRow]) -> Effect:
     electrodes = int(n) if math.isfinite(n) else 0
     least = math.nan if exact is None else exact.p_min_attainable
     return Effect(
-        ENDPOINTS.get(endpoint, endpoint.replace("_", " ")),
+        ENDPOINTS.get(endpoint) or _named(endpoint),
         TERMS.get(term, term).removeprefix("logarithm of "),
         STEPS.get(term, tested.unit or "a step"),
         interval_of(*ends),
@@ -63,6 +66,12 @@ def _effect(endpoint: str, term: str, rows: list[EffectRow]) -> Effect:
         tested.primary,
         "" if math.isfinite(tested.estimate) else tested.note,
     )
+
+
+def _named(endpoint: str) -> str:
+    """A column as words: what it means, where that is short, or its name."""
+    meaning = next((column.meaning for column in table_specs()["particles"].columns if column.name == endpoint), "")
+    return meaning if 0 < len(meaning) <= LONGEST_NAME else endpoint.replace("_", " ")
 
 
 def attainable_in_words(least: float, electrodes: int) -> str:

@@ -38,7 +38,5 @@ def measured_at(now: Snapshot, scan: Scan) -> datetime:
 # An output never changes: what it says is read once.
 @lru_cache(maxsize=MOST_REMEMBERED)
 def _started(output: Output) -> datetime | None:
-    for name in ("counts", "frames"):
-        if name in output.arrays():
-            return moment_of(str(output.attrs(name).get("start_time", "")))
-    return None
+    said = (str(output.written_attrs(name).get("start_time", "")) for name in ("counts", "frames"))
+    return next(filter(None, map(moment_of, said)), None)

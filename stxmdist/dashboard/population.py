@@ -10,9 +10,14 @@ from stxmdist.dashboard.conditions import Condition, condition_of
 from stxmdist.dashboard.snapshot import Snapshot
 from stxmdist.heterogeneity.columns import codes_of, text
 from stxmdist.heterogeneity.rows import of_modality
-from stxmdist.planning.columns import column
+from stxmdist.planning.columns import column, text_of
 
 MODALITY = "stxm"
+COLUMNS = (
+    "scan_id", "particle_id", "modality", "electrode_id", "cycle", "c_rate", "direction", "touches_border",
+    "d_eq_um", "soc_mean", "soc_se", "soc_sd", "phase_class", "flags",
+)  # fmt: skip
+"""Of the hundred and more that the table has"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def population(now: Snapshot) -> Population | None:
 
 
 def _population(now: Snapshot) -> Population | None:
-    table = now.table("particles")
+    table = now.published.table("particles", COLUMNS)
     if table is None:
         return None
     table = of_modality(table, MODALITY)
@@ -73,8 +78,8 @@ def _population(now: Snapshot) -> Population | None:
     names = ("electrode_id", "cycle", "c_rate", "direction")
     codes = codes_of(chosen, names)
     first = np.unique(codes, return_index=True)[1] if len(chosen) else np.zeros(0, int)
-    cells = [[chosen[name].iloc[i] if name in chosen else None for name in names] for i in first]
-    places = [Place(str(cell[0]), condition_of(*cell[1:])) for cell in cells]
+    cells = chosen.iloc[first].reindex(columns=list(names)).itertuples(index=False, name=None)
+    places = [Place(text_of(cell[0]), condition_of(*cell[1:])) for cell in cells]
     order = sorted(range(len(places)), key=lambda i: (places[i].electrode, places[i].condition))
     rank = np.argsort(order) if order else np.zeros(0, int)
     return Population(

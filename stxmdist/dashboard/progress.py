@@ -76,20 +76,21 @@ def still_to_measure(mean: ElectrodeMean, spread: PilotSpread | str, wanted: flo
         return "No interval yet: a second region, or another electrode of the same condition, gives one."
     now = Measured(mean.regions, mean.particles, mean.half_width)
     ends = dict.fromkeys(replace(each, electrode=0.0) for each in (spread.estimate, spread.low, spread.high))
-    return in_words([more_for(each, now, wanted) for each in ends])
+    return in_words([more_for(each, now, wanted) for each in ends], mean.regions)
 
 
-def in_words(found: Sequence[More]) -> str:
-    """What is still to be measured at the ends of what is not known."""
+def in_words(found: Sequence[More], regions_now: int) -> str:
+    """What is still to be measured, at both ends of what is not known."""
+    these = "this region" if regions_now == 1 else "these regions"
     if all(more.reached for more in found):
         return "Enough."
     particles, regions = (sorted({getattr(more, name) for more in found}) for name in ("particles", "regions"))
     said = []
     if math.isfinite(particles[0]):
         least = "at least " if math.isinf(particles[-1]) else ""
-        said.append(f"{least}{_range(particles, 'particle')} in these regions")
+        said.append(f"{least}{_range(particles, 'particle')} in {these}")
     if math.isfinite(regions[0]):
-        said.append(f"{_range(regions, 'region')} like these")
+        said.append(f"{_range(regions, 'region')} like {these.split()[0]}")
     return " or ".join(said) + "." if said else "No number of particles or regions reaches it."
 
 

@@ -1,8 +1,9 @@
 """One small picture of a scan: its map of state of charge on the scale of all scans, or what there is before the fit."""
 
+import math
 from dataclasses import dataclass
 
-from stxmdist.dashboard.images import LAYERS, n_levels, seen
+from stxmdist.dashboard.images import LAYERS, seen
 from stxmdist.dashboard.visit import Visit
 
 LARGEST_STACK = 30e6
@@ -17,15 +18,19 @@ class Thumbnail:
     words: str
 
 
-def thumbnail(visit: Visit, scan_id: str, layers: tuple[str, ...] = ("soc", "od")) -> Thumbnail | None:
-    """The coarsest tile of the first layer that is published; None where there is none yet."""
-    for name in layers:
-        image = seen(visit.now, scan_id, name)
-        if image is None:
-            continue
-        if name != "soc" and image.shape[0] * image.shape[1] * max(1, image.energies_ev().size) > LARGEST_STACK:
-            continue
-        place = {"level": n_levels(image.shape), "row": 0, "column": 0, "energy": image.energies_ev().size // 2}
-        address = visit.link("tile", scan=scan_id, layer=name, v=visit.now.version, **place)
-        return Thumbnail(address, f"{LAYERS[name].title} of scan {scan_id}")
-    return None
+def thumbnail(visit: Visit, scan_id: str, *, fitted: bool = False) -> Thumbnail | None:
+    """The state of charge, or before the fit the optical density, unless only what is ``fitted`` is wanted; None where there is none yet.
+
+    Nothing is opened for a scan that is fitted: a plate may have thousands.
+    """
+    if visit.now.published.has("fit", scan_id):
+        return _of(visit, scan_id, "soc")
+    image = None if fitted else seen(visit.now, scan_id, "od")
+    if image is None or math.prod(image.shape) * max(1, image.energies_ev().size) > LARGEST_STACK:
+        return None
+    return _of(visit, scan_id, "od", image.energies_ev().size // 2)
+
+
+def _of(visit: Visit, scan_id: str, layer: str, energy: int = 0) -> Thumbnail:
+    address = visit.link("tile", scan=scan_id, layer=layer, energy=energy, v=visit.now.version)
+    return Thumbnail(address, f"{LAYERS[layer].title} of scan {scan_id}")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from bokeh.models import BoxSelectTool, ColumnDataSource, FixedTicker, LassoSelectTool
+from bokeh.models import BoxSelectTool, ColumnDataSource, FixedTicker, LassoSelectTool, Range1d
 from bokeh.plotting import figure
 
 from stxmdist.arrays import F64, I64, Mask
@@ -33,13 +33,12 @@ def ridges(edges: F64, counts: I64, names: Sequence[str], means: Sequence[tuple[
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     height = RIDGE / max(float(shares.max(initial=0.0)), 1e-9)
     at = np.repeat(edges, 2)
-    for line, share, mean in zip(range(n - 1, -1, -1), shares, means, strict=True):
-        top = np.concatenate([[0.0], np.repeat(share, 2), [0.0]]) * height + line
-        drawn.patch(at, top, fill_color=COLOURS[0], fill_alpha=0.35, line_color=COLOURS[0], line_width=1)
-        if np.isfinite(mean[1:]).all():
-            drawn.line([mean[1], mean[2]], [line - 0.1] * 2, line_color=INK, line_width=2)
-        if np.isfinite(mean[0]):
-            drawn.scatter([mean[0]], [line - 0.1], size=6, marker="diamond", color=INK, line_color=PANEL)
+    lines = np.arange(n - 1, -1, -1)
+    tops = [np.concatenate([[0.0], np.repeat(share, 2), [0.0]]) * height + line for share, line in zip(shares, lines, strict=True)]
+    drawn.patches([at] * n, tops, fill_color=COLOURS[0], fill_alpha=0.35, line_color=COLOURS[0], line_width=1)
+    mean, low, high = np.array(means, dtype=np.float64).reshape(-1, 3).T
+    drawn.segment(low, lines - 0.1, high, lines - 0.1, line_color=INK, line_width=2)
+    drawn.scatter(mean, lines - 0.1, size=6, marker="diamond", color=INK, line_color=PANEL)
     drawn.ygrid.visible = False
     drawn.xgrid.grid_line_color = LINE
     drawn.yaxis[0].ticker = FixedTicker(ticks=list(range(n)))
@@ -58,6 +57,10 @@ def sizes(d_eq_um: F64, soc: F64, chosen: Mask, found: Trend, shape: Shape | Non
     drawn.add_tools(box, lasso)
     drawn.toolbar.active_drag = box
     drawn.toolbar.autohide = False
+    if len(soc):
+        drawn.x_range = Range1d(float(d_eq_um.min()) / 1.1, float(d_eq_um.max()) * 1.1)
+        margin = 0.05 * max(float(np.ptp(soc)), 0.1)
+        drawn.y_range = Range1d(float(soc.min()) - margin, float(soc.max()) + margin)
     source = ColumnDataSource({"x": d_eq_um, "y": soc})
     source.selected.indices = [int(i) for i in np.flatnonzero(chosen)]
     drawn.scatter(

@@ -14,12 +14,15 @@ from stxmdist.dashboard.standing import WORDS, Light, Standing, standing_of
 from stxmdist.dashboard.thumbnails import Thumbnail, thumbnail
 from stxmdist.dashboard.visit import Visit
 from stxmdist.dashboard.words import plural
-from stxmdist.planning.columns import words
 from stxmdist.planning.next_beamtime import Wish
+from stxmdist.planning.published import TABLES_STAGE, sources_of
 from stxmdist.planning.verdict import MODALITIES
+from stxmdist.runner import CAMPAIGN
 
 SHOWN = 20
 """Scans on the page; a link shows more"""
+MOST_JUDGED = 200
+"""Scans of which it is worked out how they stand, the newest ones"""
 LIGHTS: tuple[Light, ...] = ("bad", "doubt", "good", "wait")
 """What wants attention first"""
 
@@ -82,6 +85,8 @@ class BeamtimePage(Page):
     rows: tuple[ScanRow, ...]
     n_rows: int
     """Before those that are not shown were left away"""
+    n_judged: int
+    """Of which lights are counted: the newest, where there are very many"""
     more: str | None
     """Address of the page with more of them"""
     lights: tuple[LightCount, ...]
@@ -111,7 +116,9 @@ def page(visit: Visit) -> BeamtimePage:
     timed = newest_first(now)
     newest = timed[0][0] if timed else None
     electrode, light = visit.text("electrode"), visit.text("light")
-    chosen = [each for each in timed if electrode in ("", each[0].electrode_id)]
+    shown = max(1, visit.integer("shown", SHOWN) or SHOWN)
+    of_electrode = [each for each in timed if electrode in ("", each[0].electrode_id)]
+    chosen = of_electrode[: max(shown, MOST_JUDGED)]
     standings = {scan.scan_id: standing_of(now, scan) for scan, _ in chosen}
     lights = tuple(
         LightCount(
@@ -124,7 +131,6 @@ def page(visit: Visit) -> BeamtimePage:
         for each in LIGHTS
     )
     chosen = [each for each in chosen if light in ("", standings[each[0].scan_id].light)]
-    shown = max(1, visit.integer("shown", SHOWN) or SHOWN)
     rows = tuple(
         ScanRow(
             scan.scan_id,
@@ -142,8 +148,9 @@ def page(visit: Visit) -> BeamtimePage:
     return BeamtimePage(
         title="Beamtime",
         rows=rows,
-        n_rows=len(chosen),
-        more=visit.here("", shown=3 * shown) if len(chosen) > shown else None,
+        n_rows=len(of_electrode) if not light else len(chosen),
+        n_judged=len(standings),
+        more=visit.here("", shown=3 * shown) if max(len(chosen), len(of_electrode)) > shown else None,
         lights=lights,
         electrode=electrode,
         all_scans=visit.here("", electrode=None),
@@ -169,10 +176,10 @@ def _electrodes(visit: Visit, wanted: float, newest: tuple[str, Condition] | Non
 
 def _notes(now: Snapshot) -> list[str]:
     """What the table of electrodes does not yet know."""
-    table = now.table("particles")
-    if table is None:
+    inferred = now.published.named(TABLES_STAGE, CAMPAIGN)
+    if inferred is None:
         return []
-    counted = now.once("scans-in-statistics", lambda: set(words(table[["scan_id"]].drop_duplicates(), "scan_id")))
+    counted = {scan_id for stage, scan_id, _ in sources_of(inferred) if stage == "segment"}
     segmented = [name for name, scan in now.scans.items() if now.published.has("segment", name)]
     waiting = sum(name not in counted for name in segmented)
     left_out = sum(scan.scan_id in counted for scan in now.campaign.excluded)

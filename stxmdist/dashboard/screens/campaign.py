@@ -192,7 +192,7 @@ def page(visit: Visit) -> CampaignPage:
 def _cell(visit: Visit, electrode: str, condition: Condition, scans: list[Scan], mean: ElectrodeMean | None) -> Cell:
     """The newest wide-field map stands for the cell; of scans without any, none does."""
     wide = [scan for scan in scans if scan.modality == "stxm"] or scans
-    picture = next((found for scan in wide[::-1] if (found := thumbnail(visit, scan.scan_id, ("soc",)))), None)
+    picture = next((found for scan in wide[::-1] if (found := thumbnail(visit, scan.scan_id, fitted=True))), None)
     current = visit.text("electrode") == electrode and visit.text("condition") == condition.key
     address = visit.here(
         "campaign",
