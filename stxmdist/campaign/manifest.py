@@ -243,7 +243,7 @@ def _missing_references(
         f"{who} needs reference spectra",
         "none",
         "references: {discharged: FILE, charged: FILE}, each two columns, energy in eV and absorption",
-        "Add both spectra, or choose " + one_of(CHEMISTRIES[:-1]),
+        "Add both spectra, or choose " + one_of(name for name in CHEMISTRIES if name != "custom"),
     )
 
 

@@ -36,8 +36,12 @@ DIRECTIONS = ("charge", "discharge")
 ROI_RULES = ("random", "systematic", "convenience")
 SAMPLE_GEOMETRIES = ("dispersed", "electrode", "lamella")
 """Particles spread on a film, a piece of an electrode seen through, or a thin section of one."""
-CHEMISTRIES = (*MODELLED_CHEMISTRIES, "custom")
-"""Those whose reference spectra come with the program, and any other, for which the campaign names its own."""
+IMAGES_ONLY = "none"
+"""Where the chemistry should stand: nothing is fitted, and images are all that is wanted."""
+CHEMISTRIES = (*MODELLED_CHEMISTRIES, "custom", IMAGES_ONLY)
+"""Those whose reference spectra come with the program, any other, for which the campaign names its own, and none."""
+UNNAMED = "unnamed"
+"""The electrode that ``init`` writes, for people to replace: scans of one unnamed electrode say nothing of others."""
 
 
 def is_option(column: str) -> bool:
@@ -82,6 +86,11 @@ class Scan:
     """Line of the sample sheet, counted from 1."""
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Option columns of the sheet (``fit.background``) to their cells, where these are not empty."""
+
+    @property
+    def images_only(self) -> bool:
+        """Whether no state of charge is wanted of it."""
+        return self.chemistry == IMAGES_ONLY
 
     @property
     def file(self) -> Path:

@@ -266,7 +266,9 @@ class MapView:
     energies_ev: tuple[float, ...] = ()
     energy: int = 0
     frames: tuple[Frame, ...] = ()
-    """Other fields that lie in this one"""
+    """Other fields that lie in this one, or the outline of a particle"""
+    focus: tuple[float, float, float] | None = None
+    """x, y and width in um of what is shown at first; None: all of it"""
 
 
 def map_view(visit: Visit, scan_id: str, name: str, *, frames: tuple[Frame, ...] = ()) -> MapView | None:
@@ -286,7 +288,8 @@ def map_view(visit: Visit, scan_id: str, name: str, *, frames: tuple[Frame, ...]
     keep = {"scan": scan_id, "v": visit.now.version}
     tiles = visit.link("tile", layer=name, low=f"{low:g}", high=f"{high:g}", **keep)
     segmented = seen(visit.now, scan_id, "particles")
-    outlined = segmented is not None and segmented.shape == image.shape
+    # Maps of the fit are open where no particle is: outlines would hide their rims.
+    outlined = segmented is not None and segmented.shape == image.shape and not image.layer.classed
     return MapView(
         name,
         image.layer.title,

@@ -63,6 +63,8 @@ SCREENS: Table[ScreenEntry] = Table(
     {
         "beamtime": _entry("beamtime", "Beamtime", "Is the newest scan any good, and is it enough?", address=""),
         "campaign": _entry("campaign", "Campaign", "How do electrodes, conditions and sizes differ?"),
+        "scan": _entry("scan", "Scan", "What one scan shows, and whether to believe it.", in_navigation=False),
+        "particle": _entry("particle", "Particle", "One particle in every detail.", in_navigation=False),
     },
 )
 """Name to screen, in the order of the navigation"""

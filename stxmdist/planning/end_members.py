@@ -9,6 +9,7 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.campaign.manifest import Campaign
+from stxmdist.campaign.scan import IMAGES_ONLY
 from stxmdist.campaign.schema import ExploredSpectrum
 from stxmdist.errors import InputError
 from stxmdist.planning.explored import file_of, named_by, refuse_alike, require_spectrum
@@ -71,7 +72,7 @@ def source_of(
     energies (ENERGY,) say which, where they are known; it is named where it is not the first.
     """
     references = campaign.references
-    meant = chemistry in (campaign.chemistry, "custom")
+    meant = chemistry in (campaign.chemistry, "custom") and chemistry != IMAGES_ONLY
     if meant and references is not None and references.discharged is not None and references.charged is not None:
         source = EndMemberSource(
             chemistry=chemistry,
@@ -201,6 +202,8 @@ def _strongest(
 ) -> F64:
     largest = np.full(len(energy_ev), np.nan)
     source = end_member_source(survey, scan_id)
+    if source.chemistry == IMAGES_ONLY:
+        return largest
     if source.files is None or source.formulas is not None:
         members = end_members_of(source)
         spanned = members.spans(energy_ev)

@@ -36,6 +36,11 @@ def every_scan(survey: "Survey", scan_id: str) -> bool:
     return True
 
 
+def scans_to_fit(survey: "Survey", scan_id: str) -> bool:
+    """The stage looks at scans of which a state of charge is wanted."""
+    return not survey.scans[scan_id].images_only
+
+
 def options_alone(survey: "Survey", scan_id: str) -> Json:
     """Nothing beside options and sources makes an output another one."""
     return None
@@ -142,7 +147,7 @@ class Survey:
         """Ptychography scan to the wide-field scan of its pair, where both can be read."""
         by_pair: dict[str, dict[str, str]] = {}
         for scan_id, scan in self.scans.items():
-            if scan.pair_id:
+            if scan.pair_id and not scan.images_only:
                 by_pair.setdefault(scan.pair_id, {}).setdefault(scan.modality, scan_id)
         return {pair["ptychography"]: pair["stxm"] for pair in by_pair.values() if len(pair) == 2}
 
@@ -159,7 +164,7 @@ class Survey:
     @cached_property
     def reactions(self) -> dict[str, str]:
         """Scan to the scan of the same region at the time before, where both can be read."""
-        return consecutive_scans(self.scans.values(), self.named_before)
+        return consecutive_scans((scan for scan in self.scans.values() if not scan.images_only), self.named_before)
 
     def of_modality(self, modality: str) -> Iterator[Scan]:
         """The scans of one modality, in the order of the sample sheet."""
@@ -269,9 +274,10 @@ class Survey:
 
     def ready(self, stage: str, scan_id: str) -> bool:
         """Whether everything that a stage reads for a scan is published."""
-        if self.stopped(stage, scan_id):
+        member = self.stage(stage)
+        if self.stopped(stage, scan_id) or not member.concerns(self, scan_id):
             return False
-        return all(self.published(upstream, name) for upstream, name in self.stage(stage).upstream(self, scan_id))
+        return all(self.published(upstream, name) for upstream, name in member.upstream(self, scan_id))
 
     def unit(
         self,
@@ -303,4 +309,4 @@ class Survey:
         )
 
 
-__all__ = ["CAMPAIGN", "AnyStage", "Stage", "Survey", "Upstream"]
+__all__ = ["CAMPAIGN", "AnyStage", "Stage", "Survey", "Upstream", "scans_to_fit"]

@@ -37,6 +37,7 @@ class ScanDocument(TypedDict):
     state: State
     stage: str
     usable: bool
+    images_only: bool
     particles: int
     particles_with_soc: int
     particles_without_soc: dict[str, int]
@@ -102,17 +103,21 @@ class ScanVerdict:
     """Why it was stopped"""
     doubt: str = ""
     """What speaks against states of charge that it gave, and what would mend it"""
+    images_only: bool = False
+    """Whether no state of charge is wanted of it"""
 
     @property
     def usable(self) -> bool:
         """Whether some particle has a state of charge; a scan that was not processed yet may have some."""
-        return self.state == "waits" or self.particles_with_soc > 0
+        return self.state == "waits" or self.particles_with_soc > 0 or (self.images_only and self.state == "done")
 
     @property
     def few(self) -> bool:
         """Whether it gave less than half of what was there, or nothing."""
         none = not self.particles_with_soc
-        return self.state == "done" and (none or self.particles_with_soc < FEW * self.particles)
+        return (
+            not self.images_only and self.state == "done" and (none or self.particles_with_soc < FEW * self.particles)
+        )
 
     @property
     def counted(self) -> str:
@@ -143,6 +148,7 @@ class ScanVerdict:
             "state": self.state,
             "stage": self.stage,
             "usable": self.usable,
+            "images_only": self.images_only,
             "particles": self.particles,
             "particles_with_soc": self.particles_with_soc,
             "particles_without_soc": dict(self.without_soc or {}),
@@ -175,10 +181,13 @@ class Verdict:
     @property
     def headline(self) -> str:
         """Scans, particles, states of charge, in a sentence."""
-        text = f"{_count(len(self.scans), 'scan')}: {_found(self.scans)}"
-        kinds = [kind for kind in MODALITIES if any(scan.modality == kind for scan in self.scans)]
+        to_fit = [scan for scan in self.scans if not scan.images_only]
+        text = _count(len(self.scans), "scan")
+        if to_fit or not self.scans:
+            text += f": {_found(to_fit)}"
+        kinds = [kind for kind in MODALITIES if any(scan.modality == kind for scan in to_fit)]
         if len(kinds) > 1:
-            by_kind = {kind: [scan for scan in self.scans if scan.modality == kind] for kind in kinds}
+            by_kind = {kind: [scan for scan in to_fit if scan.modality == kind] for kind in kinds}
             parts = (
                 f"{MODALITIES[kind]} {sum(scan.particles_with_soc for scan in scans)} of "
                 f"{sum(scan.particles for scan in scans)} in {_count(len(scans), 'scan')}"
@@ -188,6 +197,9 @@ class Verdict:
         numbers = {
             "without a usable particle": sum(scan.state == "done" and not scan.usable for scan in self.scans),
             "stopped before particles were looked for": sum(scan.state == "stopped" for scan in self.scans),
+            "processed for images alone (chemistry: none)": sum(
+                scan.state == "done" and scan.images_only for scan in self.scans
+            ),
             "not processed yet": sum(scan.state == "waits" for scan in self.scans),
             "excluded in the sample sheet": self.excluded,
         }
@@ -247,8 +259,10 @@ def _of_scan(survey: Survey, scan_id: str, modality: str, stopped: Refused | Non
     if stopped is not None:
         return ScanVerdict(scan_id, modality, "stopped", stage=stopped.stage, refusal=stopped.refusal.sentence)
     concerned = [name for name in survey.stages if survey.stage(name).concerns(survey, scan_id)]
-    following = (name for name in concerned if survey.forecast or not survey.published(name, scan_id))
-    return ScanVerdict(scan_id, modality, "waits", stage=next(following, ""))
+    following = next((name for name in concerned if survey.forecast or not survey.published(name, scan_id)), "")
+    if scan_id in survey.scans and survey.scans[scan_id].images_only:
+        return ScanVerdict(scan_id, modality, "waits" if following else "done", stage=following, images_only=True)
+    return ScanVerdict(scan_id, modality, "waits", stage=following)
 
 
 def judged(scan: ScanVerdict, segment: SegmentMeasures, fit: FitMeasures | None, limits: ClassOptions) -> ScanVerdict:

@@ -51,6 +51,11 @@ class Evidence:
         return self.campaign.scans
 
     @property
+    def images_alone(self) -> bool:
+        """Whether no state of charge is wanted of any scan."""
+        return bool(self.scans) and all(scan.images_only for scan in self.scans)
+
+    @property
     def last_published(self) -> str:
         """When the youngest of the published stages was published, ISO 8601; empty if none is."""
         return max((publication.time for publication in self.publications.values()), default="")

@@ -48,6 +48,7 @@ def plot(
     )
     drawn.toolbar.logo = None
     drawn.toolbar.autohide = True
+    drawn.toolbar_inner = True
     for axis, name in ((drawn.xaxis[0], x), (drawn.yaxis[0], y)):
         axis.axis_label = name
         axis.axis_label_text_font_size = axis.major_label_text_font_size = FONT
@@ -61,24 +62,29 @@ def plot(
     return drawn
 
 
-def legend(drawn: figure, place: str = "top_right") -> figure:
-    """Show the names of the series inside the plot, quietly."""
-    for one in drawn.legend:
-        one.location = place
+def legend(drawn: figure) -> figure:
+    """Name the series in a line above the plot, where they hide nothing."""
+    for one in list(drawn.legend):
+        one.orientation = "horizontal"
         one.background_fill_alpha = 0.0
         one.border_line_color = None
         one.label_text_color = SOFT
         one.label_text_font_size = FONT
-        one.glyph_height = one.glyph_width = 14
-        one.spacing = 0
-        one.padding = 2
+        one.glyph_height = 12
+        one.glyph_width = 18
+        one.spacing = 10
+        one.padding = one.margin = 0
+        one.location = "right"
+        one.ncols = 4 if len(one.items) > 4 else "auto"
+        drawn.center.remove(one)
+        drawn.add_layout(one, "above")
     return drawn
 
 
-def energy_line(drawn: figure, energy_ev: float) -> figure:
-    """A line at the energy that the page shows; the page's script moves it with the slider."""
+def energy_line(drawn: figure, energy_ev: float, name: str = "energy") -> figure:
+    """A line at the energy that the page shows; its script moves it, under this name or that of ``energy-below``."""
     drawn.add_layout(
-        Span(location=energy_ev, dimension="height", line_color=MARK, line_width=1, line_dash="dotted", name="energy")
+        Span(location=energy_ev, dimension="height", line_color=MARK, line_width=1, line_dash="dotted", name=name)
     )
     return drawn
 

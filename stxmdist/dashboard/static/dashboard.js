@@ -75,18 +75,19 @@
       this.energy = this.about.energy;
       this.kept = new Map();
       this.fit();
-      if (state.has("wide")) Object.assign(this, { cx: +state.get("cx"), cy: +state.get("cy"), wide: +state.get("wide") });
+      if (state.has("wide") && !this.about.focus) Object.assign(this, { cx: +state.get("cx"), cy: +state.get("cy"), wide: +state.get("wide") });
       new ResizeObserver(() => this.draw()).observe(this.box);
       this.listen();
     }
     get peers() { return this.group ? [...maps].filter((map) => map.group === this.group) : [this]; }
     get scale() { return this.box.clientWidth / this.wide; }  // css pixels per um
     fit() {
-      const { rows, columns, x0_um, y0_um, dx_um, dy_um } = this.about;
+      const { rows, columns, x0_um, y0_um, dx_um, dy_um, focus } = this.about;
+      const ratio = (this.box.clientWidth || 1) / (this.box.clientHeight || 1);
+      if (focus) { [this.cx, this.cy] = focus; this.wide = focus[2] * Math.max(1, ratio); return; }
       const width = columns * Math.abs(dx_um), height = rows * Math.abs(dy_um);
       this.cx = x0_um + dx_um * (columns - 1) / 2;
       this.cy = y0_um + dy_um * (rows - 1) / 2;
-      const ratio = (this.box.clientWidth || 1) / (this.box.clientHeight || 1);
       this.wide = 1.02 * Math.max(width, height * ratio);
     }
     toScreen(x, y) {
@@ -231,8 +232,10 @@
   /* ---- energies -------------------------------------------------------------------------------------------------- */
   const shownEnergy = () => state.get("energy") ?? $("[data-energies]")?.dataset.shown;
   function energyLine(document_) {
-    const line = document_?.get_model_by_name("energy");
-    if (line && shownEnergy()) line.location = +shownEnergy();
+    for (const name of ["energy", "energy-below"]) {
+      const line = document_?.get_model_by_name(name);
+      if (line && shownEnergy()) line.location = +shownEnergy();
+    }
   }
   function slider(box) {
     const energies = JSON.parse(box.dataset.energies), input = $("input", box), output = $("output", box);
@@ -320,7 +323,11 @@
   });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea, [role=application]")) return;
-    $(`[data-key="${event.key}"]`)?.click();
+    const input = $("[data-energies] input");
+    if (input && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+      event.key === "ArrowLeft" ? input.stepDown() : input.stepUp();
+      input.dispatchEvent(new Event("input"));
+    } else $(`[data-key="${CSS.escape(event.key)}"]`)?.click();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const box of $$(".plot .canvas")) { box.dataset.done = ""; embed(box); } });
   wake(document);
