@@ -208,7 +208,7 @@ class Output:
         return dict((self._group() if name is None else self.array(name)).attrs)
 
     def written_attrs(self, name: str) -> dict[str, Any]:
-        """The same of an array, from its metadata file alone: for who asks thousands of outputs. Empty without a file."""
+        """The same of an array, from its metadata file alone: quick where thousands are asked; empty without a file."""
         try:
             return dict(json.loads((self.group_path / name / "zarr.json").read_bytes()).get("attributes", {}))
         except (OSError, ValueError):

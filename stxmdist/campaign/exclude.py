@@ -76,7 +76,9 @@ def _edit(path: Path, scan_id: str, values: dict[str, str], seen: str) -> None:
         try:
             changed = with_cells(data.decode("utf-8"), scan_id, values, path).encode("utf-8")
         except UnicodeDecodeError as error:
-            raise _refusal(path, "the sheet is not text in UTF-8", str(error), "UTF-8", "Save it as CSV UTF-8") from None
+            raise _refusal(
+                path, "the sheet is not text in UTF-8", str(error), "UTF-8", "Save it as CSV UTF-8"
+            ) from None
         try:
             mode = path.stat().st_mode & 0o7777
             with replacing(path) as partial:

@@ -28,9 +28,13 @@ class Condition:
 
 
 def condition_of(cycle: object, c_rate: object, direction: object) -> Condition:
-    """The condition that three cells of a table say; -1 stands for what is not known, so that conditions have an order."""
-    numbers = (number(value) for value in (cycle, c_rate))
-    return Condition(*(value if math.isfinite(value) else -1.0 for value in numbers), text_of(direction))
+    """The condition that three cells of a table say; -1 stands for what is not known, so that there is an order."""
+    return Condition(_known(cycle), _known(c_rate), text_of(direction))
+
+
+def _known(value: object) -> float:
+    found = number(value)
+    return found if math.isfinite(found) else -1.0
 
 
 def condition_of_scan(scan: Scan) -> Condition:

@@ -64,7 +64,7 @@ class Population:
 
 
 def population(now: Snapshot) -> Population | None:
-    """The wide-field particles of the published table; all where there are none of these; None before the stage infer."""
+    """The wide-field particles of the published table, all where it has none of these; None where there is no table."""
     return now.once("population", lambda: _population(now))
 
 
@@ -87,7 +87,10 @@ def _population(now: Snapshot) -> Population | None:
         column(chosen, "particle_id").astype(np.int64),
         np.asarray(rank[codes], dtype=np.int64) if len(chosen) else np.zeros(0, np.int64),
         tuple(places[i] for i in order),
-        *(column(chosen, name) for name in ("d_eq_um", "soc_mean", "soc_se", "soc_sd")),
+        column(chosen, "d_eq_um"),
+        column(chosen, "soc_mean"),
+        column(chosen, "soc_se"),
+        column(chosen, "soc_sd"),
         text(chosen, "phase_class"),
         text(chosen, "flags"),
         len(table) - len(chosen),

@@ -1,4 +1,4 @@
-"""One small picture of a scan: its map of state of charge on the scale of all scans, or what there is before the fit."""
+"""One small picture of a scan: its state of charge on the scale of all scans, or what there is before the fit."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Thumbnail:
 
 
 def thumbnail(visit: Visit, scan_id: str, *, fitted: bool = False) -> Thumbnail | None:
-    """The state of charge, or before the fit the optical density, unless only what is ``fitted`` is wanted; None where there is none yet.
+    """The state of charge; before the fit the optical density, unless only what is ``fitted`` is wanted, or None.
 
     Nothing is opened for a scan that is fitted: a plate may have thousands.
     """

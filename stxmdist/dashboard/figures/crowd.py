@@ -8,7 +8,7 @@ from bokeh.plotting import figure
 
 from stxmdist.arrays import F64, I64, Mask
 from stxmdist.dashboard.crowd import Shape, Trend
-from stxmdist.dashboard.figures.plot import COLOURS, INK, LINE, MARK, PANEL, SOFT, plot
+from stxmdist.dashboard.figures.plot import COLOURS, DASHES, INK, LINE, MARK, PANEL, SOFT, legend, plot
 
 RIDGE = 0.85
 """Height of the highest bin, in distances of lines"""
@@ -34,7 +34,10 @@ def ridges(edges: F64, counts: I64, names: Sequence[str], means: Sequence[tuple[
     height = RIDGE / max(float(shares.max(initial=0.0)), 1e-9)
     at = np.repeat(edges, 2)
     lines = np.arange(n - 1, -1, -1)
-    tops = [np.concatenate([[0.0], np.repeat(share, 2), [0.0]]) * height + line for share, line in zip(shares, lines, strict=True)]
+    tops = [
+        np.concatenate([[0.0], np.repeat(share, 2), [0.0]]) * height + line
+        for share, line in zip(shares, lines, strict=True)
+    ]
     drawn.patches([at] * n, tops, fill_color=COLOURS[0], fill_alpha=0.35, line_color=COLOURS[0], line_width=1)
     mean, low, high = np.array(means, dtype=np.float64).reshape(-1, 3).T
     drawn.segment(low, lines - 0.1, high, lines - 0.1, line_color=INK, line_width=2)
@@ -76,9 +79,7 @@ def sizes(d_eq_um: F64, soc: F64, chosen: Mask, found: Trend, shape: Shape | Non
 
 
 def spectra(lines: Sequence[tuple[str, F64, F64]]) -> figure:
-    """Optical densities over photon energy, from the lowest to the highest state of charge; told apart by dashes too."""
-    from stxmdist.dashboard.figures.plot import DASHES, legend
-
+    """Optical densities (name, energies in eV, values) over photon energy, told apart by dashes too."""
     drawn = plot("photon energy (eV)", "optical density, largest = 1", height=260)
     for i, (name, energy_ev, od) in enumerate(lines):
         style = {"color": COLOURS[i % len(COLOURS)], "line_dash": DASHES[i % len(DASHES)]}

@@ -154,7 +154,9 @@ def page(visit: Visit) -> BeamtimePage:
         lights=lights,
         electrode=electrode,
         all_scans=visit.here("", electrode=None),
-        electrodes=_electrodes(visit, wanted, None if newest is None else (newest.electrode_id, condition_of_scan(newest))),
+        electrodes=_electrodes(
+            visit, wanted, None if newest is None else (newest.electrode_id, condition_of_scan(newest))
+        ),
         wanted=wanted,
         notes=tuple(_notes(now)),
         run=_run(visit),
@@ -187,7 +189,9 @@ def _notes(now: Snapshot) -> list[str]:
     if waiting:
         said.append(f"{plural(waiting, 'scan')} with particles {'is' if waiting == 1 else 'are'} not in it yet.")
     if left_out:
-        said.append(f"{plural(left_out, 'scan')} that the sheet leaves out {'is' if left_out == 1 else 'are'} still in.")
+        said.append(
+            f"{plural(left_out, 'scan')} that the sheet leaves out {'is' if left_out == 1 else 'are'} still in."
+        )
     return [*said, "A run renews it."] if said else []
 
 
@@ -197,7 +201,7 @@ def _run(visit: Visit) -> RunPanel:
         scan.units_failed
         for publication in now.published.publications.values()
         for name, scan in publication.scans.items()
-        if scan.state == "failed" and (name in now.scans or name not in {each.scan_id for each in now.campaign.excluded})
+        if scan.state == "failed" and (name in now.scans or name == CAMPAIGN)
     )
     return RunPanel(
         run_process.last_run(now.campaign), failed, visit.link(SCREENS["run"].address) if "run" in SCREENS else None

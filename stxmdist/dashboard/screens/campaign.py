@@ -1,4 +1,4 @@
-"""All electrodes beside one another: a plate to click, distributions, size dependence, effects, and what was left out."""
+"""All electrodes beside one another: a plate to click, distributions, size dependence, effects, what was left out."""
 
 import math
 from collections.abc import Iterator
@@ -206,7 +206,11 @@ def _cell(visit: Visit, electrode: str, condition: Condition, scans: list[Scan],
 
 
 def _said(crowd: Population) -> str:
-    left = f"; {plural(crowd.n_left_out, 'other')} lack a number, or are cut by the edge of the field" if crowd.n_left_out else ""
+    left = (
+        f"; {plural(crowd.n_left_out, 'other')} lack a number, or are cut by the edge of the field"
+        if crowd.n_left_out
+        else ""
+    )
     return f"{plural(len(crowd), 'particle')}{left}"
 
 
@@ -222,7 +226,10 @@ def _ridges(
     shown = present[:MOST_RIDGES]
     counts = counts_in_bins(crowd.soc[inside], crowd.place[inside], len(crowd.places), EDGES)[shown]
     places = [crowd.places[i] for i in shown]
-    names = [f"{place.electrode} {place.condition.words.split(' · ')[0]} ({crowd.counts[i]})" for place, i in zip(places, shown, strict=True)]
+    names = [
+        f"{place.electrode} {place.condition.words.split(' · ')[0]} ({crowd.counts[i]})"
+        for place, i in zip(places, shown, strict=True)
+    ]
     nan = (math.nan,) * 3
     ends = [
         nan if (mean := means.get((place.electrode, place.condition))) is None else (mean.mean, mean.low, mean.high)
@@ -306,7 +313,10 @@ def chosen(visit: Visit) -> Chosen:
             visit.link("particle", scan=crowd.scan_id[i], particle=crowd.particle_id[i]),
             crowd.places[crowd.place[i]].electrode,
             crowd.places[crowd.place[i]].condition,
-            *(float(values[i]) for values in (crowd.d_eq_um, crowd.soc, crowd.soc_se, crowd.soc_sd)),
+            float(crowd.d_eq_um[i]),
+            float(crowd.soc[i]),
+            float(crowd.soc_se[i]),
+            float(crowd.soc_sd[i]),
             str(crowd.phase_class[i]),
         )
         for i in shown
@@ -334,7 +344,9 @@ def _spectra(visit: Visit, rows: tuple[ChosenRow, ...]) -> Drawn | str:
             lines.append((f"{row.soc:.2f}", spectrum.energy_ev, spectrum.od / largest))
     if not lines:
         return "No spectrum of these particles is published as the table has them: a run renews it."
-    caption = f"{plural(len(lines), 'spectrum', 'spectra')}, from the lowest to the highest state of charge (in the legend)."
+    caption = (
+        f"{plural(len(lines), 'spectrum', 'spectra')}, from the lowest to the highest state of charge (in the legend)."
+    )
     return as_drawn(spectra(lines), caption, f"Spectra of {plural(len(lines), 'chosen particle')}.", height=260)
 
 
@@ -357,8 +369,8 @@ def _exclusions(visit: Visit) -> Iterator[Exclusion]:
         if stage == "sample sheet" and what == "scan":
             continue
         known = scan_id in now.scans
-        address = visit.link("scan", scan=scan_id) if known else None
-        yield Exclusion(what, scan_id, address, stage, why, int(n) if math.isfinite(n) else 1, False)
+        where = visit.link("scan", scan=scan_id) if known else None
+        yield Exclusion(what, scan_id, where, stage, why, int(n) if math.isfinite(n) else 1, False)
 
 
 SCREEN = Screen(page, parts={"chosen": chosen})
