@@ -10,7 +10,7 @@ from tests.dashboard.browser import Browser, browsing, chromium
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no chromium here: apt-get install chromium")
 
-FIGURE_DRAWN = "Bokeh.documents.some(d => d.get_model_by_name('choose'))"
+FIGURE_DRAWN = "window.Bokeh?.documents.some(d => d.get_model_by_name('choose'))"
 INNER = """(() => {
   const model = Bokeh.documents.map(d => d.get_model_by_name('choose')).find(Boolean);
   const view = Bokeh.index.find_one(model), box = view.el.getBoundingClientRect(), area = view.frame.bbox;
