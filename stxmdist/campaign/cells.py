@@ -17,6 +17,7 @@ from stxmdist.campaign.scan import (
     Scan,
     is_option,
 )
+from stxmdist.tiled.address import is_address
 
 TRUE_WORDS = ("true", "yes", "y", "1", "x")
 FALSE_WORDS = ("", "false", "no", "n", "0")
@@ -86,7 +87,8 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
     roi_rule = word("roi_rule", ROI_RULES)
     sample_geometry = word("sample_geometry", SAMPLE_GEOMETRIES)
     numbers = {column: _number(cells, column, wrong) for column in NUMBER_RANGES}
-    files, part = files_and_part(sheet.parent, cells["file"])
+    address = cells["file"] if is_address(cells["file"]) else None
+    files, part = ((), None) if address else files_and_part(sheet.parent, cells["file"])
     for file in files:
         _check_file(cells, file, excluded, wrong)
     if problems:
@@ -107,6 +109,7 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
         exclude=excluded,
         reason=cells["reason"] or None,
         file_region=part,
+        address=address,
         line=row.line,
         options={name: text for name, text in cells.items() if is_option(name) and text},
         **numbers,

@@ -82,6 +82,8 @@ class Scan:
     reason: str | None = None
     file_region: str | None = None
     """Which region or channel of files that hold several, named in the cell behind them: ``scan.hdr#region1``."""
+    address: str | None = None
+    """Of the run on a Tiled server that the file is filled from; None: the beamline wrote the file."""
     line: int = 0
     """Line of the sample sheet, counted from 1."""
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -100,10 +102,12 @@ class Scan:
     @property
     def cell(self) -> str:
         """The cell ``file`` without folders."""
-        return ";".join(file.name for file in self.files) + self._mark
+        return self.address or ";".join(file.name for file in self.files) + self._mark
 
     def cell_from(self, folder: Path) -> str:
         """The cell ``file`` as seen from a folder; of files outside, only their names."""
+        if self.address:
+            return self.address
         names = [
             file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name for file in self.files
         ]

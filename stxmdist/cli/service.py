@@ -1,4 +1,4 @@
-"""Commands that run for long or measure: serve, demo, bench."""
+"""Commands that run for long or measure: serve, watch, demo, bench."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stxmdist.cli.app import DONE, IN_PART, Json, app
+from stxmdist.cli.app import DONE, IN_PART, CampaignFile, Json, app
 from stxmdist.cli.screen import Screen
 
 
@@ -57,6 +57,60 @@ def dashboard(
 
 
 @app.command()
+def watch(
+    campaign: CampaignFile,
+    no_run: Annotated[
+        bool, typer.Option("--no-run", help="Only analyse scans while they are measured; begin no run of the campaign.")
+    ] = False,
+    no_prefect: Annotated[bool, typer.Option("--no-prefect", help="Begin runs without a Prefect server.")] = False,
+) -> None:
+    """Follow scans while they are measured: maps grow with each energy, statistics with each scan; stop with Ctrl-C.
+
+    `serve` does the same for its campaigns.
+    """
+    from stxmdist.planning.live import STAGES, LiveService
+    from stxmdist.planning.live_run import RunBeside
+    from stxmdist.planning.live_warm import warm
+    from stxmdist.planning.received import Beside, Received, said_once
+    from stxmdist.planning.written_back import WritesBack
+
+    words = [sys.executable, "-m", "stxmdist", "run", campaign, *(["--no-prefect"] if no_prefect else [])]
+    runs = RunBeside(words)
+    say = Screen(as_json=False).say
+    service = LiveService(
+        Path(campaign),
+        say,
+        (lambda: False) if no_run else runs,
+        sources=(Beside(Received(said_once(say))),),
+        write_back=WritesBack(say),
+    )
+    try:
+        service.run(stop=lambda: False, prepare=lambda: warm(STAGES))
+    finally:
+        runs.close()
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A finished wide-field scan: an SDF header, or HDF5.")],
+    target: Annotated[Path, typer.Argument(help="The file to write.")],
+    row_s: Annotated[float, typer.Option("--row-s", help="Seconds from one row to the next.")] = 0.2,
+    energy_s: Annotated[float, typer.Option("--energy-s", help="Seconds between two energies.")] = 2.0,
+    stop_after: Annotated[
+        int | None, typer.Option("--stop-after", help="Rows after which the scan is aborted; without it, never.")
+    ] = None,
+) -> None:
+    """Write a finished scan once more at the pace of a beamline, to try out `watch` without one."""
+    from stxmdist.simulation.replay import Pace, at_pace
+    from stxmdist.simulation.replay import replay as steps_of
+
+    screen = Screen(as_json=False)
+    for written in at_pace(steps_of(file, target, stop_after=stop_after), Pace(row_s, energy_s)):
+        if written.whole:
+            screen.say(f"energy {written.energy} written")
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder of the demo.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
@@ -66,16 +120,16 @@ def demo(
     from stxmdist.campaign.manifest import load
     from stxmdist.cli.results import print_score
     from stxmdist.cli.runs import run_campaign
+    from stxmdist.commands.inputs import simulate as simulate_campaign
     from stxmdist.planning.stages import STAGES
     from stxmdist.scoring.score import score as score_against_truth
-    from stxmdist.simulation.folder import simulate as simulate_campaign
 
     screen = Screen(as_json=as_json)
     began = time.perf_counter()
     campaign = folder / "campaign.yaml"
     if not campaign.exists():
         screen.note(f"1/3 simulate a small campaign in {folder}")
-        made = simulate_campaign(folder, "small", seed, workers=2, report=screen.note)
+        made = simulate_campaign(folder, "small", seed, workers=2, note=screen.note)
         screen.note(f"    {made.n_scans} scans, {made.bytes / 1e6:.0f} MB, {made.seconds:.1f} s")
     screen.note(f"2/3 run it: {len(STAGES)} stages through Prefect on Dask")
     outcome = run_campaign(screen, str(campaign))

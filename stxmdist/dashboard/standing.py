@@ -7,7 +7,7 @@ from typing import Literal
 from stxmdist.campaign.scan import Scan
 from stxmdist.dashboard.snapshot import Snapshot
 from stxmdist.errors import StoreError
-from stxmdist.measures import FitMeasures, ReconstructFigures, SegmentMeasures
+from stxmdist.measures import FitMeasures, IngestMeasures, ReconstructFigures, SegmentMeasures
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.verdict import ScanVerdict, judged
 from stxmdist.records import read_from_json
@@ -54,8 +54,12 @@ def _standing(now: Snapshot, scan: Scan) -> Standing:
         done = now.published.stages_of(scan_id)
         return Standing("wait", f"Published as far as the stage {done[-1]}." if done else "No stage has run yet.")
     fit = now.figures(FitMeasures, "fit", scan_id)
-    verdict = judged(ScanVerdict(scan_id, scan.modality, "done"), segment, fit, fit_choices(now, scan_id).classes)
+    ingest = now.figures(IngestMeasures, "ingest", scan_id)
+    found = ScanVerdict(scan_id, scan.modality, "done", so_far="" if ingest is None else ingest.so_far)
+    verdict = judged(found, segment, fit, fit_choices(now, scan_id).classes)
     numbers = (verdict.particles, verdict.particles_with_soc, segment.soc_mean)
+    if verdict.so_far and not (verdict.few or verdict.doubt):
+        return Standing("wait", f"{verdict.sentence}.", *numbers)
     if verdict.sentence:
         light: Light = "doubt" if verdict.usable else "bad"
         return Standing(light, verdict.sentence.removesuffix(".") + ".", *numbers)

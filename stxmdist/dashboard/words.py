@@ -15,9 +15,11 @@ def figure(value: object, digits: int = 3, unit: str = "") -> str:
         return UNKNOWN
     if isinstance(value, int) or abs(value) >= 10 ** (digits - 1):
         text = f"{value:,.0f}"
+    elif abs(value) >= 1e-3 or value == 0:
+        text = f"{value:#.{digits}g}".rstrip(".")
     else:
-        text = f"{value:#.{digits}g}" if abs(value) >= 1e-3 or value == 0 else f"{value:.{digits - 1}e}"
-        text = text.rstrip(".")
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        text = f"{mantissa}e{int(exponent)}"
     return f"{text.replace('-', '−')} {unit}".rstrip().replace(",", " ")
 
 

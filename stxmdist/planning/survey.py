@@ -14,6 +14,7 @@ from storage.publication import Publication
 from storage.store import Store
 from stxmdist.campaign.manifest import Campaign, Scan
 from stxmdist.planning.findings import Finding
+from stxmdist.planning.growth import NOTHING_GROWS, Growth, GrowthRecord
 from stxmdist.planning.reactions import ReactionPairOptions, consecutive_scans
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 from stxmdist.records import Json, from_json
@@ -110,6 +111,8 @@ class Survey:
     """Scan to the options of every stage, for scans to which the sample sheet gives options of their own"""
     findings: tuple[Finding, ...] = ()
     """What headers say against scans, and warnings"""
+    growth: GrowthRecord = NOTHING_GROWS
+    """What a service knows of scans that are still being measured"""
     forecast: bool = False
     """Plan as if every earlier stage had succeeded, for `stxmdist plan`."""
     _digests: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -124,7 +127,8 @@ class Survey:
     def _contents(self) -> Contents:
         contents = Contents(self.campaign.store)
         if not self.forecast:
-            contents.learn(path for recording in self.recordings.values() for path in recording.files)
+            whole = (recording for name, recording in self.recordings.items() if name not in self.growing)
+            contents.learn(path for recording in whole for path in recording.files)
         return contents
 
     def content_of(self, path: Path) -> FileContent:
@@ -136,6 +140,11 @@ class Survey:
             when it cannot be read.
         """
         return self._contents.of(path)
+
+    @cached_property
+    def growing(self) -> dict[str, Growth]:
+        """The scans that are taken as far as they are complete; their recordings hold those energies alone."""
+        return {name: growth for name, growth in self.growth.scans.items() if growth.state == "grows"}
 
     @cached_property
     def scans(self) -> dict[str, Scan]:

@@ -101,6 +101,8 @@ class ScanVerdict:
     """Where it was stopped, or what is to be done next"""
     refusal: str = ""
     """Why it was stopped"""
+    so_far: str = ""
+    """How many energies of how many there are, of a scan that is still being measured"""
     doubt: str = ""
     """What speaks against states of charge that it gave, and what would mend it"""
     images_only: bool = False
@@ -129,9 +131,15 @@ class ScanVerdict:
 
     @property
     def sentence(self) -> str:
-        """Why it gave few, or what speaks against what it gave; empty where neither is so."""
+        """Why it gave few, or what speaks against what it gave; empty where neither is so and it is whole."""
         if self.state == "stopped":
             return self.refusal
+        if self.state == "waits" or self.images_only:
+            return self.so_far
+        return f"{self.so_far}: {self._said or self.counted}" if self.so_far else self._said
+
+    @property
+    def _said(self) -> str:
         if not self.few:
             return f"{self.counted}, in doubt: {self.doubt}" if self.doubt else ""
         if self.lost:
@@ -255,14 +263,23 @@ def _of_scan(survey: Survey, scan_id: str, modality: str, stopped: Refused | Non
     if segment is not None:
         fit = survey.figures(FitMeasures, "fit", scan_id)
         limits = survey.options_of("fit", FitChoices, scan_id).classes
-        return judged(ScanVerdict(scan_id, modality, "done"), segment, fit, limits)
+        growth = survey.growing.get(scan_id)
+        so_far = "" if growth is None else growth.sentence
+        return judged(ScanVerdict(scan_id, modality, "done", so_far=so_far), segment, fit, limits)
     if stopped is not None:
         return ScanVerdict(scan_id, modality, "stopped", stage=stopped.stage, refusal=stopped.refusal.sentence)
     concerned = [name for name in survey.stages if survey.stage(name).concerns(survey, scan_id)]
     following = next((name for name in concerned if survey.forecast or not survey.published(name, scan_id)), "")
-    if scan_id in survey.scans and survey.scans[scan_id].images_only:
-        return ScanVerdict(scan_id, modality, "waits" if following else "done", stage=following, images_only=True)
-    return ScanVerdict(scan_id, modality, "waits", stage=following)
+    growth = survey.growing.get(scan_id)
+    images_only = scan_id in survey.scans and survey.scans[scan_id].images_only
+    return ScanVerdict(
+        scan_id,
+        modality,
+        "done" if images_only and not following else "waits",
+        stage=following,
+        so_far="" if growth is None else growth.sentence,
+        images_only=images_only,
+    )
 
 
 def judged(scan: ScanVerdict, segment: SegmentMeasures, fit: FitMeasures | None, limits: ClassOptions) -> ScanVerdict:
