@@ -31,7 +31,8 @@
     const points = document_?.get_model_by_name("points");
     if (points) points.selected.properties.indices.change.connect(() => picked(box, points));
     const area = document_?.get_model_by_name("choose");
-    if (area) area.on_event("selectiongeometry", (event) => { if (event.final) shaped(box, event.geometry); });
+    // Set as a whole: only then does the model ask its document for events.
+    if (area) area.js_event_callbacks = { selectiongeometry: [(event) => { if (event.final) shaped(box, event.geometry); }] };
     performance.mark("stxmdist-figure");
   }
 
