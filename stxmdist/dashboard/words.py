@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 
 from storage.atomic import plain_json
+from stxmdist.particles.flag_words import flags_of
 
 UNKNOWN = "–"
 
@@ -45,6 +46,15 @@ def moment(iso: str) -> str:
 def plural(n: int, noun: str, several: str = "") -> str:
     """``1 scan``, ``2 scans``."""
     return f"{n:,} {noun if n == 1 else several or noun + 's'}".replace(",", " ")
+
+
+def flags_in_words(flags: str) -> tuple[str, ...]:
+    """One sentence for each flag of a particle; a flag that has no words stands for itself."""
+    said = flags_of(flags)
+    return tuple(
+        f"{flag.capitalize()}." if words == flag else f"{flag.capitalize()}: {words.rstrip('.')}."
+        for flag, words in said.items()
+    )
 
 
 def script(value: object) -> str:

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from stxmdist.dashboard.flag_words import FLAG_WORDS, flags_in_words
-from stxmdist.dashboard.words import UNKNOWN, figure, moment, percent, plural, plus_minus
+from stxmdist.dashboard.words import UNKNOWN, figure, flags_in_words, moment, percent, plural, plus_minus
+from stxmdist.particles.flag_words import FLAG_WORDS
 
 
 @pytest.mark.parametrize(
