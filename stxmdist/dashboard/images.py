@@ -312,6 +312,8 @@ def map_view(visit: Visit, scan_id: str, name: str, *, frames: tuple[Frame, ...]
 def tile_png(visit: Visit) -> bytes:
     """The tile that an address asks for: ``scan, layer, level, row, column``, and ``energy`` as a place along the axis.
 
+    Without a level, the coarsest: all of the image in one tile.
+
     Raises
     ------
     NotHere
@@ -321,8 +323,9 @@ def tile_png(visit: Visit) -> bytes:
     image = seen(visit.now, scan_id, name)
     if image is None:
         raise NotHere(f"No stage has published an image {name!r} of scan {scan_id!r}.")
-    level, row, column, energy = (visit.integer(key, 0) or 0 for key in ("level", "row", "column", "energy"))
+    row, column, energy = (visit.integer(key, 0) or 0 for key in ("row", "column", "energy"))
     shape = image.shape
+    level = visit.integer("level", n_levels(shape)) or 0
     region = tile_region(shape, level, row, column) if 0 <= level <= n_levels(shape) else None
     if region is None or not 0 <= energy < max(1, image.energies_ev().size):
         raise NotHere(f"The image {name!r} of scan {scan_id!r} has no such tile.")

@@ -30,7 +30,22 @@
     energyLine(document_);
     const points = document_?.get_model_by_name("points");
     if (points) points.selected.properties.indices.change.connect(() => picked(box, points));
+    const area = document_?.get_model_by_name("choose");
+    // Set as a whole: only then does the model ask its document for events.
+    if (area) area.js_event_callbacks = { selectiongeometry: [(event) => { if (event.final) shaped(box, event.geometry); }] };
     performance.mark("stxmdist-figure");
+  }
+
+  /** A box or a lasso was drawn: its corners go into the address, and a part shows what lies in it, drawn or not. */
+  function shaped(box, { type, x, y, x0, x1, y0, y1 }) {
+    if (type !== "rect" && type !== "poly") return;
+    const [part, into, key] = box.dataset.selects.split(" ");
+    const [xs, ys] = type === "rect" ? [[x0, x1, x1, x0], [y0, y0, y1, y1]] : [[...x], [...y]];
+    const step = Math.max(1, Math.ceil(xs.length / 40));
+    const corners = xs.flatMap((each, i) => (i % step ? [] : [each.toPrecision(4), ys[i].toPrecision(4)]));
+    if (corners.length < 6) return;
+    change({ [key]: corners.join(","), size_low: null, size_high: null, soc_low: null, soc_high: null });
+    load(part, document.getElementById(into));
   }
 
   /** Points of a figure were chosen: one leads to its page, several are shown by the part that the figure names. */
