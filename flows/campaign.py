@@ -4,7 +4,7 @@ import os
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow, task
@@ -50,10 +50,14 @@ def campaign(
     scans: list[str] | None = None,
     cluster: str | None = None,
     retry: bool = False,
+    options: dict[str, dict[str, Any]] | None = None,
 ) -> State[RunSummary]:
-    """Bring a campaign up to date: every stage in order, only what is missing."""
+    """Bring a campaign up to date: every stage in order, only what is missing.
+
+    ``options`` (stage to options by name) stand above those of the campaign file.
+    """
     cluster = cluster or os.environ.get(CLUSTER_VARIABLE)
-    request = RunRequest(path, tuple(stages or ()), tuple(scans or ()), cluster, retry)
+    request = RunRequest(path, tuple(stages or ()), tuple(scans or ()), cluster, retry, options or {})
     with host.get().run or CampaignRun(request) as run:
         for name in run.stages:
             run_stage.with_options(name=name)(run, name)

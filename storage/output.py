@@ -1,5 +1,6 @@
 """One output: the arrays, files and unit records under one digest, written by the units that own them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,6 +207,13 @@ class Output:
         """Attributes of an array, or of the group."""
         return dict((self._group() if name is None else self.array(name)).attrs)
 
+    def written_attrs(self, name: str) -> dict[str, Any]:
+        """The same of an array, from its metadata file alone: quick where thousands are asked; empty without a file."""
+        try:
+            return dict(json.loads((self.group_path / name / "zarr.json").read_bytes()).get("attributes", {}))
+        except (OSError, ValueError):
+            return {}
+
     def coordinates(self) -> Coordinates:
         """Axis -> (values, unit), in the form in which ``declare`` takes them."""
         found: Coordinates = {}
@@ -216,10 +224,10 @@ class Output:
         return found
 
     def dataset(self) -> "xarray.Dataset":
-        """The group for xarray; values are read when they are used."""
+        """The group for xarray on Dask: values are read when they are used, chunk by chunk as they lie in the store."""
         import xarray
 
-        dataset: xarray.Dataset = xarray.open_zarr(self.group_path, chunks=None, consolidated=True)
+        dataset: xarray.Dataset = xarray.open_zarr(self.group_path, chunks={}, consolidated=True)
         return dataset
 
     # --- units ------------------------------------------------------------------------------------------------

@@ -11,10 +11,12 @@ from tests.alone import turn
 CAMPAIGN_FOLDERS = {
     "bench",
     "cli",
+    "commands",
     "dashboard",
     "export",
     "flows",
     "report",
+    "results",
     "runner",
     "scoring",
     "simulation",

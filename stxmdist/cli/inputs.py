@@ -24,11 +24,10 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Simulate a campaign: beamline files in their real formats, sample sheet, campaign file and the truth."""
-    from stxmdist.campaign.schema import usable_cores
-    from stxmdist.simulation.folder import simulate as simulate_campaign
+    from stxmdist.commands.inputs import simulate as simulate_campaign
 
     screen = Screen(as_json=as_json)
-    made = simulate_campaign(folder, size, seed, workers=workers or usable_cores(), report=screen.note)
+    made = simulate_campaign(folder, size, seed, workers=workers, note=screen.note)
     screen.say(f"{made.n_scans} scans, {made.bytes / 1e6:.0f} MB, in {made.seconds:.1f} s: {folder}")
     screen.say(f"Next: stxmdist run {folder / 'campaign.yaml'}")
     screen.document(
@@ -43,10 +42,10 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Describe what a beamline file contains."""
-    from stxmdist import readers
+    from stxmdist.commands.inputs import inspect as inspect_file
 
     screen = Screen(as_json=as_json)
-    found = readers.describe(file)
+    found = inspect_file(file)
     screen.say(f"{found.source}")
     screen.say(f"  {found.kind}, format {found.format}")
     for name, value in found.facts.items():
@@ -85,11 +84,10 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Write a commented campaign.yaml and a samples.csv to fill in, from a folder of files; later add what is new."""
-    from stxmdist import readers
-    from stxmdist.campaign.init import init as write_campaign
+    from stxmdist.commands.inputs import init as write_campaign
 
     screen = Screen(as_json=as_json)
-    written = write_campaign(folder, readers.describe)
+    written = write_campaign(folder)
     screen.say(str(written))
     screen.document(written.as_dict())
 

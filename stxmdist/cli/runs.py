@@ -9,11 +9,12 @@ from stxmdist.cli.app import DONE, IN_PART, CampaignFile, Json, app
 from stxmdist.cli.screen import ProgressBars, Screen
 
 if TYPE_CHECKING:
-    from stxmdist.planning.execute import RunSummary
+    from stxmdist.planning.changed_options import ChangedOptions
+    from stxmdist.planning.execute import RunRequest, RunSummary
 
-Stages = Annotated[list[str] | None, typer.Option("--stage", help="Run only this stage; may be given several times.")]
+Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be given several times.")]
 Scans = Annotated[
-    list[str] | None, typer.Option("--scan", metavar="ID", help="Process only this scan; may be given several times.")
+    list[str] | None, typer.Option("--scan", metavar="ID", help="Only this scan; may be given several times.")
 ]
 ClusterOption = Annotated[
     str | None,
@@ -23,6 +24,14 @@ ClusterOption = Annotated[
         help="Address of a Dask scheduler (tcp://HOST:PORT), a number of workers, or `inline`.",
     ),
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="An option above the campaign file's, such as fit.classes.most_od=2; may be given several times.",
+    ),
+]
 MOST_NOTES = 8
 """Lines of notes at the end of a run; `status --notes` shows all of them."""
 
@@ -30,20 +39,21 @@ NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Pre
 
 
 @app.command()
-def plan(campaign: CampaignFile, as_json: Json = False) -> None:
+def plan(
+    campaign: CampaignFile,
+    stage: Stages = None,
+    scan: Scans = None,
+    assigned: Set = None,
+    as_json: Json = False,
+) -> None:
     """Forecast the number of units, bytes, memory and time of each stage; computes nothing."""
-    from stxmdist.planning.execute import campaign_and_options
-    from stxmdist.planning.forecast import forecast_of
+    from stxmdist.commands.runs import plan as plan_campaign
     from stxmdist.planning.validation import in_words
 
     screen = Screen(as_json=as_json)
-    forecast = forecast_of(*campaign_and_options(campaign))
+    forecast = plan_campaign(campaign, stage or (), scan or (), _options(assigned))
     screen.table(forecast.rows(), title=f"Plan of {forecast.name}")
-    screen.say(
-        f"{forecast.units} units, {forecast.bytes_out / 1e9:.2f} GB of arrays, about "
-        f"{forecast.stored_bytes / 1e9:.2f} GB on disk, {forecast.core_hours:.2f} core-hours, "
-        f"about {forecast.hours * 60:.1f} minutes on {forecast.workers} workers"
-    )
+    screen.say(forecast.sentence)
     for refusal in forecast.refusals:
         screen.say(f"left out: {refusal.sentence}")
     for problem in forecast.warnings:
@@ -59,12 +69,16 @@ def run(
     campaign: CampaignFile,
     stage: Stages = None,
     scan: Scans = None,
+    assigned: Set = None,
     cluster: ClusterOption = None,
     no_prefect: NoPrefect = False,
     as_json: Json = False,
 ) -> None:
     """Process a campaign through Prefect on Dask; a second run computes only what is missing."""
-    _run(Screen(as_json=as_json), campaign, stage, scan, cluster, no_prefect, retry=False)
+    from stxmdist.planning.execute import RunRequest
+
+    request = RunRequest(campaign, tuple(stage or ()), tuple(scan or ()), cluster, options=_options(assigned))
+    _run(Screen(as_json=as_json), request, no_prefect)
 
 
 @app.command()
@@ -75,26 +89,25 @@ def retry(
     as_json: Json = False,
 ) -> None:
     """Run the units again that failed in earlier runs."""
-    _run(Screen(as_json=as_json), campaign, None, None, cluster, no_prefect, retry=True)
+    from stxmdist.planning.execute import RunRequest
+
+    _run(Screen(as_json=as_json), RunRequest(campaign, cluster=cluster, retry=True), no_prefect)
 
 
-def _run(
-    screen: Screen,
-    campaign: str,
-    stages: list[str] | None,
-    scans: list[str] | None,
-    cluster: str | None,
-    no_prefect: bool,
-    *,
-    retry: bool,
-) -> None:
+def _options(assigned: list[str] | None) -> "ChangedOptions":
+    from stxmdist.planning.assigned_options import assigned_options, split_assignment
+
+    return assigned_options(map(split_assignment, assigned or ()))
+
+
+def _run(screen: Screen, request: "RunRequest", no_prefect: bool) -> None:
     from stxmdist.planning.notes import alike
 
-    outcome = run_campaign(screen, campaign, stages, scans, cluster, no_prefect, retry=retry)
+    outcome = run_request(screen, request, no_prefect)
     screen.table(outcome["stages"])
     # What readers assumed is said when they read, and counted afterwards.
     fresh = any(row["stage"] == "ingest" and row["run"] for row in outcome["stages"])
-    screen.notes(alike(outcome["notes"]), len(outcome["notes"]), campaign, most=MOST_NOTES if fresh else 0)
+    screen.notes(alike(outcome["notes"]), len(outcome["notes"]), request.path, most=MOST_NOTES if fresh else 0)
     # Units of one scan that fail for the same reason are printed as one line.
     said = Counter(f"not done: {refusal['scan_id']}: {refusal['sentence']}" for refusal in outcome["refusals"])
     for line, times in said.items():
@@ -107,35 +120,19 @@ def _run(
     raise typer.Exit(DONE if outcome["complete"] and outcome["verdict"]["usable"] else IN_PART)
 
 
-def run_campaign(
-    screen: Screen,
-    campaign: str,
-    stages: list[str] | None = None,
-    scans: list[str] | None = None,
-    cluster: str | None = None,
-    no_prefect: bool = False,
-    *,
-    retry: bool = False,
-) -> "RunSummary":
-    """Run a campaign, through Prefect unless ``no_prefect``; returns how it ended."""
-    import os
+def run_campaign(screen: Screen, campaign: str) -> "RunSummary":
+    """Run a campaign through Prefect; how it ended."""
+    from stxmdist.planning.execute import RunRequest
 
-    from stxmdist.planning.execute import CampaignRun, RunRequest
+    return run_request(screen, RunRequest(campaign))
 
-    running = CampaignRun(RunRequest(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry))
+
+def run_request(screen: Screen, request: "RunRequest", no_prefect: bool = False) -> "RunSummary":
+    """Run what is asked for, with its progress on standard error; how it ended."""
+    from stxmdist.commands.runs import run
+
     bars = ProgressBars()
     try:
-        # A server takes seconds to start: not for a campaign that is up to date.
-        idle = not retry and not running.pending()
-        if not idle and running.page.exists():
-            screen.note(f"Until this run is over, the report of before: {running.page}")
-        if no_prefect or (idle and not os.environ.get("PREFECT_API_URL")):
-            with running:
-                for name in running.stages:
-                    running.stage(name, bars)
-                return running.summary()
-        from flows.embedded import run_embedded
-
-        return run_embedded(running, bars, screen.note, idle=idle)
+        return run(request, prefect=not no_prefect, watch=bars, note=screen.note)
     finally:
         bars.close()

@@ -120,16 +120,16 @@ def demo(
     from stxmdist.campaign.manifest import load
     from stxmdist.cli.results import print_score
     from stxmdist.cli.runs import run_campaign
+    from stxmdist.commands.inputs import simulate as simulate_campaign
     from stxmdist.planning.stages import STAGES
     from stxmdist.scoring.score import score as score_against_truth
-    from stxmdist.simulation.folder import simulate as simulate_campaign
 
     screen = Screen(as_json=as_json)
     began = time.perf_counter()
     campaign = folder / "campaign.yaml"
     if not campaign.exists():
         screen.note(f"1/3 simulate a small campaign in {folder}")
-        made = simulate_campaign(folder, "small", seed, workers=2, report=screen.note)
+        made = simulate_campaign(folder, "small", seed, workers=2, note=screen.note)
         screen.note(f"    {made.n_scans} scans, {made.bytes / 1e6:.0f} MB, {made.seconds:.1f} s")
     screen.note(f"2/3 run it: {len(STAGES)} stages through Prefect on Dask")
     outcome = run_campaign(screen, str(campaign))

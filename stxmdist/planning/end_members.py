@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 
 from stxmdist.arrays import F64
-from stxmdist.campaign.manifest import Campaign
+from stxmdist.campaign.manifest import Campaign, Scan
 from stxmdist.campaign.scan import IMAGES_ONLY
 from stxmdist.campaign.schema import ExploredSpectrum
 from stxmdist.errors import InputError
 from stxmdist.planning.explored import file_of, named_by, refuse_alike, require_spectrum
+from stxmdist.planning.published import PublishedCampaign
 from stxmdist.planning.survey import Survey, Upstream
 from stxmdist.records import Json, figures_of
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
@@ -94,6 +95,21 @@ def source_of(
     library = CHEMISTRIES[chemistry].load()
     edge = library.edge_covered_by(energy_ev)
     return EndMemberSource(chemistry, None if edge == library.edges[0].edge.name else edge)
+
+
+def published_source(published: PublishedCampaign, campaign: Campaign, scan: Scan) -> EndMemberSource | None:
+    """Where a scan's end-members come from, by what is published; None where its stack is not aligned yet."""
+    align = published.output("align", scan.scan_id)
+    if align is None:
+        return None
+
+    def path_of(reference: Path | ExploredSpectrum) -> str:
+        explored = None if isinstance(reference, Path) else published.output("explore", reference.scan_id)
+        if isinstance(reference, Path) or explored is None:
+            return str(reference)
+        return str(explored.path / file_of(reference.scan_id, reference.name))
+
+    return source_of(campaign, scan.chemistry, align.read("energy_ev"), path_of)
 
 
 def _path_of(survey: Survey, reference: Path | ExploredSpectrum) -> str:

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,17 +16,19 @@ from storage.store import LIVE_PASS, Store
 from stxmdist.campaign.manifest import Campaign, CampaignError, ClusterSpec, load
 from stxmdist.cluster import Cluster
 from stxmdist.errors import InputError
+from stxmdist.planning.changed_options import ChangedOptions, with_changed
 from stxmdist.planning.explored import named_by
 from stxmdist.planning.growth import ALIVE, followed_now
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.notes import notes_of
 from stxmdist.planning.options import mistakes_in_options, parse_options
 from stxmdist.planning.received import fetch_once
-from stxmdist.planning.stages import STAGES
+from stxmdist.planning.stages import STAGES, chosen_stages
 from stxmdist.planning.survey import Survey
 from stxmdist.planning.verdict import Verdict, VerdictDocument, verdict_of
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.run import RunRecord, Watcher, nobody_watches, run_stage
+from stxmdist.runner.run_state import RunStateFile
 from stxmdist.runner.unit import Refusal, StageReport, receipts_of
 
 RECORDED = ("dask", "distributed", "numba", "numpy", "scipy", "scikit-image", "zarr")
@@ -76,6 +78,8 @@ class RunRequest:
     """A Dask scheduler's address, a number of workers, or ``inline``; the campaign file's cluster if absent."""
     retry: bool = False
     """Try the units again that were set aside."""
+    options: ChangedOptions = field(default_factory=dict)
+    """Stage to options that stand above those of the campaign file."""
     live: bool = False
     """Asked by the service that follows scans while they are measured: beside a run of all the others"""
 
@@ -85,10 +89,8 @@ class CampaignRun:
 
     def __init__(self, request: RunRequest) -> None:
         self.request = request
-        self.campaign, self._options = campaign_and_options(request.path)
-        self.stages = tuple(name for name in STAGES if not request.stages or name in request.stages)
-        for name in request.stages:
-            STAGES.require(name)
+        self.campaign, self._options = campaign_and_options(request.path, request.options)
+        self.stages = chosen_stages(request.stages)
         for scan_id in request.scans:
             self.campaign.scan(scan_id)
         self.reports: dict[str, StageReport] = {}
@@ -97,17 +99,23 @@ class CampaignRun:
         self._not_fetched: list[Refusal] = []
         self._cluster = None if request.cluster == "inline" else Cluster(cluster_spec(self.campaign, request.cluster))
         self._store = Store(self.campaign.store)
+        self._state: RunStateFile | None = None
         self._held = ExitStack()
 
     def __enter__(self) -> "CampaignRun":
         self._store.create()
         self._held.enter_context(self._store.lock("live", LIVE_PASS) if self.request.live else self._store.lock())
+        if not self.request.live:
+            # The service that follows scans passes beside a run, whose state the file tells.
+            self._state = RunStateFile(self._store.root, self.stages, self.request.scans, self.request.options)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if self._state is not None:
+            self._state.run_ended(error)
         self._held.close()
 
     def close(self) -> None:
@@ -171,6 +179,8 @@ class CampaignRun:
         """Run one stage."""
         self.survey.renew()
         scans = frozenset(scan.scan_id for scan in self.campaign.scans)
+        if self._state is not None:
+            watch = self._state.watching(watch, lambda: self._cluster.dashboard if self._cluster else None)
         report = run_stage(
             STAGES[name].load(),
             self.survey,
@@ -185,6 +195,8 @@ class CampaignRun:
             theirs=frozenset if self.request.live else self._followed,
         )
         self.reports[name] = report
+        if self._state is not None:
+            self._state.stage_ended(name)
         return report
 
     @property
@@ -242,8 +254,10 @@ class CampaignRun:
         }
 
 
-def campaign_and_options(path: str | Path) -> tuple[Campaign, Mapping[str, object]]:
-    """The campaign and the options of its stages; rows with mistakes stand aside.
+def campaign_and_options(
+    path: str | Path, changed: ChangedOptions | None = None
+) -> tuple[Campaign, Mapping[str, object]]:
+    """The campaign and the options of its stages, ``changed`` ones above the file's; rows with mistakes stand aside.
 
     Raises
     ------
@@ -254,6 +268,7 @@ def campaign_and_options(path: str | Path) -> tuple[Campaign, Mapping[str, objec
         campaign = load(path, lenient=True)
     except CampaignError as error:
         raise CampaignError(error.path, [*error.problems, *mistakes_in_options(path)]) from None
+    campaign = with_changed(campaign, changed or {})
     options, problems = parse_options(campaign)
     if problems:
         raise CampaignError(campaign.path, problems)

@@ -184,7 +184,8 @@ class LiveService:
                     self._forget(store, stage, wide, run)
                 shown = run.verdict()
             for verdict in shown.scans:
-                self.say(f"{verdict.scan_id}: {verdict.sentence or verdict.counted} ({time.monotonic() - began:.1f} s)")
+                words = verdict.sentence or ("images only" if verdict.images_only else verdict.counted)
+                self.say(f"{verdict.scan_id}: {words} ({time.monotonic() - began:.1f} s)")
         tiled = campaign.live.tiled
         if self.write_back is not None and tiled is not None and tiled.results:
             for scan in campaign.scans:

@@ -12,7 +12,7 @@ KEY_VARIABLE = "TILED_API_KEY"
 """As Tiled's own client reads it"""
 
 SHORT = "tiled:"
-"""What a cell begins with that names a run of the server and catalogue under `live: tiled`"""
+"""What a cell begins with that names a run in the catalogue of the campaign file's own server"""
 _NAME = re.compile(r"[^\s/?#][^\s?#]*")
 
 
