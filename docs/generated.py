@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -134,9 +135,7 @@ def commands_page() -> str:
     ]
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         arguments = [each for each in command.params if each.param_type_name == "argument"]
-        usage = " ".join(
-            ["stxmdist", name, *(f"[{each.metavar}]" if not each.required else each.metavar for each in arguments)]
-        )
+        usage = " ".join(["stxmdist", name, *map(_argument, arguments)])
         rows = [
             (f"`{each.opts[-1]}`", each.help or "", _default(each.default))
             for each in command.params
@@ -149,6 +148,11 @@ def commands_page() -> str:
             _table(("option", "meaning", "default"), rows),
         ]
     return _page(parts)
+
+
+def _argument(argument: Any) -> str:
+    word = argument.metavar or argument.name.upper()
+    return str(word) if argument.required else f"[{word}]"
 
 
 def _default(value: object) -> str:

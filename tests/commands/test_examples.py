@@ -19,7 +19,7 @@ from stxmdist.results.particle import ParticleResults
 from stxmdist.results.scan import ScanResults
 from tests.stages.tiny import STXM
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "python.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "python.md"
 FACES = (OpenCampaign, ScanResults, ParticleResults)
 FUNCTIONS = ("open", "simulate", "inspect", "init", "validate", "energies", "Sample", "Wish")
 MODULES = (
