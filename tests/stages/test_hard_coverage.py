@@ -5,6 +5,7 @@ Every error is drawn from what the options say is known of it: the energy scale,
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -78,6 +79,23 @@ def test_the_same_of_a_few_scans(capsys: pytest.CaptureFixture[str]) -> None:
     assert (told["soc_mean"] - told["soc_true"]).abs().max() < 4.0 * told["soc_se"].max()
     parts = told[["soc_se_scan", "soc_se_misfit"]].to_numpy()
     assert (parts.max(axis=1) <= told["soc_se_sys"] + 1e-12).all()
+
+
+def test_plates_on_edge_are_inside_their_intervals_and_not_drawn_to_the_middle(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Narrow and dark, they show neither how thick they are nor the light that they hide."""
+    case = HardCase(35, 3000.0, (60.0, 250.0), edge_on=0.5)
+    table = _scans(case, 4)
+    edge = table[table["edge_on"] & table["soc_mean"].notna()]
+    error = edge["soc_mean"] - edge["soc_true"]
+    drawn = float(np.polyfit(edge["soc_true"], error, 1)[0])
+    with capsys.disabled():
+        print(shown("on edge", edge), f"error over state of charge {drawn:+.3f}")
+    assert len(edge) >= 12
+    assert (error.abs() < 1.96 * edge["soc_se"]).mean() > LEAST_INSIDE - MOST_CHANCE
+    # -0.14 where the thickness is what the deepest pixels show.
+    assert drawn > -0.07
 
 
 @pytest.mark.parametrize("energies", [2, 3, 6])

@@ -44,7 +44,7 @@ from stxmdist.stages.segment.means import mean_of_particles, mean_thickness, sum
 from stxmdist.stages.segment.metrics import Description, left_over_of, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.misfits import misfit_of, own_of, third_phase_of
 from stxmdist.stages.segment.options import MisfitOptions, Options
-from stxmdist.stages.segment.sizes import sized, with_outlines
+from stxmdist.stages.segment.sizes import sharp_sizes_of, sized, with_outlines
 from stxmdist.stages.segment.systematic import systematic_errors
 
 ReadFor: TypeAlias = Callable[[SpectralModel], ReadPixels]
@@ -170,7 +170,12 @@ def described(
     per_nm[:, :2] /= nominal
     kernel = np.ones((1, 1)) if shrunk or not options.correct_psf_bias else options.kernel(scan.modality, pixel_nm)
     summed = counted_classes(mask, found.thickness_nm, classes.least_counts)
+    covariance_nm2, sizes = scan.thickness_covariance * np.float32(nominal**2), None
     if options.correct_psf_bias and not shrunk and (labels > 0).any():
+        optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
+        sizes = sharp_sizes_of(
+            labels, found.thickness_nm, covariance_nm2, found.known, optics, scan.noise_correlation_px2, options
+        )
         bias = psf_bias(
             labels,
             found.thickness_nm,
@@ -180,6 +185,7 @@ def described(
             known=found.known,
             reach=found.reach,
             interior=mask == MaskClass.valid,
+            sharp_thickness_nm=None if sizes is None else sizes.thickness_nm,
         )
         film_od = sum_of_particles(scan.background, found.reach, bias.particle_id)
         own = own_of(count, bias.left_over_od, means, model, sensitivity, film_od)
@@ -188,7 +194,7 @@ def described(
         summed = without_blurred(summed, scan.chi2_reduced, bias.chi2, most_chi2(classes, freedom))
     maps = ChemicalMaps(
         found.thickness_nm,
-        scan.thickness_covariance * np.float32(nominal**2),
+        covariance_nm2,
         scan.soc,
         scan.soc_se,
         summed,
@@ -219,10 +225,9 @@ def described(
     table = table.assign(
         soc_per_i0=sensitivity.i0, misfit_share=misfit.share, soc_third_bound=third.soc, **errors.columns()
     )
-    sizes = None
-    if not shrunk and options.correct_psf_bias:
-        optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
-        table, sizes = sized(table, labels, maps, found.known, optics, options)
+    if sizes is not None:
+        total_nm = np.asarray(maps.thickness_nm.sum(axis=0))
+        table = sized(table, sizes, labels, total_nm, found.known, options.sigma_nm(scan.modality), pixel_nm)
     field = _field(scan, found, model, per_nm, maps, bias, kernel, table, None if count is None else count.noise_excess)
     left_over = left_over_of(count, labels, mask == MaskClass.valid, scan.thickness_nm)
     whole = with_metrics(table, with_outlines(field, sizes), options.chemistry, left_over)
