@@ -16,9 +16,10 @@ from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.cracked import join_cracked
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
 from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
+from stxmdist.particles.overlap import mixture_sd
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
-from stxmdist.particles.table import particle_table, with_flag
+from stxmdist.particles.table import particle_table, with_flag, with_mixtures
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.spectra.align.aligned_stack import whole_energies
 from stxmdist.spectra.checks.classes import (
@@ -228,6 +229,10 @@ def described(
     if sizes is not None:
         total_nm = np.asarray(maps.thickness_nm.sum(axis=0))
         table = sized(table, sizes, labels, total_nm, found.known, options.sigma_nm(scan.modality), pixel_nm)
+    mixed = mixture_sd(
+        labels, found.thickness_nm, found.known, imaging.sigma_px, table["particle_id"].to_numpy(dtype=np.int64)
+    )
+    table = with_mixtures(table, mixed, options.chemistry)
     field = _field(scan, found, model, per_nm, maps, bias, kernel, table, None if count is None else count.noise_excess)
     left_over = left_over_of(count, labels, mask == MaskClass.valid, scan.thickness_nm)
     whole = with_metrics(table, with_outlines(field, sizes), options.chemistry, left_over)
