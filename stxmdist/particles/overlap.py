@@ -123,7 +123,9 @@ def _soc(charged_nm: F64, total_nm: F64, pixels: Mask) -> float:
 
 def _axes(total_nm: F64, here: Mask) -> tuple[F64, F64]:
     """Distances (Y, X) from the centre of mass of some pixels, along the axis of their largest spread and across."""
-    y, x = (index - np.average(index[here], weights=np.maximum(total_nm[here], 0.0)) for index in np.indices(here.shape))
+    y, x = (
+        index - np.average(index[here], weights=np.maximum(total_nm[here], 0.0)) for index in np.indices(here.shape)
+    )
     weight = np.maximum(total_nm[here], 0.0)
     moments = np.array([[np.sum(weight * a[here] * b[here]) for a in (y, x)] for b in (y, x)])
     _, vectors = np.linalg.eigh(moments)

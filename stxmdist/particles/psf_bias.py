@@ -146,8 +146,7 @@ def psf_bias(
     interior
         (Y, X) bool, pixels over which the spread inside particles is taken; all within the outlines if left out
     sharp_thickness_nm
-        (PARTICLE,) thickness of each particle as a plate with a sharp rim (``sharp_sizes``), believed of those that are
-        too narrow to show it; NaN or left out: what the deepest pixels show
+        (PARTICLE,) of plates with sharp rims, believed of those too narrow to show it; NaN: what deepest pixels show
 
     Source: Marcus, Shapiro, Yu, Microsc. Microanal. 27 (2021) describe the effect; Landweber, Am. J. Math. 73, 615
     (1951), the iteration.
@@ -218,7 +217,7 @@ def _raised(inside: I32, measured: F64, imaged: F64, deep_px: float) -> F64:
 
 
 def _hidden(inside: I32, ids: I64, sharp_thickness_nm: F64 | None, narrow_px: float) -> F64:
-    """Thickness in nm of each label's plate (label,) that is nowhere deeper than so many pixels; 0: it shows its own."""
+    """Thickness in nm of each label's plate (label,) that is nowhere deeper than so many pixels; 0 of the others."""
     hidden_nm = np.zeros(int(max(inside.max(), ids.max(initial=0))) + 1)
     if sharp_thickness_nm is None or not ids.size:
         return hidden_nm

@@ -80,7 +80,7 @@ def test_a_plate_twice_as_thick_as_all_others_may_be_two() -> None:
 def two_plates(low: float, high: float, upon: bool) -> tuple[Mask, np.ndarray]:
     """A label (Y, X) that holds two plates of 100 nm, half upon or all beside each other, and their maps (2, Y, X)."""
     one, other = np.zeros((14, 34), dtype=bool), np.zeros((14, 34), dtype=bool)
-    one[2:12, 2:22 if upon else 17], other[2:12, 12 if upon else 17 : 32] = True, True
+    one[2:12, 2 : 22 if upon else 17], other[2:12, 12 if upon else 17 : 32] = True, True
     charged = 100.0 * (low * one + high * other)
     return one | other, np.stack([100.0 * (1.0 * one + other) - charged, charged])
 

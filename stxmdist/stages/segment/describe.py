@@ -16,10 +16,10 @@ from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.cracked import join_cracked
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
 from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
-from stxmdist.particles.overlap import mixture_sd
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
-from stxmdist.particles.table import particle_table, with_flag, with_mixtures
+from stxmdist.particles.sharp_sizes import SharpSizes
+from stxmdist.particles.table import particle_table, with_flag
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.spectra.align.aligned_stack import whole_energies
 from stxmdist.spectra.checks.classes import (
@@ -44,6 +44,7 @@ from stxmdist.stages.segment.film import steady_thickness
 from stxmdist.stages.segment.means import mean_of_particles, mean_thickness, sum_of_particles
 from stxmdist.stages.segment.metrics import Description, left_over_of, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.misfits import misfit_of, own_of, third_phase_of
+from stxmdist.stages.segment.nominal import nominal_nm
 from stxmdist.stages.segment.options import MisfitOptions, Options
 from stxmdist.stages.segment.sizes import sharp_sizes_of, sized, with_outlines
 from stxmdist.stages.segment.systematic import systematic_errors
@@ -172,22 +173,9 @@ def described(
     kernel = np.ones((1, 1)) if shrunk or not options.correct_psf_bias else options.kernel(scan.modality, pixel_nm)
     summed = counted_classes(mask, found.thickness_nm, classes.least_counts)
     covariance_nm2, sizes = scan.thickness_covariance * np.float32(nominal**2), None
+    optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
     if options.correct_psf_bias and not shrunk and (labels > 0).any():
-        optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
-        sizes = sharp_sizes_of(
-            labels, found.thickness_nm, covariance_nm2, found.known, optics, scan.noise_correlation_px2, options
-        )
-        bias = psf_bias(
-            labels,
-            found.thickness_nm,
-            psf=kernel,
-            design_per_nm=per_nm,
-            weights=model.effective_counts,
-            known=found.known,
-            reach=found.reach,
-            interior=mask == MaskClass.valid,
-            sharp_thickness_nm=None if sizes is None else sizes.thickness_nm,
-        )
+        sizes, bias = _through_blur(scan, found, optics, covariance_nm2, kernel, options)
         film_od = sum_of_particles(scan.background, found.reach, bias.particle_id)
         own = own_of(count, bias.left_over_od, means, model, sensitivity, film_od)
         misfit = replace(misfit, soc_sd=np.fmax(misfit.soc_sd, own))
@@ -227,12 +215,7 @@ def described(
         soc_per_i0=sensitivity.i0, misfit_share=misfit.share, soc_third_bound=third.soc, **errors.columns()
     )
     if sizes is not None:
-        total_nm = np.asarray(maps.thickness_nm.sum(axis=0))
-        table = sized(table, sizes, labels, total_nm, found.known, options.sigma_nm(scan.modality), pixel_nm)
-    mixed = mixture_sd(
-        labels, found.thickness_nm, found.known, imaging.sigma_px, table["particle_id"].to_numpy(dtype=np.int64)
-    )
-    table = with_mixtures(table, mixed, options.chemistry)
+        table = sized(table, sizes, labels, maps, found.known, optics, options)
     field = _field(scan, found, model, per_nm, maps, bias, kernel, table, None if count is None else count.noise_excess)
     left_over = left_over_of(count, labels, mask == MaskClass.valid, scan.thickness_nm)
     whole = with_metrics(table, with_outlines(field, sizes), options.chemistry, left_over)
@@ -242,6 +225,31 @@ def described(
         for name in NOT_IN_NM:
             table[name] = np.nan
     return replace(whole, particles=_doubted(table, count, misfit, third, options.misfit), third=third)
+
+
+def _through_blur(
+    scan: FittedScan,
+    found: Outlines,
+    optics: tuple[F64, F64, str, float],
+    covariance_nm2: Real,
+    kernel: F64,
+    options: Options,
+) -> tuple[SharpSizes | None, PsfBias]:
+    """The particles as plates with sharp rims, and what imaging through the point spread function adds to them."""
+    labels, thickness_nm, known = np.maximum(found.labels, 0), found.thickness_nm, found.known
+    sizes = sharp_sizes_of(labels, thickness_nm, covariance_nm2, known, optics, scan.noise_correlation_px2, options)
+    bias = psf_bias(
+        labels,
+        thickness_nm,
+        psf=kernel,
+        design_per_nm=optics[0],
+        weights=optics[1],
+        known=known,
+        reach=found.reach,
+        interior=found.mask_class == MaskClass.valid,
+        sharp_thickness_nm=None if sizes is None else sizes.thickness_nm,
+    )
+    return sizes, bias
 
 
 def _doubted(
@@ -300,18 +308,6 @@ def _field(
         n_twins=scan.n_twins,
         noise_excess=noise_excess,
     )
-
-
-def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
-    """By what thickness is multiplied so that limits in nm can be applied to it: 1 where it is in nm.
-
-    Where it counts reference samples, nobody knows their thickness. Limits in nm stand for steps of optical density at
-    the edge then: the least thickness of the fit's classes for the least step of the same.
-    """
-    if model.end_members.thickness_unit == "nm":
-        return 1.0
-    step = float(np.ptp(model.design[:, :2], axis=0).mean())
-    return step * classes.least_thickness_nm / classes.least_od_jump
 
 
 def _sensitivity(scan: FittedScan, labels: I32, model: SpectralModel) -> SocSensitivity:

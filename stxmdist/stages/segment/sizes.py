@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from stxmdist.arrays import F64, I32, Mask, Real
+from stxmdist.particles.inside import ChemicalMaps
 from stxmdist.particles.metrics.engine import MeasuredField
-from stxmdist.particles.overlap import much_thicker, overlapping_plates
+from stxmdist.particles.overlap import mixture_sd, much_thicker, overlapping_plates
 from stxmdist.particles.sharp_sizes import Imaging, SharpSizes, sharp_sizes
-from stxmdist.particles.table import OVERLAP, with_flag, with_sizes
+from stxmdist.particles.table import OVERLAP, with_flag, with_mixtures, with_sizes
 from stxmdist.stages.segment.options import Options
 
 FINE_SIGMAS = 0.8
@@ -51,12 +52,22 @@ def sharp_sizes_of(
 
 
 def sized(
-    table: pd.DataFrame, sizes: SharpSizes, labels: I32, total_nm: Real, known: Mask, sigma_nm: float, pixel_nm: float
+    table: pd.DataFrame,
+    sizes: SharpSizes,
+    labels: I32,
+    maps: ChemicalMaps,
+    known: Mask,
+    optics: tuple[F64, F64, str, float],
+    options: Options,
 ) -> pd.DataFrame:
-    """The particle table with sizes, masses and flags of overlap; ``total_nm`` (Y, X) is that of both end-members."""
-    overlapping = overlapping_plates(labels, total_nm, known, sizes.misfit, sigma_nm / pixel_nm, sizes.particle_id)
+    """The particle table with sizes, masses and flags of overlap, and errors that allow for what is flagged."""
+    _, _, modality, pixel_nm = optics
+    sigma_px, ids = options.sigma_nm(modality) / pixel_nm, sizes.particle_id
+    total_nm = np.asarray(maps.thickness_nm.sum(axis=0))
+    overlapping = overlapping_plates(labels, total_nm, known, sizes.misfit, sigma_px, ids)
     table = with_sizes(table, sizes, pixel_nm * 1e-3)
-    return with_flag(table, OVERLAP, overlapping | much_thicker(sizes.thickness_nm))
+    table = with_flag(table, OVERLAP, overlapping | much_thicker(sizes.thickness_nm))
+    return with_mixtures(table, mixture_sd(labels, maps.thickness_nm, known, sigma_px, ids), options.chemistry)
 
 
 def with_outlines(field: MeasuredField, sizes: SharpSizes | None) -> MeasuredField:
