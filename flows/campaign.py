@@ -4,7 +4,7 @@ import os
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow, task
@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.environment import CLUSTER_VARIABLE
+from flows.notify import tell
 from stxmdist.planning.execute import CampaignRun, RunRequest, RunSummary
 from stxmdist.runner.run import Progress, Watcher, nobody_watches
 from stxmdist.runner.unit import StageReport
@@ -42,17 +43,21 @@ host: ContextVar[Host] = ContextVar("host", default=NO_HOST)
 """The command line sets it; on a server there is none."""
 
 
-@flow(name="campaign", persist_result=False)
+@flow(name="campaign", persist_result=False, on_failure=[tell], on_crashed=[tell], on_completion=[tell])
 def campaign(
     path: str,
     stages: list[str] | None = None,
     scans: list[str] | None = None,
     cluster: str | None = None,
     retry: bool = False,
+    options: dict[str, dict[str, Any]] | None = None,
 ) -> State[RunSummary]:
-    """Bring a campaign up to date: every stage in order, only what is missing."""
+    """Bring a campaign up to date: every stage in order, only what is missing.
+
+    ``options`` (stage to options by name) stand above those of the campaign file.
+    """
     cluster = cluster or os.environ.get(CLUSTER_VARIABLE)
-    request = RunRequest(path, tuple(stages or ()), tuple(scans or ()), cluster, retry)
+    request = RunRequest(path, tuple(stages or ()), tuple(scans or ()), cluster, retry, options or {})
     with host.get().run or CampaignRun(request) as run:
         for name in run.stages:
             run_stage.with_options(name=name)(run, name)

@@ -38,7 +38,12 @@ def run_embedded(run: CampaignRun, watch: Watcher, note: Callable[[str], None], 
         try:
             # Called, a flow that returns a state gives the data of that state, which its type does not say.
             outcome: object = campaign(
-                request.path, list(request.stages), list(request.scans), request.cluster, request.retry
+                request.path,
+                list(request.stages),
+                list(request.scans),
+                request.cluster,
+                request.retry,
+                {stage: dict(options) for stage, options in request.options.items()},
             )
             return cast(RunSummary, outcome)
         finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.environment import CLUSTER_VARIABLE, prepare_environment
+from flows.following import following
 from flows.schedules import Schedules
 from flows.server import OwnServer, announce
 from stxmdist.campaign.manifest import load
@@ -72,7 +73,7 @@ def _run(paths: Sequence[Path], schedules: Schedules, say: Callable[[str], None]
         times = ", ".join(_in_words(item.schedule) for item in deployment.schedules or []) or "on demand"
         say(f"deployment       {deployment.flow_name}/{deployment.name}  ({times})")
     say("Stop with Ctrl-C.")
-    with suppress(KeyboardInterrupt, TerminationSignal):
+    with following(paths), suppress(KeyboardInterrupt, TerminationSignal):
         asyncio.run(runner.start())
 
 

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from storage.atomic import PARTIAL, partial_name
-from storage.store import Store
+from storage.store import LIVE, LIVE_PASS, Store
 from storage.tables import LINKS
 
 
@@ -60,7 +62,7 @@ def collect(store: Store, dry_run: bool = False) -> tuple[list[Path], int]:
     StoreError
         while a run holds the store, and when a publication cannot be read.
     """
-    with store.open().lock("gc"):
+    with store.open().lock("gc"), _no_live_pass(store):
         garbage, n_bytes = unreferenced(store)
         if not dry_run:
             for path in garbage:
@@ -69,6 +71,24 @@ def collect(store: Store, dry_run: bool = False) -> tuple[list[Path], int]:
                 if folder.parent in (store.stages_path, *store.stages_path.glob("*")) and not any(folder.iterdir()):
                     folder.rmdir()
         return garbage, n_bytes
+
+
+def _no_live_pass(store: Store) -> AbstractContextManager[None]:
+    return store.lock("gc", LIVE_PASS) if (store.root / LIVE).is_dir() else nullcontext()
+
+
+def forget_superseded(store: Store, stage: str, scan_id: str, keep: Collection[str]) -> None:
+    """Remove the outputs of a stage for a scan but those of the digests in ``keep`` and the one that is published.
+
+    For whoever alone computes the scan, again and again while it grows: nobody else refers to what it left before.
+    """
+    publication = store.publication(stage)
+    published = None if publication is None else publication.scans.get(scan_id)
+    kept = {*keep, *([] if published is None else [published.digest])}
+    folder = store.stages_path / stage / scan_id
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_dir() and path.name not in kept and not path.name.startswith("."):
+            _remove(path)
 
 
 def _remove(path: Path) -> None:

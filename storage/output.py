@@ -216,10 +216,10 @@ class Output:
         return found
 
     def dataset(self) -> "xarray.Dataset":
-        """The group for xarray; values are read when they are used."""
+        """The group for xarray on Dask: values are read when they are used, chunk by chunk as they lie in the store."""
         import xarray
 
-        dataset: xarray.Dataset = xarray.open_zarr(self.group_path, chunks=None, consolidated=True)
+        dataset: xarray.Dataset = xarray.open_zarr(self.group_path, chunks={}, consolidated=True)
         return dataset
 
     # --- units ------------------------------------------------------------------------------------------------

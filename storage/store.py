@@ -17,6 +17,10 @@ from storage.publication import Publication, read_publication, write_publication
 
 FORMAT = "stxmdist-store"
 VERSION = 1
+LIVE = "live"
+"""Folder for what is known of scans that are still being measured"""
+LIVE_PASS = f"{LIVE}/.pass"
+"""Lock of whoever computes those beside a run of all the others"""
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=,@ -]{0,199}")
 
 
@@ -163,16 +167,15 @@ class Store:
         return self.output(stage, scan_id, publication.scans[scan_id].digest)
 
     @contextmanager
-    def lock(self, purpose: str = "run") -> Iterator[None]:
-        """Hold the store against a second run; the lock ends with the process, however that dies.
+    def lock(self, purpose: str = "run", name: str = ".lock") -> Iterator[None]:
+        """Hold the store, or what ``name`` stands for in it, against a second holder; a lock ends with its process.
 
         Raises
         ------
         StoreError
             when another holds it, saying who.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = self._opened(name)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -192,6 +195,41 @@ class Store:
             yield
         finally:
             os.close(descriptor)
+
+    def held(self, name: str = ".lock") -> bool:
+        """Whether some process holds a lock now."""
+        if not (self.root / name).exists():
+            return False
+        descriptor = self._opened(name)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    @contextmanager
+    def publishing(self) -> Iterator[None]:
+        """Wait until no other process reads publications to write them: those of two runs then keep both.
+
+        Raises
+        ------
+        StoreError
+            when there is no store here.
+        """
+        # A file that is there already: on a full disk none could be made for this.
+        descriptor = os.open(self.open()._identity_path, os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _opened(self, name: str) -> int:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 
 
 def _unpublishable(where: Path, scan_id: str, got: str) -> StoreError:

@@ -28,6 +28,8 @@ class IngestMeasures:
     sha256: Mapping[str, str]
     """File name to the digest of its content"""
     frames_missing: int | None = None
+    energies_planned: int | None = None
+    """Energies that the scan is to have; None of one that is not being measured any more"""
     frames_in_part: int | None = None
     """Valid frames in which some pixels were not measured"""
     numbers: Numbers = "counts"
@@ -54,6 +56,11 @@ class IngestMeasures:
     """Good pixels without a number, of all frames"""
     readings_saturated: int | None = None
     """Good pixels at the ceiling, of all frames: the least that there was"""
+
+    @property
+    def so_far(self) -> str:
+        """How much of a scan this is that was still being measured, in words; empty of a whole one."""
+        return "" if self.energies_planned is None else f"{self.frames} of {self.energies_planned} energies so far"
 
 
 @dataclass(frozen=True, eq=False)

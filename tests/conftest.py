@@ -8,7 +8,20 @@ import pytest
 
 from tests.alone import turn
 
-CAMPAIGN_FOLDERS = {"bench", "cli", "export", "flows", "report", "runner", "scoring", "simulation", "stages"}
+CAMPAIGN_FOLDERS = {
+    "bench",
+    "cli",
+    "commands",
+    "dashboard",
+    "export",
+    "flows",
+    "report",
+    "results",
+    "runner",
+    "scoring",
+    "simulation",
+    "stages",
+}
 """Tests of what stands above the physics run or make campaigns; the quick tier leaves them out."""
 CAMPAIGN_FIXTURES = {"simulated", "processed"}
 

@@ -9,6 +9,7 @@ from stxmdist.campaign.problems import Problem, did_you_mean, nearest, one_of
 from stxmdist.campaign.scan import (
     CHEMISTRIES,
     DIRECTIONS,
+    IMAGES_ONLY,
     MODALITIES,
     ROI_RULES,
     SAMPLE_GEOMETRIES,
@@ -16,6 +17,7 @@ from stxmdist.campaign.scan import (
     Scan,
     is_option,
 )
+from stxmdist.tiled.address import is_address
 
 TRUE_WORDS = ("true", "yes", "y", "1", "x")
 FALSE_WORDS = ("", "false", "no", "n", "0")
@@ -71,7 +73,8 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
         )
     if not cells["modality"]:
         wrong("modality", "every scan needs a modality", one_of(MODALITIES), "Fill the cell", "an empty cell")
-    if not cells["electrode_id"] and not excluded:
+    chemistry = word("chemistry", CHEMISTRIES) or campaign_chemistry
+    if not cells["electrode_id"] and not excluded and chemistry != IMAGES_ONLY:
         wrong(
             "electrode_id",
             "every scan needs an electrode, the experimental unit of the statistics",
@@ -83,9 +86,9 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
     direction = word("direction", DIRECTIONS)
     roi_rule = word("roi_rule", ROI_RULES)
     sample_geometry = word("sample_geometry", SAMPLE_GEOMETRIES)
-    chemistry = word("chemistry", CHEMISTRIES)
     numbers = {column: _number(cells, column, wrong) for column in NUMBER_RANGES}
-    files, part = files_and_part(sheet.parent, cells["file"])
+    address = cells["file"] if is_address(cells["file"]) else None
+    files, part = ((), None) if address else files_and_part(sheet.parent, cells["file"])
     for file in files:
         _check_file(cells, file, excluded, wrong)
     if problems:
@@ -99,13 +102,14 @@ def scan_of(row: Row, sheet: Path, campaign_chemistry: str) -> tuple[Scan | None
         beamtime_id=cells["beamtime_id"] or None,
         region_id=cells["region_id"] or None,
         direction=direction,  # type: ignore[arg-type]
-        chemistry=chemistry or campaign_chemistry,
+        chemistry=chemistry,
         pair_id=cells["pair_id"] or None,
         roi_rule=roi_rule,  # type: ignore[arg-type]
         sample_geometry=sample_geometry,  # type: ignore[arg-type]
         exclude=excluded,
         reason=cells["reason"] or None,
         file_region=part,
+        address=address,
         line=row.line,
         options={name: text for name, text in cells.items() if is_option(name) and text},
         **numbers,

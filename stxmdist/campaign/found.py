@@ -41,6 +41,7 @@ class FoundScan:
     """Which region of a file that holds several"""
     reason: str = ""
     """Why the scan is excluded; empty if it is not."""
+    electrode_id: str = ""
     region_id: str = ""
     pair_id: str = ""
     beamtime_id: str = ""

@@ -37,6 +37,8 @@ class FoundSpectrum:
     """Relative to the folder"""
     role: Role
     why: str
+    span_ev: tuple[float, float] = (0.0, 0.0)
+    """Lowest and highest photon energy"""
 
 
 def find_spectra(folder: Path, files: Iterable[Path]) -> list[FoundSpectrum]:
@@ -51,7 +53,8 @@ def find_spectra(folder: Path, files: Iterable[Path]) -> list[FoundSpectrum]:
             continue
         said = role_of(energy_ev, value, path.stem)
         if said is not None:
-            found.append(FoundSpectrum(path.relative_to(folder), *said))
+            span_ev = (float(energy_ev.min()), float(energy_ev.max()))
+            found.append(FoundSpectrum(path.relative_to(folder), *said, span_ev))
     return found
 
 

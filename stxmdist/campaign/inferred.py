@@ -13,6 +13,7 @@ import numpy as np
 from stxmdist.arrays import F64
 from stxmdist.campaign import copies
 from stxmdist.campaign.found import ONE_ENERGY, FoundScan, about
+from stxmdist.campaign.scan import IMAGES_ONLY
 from stxmdist.campaign.times import moment_of
 from stxmdist.errors import InputError
 from stxmdist.readers.joined import joined, same_field
@@ -112,17 +113,19 @@ def without_copies(scans: Sequence[FoundScan]) -> list[FoundScan]:
     return found
 
 
-def chemistry_of(scans: Iterable[FoundScan]) -> Chemistry:
-    """The chemistry whose edge most of the scans cover."""
-    votes: Counter[str] = Counter()
-    for scan in scans:
-        if not scan.reason and scan.energies_ev is not None:
-            votes.update(name for name in GUESSED if _covers(scan.energy_ev, name))
+def chemistry_of(scans: Sequence[FoundScan]) -> Chemistry:
+    """The chemistry whose edge most of the scans cover; those that are left out have a say where no other has."""
+    votes = _votes(scan for scan in scans if not scan.reason) or _votes(scans)
     if not votes:
-        return Chemistry("LFP", "a guess: no scan covers the Fe, Co, Ni or Mn L edge", 0)
+        return Chemistry(IMAGES_ONLY, "images only: no scan covers the Fe, Co, Ni or Mn L edge", 0)
     (name, count), *_ = votes.most_common(1)
     edge = CHEMISTRIES[name].load().edges[0].edge.name
     return Chemistry(name, f"a guess: {count} scan{'' if count == 1 else 's'} over the {edge} edge", count)
+
+
+def _votes(scans: Iterable[FoundScan]) -> Counter[str]:
+    known = [scan for scan in scans if scan.energies_ev is not None]
+    return Counter(name for scan in known for name in GUESSED if _covers(scan.energy_ev, name))
 
 
 def _covers(energy_ev: F64, chemistry: str) -> bool:
@@ -132,7 +135,9 @@ def _covers(energy_ev: F64, chemistry: str) -> bool:
 
 
 def without_other_edges(scans: Iterable[FoundScan], chemistry: Chemistry) -> list[FoundScan]:
-    """Scans over an edge that the library does not have for the chemistry, left out."""
+    """Scans over an edge that the library does not have for the chemistry, left out; of images only, none are."""
+    if chemistry.name == IMAGES_ONLY:
+        return [replace(scan, reason="") if scan.reason == ONE_ENERGY else scan for scan in scans]
     library = CHEMISTRIES[chemistry.name].load()
     return [
         scan

@@ -23,7 +23,7 @@ from stxmdist.campaign.inferred import (
     without_copies,
     without_other_edges,
 )
-from stxmdist.campaign.scan import COLUMNS, NEEDED
+from stxmdist.campaign.scan import COLUMNS, IMAGES_ONLY, NEEDED, UNNAMED
 from stxmdist.campaign.yamltext import read_yaml
 from stxmdist.errors import InputError
 from stxmdist.readers.recording import StxmRecording
@@ -57,8 +57,16 @@ class Started:
             counted = f"{self.kept} rows kept as they were, {counted} added"
         inferred = [f"  {entry.scan_id}: {why}" for entry in self.entries for why in entry.why]
         inferred += [f"  {entry.scan_id} excluded: {entry.reason}" for entry in excluded]
-        inferred += [f"  {spectrum.file} may be {_said(spectrum)}: {spectrum.why}" for spectrum in self.spectra]
-        next_step = f"fill in electrode_id and what you know of each scan, then stxmdist validate {self.campaign}"
+        used = end_members_among(self.spectra, self.entries)
+        inferred += [
+            f"  {spectrum.file} {'is taken for' if spectrum in used else 'may be'} {_said(spectrum)}: {spectrum.why}"
+            for spectrum in self.spectra
+        ]
+        next_step = f"stxmdist run {self.campaign}"
+        if len(excluded) == len(self.entries):
+            next_step = "nothing can be processed of these files; the sheet says why"
+        elif self.chemistry.name != IMAGES_ONLY:
+            next_step += "\nFor statistics, first write into the sheet the electrodes and what you know of each scan"
         return "\n".join(
             [
                 f"{'Wrote' if self.new_campaign else 'Kept'} {self.campaign}",
@@ -140,6 +148,8 @@ def init(folder: str | Path, describe: Describe = readers.describe) -> Started:
     proposed = with_stacks(without_copies(scans))
     chemistry = chemistry_of(proposed)
     proposed = with_regions(in_order(without_other_edges(proposed, chemistry)))
+    if chemistry.name != IMAGES_ONLY:
+        proposed = [scan if scan.reason else replace(scan, electrode_id=UNNAMED) for scan in proposed]
     entries = named_apart(proposed) if before is None else _new_of(proposed, before, folder)
     named = {(folder / path) for scan in scans for path in scan.files}
     named |= {file for scan in scans if scan.recording is not None for file in scan.recording.files}
@@ -227,7 +237,12 @@ def _new_of(proposed: Sequence[FoundScan], before: _Sheet, folder: Path) -> list
 
 def _cells_of(entry: FoundScan) -> dict[str, str]:
     row = {"scan_id": entry.scan_id, "file": entry.cell, "modality": entry.modality}
-    row |= {"beamtime_id": entry.beamtime_id, "region_id": entry.region_id, "pair_id": entry.pair_id}
+    row |= {
+        "electrode_id": entry.electrode_id,
+        "beamtime_id": entry.beamtime_id,
+        "region_id": entry.region_id,
+        "pair_id": entry.pair_id,
+    }
     return row | ({"exclude": "true", "reason": entry.reason} if entry.reason else {})
 
 
@@ -263,7 +278,7 @@ name: {name}
 # Where results go: a folder, relative to this file. Results of other options are written beside, never over.
 store: store
 
-# One row per scan. Every scan needs an electrode_id; the statistics explain by cycle, c_rate, direction and soc_*.
+# One row per scan. Replace the electrode_id `unnamed`: statistics compare electrodes, by cycle, c_rate and more.
 #   cycle 0 is pristine | c_rate 0.1 is C/10 | direction charge or discharge | soc_* 0 discharged to 1 charged
 #   pair_id: the same word on the STXM and the ptychography scan of one region
 #   roi_rule: random, systematic or convenience, how the region was chosen
@@ -273,11 +288,13 @@ store: store
 #   gives a scan an option of its own. `stxmdist init` on this folder adds rows for files that are new.
 samples: samples.csv
 
-# LFP, NMC, NCA, LCO, LMO, or custom with references. {why}
+# LFP, NMC, NCA, LCO, LMO, custom with references, or none: images and nothing fitted. {why}
 chemistry: {chemistry}
 
 # Measured spectra, two columns: photon energy in eV and value. Without them the built-in end-members are used.
 # They stand for the scans of the chemistry above and of custom; other chemistries in the sheet have the built-in ones.
+{references}
+# A block has:
 # references:
 #   discharged: spectra/discharged.txt
 #   charged: spectra/charged.txt
@@ -287,7 +304,7 @@ chemistry: {chemistry}
 #   density_g_cm3: 3.6          # of the discharged compound
 # Instead of a file, a spectrum that the exploration of a scan finds:  discharged: explore:SCAN:cluster-2
 # with `stages: explore: methods: [pca, clusters]` (or nmf: explore:SCAN:nmf-1).
-{spectra}
+
 # Options of the stages; what is not written has its default.
 {stages}
 
@@ -315,16 +332,39 @@ def _campaign_text(
         found += [f"#     {why}" for why in scan.why]
     quoted = json.dumps(name, ensure_ascii=False)  # YAML reads the same quotation marks
     why = chemistry.why[0].upper() + chemistry.why[1:] + "."
-    lines = [f"#   {_key(spectrum)}: {spectrum.file.as_posix()}  # {spectrum.why}" for spectrum in spectra]
-    block = "\n".join(["# Found here; take the lines that are right into a block `references:`:", *lines, ""])
     return TEMPLATE.format(
         name=quoted,
         chemistry=chemistry.name,
         why=why,
         found="\n".join(found),
         stages=_stages_text(scans),
-        spectra=block if lines else "",
+        references=_references_text(spectra, end_members_among(spectra, scans)),
     )
+
+
+def _references_text(spectra: Sequence[FoundSpectrum], used: Sequence[FoundSpectrum]) -> str:
+    """The block of references with what can be taken for end-members, and in comments what else may be one."""
+    rest = [f"#   {_line(spectrum)}" for spectrum in spectra if spectrum not in used]
+    block = ["# Found here and taken for what their names say: take the block out if it is wrong.", "references:"]
+    block += [f"  {_line(spectrum)}" for spectrum in used]
+    found = ["# Found here; take the lines that are right into the block:", *rest]
+    return "\n".join([*(block if used else []), *(found if rest else [])])
+
+
+def _line(spectrum: FoundSpectrum) -> str:
+    return f"{_key(spectrum)}: {json.dumps(spectrum.file.as_posix(), ensure_ascii=False)}  # {spectrum.why}"
+
+
+def end_members_among(spectra: Iterable[FoundSpectrum], scans: Iterable[FoundScan]) -> tuple[FoundSpectrum, ...]:
+    """The discharged and the charged end-member, where one file each says that it is one, and both span every scan."""
+    of_role = {role: [one for one in spectra if one.role == role] for role in ("discharged", "charged")}
+    spans_ev = [scan.energies_ev for scan in scans if not scan.reason and scan.energies_ev is not None]
+    if not spans_ev or any(len(found) != 1 for found in of_role.values()):
+        return ()
+    both = tuple(found[0] for found in of_role.values())
+    low, high = max(one.span_ev[0] for one in both), min(one.span_ev[1] for one in both)
+    spanned = all(low <= lowest and highest <= high for lowest, highest in spans_ev)
+    return both if spanned else ()
 
 
 def _key(spectrum: FoundSpectrum) -> str:

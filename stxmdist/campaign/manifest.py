@@ -7,8 +7,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from stxmdist.campaign.problems import CampaignError, Problem, did_you_mean, nearest, one_of
+from stxmdist.campaign.received import with_received
 from stxmdist.campaign.scan import CHEMISTRIES, Row, Scan
-from stxmdist.campaign.schema import ClusterSpec, Manifest, References, explain
+from stxmdist.campaign.schema import ClusterSpec, LiveSpec, Manifest, References, explain
 from stxmdist.campaign.sheet import Sheet, read_sheet
 from stxmdist.campaign.yamltext import Text, line_of, read_yaml
 
@@ -16,6 +17,7 @@ __all__ = [
     "Campaign",
     "CampaignError",
     "ClusterSpec",
+    "LiveSpec",
     "Problem",
     "References",
     "Scan",
@@ -41,6 +43,7 @@ class Campaign:
     stages: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Options as written, by stage; what each stage knows is checked by the stage."""
     cluster: ClusterSpec = field(default_factory=ClusterSpec)
+    live: LiveSpec = field(default_factory=LiveSpec)
     seed: int = 0
     rejected: tuple[tuple[Row, Problem], ...] = ()
     """Rows with a mistake, once per mistake; empty unless loaded leniently."""
@@ -101,6 +104,8 @@ def examine(path: str | Path) -> tuple[Campaign | None, tuple[Problem, ...]]:
     text = read_yaml(path)
     manifest, problems = _manifest_of(path, text)
     sheet = _sheet_of(path, text)
+    if sheet is not None and manifest is not None:
+        sheet = with_received(sheet, (path.parent / manifest.store).absolute(), manifest.live.tiled)
     if sheet is not None:
         problems = [*problems, *sheet.fatal, *(problem for _, problem in sheet.rejected), *sheet.warnings]
         custom = [scan for scan in sheet.scans if scan.chemistry == "custom" and not scan.exclude]
@@ -123,6 +128,7 @@ def examine(path: str | Path) -> tuple[Campaign | None, tuple[Problem, ...]]:
         references=manifest.references,
         stages=stages,
         cluster=manifest.cluster,
+        live=manifest.live,
         seed=manifest.seed,
         rejected=sheet.rejected,
         warnings=sheet.warnings,
@@ -243,7 +249,7 @@ def _missing_references(
         f"{who} needs reference spectra",
         "none",
         "references: {discharged: FILE, charged: FILE}, each two columns, energy in eV and absorption",
-        "Add both spectra, or choose " + one_of(CHEMISTRIES[:-1]),
+        "Add both spectra, or choose " + one_of(name for name in CHEMISTRIES if name != "custom"),
     )
 
 

@@ -36,8 +36,12 @@ DIRECTIONS = ("charge", "discharge")
 ROI_RULES = ("random", "systematic", "convenience")
 SAMPLE_GEOMETRIES = ("dispersed", "electrode", "lamella")
 """Particles spread on a film, a piece of an electrode seen through, or a thin section of one."""
-CHEMISTRIES = (*MODELLED_CHEMISTRIES, "custom")
-"""Those whose reference spectra come with the program, and any other, for which the campaign names its own."""
+IMAGES_ONLY = "none"
+"""Where the chemistry should stand: nothing is fitted, and images are all that is wanted."""
+CHEMISTRIES = (*MODELLED_CHEMISTRIES, "custom", IMAGES_ONLY)
+"""Those whose reference spectra come with the program, any other, for which the campaign names its own, and none."""
+UNNAMED = "unnamed"
+"""The electrode that ``init`` writes, for people to replace: scans of one unnamed electrode say nothing of others."""
 
 
 def is_option(column: str) -> bool:
@@ -78,10 +82,17 @@ class Scan:
     reason: str | None = None
     file_region: str | None = None
     """Which region or channel of files that hold several, named in the cell behind them: ``scan.hdr#region1``."""
+    address: str | None = None
+    """Of the run on a Tiled server that the file is filled from; None: the beamline wrote the file."""
     line: int = 0
     """Line of the sample sheet, counted from 1."""
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Option columns of the sheet (``fit.background``) to their cells, where these are not empty."""
+
+    @property
+    def images_only(self) -> bool:
+        """Whether no state of charge is wanted of it."""
+        return self.chemistry == IMAGES_ONLY
 
     @property
     def file(self) -> Path:
@@ -91,10 +102,12 @@ class Scan:
     @property
     def cell(self) -> str:
         """The cell ``file`` without folders."""
-        return ";".join(file.name for file in self.files) + self._mark
+        return self.address or ";".join(file.name for file in self.files) + self._mark
 
     def cell_from(self, folder: Path) -> str:
         """The cell ``file`` as seen from a folder; of files outside, only their names."""
+        if self.address:
+            return self.address
         names = [
             file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name for file in self.files
         ]

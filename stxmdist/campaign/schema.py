@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +25,7 @@ from stxmdist.campaign.problems import Problem, did_you_mean, one_of
 from stxmdist.campaign.scan import CHEMISTRIES
 from stxmdist.campaign.wanted import nearest_choice, wanted
 from stxmdist.campaign.yamltext import Text, line_of
+from stxmdist.tiled.address import API, KEY_VARIABLE
 
 BYTE_UNITS = {
     "": 1,
@@ -155,6 +157,38 @@ class References(_Strict):
     """Of the discharged compound."""
 
 
+def _server(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.username or parts.password or parts.query:
+        raise ValueError(f"an address without a key: the key is read from {KEY_VARIABLE} in the environment")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("the address of a server, such as http://127.0.0.1:8000")
+    return value.rstrip("/").removesuffix(API)
+
+
+class TiledSpec(_Strict):
+    """A Tiled server, whose runs the sheet names as ``tiled:UID``; its key is in the environment, never here."""
+
+    server: Annotated[str, AfterValidator(_server)]
+    """Such as ``http://127.0.0.1:8000``."""
+    catalogue: str = ""
+    """Where in the server's tree the runs lie."""
+    results: bool = False
+    """Whether maps, spectra and tables are written back, into the run that they are of."""
+
+
+class LiveSpec(_Strict):
+    """How scans are followed while they are measured."""
+
+    look_every_s: float = Field(default=2.0, ge=0.2, le=3600.0)
+    """Seconds between two looks at files and servers."""
+    finish_after_s: float = Field(default=600.0, ge=10.0, le=86400.0)
+    """A scan of which nothing has come for so many seconds is finished on what is there."""
+    statistics_every_s: float = Field(default=60.0, ge=1.0, le=86400.0)
+    """Statistics and report are renewed at most this often while scans grow."""
+    tiled: TiledSpec | None = None
+
+
 class Manifest(_Strict):
     """The keys of campaign.yaml."""
 
@@ -165,10 +199,17 @@ class Manifest(_Strict):
     references: References | None = None
     stages: dict[str, dict[str, object] | None] | None = None
     cluster: Annotated[ClusterSpec, BeforeValidator(_address_to_mapping)] = Field(default_factory=ClusterSpec)
+    live: LiveSpec = Field(default_factory=LiveSpec)
     seed: int = Field(default=0, ge=0, lt=2**63)
 
 
-_MODELS: Mapping[str, type[BaseModel]] = {"": Manifest, "cluster": ClusterSpec, "references": References}
+_MODELS: Mapping[str, type[BaseModel]] = {
+    "": Manifest,
+    "cluster": ClusterSpec,
+    "references": References,
+    "live": LiveSpec,
+    "live.tiled": TiledSpec,
+}
 _CHOICES: Mapping[str, Sequence[str]] = {"chemistry": CHEMISTRIES}
 """Words that a key admits, where they come from a table and not from the key's type."""
 
@@ -205,6 +246,9 @@ def explain(path: Path, text: Text, mistake: ErrorDetails) -> Problem:
 
 def _field(location: Sequence[str]) -> FieldInfo | None:
     """The key of a model at a place, or the one that the place lies in; None inside the options of a stage."""
+    parent = ".".join(location[:-1])
+    if len(location) > 2 and parent in _MODELS:
+        return _MODELS[parent].model_fields.get(location[-1])
     if len(location) > 1 and location[0] in _MODELS:
         return _MODELS[location[0]].model_fields.get(location[1])
     return Manifest.model_fields.get(location[0]) if len(location) == 1 else None

@@ -248,12 +248,12 @@ def _pair_warnings(path: Path, scans: list[Scan], rejected: list[tuple[Row, Prob
 
 def _same_file_warnings(path: Path, scans: list[Scan]) -> list[Problem]:
     """A file that stands for two scans of one region would count its particles twice."""
-    seen: dict[tuple[tuple[Path, ...], str | None, str | None], Scan] = {}
+    seen: dict[tuple[tuple[Path, ...], str | None, str | None, str | None], Scan] = {}
     warnings = []
     for scan in scans:
         if scan.exclude:
             continue
-        first = seen.setdefault((scan.files, scan.file_region, scan.region_id), scan)
+        first = seen.setdefault((scan.files, scan.address, scan.file_region, scan.region_id), scan)
         if first is not scan:
             warnings.append(
                 Problem(
@@ -261,7 +261,7 @@ def _same_file_warnings(path: Path, scans: list[Scan]) -> list[Problem]:
                     scan.line,
                     f"{scan.scan_id}, file",
                     "another scan names the same file and region",
-                    f"{scan.file.name} for {first.scan_id} (line {first.line}) too",
+                    f"{scan.address or scan.file.name} for {first.scan_id} (line {first.line}) too",
                     "one row per scan",
                     "Exclude one of them: its particles would count twice",
                     warning=True,

@@ -41,14 +41,15 @@ def wanted(hint: object, constraints: Iterable[object] = ()) -> str:
 
 def nearest_choice(hint: object, got: object, otherwise: str) -> str:
     """A mend: the nearest of the words that a type hint admits, or what else to do."""
-    known = [str(choice) for choice in _choices(hint)]
+    known = [str(choice) for choice in choices_of(hint)]
     return did_you_mean(got, known, otherwise) if isinstance(got, str) and known else otherwise
 
 
-def _choices(hint: object) -> Sequence[object]:
+def choices_of(hint: object) -> Sequence[object]:
+    """The words of which a value of this type hint is one; none where any value may be written."""
     if get_origin(hint) is Literal:
         return get_args(hint)
-    return [choice for argument in get_args(hint) for choice in _choices(argument)]
+    return [choice for argument in get_args(hint) for choice in choices_of(argument)]
 
 
 def _kind(hint: object) -> str:
@@ -62,7 +63,7 @@ def _kind(hint: object) -> str:
         count = _COUNTS.get(len(arguments), str(len(arguments)))
         return f"a list of {count} {_SEVERAL[arguments[0]] if same else 'values'}"
     if origin in (tuple, list):
-        words = _choices(arguments[0])
+        words = choices_of(arguments[0])
         return f"a list with any of {', '.join(map(str, words))}" if words else f"a list of {_several(arguments[0])}"
     return "`key: value` lines"
 

@@ -25,6 +25,14 @@ def export(
         typer.Option("--scan", metavar="ID", help="Export only this scan; may be given several times."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the files of an earlier export.")] = False,
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", metavar="ZONE", help="Of recordings that name none: Europe/Berlin, say; else UTC."),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option("--licence", metavar="SPDX", help="Of the data in an RO-Crate, such as CC-BY-4.0."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Export the published results for other programs, in standard formats, with units and provenance."""
@@ -32,7 +40,7 @@ def export(
     from stxmdist.export.write import export as export_campaign
 
     screen = Screen(as_json=as_json)
-    done = export_campaign(campaign, to, out=out, scans=scan or (), force=force)
+    done = export_campaign(campaign, to, out=out, scans=scan or (), force=force, timezone=timezone, licence=licence)
     for item in done.written:
         screen.say(f"{item.path}  {item.bytes / 1e6:.1f} MB")
     for note in done.notes:

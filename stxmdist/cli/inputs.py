@@ -1,4 +1,4 @@
-"""Commands about what comes in: simulate, inspect, init, validate."""
+"""Commands about what comes in: simulate, inspect, init, options, validate."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -24,11 +24,10 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Simulate a campaign: beamline files in their real formats, sample sheet, campaign file and the truth."""
-    from stxmdist.campaign.schema import usable_cores
-    from stxmdist.simulation.folder import simulate as simulate_campaign
+    from stxmdist.commands.inputs import simulate as simulate_campaign
 
     screen = Screen(as_json=as_json)
-    made = simulate_campaign(folder, size, seed, workers=workers or usable_cores(), report=screen.note)
+    made = simulate_campaign(folder, size, seed, workers=workers, note=screen.note)
     screen.say(f"{made.n_scans} scans, {made.bytes / 1e6:.0f} MB, in {made.seconds:.1f} s: {folder}")
     screen.say(f"Next: stxmdist run {folder / 'campaign.yaml'}")
     screen.document(
@@ -43,10 +42,10 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Describe what a beamline file contains."""
-    from stxmdist import readers
+    from stxmdist.commands.inputs import inspect as inspect_file
 
     screen = Screen(as_json=as_json)
-    found = readers.describe(file)
+    found = inspect_file(file)
     screen.say(f"{found.source}")
     screen.say(f"  {found.kind}, format {found.format}")
     for name, value in found.facts.items():
@@ -85,13 +84,32 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Write a commented campaign.yaml and a samples.csv to fill in, from a folder of files; later add what is new."""
-    from stxmdist import readers
-    from stxmdist.campaign.init import init as write_campaign
+    from stxmdist.commands.inputs import init as write_campaign
 
     screen = Screen(as_json=as_json)
-    written = write_campaign(folder, readers.describe)
+    written = write_campaign(folder)
     screen.say(str(written))
     screen.document(written.as_dict())
+
+
+@app.command()
+def options(
+    key: Annotated[
+        str | None, typer.Argument(metavar="KEY", help="A stage, or a part of one: fit, fit.classes, fit.fitter.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the options of the stages, as a campaign file has them under `stages`: default, unit, meaning."""
+    from stxmdist.planning.described_options import described_stage, options_below
+    from stxmdist.planning.stages import STAGES
+
+    screen = Screen(as_json=as_json)
+    found = options_below(key) if key else [each for stage in STAGES for each in described_stage(stage)]
+    for option in found:
+        default = f": {option.default_text}" if option.default_text else ":"
+        screen.say(f"{option.key}{default}{f'  [{option.unit}]' if option.unit else ''}")
+        screen.say(f"    {option.meaning}{'' if option.group else f' ({option.wanted})'}")
+    screen.document([option.as_dict() for option in found])
 
 
 @app.command()

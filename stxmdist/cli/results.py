@@ -51,27 +51,21 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Recompute the checksums of all published files and compare them with the recorded ones."""
-    from storage.contents import Contents
-    from storage.store import Store
-    from storage.verify import verify as verify_store
-    from stxmdist.campaign.manifest import load
+    from stxmdist.commands.keeping import verify as verify_store
 
     screen = Screen(as_json=as_json)
-    store = Store(load(campaign, lenient=True).store).open()
-    findings = verify_store(store)
-    for finding in findings:
+    found = verify_store(campaign, inputs=inputs)
+    for finding in found.findings:
         screen.say(str(finding))
-    count = f"{len(findings)} file{'' if len(findings) == 1 else 's'} not as published."
-    screen.say(count if findings else "Every published file is as it was written.")
-    changed: list[Path] = []
-    if inputs:
-        looked_at, changed = Contents(store.root).recheck()
-        for path in changed:
-            screen.say(f"{path}: holds something else than when it was read; `stxmdist run` takes it as new.")
-        screen.say(f"{looked_at} files from outside read whole, {len(changed)} of them not as they were.")
-    document: dict[str, object] = {"whole": not findings, "findings": [vars(finding) for finding in findings]}
-    screen.document(document | ({"changed_inputs": [str(path) for path in changed]} if inputs else {}))
-    raise typer.Exit(IN_PART if findings or changed else DONE)
+    screen.say(found.sentence)
+    for path in found.changed_inputs:
+        screen.say(f"{path}: holds something else than when it was read; `stxmdist run` takes it as new.")
+    changed = [str(path) for path in found.changed_inputs]
+    if found.inputs is not None:
+        screen.say(f"{found.inputs} files from outside read whole, {len(changed)} of them not as they were.")
+    document: dict[str, object] = {"whole": found.whole, "findings": [vars(finding) for finding in found.findings]}
+    screen.document(document | ({"changed_inputs": changed} if inputs else {}))
+    raise typer.Exit(IN_PART if found.findings or changed else DONE)
 
 
 @app.command()
@@ -81,40 +75,38 @@ def gc(
     as_json: Json = False,
 ) -> None:
     """Remove files that nothing refers to: outputs of earlier options, and leftovers of crashes."""
-    from storage.gc import collect
-    from storage.store import Store
-    from stxmdist.campaign.manifest import load
+    from stxmdist.commands.keeping import gc as collect
 
     screen = Screen(as_json=as_json)
-    store = Store(load(campaign, lenient=True).store).open()
-    paths, n_bytes = collect(store, dry_run=dry_run)
-    for path in paths:
+    found = collect(campaign, dry_run=dry_run)
+    for path in found.paths:
         screen.say(("would remove " if dry_run else "removed ") + str(path))
-    screen.say(f"{len(paths)} folders and files, {n_bytes / 1e6:.1f} MB")
-    screen.document({"dry_run": dry_run, "paths": [str(path) for path in paths], "bytes": n_bytes})
+    screen.say(found.sentence)
+    screen.document({"dry_run": dry_run, "paths": [str(path) for path in found.paths], "bytes": found.bytes})
 
 
 @app.command()
 def report(campaign: CampaignFile, as_json: Json = False) -> None:
     """Draw the HTML report again from the published results."""
-    from stxmdist.planning.execute import CampaignRun, RunRequest
-    from stxmdist.planning.outdated import outdated, sentences
+    from stxmdist.commands.runs import draw_report
 
     screen = Screen(as_json=as_json)
-    with CampaignRun(RunRequest(campaign, ("report",), cluster="inline")) as running:
-        running.stage("report")
-        outcome = running.summary()
-        page = running.page
-        old = sentences(outdated(running.survey))
-    for refusal in outcome["refusals"]:
-        screen.say(f"not done: {refusal['scan_id']}: {refusal['sentence']}")
-    screen.verdict(outcome["verdict"])
-    for line in old:
+    drawn = draw_report(campaign)
+    for sentence in drawn.refusals:
+        screen.say(f"not done: {sentence}")
+    screen.verdict(drawn.verdict)
+    for line in drawn.outdated:
         screen.say(line)
-    screen.say(str(page))
-    complete = outcome["complete"] and not old
-    screen.document({"report": str(page), "complete": complete, "outdated": old, "verdict": outcome["verdict"]})
-    raise typer.Exit(DONE if complete and outcome["verdict"]["usable"] else IN_PART)
+    screen.say(str(drawn.page))
+    screen.document(
+        {
+            "report": str(drawn.page),
+            "complete": drawn.complete,
+            "outdated": drawn.outdated,
+            "verdict": drawn.verdict,
+        }
+    )
+    raise typer.Exit(DONE if drawn.complete and drawn.verdict["usable"] else IN_PART)
 
 
 @app.command()

@@ -11,9 +11,9 @@ from stxmdist.cli.screen import ProgressBars, Screen
 if TYPE_CHECKING:
     from stxmdist.planning.execute import RunSummary
 
-Stages = Annotated[list[str] | None, typer.Option("--stage", help="Run only this stage; may be given several times.")]
+Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be given several times.")]
 Scans = Annotated[
-    list[str] | None, typer.Option("--scan", metavar="ID", help="Process only this scan; may be given several times.")
+    list[str] | None, typer.Option("--scan", metavar="ID", help="Only this scan; may be given several times.")
 ]
 ClusterOption = Annotated[
     str | None,
@@ -30,20 +30,15 @@ NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Pre
 
 
 @app.command()
-def plan(campaign: CampaignFile, as_json: Json = False) -> None:
+def plan(campaign: CampaignFile, stage: Stages = None, scan: Scans = None, as_json: Json = False) -> None:
     """Forecast the number of units, bytes, memory and time of each stage; computes nothing."""
-    from stxmdist.planning.execute import campaign_and_options
-    from stxmdist.planning.forecast import forecast_of
+    from stxmdist.commands.runs import plan as plan_campaign
     from stxmdist.planning.validation import in_words
 
     screen = Screen(as_json=as_json)
-    forecast = forecast_of(*campaign_and_options(campaign))
+    forecast = plan_campaign(campaign, stage or (), scan or ())
     screen.table(forecast.rows(), title=f"Plan of {forecast.name}")
-    screen.say(
-        f"{forecast.units} units, {forecast.bytes_out / 1e9:.2f} GB of arrays, about "
-        f"{forecast.stored_bytes / 1e9:.2f} GB on disk, {forecast.core_hours:.2f} core-hours, "
-        f"about {forecast.hours * 60:.1f} minutes on {forecast.workers} workers"
-    )
+    screen.say(forecast.sentence)
     for refusal in forecast.refusals:
         screen.say(f"left out: {refusal.sentence}")
     for problem in forecast.warnings:
@@ -118,24 +113,12 @@ def run_campaign(
     retry: bool = False,
 ) -> "RunSummary":
     """Run a campaign, through Prefect unless ``no_prefect``; returns how it ended."""
-    import os
+    from stxmdist.commands.runs import run as run_request
+    from stxmdist.planning.execute import RunRequest
 
-    from stxmdist.planning.execute import CampaignRun, RunRequest
-
-    running = CampaignRun(RunRequest(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry))
+    request = RunRequest(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry)
     bars = ProgressBars()
     try:
-        # A server takes seconds to start: not for a campaign that is up to date.
-        idle = not retry and not running.pending()
-        if not idle and running.page.exists():
-            screen.note(f"Until this run is over, the report of before: {running.page}")
-        if no_prefect or (idle and not os.environ.get("PREFECT_API_URL")):
-            with running:
-                for name in running.stages:
-                    running.stage(name, bars)
-                return running.summary()
-        from flows.embedded import run_embedded
-
-        return run_embedded(running, bars, screen.note, idle=idle)
+        return run_request(request, prefect=not no_prefect, watch=bars, note=screen.note)
     finally:
         bars.close()

@@ -63,6 +63,9 @@ EXPORTERS: Table[ExporterEntry] = Table(
         "ome-zarr": ExporterEntry(
             "stxmdist.export.ome_zarr:offer", what="image of optical density", needs=("align",), ending=".ome.zarr"
         ),
+        "ome-zarr-plate": ExporterEntry(
+            "stxmdist.export.plate:offer", what="plate of all maps", ending=".ome.zarr", whole_campaign=True
+        ),
         "nexus": ExporterEntry(
             "stxmdist.export.nexus:offer", what="stack of transmission", needs=("align",), ending=".nxs"
         ),
@@ -88,6 +91,7 @@ EXPORTERS: Table[ExporterEntry] = Table(
             ending="eV.cxi",
         ),
         "csv": ExporterEntry("stxmdist.export.csv:offer", what="tables", needs=("infer",), whole_campaign=True),
+        "ro-crate": ExporterEntry("stxmdist.export.ro_crate:offer", what="research object", whole_campaign=True),
         # Optical density and maps are files of their own: either may be exported without the other.
         "tiff": ExporterEntry("stxmdist.export.tiff:offer", what="optical density and maps", ending=".tif"),
         **{writer: _counts(writer) for writer in WRITERS},

@@ -59,13 +59,19 @@ def _write_table(path: Path, scans: frozenset[str] | None, target: Path) -> None
 
 def _write_dictionary(folder: Path, names: list[str], target: Path) -> None:
     """Type, unit and meaning of every column of the tables that are written."""
-    known = read_json_object(folder / "data_dictionary.json")
+    known = table_words(folder / "data_dictionary.json")
     tables = {}
     for name in names:
-        table = read_from_json(TableWords, cast(Mapping[str, object], known[name]))
+        table = known[name]
         present = set(pq.read_schema(folder / f"{name}.parquet").names)
         tables[name] = replace(table, columns={key: value for key, value in table.columns.items() if key in present})
     replace_json(target, tables)
+
+
+def table_words(path: Path) -> dict[str, TableWords]:
+    """Table to what a data dictionary says of it."""
+    known = read_json_object(path)
+    return {name: read_from_json(TableWords, cast(Mapping[str, object], said)) for name, said in known.items()}
 
 
 def _write_json(content: dict[str, object], target: Path) -> None:

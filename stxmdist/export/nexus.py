@@ -1,12 +1,14 @@
 """NeXus: the aligned stack as NXstxm, and maps of state of charge, thickness and particles as NXdata beside it.
 
+A program that opens the file shows the map of the state of charge, to which the chain of ``default`` leads.
+
 The stack is transmission, that is counts over an incident beam of one: programs that take an NXstxm file for counts,
 stxmdist among them, find the right optical density. Source: NeXus application definition NXstxm, and NXdata.
 """
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,17 +18,27 @@ import numpy as np
 from storage.atomic import plain_json
 from stxmdist import __version__
 from stxmdist.arrays import F32, F64, Array, MaskClass
-from stxmdist.campaign.times import moment_of
+from stxmdist.export.moments import Moment, span_of
 from stxmdist.export.offer import Lack, Offer, Piece
 from stxmdist.export.source import ExportSource, Stack
+from stxmdist.records import read_from_json
 
 PlaneOf = Callable[[int], F32]
 """Energy index to an image (Y, X)."""
 
 ENTRY = "entry1"
+MAPS = "maps"
 COMPONENTS = ("discharged", "charged")
 TIMES = ("start_time", "end_time")
 CONDITION_UNITS = {"cycle": "", "c_rate": "1/h", "soc_nominal": "", "soc_coulometric": ""}
+
+
+@dataclass(frozen=True)
+class ExposureAbout:
+    """What ingest says of the exposure of diffraction frames."""
+
+    dwell_ms: float = float("nan")
+    """Of one frame"""
 
 
 def offer(source: ExportSource, scan_id: str) -> Offer:
@@ -36,10 +48,14 @@ def offer(source: ExportSource, scan_id: str) -> Offer:
     stages = ("align", *(stage for stage in wanted if stage not in missing))
     lacks = tuple(Lack(scan_id, wanted[stage], why) for stage, why in missing.items())
     notes: tuple[str, ...] = ()
-    unknown = [name for name, moment in zip(TIMES, _times(source, scan_id), strict=True) if moment is None]
-    if unknown:
-        missing_times = " and ".join(unknown)
-        notes = (f"{scan_id}: {missing_times} is left out, although NXstxm asks for it: the recording does not say it",)
+    times = _times(source, scan_id)
+    if times is None:
+        said = "the recording does not say when it was made"
+        notes = (f"{scan_id}: {' and '.join(TIMES)} are left out, although NXstxm asks for them: {said}",)
+    elif times[0].remark and source.time_zone is None:
+        notes = (
+            "recordings that name no time zone are taken for UTC, which the files say; name theirs with --timezone",
+        )
     return Offer((Piece(scan_id, f"{scan_id}.nxs", partial(_write, source, scan_id, stages)),), lacks, notes)
 
 
@@ -48,25 +64,35 @@ def _write(source: ExportSource, scan_id: str, stages: tuple[str, ...], target: 
     with h5py.File(target, "w") as file:
         file.attrs.update({"NX_class": "NXroot", "default": ENTRY, "creator": "stxmdist", "file_time": source.time})
         entry = _group(file, ENTRY, "NXentry")
-        entry.attrs["default"] = "transmission"
+        entry.attrs["default"] = MAPS if len(stages) > 1 else "transmission"
         _put(entry, "definition", "NXstxm")
         _put(entry, "title", f"{source.campaign.name}, {scan_id}")
         _put(entry, "program_name", "stxmdist").attrs["version"] = __version__
-        for name, moment in zip(TIMES, _times(source, scan_id), strict=True):
-            if moment is not None:
-                _put(entry, name, moment)
+        _write_times(entry, _times(source, scan_id))
         _write_instrument(entry, source, scan_id, stack)
         _write_sample(entry, source, scan_id)
         _write_stacks(entry, source, scan_id, stack)
         if len(stages) > 1:
             # Maps are no channels of the detector, which the definition takes every NXdata of its entry for.
-            maps = _group(entry, "maps", "NXsubentry")
+            maps = _group(entry, MAPS, "NXsubentry")
             maps.attrs["default"] = "state_of_charge" if "fit" in stages else "particles"
             if "fit" in stages:
                 _write_maps(maps, source, scan_id)
             if "segment" in stages:
                 _write_particles(maps, source, scan_id)
         _write_provenance(entry, source, scan_id, stages)
+
+
+def _write_times(entry: h5py.Group, times: tuple[Moment, Moment] | None) -> None:
+    if times is None:
+        return
+    for name, moment in zip(TIMES, times, strict=True):
+        _put(entry, name, moment.text)
+    remarks = [f"{name}: {moment.remark}" for name, moment in zip(TIMES, times, strict=True) if moment.remark]
+    # Validators refuse attributes that the definition does not know, but not a note.
+    note = _group(entry, "notes", "NXnote")
+    _put(note, "type", "text/plain")
+    _put(note, "description", ". ".join(remarks))
 
 
 def _write_instrument(entry: h5py.Group, source: ExportSource, scan_id: str, stack: Stack) -> None:
@@ -236,21 +262,24 @@ def _recorded(source: ExportSource, scan_id: str) -> Mapping[str, object]:
     return output.attrs("counts" if "counts" in output.arrays() else "frames")
 
 
-def _times(source: ExportSource, scan_id: str) -> tuple[str | None, str | None]:
-    """Start as recorded, and the earliest end: the start and all dwell times, without what motors took.
-
-    Recordings without a time zone are in local time, as ISO 8601 has it; none is made up.
-    """
+def _times(source: ExportSource, scan_id: str) -> tuple[Moment, Moment] | None:
+    """Start and earliest end of the recording, None where it does not say its start."""
     said = str(_recorded(source, scan_id).get("start_time", ""))
-    start = moment_of(said)
-    if start is None:
-        return None, None
-    dwell_s = _dwell_s(source, scan_id)
+    return span_of(said, _exposure_s(source, scan_id), source.time_zone)
+
+
+def _exposure_s(source: ExportSource, scan_id: str) -> float | None:
+    """All dwell times of a scan together in s, or None where they are not known."""
+    if source.published.why_unusable("ingest", scan_id):
+        return None
     ingest = source.output("ingest", scan_id)
-    if dwell_s is None or "counts" not in ingest.arrays():
-        return start.isoformat(), None
-    rows, columns = ingest.array("counts").shape[1:]
-    return start.isoformat(), (start + timedelta(seconds=float(np.nansum(dwell_s)) * rows * columns)).isoformat()
+    if "counts" in ingest.arrays():
+        dwell_s = _dwell_s(source, scan_id)
+        rows, columns = ingest.array("counts").shape[1:]
+        return None if dwell_s is None else float(np.nansum(dwell_s)) * rows * columns
+    exposure_ms = read_from_json(ExposureAbout, ingest.attrs("frames")).dwell_ms
+    energies, positions = ingest.array("frames").shape[:2]
+    return exposure_ms * 1e-3 * energies * positions if np.isfinite(exposure_ms) else None
 
 
 def _dwell_s(source: ExportSource, scan_id: str) -> F64 | None:

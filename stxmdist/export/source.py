@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import tzinfo
 from functools import cached_property
 
 import numpy as np
@@ -66,6 +67,10 @@ class ExportSource:
     """Whether the scans were named one by one: then each of them must have what the format is for."""
     time: str
     """Of the export, ISO 8601"""
+    time_zone: tzinfo | None = None
+    """Of recordings that do not name theirs; None where nobody said it"""
+    licence: str | None = None
+    """Of the exported data, by its identifier in the list of SPDX; None where nobody named one"""
 
     @cached_property
     def simulated(self) -> frozenset[str]:

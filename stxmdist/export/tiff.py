@@ -1,4 +1,8 @@
-"""TIFF: 32-bit float maps that ImageJ opens upright, with their scale in um."""
+"""TIFF: maps that ImageJ opens upright, with their scale in um: 32-bit floats, and particles as whole numbers.
+
+ImageJ knows no whole numbers of 32 bits. Labels have 16 bits, or are floats, which are exact up to 2^24, where a scan
+has more particles than these can count.
+"""
 
 import json
 from collections.abc import Sequence
@@ -8,42 +12,59 @@ from pathlib import Path
 import numpy as np
 
 from storage.atomic import plain_json
-from stxmdist.arrays import F32, F64
+from stxmdist.arrays import F64, Array
 from stxmdist.export.offer import Lack, Offer, Piece
 from stxmdist.export.source import ROWS, ExportSource, from_the_top
 from stxmdist.pixel_pitch import pitch_yx_um
 
 MOST_BYTES = 4_000_000_000
 """ImageJ's TIFF counts bytes in 32 bits."""
-MAPS = ("soc", "soc_se", "thickness_nm")
+MAPS = {"soc": "soc", "soc_se": "soc_se", "thickness_nm": "thickness", "chi2_reduced": "chi2"}
+"""Of the fit, to the ending of the file's name"""
 COMPONENTS = ("discharged", "charged")
 
 
 def offer(source: ExportSource, scan_id: str) -> Offer:
-    """Optical density, state of charge with its error, and thickness of a scan, each in a file of its own."""
-    pieces: list[Piece] = []
-    lacks: list[Lack] = []
+    """A file for each: optical density and phase, state of charge, its error, thickness, misfit, particles."""
+    return sum((_stacks(source, scan_id), _maps(source, scan_id), _labels(source, scan_id)), Offer())
+
+
+def _stacks(source: ExportSource, scan_id: str) -> Offer:
     why = source.published.why_unusable("align", scan_id)
     if why:
-        lacks.append(Lack(scan_id, "optical density", why))
-    else:
-        output = source.output("align", scan_id)
-        if output.array("transmission").nbytes > MOST_BYTES:
-            lacks.append(Lack(scan_id, "optical density", "larger than the 4 GB of an ImageJ TIFF; take ome-zarr"))
+        return Offer(lacks=(Lack(scan_id, "optical density", why),))
+    output = source.output("align", scan_id)
+    wanted = {"optical density": ("transmission", "od", _write_density)}
+    if "phase" in output.arrays():
+        wanted["phase"] = ("phase", "phase", _write_phase)
+    pieces: list[Piece] = []
+    lacks: list[Lack] = []
+    for what, (array, ending, write) in wanted.items():
+        if output.array(array).nbytes > MOST_BYTES:
+            lacks.append(Lack(scan_id, what, "larger than the 4 GB of an ImageJ TIFF; take ome-zarr"))
         else:
-            pieces.append(Piece(scan_id, f"{scan_id}_od.tif", partial(_write_density, source, scan_id)))
+            pieces.append(Piece(scan_id, f"{scan_id}_{ending}.tif", partial(write, source, scan_id)))
+    return Offer(tuple(pieces), tuple(lacks))
+
+
+def _maps(source: ExportSource, scan_id: str) -> Offer:
     why = source.published.why_unusable("fit", scan_id)
     if why:
-        lacks.append(Lack(scan_id, "state of charge and thickness", why))
-    else:
-        present = source.output("fit", scan_id).arrays()
-        for name in MAPS:
-            if name in present:
-                file_name = f"{scan_id}_{name.removesuffix('_nm')}.tif"
-                pieces.append(Piece(scan_id, file_name, partial(_write_map, source, scan_id, name)))
-            else:
-                lacks.append(Lack(scan_id, name, "the fit left no such map"))
-    return Offer(tuple(pieces), tuple(lacks))
+        return Offer(lacks=(Lack(scan_id, "maps of state of charge, thickness and misfit", why),))
+    present = source.output("fit", scan_id).arrays()
+    pieces = tuple(
+        Piece(scan_id, f"{scan_id}_{ending}.tif", partial(_write_map, source, scan_id, name))
+        for name, ending in MAPS.items()
+        if name in present
+    )
+    return Offer(pieces, tuple(Lack(scan_id, name, "the fit left no such map") for name in MAPS if name not in present))
+
+
+def _labels(source: ExportSource, scan_id: str) -> Offer:
+    why = source.published.why_unusable("segment", scan_id)
+    if why:
+        return Offer(lacks=(Lack(scan_id, "particles", why),))
+    return Offer((Piece(scan_id, f"{scan_id}_particles.tif", partial(_write_labels, source, scan_id)),))
 
 
 def _write_density(source: ExportSource, scan_id: str, target: Path) -> None:
@@ -54,8 +75,22 @@ def _write_density(source: ExportSource, scan_id: str, target: Path) -> None:
         "unit": "1",
         "energy_ev": stack.energy_ev,
     } | source.provenance(scan_id, ("align",))
-    labels = [f"{energy:.2f} eV" for energy in stack.energy_ev]
-    _write(target, density, "ZYX", (stack.y_um, stack.x_um), labels, about)
+    _write(target, density, "ZYX", (stack.y_um, stack.x_um), _energies(stack.energy_ev), about)
+
+
+def _write_phase(source: ExportSource, scan_id: str, target: Path) -> None:
+    energy_ev = np.asarray(source.output("align", scan_id).read("energy_ev"), np.float64)
+    about = {
+        "quantity": "phase of the aligned transmission, which ptychography alone has",
+        "unit": "rad",
+        "energy_ev": energy_ev,
+    } | source.provenance(scan_id, ("align",))
+    values = source.image("align", scan_id, "phase").astype(np.float32)
+    _write(target, values, "ZYX", source.axes("align", scan_id), _energies(energy_ev), about)
+
+
+def _energies(energy_ev: F64) -> list[str]:
+    return [f"{energy:.2f} eV" for energy in energy_ev]
 
 
 def _write_map(source: ExportSource, scan_id: str, name: str, target: Path) -> None:
@@ -68,9 +103,20 @@ def _write_map(source: ExportSource, scan_id: str, name: str, target: Path) -> N
     _write(target, values, axes, source.axes("fit", scan_id), labels, about)
 
 
+def _write_labels(source: ExportSource, scan_id: str, target: Path) -> None:
+    # Viewers take 0 for what is between particles.
+    labels = np.maximum(source.image("segment", scan_id, "labels"), 0)
+    dtype = np.uint16 if labels.max(initial=0) <= np.iinfo(np.uint16).max else np.float32
+    about = {
+        "quantity": "particle number as in the table particles, 0 between particles and where nothing is known",
+        "unit": "",
+    } | source.provenance(scan_id, ("segment",))
+    _write(target, labels.astype(dtype), "YX", source.axes("segment", scan_id), (), about)
+
+
 def _write(
     target: Path,
-    values: F32,
+    values: Array,
     axes: str,
     coordinates: tuple[F64, F64],
     labels: Sequence[str],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from storage.store import Store
 from stxmdist.campaign.manifest import load
@@ -50,6 +51,8 @@ def export(
     out: str | Path | None = None,
     scans: Sequence[str] = (),
     force: bool = False,
+    timezone: str | None = None,
+    licence: str | None = None,
 ) -> Exported:
     """Write the published results of a campaign, or of some of its scans, for other programs.
 
@@ -65,11 +68,15 @@ def export(
         only these; all if empty
     force
         replace what an earlier export left
+    timezone
+        of recordings that do not name theirs, such as ``Europe/Berlin``; UTC if None, and the files say so
+    licence
+        of the data in an RO-Crate, by its identifier in the list of SPDX, such as ``CC-BY-4.0``
 
     Raises
     ------
     InputError
-        for an unknown format or scan, a folder inside the store, files that are there already, a full disk.
+        for an unknown format, scan or time zone, a folder inside the store, files that are there already, a full disk.
     """
     entry = EXPORTERS[to]
     exporter = entry.load()
@@ -86,7 +93,7 @@ def export(
             mend="Name another folder with --out",
         )
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    source = ExportSource(campaign, PublishedCampaign(store), chosen, bool(scans), time)
+    source = ExportSource(campaign, PublishedCampaign(store), chosen, bool(scans), time, zone_of(timezone), licence)
     offer = offer_of(entry, exporter, source)
     if not force:
         _refuse_to_overwrite(folder, offer)
@@ -94,7 +101,7 @@ def export(
     for piece in offer.pieces:
         target = put_in_place(piece, folder)
         written.append(Written(piece.scan_id, str(target), size_of(target)))
-    return Exported(to, str(folder), tuple(written), offer.lacks, offer.notes)
+    return Exported(to, str(folder), tuple(written), offer.lacks, tuple(dict.fromkeys(offer.notes)))
 
 
 def offer_of(entry: ExporterEntry, exporter: Exporter, source: ExportSource) -> Offer:
@@ -116,6 +123,26 @@ def offer_of(entry: ExporterEntry, exporter: Exporter, source: ExportSource) -> 
         why = f"it holds no {missing} scan; take {_format_for(others[0].modality)}"
         offers.append(Offer(lacks=(Lack(CAMPAIGN, entry.what, why),)))
     return sum(offers, Offer())
+
+
+def zone_of(name: str | None) -> ZoneInfo | None:
+    """The time zone of a name of the IANA data base.
+
+    Raises
+    ------
+    InputError
+        for a name that is not in it.
+    """
+    try:
+        return None if name is None else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InputError(
+            where="--timezone",
+            problem="there is no such time zone",
+            got=name,
+            wanted="a name such as Europe/Berlin or America/Los_Angeles",
+            mend="Take the name from the list of time zones of the IANA",
+        ) from error
 
 
 def _usable(entry: ExporterEntry, exporter: Exporter, source: ExportSource, scan_id: str) -> Offer:

@@ -13,6 +13,7 @@ import numpy as np
 from stxmdist.arrays import F64, Mask
 from stxmdist.campaign import copies
 from stxmdist.campaign.problems import Problem
+from stxmdist.campaign.scan import UNNAMED
 from stxmdist.crossmodal.psf import MicroscopePsf
 from stxmdist.errors import InputError
 from stxmdist.pixel_pitch import pixel_pitch_nm
@@ -41,7 +42,7 @@ MOST_PIXEL_ZONES = 5.0
 def findings_of(survey: Survey) -> tuple[Finding, ...]:
     """Everything that headers say against the scans of a survey; of several reasons against one, the first."""
     checks = _Checks(survey)
-    found = list(_copies(survey))
+    found = [*_copies(survey), *_unnamed(survey)]
     stopped = {finding.scan_id for finding in found if finding.stage is not None}
     for scan_id in survey.scans:
         for check in (
@@ -75,6 +76,22 @@ def _copies(survey: Survey) -> Iterator[Finding]:
         got = f"the start time, field and energies of {first} (line {survey.scans[first].line})"
         mend = "Exclude one of them if they are the same measurement: its particles would count twice"
         yield _warning(scan_id, _at_row(survey, scan_id, "file", problem, got, wanted, mend))
+
+
+def _unnamed(survey: Survey) -> Iterator[Finding]:
+    """Scans of the electrode that ``init`` wrote: a warning where it is the only one, a mistake beside named ones."""
+    to_fit = {scan_id: scan for scan_id, scan in survey.scans.items() if not scan.images_only}
+    unnamed = [scan_id for scan_id, scan in to_fit.items() if scan.electrode_id == UNNAMED]
+    wanted = "its name: the electrode is the experimental unit of the statistics"
+    if len(unnamed) == len(to_fit):
+        for scan_id in unnamed[:1]:
+            got, problem = f"{UNNAMED!r} in every row", "init did not know the electrodes"
+            mend = "Name them where there are several; as it is, nothing is said of differences between electrodes"
+            yield _warning(scan_id, _at_row(survey, scan_id, "electrode_id", problem, got, wanted, mend))
+        return
+    for scan_id in unnamed:
+        problem, mend = "the scan has still the electrode that init wrote, and others are named", "Name its electrode"
+        yield Finding(scan_id, _at_row(survey, scan_id, "electrode_id", problem, repr(UNNAMED), wanted, mend))
 
 
 def _at_row(survey: Survey, scan_id: str, column: str, problem: str, got: str, wanted: str, mend: str) -> Problem:
@@ -162,6 +179,8 @@ class _Checks:
                 "Exclude the scan, or bring the frames that are missing",
             )
             return
+        if scan.images_only:
+            return
         if total == 1:
             mend = "Join images of one field in one row (file: one.hdr;two.hdr;three.hdr), or exclude the scan"
             if scan.modality == "ptychography":
@@ -209,7 +228,7 @@ class _Checks:
         """A fitter that the scan, or the background that is asked for, gives nothing to work on."""
         scan = self.survey.scans[scan_id]
         options: FitChoices = self.survey.options_of("fit", FitChoices, scan_id)
-        if scan_id in self._empty_fields:
+        if scan_id in self._empty_fields or scan.images_only:
             return
         name = options.fitter_of(scan.modality)
         entry = FITTERS[name]

@@ -8,9 +8,12 @@ from typing import Literal
 import numpy as np
 
 from stxmdist.arrays import F64
+from stxmdist.campaign.manifest import Campaign, Scan
+from stxmdist.campaign.scan import IMAGES_ONLY
 from stxmdist.campaign.schema import ExploredSpectrum
 from stxmdist.errors import InputError
 from stxmdist.planning.explored import file_of, named_by, refuse_alike, require_spectrum
+from stxmdist.planning.published import PublishedCampaign
 from stxmdist.planning.survey import Survey, Upstream
 from stxmdist.records import Json, figures_of
 from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
@@ -54,20 +57,28 @@ class EndMemberSource:
 
 
 def end_member_source(survey: Survey, scan_id: str) -> EndMemberSource:
-    """Where a scan's end-members come from.
+    """Where a scan's end-members come from, see `source_of`."""
+    recording = survey.recordings.get(scan_id)
+    energy_ev = None if recording is None else recording.energy_ev
+    return source_of(survey.campaign, survey.scans[scan_id].chemistry, energy_ev, lambda one: _path_of(survey, one))
+
+
+def source_of(
+    campaign: Campaign, chemistry: str, energy_ev: F64 | None, path_of: Callable[[Path | ExploredSpectrum], str]
+) -> EndMemberSource:
+    """Where the end-members of a scan of a chemistry come from; ``path_of`` gives the file of a reference.
 
     The references of the campaign file stand for scans of the campaign's own chemistry and of ``custom``; a scan that
     the sample sheet says is of another chemistry has the library's of that chemistry. Of several edges the scan's
-    energies say which; it is named where it is not the first.
+    energies (ENERGY,) say which, where they are known; it is named where it is not the first.
     """
-    references = survey.campaign.references
-    chemistry = survey.scans[scan_id].chemistry
-    meant = chemistry in (survey.campaign.chemistry, "custom")
+    references = campaign.references
+    meant = chemistry in (campaign.chemistry, "custom") and chemistry != IMAGES_ONLY
     if meant and references is not None and references.discharged is not None and references.charged is not None:
         source = EndMemberSource(
             chemistry=chemistry,
-            discharged=_path_of(survey, references.discharged),
-            charged=_path_of(survey, references.charged),
+            discharged=path_of(references.discharged),
+            charged=path_of(references.charged),
             thickness_unit=references.thickness_unit,
             explored=tuple(str(spectrum) for spectrum in named_by(references)) or None,
         )
@@ -79,12 +90,26 @@ def end_member_source(survey: Survey, scan_id: str) -> EndMemberSource:
                 density_g_cm3=references.density_g_cm3,
             )
         return source
-    recording = survey.recordings.get(scan_id)
-    if chemistry not in CHEMISTRIES or recording is None:
+    if chemistry not in CHEMISTRIES or energy_ev is None:
         return EndMemberSource(chemistry)
     library = CHEMISTRIES[chemistry].load()
-    edge = library.edge_covered_by(recording.energy_ev)
+    edge = library.edge_covered_by(energy_ev)
     return EndMemberSource(chemistry, None if edge == library.edges[0].edge.name else edge)
+
+
+def published_source(published: PublishedCampaign, campaign: Campaign, scan: Scan) -> EndMemberSource | None:
+    """Where a scan's end-members come from, by what is published; None where its stack is not aligned yet."""
+    align = published.output("align", scan.scan_id)
+    if align is None:
+        return None
+
+    def path_of(reference: Path | ExploredSpectrum) -> str:
+        explored = None if isinstance(reference, Path) else published.output("explore", reference.scan_id)
+        if isinstance(reference, Path) or explored is None:
+            return str(reference)
+        return str(explored.path / file_of(reference.scan_id, reference.name))
+
+    return source_of(campaign, scan.chemistry, align.read("energy_ev"), path_of)
 
 
 def _path_of(survey: Survey, reference: Path | ExploredSpectrum) -> str:
@@ -193,6 +218,8 @@ def _strongest(
 ) -> F64:
     largest = np.full(len(energy_ev), np.nan)
     source = end_member_source(survey, scan_id)
+    if source.chemistry == IMAGES_ONLY:
+        return largest
     if source.files is None or source.formulas is not None:
         members = end_members_of(source)
         spanned = members.spans(energy_ev)

@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -12,14 +12,18 @@ from typing import TypedDict
 
 from pydantic import ValidationError
 
-from storage.store import Store
+from storage.store import LIVE_PASS, Store
 from stxmdist.campaign.manifest import Campaign, CampaignError, ClusterSpec, load
 from stxmdist.cluster import Cluster
 from stxmdist.errors import InputError
+from stxmdist.planning.changed_options import ChangedOptions, with_changed
+from stxmdist.planning.explored import named_by
+from stxmdist.planning.growth import ALIVE, followed_now
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.notes import notes_of
 from stxmdist.planning.options import mistakes_in_options, parse_options
-from stxmdist.planning.stages import STAGES
+from stxmdist.planning.received import fetch_once
+from stxmdist.planning.stages import STAGES, chosen_stages
 from stxmdist.planning.survey import Survey
 from stxmdist.planning.verdict import Verdict, VerdictDocument, verdict_of
 from stxmdist.runner import CAMPAIGN
@@ -73,6 +77,10 @@ class RunRequest:
     """A Dask scheduler's address, a number of workers, or ``inline``; the campaign file's cluster if absent."""
     retry: bool = False
     """Try the units again that were set aside."""
+    options: ChangedOptions = field(default_factory=dict)
+    """Stage to options that stand above those of the campaign file."""
+    live: bool = False
+    """Asked by the service that follows scans while they are measured: beside a run of all the others"""
 
 
 class CampaignRun:
@@ -80,22 +88,21 @@ class CampaignRun:
 
     def __init__(self, request: RunRequest) -> None:
         self.request = request
-        self.campaign, self._options = campaign_and_options(request.path)
-        self.stages = tuple(name for name in STAGES if not request.stages or name in request.stages)
-        for name in request.stages:
-            STAGES.require(name)
+        self.campaign, self._options = campaign_and_options(request.path, request.options)
+        self.stages = chosen_stages(request.stages)
         for scan_id in request.scans:
             self.campaign.scan(scan_id)
         self.reports: dict[str, StageReport] = {}
         self._only = frozenset(request.scans) or None
         self._survey: Survey | None = None
+        self._not_fetched: list[Refusal] = []
         self._cluster = None if request.cluster == "inline" else Cluster(cluster_spec(self.campaign, request.cluster))
         self._store = Store(self.campaign.store)
         self._held = ExitStack()
 
     def __enter__(self) -> "CampaignRun":
         self._store.create()
-        self._held.enter_context(self._store.lock())
+        self._held.enter_context(self._store.lock("live", LIVE_PASS) if self.request.live else self._store.lock())
         return self
 
     def __exit__(
@@ -123,7 +130,7 @@ class CampaignRun:
         missing: dict[str, int] = {}
         for name in self.stages:
             units = STAGES[name].load().plan(self.survey, self._options[name]).units
-            units = tuple(unit for unit in units if self._only is None or unit.scan_id in {*self._only, CAMPAIGN})
+            units = tuple(unit for unit in units if unit.scan_id not in self._left_alone())
             outputs = {unit.scan_id: self.survey.output(name, unit.scan_id) for unit in units}
             ended = {scan_id: set(receipts_of(out)) | set(out.quarantined()) for scan_id, out in outputs.items()}
             n = sum(unit.name not in ended[unit.scan_id] for unit in units)
@@ -139,8 +146,27 @@ class CampaignRun:
     def survey(self) -> Survey:
         """The headers of the campaign, read once."""
         if self._survey is None:
-            self._survey = survey_of(self.campaign, self._options)
+            if any(scan.address for scan in self.campaign.scans) and not self._store.held(ALIVE):
+                self._store.create()
+                self._not_fetched = fetch_once(self.campaign)
+            self._survey = survey_of(self._asked() if self.request.live else self.campaign, self._options)
         return self._survey
+
+    def _asked(self) -> Campaign:
+        """The campaign without the headers that a few scans do not want: theirs, and those of what references name."""
+        named = {spectrum.scan_id for spectrum in named_by(self.campaign.references)}
+        wanted = named | (self._only or set())
+        return replace(self.campaign, scans=tuple(scan for scan in self.campaign.scans if scan.scan_id in wanted))
+
+    def _left_alone(self) -> frozenset[str]:
+        """Scans of the campaign that this run does not look at; those that a service follows are its own."""
+        every = frozenset(scan.scan_id for scan in self.campaign.scans)
+        followed = frozenset() if self.request.live else frozenset(self.survey.growth.scans) | self._followed()
+        return (every - (self._only or every)) | followed
+
+    def _followed(self) -> frozenset[str]:
+        """The scans that a service follows by now."""
+        return frozenset(followed_now(self._store).scans)
 
     def stage(self, name: str, watch: Watcher = nobody_watches) -> StageReport:
         """Run one stage."""
@@ -155,8 +181,9 @@ class CampaignRun:
             client=None if self._cluster is None else self._cluster.client,
             watch=watch,
             retry=self.request.retry,
-            keep=scans - (self._only or scans),
+            keep=self._left_alone(),
             known=scans | {CAMPAIGN},
+            theirs=frozenset if self.request.live else self._followed,
         )
         self.reports[name] = report
         return report
@@ -165,7 +192,8 @@ class CampaignRun:
     def refusals(self) -> tuple[Refusal, ...]:
         """Everything that could not be done, once each."""
         asked = self._only
-        found = tuple(r for r in self.survey.refusals if asked is None or r.scan_id in asked) + tuple(
+        before = (*self.survey.refusals, *self._not_fetched)
+        found = tuple(r for r in before if asked is None or r.scan_id in asked) + tuple(
             r for report in self.reports.values() for r in report.refusals
         )
         return tuple(dict.fromkeys(found))
@@ -215,8 +243,10 @@ class CampaignRun:
         }
 
 
-def campaign_and_options(path: str | Path) -> tuple[Campaign, Mapping[str, object]]:
-    """The campaign and the options of its stages; rows with mistakes stand aside.
+def campaign_and_options(
+    path: str | Path, changed: ChangedOptions | None = None
+) -> tuple[Campaign, Mapping[str, object]]:
+    """The campaign and the options of its stages, ``changed`` ones above the file's; rows with mistakes stand aside.
 
     Raises
     ------
@@ -227,6 +257,7 @@ def campaign_and_options(path: str | Path) -> tuple[Campaign, Mapping[str, objec
         campaign = load(path, lenient=True)
     except CampaignError as error:
         raise CampaignError(error.path, [*error.problems, *mistakes_in_options(path)]) from None
+    campaign = with_changed(campaign, changed or {})
     options, problems = parse_options(campaign)
     if problems:
         raise CampaignError(campaign.path, problems)

@@ -1,13 +1,17 @@
 """Forecast of a campaign from the headers of its files, before anything runs: units, bytes, memory and time."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 
+import pandas as pd
+
 from stxmdist.campaign.manifest import Campaign, Problem
+from stxmdist.markup import list_html, paragraph_html, table_html
 from stxmdist.planning.headers import survey_of
-from stxmdist.planning.stages import STAGES
+from stxmdist.planning.stages import STAGES, chosen_stages
 from stxmdist.planning.survey import AnyStage
-from stxmdist.planning.validation import ScanNotes, notes_of
+from stxmdist.planning.validation import ScanNotes, in_words, notes_of
+from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import AnyUnit, Refusal
 
 PACKED = {
@@ -112,6 +116,24 @@ class Forecast:
             for stage in self.stages
         ]
 
+    @property
+    def sentence(self) -> str:
+        """What all of it takes, in one line."""
+        return (
+            f"{self.units} units, {self.bytes_out / 1e9:.2f} GB of arrays, about {self.stored_bytes / 1e9:.2f} GB on "
+            f"disk, {self.core_hours:.2f} core-hours, about {self.hours * 60:.1f} minutes on {self.workers} workers"
+        )
+
+    def table(self) -> pd.DataFrame:
+        """A row for each stage; units stand in the names of the columns."""
+        return pd.DataFrame([vars(stage) for stage in self.stages])
+
+    def _repr_html_(self) -> str:
+        said = [f"left out: {refusal.sentence}" for refusal in self.refusals]
+        said += [f"warning: {problem.sentence}" for problem in self.warnings]
+        said += [f"note: {note}" for note in in_words(self.notes)]
+        return paragraph_html(self.sentence) + table_html(self.rows()) + list_html(said)
+
     def as_dict(self) -> dict[str, object]:
         """JSON-able, units in the names."""
         return {
@@ -132,21 +154,28 @@ class Forecast:
         }
 
 
-def forecast_of(campaign: Campaign, options: Mapping[str, object]) -> Forecast:
-    """Plan every stage as if all earlier ones had succeeded, and add up; opens headers only."""
+def forecast_of(
+    campaign: Campaign, options: Mapping[str, object], stages: Collection[str] = (), scans: Collection[str] = ()
+) -> Forecast:
+    """Plan every stage as if all earlier ones had succeeded, and add up; opens headers only.
+
+    ``stages`` and ``scans`` are what a run is asked for; all where they are empty.
+    """
     survey = survey_of(campaign, options, forecast=True)
-    stages = []
+    forecasts = []
     refusals = list(survey.refusals)
-    for name, entry in STAGES.items():
-        stage = entry.load()
+    for name in chosen_stages(stages):
+        stage = STAGES[name].load()
         plan = stage.plan(survey, options[name])
         refusals += plan.refusals
-        stages.append(_sum(stage, plan.units))
+        units = (unit for unit in plan.units if not scans or unit.scan_id in {*scans, CAMPAIGN})
+        forecasts.append(_sum(stage, tuple(units)))
+    refusals = [refusal for refusal in refusals if not scans or refusal.scan_id in scans]
     return Forecast(
         name=campaign.name,
         workers=campaign.cluster.workers,
         memory_limit=campaign.cluster.memory_limit,
-        stages=tuple(stages),
+        stages=tuple(forecasts),
         refusals=tuple(dict.fromkeys(refusals)),
         warnings=(*campaign.warnings, *(found.problem for found in survey.findings if found.stage is None)),
         notes=notes_of(survey),

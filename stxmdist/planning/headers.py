@@ -3,21 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from storage.store import Store
 from stxmdist import readers
 from stxmdist.campaign.manifest import Campaign, Problem, Scan
 from stxmdist.errors import InputError
 from stxmdist.planning.checks import findings_of
 from stxmdist.planning.findings import FROM_THE_FIRST, SHEET_ROW, Finding
+from stxmdist.planning.growth import Growth, followed_now
 from stxmdist.planning.scan_options import options_of_scans
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey
 from stxmdist.readers.choices import ReadChoices
+from stxmdist.readers.growing import of_energies
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 
 
 def survey_of(campaign: Campaign, options: Mapping[str, object], *, forecast: bool = False) -> Survey:
     """Read the header of every scan and check it: what cannot be used, or cannot be fitted, is refused here."""
     recordings: dict[str, Recording] = {}
+    growth = followed_now(Store(campaign.store))
     own = options_of_scans(campaign)
     found = [Finding(row.scan_id or f"line {row.line}", problem, unit=SHEET_ROW) for row, problem in campaign.rejected]
     found += [Finding(scan.scan_id, problem, unit=SHEET_ROW) for scan, problem in own.mistakes]
@@ -27,10 +31,11 @@ def survey_of(campaign: Campaign, options: Mapping[str, object], *, forecast: bo
             continue
         try:
             mine = own.by_scan.get(scan.scan_id, options)
-            recordings[scan.scan_id] = _as_left(_header(scan, _choices(mine)), mine)
+            header = _so_far(_header(scan, choices_of(mine)), growth.scans.get(scan.scan_id))
+            recordings[scan.scan_id] = _as_left(header, mine)
         except InputError as error:
             found.append(Finding(scan.scan_id, _of_file(campaign, scan, error)))
-    readable = Survey(campaign, options, recordings, (), STAGES, own.by_scan, (), forecast)
+    readable = Survey(campaign, options, recordings, (), STAGES, own.by_scan, (), growth, forecast)
     found += findings_of(readable)
     found.sort(key=lambda finding: finding.problem.line or 0)
     refusals = tuple(finding.refusal for finding in found if finding.stage is not None)
@@ -45,7 +50,7 @@ def _of_file(campaign: Campaign, scan: Scan, error: InputError) -> Problem:
     return Problem(campaign.sheet_path, scan.line, where, error.problem, error.got, error.wanted, error.mend)
 
 
-def _choices(options: Mapping[str, object]) -> ReadChoices:
+def choices_of(options: Mapping[str, object]) -> ReadChoices:
     """How the files are read, which the options of ingest say."""
     choices = options["ingest"]
     assert isinstance(choices, ReadChoices)
@@ -53,6 +58,14 @@ def _choices(options: Mapping[str, object]) -> ReadChoices:
 
 
 def _header(scan: Scan, choices: ReadChoices) -> Recording:
+    if scan.address is not None and not scan.file.exists():
+        raise InputError(
+            where=scan.address,
+            problem="nothing of the run has been fetched from its server",
+            got="no file yet",
+            wanted="the rows that it has measured",
+            mend="Fetch it with `stxmdist watch` or `stxmdist run`",
+        )
     recording = readers.read_scan(scan.files, scan.file_region, choices)
     wanted = PtychographyRecording if scan.modality == "ptychography" else StxmRecording
     if not isinstance(recording, wanted):
@@ -64,6 +77,21 @@ def _header(scan: Scan, choices: ReadChoices) -> Recording:
             mend="Correct the column modality",
         )
     return recording
+
+
+def _so_far(recording: Recording, growth: Growth | None) -> Recording:
+    """A scan that is being measured as far as it is complete; any other as it is."""
+    if growth is None or growth.state not in ("arrives", "grows"):
+        return recording
+    if growth.state == "grows" and isinstance(recording, StxmRecording):
+        return of_energies(recording, growth.complete, growth.planned)
+    raise InputError(
+        where=recording.source,
+        problem="the scan is still being measured",
+        got=growth.sentence,
+        wanted="one complete energy, or a file that does not change any more",
+        mend="Wait: it is taken as soon as there is one",
+    )
 
 
 def _as_left(recording: Recording, options: Mapping[str, object]) -> Recording:

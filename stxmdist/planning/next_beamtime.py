@@ -28,7 +28,13 @@ PLAIN, BEST, WORST = "pilot", "at best", "at worst"
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of the next beamtime."""
+    """What is asked of the next beamtime.
+
+    Examples
+    --------
+    >>> Wish(half_width=0.02, effect=0.05).power
+    0.8
+    """
 
     half_width: float = 0.03
     """Of the 95 % interval of the mean over electrodes in one condition"""

@@ -15,6 +15,9 @@ def notes_of(survey: Survey, only: frozenset[str] | None = None) -> dict[str, li
     Only scans of which there is something to say; of those in ``only``, None for all.
     """
     found = {scan_id: _notes(survey, scan_id) for scan_id in survey.scans if only is None or scan_id in only}
+    for scan_id, words in survey.growth.ended.items():
+        if scan_id in found:
+            found[scan_id].insert(0, words)
     return {scan_id: notes for scan_id, notes in found.items() if notes}
 
 

@@ -80,6 +80,14 @@ def _contradictions(campaign: Campaign, options: Mapping[str, object], of_scans:
     yield from _unknown_spectra(campaign, options, of_scans)
     yield from _not_sharper(campaign, _of_kind(options["segment"], MicroscopePsf))
     yield from mistakes_of_beam(campaign, absorbance, campaign.problem_at)
+    if references is not None and campaign.scans and all(scan.images_only for scan in campaign.scans):
+        yield campaign.problem_at(
+            "references",
+            "the spectra would not be used: chemistry none fits nothing",
+            "references beside `chemistry: none`",
+            "a chemistry, or no references",
+            "Name the chemistry (custom, where the spectra are of another), or take the block out",
+        )
     asked = {absorbance.i0, *(_of_kind(own["absorbance"], DensityOptions).i0 for own in of_scans.by_scan.values())}
     if asked == {"field"} and references is not None and references.i0 is not None:
         yield campaign.problem_at(

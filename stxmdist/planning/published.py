@@ -135,6 +135,12 @@ class PublishedCampaign:
         path = None if folder is None else folder / f"{name}.parquet"
         return read_table(path) if path is not None and path.exists() else None
 
+    def table_of(self, stage: str, scan_id: str, name: str) -> pd.DataFrame | None:
+        """A table that a stage left for a scan, as there is before ``infer`` has run; None where it left none."""
+        output = self.output(stage, scan_id)
+        path = None if output is None else output.path / f"{name}.parquet"
+        return read_table(path) if path is not None and path.exists() else None
+
     def why_unusable(self, stage: str, scan_id: str) -> str:
         """Why the output of a stage for a scan cannot be used together with the others; empty where it can.
 

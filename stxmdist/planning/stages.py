@@ -1,5 +1,7 @@
 """The stages of a campaign, in the order of a run: adding one is one file and one line."""
 
+from collections.abc import Collection
+
 from stxmdist.planning.survey import AnyStage
 from stxmdist.registry import Entry, Table
 
@@ -22,3 +24,16 @@ STAGES: Table[Entry[AnyStage]] = Table(
         "report": Entry("stxmdist.report.stage:STAGE"),
     },
 )
+
+
+def chosen_stages(names: Collection[str]) -> tuple[str, ...]:
+    """The stages of these names in the order of a run; all of them where none is named.
+
+    Raises
+    ------
+    InputError
+        for a name that no stage has.
+    """
+    for name in names:
+        STAGES.require(name)
+    return tuple(name for name in STAGES if not names or name in names)

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
+
 from storage.store import Store
+from stxmdist.markup import list_html, paragraph_html, table_html
+from stxmdist.planning.changed_options import ChangedOptions
 from stxmdist.planning.execute import campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.notes import notes_of
@@ -43,6 +47,15 @@ class Status:
         names = [*words, *(scan_id for scan_id in found if scan_id not in words)]
         return [_summary(name, words.get(name, {}), found.get(name)) for name in names]
 
+    def table(self) -> pd.DataFrame:
+        """A row for each scan, and one for the campaign; a column for each stage, with a word."""
+        return pd.DataFrame(self.rows)
+
+    def _repr_html_(self) -> str:
+        failed = [f"failed: {refusal.scan_id}: {refusal.sentence}" for refusal in self.refusals]
+        said = paragraph_html(f"{self.sentence} {self.verdict.document()['sentence']}")
+        return said + table_html(self.summary()) + list_html([*failed, *self.outdated])
+
     @property
     def sentence(self) -> str:
         """The state in one line."""
@@ -52,9 +65,12 @@ class Status:
         return f"{failed}`stxmdist run` computes what is missing, `stxmdist retry` runs the failed units again."
 
 
-def status_of(path: str | Path) -> Status:
-    """Compare what is published with what the campaign asks for now; reads headers and records only."""
-    campaign, options = campaign_and_options(path)
+def status_of(path: str | Path, changed: ChangedOptions | None = None) -> Status:
+    """Compare what is published with what the campaign asks for now; reads headers and records only.
+
+    ``changed`` options stand above those of the campaign file.
+    """
+    campaign, options = campaign_and_options(path, changed)
     survey = survey_of(campaign, options)
     if not (campaign.store / "store.json").exists():
         rows = [

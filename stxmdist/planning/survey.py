@@ -14,6 +14,7 @@ from storage.publication import Publication
 from storage.store import Store
 from stxmdist.campaign.manifest import Campaign, Scan
 from stxmdist.planning.findings import Finding
+from stxmdist.planning.growth import NOTHING_GROWS, Growth, GrowthRecord
 from stxmdist.planning.reactions import ReactionPairOptions, consecutive_scans
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording
 from stxmdist.records import Json, from_json
@@ -34,6 +35,11 @@ Upstream: TypeAlias = tuple[tuple[str, str], ...]
 def every_scan(survey: "Survey", scan_id: str) -> bool:
     """The stage looks at every scan."""
     return True
+
+
+def scans_to_fit(survey: "Survey", scan_id: str) -> bool:
+    """The stage looks at scans of which a state of charge is wanted."""
+    return not survey.scans[scan_id].images_only
 
 
 def options_alone(survey: "Survey", scan_id: str) -> Json:
@@ -105,6 +111,8 @@ class Survey:
     """Scan to the options of every stage, for scans to which the sample sheet gives options of their own"""
     findings: tuple[Finding, ...] = ()
     """What headers say against scans, and warnings"""
+    growth: GrowthRecord = NOTHING_GROWS
+    """What a service knows of scans that are still being measured"""
     forecast: bool = False
     """Plan as if every earlier stage had succeeded, for `stxmdist plan`."""
     _digests: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -119,7 +127,8 @@ class Survey:
     def _contents(self) -> Contents:
         contents = Contents(self.campaign.store)
         if not self.forecast:
-            contents.learn(path for recording in self.recordings.values() for path in recording.files)
+            whole = (recording for name, recording in self.recordings.items() if name not in self.growing)
+            contents.learn(path for recording in whole for path in recording.files)
         return contents
 
     def content_of(self, path: Path) -> FileContent:
@@ -133,6 +142,11 @@ class Survey:
         return self._contents.of(path)
 
     @cached_property
+    def growing(self) -> dict[str, Growth]:
+        """The scans that are taken as far as they are complete; their recordings hold those energies alone."""
+        return {name: growth for name, growth in self.growth.scans.items() if growth.state == "grows"}
+
+    @cached_property
     def scans(self) -> dict[str, Scan]:
         """The scans that can be processed, by identifier."""
         return {scan.scan_id: scan for scan in self.campaign.scans if scan.scan_id in self.recordings}
@@ -142,7 +156,7 @@ class Survey:
         """Ptychography scan to the wide-field scan of its pair, where both can be read."""
         by_pair: dict[str, dict[str, str]] = {}
         for scan_id, scan in self.scans.items():
-            if scan.pair_id:
+            if scan.pair_id and not scan.images_only:
                 by_pair.setdefault(scan.pair_id, {}).setdefault(scan.modality, scan_id)
         return {pair["ptychography"]: pair["stxm"] for pair in by_pair.values() if len(pair) == 2}
 
@@ -159,7 +173,7 @@ class Survey:
     @cached_property
     def reactions(self) -> dict[str, str]:
         """Scan to the scan of the same region at the time before, where both can be read."""
-        return consecutive_scans(self.scans.values(), self.named_before)
+        return consecutive_scans((scan for scan in self.scans.values() if not scan.images_only), self.named_before)
 
     def of_modality(self, modality: str) -> Iterator[Scan]:
         """The scans of one modality, in the order of the sample sheet."""
@@ -269,9 +283,10 @@ class Survey:
 
     def ready(self, stage: str, scan_id: str) -> bool:
         """Whether everything that a stage reads for a scan is published."""
-        if self.stopped(stage, scan_id):
+        member = self.stage(stage)
+        if self.stopped(stage, scan_id) or not member.concerns(self, scan_id):
             return False
-        return all(self.published(upstream, name) for upstream, name in self.stage(stage).upstream(self, scan_id))
+        return all(self.published(upstream, name) for upstream, name in member.upstream(self, scan_id))
 
     def unit(
         self,
@@ -303,4 +318,4 @@ class Survey:
         )
 
 
-__all__ = ["CAMPAIGN", "AnyStage", "Stage", "Survey", "Upstream"]
+__all__ = ["CAMPAIGN", "AnyStage", "Stage", "Survey", "Upstream", "scans_to_fit"]

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from stxmdist.campaign.manifest import Problem, examine
+from stxmdist.markup import list_html, paragraph_html
+from stxmdist.planning.changed_options import ChangedOptions, with_changed
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.notes import alike
 from stxmdist.planning.options import mistakes_in_options, parse_options
@@ -35,12 +39,32 @@ class Validation:
         """How many of the problems must be mended."""
         return sum(not problem.warning for problem in self.problems)
 
+    def table(self) -> pd.DataFrame:
+        """A row for each mistake and warning: file, line, what was got, what was wanted, what to do."""
+        columns = ["file", "line", "where", "problem", "got", "wanted", "mend", "warning"]
+        return pd.DataFrame([problem.as_dict() for problem in self.problems], columns=columns)
 
-def validate(path: str | Path) -> Validation:
-    """Read a campaign file, its sheet and the headers of its scans, and name everything at once."""
+    def _repr_html_(self) -> str:
+        said = [("warning: " if problem.warning else "") + problem.sentence for problem in self.problems]
+        said += [f"note: {note}" for note in in_words(self.notes)]
+        count = f"{self.scans} scans, {self.mistakes or 'no'} mistake{'' if self.mistakes == 1 else 's'}"
+        return paragraph_html(count) + list_html(said)
+
+
+def validate(path: str | Path, changed: ChangedOptions | None = None) -> Validation:
+    """Read a campaign file, its sheet and the headers of its scans, and name everything at once.
+
+    ``changed`` options stand above those of the campaign file.
+
+    Examples
+    --------
+    >>> validate(path).scans
+    4
+    """
     campaign, problems = examine(path)
     if campaign is None:
         return Validation(0, tuple(dict.fromkeys((*problems, *mistakes_in_options(path)))), ())
+    campaign = with_changed(campaign, changed or {})
     options, wrong = parse_options(campaign)
     survey = survey_of(campaign, options)
     found = sorted((finding.problem for finding in survey.findings), key=lambda problem: problem.line or 0)

@@ -37,6 +37,7 @@ class ScanDocument(TypedDict):
     state: State
     stage: str
     usable: bool
+    images_only: bool
     particles: int
     particles_with_soc: int
     particles_without_soc: dict[str, int]
@@ -100,19 +101,25 @@ class ScanVerdict:
     """Where it was stopped, or what is to be done next"""
     refusal: str = ""
     """Why it was stopped"""
+    so_far: str = ""
+    """How many energies of how many there are, of a scan that is still being measured"""
     doubt: str = ""
     """What speaks against states of charge that it gave, and what would mend it"""
+    images_only: bool = False
+    """Whether no state of charge is wanted of it"""
 
     @property
     def usable(self) -> bool:
         """Whether some particle has a state of charge; a scan that was not processed yet may have some."""
-        return self.state == "waits" or self.particles_with_soc > 0
+        return self.state == "waits" or self.particles_with_soc > 0 or (self.images_only and self.state == "done")
 
     @property
     def few(self) -> bool:
         """Whether it gave less than half of what was there, or nothing."""
         none = not self.particles_with_soc
-        return self.state == "done" and (none or self.particles_with_soc < FEW * self.particles)
+        return (
+            not self.images_only and self.state == "done" and (none or self.particles_with_soc < FEW * self.particles)
+        )
 
     @property
     def counted(self) -> str:
@@ -124,9 +131,15 @@ class ScanVerdict:
 
     @property
     def sentence(self) -> str:
-        """Why it gave few, or what speaks against what it gave; empty where neither is so."""
+        """Why it gave few, or what speaks against what it gave; empty where neither is so and it is whole."""
         if self.state == "stopped":
             return self.refusal
+        if self.state == "waits" or self.images_only:
+            return self.so_far
+        return f"{self.so_far}: {self._said or self.counted}" if self.so_far else self._said
+
+    @property
+    def _said(self) -> str:
         if not self.few:
             return f"{self.counted}, in doubt: {self.doubt}" if self.doubt else ""
         if self.lost:
@@ -143,6 +156,7 @@ class ScanVerdict:
             "state": self.state,
             "stage": self.stage,
             "usable": self.usable,
+            "images_only": self.images_only,
             "particles": self.particles,
             "particles_with_soc": self.particles_with_soc,
             "particles_without_soc": dict(self.without_soc or {}),
@@ -175,10 +189,13 @@ class Verdict:
     @property
     def headline(self) -> str:
         """Scans, particles, states of charge, in a sentence."""
-        text = f"{_count(len(self.scans), 'scan')}: {_found(self.scans)}"
-        kinds = [kind for kind in MODALITIES if any(scan.modality == kind for scan in self.scans)]
+        to_fit = [scan for scan in self.scans if not scan.images_only]
+        text = _count(len(self.scans), "scan")
+        if to_fit or not self.scans:
+            text += f": {_found(to_fit)}"
+        kinds = [kind for kind in MODALITIES if any(scan.modality == kind for scan in to_fit)]
         if len(kinds) > 1:
-            by_kind = {kind: [scan for scan in self.scans if scan.modality == kind] for kind in kinds}
+            by_kind = {kind: [scan for scan in to_fit if scan.modality == kind] for kind in kinds}
             parts = (
                 f"{MODALITIES[kind]} {sum(scan.particles_with_soc for scan in scans)} of "
                 f"{sum(scan.particles for scan in scans)} in {_count(len(scans), 'scan')}"
@@ -188,6 +205,9 @@ class Verdict:
         numbers = {
             "without a usable particle": sum(scan.state == "done" and not scan.usable for scan in self.scans),
             "stopped before particles were looked for": sum(scan.state == "stopped" for scan in self.scans),
+            "processed for images alone (chemistry: none)": sum(
+                scan.state == "done" and scan.images_only for scan in self.scans
+            ),
             "not processed yet": sum(scan.state == "waits" for scan in self.scans),
             "excluded in the sample sheet": self.excluded,
         }
@@ -243,12 +263,23 @@ def _of_scan(survey: Survey, scan_id: str, modality: str, stopped: Refused | Non
     if segment is not None:
         fit = survey.figures(FitMeasures, "fit", scan_id)
         limits = survey.options_of("fit", FitChoices, scan_id).classes
-        return judged(ScanVerdict(scan_id, modality, "done"), segment, fit, limits)
+        growth = survey.growing.get(scan_id)
+        so_far = "" if growth is None else growth.sentence
+        return judged(ScanVerdict(scan_id, modality, "done", so_far=so_far), segment, fit, limits)
     if stopped is not None:
         return ScanVerdict(scan_id, modality, "stopped", stage=stopped.stage, refusal=stopped.refusal.sentence)
     concerned = [name for name in survey.stages if survey.stage(name).concerns(survey, scan_id)]
-    following = (name for name in concerned if survey.forecast or not survey.published(name, scan_id))
-    return ScanVerdict(scan_id, modality, "waits", stage=next(following, ""))
+    following = next((name for name in concerned if survey.forecast or not survey.published(name, scan_id)), "")
+    growth = survey.growing.get(scan_id)
+    images_only = scan_id in survey.scans and survey.scans[scan_id].images_only
+    return ScanVerdict(
+        scan_id,
+        modality,
+        "done" if images_only and not following else "waits",
+        stage=following,
+        so_far="" if growth is None else growth.sentence,
+        images_only=images_only,
+    )
 
 
 def judged(scan: ScanVerdict, segment: SegmentMeasures, fit: FitMeasures | None, limits: ClassOptions) -> ScanVerdict:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import fft
 from scipy.ndimage import distance_transform_edt
 
-from stxmdist.arrays import C128, F64, Array
+from stxmdist.arrays import C128, F64, Array, Real
 from stxmdist.errors import InputError
 from stxmdist.ptychography.gauge import register_pair, remove_ramp, shift_image
 
@@ -51,6 +51,17 @@ class RingCorrelation:
     def one_bit_half_period_nm(self) -> float:
         """The one-bit limit in nm."""
         return self.one_bit_half_period_px * self.pixel_nm
+
+
+def ring_frequencies(correlation: Real) -> F64:
+    """Cycles per pixel of each ring of curves (..., FREQUENCY) that end in NaN, float64 of the same shape.
+
+    A curve's last ring that holds a number lies at half a cycle per pixel; a curve without numbers is taken as whole.
+    """
+    n = correlation.shape[-1]
+    known = np.isfinite(correlation)
+    rings = np.where(known.any(axis=-1), n - np.argmax(known[..., ::-1], axis=-1), n)
+    return np.asarray(np.arange(n) * 0.5 / np.maximum(rings, 1)[..., None], dtype=np.float64)
 
 
 def fourier_ring_correlation(

@@ -20,6 +20,8 @@ MOST_SENTENCES = 12
 
 def conclusions(evidence: Evidence) -> list[str]:
     """Sentences, effects first; none of them says more than the table ``effects`` can carry."""
+    if evidence.images_alone:
+        return []
     found = [*_effects(evidence), *_populations(evidence), *_rates(evidence)]
     return found[:MOST_SENTENCES]
 

@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 
 from stxmdist.arrays import F64, Real
 from stxmdist.measures import ReconstructFigures
+from stxmdist.ptychography.frc import ring_frequencies
 from stxmdist.report.canvas import COLOURS, DASHES, INK, Absent, Picture, as_svg, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, label_of, not_drawn
 
@@ -28,7 +29,7 @@ def convergence(evidence: Evidence) -> Picture | Absent:
         pixel_nm = 1.0 if figures is None or figures.pixel_nm is None else float(np.mean(figures.pixel_nm))
         error, frc = output.read("error"), output.read("frc")
         _curves(left, error, [np.arange(1, error.shape[-1] + 1, dtype=float)] * (error.shape[0] * error.shape[1]))
-        _curves(right, frc, [_frequency(curve) / pixel_nm for curve in frc.reshape(-1, frc.shape[-1])])
+        _curves(right, frc, list(ring_frequencies(frc.reshape(-1, frc.shape[-1])) / pixel_nm))
         left.set(ylabel="amplitude residual")
         left.set_ylim(0, None)
         left.set_title(label_of(scan), fontsize=8)
@@ -62,10 +63,3 @@ def _curves(axes: Axes, curves: Real, x: list[F64]) -> None:
         energy = i // max(1, tiles)
         dash = DASHES[energy % len(DASHES)] if energies > 1 else "-"
         axes.plot(x[i], flat[i], lw=0.9, color=COLOURS[energy % len(COLOURS)], ls=dash)
-
-
-def _frequency(frc: Real) -> F64:
-    """Cycles per pixel of each ring: the last one that holds a number lies at half a cycle."""
-    filled = np.flatnonzero(np.isfinite(frc))
-    n = int(filled[-1]) + 1 if filled.size else len(frc)
-    return np.asarray(np.arange(len(frc)) * 0.5 / max(1, n))

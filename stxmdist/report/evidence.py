@@ -15,7 +15,7 @@ from storage.publication import Publication
 from storage.store import Store
 from stxmdist.arrays import Array
 from stxmdist.campaign.scan import Scan
-from stxmdist.measures import ReconstructFigures
+from stxmdist.measures import IngestMeasures, ReconstructFigures
 from stxmdist.planning.columns import column, number, text_of, words
 from stxmdist.planning.exclusions import Exclusion
 from stxmdist.planning.published import TABLES_STAGE, PublishedCampaign, Reading
@@ -51,6 +51,11 @@ class Evidence:
         return self.campaign.scans
 
     @property
+    def images_alone(self) -> bool:
+        """Whether no state of charge is wanted of any scan."""
+        return bool(self.scans) and all(scan.images_only for scan in self.scans)
+
+    @property
     def last_published(self) -> str:
         """When the youngest of the published stages was published, ISO 8601; empty if none is."""
         return max((publication.time for publication in self.publications.values()), default="")
@@ -82,6 +87,12 @@ class Evidence:
         with suppress(StoreError):
             return self.published.reading(scan_id)
         return Reading()
+
+    def label(self, scan: Scan) -> str:
+        """What a panel of one scan is called: `label_of`, and how much of it there is while it is being measured."""
+        ingest = self.figures(IngestMeasures, "ingest", scan.scan_id)
+        so_far = "" if ingest is None else ingest.so_far
+        return ", ".join(part for part in (label_of(scan), so_far) if part)
 
     @property
     def inferred(self) -> bool:

@@ -13,7 +13,7 @@ from stxmdist.arrays import Array, MaskClass, Real
 from stxmdist.campaign.scan import Scan
 from stxmdist.measures import RegisterMeasures
 from stxmdist.report.canvas import INK, Absent, Picture, as_svg, blank, grid_of_axes
-from stxmdist.report.evidence import Evidence, label_of, not_drawn
+from stxmdist.report.evidence import Evidence, not_drawn
 from stxmdist.report.maps import SOC_MAP, Map, coarsened, draw_map, limits_of, map_of, nice_length
 
 T = TypeVar("T")
@@ -119,7 +119,8 @@ def _shared(evidence: Evidence, scans: Sequence[Scan]) -> dict[str, float]:
 
 
 def _region(evidence: Evidence, pair: Mapping[str, Scan], longest: int, shared_ev: Mapping[str, float]) -> Region:
-    region = Region(label_of(next(iter(pair.values()))))
+    # Of a pair, the wide-field scan may still be growing.
+    region = Region(evidence.label(pair.get("stxm") or next(iter(pair.values()))))
     stxm_od = complex_ev = float("nan")
     if "stxm" in pair:
         stxm_od = _stxm(evidence, pair["stxm"].scan_id, region, longest, shared_ev)

@@ -11,6 +11,8 @@ from stxmdist.report.tables import EffectRow, figure_of, interval_of, probabilit
 
 def headline(evidence: Evidence) -> list[str]:
     """Sentences, the most important first to be read."""
+    if evidence.images_alone:
+        return [*_simulated(evidence), "Images alone: no chemistry is named, and nothing is fitted (chemistry: none)."]
     return [*_simulated(evidence), _measured(evidence), *_main(evidence), *_spread(evidence)]
 
 

@@ -28,7 +28,7 @@ from stxmdist.report.mosaic import mosaics
 from stxmdist.report.neighbours import neighbours
 from stxmdist.report.phases import phases
 from stxmdist.report.power import power_over_electrodes
-from stxmdist.report.previews import previews
+from stxmdist.report.previews import images_alone, previews
 from stxmdist.report.rates import rates
 from stxmdist.report.reactions import reaction_maps
 from stxmdist.report.reading import readings
@@ -51,18 +51,21 @@ class SectionPlan:
     anchor: str
     title: str
     parts: tuple[Part, ...]
+    of_particles: bool = False
+    """Whether there is nothing in it where images alone are wanted of every scan"""
 
 
 SECTIONS = (
-    SectionPlan("design", "What was measured", (design, flow)),
-    SectionPlan("gallery", "What it looks like", (gallery, mosaics)),
-    SectionPlan("soc", "State of charge", (states_of_charge, tables.electrodes)),
-    SectionPlan("effects", "Cycling and size", (trends, sizes, phases, effects, tables.effects)),
-    SectionPlan("variance", "Heterogeneity", (variance, inside_particles, directions, neighbours)),
-    SectionPlan("errors", "Errors and power", (budget, power_over_electrodes)),
-    SectionPlan("transport", "Rate and transport", (rates, reaction_maps)),
-    SectionPlan("analyses", "Further tables", (analyses,)),
-    SectionPlan("spectra", "Spectra", (end_members, spectra)),
+    SectionPlan("design", "What was measured", (design, flow), of_particles=True),
+    SectionPlan("images", "Images", (images_alone,)),
+    SectionPlan("gallery", "What it looks like", (gallery, mosaics), of_particles=True),
+    SectionPlan("soc", "State of charge", (states_of_charge, tables.electrodes), of_particles=True),
+    SectionPlan("effects", "Cycling and size", (trends, sizes, phases, effects, tables.effects), of_particles=True),
+    SectionPlan("variance", "Heterogeneity", (variance, inside_particles, directions, neighbours), of_particles=True),
+    SectionPlan("errors", "Errors and power", (budget, power_over_electrodes), of_particles=True),
+    SectionPlan("transport", "Rate and transport", (rates, reaction_maps), of_particles=True),
+    SectionPlan("analyses", "Further tables", (analyses,), of_particles=True),
+    SectionPlan("spectra", "Spectra", (end_members, spectra), of_particles=True),
     SectionPlan("exploration", "Exploration", (exploration,)),
     SectionPlan("quality", "Quality", (tables.quality, readings, beam_and_drift, films, convergence, agreement)),
     SectionPlan("left-out", "What was left out", (tables.exclusions, previews)),
@@ -82,7 +85,9 @@ class Section:
 
 def sections(evidence: Evidence) -> tuple[Section, ...]:
     """Every section of the page. Pictures are drawn one after another."""
-    return tuple(Section(plan.anchor, plan.title, _drawn(plan.parts, evidence)) for plan in SECTIONS)
+    wanted = [plan for plan in SECTIONS if not (plan.of_particles and evidence.images_alone)]
+    drawn = (Section(plan.anchor, plan.title, _drawn(plan.parts, evidence)) for plan in wanted)
+    return tuple(section for section in drawn if section.items)
 
 
 def _drawn(parts: Sequence[Part], evidence: Evidence) -> tuple[Item, ...]:

@@ -1,4 +1,6 @@
-"""A look at the scans that were read and not fitted, each with the reason why it stopped."""
+"""A look at the scans that were read and not fitted: because images alone are wanted, or with why they stopped."""
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,12 +18,23 @@ FRAMES_LOOKED_AT = 64
 
 def previews(evidence: Evidence) -> list[Picture]:
     """What there is to see of every scan that was read and not fitted, each with the reason why it stopped."""
-    scans = [scan for scan in evidence.having("ingest") if not evidence.has("fit", scan.scan_id)]
-    pictures = (_preview(evidence, scan) for scan in scans[: evidence.options.most_previews])
+    unfitted = [scan for scan in evidence.having("ingest") if not evidence.has("fit", scan.scan_id)]
+    stopped = [scan for scan in unfitted if not scan.images_only]
+    return _previews(evidence, stopped, lambda scan: f"Not fitted: {evidence.why_stopped(scan.scan_id)}")
+
+
+def images_alone(evidence: Evidence) -> list[Picture]:
+    """The image of every scan of which nothing else is wanted."""
+    scans = [scan for scan in evidence.having("ingest") if scan.images_only]
+    return _previews(evidence, scans, lambda scan: "An image alone is wanted of this scan (chemistry: none).")
+
+
+def _previews(evidence: Evidence, scans: list[Scan], why: Callable[[Scan], str]) -> list[Picture]:
+    pictures = (_preview(evidence, scan, why(scan)) for scan in scans[: evidence.options.most_previews])
     return [picture for picture in pictures if picture is not None]
 
 
-def _preview(evidence: Evidence, scan: Scan) -> Picture | None:
+def _preview(evidence: Evidence, scan: Scan, why: str) -> Picture | None:
     scan_id, longest = scan.scan_id, evidence.options.picture_px
     stitch, absorbance, ingest = (evidence.output(stage, scan_id) for stage in ("stitch", "absorbance", "ingest"))
     if scan.modality == "ptychography" and stitch is not None:
@@ -50,11 +63,10 @@ def _preview(evidence: Evidence, scan: Scan) -> Picture | None:
     else:
         assert ingest is not None
         content = _diffraction(ingest, longest)
-    why = evidence.why_stopped(scan_id)
     return Picture(
         f"preview-{scan_id}".replace(" ", "-"),
         f"{scan_id} ({label_of(scan)})",
-        f"{what}. Not fitted: {why}",
+        f"{what}. {why}",
         f"{what} of scan {scan_id}.",
         "png",
         content,

@@ -176,7 +176,7 @@ def _panel(part: SubFigure, evidence: Evidence, scan: Scan) -> None:
         upper.plot(fitted.energy_ev, fitted.od, "-", color=COLOURS[1], lw=1.1)
     upper.set(ylabel="optical density")
     modality = "STXM" if scan.modality == "stxm" else "ptychography"
-    upper.set_title(f"{label_of(scan)}, {modality}\n{'' if fit is None else _in_figures(fit)}", fontsize=7.5)
+    upper.set_title(f"{evidence.label(scan)}, {modality}\n{'' if fit is None else _in_figures(fit)}", fontsize=7.5)
     lower.axhline(0, color="#888888", lw=0.6)
     if fit is not None and fit.residual is not None:
         if fit.residual_se is not None:

@@ -112,6 +112,7 @@ def run_stage(
     retry: bool = False,
     keep: frozenset[str] = frozenset(),
     known: frozenset[str] = frozenset(),
+    theirs: Callable[[], frozenset[str]] = frozenset,
 ) -> StageReport:
     """Plan a stage, compute the units that are missing, and publish what is whole with one atomic write.
 
@@ -120,13 +121,15 @@ def run_stage(
     earlier run are tried again. Scans in ``keep`` are not looked at; what was published of them stays published.
     Where the store cannot be written (a full disk), the units concerned are refused and what was published stays.
     What was published also stays where no scan is whole this time, as long as it is of scans in ``known``, those that
-    are still in the campaign.
+    are still in the campaign. Another process may publish scans beside this run: those that ``theirs`` says when this
+    run publishes, and those of which nothing was published before, stay as that process left them.
 
     Raises
     ------
     StoreError
         for a plan in which a shard has two owners, or none.
     """
+    before = _published_names(store, stage.name)
     began = time.perf_counter()
     try:
         plan = stage.plan(survey, options)
@@ -161,7 +164,10 @@ def run_stage(
 
     published = 0
     try:
-        published = _publish(stage, survey, store, record, by_scan, receipts, keep, known)
+        with store.publishing():
+            others = theirs() | (_published_names(store, stage.name) - before)
+            mine = {scan_id: units for scan_id, units in by_scan.items() if scan_id not in others}
+            published = _publish(stage, survey, store, record, mine, receipts, keep | others, known)
     except StoreError as error:
         refusals.append(Refusal(CAMPAIGN, "publication", **error.as_dict()))
     return StageReport(
@@ -303,6 +309,14 @@ def _places(worker: _Worker, need: Mapping[str, float]) -> int:
     """How many units with this need a worker can run at once."""
     offered = worker["resources"]
     return min([worker["nthreads"], *(int(offered.get(name, 0) // amount) for name, amount in need.items())])
+
+
+def _published_names(store: Store, stage: str) -> frozenset[str]:
+    # One that cannot be read is refused where it is written.
+    with suppress(StoreError):
+        publication = store.publication(stage)
+        return frozenset() if publication is None else frozenset(publication.scans)
+    return frozenset()
 
 
 def _publish(

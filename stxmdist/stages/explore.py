@@ -25,7 +25,7 @@ from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Unit
 from stxmdist.runner.writing import ShardWriter, all_shards, bytes_of, single_shard
 from stxmdist.spectra.align.aligned_stack import whole_energies
-from stxmdist.spectra.explore.contract import EXPLORERS, Exploration, ExplorerEntry, TargetSpectra
+from stxmdist.spectra.explore.contract import EXPLORERS, LEAST_ENERGIES, Exploration, ExplorerEntry, TargetSpectra
 from stxmdist.spectra.explore.explore_stack import ExploreOptions, Options, explore_stack
 from stxmdist.spectra.explore.pixel_stack import PIXELS_PER_BLOCK, SLAB_BYTES, Block, PixelStack, rows_per_block
 from stxmdist.stages.inputs.measured import measured
@@ -53,6 +53,11 @@ def upstream(survey: Survey, scan_id: str) -> Upstream:
     return (("align", scan_id),)
 
 
+def concerns(survey: Survey, scan_id: str) -> bool:
+    """Every scan but those of few energies of which images alone are wanted: too few spectra to tell apart."""
+    return not survey.scans[scan_id].images_only or len(survey.recordings[scan_id].energy_ev) >= LEAST_ENERGIES
+
+
 def identity(survey: Survey, scan_id: str) -> Json:
     """The seed where one is used, the end-members where they are looked for."""
     options = survey.options_of(NAME, ExploreOptions, scan_id)
@@ -77,7 +82,8 @@ def _target_source(survey: Survey, scan_id: str, options: ExploreOptions) -> End
 
     Spectra that an exploration finds are no targets of another: nobody could say which comes first.
     """
-    if not any(EXPLORERS[method].wants_end_members for method in options.methods):
+    wanted = any(EXPLORERS[method].wants_end_members for method in options.methods)
+    if not wanted or survey.scans[scan_id].images_only:
         return None
     source = end_member_source(survey, scan_id)
     return None if source.explored else source
@@ -279,6 +285,7 @@ STAGE = Stage(
     upstream=upstream,
     plan=plan,
     work=work,
+    concerns=concerns,
     identity=identity,
     worker_bytes=620_000_000,
 )

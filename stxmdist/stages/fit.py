@@ -18,7 +18,7 @@ from stxmdist.planning.end_members import (
     upstream_of_end_members,
 )
 from stxmdist.planning.grid import Grid, grid_of
-from stxmdist.planning.survey import Stage, Survey, Upstream
+from stxmdist.planning.survey import Stage, Survey, Upstream, scans_to_fit
 from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome, threads_lent
 from stxmdist.runner.unit import Estimate, Plan, Unit
@@ -193,6 +193,7 @@ STAGE = Stage(
     upstream=upstream,
     plan=plan,
     work=work,
+    concerns=scans_to_fit,
     identity=identity,
     finish=finish,
     worker_bytes=680_000_000,

@@ -4,20 +4,21 @@ It is longer than 400 lines because scans of both kinds are read, judged and wri
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import numpy as np
 
 from storage.contents import FileContent, still_holds
 from storage.layout import ArrayPlan
 from stxmdist import readers
-from stxmdist.arrays import F64, U8, MaskClass
+from stxmdist.arrays import F32, F64, U8, MaskClass
 from stxmdist.errors import InputError
 from stxmdist.measures import IngestMeasures, Numbers
 from stxmdist.planning.density_options import density_options
+from stxmdist.planning.growth import Growth
 from stxmdist.planning.survey import Stage, Survey, Upstream
 from stxmdist.ptychography.state import refuse_unless
 from stxmdist.readers.choices import ReadChoices
@@ -46,6 +47,7 @@ from stxmdist.readers.frames.windowing import (
     stored_type,
     zero_frequency_px,
 )
+from stxmdist.readers.growing import axes_of, energy_keys, of_energies, sha256_of
 from stxmdist.readers.recording import PtychographyRecording, Recording, StxmRecording, roles_of
 from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome
@@ -108,6 +110,8 @@ class IngestPart:
     """What every file of the scan held then, by its path; empty in a forecast"""
     numbers: Numbers | None = None
     """What the campaign says its numbers are; None: nothing"""
+    so_far: Growth | None = None
+    """What of a scan that is still being measured is taken; None: the scan is taken as it is"""
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -133,8 +137,12 @@ def identity(survey: Survey, scan_id: str) -> Json:
 
 
 def _contents(survey: Survey, scan_id: str) -> Json:
-    """Role and sha256 of every file. A forecast, whose digests nothing is looked up by, reads no file whole."""
+    """Role and sha256 of every file, or of a scan that is being measured its complete energies. A forecast, whose
+    digests nothing is looked up by, reads no file whole.
+    """
     files = survey.recordings[scan_id].files
+    if scan_id in survey.growing:
+        return {"so_far": survey.growing[scan_id].digest}
     if survey.forecast:
         return len(files)
     return [[role, survey.content_of(path).sha256] for role, path in zip(roles_of(files), files, strict=True)]
@@ -175,8 +183,11 @@ def _unit(survey: Survey, scan_id: str) -> Unit[object, IngestPart]:
         part=IngestPart(
             files=tuple(map(str, survey.scans[scan_id].files)),
             part=survey.scans[scan_id].file_region,
-            planned={} if survey.forecast else {str(path): survey.content_of(path) for path in recording.files},
+            planned={}
+            if survey.forecast or scan_id in survey.growing
+            else {str(path): survey.content_of(path) for path in recording.files},
             numbers=density_options(survey, scan_id).input,
+            so_far=survey.growing.get(scan_id),
         ),
         estimate=Estimate(
             total,
@@ -278,12 +289,47 @@ def work(unit: IngestUnit) -> Outcome:
         measures = _ingest_stxm(recording, write, unit)
     else:
         measures = _ingest_ptychography(recording, write, unit)
-    _refuse_if_changed(unit)
+    if unit.part.so_far is None:
+        _refuse_if_changed(unit)
     return write.outcome(measures)
 
 
 def _recording(unit: IngestUnit) -> Recording:
-    return readers.read_scan(tuple(map(Path, unit.part.files)), unit.part.part, unit.options)
+    recording = readers.read_scan(tuple(map(Path, unit.part.files)), unit.part.part, unit.options)
+    if unit.part.so_far is None or not isinstance(recording, StxmRecording):
+        return recording
+    return as_they_were(of_energies(recording, unit.part.so_far.complete, unit.part.so_far.planned), unit.part.so_far)
+
+
+def as_they_were(recording: StxmRecording, growth: Growth) -> StxmRecording:
+    """A scan that is being measured, each of whose frames is refused where it is not the one that was planned.
+
+    Raises
+    ------
+    InputError
+        for energies that are not there any more, and on reading a frame that has become another.
+    """
+    keys = energy_keys(recording)
+
+    def refuse(got: str) -> NoReturn:
+        raise InputError(
+            where=recording.source,
+            problem="the scan changed where it was complete",
+            got=got,
+            wanted="the energies that were complete when they were looked at",
+            mend="Nothing: it is looked at again from its first energy",
+        )
+
+    if set(keys) != set(growth.complete) or axes_of(recording) != growth.axes:
+        refuse("another scan, or fewer energies")
+
+    def read(index: int) -> F32:
+        counts = recording.read(index)
+        if sha256_of(counts) != growth.frames[keys[index]].sha256:
+            refuse(f"other numbers at {recording.energy_ev[index]:g} eV")
+        return counts
+
+    return replace(recording, read=read)
 
 
 def _refuse_if_changed(unit: IngestUnit) -> None:
@@ -327,6 +373,7 @@ def _ingest_stxm(recording: StxmRecording, write: ShardWriter, unit: IngestUnit)
         frames=n_energy,
         frames_valid=frames[MaskClass.valid],
         frames_missing=frames.get(MaskClass.missing),
+        energies_planned=None if unit.part.so_far is None else unit.part.so_far.planned,
         frames_in_part=in_part or None,
         frames_saturated=frames.get(MaskClass.saturated),
         notes=(*recording.notes, *without_counts(numbers)),

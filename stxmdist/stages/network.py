@@ -10,7 +10,7 @@ from stxmdist.measures import NetworkMeasures, SegmentMeasures
 from stxmdist.particles.contacts import CONTACT_SIGMAS, contact_graph
 from stxmdist.particles.tortuosity import pores_of, tortuosity
 from stxmdist.planning.grid import grid_of
-from stxmdist.planning.survey import Stage, Survey
+from stxmdist.planning.survey import Stage, Survey, scans_to_fit
 from stxmdist.planning.tables import table_specs
 from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome
@@ -104,6 +104,7 @@ STAGE = Stage(
     upstream=upstream,
     plan=plan,
     work=work,
+    concerns=scans_to_fit,
     identity=identity,
     worker_bytes=700_000_000,
 )

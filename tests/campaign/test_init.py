@@ -9,8 +9,7 @@ import pytest
 
 from stxmdist.campaign.init import init
 from stxmdist.campaign.manifest import load
-from stxmdist.campaign.problems import CampaignError
-from stxmdist.campaign.scan import COLUMNS
+from stxmdist.campaign.scan import COLUMNS, UNNAMED
 from stxmdist.errors import InputError
 from stxmdist.readers.recording import Description
 
@@ -69,15 +68,10 @@ def test_every_beamline_file_becomes_a_row(folder: Path) -> None:
     assert "not understood: odd.bin" in str(started)
 
 
-def test_what_is_missing_is_told_by_validation_and_completing_it_is_enough(folder: Path) -> None:
+def test_a_campaign_can_run_as_it_was_begun_and_electrodes_are_named_in_their_place(folder: Path) -> None:
     started = init(folder, describe)
-    with pytest.raises(CampaignError) as caught:
-        load(started.campaign)
-    assert [problem.where for problem in caught.value.problems] == [
-        f"{scan}, electrode_id" for scan in ("scan", "stack", "stack-2")
-    ]
-    text = started.sheet.read_text().replace("stxm,", "stxm,E1").replace("ptychography,", "ptychography,E1")
-    started.sheet.write_text(text)
+    assert {scan.electrode_id for scan in load(started.campaign).scans} == {UNNAMED}
+    started.sheet.write_text(started.sheet.read_text().replace(UNNAMED, "E1"))
     campaign = load(started.campaign)
     assert campaign.name == folder.name
     assert campaign.chemistry == "LFP"
@@ -132,7 +126,7 @@ def test_a_short_sheet_under_another_name_gets_rows_and_the_columns_that_they_wa
     init(folder, describe)
     lines = sheet.read_text("utf-8").splitlines()
     assert lines[:2] == ["\ufeffscan_id,file,modality,electrode_id,exclude,reason", "A,stack.hdr,stxm,E1"]
-    assert "scan,day 2/scan.cxi,ptychography,,," in lines
+    assert "scan,day 2/scan.cxi,ptychography,unnamed,," in lines
     assert "line,line.hdr,stxm,,true,a line scan is not processed" in lines
     assert not (folder / "samples.csv").exists()
 
@@ -151,7 +145,8 @@ def test_real_files_of_two_beamlines(shared_data: Path, tmp_path: Path) -> None:
     started = init(tmp_path)
     reasons = {entry.files[0].name: entry.reason for entry in started.entries}
     assert reasons["stxm-scan.hdr"] == "aborted: 32 of 34 frames are missing"
-    assert reasons["Sample_Stack_2021-03-16_128.hdf5"].startswith("another edge: 280.0 to 320.0 eV, C K, where LFP")
+    # The aborted scan is of nickel, and no other scan covers an edge.
+    assert reasons["Sample_Stack_2021-03-16_128.hdf5"].startswith("another edge: 280.0 to 320.0 eV, C K, where NMC")
     assert reasons["Sample_Line_2021-03-16_096.hdf5"].startswith("a line scan shows no whole particles")
     assert reasons["Focus_2021-03-16_051.hdf5"] == "a focus scan is not processed"
     assert "no frames" in reasons["NS_181111148.hdr"]
@@ -161,3 +156,32 @@ def test_real_files_of_two_beamlines(shared_data: Path, tmp_path: Path) -> None:
         "2018-11-10",
         "2021-03-16",
     }
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (("reduced.txt", "oxidized.txt"), ("reduced.txt", "oxidized.txt")),
+        (("reduced.txt",), ()),
+        (("reduced.txt", "oxidized.txt", "fp.txt"), ()),  # which of two charged ones is meant, nothing says
+    ],
+)
+def test_spectra_whose_names_say_what_they_are_are_taken_for_the_end_members(
+    folder: Path, names: tuple[str, ...], taken: tuple[str, ...]
+) -> None:
+    for name in names:
+        (folder / name).write_text("".join(f"{energy} {int(energy > 708)}\n" for energy in range(695, 736)))
+    started = init(folder, describe)
+    references = load(started.campaign).references
+    found = () if references is None else (references.discharged.name, references.charged.name)
+    assert found == taken
+    for name in names:
+        assert f'"{name}"' in started.campaign.read_text()
+
+
+def test_spectra_that_do_not_reach_every_scan_are_only_named(folder: Path) -> None:
+    for name in ("reduced.txt", "oxidized.txt"):
+        (folder / name).write_text("".join(f"{energy} {int(energy > 708)}\n" for energy in range(704, 721)))
+    started = init(folder, describe)
+    assert load(started.campaign).references is None
+    assert '#   discharged: "reduced.txt"' in started.campaign.read_text()

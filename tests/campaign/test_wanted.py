@@ -51,7 +51,7 @@ def test_the_nearest_of_a_few_words() -> None:
         ("name: ''", "name", "text that is not empty, at most 200 characters"),
         ("seed: -1", "seed", "a whole number of at least 0 and less than 9223372036854775808"),
         ("seed: 1.5", "seed", "a whole number of at least 0 and less than 9223372036854775808"),
-        ("chemistry: gold", "chemistry", "one of LFP, NMC, NCA, LCO, LMO, custom"),
+        ("chemistry: gold", "chemistry", "one of LFP, NMC, NCA, LCO, LMO, custom, none"),
         ("stages: 3", "stages", "`key: value` lines"),
         ("stages: {fit: 3}", "stages.fit", "`key: value` lines"),
         ("cluster: 3", "cluster", "`key: value` lines"),

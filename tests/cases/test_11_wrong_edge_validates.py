@@ -80,6 +80,7 @@ def test_plan_leaves_them_out_and_plans_the_other(mixed: Case) -> None:
 def test_run_spends_nothing_on_them(tmp_path: Path) -> None:
     found = case("11-wrong-edge-validates", tmp_path)
     found.fill()
+    found.set(chemistry="LFP")
     result = found.run()
     assert result.exit_code == IN_PART
     for scan_id in ("carbon", "one"):

@@ -39,6 +39,7 @@ def campaign_of(name: str, *files: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         made = case(name, folder, *files)
         made.fill()
+        made.set(chemistry="LFP")
         return made.campaign
 
     return make

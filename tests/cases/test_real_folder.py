@@ -42,9 +42,9 @@ def test_init_says_why_it_leaves_each_out(folder: Case) -> None:
     text = folder.campaign.read_text()
     assert "\nchemistry: LFP\n" in text
     for line in (
-        "#   discharged: als-11.0.2-fe-stack/reduced.t",
-        "#   charged: als-11.0.2-fe-stack/oxidized.t",
-        "#   i0: als-11.0.2-fe-stack/i0.xsp",
+        '\n  discharged: "als-11.0.2-fe-stack/reduced.t"',
+        '\n  charged: "als-11.0.2-fe-stack/oxidized.t"',
+        '#   i0: "als-11.0.2-fe-stack/i0.xsp"',
     ):
         assert line in text
     days = {scan_id: row["beamtime_id"] for scan_id, row in rows.items() if row["beamtime_id"]}

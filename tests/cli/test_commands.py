@@ -18,7 +18,7 @@ from tests.flows.campaigns import STAGES, simulate_tiny
 
 COMMANDS = [
     "simulate", "inspect", "init", "validate", "plan", "run", "status", "retry", "verify", "gc", "report", "score",
-    "bench", "serve", "demo", "energies", "design",
+    "bench", "serve", "demo", "energies", "design", "options",
 ]  # fmt: skip
 
 Command = Callable[..., tuple[int, str, str]]
@@ -116,6 +116,17 @@ def test_init(document: Callable[..., tuple[int, Any]], campaign: Path, tmp_path
     assert status == DONE
     assert Path(found["campaign"]).is_file()
     assert {entry["modality"] for entry in found["entries"]} == {"stxm", "ptychography"}
+
+
+def test_options(document: Callable[..., tuple[int, Any]], command: Command) -> None:
+    status, found = document("options", "fit.classes.most_od")
+    assert status == DONE
+    assert [(each["key"], each["default"]) for each in found] == [("stages.fit.classes.most_od", "6.0")]
+    keys = {each["key"] for each in document("options")[1]}
+    assert {"stages.ingest.bin_px", "stages.segment.edge_policy", "stages.report.picture_px"} <= keys
+    status, _, said = command("options", "fit.clssses")
+    assert status == WRONG_INPUT
+    assert "fit.classes" in said
 
 
 def test_validate(document: Callable[..., tuple[int, Any]], command: Command, campaign: Path, tmp_path: Path) -> None:

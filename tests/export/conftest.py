@@ -145,12 +145,14 @@ def arrays_of(stage: str, scan_id: str) -> dict[str, np.ndarray]:
             "transmission": transmission,
             "effective_counts": np.array([900.0, 800.0, 700.0]),
             "energy_used": np.array([1, 1, 0], np.uint8),
+            **({"phase": rng.normal(0.0, 0.4, stack).astype(np.float32)} if scan_id == FINE else {}),
         },
         "fit": {
             "soc": soc,
             "soc_se": np.full(plane, 0.03, np.float32),
             "thickness_nm": rng.uniform(0, 300, (2, *plane)).astype(np.float32),
             "thickness_covariance": covariance,
+            "chi2_reduced": rng.uniform(0.5, 4.0, plane).astype(np.float32),
             "mask_class": classes,
         },
         "segment": {"labels": labels, "mask_class": classes},
@@ -179,7 +181,7 @@ def coordinates(stage: str, scan_id: str, name: str) -> dict[str, Any]:
         return {"energy": (ENERGY_EV, "eV")}
     if name == "detector_mask":
         return {}
-    stacks = ("counts", "object", "optical_density", "transmission")
+    stacks = ("counts", "object", "optical_density", "transmission", "phase")
     return axes(scan_id) | ({"energy": (ENERGY_EV, "eV")} if name in stacks else {})
 
 
@@ -283,6 +285,12 @@ def simulated_store(folder: Path, absent: int | None = None) -> MadeUp:
     write_data_dictionary(tables)
     inputs = {f"segment/{scan_id}": digest_of("segment", scan_id) for scan_id in (WIDE, DOWNWARD, FINE)}
     publish(store, "infer", {CAMPAIGN: PublishedScan(output.digest, "done", inputs=inputs)})
+    report = store.output("report", CAMPAIGN, digest_of("report", CAMPAIGN))
+    (report.path / "report/figures").mkdir(parents=True)
+    (report.path / "report/index.html").write_text("<!doctype html><title>made-up</title>")
+    (report.path / "report/figures/sizes.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    inputs = {f"infer/{CAMPAIGN}": output.digest}
+    publish(store, "report", {CAMPAIGN: PublishedScan(report.digest, "done", inputs=inputs)})
     return MadeUp(folder)
 
 

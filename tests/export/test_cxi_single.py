@@ -8,7 +8,6 @@ Other programs run in an environment of their own, whose Python ``STXMDIST_PEERS
 
 import csv
 import json
-import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +28,7 @@ from stxmdist.ptychography import gauge
 from stxmdist.ptychography.tile_measures import reconstruct_figures
 from stxmdist.readers.recording import PtychographyRecording
 from stxmdist.records import figures_of
+from tests.export.peers import clean, python_with
 from tests.stages import tiny, variants
 
 READ_CXI = Path(__file__).parents[1] / "bench/peers/read_cxi.py"
@@ -215,15 +215,9 @@ def test_frames_that_were_exported_are_reconstructed_to_the_same_object(campaign
 
 
 def read_by(peer: str, folder: Path, energy_ev: float, out: Path) -> Any:
-    python = os.environ.get("STXMDIST_PEERS", "")
-    if not python:
-        pytest.skip(f"STXMDIST_PEERS does not name a Python with {peer}")
-    there = subprocess.run([python, "-c", f"import {peer}"], capture_output=True, text=True)
-    if there.returncode:
-        pytest.skip(f"{peer} cannot be imported by {python}: {there.stderr.strip().splitlines()[-1]}")
+    python = python_with(peer)
     files = [str(named(folder, to, energy_ev, SCAN)) for to in ("cxi-frames", "cxi-product")]
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run([python, str(READ_CXI), peer, *files, str(out)], check=True, env=clean)
+    subprocess.run([python, str(READ_CXI), peer, *files, str(out)], check=True, env=clean())
     return np.load(out)
 
 

@@ -1,6 +1,9 @@
-"""NeXus read by h5py, by its own default chain, and by the reader of beamline files."""
+"""NeXus read by h5py, by silx and nexusformat, by the reader of beamline files, and judged by two validators."""
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,9 +11,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import silx.io
+from nexusformat.nexus import nxload
+from silx.io import nxdata
 
 from stxmdist import readers
+from stxmdist.errors import InputError
 from stxmdist.readers.recording import StxmRecording
+from tests.export.peers import beside, clean, python_with
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +53,11 @@ def test_required_fields_of_the_definition_are_there(folder: Path, bench: Simple
     with h5py.File(folder / "wide-1.nxs") as file:
         entry = file["entry1"]
         assert text(entry["definition"]) == "NXstxm"
-        assert text(entry["start_time"]) == "2026-10-12T08:00:00"
+        # The header names no time zone.
+        assert text(entry["start_time"]) == "2026-10-12T08:00:00+00:00"
+        assert "taken for UTC" in text(entry["notes/description"])
         # Three energies of 13 x 17 pixels, 2 ms each.
-        assert text(entry["end_time"]) == "2026-10-12T08:00:01.326000"
+        assert text(entry["end_time"]) == "2026-10-12T08:00:01.326000+00:00"
         for name in ("title", "instrument/source/type", "instrument/source/name", "instrument/source/probe"):
             assert text(entry[name])
         assert text(entry["instrument/source/name"]) == "BT-7"
@@ -64,13 +74,74 @@ def test_required_fields_of_the_definition_are_there(folder: Path, bench: Simple
             assert text(channel["stxm_scan_type"]) == "sample image stack"
 
 
-def test_the_default_chain_leads_to_a_plot(folder: Path) -> None:
-    with h5py.File(folder / "fine-1.nxs") as file:
-        here: Any = file
-        while "default" in here.attrs:
-            here = here[here.attrs["default"]]
-        assert here.attrs["NX_class"] == "NXdata"
-        assert here.name == "/entry1/transmission"
+@pytest.mark.parametrize("scan", ["WIDE", "DOWNWARD", "FINE"])
+def test_other_programs_show_the_map_with_y_upward(scan: str, folder: Path, bench: SimpleNamespace) -> None:
+    """What silx view (and h5web, by the same rules) and NeXpy plot when the file is opened: value, error, place."""
+    scan_id = getattr(bench, scan)
+    fit = bench.arrays_of("fit", scan_id)
+    soc = bench.upright(scan_id, fit["soc"])
+    path = folder / f"{scan_id}.nxs"
+    with silx.io.open(str(path)) as file:
+        plot = nxdata.get_default(file)
+        assert plot is not None
+        assert (plot.is_valid, plot.is_image) == (True, True)
+        np.testing.assert_array_equal(plot.signal, soc)
+        np.testing.assert_array_equal(plot.errors, fit["soc_se"])
+        # silx draws axes where their numbers are: rows ascend with y of the stage, so that y is upward.
+        for axis, first, pitch in zip(plot.axes, bench.FIRST_UM, bench.PIXEL_UM[scan_id], strict=True):
+            np.testing.assert_allclose(axis, first + pitch * np.arange(len(axis)))
+        assert plot.axes_names == ["sample_y (um)", "sample_x (um)"]
+    plotted = nxload(path).plottable_data
+    assert plotted.nxpath == "/entry1/maps/state_of_charge"
+    np.testing.assert_array_equal(plotted.nxsignal.nxdata, soc)
+    np.testing.assert_array_equal(plotted.nxerrors.nxdata, fit["soc_se"])
+    assert [axis.nxname for axis in plotted.nxaxes] == ["sample_y", "sample_x"]
+
+
+def test_without_maps_the_stack_is_shown(torn: Any, bench: SimpleNamespace, tmp_path: Path) -> None:
+    torn.change("segment", bench.WIDE)
+    torn.change("fit", bench.WIDE)
+    torn.export("nexus", tmp_path, scans=(bench.WIDE,))
+    with silx.io.open(str(tmp_path / "wide-1.nxs")) as file:
+        plot = nxdata.get_default(file)
+        assert plot is not None
+        np.testing.assert_array_equal(plot.signal, bench.arrays_of("align", bench.WIDE)["transmission"])
+
+
+@pytest.mark.parametrize("scan_id", ["wide-1", "fine-1"])
+def test_nexusformat_finds_it_valid(scan_id: str, folder: Path) -> None:
+    judged = subprocess.run(
+        [Path(sys.executable).parent / "nxvalidate", "-w", folder / f"{scan_id}.nxs"], capture_output=True, text=True
+    )
+    assert "Application Definition: NXstxm" in judged.stdout
+    assert re.findall(r"Total number of (\w+): (\d+)", judged.stdout) == [("warnings", "0"), ("errors", "0")]
+
+
+@pytest.mark.parametrize("scan_id", ["wide-1", "wide-2", "fine-1"])
+def test_pynxtools_finds_it_valid_where_the_recording_says_its_time(scan_id: str, folder: Path) -> None:
+    """It exits with 0 in either case, and says which."""
+    pynx = beside(python_with("pynxtools"), "pynx")
+    judged = subprocess.run([pynx, "validate", folder / f"{scan_id}.nxs"], capture_output=True, text=True, env=clean())
+    said = judged.stdout + judged.stderr
+    lacks = re.findall(r"required field (\S+) hasn't been supplied", said)
+    if scan_id == "wide-2":
+        assert sorted(lacks) == ["/entry1/end_time", "/entry1/start_time"]
+    else:
+        assert f"`{folder / scan_id}.nxs` is valid according to the `NXstxm` application definition" in said
+        assert not lacks
+
+
+def test_a_time_zone_can_be_named(whole: Any, bench: SimpleNamespace, tmp_path: Path) -> None:
+    done = whole.export("nexus", tmp_path, scans=(bench.WIDE, bench.FINE), timezone="America/Los_Angeles")
+    assert not done.notes
+    with h5py.File(tmp_path / "wide-1.nxs") as file:
+        assert text(file["entry1/start_time"]) == "2026-10-12T08:00:00-07:00"
+    with h5py.File(tmp_path / "fine-1.nxs") as file:
+        # The recording's own, and no dwell time.
+        assert text(file["entry1/start_time"]) == text(file["entry1/end_time"]) == "2026-10-12T09:15:00+02:00"
+        assert text(file["entry1/notes/description"]) == "end_time: not recorded: the earliest possible, the start"
+    with pytest.raises(InputError, match="no such time zone"):
+        whole.export("nexus", tmp_path, timezone="Europe/Berln")
 
 
 @pytest.mark.parametrize("scan_id", ["wide-1", "wide-2", "fine-1"])

@@ -1,6 +1,7 @@
 """OME-Zarr read by zarr alone, against the rules of version 0.5 and of those who read it."""
 
 from itertools import product
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from ome_zarr_models.v05.image import Image
+from ome_zarr_models.v05.image_label import ImageLabel
 
+from storage.tables import read_table, write_table
 from stxmdist.arrays import MaskClass
-from stxmdist.export.ome_zarr import halved_image, halved_labels
+from stxmdist.export.pyramid import halved_image, halved_labels, levels_for
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,25 @@ def test_metadata_follow_the_rules(scan_id: str, images: dict[str, zarr.Group]) 
             assert len(scale["scale"]) == len(translation["translation"]) == len(axes)
         if name:
             assert np.issubdtype(group["0"].dtype, np.integer)
+
+
+@pytest.mark.parametrize("scan_id", ["wide-1", "wide-2", "fine-1"])
+def test_a_validator_finds_it_valid(scan_id: str, images: dict[str, zarr.Group]) -> None:
+    image = Image.from_zarr(images[scan_id])
+    assert image.labels is not None
+    assert sorted(image.labels.ome_attributes.labels) == ["mask_class", "particles"]
+
+
+@pytest.mark.parametrize("n_particles", [0, 1])
+def test_a_scan_without_particles_is_valid(n_particles: int, torn: Any, bench: SimpleNamespace, tmp_path: Path) -> None:
+    output = torn.store.output("segment", bench.WIDE, bench.digest_of("segment", bench.WIDE))
+    table = read_table(output.path / "particles.parquet")
+    write_table(table.iloc[[0] * n_particles], output.path / "particles.parquet", "particles")
+    torn.export("ome-zarr", tmp_path, scans=(bench.WIDE,))
+    labels = ImageLabel.from_zarr(zarr.open_group(tmp_path / "wide-1.ome.zarr/labels/particles", mode="r"))
+    colours = labels.ome_attributes.image_label.colors
+    assert colours is not None
+    assert len(colours) == n_particles
 
 
 @pytest.mark.parametrize("scan_id", ["wide-1", "wide-2", "fine-1"])
@@ -99,6 +122,9 @@ def test_channels_are_energies(images: dict[str, zarr.Group], bench: SimpleNames
         window = channel["window"]
         assert window["min"] <= window["start"] < window["end"] <= window["max"]
         assert len(channel["color"]) == 6
+    # Grey images that are added to one another show none of them: only the darkest is shown at first.
+    (darkest,) = [channel for channel in channels if channel["active"]]
+    assert darkest["window"]["end"] == max(channel["window"]["end"] for channel in channels)
 
 
 def test_labels_name_their_image_and_their_values(images: dict[str, zarr.Group]) -> None:
@@ -109,11 +135,15 @@ def test_labels_name_their_image_and_their_values(images: dict[str, zarr.Group])
         named = {entry["label-value"] for entry in about["properties"]}
         assert set(np.unique(group["0"][...])) - {0} <= named
         # Validators refuse colours and properties of different values.
-        assert named == {entry["label-value"] for entry in about.get("colors", about["properties"])}
-        assert all(len(entry["rgba"]) == 4 for entry in about.get("colors", []))
+        assert named == {entry["label-value"] for entry in about["colors"]}
+        assert all(len(entry["rgba"]) == 4 for entry in about["colors"])
     first = images["wide-1"]["labels/particles"].attrs["ome"]["image-label"]["properties"][0]
     assert first["soc_mean"] == pytest.approx(0.1)
     assert first["thickness_nm"] is None
+
+
+def test_large_images_have_levels_down_to_a_screen() -> None:
+    assert [levels_for(*shape) for shape in ((13, 17), (1024, 1000), (1025, 3), (10_000, 9_000))] == [2, 2, 3, 6]
 
 
 def test_provenance(images: dict[str, zarr.Group], bench: SimpleNamespace) -> None:

@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 from stxmdist.errors import InputError
 from stxmdist.ptychography import gauge
-from stxmdist.ptychography.frc import fourier_ring_correlation
+from stxmdist.ptychography.frc import fourier_ring_correlation, ring_frequencies
 
 SHAPE = (131, 149)
 
@@ -93,3 +93,13 @@ def test_halves_that_cannot_be_compared_are_refused() -> None:
         fourier_ring_correlation(speckle(0), speckle(0)[1:])
     with pytest.raises(InputError, match="too small"):
         fourier_ring_correlation(speckle(0)[:10], speckle(0)[:10])
+
+
+def test_rings_end_at_half_a_cycle() -> None:
+    """Curves of smaller tiles end in NaN; their last ring lies at half a cycle as well."""
+    curves = np.array([[1.0, 0.9, 0.5, 0.1], [1.0, 0.4, np.nan, np.nan], [np.nan] * 4])
+    found = ring_frequencies(curves)
+    np.testing.assert_allclose(found[0], [0.0, 0.125, 0.25, 0.375])
+    np.testing.assert_allclose(found[1, :2], [0.0, 0.25])
+    np.testing.assert_allclose(found[2], found[0])
+    np.testing.assert_allclose(ring_frequencies(curves[0]), found[0])

@@ -26,8 +26,8 @@ BINNED, REQUESTED = "binned_values", "requested_values"
 
 DEFAULT = "default"
 """The channel that pystxmcontrol itself takes for the scan"""
-# What groups of beamlines are called that count photons, and those that measure something beside.
-COUNTERS = re.compile(r"count|pmt|diode|apd|photon", re.IGNORECASE)
+# What groups are called that count photons or hold what is left of them, and those that measure something beside.
+COUNTERS = re.compile(r"count|pmt|diode|apd|photon|transmission", re.IGNORECASE)
 OTHERS = re.compile(r"adc|analog|volt|i0|io|monitor|ring|current|mca|amptek|xrf|electron", re.IGNORECASE)
 # Whole numbers below this may be a voltage of one or two digits.
 LEAST_COUNT = 3.0

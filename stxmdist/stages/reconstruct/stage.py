@@ -66,7 +66,8 @@ def identity(survey: Survey, scan_id: str) -> Json:
 
 def _shared_end_members(survey: Survey, scan_id: str) -> EndMemberSource | None:
     """The end-members that all energies are reconstructed of together; None where none are wanted or known before."""
-    if survey.options_of(NAME, ReconstructOptions, scan_id).joint.spectra != "references":
+    wanted = survey.options_of(NAME, ReconstructOptions, scan_id).joint.spectra == "references"
+    if not wanted or survey.scans[scan_id].images_only:
         return None
     source = end_member_source(survey, scan_id)
     # What explorations find comes after reconstruction.

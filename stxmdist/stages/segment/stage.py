@@ -17,7 +17,7 @@ from stxmdist.planning.end_members import (
     upstream_of_end_members,
 )
 from stxmdist.planning.grid import grid_of
-from stxmdist.planning.survey import Stage, Survey
+from stxmdist.planning.survey import Stage, Survey, scans_to_fit
 from stxmdist.planning.tables import NULL_BANDS, table_specs
 from stxmdist.records import Json
 from stxmdist.runner.perform import Outcome
@@ -189,6 +189,7 @@ STAGE = Stage(
     upstream=upstream,
     plan=plan,
     work=work,
+    concerns=scans_to_fit,
     identity=identity,
     worker_bytes=700_000_000,
 )

@@ -1,0 +1,1 @@
+"""Figures that one can point at: each takes arrays and gives a Bokeh figure."""
