@@ -123,10 +123,10 @@ def _soc(charged_nm: F64, total_nm: F64, pixels: Mask) -> float:
 
 def _axes(total_nm: F64, here: Mask) -> tuple[F64, F64]:
     """Distances (Y, X) from the centre of mass of some pixels, along the axis of their largest spread and across."""
-    y, x = (
-        index - np.average(index[here], weights=np.maximum(total_nm[here], 0.0)) for index in np.indices(here.shape)
-    )
     weight = np.maximum(total_nm[here], 0.0)
+    rows, columns = np.arange(here.shape[0])[:, None], np.arange(here.shape[1])[None, :]
+    grids = (np.broadcast_to(axis, here.shape).astype(np.float64) for axis in (rows, columns))
+    y, x = (grid - np.average(grid[here], weights=weight) for grid in grids)
     moments = np.array([[np.sum(weight * a[here] * b[here]) for a in (y, x)] for b in (y, x)])
     _, vectors = np.linalg.eigh(moments)
     long, short = vectors[:, 1], vectors[:, 0]
