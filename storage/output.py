@@ -1,5 +1,6 @@
 """One output: the arrays, files and unit records under one digest, written by the units that own them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -205,6 +206,13 @@ class Output:
     def attrs(self, name: str | None = None) -> dict[str, Any]:
         """Attributes of an array, or of the group."""
         return dict((self._group() if name is None else self.array(name)).attrs)
+
+    def written_attrs(self, name: str) -> dict[str, Any]:
+        """The same of an array, from its metadata file alone: quick where thousands are asked; empty without a file."""
+        try:
+            return dict(json.loads((self.group_path / name / "zarr.json").read_bytes()).get("attributes", {}))
+        except (OSError, ValueError):
+            return {}
 
     def coordinates(self) -> Coordinates:
         """Axis -> (values, unit), in the form in which ``declare`` takes them."""

@@ -123,8 +123,8 @@ def _arrow_column(table: str, column: ColumnSpec, values: "pd.Series") -> "pa.Ar
         ) from error
 
 
-def read_table(path: Path) -> "pd.DataFrame":
-    """A table as :func:`write_table` wrote it.
+def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """A table as :func:`write_table` wrote it; of wide tables only some columns, those of them that there are.
 
     Raises
     ------
@@ -132,7 +132,8 @@ def read_table(path: Path) -> "pd.DataFrame":
         when the file is not there or not Parquet.
     """
     try:
-        table: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
+        wanted = None if columns is None else [name for name in pq.read_schema(path).names if name in columns]
+        table: pd.DataFrame = pq.read_table(path, columns=wanted, partitioning=None).to_pandas()
         return table
     except (OSError, pa.ArrowException) as error:
         raise StoreError(

@@ -9,7 +9,8 @@ from stxmdist.cli.app import DONE, IN_PART, CampaignFile, Json, app
 from stxmdist.cli.screen import ProgressBars, Screen
 
 if TYPE_CHECKING:
-    from stxmdist.planning.execute import RunSummary
+    from stxmdist.planning.changed_options import ChangedOptions
+    from stxmdist.planning.execute import RunRequest, RunSummary
 
 Stages = Annotated[list[str] | None, typer.Option("--stage", help="Only this stage; may be given several times.")]
 Scans = Annotated[
@@ -23,6 +24,14 @@ ClusterOption = Annotated[
         help="Address of a Dask scheduler (tcp://HOST:PORT), a number of workers, or `inline`.",
     ),
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="An option above the campaign file's, such as fit.classes.most_od=2; may be given several times.",
+    ),
+]
 MOST_NOTES = 8
 """Lines of notes at the end of a run; `status --notes` shows all of them."""
 
@@ -30,13 +39,19 @@ NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Pre
 
 
 @app.command()
-def plan(campaign: CampaignFile, stage: Stages = None, scan: Scans = None, as_json: Json = False) -> None:
+def plan(
+    campaign: CampaignFile,
+    stage: Stages = None,
+    scan: Scans = None,
+    assigned: Set = None,
+    as_json: Json = False,
+) -> None:
     """Forecast the number of units, bytes, memory and time of each stage; computes nothing."""
     from stxmdist.commands.runs import plan as plan_campaign
     from stxmdist.planning.validation import in_words
 
     screen = Screen(as_json=as_json)
-    forecast = plan_campaign(campaign, stage or (), scan or ())
+    forecast = plan_campaign(campaign, stage or (), scan or (), _options(assigned))
     screen.table(forecast.rows(), title=f"Plan of {forecast.name}")
     screen.say(forecast.sentence)
     for refusal in forecast.refusals:
@@ -54,12 +69,16 @@ def run(
     campaign: CampaignFile,
     stage: Stages = None,
     scan: Scans = None,
+    assigned: Set = None,
     cluster: ClusterOption = None,
     no_prefect: NoPrefect = False,
     as_json: Json = False,
 ) -> None:
     """Process a campaign through Prefect on Dask; a second run computes only what is missing."""
-    _run(Screen(as_json=as_json), campaign, stage, scan, cluster, no_prefect, retry=False)
+    from stxmdist.planning.execute import RunRequest
+
+    request = RunRequest(campaign, tuple(stage or ()), tuple(scan or ()), cluster, options=_options(assigned))
+    _run(Screen(as_json=as_json), request, no_prefect)
 
 
 @app.command()
@@ -70,26 +89,25 @@ def retry(
     as_json: Json = False,
 ) -> None:
     """Run the units again that failed in earlier runs."""
-    _run(Screen(as_json=as_json), campaign, None, None, cluster, no_prefect, retry=True)
+    from stxmdist.planning.execute import RunRequest
+
+    _run(Screen(as_json=as_json), RunRequest(campaign, cluster=cluster, retry=True), no_prefect)
 
 
-def _run(
-    screen: Screen,
-    campaign: str,
-    stages: list[str] | None,
-    scans: list[str] | None,
-    cluster: str | None,
-    no_prefect: bool,
-    *,
-    retry: bool,
-) -> None:
+def _options(assigned: list[str] | None) -> "ChangedOptions":
+    from stxmdist.planning.assigned_options import assigned_options, split_assignment
+
+    return assigned_options(map(split_assignment, assigned or ()))
+
+
+def _run(screen: Screen, request: "RunRequest", no_prefect: bool) -> None:
     from stxmdist.planning.notes import alike
 
-    outcome = run_campaign(screen, campaign, stages, scans, cluster, no_prefect, retry=retry)
+    outcome = run_request(screen, request, no_prefect)
     screen.table(outcome["stages"])
     # What readers assumed is said when they read, and counted afterwards.
     fresh = any(row["stage"] == "ingest" and row["run"] for row in outcome["stages"])
-    screen.notes(alike(outcome["notes"]), len(outcome["notes"]), campaign, most=MOST_NOTES if fresh else 0)
+    screen.notes(alike(outcome["notes"]), len(outcome["notes"]), request.path, most=MOST_NOTES if fresh else 0)
     # Units of one scan that fail for the same reason are printed as one line.
     said = Counter(f"not done: {refusal['scan_id']}: {refusal['sentence']}" for refusal in outcome["refusals"])
     for line, times in said.items():
@@ -102,23 +120,19 @@ def _run(
     raise typer.Exit(DONE if outcome["complete"] and outcome["verdict"]["usable"] else IN_PART)
 
 
-def run_campaign(
-    screen: Screen,
-    campaign: str,
-    stages: list[str] | None = None,
-    scans: list[str] | None = None,
-    cluster: str | None = None,
-    no_prefect: bool = False,
-    *,
-    retry: bool = False,
-) -> "RunSummary":
-    """Run a campaign, through Prefect unless ``no_prefect``; returns how it ended."""
-    from stxmdist.commands.runs import run as run_request
+def run_campaign(screen: Screen, campaign: str) -> "RunSummary":
+    """Run a campaign through Prefect; how it ended."""
     from stxmdist.planning.execute import RunRequest
 
-    request = RunRequest(campaign, tuple(stages or ()), tuple(scans or ()), cluster, retry)
+    return run_request(screen, RunRequest(campaign))
+
+
+def run_request(screen: Screen, request: "RunRequest", no_prefect: bool = False) -> "RunSummary":
+    """Run what is asked for, with its progress on standard error; how it ended."""
+    from stxmdist.commands.runs import run
+
     bars = ProgressBars()
     try:
-        return run_request(request, prefect=not no_prefect, watch=bars, note=screen.note)
+        return run(request, prefect=not no_prefect, watch=bars, note=screen.note)
     finally:
         bars.close()

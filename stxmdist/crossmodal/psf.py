@@ -79,6 +79,22 @@ class MicroscopePsf:
             return zone_plate_kernel(pixel_nm, self.outer_zone_nm, self.central_stop_fraction, half_width_px)
         return gaussian_kernel(pixel_nm, self.psf_sigma_ptychography_nm, half_width_px)
 
+    def amplitude_kernel(self, pixel_nm: float) -> F64:
+        """What complex amplitudes of ptychography are blurred by, (K, K) float64; its sum is 1.
+
+        The pixels of a reconstruction sample it, where those of :meth:`kernel` average over their area.
+
+        Raises
+        ------
+        InputError
+            as `half_width_px`.
+        """
+        half = self.half_width_px("ptychography", pixel_nm)
+        offsets_nm = np.arange(-half, half + 1) * pixel_nm
+        profile = np.exp(-0.5 * (offsets_nm / max(self.psf_sigma_ptychography_nm, 1e-3 * pixel_nm)) ** 2)
+        kernel = np.outer(profile, profile)
+        return np.asarray(kernel / kernel.sum())
+
     def half_width_px(self, modality: str, pixel_nm: float) -> int:
         """Pixels from the middle of a modality's point spread function to its border: K = 2 half_width_px + 1.
 

@@ -9,7 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from storage.levels import halved, level_of, n_levels
 from storage.output import Output
+from storage.reading import read_region
 from stxmdist.arrays import Array, MaskClass, Real
 from stxmdist.dashboard.refused import NotHere
 from stxmdist.dashboard.snapshot import Snapshot
@@ -18,10 +20,7 @@ from stxmdist.dashboard.tiles import (
     TILE_PX,
     PaletteName,
     gradient,
-    halved,
-    halved_codes,
     indices_of,
-    n_levels,
     outlines_of,
     png,
     tile_region,
@@ -78,7 +77,7 @@ LAYERS: Mapping[str, Layer] = {
     "soc_se": Layer("standard error", "1", ("fit",), ("soc_se",), "cividis", (0.0, 0.2), classed=True),
     "chi2": Layer("reduced χ²", "1", ("fit",), ("chi2_reduced",), "cividis", (0.0, 4.0), classed=True),
     "thickness": Layer("thickness", "nm", ("fit",), ("thickness_nm",), "cividis", None),
-    "classes": Layer("mask classes", "", ("fit",), ("mask_class",), "classes", (0, N_COLOURS - 1), kind="class"),
+    "classes": Layer("mask classes", "", ("segment", "fit"), ("mask_class",) * 2, "classes", (0, 252), kind="class"),
     "particles": Layer("particles", "", ("segment",), ("labels",), "outlines", kind="label"),
     "fused": Layer(
         "state of charge, fused", "1", ("register",), ("fused_soc",), "viridis", (0.0, 1.0),
@@ -149,30 +148,28 @@ def seen(now: Snapshot, scan_id: str, name: str) -> Seen | None:
 
 
 def _read(seen: Seen, output: Output, array: str, level: int, rows: slice, columns: slice) -> Real:
-    """Numbers (Y, X) or (ENERGY, Y, X) of a part of a level, made from the whole pixels below it."""
-    scale = 2**level
-    ny, nx = output.array(array).shape[-2:]
-    part = (
-        slice(rows.start * scale, min(ny, rows.stop * scale)),
-        slice(columns.start * scale, min(nx, columns.stop * scale)),
-    )
+    """Numbers (Y, X) or (ENERGY, Y, X) of a part of a level: from the level itself, or from the pixels below it."""
     dims = dims_of(output, array)
-    values = output.read(array, (*[slice(None)] * (len(dims) - 2), *part))
+    lead = (slice(None),) * (len(dims) - 2)
+    left = level_of(output, array, level) if level else None
+    if left is not None:
+        values, still = read_region(left, (*lead, rows, columns)), 0
+    else:
+        ny, nx = output.array(array).shape[-2:]
+        part = (slice(each.start << level, min(n, each.stop << level)) for each, n in ((rows, ny), (columns, nx)))
+        values, still = output.read(array, (*lead, *part)), level
     if array == "transmission":
         values = _density(values)
     if seen.layer.number_of is not None:
         values = seen.layer.number_of(values)
     if dims and dims[0] == "component":
         values = values.sum(axis=0)
-    for _ in range(level):
-        if values.dtype.kind == "f":
-            values = halved(values)
-        else:
-            values = halved_codes(values, 255 if values.dtype == np.uint8 else 0, least=values.dtype == np.uint8)
+    for _ in range(still):
+        values = halved(values)
     return values
 
 
-class _Recent:
+class Recent:
     """Arrays that were read last, as many as fit."""
 
     def __init__(self, most_bytes: float) -> None:
@@ -197,7 +194,7 @@ class _Recent:
 
 
 # Outputs are keyed by what they were made from and never change, so that what was read of them stays true.
-_recent = _Recent(KEPT_BYTES)
+_recent = Recent(KEPT_BYTES)
 
 
 def nearest_energy(energies_ev: Real, wanted_ev: float) -> int:
@@ -315,6 +312,8 @@ def map_view(visit: Visit, scan_id: str, name: str, *, frames: tuple[Frame, ...]
 def tile_png(visit: Visit) -> bytes:
     """The tile that an address asks for: ``scan, layer, level, row, column``, and ``energy`` as a place along the axis.
 
+    Without a level, the coarsest: all of the image in one tile.
+
     Raises
     ------
     NotHere
@@ -324,8 +323,9 @@ def tile_png(visit: Visit) -> bytes:
     image = seen(visit.now, scan_id, name)
     if image is None:
         raise NotHere(f"No stage has published an image {name!r} of scan {scan_id!r}.")
-    level, row, column, energy = (visit.integer(key, 0) or 0 for key in ("level", "row", "column", "energy"))
+    row, column, energy = (visit.integer(key, 0) or 0 for key in ("row", "column", "energy"))
     shape = image.shape
+    level = visit.integer("level", n_levels(shape)) or 0
     region = tile_region(shape, level, row, column) if 0 <= level <= n_levels(shape) else None
     if region is None or not 0 <= energy < max(1, image.energies_ev().size):
         raise NotHere(f"The image {name!r} of scan {scan_id!r} has no such tile.")

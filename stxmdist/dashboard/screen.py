@@ -62,8 +62,11 @@ SCREENS: Table[ScreenEntry] = Table(
     "screen",
     {
         "beamtime": _entry("beamtime", "Beamtime", "Is the newest scan any good, and is it enough?", address=""),
+        "campaign": _entry("campaign", "Campaign", "How do electrodes, conditions and sizes differ?"),
         "scan": _entry("scan", "Scan", "What one scan shows, and whether to believe it.", in_navigation=False),
         "particle": _entry("particle", "Particle", "One particle in every detail.", in_navigation=False),
+        "next": _entry("next", "Next", "What to measure in the time that is left, at which energies?"),
+        "run": _entry("run", "Run", "Choose what is computed, see what it costs, and how far it is."),
     },
 )
 """Name to screen, in the order of the navigation"""

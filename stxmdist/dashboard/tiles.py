@@ -13,9 +13,10 @@ import numpy as np
 from bokeh.palettes import Cividis256, Greys256, RdBu11, Viridis256, interp_palette
 from PIL import Image
 
+from storage.levels import COARSEST_PX
 from stxmdist.arrays import U8, Array, Mask, Real
 
-TILE_PX = 256
+TILE_PX = COARSEST_PX
 """Sides of a tile. At level k one of its pixels stands for ``2**k`` by ``2**k`` pixels of the image."""
 
 PaletteName = Literal["viridis", "cividis", "grey", "signed", "classes", "outlines"]
@@ -43,36 +44,6 @@ CLASS_COLOURS = (
 """Of `stxmdist.arrays.MaskClass`, in its order: Okabe and Ito's where pixels are of interest, greys elsewhere"""
 
 OUTLINE_COLOUR = (255, 255, 255)
-
-
-def n_levels(shape: Sequence[int]) -> int:
-    """How many times an image (Y, X) is halved until one tile holds all of it."""
-    return max(0, math.ceil(math.log2(max(1, *shape[-2:]) / TILE_PX)))
-
-
-def halved(values: Real) -> Real:
-    """Means (..., Y, X) over blocks of two by two pixels, NaN left out; rows left over at the end stand alone."""
-    blocks = _blocks(values, np.nan)
-    known = np.isfinite(blocks)
-    n = known.sum(axis=(-3, -1))
-    with np.errstate(invalid="ignore"):
-        means = np.where(known, blocks, 0).sum(axis=(-3, -1)) / np.maximum(n, 1)
-    return np.where(n > 0, means, np.nan).astype(values.dtype)
-
-
-def halved_codes(codes: Array, pad: int, *, least: bool) -> Array:
-    """Of every two by two codes (..., Y, X) the least or the largest: of mask classes the least says most."""
-    blocks = _blocks(codes, pad)
-    found = blocks.min(axis=(-3, -1)) if least else blocks.max(axis=(-3, -1))
-    return np.asarray(found, dtype=codes.dtype)
-
-
-def _blocks(values: Array, pad: float) -> Array:
-    """(..., Y / 2, 2, X / 2, 2), padded to whole blocks."""
-    ny, nx = values.shape[-2:]
-    width = [(0, 0)] * (values.ndim - 2) + [(0, ny % 2), (0, nx % 2)]
-    padded = np.pad(values, width, constant_values=pad) if ny % 2 or nx % 2 else values
-    return padded.reshape(*values.shape[:-2], (ny + 1) // 2, 2, (nx + 1) // 2, 2)
 
 
 def tile_region(shape: Sequence[int], level: int, row: int, column: int) -> tuple[slice, slice] | None:

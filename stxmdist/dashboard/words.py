@@ -2,9 +2,13 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 
+from markupsafe import Markup, escape
+
 from storage.atomic import plain_json
+from stxmdist.particles.flag_words import flags_of
 
 UNKNOWN = "–"
 
@@ -15,9 +19,11 @@ def figure(value: object, digits: int = 3, unit: str = "") -> str:
         return UNKNOWN
     if isinstance(value, int) or abs(value) >= 10 ** (digits - 1):
         text = f"{value:,.0f}"
+    elif abs(value) >= 1e-3 or value == 0:
+        text = f"{value:#.{digits}g}".rstrip(".")
     else:
-        text = f"{value:#.{digits}g}" if abs(value) >= 1e-3 or value == 0 else f"{value:.{digits - 1}e}"
-        text = text.rstrip(".")
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        text = f"{mantissa}e{int(exponent)}"
     return f"{text.replace('-', '−')} {unit}".rstrip().replace(",", " ")
 
 
@@ -45,6 +51,37 @@ def plural(n: int, noun: str, several: str = "") -> str:
     return f"{n:,} {noun if n == 1 else several or noun + 's'}".replace(",", " ")
 
 
+def duration(seconds: object) -> str:
+    """A time as people say it: ``12 s``, ``4 min 5 s``, ``2 h 10 min``."""
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        return UNKNOWN
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 or seconds == 0 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min".replace(",", " ")
+
+
+def size(n_bytes: float) -> str:
+    """So many bytes as people say it."""
+    return figure(n_bytes / 1e9, 3, "GB") if n_bytes >= 1e9 else figure(n_bytes / 1e6, 3, "MB")
+
+
+def coded(text: str) -> Markup:
+    """A text as HTML, what stands between double backquotes as code."""
+    return Markup(re.sub(r"``([^`]+)``", r"<code>\1</code>", str(escape(text))))
+
+
+def flags_in_words(flags: str) -> tuple[str, ...]:
+    """One sentence for each flag of a particle; a flag that has no words stands for itself."""
+    said = flags_of(flags)
+    return tuple(
+        f"{flag.capitalize()}." if words == flag else f"{flag.capitalize()}: {words.rstrip('.')}."
+        for flag, words in said.items()
+    )
+
+
 def script(value: object) -> str:
     """A record as JSON, for an attribute that the page's script reads."""
     return json.dumps(plain_json(value), allow_nan=False)
@@ -56,6 +93,9 @@ FILTERS: dict[str, Callable[..., str]] = {
     "plus_minus": plus_minus,
     "moment": moment,
     "plural": plural,
+    "duration": duration,
+    "size": size,
+    "coded": coded,
     "script": script,
 }
 """Names that templates use"""

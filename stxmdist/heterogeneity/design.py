@@ -122,6 +122,20 @@ def designs_for(
     return found
 
 
+def designs_within(minutes: float, costs: Costs, particles: int, limits: Limits | None = None) -> list[Design]:
+    """For each number of electrodes that fits into so much beamtime, the most regions of so many particles that do."""
+    limits = limits or Limits()
+    of_region = costs.region + particles * costs.particle
+    found = []
+    for electrodes in range(1, limits.electrodes + 1):
+        # Rounding must not take away a region that fits exactly.
+        regions = int((minutes / electrodes - costs.electrode) / of_region * (1.0 + 1e-12)) if of_region > 0 else 0
+        if regions < 1:
+            break
+        found.append(Design(electrodes, min(regions, limits.regions), particles))
+    return found
+
+
 def _cheapest(spread: Spread, electrodes: int, allowed: float, costs: Costs, limits: Limits) -> Design | None:
     """The cheapest regions and particles with which each electrode's mean has at most the allowed variance."""
     best: Design | None = None

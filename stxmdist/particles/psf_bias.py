@@ -1,4 +1,10 @@
-"""How far the point spread function moves a particle's state of charge: what it does to maps is undone and redone."""
+"""How far the point spread function moves a particle's state of charge: what it does to maps is undone and redone.
+
+A scanned beam averages what is transmitted, ptychography averages complex amplitudes.
+
+The file is longer than 400 lines because the model, its optics and what is asked of both belong to one iteration;
+`psf_bias` is longer than 80 lines because more than half of them tell its arguments.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -111,6 +117,7 @@ def psf_bias(
     *,
     psf: F64,
     design_per_nm: Real,
+    phase_per_nm: Real | None = None,
     weights: Real | None = None,
     known: Mask | None = None,
     reach: I32 | None = None,
@@ -118,13 +125,13 @@ def psf_bias(
     sharp_thickness_nm: F64 | None = None,
     iterations: int = ITERATIONS,
 ) -> PsfBias:
-    """Bias of each particle's mass-weighted soc because transmission, not optical density, is averaged by the PSF.
+    """Bias of each particle's mass-weighted soc because light, not optical density, is averaged by the PSF.
 
     The model: within and just around its outline a particle is a plate as thick as its trusted inside nearby, which
-    fills a fraction of each pixel and has a state of charge there. Its transmission, blurred by the PSF and fitted
-    again, should give the measured maps back; fractions and states of charge are corrected by the blurred difference
-    until it nearly does. The bias is the imaged soc less the model's: rims lose to the surroundings what outlines cut
-    off, and half filled pixels fit as another chemistry.
+    fills a fraction of each pixel and has a state of charge there. Its image through the PSF, fitted again, should give
+    the measured maps back; fractions and states of charge are corrected by the blurred difference until it nearly does.
+    The bias is the imaged soc less the model's: rims lose to the surroundings what outlines cut off, and half filled
+    pixels fit as another chemistry.
 
     Parameters
     ----------
@@ -137,6 +144,10 @@ def psf_bias(
     design_per_nm
         (ENERGY, TERM) or (ENERGY, 2): optical density per nm of the two components in the first two columns; further
         columns (background) are fitted too
+    phase_per_nm
+        (ENERGY, 2) phase in radians that one nm of each component adds: the PSF averages complex amplitudes, as in
+        ptychography, where a rim is darker than its amount because light through plate and vacuum is out of step; None:
+        it averages what is transmitted, as a detector behind a scanned beam does
     weights
         (ENERGY,) weights of the fit, e.g. effective counts; equal if left out
     known
@@ -156,7 +167,7 @@ def psf_bias(
     seen = np.where(usable, np.maximum(labels if reach is None else reach, 0), 0)
     ids = np.unique(labels[labels > 0]).astype(np.int64)
     measured = np.where(usable, np.nan_to_num(thickness_nm), 0.0).astype(np.float64)
-    optics = Optics(psf, labels.shape, np.asarray(design_per_nm, dtype=np.float64), weights)
+    optics = Optics(psf, labels.shape, np.asarray(design_per_nm, dtype=np.float64), weights, phase_per_nm)
     owner = np.where(usable, expand_labels(inside, distance=1.5), 0).astype(np.int32)
     total, soc = _plates(inside, owner, measured, optics.sigma_px)
     support = owner > 0
@@ -258,9 +269,11 @@ def _plates(
 
 
 class Optics:
-    """Imaging of plates: the transmission of each energy blurred, and fitted linearly in optical density."""
+    """Imaging of plates: transmission, or complex amplitude, of each energy blurred, and fitted in optical density."""
 
-    def __init__(self, psf: F64, shape: tuple[int, ...], design: F64, weights: Real | None) -> None:
+    def __init__(
+        self, psf: F64, shape: tuple[int, ...], design: F64, weights: Real | None, phase: Real | None = None
+    ) -> None:
         self.psf = psf
         half = psf.shape[0] // 2
         # Of the Gaussian with the same height at the centre.
@@ -271,7 +284,7 @@ class Optics:
         kernel = np.zeros(self._padded)
         kernel[: psf.shape[0], : psf.shape[1]] = psf
         self._transfer = fft.rfft2(np.roll(kernel, (-half, -half), axis=(0, 1)))
-        self._design = design
+        self._design, self._phase = design, phase
         self._counts = np.ones(len(design)) if weights is None else np.asarray(weights, dtype=np.float64)
         self._level_nm, self._solve = _solutions(design, self._counts)
 
@@ -330,11 +343,20 @@ class Optics:
     def _measured(self, fill: F64, total_nm: F64, soc: F64, lit: Mask, first: int = 0) -> Iterator[F64]:
         """Optical density (PIXEL,) of the pixels that are ``lit`` (Y, X), energy by energy from the ``first``."""
         plate = fill != 0.0
-        filled, discharged, charged = fill[plate], (total_nm * (1.0 - soc))[plate], (total_nm * soc)[plate]
-        absorbed = np.zeros(fill.shape)
-        for row in self._design[first:]:
-            absorbed[plate] = filled * (1.0 - np.exp(-(row[0] * discharged + row[1] * charged)))
-            yield -np.log(np.maximum(1.0 - self._through(absorbed)[lit], 1e-6))
+        filled, amounts = fill[plate], np.stack([(total_nm * (1.0 - soc))[plate], (total_nm * soc)[plate]])
+        lost = np.zeros(fill.shape)
+
+        def seen(taken: F64) -> F64:
+            lost[plate] = filled * taken
+            return self._through(lost)[lit]
+
+        for energy, row in enumerate(self._design[first:, :2], start=first):
+            if self._phase is None:
+                transmitted = 1.0 - seen(1.0 - np.exp(-(row @ amounts)))
+            else:
+                amplitude, turn = np.exp(-0.5 * (row @ amounts)), self._phase[energy] @ amounts
+                transmitted = (1.0 - seen(1.0 - amplitude * np.cos(turn))) ** 2 + seen(amplitude * np.sin(turn)) ** 2
+            yield -np.log(np.maximum(transmitted, 1e-6))
 
     def _through(self, image: F64) -> F64:
         rows, columns = self._shape

@@ -55,7 +55,7 @@ class DescribedOption:
     @property
     def default_text(self) -> str:
         """The default as it would be written in a campaign file."""
-        return "" if self.group else _written(self.default)
+        return "" if self.group else as_written(self.default)
 
     def as_dict(self) -> dict[str, object]:
         """The same for programs; the default as text, as a campaign file has it."""
@@ -163,16 +163,17 @@ def _default(option: "Field[object]") -> object:
     return option.default_factory() if option.default_factory is not MISSING else None
 
 
-def _written(value: object) -> str:
+def as_written(value: object) -> str:
+    """A value as it would be written in a campaign file, on one line."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if is_dataclass(value) and not isinstance(value, type):
         members = ((each.name, getattr(value, each.name)) for each in fields(value))
-        return "{" + ", ".join(f"{name}: {_written(each)}" for name, each in members if each != {}) + "}"
+        return "{" + ", ".join(f"{name}: {as_written(each)}" for name, each in members if each != {}) + "}"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {_written(each)}" for name, each in value.items()) + "}"
+        return "{" + ", ".join(f"{name}: {as_written(each)}" for name, each in value.items()) + "}"
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(_written(each) for each in value) + "]"
+        return "[" + ", ".join(as_written(each) for each in value) + "]"
     return str(value)

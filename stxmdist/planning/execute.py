@@ -28,6 +28,7 @@ from stxmdist.planning.survey import Survey
 from stxmdist.planning.verdict import Verdict, VerdictDocument, verdict_of
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.run import RunRecord, Watcher, nobody_watches, run_stage
+from stxmdist.runner.run_state import RunStateFile
 from stxmdist.runner.unit import Refusal, StageReport, receipts_of
 
 RECORDED = ("dask", "distributed", "numba", "numpy", "scipy", "scikit-image", "zarr")
@@ -98,17 +99,23 @@ class CampaignRun:
         self._not_fetched: list[Refusal] = []
         self._cluster = None if request.cluster == "inline" else Cluster(cluster_spec(self.campaign, request.cluster))
         self._store = Store(self.campaign.store)
+        self._state: RunStateFile | None = None
         self._held = ExitStack()
 
     def __enter__(self) -> "CampaignRun":
         self._store.create()
         self._held.enter_context(self._store.lock("live", LIVE_PASS) if self.request.live else self._store.lock())
+        if not self.request.live:
+            # The service that follows scans passes beside a run, whose state the file tells.
+            self._state = RunStateFile(self._store.root, self.stages, self.request.scans, self.request.options)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if self._state is not None:
+            self._state.run_ended(error)
         self._held.close()
 
     def close(self) -> None:
@@ -172,6 +179,8 @@ class CampaignRun:
         """Run one stage."""
         self.survey.renew()
         scans = frozenset(scan.scan_id for scan in self.campaign.scans)
+        if self._state is not None:
+            watch = self._state.watching(watch, lambda: self._cluster.dashboard if self._cluster else None)
         report = run_stage(
             STAGES[name].load(),
             self.survey,
@@ -186,6 +195,8 @@ class CampaignRun:
             theirs=frozenset if self.request.live else self._followed,
         )
         self.reports[name] = report
+        if self._state is not None:
+            self._state.stage_ended(name)
         return report
 
     @property

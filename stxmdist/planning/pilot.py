@@ -1,5 +1,7 @@
 """A finished campaign as the pilot of the next: its table of variances, its scans, and what its particles were like."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,13 +9,16 @@ import pandas as pd
 
 from stxmdist.arrays import F64
 from stxmdist.campaign.manifest import Campaign
-from stxmdist.errors import InputError
+from stxmdist.errors import InputError, StoreError
 from stxmdist.heterogeneity.rows import of_modality
+from stxmdist.measures import AbsorbanceMeasures
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.planning.columns import column
 from stxmdist.planning.published import PublishedCampaign
 
 MODALITY = "stxm"
+LEAST_NOISE_FACTOR = 0.5
+"""Counts that scatter less than photons can were smoothed: the factor then says nothing of their number"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +101,22 @@ def pilot_scans(published: PublishedCampaign, campaign: Campaign) -> PilotScans:
         thickness_nm=_median(column(chosen, "thickness_nm")),
         soc_se=_median(column(chosen, "soc_se_stat")),
     )
+
+
+def photons_per_pixel(published: PublishedCampaign, scan_ids: Iterable[str]) -> float:
+    """Photons that fell on a pixel of a wide-field scan at all energies together, median over scans.
+
+    Counts of the incident beam over their noise factor: of so many photons the noise is. NaN where no scan has counts.
+    """
+    photons = []
+    for scan_id in scan_ids:
+        found: AbsorbanceMeasures | None = None
+        # What another version has written says nothing here.
+        with suppress(StoreError):
+            found = published.figures(AbsorbanceMeasures, "absorbance", scan_id)
+        if found is not None and found.input == "counts":
+            photons.append(float(np.nansum(found.i0_counts / np.maximum(found.noise_factor, LEAST_NOISE_FACTOR))))
+    return _median(np.array(photons))
 
 
 def _recorded(published: PublishedCampaign, scan_id: str) -> tuple[F64, int, float]:

@@ -1,6 +1,6 @@
 """What is published of a campaign: the one place that looks outputs, tables and figures up in the store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,15 +125,15 @@ class PublishedCampaign:
         scan = publication.scans.get(scan_id)
         return publication.options if scan is None or not scan.options else scan.options
 
-    def table(self, name: str) -> pd.DataFrame | None:
-        """A table of the campaign; None where inference has published none of this name."""
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
+        """A table of the campaign, or some columns of it; None where inference has published none of this name."""
         if self.chosen is None:
             folder: Path | None = self.store.tables_path
         else:
             output = self.output(TABLES_STAGE, CAMPAIGN)
             folder = None if output is None else output.path / TABLES_FOLDER
         path = None if folder is None else folder / f"{name}.parquet"
-        return read_table(path) if path is not None and path.exists() else None
+        return read_table(path, columns) if path is not None and path.exists() else None
 
     def table_of(self, stage: str, scan_id: str, name: str) -> pd.DataFrame | None:
         """A table that a stage left for a scan, as there is before ``infer`` has run; None where it left none."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypedDict, TypeVar
 
+from storage.levels import write_levels
 from storage.output import Output
 from storage.ownership import check_disjoint, unowned
 from storage.publication import Publication, PublishedScan
@@ -387,4 +388,5 @@ def _files(
         return written
     if before is not None and before.digest == output.digest and before.files.items() >= written.items():
         return dict(before.files)
+    write_levels(output)
     return output.inventory(written)

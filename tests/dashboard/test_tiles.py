@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from storage.levels import n_levels
 from stxmdist.arrays import MaskClass
 from stxmdist.dashboard.tiles import (
     CLASS_COLOURS,
@@ -16,10 +17,7 @@ from stxmdist.dashboard.tiles import (
     MASKED,
     N_COLOURS,
     TILE_PX,
-    halved,
-    halved_codes,
     indices_of,
-    n_levels,
     outlines_of,
     palette_of,
     png,
@@ -45,22 +43,6 @@ def test_the_coarsest_level_is_one_tile(ny: int, nx: int) -> None:
     assert tile_region((ny, nx), level, 0, 1) is None
     assert tile_region((ny, nx), level, 1, 0) is None
     assert level == 0 or max(ny, nx) > TILE_PX * 2 ** (level - 1)
-
-
-def test_halving_keeps_the_mean_of_what_is_known() -> None:
-    values = np.arange(24.0).reshape(1, 4, 6)
-    assert halved(values).shape == (1, 2, 3)
-    np.testing.assert_allclose(halved(values).mean(), values.mean(), rtol=1e-12)
-    values[0, 0, 0] = np.nan
-    np.testing.assert_allclose(halved(values)[0, 0, 0], np.mean([1.0, 6.0, 7.0]), rtol=1e-12)
-    assert np.isnan(halved(np.full((2, 2), np.nan))).all()
-    np.testing.assert_array_equal(halved(np.array([[1.0, 3.0, 7.0]])), [[2.0, 7.0]])
-
-
-def test_halving_classes_keeps_the_one_that_says_most() -> None:
-    codes = np.array([[MaskClass.background, MaskClass.valid], [MaskClass.thick, MaskClass.poor_fit]], np.uint8)
-    assert halved_codes(codes, 255, least=True) == MaskClass.valid
-    assert halved_codes(np.array([[0, 7]], np.int32), 0, least=False) == 7
 
 
 def test_what_is_not_known_never_has_the_colour_of_a_number() -> None:

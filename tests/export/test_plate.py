@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from ome_zarr_models.v05.hcs import HCS
 
 from stxmdist.campaign.scan import Scan
+from stxmdist.export.ome_parts import Raster
 from stxmdist.export.plate import CHANNELS, plate_of
 from stxmdist.export.plate_names import natural, plain_names
 from tests.export.peers import clean, python_with
@@ -208,10 +209,8 @@ def test_a_scan_without_maps_is_said_and_one_without_particles_has_no_labels(
     assert "labels" not in plate["E1/1/0"]
 
 
-def test_smaller_images_are_padded_with_what_is_not_known(whole: Any) -> None:
+def test_smaller_images_are_padded_with_what_is_not_known() -> None:
     """Viewers lay images side by side as if all had as many pixels."""
-    from stxmdist.export.ome_parts import Raster
-
     raster = Raster.of(np.arange(3.0), np.arange(4.0), shape=(5, 7))
     padded = raster.padded(np.ones((3, 4), np.float32), np.nan)
     assert padded.shape == (5, 7)

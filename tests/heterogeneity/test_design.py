@@ -11,6 +11,7 @@ from stxmdist.heterogeneity.design import (
     Limits,
     Spread,
     designs_for,
+    designs_within,
     electrodes_for_power,
     floor,
     half_width,
@@ -124,3 +125,21 @@ def test_designs_reach_what_is_wanted_with_least_beamtime() -> None:
 
 def test_photons_are_counted() -> None:
     assert photons_for(0.02, 1e4, 0.01) == pytest.approx(4e4)
+
+
+@pytest.mark.parametrize("hours", [1.0, 8.0, 24.0, 100.0])
+@pytest.mark.parametrize("costs", [Costs(), Costs(electrode=0.0, region=5.0, particle=1.0)])
+def test_designs_within_a_time_fit_and_one_region_more_does_not(hours: float, costs: Costs) -> None:
+    limits = Limits(regions=10_000)
+    found = designs_within(60.0 * hours, costs, 30, limits)
+    for design in found:
+        more = Design(design.electrodes, design.regions + 1, design.particles)
+        assert design.minutes(costs) <= 60.0 * hours * (1 + 1e-9) < more.minutes(costs)
+    # The first number of electrodes that is not named does not fit with one region each.
+    first = Design(len(found) + 1, 1, 30)
+    assert first.electrodes > limits.electrodes or first.minutes(costs) > 60.0 * hours
+
+
+def test_a_time_that_fits_exactly_is_used() -> None:
+    design = Design(3, 4, 30)
+    assert design in designs_within(design.minutes(Costs()), Costs(), 30)

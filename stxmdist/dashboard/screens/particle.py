@@ -12,14 +12,13 @@ from storage.output import Output
 from stxmdist.campaign.scan import Scan
 from stxmdist.dashboard.figures.plot import Drawn, as_drawn
 from stxmdist.dashboard.figures.profile import profile_figure
-from stxmdist.dashboard.flag_words import flags_in_words
 from stxmdist.dashboard.images import TRUSTED, Frame, MapView, map_view
 from stxmdist.dashboard.refused import NotHere
 from stxmdist.dashboard.screen import Crumb, Page, Screen
 from stxmdist.dashboard.screens.scan import SpectrumPart, spectrum_part
 from stxmdist.dashboard.spectra import region_of
 from stxmdist.dashboard.visit import Visit
-from stxmdist.dashboard.words import figure, plus_minus
+from stxmdist.dashboard.words import figure, flags_in_words, plus_minus
 from stxmdist.measures import AlignMeasures
 from stxmdist.particles.radial_profile import radial_profile
 from stxmdist.pixel_pitch import pitch_yx_um

@@ -314,7 +314,7 @@ def _part(visit: Visit, spectrum: Spectrum, title: str, particle: int | None, ta
         unit = "nm" if fit.thickness_unit == "nm" else "of reference"
         total = float(fit.thickness.sum())
         facts += [
-            ("state of charge", figure(float(fit.thickness[1] / total)) if total else figure(None)),
+            ("charged share of it", figure(float(fit.thickness[1] / total)) if total else figure(None)),
             ("discharged", figure(float(fit.thickness[0]), 3, unit)),
             ("charged", figure(float(fit.thickness[1]), 3, unit)),
             ("residual, rms over σ", figure(_rms_over_error(spectrum), 2)),

@@ -30,7 +30,22 @@
     energyLine(document_);
     const points = document_?.get_model_by_name("points");
     if (points) points.selected.properties.indices.change.connect(() => picked(box, points));
+    const area = document_?.get_model_by_name("choose");
+    // Set as a whole: only then does the model ask its document for events.
+    if (area) area.js_event_callbacks = { selectiongeometry: [(event) => { if (event.final) shaped(box, event.geometry); }] };
     performance.mark("stxmdist-figure");
+  }
+
+  /** A box or a lasso was drawn: its corners go into the address, and a part shows what lies in it, drawn or not. */
+  function shaped(box, { type, x, y, x0, x1, y0, y1 }) {
+    if (type !== "rect" && type !== "poly") return;
+    const [part, into, key] = box.dataset.selects.split(" ");
+    const [xs, ys] = type === "rect" ? [[x0, x1, x1, x0], [y0, y0, y1, y1]] : [[...x], [...y]];
+    const step = Math.max(1, Math.ceil(xs.length / 40));
+    const corners = xs.flatMap((each, i) => (i % step ? [] : [each.toPrecision(4), ys[i].toPrecision(4)]));
+    if (corners.length < 6) return;
+    change({ [key]: corners.join(","), size_low: null, size_high: null, soc_low: null, soc_high: null });
+    load(part, document.getElementById(into));
   }
 
   /** Points of a figure were chosen: one leads to its page, several are shown by the part that the figure names. */
@@ -278,11 +293,44 @@
       if (!answer.ok) throw new Error(answer.status);
       const found = (await answer.json()).version;
       silent = 0; looked = Date.now();
-      const busy = document.activeElement?.matches("input:not([type=range]), select, textarea");
+      const busy = document.activeElement?.matches("input:not([type=range]), select, textarea") || $("form[data-changed]");
       if (found === version) { if ($("[data-live]").textContent === "" || $("[data-live]").classList.contains("old")) live("live"); }
       else if (busy) live("There is something new; this page follows when the form is left.");
       else { version = found; await renew(); }
     } catch { if (++silent >= 2) live(`No answer since ${clock(looked)}: this page is old`, true); }
+  }
+
+  /* ---- forms: only what is filled in is sent, long ones are searched; what goes on is looked at again ------------- */
+  function lean(form) {
+    form.addEventListener("formdata", ({ formData }) => { for (const [name, value] of [...formData]) if (!value) formData.delete(name); });
+    form.addEventListener("change", (event) => { if (!event.target.dataset.filter) form.dataset.changed = "yes"; });
+  }
+  function filter(input) {
+    const form = document.getElementById(input.dataset.filter), said = $("[data-filtered]", form);
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let n = 0;
+      for (const each of $$("[data-words]", form)) {
+        const text = each.dataset.words.toLowerCase();
+        each.hidden = !words.every((word) => text.includes(word));
+        n += !each.hidden;
+      }
+      for (const each of $$("details.stage", form)) {
+        each.hidden = !$("[data-words]:not([hidden])", each);
+        if (words.length) each.open = true;
+      }
+      said.textContent = words.length ? `${n} found` : "";
+    });
+  }
+  async function refresh() {
+    for (const box of document.hidden ? [] : $$("[data-refresh]")) {
+      if (!$("[data-going]", box) || box.contains(document.activeElement)) continue;
+      const answer = await fetch(`${box.dataset.refresh}?${state}`, { headers: { accept: "text/html" } }).catch(() => null);
+      if (!answer?.ok) continue;
+      box.innerHTML = await answer.text();
+      wake(box);
+      if (!$("[data-going]", box) && !$("form[data-changed]")) await renew();
+    }
   }
 
   /* ---- start -------------------------------------------------------------------------------------------------------- */
@@ -291,6 +339,8 @@
     for (const map of maps) map.draw();
     for (const box of $$(".plot .canvas", root)) onSight.observe(box);
     for (const box of $$("[data-energies]", root)) slider(box);
+    for (const form of $$("form[data-lean]", root)) lean(form);
+    for (const input of $$("[data-filter]", root)) filter(input);
     for (const form of $$("form[data-auto]", root)) form.addEventListener("change", () => form.requestSubmit());
     for (const button of $$("[data-copy]", root)) button.addEventListener("click", async () => {
       await navigator.clipboard?.writeText(document.getElementById(button.dataset.copy).textContent);
@@ -318,5 +368,6 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const box of $$(".plot .canvas")) { box.dataset.done = ""; embed(box); } });
   wake(document);
   setInterval(look, 2000);
+  setInterval(refresh, 1500);
   look();
 })();

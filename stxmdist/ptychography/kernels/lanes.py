@@ -122,5 +122,5 @@ def added(parts: Iterable[F32]) -> F32:
 
 def bands(low: int, high: int) -> tuple[list[int], list[int]]:
     """Rows low to high cut into one band for each lane: first rows, and rows after the last."""
-    edges = [int(edge) for edge in np.linspace(low, high, LANES + 1)]
+    edges = [low + (high - low) * lane // LANES for lane in range(LANES + 1)]
     return edges[:-1], edges[1:]

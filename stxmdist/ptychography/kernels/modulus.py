@@ -35,9 +35,15 @@ def _change(measured: np.float32, expected: np.float32, poisson: bool) -> np.flo
 
 
 @compiled
-def _modulus_row(wave: F32, counts: Array, use: F32, back: F32, gain: float, pixels: np.float32) -> np.float32:
-    inverse, scale = _ONE / pixels, gain * pixels
-    tiny = np.float32(1e-6) * pixels
+def _inverse(pixels: int) -> np.float32:
+    # Not in single precision: the compiler takes a loop's factor 1 / n for a quotient, and divides at each pixel.
+    return np.float32(1.0 / pixels)
+
+
+@compiled
+def _modulus_row(wave: F32, counts: Array, use: F32, back: F32, gain: float, pixels: int) -> np.float32:
+    inverse, scale = _inverse(pixels), gain * np.float32(pixels)
+    tiny = np.float32(1e-6) * np.float32(pixels)
     sum_ = _ZERO
     for k in range(use.shape[0]):
         a, b = wave[2 * k], wave[2 * k + 1]
@@ -58,13 +64,13 @@ def _modulus_row_of_modes(
     use: F32,
     back: F32,
     gain: float,
-    pixels: np.float32,
+    pixels: int,
     poisson: bool,
     factor: F32,
 ) -> np.float32:
     # Rows are cut from whole arrays one by one: only so the compiler knows that they are contiguous.
-    inverse, scale = _ONE / pixels, gain * pixels
-    tiny = np.float32(1e-6) * pixels
+    inverse, scale = _inverse(pixels), gain * np.float32(pixels)
+    tiny = np.float32(1e-6) * np.float32(pixels)
     width = 2 * use.shape[0]
     factor[:] = _ZERO
     for mode in range(psi.shape[0]):
@@ -104,7 +110,7 @@ def modulus(
     """
     modes, rows, padded = psi.shape
     width = padded - 2 * _EDGE
-    pixels = np.float32((rows - 2 * _ROWS) * (width // 2))
+    pixels = (rows - 2 * _ROWS) * (width // 2)
     level = gain[position]
     total = 0.0
     step_good, step_back = min(good.shape[0] - 1, 1), min(background.shape[0] - 1, 1)

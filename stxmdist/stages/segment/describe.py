@@ -40,6 +40,7 @@ from stxmdist.spectra.checks.systematics import (
 from stxmdist.spectra.checks.third_phase import ThirdPhaseBound
 from stxmdist.spectra.fitting.model import SpectralModel
 from stxmdist.spectra.fitting.patterns import model_at
+from stxmdist.stages.segment.amplitudes import blur_of
 from stxmdist.stages.segment.film import steady_thickness
 from stxmdist.stages.segment.means import mean_of_particles, mean_thickness, sum_of_particles
 from stxmdist.stages.segment.metrics import Description, left_over_of, plates_of, trusted_pixels, with_metrics
@@ -47,7 +48,7 @@ from stxmdist.stages.segment.misfits import misfit_of, own_of, third_phase_of
 from stxmdist.stages.segment.nominal import nominal_nm
 from stxmdist.stages.segment.options import MisfitOptions, Options
 from stxmdist.stages.segment.sizes import sharp_sizes_of, sized, with_outlines
-from stxmdist.stages.segment.systematic import systematic_errors
+from stxmdist.stages.segment.systematic import imaging_doubt, systematic_errors
 
 ReadFor: TypeAlias = Callable[[SpectralModel], ReadPixels]
 """Gives what reads the fitted pixels of a stack at the energies of a model"""
@@ -170,14 +171,14 @@ def described(
     imaging, bias, misfit = PointSpread(found.psf_sigma_nm / pixel_nm), None, misfit_of(means, model, count)
     per_nm, freedom = model.design.copy(), model.design.shape[0] - model.design.shape[1]
     per_nm[:, :2] /= nominal
-    kernel = np.ones((1, 1)) if shrunk or not options.correct_psf_bias else options.kernel(scan.modality, pixel_nm)
+    kernel, phase = blur_of(scan.modality, pixel_nm, model, options)
     summed = counted_classes(mask, found.thickness_nm, classes.least_counts)
     covariance_nm2, sizes = scan.thickness_covariance * np.float32(nominal**2), None
     optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
     if options.correct_psf_bias and not shrunk and (labels > 0).any():
-        sizes, bias = _through_blur(scan, found, optics, covariance_nm2, kernel, options)
+        sizes, bias = _through_blur(scan, found, optics, covariance_nm2, (kernel, phase), options)
         film_od = sum_of_particles(scan.background, found.reach, bias.particle_id)
-        own = own_of(count, bias.left_over_od, means, model, sensitivity, film_od)
+        own = own_of(count, bias.left_over_od, means, model, sensitivity, film_od, imaging_doubt(scan.modality))
         misfit = replace(misfit, soc_sd=np.fmax(misfit.soc_sd, own))
         imaging = PointSpread(imaging.sigma_px, bias.soc, bias.gain, bias.variance)
         summed = without_blurred(summed, scan.chi2_reduced, bias.chi2, most_chi2(classes, freedom))
@@ -197,6 +198,7 @@ def described(
         leak_sd=options.leak_sd if scan.modality == "stxm" else 0.0,
         end_member_sd=options.end_member_sd,
         imaging=imaging,
+        imaging_doubt=imaging_doubt(scan.modality),
         background_od=mean_of_particles(scan.background, labels),
     )
     table = particle_table(
@@ -232,7 +234,7 @@ def _through_blur(
     found: Outlines,
     optics: tuple[F64, F64, str, float],
     covariance_nm2: Real,
-    kernel: F64,
+    blur: tuple[F64, F64 | None],
     options: Options,
 ) -> tuple[SharpSizes | None, PsfBias]:
     """The particles as plates with sharp rims, and what imaging through the point spread function adds to them."""
@@ -241,8 +243,9 @@ def _through_blur(
     bias = psf_bias(
         labels,
         thickness_nm,
-        psf=kernel,
+        psf=blur[0],
         design_per_nm=optics[0],
+        phase_per_nm=blur[1],
         weights=optics[1],
         known=known,
         reach=found.reach,

@@ -43,12 +43,14 @@ def own_of(
     model: SpectralModel,
     sensitivity: SocSensitivity,
     film_od: F64 | None = None,
+    imaging_doubt: float = IMAGING_DOUBT,
 ) -> F64:
     """Error (PARTICLE,) by what single images do to each particle; NaN where its pixels were not looked at.
 
-    ``imaged_od`` (PARTICLE, ENERGY) is what blur alone leaves over of each, ``means`` (COMPONENT, PARTICLE) are mean
-    thicknesses in the end-members' unit, and ``film_od`` (PARTICLE,) is the constant that was fitted, as a sum over
-    all of each: the film that makes it falls with energy as carbon does, and what a fit leaves of that is no jump.
+    ``imaged_od`` (PARTICLE, ENERGY) is what blur alone leaves over of each, known to a share ``imaging_doubt``,
+    ``means`` (COMPONENT, PARTICLE) are mean thicknesses in the end-members' unit, and ``film_od`` (PARTICLE,) is the
+    constant that was fitted, as a sum over all of each: the film that makes it falls with energy as carbon does, and
+    what a fit leaves of that is no jump.
     """
     if count is None or count.whole is None or model.fitted_background == "power_law":
         return np.full(means.shape[1], np.nan)
@@ -59,7 +61,7 @@ def own_of(
         expected = expected + np.outer(film_od, left_of_film(model.design, model.energy_ev))
     return own_error(
         (whole.residual_od - expected)[:, seen],
-        (whole.variance + (IMAGING_DOUBT * imaged_od) ** 2)[:, seen],
+        (whole.variance + (imaging_doubt * imaged_od) ** 2)[:, seen],
         whole.od[:, seen],
         model.design[seen],
         sensitivity.response[:, seen],

@@ -16,6 +16,14 @@ from stxmdist.spectra.fitting.model import SpectralModel
 IMAGING_DOUBT = 0.11
 """Standard error of what imaging through the point spread function adds, as a share of it (closure on simulated plates
 of 80 to 300 nm at 6 to 35 energies, noise averaged out)"""
+RECONSTRUCTION_DOUBT = 0.5
+"""The same of reconstructions: a width tells little of their point spread function. The rims of images that end at the
+detector's edge do half of what those of a Gaussian of 6 nm do (``tests/particles/test_psf_bias.py``)"""
+
+
+def imaging_doubt(modality: str) -> float:
+    """Standard error of what imaging adds in a scan of a modality, as a share of it."""
+    return IMAGING_DOUBT if modality == "stxm" else RECONSTRUCTION_DOUBT
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +64,13 @@ def systematic_errors(
     leak_sd: float,
     end_member_sd: float | None,
     imaging: PointSpread,
+    imaging_doubt: float = IMAGING_DOUBT,
     background_od: F64 | None = None,
 ) -> SystematicErrors:
     """The errors of particles with mean thicknesses (COMPONENT, PARTICLE), added in quadrature.
 
-    ``imaging`` is what the point spread function adds to the state of charge and is taken off;
+    ``imaging`` is what the point spread function adds to the state of charge and is taken off, ``imaging_doubt`` the
+    share of it by which that may be wrong;
     ``end_member_sd`` None: what the end-members say of themselves; ``background_od`` (PARTICLE,) is the constant that
     was fitted beside them: where carbon makes it, it falls with energy.
     """
@@ -79,7 +89,7 @@ def systematic_errors(
     members = sensitivity.end_members if end_member_sd is None else end_member_sd
     # What is taken off is no error of the fit, by which all that is told here is going to grow (``imaging.gain``).
     taken, gain = (np.broadcast_to(np.asarray(one, np.float64), (n,)) for one in (imaging.soc_bias, imaging.gain))
-    undone = IMAGING_DOUBT * np.abs(np.nan_to_num(taken)) / np.where(gain > 0.0, gain, 1.0)
+    undone = imaging_doubt * np.abs(np.nan_to_num(taken)) / np.where(gain > 0.0, gain, 1.0)
     falls = np.zeros(n)
     if background_od is not None and model.fitted_background == "constant":
         falls = background_od * (sensitivity.response @ background_columns(model.energy_ev, "power_law")[:, 1])
