@@ -71,6 +71,82 @@ def overlapping_plates(
     return found
 
 
+def mixture_sd(labels: I32, thickness_nm: Real, known: Mask, psf_sigma_px: float, particle_id: I64) -> F64:
+    """(PARTICLE,) error of a state of charge if another plate lies beside or upon the one that it is said of.
+
+    Where two plates share an outline, its halves along the long axis are mostly one plate each, and the mean of both is
+    off by half of what the halves differ; the same is asked across. Where one lies upon the other, the thinner part is
+    one plate alone, and the mean is off by what the whole differs from it. All three are added in quadrature: which of
+    them holds is not known. Two phases of one plate look like two plates.
+
+    Parameters
+    ----------
+    labels
+        (Y, X) int32
+    thickness_nm
+        (2, Y, X) floating, nm of (discharged, charged)
+    known
+        (Y, X) bool
+    particle_id
+        (PARTICLE,) labels in increasing order
+
+    Source: own (closure on planted plates that lie across one another).
+    """
+    usable = known & np.isfinite(thickness_nm).all(axis=0)
+    total = np.where(usable, thickness_nm.sum(axis=0), 0.0).astype(np.float64)
+    charged = np.where(usable, thickness_nm[1], 0.0).astype(np.float64)
+    smooth = smoothed(total, usable, 0.7)
+    boxes = ndimage.find_objects(labels)
+    found = np.zeros(len(particle_id))
+    for index, label in enumerate(particle_id.tolist()):
+        box = boxes[label - 1] if label <= len(boxes) else None
+        if box is None:
+            continue
+        here = (labels[box] == label) & usable[box]
+        depth = ndimage.distance_transform_edt(np.pad(here, 1))[1:-1, 1:-1]
+        inner = here & (depth > RIM_SIGMAS * psf_sigma_px + 0.5)
+        mass, part = total[box], charged[box]
+        if not mass[here].sum() > 0.0:
+            continue
+        halves = (_soc_of_halves(part, mass, here, axis) for axis in _axes(mass, here))
+        thin = inner & (smooth[box] <= _parting(smooth[box][inner]))
+        upon = _soc(part, mass, here) - _soc(part, mass, thin)
+        found[index] = np.sqrt(np.nansum([(0.5 * (one - other)) ** 2 for one, other in halves] + [upon**2]))
+    return found
+
+
+def _soc(charged_nm: F64, total_nm: F64, pixels: Mask) -> float:
+    """State of charge of some pixels (Y, X); NaN where they have no mass."""
+    mass = float(total_nm[pixels].sum())
+    return float(charged_nm[pixels].sum()) / mass if mass > 0.0 else float("nan")
+
+
+def _axes(total_nm: F64, here: Mask) -> tuple[F64, F64]:
+    """Distances (Y, X) from the centre of mass of some pixels, along the axis of their largest spread and across."""
+    weight = np.maximum(total_nm[here], 0.0)
+    rows, columns = np.arange(here.shape[0])[:, None], np.arange(here.shape[1])[None, :]
+    grids = (np.broadcast_to(axis, here.shape).astype(np.float64) for axis in (rows, columns))
+    y, x = (grid - np.average(grid[here], weights=weight) for grid in grids)
+    moments = np.array([[np.sum(weight * a[here] * b[here]) for a in (y, x)] for b in (y, x)])
+    _, vectors = np.linalg.eigh(moments)
+    long, short = vectors[:, 1], vectors[:, 0]
+    return long[0] * y + long[1] * x, short[0] * y + short[1] * x
+
+
+def _soc_of_halves(charged_nm: F64, total_nm: F64, here: Mask, along: F64) -> tuple[float, float]:
+    return _soc(charged_nm, total_nm, here & (along > 0.0)), _soc(charged_nm, total_nm, here & (along <= 0.0))
+
+
+def _parting(values_nm: F64) -> float:
+    """The thickness that parts pixels (PIXEL,) into two classes best (Otsu); all are below where they are few."""
+    if values_nm.size < LEAST_PIXELS:
+        return float("inf")
+    values = np.sort(values_nm)
+    below, running = np.arange(1, values.size), np.cumsum(values)
+    low, high = running[:-1] / below, (running[-1] - running[:-1]) / (values.size - below)
+    return float(values[int(np.argmax(below * (values.size - below) * (high - low) ** 2))])
+
+
 def _is_smooth(filled_nm: F64, thick_nm: F64, looked: Mask) -> bool:
     """Whether filling narrow grooves leaves the thickness (Y, X) of a plate as it is."""
     if looked.sum() < SMOOTH_PIXELS:

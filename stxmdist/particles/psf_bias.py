@@ -1,6 +1,9 @@
 """How far the point spread function moves a particle's state of charge: what it does to maps is undone and redone.
 
 A scanned beam averages what is transmitted, ptychography averages complex amplitudes.
+
+The file is longer than 400 lines because the model, its optics and what is asked of both belong to one iteration;
+`psf_bias` is longer than 80 lines because more than half of them tell its arguments.
 """
 
 from collections.abc import Iterator
@@ -20,6 +23,10 @@ STEP = 1.0
 
 DEEP_SIGMAS = 2.0
 """Sigmas of the PSF below the rim from where on a plate's thickness is believed."""
+
+NARROW_SIGMAS = 5.0
+"""Plates whose rims are everywhere nearer than so many sigmas of the PSF show nowhere how thick they are: what comes
+past them is added to what comes through (closure on planted plates on edge)"""
 
 TWIN_DEEP_SIGMAS, TWIN_ITERATIONS = 8.0, 3
 """The same for plates that stand for homogeneous particles, and corrections of what they fill then. Nearer to the rim
@@ -115,6 +122,7 @@ def psf_bias(
     known: Mask | None = None,
     reach: I32 | None = None,
     interior: Mask | None = None,
+    sharp_thickness_nm: F64 | None = None,
     iterations: int = ITERATIONS,
 ) -> PsfBias:
     """Bias of each particle's mass-weighted soc because light, not optical density, is averaged by the PSF.
@@ -148,6 +156,8 @@ def psf_bias(
         (Y, X) int32, pixels over which masses are summed, as in ``chemistry_table``; the outlines if left out
     interior
         (Y, X) bool, pixels over which the spread inside particles is taken; all within the outlines if left out
+    sharp_thickness_nm
+        (PARTICLE,) of plates with sharp rims, believed of those too narrow to show it; NaN: what deepest pixels show
 
     Source: Marcus, Shapiro, Yu, Microsc. Microanal. 27 (2021) describe the effect; Landweber, Am. J. Math. 73, 615
     (1951), the iteration.
@@ -164,6 +174,8 @@ def psf_bias(
     fill = (inside > 0).astype(np.float64)
     imaged = optics.imaged(fill, total, soc)
     total = total * _raised(inside, measured, imaged, DEEP_SIGMAS * optics.sigma_px)[owner]
+    hidden_nm = _hidden(inside, ids, sharp_thickness_nm, NARROW_SIGMAS * optics.sigma_px)[owner]
+    total = np.where(hidden_nm > 0.0, hidden_nm, total)
     imaged = optics.imaged(fill, total, soc)
     thick = np.maximum(total, 1.0)
     for _ in range(iterations):
@@ -180,18 +192,19 @@ def psf_bias(
     moved = _soc(seen, optics.imaged(fill, total, soc + GAIN_STEP), ids) - _soc(seen, imaged, ids)
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = GAIN_STEP / moved
-    plates = _for_twins(Plates(owner, fill, total, soc, optics), inside, measured, usable)
+    plates = _for_twins(Plates(owner, fill, total, soc, optics), inside, measured, usable, hidden_nm)
     left_over, chi2 = optics.left_over(fill, total, soc, seen, ids)
     maps = model.astype(np.float32), imaged.astype(np.float32)
     return PsfBias(ids, bias, levelled, left_over, chi2, gain, *maps, plates)
 
 
-def _for_twins(plates: Plates, inside: I32, measured: F64, usable: Mask) -> Plates:
+def _for_twins(plates: Plates, inside: I32, measured: F64, usable: Mask, hidden_nm: F64) -> Plates:
     """The plates with thicknesses that are continued from deeper inside, and fractions that fit them."""
     optics, fill = plates.optics, plates.fill
     total, _ = _plates(inside, plates.owner, measured, optics.sigma_px, TWIN_DEEP_SIGMAS)
     imaged = optics.imaged(fill, total, plates.soc)
     total = total * _raised(inside, measured, imaged, TWIN_DEEP_SIGMAS * optics.sigma_px)[plates.owner]
+    total = np.where(hidden_nm > 0.0, hidden_nm, total)
     for _ in range(TWIN_ITERATIONS):
         left = np.where(usable, measured - optics.imaged(fill, total, plates.soc), 0.0).sum(axis=0)
         fill = np.where(
@@ -212,6 +225,20 @@ def _raised(inside: I32, measured: F64, imaged: F64, deep_px: float) -> F64:
     ratio = np.where((expected > 0) & (seen > 0), seen / np.where(expected > 0, expected, 1.0), 1.0)
     ratio[0] = 1.0
     return np.asarray(np.clip(ratio, 0.8, 1.25))
+
+
+def _hidden(inside: I32, ids: I64, sharp_thickness_nm: F64 | None, narrow_px: float) -> F64:
+    """Thickness in nm of each label's plate (label,) that is nowhere deeper than so many pixels; 0 of the others."""
+    hidden_nm = np.zeros(int(max(inside.max(), ids.max(initial=0))) + 1)
+    if sharp_thickness_nm is None or not ids.size:
+        return hidden_nm
+    boxes = ndimage.find_objects(inside)
+    for label, thickness in zip(ids.tolist(), sharp_thickness_nm.tolist(), strict=True):
+        box = boxes[label - 1] if label <= len(boxes) else None
+        if box is not None and thickness > 0.0:
+            depth = ndimage.distance_transform_edt(np.pad(inside[box] == label, 1)).max()
+            hidden_nm[label] = thickness if depth <= narrow_px else 0.0
+    return hidden_nm
 
 
 def _deep(here: Mask, least_px: float) -> Mask:

@@ -23,6 +23,12 @@ LEAST_CONTRAST = 5.0
 GROWN_SIGMAS = 2.5
 """What is connected to a particle is searched for more of it as far as it stands out by so many."""
 
+FIELD_UM, FIELD_PASSES, FIELD_SIGMAS = 0.6, 4, 3.0
+"""The level of the empty field is taken over so many micrometres (sigma): films vary over more, and between particles
+there is room. What stands so far out of it is taken for no part of it the next time."""
+UNEVEN = 2.0
+"""A field is uneven where its level, taken off, leaves so many times less scatter. Noise alone leaves it as it is."""
+
 SMOOTHING_STEP = 2.0**0.25
 """Each smoothing that is tried is wider than the last one by this factor."""
 
@@ -84,6 +90,7 @@ def segment(thickness_nm: Real, known: Mask, pixel_nm: float, options: SegmentOp
     labels = np.zeros(thickness_nm.shape, dtype=np.int32)
     if not usable.any():
         return labels
+    thickness_nm = levelled(thickness_nm, usable, pixel_nm, options.smoothing_px)
     smooth, contrast = _standing_out(thickness_nm, usable, options)
     if contrast is None or not contrast.is_of_plates(options.minimum_thickness_nm):
         return labels
@@ -100,9 +107,41 @@ def smoothed(values: Real, usable: Mask, sigma_px: float) -> F64:
     """Gaussian smoothing of (Y, X) that ignores what is not usable (normalised convolution); 0 there."""
     if sigma_px <= 0:
         return np.where(usable, values, 0.0).astype(np.float64)
+    return np.where(usable, _mean_around(values, usable, sigma_px), 0.0)
+
+
+def _mean_around(values: Real, usable: Mask, sigma_px: float) -> F64:
+    """(Y, X) Gaussian mean of what is usable around each pixel, whether it is itself or not."""
     weight = ndimage.gaussian_filter(usable.astype(np.float64), sigma_px, mode="nearest")
     total = ndimage.gaussian_filter(np.where(usable, values, 0.0).astype(np.float64), sigma_px, mode="nearest")
-    return np.asarray(np.where(usable, total / np.maximum(weight, 1e-9), 0.0), dtype=np.float64)
+    return np.asarray(total / np.maximum(weight, 1e-9), dtype=np.float64)
+
+
+def levelled(thickness_nm: Real, usable: Mask, pixel_nm: float, smoothing_px: float = 0.7) -> Real:
+    """The map (Y, X) without the level of its empty field, where that is not the same everywhere; else as it was.
+
+    A film of which the fit knows nothing lifts some of the field above thin plates elsewhere, and one threshold finds
+    no plates there. The level is the mean of what is empty around each pixel; what stands out of it by more than its
+    scatter is left out, time after time.
+    """
+    smooth = smoothed(thickness_nm, usable, smoothing_px)
+    contrast = contrast_of(smooth[usable])
+    if contrast is None or not contrast.noise > 0.0:
+        return thickness_nm
+    empty = usable & (smooth <= contrast.split)
+    level = np.zeros(smooth.shape)
+    for _ in range(FIELD_PASSES):
+        if not empty.any():
+            return thickness_nm
+        level = _mean_around(smooth, empty, FIELD_UM * 1e3 / pixel_nm)
+        above = smooth - level
+        centre = float(np.median(above[empty]))
+        noise = 1.4826 * float(np.median(np.abs(above[empty] - centre)))
+        empty = usable & (np.abs(above - centre) <= FIELD_SIGMAS * noise)
+    after = contrast_of((smooth - level)[usable])
+    if after is None or after.noise * UNEVEN > contrast.noise:
+        return thickness_nm
+    return np.asarray(thickness_nm - level)
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,21 @@ def with_sizes(table: pd.DataFrame, sizes: SharpSizes, pixel_um: float) -> pd.Da
     return with_flag(table, ON_EDGE, known & long & (sizes.thickness_nm > width_nm))
 
 
+def with_mixtures(table: pd.DataFrame, mixture_sd: F64, options: ChemistryOptions) -> pd.DataFrame:
+    """The table with errors that allow for another plate in the outline of particles that are flagged for it.
+
+    ``mixture_sd`` (PARTICLE,) is what such a plate may do to the state of charge; it goes into ``soc_se`` and is told
+    by itself as ``soc_se_overlap``, 0 of all others. Plates on edge are thick and narrow by themselves: they are not
+    suspected for that. Which particles are active follows the errors.
+    """
+    suspected = [OVERLAP in (words := flags.split(";")) and ON_EDGE not in words for flags in table["flags"]]
+    doubt = np.where(suspected, mixture_sd, 0.0)
+    mean, se = table["soc_mean"], np.hypot(table["soc_se"], doubt)
+    between = (mean > options.active_low + 2.0 * se) & (mean < options.active_high - 2.0 * se)
+    active = table["active"].mask(doubt > 0.0, between | (table["phase_class"] == "two-phase"))
+    return table.assign(soc_se=se, soc_se_overlap=doubt, active=active.mask(mean.isna()).astype("boolean"))
+
+
 def with_flag(table: pd.DataFrame, flag: str, which: Mask) -> pd.DataFrame:
     """The table with one flag more on the rows ``which`` (PARTICLE,) that lack it."""
     words = [

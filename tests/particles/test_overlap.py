@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stxmdist.arrays import Mask
-from stxmdist.particles.overlap import much_thicker, overlapping_plates
+from stxmdist.particles.overlap import mixture_sd, much_thicker, overlapping_plates
 from stxmdist.particles.segment import segment
 from stxmdist.simulation.phantom import Outline
 from stxmdist.simulation.powder import Powder, draw_diameters, draw_outline
@@ -75,3 +75,39 @@ def test_a_plate_twice_as_thick_as_all_others_may_be_two() -> None:
     assert np.flatnonzero(much_thicker(thickness)).tolist() == [40]
     assert not much_thicker(np.array([100.0, 300.0])).any()
     assert not much_thicker(np.exp(np.random.default_rng(2).normal(np.log(120.0), 0.5, 200))).mean() > 0.02
+
+
+def two_plates(low: float, high: float, upon: bool) -> tuple[Mask, np.ndarray]:
+    """A label (Y, X) that holds two plates of 100 nm, half upon or all beside each other, and their maps (2, Y, X)."""
+    one, other = np.zeros((14, 34), dtype=bool), np.zeros((14, 34), dtype=bool)
+    one[2:12, 2 : 22 if upon else 17], other[2:12, 12 if upon else 17 : 32] = True, True
+    charged = 100.0 * (low * one + high * other)
+    return one | other, np.stack([100.0 * (1.0 * one + other) - charged, charged])
+
+
+@pytest.mark.parametrize("upon", [False, True])
+@pytest.mark.parametrize("far", [0.0, 0.2, 0.8])
+def test_the_error_of_a_mixture_reaches_both_of_its_plates(upon: bool, far: float) -> None:
+    low, high = 0.1, 0.1 + far
+    label, maps = two_plates(low, high, upon)
+    mean = maps[1].sum() / maps.sum()
+    doubt = mixture_sd(label.astype(np.int32), maps, np.ones(label.shape, bool), 0.5, np.array([1]))[0]
+    for soc in (low, high):
+        assert abs(mean - soc) <= 2.0 * doubt + 1e-9
+    # No more than plates of all states of charge would make of it.
+    assert doubt <= 0.6 * far + 1e-9
+
+
+def test_a_plate_upon_the_middle_of_another_is_seen_by_its_thickness() -> None:
+    below, above = np.zeros((24, 24), dtype=bool), np.zeros((24, 24), dtype=bool)
+    below[2:22, 2:22], above[7:17, 7:17] = True, True
+    charged = 100.0 * (0.2 * below + 0.9 * above)
+    maps = np.stack([100.0 * (1.0 * below + above) - charged, charged])
+    doubt = mixture_sd(below.astype(np.int32), maps, np.ones(below.shape, bool), 0.5, np.array([1]))[0]
+    assert doubt == pytest.approx(maps[1].sum() / maps.sum() - 0.2, rel=1e-6)
+
+
+def test_what_is_not_known_leaves_no_doubt_of_a_mixture() -> None:
+    label, maps = two_plates(0.1, 0.9, upon=True)
+    nothing = mixture_sd(label.astype(np.int32), maps, np.zeros(label.shape, bool), 0.5, np.array([1]))
+    np.testing.assert_array_equal(nothing, 0.0)

@@ -107,6 +107,45 @@ def test_the_bias_is_taken_off_but_for_what_is_doubted(
     assert left < 0.5 * abs(bias.soc[0])
 
 
+def on_edge(soc: float, tilt_rad: float) -> F64:
+    """Fitted maps (2, Y, X) of a plate of 0.7 x 0.12 um and 400 nm along the beam; pixels gather what falls on them."""
+    y, x = np.indices((37 * STEP, 41 * STEP))
+    across, along = y - 93.5, x - 102.5
+    cos, sin = np.cos(tilt_rad), np.sin(tilt_rad)
+    plate = np.abs((cos * across - sin * along) / 6.0) ** 4 + np.abs((cos * along + sin * across) / 35.0) ** 4 < 1
+    od = DESIGN @ np.array([1 - soc, soc]) * 400.0
+    light = np.array([ndimage.gaussian_filter(np.exp(-d * plate), 3.0) for d in od])
+    return _fitted(light.reshape(len(od), 37, STEP, 41, STEP).mean(axis=(2, 4)))
+
+
+@pytest.mark.parametrize(("soc", "most_of_before", "most_left"), [(0.0, 0.8, 0.1), (1.0, 0.5, 0.12)])
+@pytest.mark.parametrize("tilt_rad", [0.0, 0.5])
+def test_plates_on_edge_hide_more_than_their_pixels_show(
+    soc: float, most_of_before: float, most_left: float, tilt_rad: float
+) -> None:
+    """Through the blur a narrow plate looks half as thick as it is, and what it hides looks small."""
+    maps = on_edge(soc, tilt_rad)
+    labels = (maps.sum(0) > 0.5 * maps.sum(0).max()).astype(np.int32)
+    reach, psf = reach_of(labels, 0.6), gaussian_kernel(PIXEL_NM, float(np.hypot(30.0, PIXEL_NM / np.sqrt(12.0))))
+    raw, left = mean_soc(maps, reach) - soc, []
+    for thickness_nm in (np.nan, 400.0):
+        bias = psf_bias(
+            labels, maps, psf=psf, design_per_nm=DESIGN, reach=reach, sharp_thickness_nm=np.array([thickness_nm])
+        )
+        left.append(abs(raw - bias.soc[0]))
+    print(f"soc {soc:g}: {raw:+.3f}, left {left[0]:.3f}, with the thickness of the sharp plate {left[1]:.3f}")
+    assert left[1] < min(most_of_before * left[0], most_left)
+
+
+def test_wide_plates_show_how_thick_they_are() -> None:
+    maps, labels = imaged(0.5, 200.0)
+    told = [
+        psf_bias(labels, maps, psf=gaussian_kernel(PIXEL_NM, 30.0), design_per_nm=DESIGN, sharp_thickness_nm=one).soc
+        for one in (None, np.array([400.0]))
+    ]
+    np.testing.assert_array_equal(told[0], told[1])
+
+
 def test_the_chi_square_that_blur_leaves_is_foretold() -> None:
     """At the rims of dark plates unlike transmissions are averaged, and no thickness explains their mean."""
     soc, thickness_nm, photons = 0.0, 200.0, 2e4

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from stxmdist.arrays import F64, I32, Mask
 from stxmdist.errors import InputError
-from stxmdist.particles.segment import SegmentOptions, contrast_of, segment, without_gaps
+from stxmdist.particles.segment import SegmentOptions, contrast_of, levelled, segment, without_gaps
 
 FINE_NM, PIXEL_NM, PSF_NM = 10, 50, 30.0
 STEP = PIXEL_NM // FINE_NM
@@ -191,3 +191,24 @@ def test_noise_of_few_counts_alone_is_no_particle() -> None:
     for seed in range(5):
         noise = np.random.default_rng(seed).normal(0.0, 16.0, (160, 160))
         assert segment(noise, everywhere(noise), PIXEL_NM).max() == 0
+
+
+@pytest.mark.parametrize("height_nm", [25.0, 40.0])
+def test_a_film_over_half_of_the_field_hides_no_plates_of_the_other_half(height_nm: float) -> None:
+    """Two energies tell no film: it stays in the map, and its half of the field is no thinner than plates elsewhere."""
+    measured, truth = plates(3, 0.15, noise_nm=2.0)
+    across = np.linspace(-3.0, 3.0, measured.shape[1])
+    film = height_nm * 0.5 * (1.0 + np.tanh(across / 0.6))
+    filmed = measured + film - 0.5 * height_nm
+    with_film, without = (
+        recall_and_precision(segment(image, everywhere(image), PIXEL_NM), truth) for image in (filmed, measured)
+    )
+    print(f"film of {height_nm:g} nm: found {with_film[0]:.2f} ({without[0]:.2f} without), true {with_film[1]:.2f}")
+    assert with_film[0] >= without[0] - 0.05
+    assert with_film[1] > 0.9
+
+
+@pytest.mark.parametrize(("cover", "noise_nm"), [(0.1, 2.0), (0.2, 20.0), (0.3, 5.0)])
+def test_an_even_field_is_left_as_it_is(cover: float, noise_nm: float) -> None:
+    measured, _ = plates(5, cover, noise_nm=noise_nm)
+    np.testing.assert_array_equal(levelled(measured, everywhere(measured), PIXEL_NM), measured)

@@ -10,9 +10,11 @@ from scipy import fft, ndimage
 
 from stxmdist.arrays import F32, F64, I32, Mask, MaskClass
 from stxmdist.simulation.chemistry import COMPONENTS, EndMember, absorption_per_nm
+from stxmdist.simulation.crowd import lay_crowd
+from stxmdist.simulation.design import Design
 from stxmdist.simulation.optics import point_spread
-from stxmdist.simulation.phantom import PATTERNS, Outline, Particle, Region, make_particle
-from stxmdist.simulation.powder import Powder, lay_plates
+from stxmdist.simulation.phantom import PATTERNS, Particle, Region, make_particle
+from stxmdist.simulation.powder import Powder
 from stxmdist.simulation.sizes import StxmSetup
 from stxmdist.simulation.stxm import fine_axis, gather, scan_axes
 from stxmdist.spectra.checks.component_count import CountOptions, PixelBlock, ReadPixels
@@ -62,6 +64,10 @@ class HardCase:
     """Share of the thickness of every other particle: an iron phase whose white line lies anywhere near theirs"""
     ends: bool = False
     """Every plate is one of the two end-members"""
+    edge_on: float = 0.0
+    """Share of plates that stand on edge"""
+    overlapping: float = 0.0
+    """Share of plates that lie across another"""
     offset_ev: tuple[float, float] | None = None
     """Least and largest size of the monochromator's offset; None: drawn from what the fit believes of it"""
 
@@ -152,12 +158,15 @@ def _region(case: HardCase, setup: StxmSetup, rng: np.random.Generator) -> Regio
     middle = float(np.mean(case.thickness_nm))
     powder = Powder(touching=0.0, cover=0.2, thickness_nm=middle, thickness_limits_nm=case.thickness_nm,
                     thickness_sigma_log=0.3)  # fmt: skip
-    plates: list[Outline] = lay_plates((-half, -half), (half, half), powder, rng)
+    design = Design(edge_on=case.edge_on, overlapping=case.overlapping)
+    plates = lay_crowd((-half, -half), (half, half), powder, design, rng)
     particles: list[Particle] = []
-    for number, plate in enumerate(plates, start=1):
+    for number, laid in enumerate(plates, start=1):
+        plate = laid.outline
         soc = float(rng.integers(2)) if case.ends else float(rng.uniform(0.05, 0.95))
         pattern = str(rng.choice(PATTERNS, p=PATTERN_SHARES))
         one = make_particle(number, plate, pattern, np.clip(soc, 0.011, 0.989), rng)
+        one = replace(one, edge_on=laid.edge_on)
         particles.append(replace(one, base=soc, amplitude=0.0, soc_mean=soc) if case.ends else one)
     return Region(tuple(particles))
 
@@ -231,5 +240,6 @@ def _matched(region: Region, true: I32, labels: I32, table: pd.DataFrame, setup:
             if (region_of & mine).sum() > MATCHED_IOU * (region_of | mine).sum():
                 row = {"found": True} | table.loc[label].to_dict()
         rows.append(row | {"soc_true": particle.soc_mean, "d_true_um": plate.diameter_um,
-                           "t_true_nm": plate.thickness_nm, "has_third": particle.particle_id % 2 == 1})  # fmt: skip
+                           "t_true_nm": plate.thickness_nm, "has_third": particle.particle_id % 2 == 1,
+                           "edge_on": particle.edge_on})  # fmt: skip
     return pd.DataFrame(rows)

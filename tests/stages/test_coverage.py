@@ -80,6 +80,6 @@ def test_the_same_of_a_few_stacks(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(table) > 3 * FEW_STACKS * len(PHOTONS)
     # Three standard deviations of a root mean square of as few independent stacks.
     assert 0.4 < spread < 1.6
-    parts = table[["soc_se_stat", "soc_se_sys"]].to_numpy()
-    np.testing.assert_allclose(np.hypot(*parts.T), table["soc_se"])
+    parts = table[["soc_se_stat", "soc_se_sys", "soc_se_overlap"]].to_numpy()
+    np.testing.assert_allclose(np.linalg.norm(parts, axis=1), table["soc_se"])
     assert np.isfinite(table[["soc_per_ev", "soc_per_leak", "soc_per_i0"]].to_numpy()).all()

@@ -5,9 +5,11 @@ Every error is drawn from what the options say is known of it: the energy scale,
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from stxmdist.particles.table import OVERLAP
 from tests.stages.hard_stacks import FLAGGED, NOT_EXCLUDED, HardCase, scanned, shown
 
 PHOTONS = (30.0, 100.0, 1000.0)
@@ -78,6 +80,37 @@ def test_the_same_of_a_few_scans(capsys: pytest.CaptureFixture[str]) -> None:
     assert (told["soc_mean"] - told["soc_true"]).abs().max() < 4.0 * told["soc_se"].max()
     parts = told[["soc_se_scan", "soc_se_misfit"]].to_numpy()
     assert (parts.max(axis=1) <= told["soc_se_sys"] + 1e-12).all()
+
+
+def test_plates_on_edge_are_inside_their_intervals_and_not_drawn_to_the_middle(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Narrow and dark, they show neither how thick they are nor the light that they hide."""
+    case = HardCase(35, 3000.0, (60.0, 250.0), edge_on=0.5)
+    table = _scans(case, 4)
+    edge = table[table["edge_on"] & table["soc_mean"].notna()]
+    error = edge["soc_mean"] - edge["soc_true"]
+    drawn = float(np.polyfit(edge["soc_true"], error, 1)[0])
+    with capsys.disabled():
+        print(shown("on edge", edge), f"error over state of charge {drawn:+.3f}")
+    assert len(edge) >= 12
+    assert (error.abs() < 1.96 * edge["soc_se"]).mean() > LEAST_INSIDE - MOST_CHANCE
+    # -0.14 where the thickness is what the deepest pixels show.
+    assert drawn > -0.07
+
+
+def test_plates_that_lie_across_another_are_inside_their_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    """An outline that holds two plates has the mean of both; the interval of either must allow for that."""
+    table = _scans(HardCase(35, 1000.0, (60.0, 250.0), overlapping=0.9), 4)
+    held = table[table["flags"].str.contains(OVERLAP) & table["soc_mean"].notna()]
+    others = table[~table["flags"].str.contains(OVERLAP) & table["soc_mean"].notna()]
+    with capsys.disabled():
+        print(shown("overlap suspected", held), shown("others", others))
+    inside = [((one["soc_mean"] - one["soc_true"]).abs() < 1.96 * one["soc_se"]).mean() for one in (held, others)]
+    assert len(held) >= 10
+    assert min(inside) > LEAST_INSIDE - MOST_CHANCE
+    assert (held["soc_se_overlap"] > 0.0).mean() > 0.9
+    assert (others["soc_se_overlap"] == 0.0).all()
 
 
 @pytest.mark.parametrize("energies", [2, 3, 6])

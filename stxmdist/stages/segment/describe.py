@@ -18,6 +18,7 @@ from stxmdist.particles.inside import ChemicalMaps, counted_classes
 from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
+from stxmdist.particles.sharp_sizes import SharpSizes
 from stxmdist.particles.table import particle_table, with_flag
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.spectra.align.aligned_stack import whole_energies
@@ -44,8 +45,9 @@ from stxmdist.stages.segment.film import steady_thickness
 from stxmdist.stages.segment.means import mean_of_particles, mean_thickness, sum_of_particles
 from stxmdist.stages.segment.metrics import Description, left_over_of, plates_of, trusted_pixels, with_metrics
 from stxmdist.stages.segment.misfits import misfit_of, own_of, third_phase_of
+from stxmdist.stages.segment.nominal import nominal_nm
 from stxmdist.stages.segment.options import MisfitOptions, Options
-from stxmdist.stages.segment.sizes import sized, with_outlines
+from stxmdist.stages.segment.sizes import sharp_sizes_of, sized, with_outlines
 from stxmdist.stages.segment.systematic import imaging_doubt, systematic_errors
 
 ReadFor: TypeAlias = Callable[[SpectralModel], ReadPixels]
@@ -171,16 +173,10 @@ def described(
     per_nm[:, :2] /= nominal
     kernel, phase = blur_of(scan.modality, pixel_nm, model, options)
     summed = counted_classes(mask, found.thickness_nm, classes.least_counts)
+    covariance_nm2, sizes = scan.thickness_covariance * np.float32(nominal**2), None
+    optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
     if options.correct_psf_bias and not shrunk and (labels > 0).any():
-        bias = psf_bias(
-            labels,
-            found.thickness_nm,
-            psf=kernel,
-            design_per_nm=per_nm,
-            phase_per_nm=phase,
-            weights=model.effective_counts,
-            known=found.known, reach=found.reach, interior=mask == MaskClass.valid,
-        )  # fmt: skip
+        sizes, bias = _through_blur(scan, found, optics, covariance_nm2, (kernel, phase), options)
         film_od = sum_of_particles(scan.background, found.reach, bias.particle_id)
         own = own_of(count, bias.left_over_od, means, model, sensitivity, film_od, imaging_doubt(scan.modality))
         misfit = replace(misfit, soc_sd=np.fmax(misfit.soc_sd, own))
@@ -188,7 +184,7 @@ def described(
         summed = without_blurred(summed, scan.chi2_reduced, bias.chi2, most_chi2(classes, freedom))
     maps = ChemicalMaps(
         found.thickness_nm,
-        scan.thickness_covariance * np.float32(nominal**2),
+        covariance_nm2,
         scan.soc,
         scan.soc_se,
         summed,
@@ -220,10 +216,8 @@ def described(
     table = table.assign(
         soc_per_i0=sensitivity.i0, misfit_share=misfit.share, soc_third_bound=third.soc, **errors.columns()
     )
-    sizes = None
-    if not shrunk and options.correct_psf_bias:
-        optics = (per_nm, model.effective_counts, scan.modality, pixel_nm)
-        table, sizes = sized(table, labels, maps, found.known, optics, options)
+    if sizes is not None:
+        table = sized(table, sizes, labels, maps, found.known, optics, options)
     field = _field(scan, found, model, per_nm, maps, bias, kernel, table, None if count is None else count.noise_excess)
     left_over = left_over_of(count, labels, mask == MaskClass.valid, scan.thickness_nm)
     whole = with_metrics(table, with_outlines(field, sizes), options.chemistry, left_over)
@@ -233,6 +227,32 @@ def described(
         for name in NOT_IN_NM:
             table[name] = np.nan
     return replace(whole, particles=_doubted(table, count, misfit, third, options.misfit), third=third)
+
+
+def _through_blur(
+    scan: FittedScan,
+    found: Outlines,
+    optics: tuple[F64, F64, str, float],
+    covariance_nm2: Real,
+    blur: tuple[F64, F64 | None],
+    options: Options,
+) -> tuple[SharpSizes | None, PsfBias]:
+    """The particles as plates with sharp rims, and what imaging through the point spread function adds to them."""
+    labels, thickness_nm, known = np.maximum(found.labels, 0), found.thickness_nm, found.known
+    sizes = sharp_sizes_of(labels, thickness_nm, covariance_nm2, known, optics, scan.noise_correlation_px2, options)
+    bias = psf_bias(
+        labels,
+        thickness_nm,
+        psf=blur[0],
+        design_per_nm=optics[0],
+        phase_per_nm=blur[1],
+        weights=optics[1],
+        known=known,
+        reach=found.reach,
+        interior=found.mask_class == MaskClass.valid,
+        sharp_thickness_nm=None if sizes is None else sizes.thickness_nm,
+    )
+    return sizes, bias
 
 
 def _doubted(
@@ -291,18 +311,6 @@ def _field(
         n_twins=scan.n_twins,
         noise_excess=noise_excess,
     )
-
-
-def nominal_nm(model: SpectralModel, classes: ClassOptions) -> float:
-    """By what thickness is multiplied so that limits in nm can be applied to it: 1 where it is in nm.
-
-    Where it counts reference samples, nobody knows their thickness. Limits in nm stand for steps of optical density at
-    the edge then: the least thickness of the fit's classes for the least step of the same.
-    """
-    if model.end_members.thickness_unit == "nm":
-        return 1.0
-    step = float(np.ptp(model.design[:, :2], axis=0).mean())
-    return step * classes.least_thickness_nm / classes.least_od_jump
 
 
 def _sensitivity(scan: FittedScan, labels: I32, model: SpectralModel) -> SocSensitivity:

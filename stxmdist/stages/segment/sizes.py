@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from stxmdist.arrays import F64, I32, Mask
+from stxmdist.arrays import F64, I32, Mask, Real
 from stxmdist.particles.inside import ChemicalMaps
 from stxmdist.particles.metrics.engine import MeasuredField
-from stxmdist.particles.overlap import much_thicker, overlapping_plates
+from stxmdist.particles.overlap import mixture_sd, much_thicker, overlapping_plates
 from stxmdist.particles.sharp_sizes import Imaging, SharpSizes, sharp_sizes
-from stxmdist.particles.table import OVERLAP, with_flag, with_sizes
+from stxmdist.particles.table import OVERLAP, with_flag, with_mixtures, with_sizes
 from stxmdist.stages.segment.options import Options
 
 FINE_SIGMAS = 0.8
@@ -20,22 +20,23 @@ MOST_PARTS = 4
 """Of a pixel, along each axis: finer ones cost time and tell no more."""
 
 
-def sized(
-    table: pd.DataFrame,
+def sharp_sizes_of(
     labels: I32,
-    maps: ChemicalMaps,
+    thickness_nm: Real,
+    covariance_nm2: Real,
     known: Mask,
     optics: tuple[F64, F64, str, float],
+    noise_correlation_px2: float,
     options: Options,
-) -> tuple[pd.DataFrame, SharpSizes | None]:
-    """The particle table with sizes, masses and flags of overlap, and the outlines; none of a single pixel.
+) -> SharpSizes | None:
+    """The particles (Y, X) as plates with sharp rims; None where there are none, or only a single pixel.
 
-    ``optics`` is the optical density per nm (ENERGY, TERM), the weights (ENERGY,) of the fit, the modality and the
-    pitch of the pixels in nm.
+    ``thickness_nm`` (2, Y, X) and ``covariance_nm2`` (3, Y, X) are those of the fit. ``optics`` is the optical density
+    per nm (ENERGY, TERM), the weights (ENERGY,) of the fit, the modality and the pitch of the pixels in nm.
     """
     design_per_nm, weights, modality, pixel_nm = optics
-    if not len(table) or not pixel_nm > 0.0:
-        return table, None
+    if not (labels > 0).any() or not pixel_nm > 0.0:
+        return None
     sigma_nm = options.sigma_nm(modality)
     sub = int(np.clip(np.ceil(pixel_nm / (FINE_SIGMAS * max(sigma_nm, 1.0))), 1, MOST_PARTS))
     imaging = Imaging(
@@ -46,13 +47,27 @@ def sized(
         rim_px=options.rim.width_nm / pixel_nm,
         rim_doubt_px=options.rim.doubt_nm / pixel_nm,
     )
-    variance = maps.covariance[0] + 2.0 * maps.covariance[1] + maps.covariance[2]
-    sizes = sharp_sizes(labels, maps.thickness_nm, variance, imaging, known, max(1.0, maps.noise_correlation_px2))
-    total = np.asarray(maps.thickness_nm.sum(axis=0))
-    sigma_px = sigma_nm / pixel_nm
-    overlapping = overlapping_plates(labels, total, known, sizes.misfit, sigma_px, sizes.particle_id)
+    variance = covariance_nm2[0] + 2.0 * covariance_nm2[1] + covariance_nm2[2]
+    return sharp_sizes(labels, thickness_nm, variance, imaging, known, max(1.0, noise_correlation_px2))
+
+
+def sized(
+    table: pd.DataFrame,
+    sizes: SharpSizes,
+    labels: I32,
+    maps: ChemicalMaps,
+    known: Mask,
+    optics: tuple[F64, F64, str, float],
+    options: Options,
+) -> pd.DataFrame:
+    """The particle table with sizes, masses and flags of overlap, and errors that allow for what is flagged."""
+    _, _, modality, pixel_nm = optics
+    sigma_px, ids = options.sigma_nm(modality) / pixel_nm, sizes.particle_id
+    total_nm = np.asarray(maps.thickness_nm.sum(axis=0))
+    overlapping = overlapping_plates(labels, total_nm, known, sizes.misfit, sigma_px, ids)
     table = with_sizes(table, sizes, pixel_nm * 1e-3)
-    return with_flag(table, OVERLAP, overlapping | much_thicker(sizes.thickness_nm)), sizes
+    table = with_flag(table, OVERLAP, overlapping | much_thicker(sizes.thickness_nm))
+    return with_mixtures(table, mixture_sd(labels, maps.thickness_nm, known, sigma_px, ids), options.chemistry)
 
 
 def with_outlines(field: MeasuredField, sizes: SharpSizes | None) -> MeasuredField:

@@ -14,7 +14,7 @@ from stxmdist.spectra.end_members.chemistries import CHEMISTRIES
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitting.model import ModelOptions, SpectralModel
 from stxmdist.stages.inputs.spectral_model import spectral_model
-from stxmdist.stages.segment.describe import nominal_nm
+from stxmdist.stages.segment.nominal import nominal_nm
 from tests.stages.aligned import no_particles
 
 
