@@ -31,6 +31,9 @@ def convergence(evidence: Evidence) -> Picture | Absent:
         _curves(left, error, [np.arange(1, error.shape[-1] + 1, dtype=float)] * (error.shape[0] * error.shape[1]))
         _curves(right, frc, list(ring_frequencies(frc.reshape(-1, frc.shape[-1])) / pixel_nm))
         left.set(ylabel="amplitude residual")
+        noise = np.asarray([] if figures is None else figures.shot_noise_residual, dtype=np.float64)
+        if np.isfinite(noise).any():
+            left.axhline(float(np.nanmedian(noise)), color=INK, lw=0.8, ls=":")
         left.set_ylim(0, None)
         left.set_title(label_of(scan), fontsize=8)
         right.set(ylim=(-0.1, 1.05), ylabel="ring correlation")
@@ -45,7 +48,8 @@ def convergence(evidence: Evidence) -> Picture | Absent:
         "Q2-convergence",
         title,
         "Left: distance of modelled from measured amplitudes after each iteration, one line per tile and energy "
-        "(colours and dashes are energies). Right: Fourier ring correlation of reconstructions from two halves of "
+        "(colours and dashes are energies); the dotted line is what counting noise alone would leave, median over tiles "
+        "and energies. Right: Fourier ring correlation of reconstructions from two halves of "
         "the frames; the dashed line is where it falls below the half-bit criterion, median over tiles and energies."
         + not_drawn(scans, shown),
         f"Residual over iterations and Fourier ring correlation over frequency of {len(shown)} ptychography scans.",

@@ -137,7 +137,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReportMeasures]]) -> 
 
 STAGE = Stage(
     name=NAME,
-    version=4,
+    version=5,
     options=Options,
     measures=ReportMeasures,
     upstream=upstream,
