@@ -13,6 +13,8 @@ LEAST_PIXELS = 9
 """Fewer pixels have no spread."""
 LEAST_FULL = 0.7
 """Share of the plate's thickness that a pixel must show to count for the spread."""
+LARGEST_VARIANCE = 0.25
+"""Of states of charge between 0 and 1, half of them at either end (Popoviciu): what is less certain says nothing."""
 LEVELLED_DOUBT = 0.5
 """Of the variance that is given back for blur: razor-sharp shells and halves keep as much of it (closure)."""
 
@@ -22,7 +24,8 @@ def spread(views: ParticleViews) -> Mapping[str, F64]:
 
     It is that of the sharpened map, or with few photons that of the map as it is, times what blur takes from a wave as
     long as the particle (``two_ways``). Each is a quadratic form of the maps' excess over the homogeneous plate, so
-    what twins show on average is exactly what noise adds.
+    what twins show on average is exactly what noise adds. It is not known (NaN) where its standard error exceeds any
+    variance that there can be: one such particle would decide the mean of a campaign.
 
     Source: own; the variance of a quadratic form from Searle, Linear Models (1971), 2.5.
     """
@@ -39,6 +42,8 @@ def spread(views: ParticleViews) -> Mapping[str, F64]:
     variance, doubt = of_both(_variance(sharp.sharp_soc, full), plain * _gain(sharp, mass, full))
     given_back = LEVELLED_DOUBT * (variance[0] - mean_and_sd(variance[1:])[0] - plain[0] + mean_and_sd(plain[1:])[0])
     error = np.hypot(np.hypot(_standard_error(variance), doubt), given_back)
+    if error[0] > LARGEST_VARIANCE:
+        return dict.fromkeys(("soc_var_intra", "soc_var_intra_se"), np.full(n_views, np.nan))
     return {"soc_var_intra": variance, "soc_var_intra_se": error}
 
 
