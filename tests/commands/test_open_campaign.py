@@ -215,6 +215,7 @@ def test_what_is_no_campaign_is_refused(tmp_path: Path) -> None:
     assert "Did you mean" in " ".join(stxmdist.validate(tmp_path / "campaign.yaml").table()["mend"])
 
 
+@pytest.mark.slow
 def test_a_run_in_a_notebook_is_recorded_by_prefect(fresh: OpenCampaign, monkeypatch: pytest.MonkeyPatch) -> None:
     """A notebook's kernel has an event loop of its own running, in which Prefect must not wait for itself."""
     monkeypatch.setenv("PREFECT_HOME", str(fresh.path.parent / "home"))

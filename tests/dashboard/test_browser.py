@@ -164,8 +164,15 @@ def test_a_particle_is_drawn_and_keys_lead_to_the_next(
     browser.wait_for(f"document.readyState === 'complete' && document.querySelector('h1').textContent !== {title!r}")
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [1440, 400])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        (1440, False),
+        (400, True),
+        pytest.param(1440, True, marks=pytest.mark.slow),
+        pytest.param(400, False, marks=pytest.mark.slow),
+    ],
+)
 def test_every_screen_fits_its_window_in_light_and_dark(
     browser: Browser, address: str, tmp_path: Path, dark: bool, width: int
 ) -> None:
