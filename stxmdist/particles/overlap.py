@@ -71,13 +71,15 @@ def overlapping_plates(
     return found
 
 
-def mixture_sd(labels: I32, thickness_nm: Real, known: Mask, psf_sigma_px: float, particle_id: I64) -> F64:
+def mixture_sd(
+    labels: I32, thickness_nm: Real, noise_nm2: Real, known: Mask, psf_sigma_px: float, particle_id: I64
+) -> F64:
     """(PARTICLE,) error of a state of charge if another plate lies beside or upon the one that it is said of.
 
     Where two plates share an outline, its halves along the long axis are mostly one plate each, and the mean of both is
     off by half of what the halves differ; the same is asked across. Where one lies upon the other, the thinner part is
     one plate alone, and the mean is off by what the whole differs from it. All three are added in quadrature: which of
-    them holds is not known. Two phases of one plate look like two plates.
+    them holds is not known. What noise makes of the three is taken off. Two phases of one plate look like two plates.
 
     Parameters
     ----------
@@ -85,6 +87,8 @@ def mixture_sd(labels: I32, thickness_nm: Real, known: Mask, psf_sigma_px: float
         (Y, X) int32
     thickness_nm
         (2, Y, X) floating, nm of (discharged, charged)
+    noise_nm2
+        (3, Y, X) floating, what each pixel adds to the noise of a sum: variances and covariance, as 00, 01, 11
     known
         (Y, X) bool
     particle_id
@@ -92,10 +96,11 @@ def mixture_sd(labels: I32, thickness_nm: Real, known: Mask, psf_sigma_px: float
 
     Source: own (closure on planted plates that lie across one another).
     """
-    usable = known & np.isfinite(thickness_nm).all(axis=0)
+    usable = known & np.isfinite(thickness_nm).all(axis=0) & np.isfinite(noise_nm2).all(axis=0)
     total = np.where(usable, thickness_nm.sum(axis=0), 0.0).astype(np.float64)
     charged = np.where(usable, thickness_nm[1], 0.0).astype(np.float64)
-    smooth = smoothed(total, usable, 0.7)
+    noise = np.where(usable, noise_nm2, 0.0).astype(np.float64)
+    beside = _of_neighbours(total)
     boxes = ndimage.find_objects(labels)
     found = np.zeros(len(particle_id))
     for index, label in enumerate(particle_id.tolist()):
@@ -105,20 +110,42 @@ def mixture_sd(labels: I32, thickness_nm: Real, known: Mask, psf_sigma_px: float
         here = (labels[box] == label) & usable[box]
         depth = ndimage.distance_transform_edt(np.pad(here, 1))[1:-1, 1:-1]
         inner = here & (depth > RIM_SIGMAS * psf_sigma_px + 0.5)
-        mass, part = total[box], charged[box]
-        if not mass[here].sum() > 0.0:
+        images = (charged[box], total[box], noise[:, *box])
+        if not total[box][here].sum() > 0.0:
             continue
-        halves = (_soc_of_halves(part, mass, here, axis) for axis in _axes(mass, here))
-        thin = inner & (smooth[box] <= _parting(smooth[box][inner]))
-        upon = _soc(part, mass, here) - _soc(part, mass, thin)
-        found[index] = np.sqrt(np.nansum([(0.5 * (one - other)) ** 2 for one, other in halves] + [upon**2]))
+        thin = inner & (beside[box] <= _parting(beside[box][inner]))
+        parted = [(here & (along > 0.0), 0.5) for along in _axes(total[box], here)]
+        # The whole differs from its thin part by as much as the thick part weighs in it.
+        parted.append((thin, 1.0 - float(total[box][thin].sum() / total[box][here].sum())))
+        squares = [_without_noise(*images, one, here & ~one, weight) for one, weight in parted]
+        found[index] = np.sqrt(max(0.0, float(np.nansum(squares))))
     return found
 
 
-def _soc(charged_nm: F64, total_nm: F64, pixels: Mask) -> float:
-    """State of charge of some pixels (Y, X); NaN where they have no mass."""
+def _of_neighbours(values: F64) -> F64:
+    """(Y, X) median of a pixel's eight neighbours, which keeps steps where they are.
+
+    The pixel itself is left out: those that noise makes thin would be chosen for their noise, and it changes their
+    state of charge too.
+    """
+    ring = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
+    return np.asarray(ndimage.median_filter(values, footprint=ring, mode="constant"))
+
+
+def _without_noise(charged_nm: F64, total_nm: F64, noise_nm2: F64, one: Mask, other: Mask, weight: float) -> float:
+    """Square of a share of the difference between two parts, without what noise adds; NaN where one has no mass."""
+    first, second = (_soc_and_variance(charged_nm, total_nm, noise_nm2, part) for part in (one, other))
+    return weight**2 * ((first[0] - second[0]) ** 2 - first[1] - second[1])
+
+
+def _soc_and_variance(charged_nm: F64, total_nm: F64, noise_nm2: F64, pixels: Mask) -> tuple[float, float]:
+    """State of charge of some pixels (Y, X) together, and its variance by noise; NaN where they have no mass."""
     mass = float(total_nm[pixels].sum())
-    return float(charged_nm[pixels].sum()) / mass if mass > 0.0 else float("nan")
+    if not mass > 0.0:
+        return float("nan"), float("nan")
+    soc = float(charged_nm[pixels].sum()) / mass
+    discharged, both, charged = (float(part[pixels].sum()) for part in noise_nm2)
+    return soc, (soc**2 * discharged - 2.0 * soc * (1.0 - soc) * both + (1.0 - soc) ** 2 * charged) / mass**2
 
 
 def _axes(total_nm: F64, here: Mask) -> tuple[F64, F64]:
@@ -131,10 +158,6 @@ def _axes(total_nm: F64, here: Mask) -> tuple[F64, F64]:
     _, vectors = np.linalg.eigh(moments)
     long, short = vectors[:, 1], vectors[:, 0]
     return long[0] * y + long[1] * x, short[0] * y + short[1] * x
-
-
-def _soc_of_halves(charged_nm: F64, total_nm: F64, here: Mask, along: F64) -> tuple[float, float]:
-    return _soc(charged_nm, total_nm, here & (along > 0.0)), _soc(charged_nm, total_nm, here & (along <= 0.0))
 
 
 def _parting(values_nm: F64) -> float:

@@ -48,8 +48,8 @@ def convergence(evidence: Evidence) -> Picture | Absent:
         "Q2-convergence",
         title,
         "Left: distance of modelled from measured amplitudes after each iteration, one line per tile and energy "
-        "(colours and dashes are energies); the dotted line is what counting noise alone would leave, median over tiles "
-        "and energies. Right: Fourier ring correlation of reconstructions from two halves of "
+        "(colours and dashes are energies); the dotted line is what counting noise alone would leave, median over "
+        "tiles and energies. Right: Fourier ring correlation of reconstructions from two halves of "
         "the frames; the dashed line is where it falls below the half-bit criterion, median over tiles and energies."
         + not_drawn(scans, shown),
         f"Residual over iterations and Fourier ring correlation over frequency of {len(shown)} ptychography scans.",

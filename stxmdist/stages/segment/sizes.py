@@ -67,7 +67,9 @@ def sized(
     overlapping = overlapping_plates(labels, total_nm, known, sizes.misfit, sigma_px, ids)
     table = with_sizes(table, sizes, pixel_nm * 1e-3)
     table = with_flag(table, OVERLAP, overlapping | much_thicker(sizes.thickness_nm))
-    return with_mixtures(table, mixture_sd(labels, maps.thickness_nm, known, sigma_px, ids), options.chemistry)
+    noise_nm2 = max(1.0, maps.noise_correlation_px2) * maps.covariance
+    doubt = mixture_sd(labels, maps.thickness_nm, noise_nm2, known, sigma_px, ids)
+    return with_mixtures(table, doubt, options.chemistry)
 
 
 def with_outlines(field: MeasuredField, sizes: SharpSizes | None) -> MeasuredField:
