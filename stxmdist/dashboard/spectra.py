@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from storage.output import Output
-from stxmdist.arrays import F64, Array, Mask, Real
+from stxmdist.arrays import F64, Array, Mask
 from stxmdist.campaign.scan import Scan
 from stxmdist.campaign.schema import ExploredSpectrum
 from stxmdist.dashboard.images import TRUSTED
@@ -19,12 +19,14 @@ from stxmdist.dashboard.refused import NotHere
 from stxmdist.dashboard.snapshot import Snapshot
 from stxmdist.dashboard.standing import fit_choices
 from stxmdist.errors import Explained
-from stxmdist.measures import FitMeasures
+from stxmdist.measures import AlignMeasures, FitMeasures
 from stxmdist.planning.columns import number
 from stxmdist.planning.end_members import EndMemberSource, end_members_of, source_of
 from stxmdist.planning.explored import file_of
+from stxmdist.spectra.density.mean_spectrum import excess_variance, mean_spectrum
 from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
+from stxmdist.spectra.fitting.mean_fit import mean_fit
 
 TERMS = ("discharged", "charged", "background")
 
@@ -153,59 +155,37 @@ def _spectrum(now: Snapshot, scan: Scan, align: Output, part: tuple[slice, slice
             chosen = chosen & trusted
         else:
             why = f"{who} has no fit: its mask class says why."
-    transmission = align.read("transmission", (slice(None), *part))[:, chosen]
+    transmission = align.read("transmission", (slice(None), *part))
     counts = np.asarray(align.read("effective_counts"), np.float64)
     shared = align.read("i0_relative_variance") if "i0_relative_variance" in align.arrays() else np.zeros(len(counts))
-    od, se = mean_density(transmission, counts, np.asarray(shared, np.float64))
+    od, noise = mean_spectrum(transmission, chosen, counts, np.zeros(len(counts)))
+    aligned = now.figures(AlignMeasures, "align", scan.scan_id)
+    alike = 1.0 if aligned is None else excess_variance(int(chosen.sum()), aligned.noise_correlation_px2)
+    variance = alike * noise + np.asarray(shared, np.float64)
     found = None
     if fit is not None and not why:
         thickness = fit.read("thickness_nm", (slice(None), *part))[:, chosen].mean(axis=1, dtype=np.float64)
         level = float(fit.read("background", part)[chosen].mean(dtype=np.float64))
         try:
-            found = _fitted(now, scan, energy_ev, od, thickness, level)
+            found = _fitted(now, scan, energy_ev, od, variance, thickness, level)
         except Explained as error:
             why = f"The end-members cannot be read: {error}"
         else:
             why = "" if found else "Another version of stxmdist fitted this scan."
-    return Spectrum(energy_ev, od, se, int(chosen.sum()), found, why)
+    return Spectrum(energy_ev, od, np.sqrt(variance), int(chosen.sum()), found, why)
 
 
-def mean_density(transmission: Real, counts: F64, i0_relative_variance: F64) -> tuple[F64, F64]:
-    """Mean optical density (ENERGY,) of pixels (ENERGY, PIXEL), and its standard error by counting.
-
-    ``Var(T) = T / counts`` for a pixel, so that ``Var(-ln T) = 1 / (T counts)``; the incident beam is common to all.
-    Pixels are taken as independent: resampling correlates neighbours, which makes errors of few pixels too small.
-    """
-    known = transmission > 0
-    n = known.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        density = np.where(known, -np.log(np.where(known, transmission, 1.0)), 0.0)
-        variance = np.where(known, 1.0 / (np.where(known, transmission, 1.0) * counts[:, None]), 0.0)
-        mean = np.where(n > 0, density.sum(axis=1) / n, np.nan)
-        error = np.sqrt(variance.sum(axis=1) / n.astype(float) ** 2 + i0_relative_variance)
-    return mean, np.where(n > 0, error, np.nan)
-
-
-def _fitted(now: Snapshot, scan: Scan, energy_ev: F64, od: F64, thickness: F64, level: float) -> Fitted | None:
+def _fitted(
+    now: Snapshot, scan: Scan, energy_ev: F64, od: F64, variance: F64, thickness: F64, level: float
+) -> Fitted | None:
     about = now.figures(FitMeasures, "fit", scan.scan_id)
     if about is None:
         return None
     used = np.asarray(about.energy_ev, np.float64)
-    matrix = _design(now, scan, about)
+    here = _places(energy_ev, used)
     before = used < number(fit_choices(now, scan.scan_id).pre_edge_below_ev)
-    terms = np.zeros((3, used.size))
-    terms[:2] = (matrix[:, :2] * thickness).T
-    terms[2] = level
-    if before.any():
-        # The optical density before the edge is no part of the sum of end-members: the fit took it off first.
-        terms[:2] -= terms[:2, before].mean(axis=1, keepdims=True)
-        terms[2] += float(od[_places(energy_ev, used)][before].mean())
-    if matrix.shape[1] > 3:
-        # The slope of the background is not kept: it is what comes nearest to what the rest leaves over.
-        column = matrix[:, 3]
-        left = od[_places(energy_ev, used)] - terms.sum(axis=0)
-        known = np.isfinite(left)
-        terms[2] += column * float(column[known] @ left[known] / (column[known] @ column[known]))
+    found = mean_fit(od[here], variance[here], _design(now, scan, about), thickness, level, before).T
+    terms = np.stack([found[0], found[1], found[2:].sum(axis=0)])
     return Fitted(used, terms.sum(axis=0), terms, thickness, about.thickness_unit)
 
 

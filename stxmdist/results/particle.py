@@ -20,7 +20,7 @@ from stxmdist.results.arrays import WHERE, ScanArrays, require_image
 from stxmdist.results.drawing import ParticlePicture, draw_particle, new_figure, plane_of
 from stxmdist.results.page import particle_html
 from stxmdist.results.tables import described
-from stxmdist.spectra.density.mean_spectrum import mean_spectrum
+from stxmdist.spectra.density.mean_spectrum import excess_variance, mean_spectrum
 from stxmdist.spectra.end_members.design_matrix import design_matrix
 from stxmdist.spectra.end_members.references import EndMembers
 from stxmdist.spectra.fitting.mean_fit import mean_fit
@@ -251,7 +251,7 @@ class ParticleResults:
     def _correlated(self, n: int) -> float:
         """By how much the variance of a mean of ``n`` pixels exceeds that of independent ones."""
         align = self.scan.published.figures(AlignMeasures, "align", self.scan.scan_id)
-        return 1.0 if align is None else float(min(max(1.0, align.noise_correlation_px2), n))
+        return 1.0 if align is None else excess_variance(n, align.noise_correlation_px2)
 
     def _terms(
         self, energy_ev: F64, mean_od: F64, variance: F64, thickness: F64, background_od: float

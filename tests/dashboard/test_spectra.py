@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import stxmdist
 from stxmdist.campaign.scan import Scan
 from stxmdist.dashboard.refused import NotHere
 from stxmdist.dashboard.snapshot import Campaigns, Snapshot
 from stxmdist.dashboard.spectra import (
-    mean_density,
     pixel_at,
     spectrum_of_particle,
     spectrum_of_pixel,
@@ -27,26 +27,16 @@ def scan(now: Snapshot) -> Scan:
     return next(scan for scan in now.campaign.scans if scan.modality == "stxm")
 
 
-def test_the_error_of_a_mean_is_what_counting_gives() -> None:
-    rng = np.random.default_rng(4)
-    counts, true = np.array([400.0, 900.0]), np.array([0.3, 0.7])
-    drawn = rng.poisson(true[:, None, None] * counts[:, None, None], (2, 25, 4000)) / counts[:, None, None]
-    found = [mean_density(drawn[:, :, i], counts, np.zeros(2)) for i in range(drawn.shape[2])]
-    spread = np.std([mean for mean, _ in found], axis=0)
-    # 4,000 draws give the spread to 1.1 %; that a logarithm is not linear adds 1 % at 120 counts.
-    np.testing.assert_allclose(np.mean([se for _, se in found], axis=0), spread, rtol=0.04)
-
-
-def test_the_incident_beam_is_common_to_all_pixels() -> None:
-    one = mean_density(np.full((1, 10_000), 0.5), np.array([1e4]), np.array([0.01**2]))[1]
-    assert one[0] == pytest.approx(0.01, rel=0.02)
-
-
-def test_pixels_without_a_number_are_left_out() -> None:
-    mean, se = mean_density(np.array([[0.5, np.nan, 0.0], [np.nan] * 3]), np.full(2, 100.0), np.zeros(2))
-    assert mean[0] == pytest.approx(np.log(2.0))
-    assert np.isnan(mean[1])
-    assert np.isnan(se[1])
+def test_pages_and_python_say_the_same_of_a_particle(processed: Path, now: Snapshot, scan: Scan) -> None:
+    particle = stxmdist.open(processed).scan(scan.scan_id).particle(1)
+    align, segment = now.output("align", scan.scan_id), now.output("segment", scan.scan_id)
+    assert align is not None
+    assert segment is not None
+    shown, table = spectrum_of_particle(now, scan, align, segment, 1), particle.spectrum
+    assert shown.fit is not None
+    np.testing.assert_allclose(shown.od, table["optical_density"], rtol=1e-6)
+    np.testing.assert_allclose(shown.se, table["optical_density_se"], rtol=1e-6)
+    np.testing.assert_allclose(shown.fit.od, table["fit"].dropna(), rtol=1e-6)
 
 
 def test_the_fit_of_a_pixel_is_the_published_one(now: Snapshot, scan: Scan) -> None:
@@ -82,7 +72,9 @@ def test_the_spectrum_of_a_particle_is_the_mean_of_its_pixels(now: Snapshot, sca
     chosen = (numbers == particle) & np.isin(classes, (0, 2))
     found = spectrum_of_particle(now, scan, align, labels, particle)
     assert found.n_pixels == chosen.sum()
-    np.testing.assert_allclose(found.od, -np.log(align.read("transmission")[:, chosen]).mean(axis=1), rtol=1e-5)
+    # Half a count is added before the logarithm (Haldane), as for the state of charge.
+    half = 0.5 / align.read("effective_counts")[:, None]
+    np.testing.assert_allclose(found.od, -np.log(align.read("transmission")[:, chosen] + half).mean(axis=1), rtol=1e-5)
     assert found.fit is not None
     # Of the mean, two end-members explain all but a few per cent.
     assert np.sqrt(np.mean(found.residual**2)) < 0.05 * found.od.max()

@@ -115,6 +115,15 @@ def mean_od(transmission: Real, counts: float) -> tuple[float, float]:
     return float(-np.log(raised).mean()), float((1.0 / (counts * raised)).sum()) / values.size**2
 
 
+def excess_variance(n_pixels: int, noise_correlation_px2: float) -> float:
+    """By how much the variance of a mean of pixels exceeds that of independent ones.
+
+    ``noise_correlation_px2`` is the sum of the noise's autocorrelation over all lags; neighbours cannot be alike more
+    than all pixels being one.
+    """
+    return float(min(max(1.0, noise_correlation_px2), max(1, n_pixels)))
+
+
 def soc_of(mean_od: F64, mu_per_nm: F64) -> float:
     """State of charge of a mean spectrum (ENERGY,) by least squares with end-members (2, ENERGY).
 

@@ -22,7 +22,7 @@ def mean_fit(
     Parameters
     ----------
     mean_od, variance
-        (ENERGY,) mean optical density of the pixels, and its variance
+        (ENERGY,) mean optical density of the pixels, and its variance; NaN where it is not known
     design
         (ENERGY, TERM) optical density per unit of each coefficient, as of ``end_members.design_matrix``
     thickness
@@ -36,13 +36,14 @@ def mean_fit(
     level = np.zeros((len(mean_od), 0))
     if before_edge is not None and before_edge.any():
         columns[:, :2] -= columns[before_edge, :2].mean(axis=0)
-        level = np.full((len(mean_od), 1), mean_od[before_edge].mean())
+        level = np.full((len(mean_od), 1), np.nanmean(mean_od[before_edge]))
     known = np.append(thickness, background_od)[: columns.shape[1]]
     terms = columns[:, : len(known)] * known
     left = mean_od - terms.sum(axis=1) - level.sum(axis=1)
     rest = columns[:, len(known) :]
     if rest.shape[1]:
-        weight = 1.0 / np.sqrt(np.maximum(variance, 1e-12))
-        coefficients, *_ = np.linalg.lstsq(rest * weight[:, None], left * weight, rcond=None)
+        seen = np.isfinite(left) & np.isfinite(variance)
+        weight = 1.0 / np.sqrt(np.maximum(variance[seen], 1e-12))
+        coefficients, *_ = np.linalg.lstsq(rest[seen] * weight[:, None], left[seen] * weight, rcond=None)
         terms = np.concatenate([terms, rest * coefficients], axis=1)
     return np.concatenate([terms, level], axis=1)
