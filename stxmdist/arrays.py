@@ -52,6 +52,8 @@ class MaskClass(IntEnum):
     outside = 7
     """Left the field of view by drift."""
     poor_fit = 8
+    overlap = 9
+    """Two plates lie across one another here: what it holds is of neither alone."""
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:

@@ -200,6 +200,10 @@ class SegmentMeasures:
     """What would show of a third phase, and what could not, in a sentence; empty without particles"""
     third_phase_not_excluded: bool = False
     """Whether the scan's energies would not show most third phases"""
+    overlaps_suspected: int | None = None
+    """Particles that may be several plates across one another or side by side, and were not parted"""
+    plates_parted: int | None = None
+    """Particles that lie across another one and were parted from it"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,10 +26,21 @@ def total(values: np.ndarray) -> float:
 
 def test_classes_are_numbered_for_good() -> None:
     # They stand in files: a new one takes a new number.
-    names = ["valid", "background", "edge", "thick", "low_count", "missing", "saturated", "outside", "poor_fit"]
+    names = [
+        "valid",
+        "background",
+        "edge",
+        "thick",
+        "low_count",
+        "missing",
+        "saturated",
+        "outside",
+        "poor_fit",
+        "overlap",
+    ]
     assert [kind.name for kind in sorted(MaskClass)] == names
     assert [int(kind) for kind in sorted(MaskClass)] == list(range(len(names)))
-    assert all(kind in np.arange(9, dtype=np.uint8) for kind in MaskClass)
+    assert all(kind in np.arange(10, dtype=np.uint8) for kind in MaskClass)
 
 
 def test_the_store_knows_what_missing_is() -> None:

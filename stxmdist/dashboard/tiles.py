@@ -40,6 +40,7 @@ CLASS_COLOURS = (
     (204, 121, 167),
     (86, 180, 233),
     (213, 94, 0),
+    (0, 158, 115),
 )
 """Of `stxmdist.arrays.MaskClass`, in its order: Okabe and Ito's where pixels are of interest, greys elsewhere"""
 

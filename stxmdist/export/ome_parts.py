@@ -43,6 +43,7 @@ CLASS_COLOURS = {
     MaskClass.saturated: (204, 121, 167, 255),
     MaskClass.outside: (0, 114, 178, 255),
     MaskClass.poor_fit: (86, 180, 233, 255),
+    MaskClass.overlap: (0, 158, 115, 255),
 }
 LABELS = {
     "particles": "particle number as in the table particles, 0 between them and where the mask class says why not",

@@ -16,6 +16,7 @@ FLAG_WORDS: Mapping[str, str] = {
     "noisy pixels": "single pixels are too noisy to tell charged from discharged parts",
     "no core": "it is too small, or blur too wide, to tell its core from its rim",
     "overlap suspected": "it may be two particles above one another or side by side",
+    "overlap parted": "it lies across another plate and was parted from it: what both cover does not count for it",
     "touches border": "the edge of the field of view cuts it",
     "on edge": "it is thicker than wide: a plate that does not lie on its face",
     "size from pixels": "its outline was not found through the blur, so that its size is that of its pixels",

@@ -122,6 +122,45 @@ def mixture_sd(
     return found
 
 
+def hidden_sd(labels: I32, other: I32, thickness_nm: Real, known: Mask, particle_id: I64) -> F64:
+    """(PARTICLE,) by how much the mean of a plate may be off that is seen where it lies alone, of plates across others.
+
+    Were both plates everywhere as they are alone, the state of charge where both lie would be the mean of both by
+    thickness. What it differs from that is charge of one of them or of the other, over the mass of the whole plate.
+
+    Parameters
+    ----------
+    labels, other
+        (Y, X) int32, a plate, and where two lie the other one of them (0 elsewhere)
+    thickness_nm
+        (2, Y, X) floating, nm of (discharged, charged)
+    known
+        (Y, X) bool
+    particle_id
+        (PARTICLE,) labels in increasing order
+
+    Source: own (closure on planted plates that lie across one another).
+    """
+    usable = known & np.isfinite(thickness_nm).all(axis=0) & (labels > 0)
+    total = np.where(usable, thickness_nm.sum(axis=0), 0.0).astype(np.float64)
+    charged = np.where(usable, thickness_nm[1], 0.0).astype(np.float64)
+    shared, found = usable & (other > 0), np.zeros(len(particle_id))
+    pairs = {(min(one, two), max(one, two)) for one, two in zip(labels[shared], other[shared], strict=True)}
+    for pair in sorted((int(one), int(two)) for one, two in pairs):
+        both = shared & np.isin(labels, pair)
+        alone = [usable & ~shared & (labels == one) for one in pair]
+        if min(total[one].sum() for one in alone) <= 0.0 or not total[both].sum() > 0.0:
+            continue
+        soc = [float(charged[one].sum() / total[one].sum()) for one in alone]
+        levels = [float(np.median(total[one])) for one in alone]
+        # In proportion to their thicknesses, whatever the thickness of both together is.
+        mass = total[both].sum() * np.array(levels) / max(sum(levels), 1e-9)
+        excess = abs(float(charged[both].sum()) - float(mass @ soc))
+        for number, one, hidden in zip(pair, alone, mass, strict=True):
+            found[np.searchsorted(particle_id, number)] = excess / float(total[one].sum() + hidden)
+    return found
+
+
 def _of_neighbours(values: F64) -> F64:
     """(Y, X) median of a pixel's eight neighbours, which keeps steps where they are.
 

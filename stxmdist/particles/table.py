@@ -16,6 +16,8 @@ DOUBTED_SIZE = 0.1
 """Relative standard error of the diameter above which a size is flagged."""
 OVERLAP = "overlap suspected"
 """Flag of a particle that may be two."""
+PARTED = "overlap parted"
+"""Flag of a plate that lies across another one, and was parted from it; it keeps the flag ``OVERLAP``"""
 ON_EDGE = "on edge"
 """Flag of a particle that is thicker than wide: a plate that does not lie on its face."""
 ON_EDGE_ASPECT = 2.0

@@ -63,6 +63,12 @@ def words_of(kind: MaskClass, limits: ClassOptions) -> ClassWords:
                 f"their reduced chi-square is above {limits.most_chi2:g}",
                 "fit: background: constant, or references of this sample (references: discharged, charged)",
             )
+        case MaskClass.overlap:
+            return ClassWords(
+                "hold two plates",
+                "these lie across one another, and what a pixel of both holds is of neither alone",
+                "a thinner dispersion; segment: across decides when plates are parted",
+            )
         case MaskClass.edge:
             return ClassWords(
                 "lie at edges", "the point spread function mixes them with their surroundings", "segment: edge_sigmas"

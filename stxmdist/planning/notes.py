@@ -33,6 +33,12 @@ def _notes(survey: Survey, scan_id: str) -> list[str]:
     segment = survey.figures(SegmentMeasures, "segment", scan_id)
     if segment is not None and segment.third_phase_not_excluded:
         notes.append(segment.third_phase)
+    if segment is not None and segment.overlaps_suspected:
+        parted = f"; {segment.plates_parted} plates were parted" if segment.plates_parted else ""
+        notes.append(
+            f"{segment.overlaps_suspected} particles may be plates across one another that were not parted: the "
+            f"smaller of them are not counted{parted}"
+        )
     return list(dict.fromkeys(notes))
 
 

@@ -24,6 +24,7 @@ UNTRUSTED = (
     MaskClass.saturated,
     MaskClass.outside,
     MaskClass.poor_fit,
+    MaskClass.overlap,
 )
 
 

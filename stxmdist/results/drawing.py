@@ -29,7 +29,18 @@ LONGEST_PX = 1200
 """Pixels of a picture along its longer side; larger images are averaged over blocks"""
 OF_PARTICLES = ("soc", "soc_se", "thickness_nm", "chi2_reduced")
 """Maps that say nothing where there is no particle, or where a pixel is masked"""
-CLASS_COLOURS = ("#0072B2", PALE, "#56B4E9", "#E69F00", "#CC79A7", "#777777", "#F0E442", "#bbbbbb", "#D55E00")
+CLASS_COLOURS = (
+    "#0072B2",
+    PALE,
+    "#56B4E9",
+    "#E69F00",
+    "#CC79A7",
+    "#777777",
+    "#F0E442",
+    "#bbbbbb",
+    "#D55E00",
+    "#009E73",
+)
 """One for each mask class"""
 
 

@@ -78,6 +78,10 @@ class ParticleScore:
     n_found: int
     found: float
     """Share of the true particles"""
+    lost: int
+    """True particles that none was found for"""
+    lost_across: int
+    """Of these, how many lie across another plate: an outline of both is at most one of them"""
     extra: int
     """Recovered where none is true"""
     soc_rms_error: float
@@ -107,7 +111,7 @@ def match_scan(published: PublishedCampaign, truth_folder: Path, true: pd.DataFr
     recovered = read_table(output.path / "particles.parquet")
     labels = output.read("labels").astype(np.int64)
     truth, inside = sampled(truth_folder / "maps" / f"{scan_id}.zarr", output.read("y_um"), output.read("x_um"))
-    wide = true[~true["touches_border"] & (true["d_eq_um"] > WIDE_IN_SIGMAS * true["psf_sigma_um"])]
+    wide = wide_particles(true)
     iou = overlaps(truth, labels)
     by_id = {row.particle_id: row for row in rows_of(FoundParticle, recovered)}
     rows = []
@@ -132,6 +136,19 @@ def match_scan(published: PublishedCampaign, truth_folder: Path, true: pd.DataFr
         if label not in outside and not (iou[1:, label] >= FOUND_IOU).any()
     ]
     return Matched(modality, len(wide), pd.DataFrame(rows, columns=list(MATCHES)), len(extra), true, recovered)
+
+
+def wide_particles(true: pd.DataFrame) -> pd.DataFrame:
+    """The rows of truth/particles of which something is asked: neither narrow nor cut by the field."""
+    return true[~true["touches_border"] & (true["d_eq_um"] > WIDE_IN_SIGMAS * true["psf_sigma_um"])]
+
+
+def _lost_across(scan: Matched) -> int:
+    # Designs that lay no plates across others do not speak of it.
+    if "overlapping" not in scan.true:
+        return 0
+    wide = wide_particles(scan.true)
+    return int((wide["overlapping"].astype(bool) & ~wide["particle_id"].isin(scan.pairs["particle_id"])).sum())
 
 
 def sampled(path: Path, y_um: Array, x_um: Array) -> tuple[I64, Mask]:
@@ -175,6 +192,8 @@ def summary(name: str, scans: Iterable[Matched], wanted: str) -> ParticleScore:
         n_true=n_true,
         n_found=len(pairs),
         found=len(pairs) / n_true if n_true else math.nan,
+        lost=n_true - len(pairs),
+        lost_across=sum(_lost_across(scan) for scan in scans),
         extra=sum(scan.n_extra for scan in scans),
         soc_rms_error=float(np.sqrt(np.mean(error[known] ** 2))) if known.any() else math.nan,
         soc_bias=float(error[known].mean()) if known.any() else math.nan,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from stxmdist.arrays import F64, I32, I64, U8, Mask, MaskClass, Real
+from stxmdist.particles.across import part_across
 from stxmdist.particles.chemistry import PointSpread, reach_of
 from stxmdist.particles.cracked import join_cracked
 from stxmdist.particles.inside import ChemicalMaps, counted_classes
@@ -62,6 +63,8 @@ MISFIT = "misfit"
 GROSS_MISFIT = "gross misfit"
 """Flag of a particle that the end-members do not describe."""
 
+ALONE = (MaskClass.valid, MaskClass.edge, MaskClass.background, MaskClass.low_count, MaskClass.poor_fit)
+"""Classes of pixels that would say something were they of one plate"""
 THIRD_PHASE = "third phase not excluded"
 """Flag of the particles of a scan whose energies would not show most third phases."""
 
@@ -122,6 +125,8 @@ class Outlines:
     thickness_nm: Real
     """(COMPONENT, Y, X); nominal where thickness counts reference samples"""
     psf_sigma_nm: float
+    other: I32
+    """(Y, X) where two plates lie that were parted, the one that ``labels`` does not say; 0 elsewhere"""
 
 
 def outlined(scan: FittedScan, model: SpectralModel, options: Options, classes: ClassOptions) -> Outlines:
@@ -134,6 +139,8 @@ def outlined(scan: FittedScan, model: SpectralModel, options: Options, classes: 
     thickness_nm, total_nm = scan.thickness_nm * np.float32(nominal), np.where(known, nominal * total, np.nan)
     labels = segment(total_nm, known, pixel_nm, options.segment)
     labels = join_cracked(labels, total_nm, pixel_nm, psf_nm, options.join)
+    across = part_across(labels, total_nm, known, pixel_nm, psf_nm, options.across)
+    labels, other = across.labels, across.other
     at_edge = edge_zone(labels > 0, pixel_nm, options.edge_sigmas * psf_nm)
     strongest = od_range(model.design[:, :2], scan.thickness_nm)[0]
     tolerated = expected_misfit_chi2(
@@ -147,12 +154,15 @@ def outlined(scan: FittedScan, model: SpectralModel, options: Options, classes: 
     limit = most_chi2(classes, model.design.shape[0] - model.design.shape[1])
     judged = judged_by_particle(fitted, scan.chi2_reduced, labels, ~at_edge, limit, tolerated)
     mask = np.where(at_edge & (judged == MaskClass.valid), np.uint8(MaskClass.edge), judged)
+    mask = np.where((other > 0) & np.isin(mask, ALONE), np.uint8(MaskClass.overlap), mask)
     if options.edge_policy == "shrink":
         # Drawn-in outlines lie where nothing is lost over them: no skirt is to be added.
-        labels = reach = without_gaps(np.where(at_edge, 0, labels))
+        drawn_in = np.where(at_edge, 0, labels)
+        labels, other = without_gaps(np.stack([drawn_in, np.where(np.isin(other, drawn_in), other, 0)]))
+        reach = labels
     else:
         reach = reach_of(np.where(known, labels, 0), psf_nm / pixel_nm)
-    return Outlines(np.where(known, labels, np.int32(-1)), reach, mask, known, thickness_nm, psf_nm)
+    return Outlines(np.where(known, labels, np.int32(-1)), reach, mask, known, thickness_nm, psf_nm, other)
 
 
 def described(
@@ -217,7 +227,7 @@ def described(
         soc_per_i0=sensitivity.i0, misfit_share=misfit.share, soc_third_bound=third.soc, **errors.columns()
     )
     if sizes is not None:
-        table = sized(table, sizes, labels, maps, found.known, optics, options)
+        table = sized(table, sizes, labels, maps, found.known, optics, options, found.other)
     field = _field(scan, found, model, per_nm, maps, bias, kernel, table, None if count is None else count.noise_excess)
     left_over = left_over_of(count, labels, mask == MaskClass.valid, scan.thickness_nm)
     whole = with_metrics(table, with_outlines(field, sizes), options.chemistry, left_over)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stxmdist.crossmodal.psf import MicroscopePsf
+from stxmdist.particles.across import AcrossOptions
 from stxmdist.particles.cracked import JoinOptions
 from stxmdist.particles.inside import ChemistryOptions
 from stxmdist.particles.segment import SegmentOptions
@@ -29,6 +30,8 @@ class Options(MicroscopePsf):
     """How the map is cut into particles."""
     join: JoinOptions = field(default_factory=JoinOptions)
     """When regions are put together again as one cracked plate."""
+    across: AcrossOptions = field(default_factory=AcrossOptions)
+    """When an outline is parted into two plates that lie across one another."""
     rim: RimOptions = field(default_factory=RimOptions)
     """What is assumed of the rims of plates, for their sizes."""
     chemistry: ChemistryOptions = field(default_factory=ChemistryOptions)

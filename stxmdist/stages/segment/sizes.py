@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from stxmdist.arrays import F64, I32, Mask, Real
+from stxmdist.arrays import F64, I32, Mask, MaskClass, Real
 from stxmdist.particles.inside import ChemicalMaps
 from stxmdist.particles.metrics.engine import MeasuredField
-from stxmdist.particles.overlap import mixture_sd, much_thicker, overlapping_plates
+from stxmdist.particles.overlap import hidden_sd, mixture_sd, much_thicker, overlapping_plates
 from stxmdist.particles.sharp_sizes import Imaging, SharpSizes, sharp_sizes
-from stxmdist.particles.table import OVERLAP, with_flag, with_mixtures, with_sizes
+from stxmdist.particles.table import OVERLAP, PARTED, with_flag, with_mixtures, with_sizes
 from stxmdist.stages.segment.options import Options
 
 FINE_SIGMAS = 0.8
@@ -59,17 +59,26 @@ def sized(
     known: Mask,
     optics: tuple[F64, F64, str, float],
     options: Options,
+    other: I32,
 ) -> pd.DataFrame:
-    """The particle table with sizes, masses and flags of overlap, and errors that allow for what is flagged."""
+    """The particle table with sizes, masses and flags of overlap, and errors that allow for what is flagged.
+
+    Plates that were parted are flagged too. Where two of them lie, ``other`` (Y, X) says the one that the labels do
+    not; such pixels are left out of errors as they are of means, and say what a mean without them may be off by.
+    """
     _, _, modality, pixel_nm = optics
     sigma_px, ids = options.sigma_nm(modality) / pixel_nm, sizes.particle_id
     total_nm = np.asarray(maps.thickness_nm.sum(axis=0))
     overlapping = overlapping_plates(labels, total_nm, known, sizes.misfit, sigma_px, ids)
     table = with_sizes(table, sizes, pixel_nm * 1e-3)
-    table = with_flag(table, OVERLAP, overlapping | much_thicker(sizes.thickness_nm))
+    was_parted = np.isin(ids, np.concatenate([labels[other > 0], other[other > 0]]))
+    table = with_flag(table, OVERLAP, overlapping | much_thicker(sizes.thickness_nm) | was_parted)
+    table = with_flag(table, PARTED, was_parted)
     noise_nm2 = max(1.0, maps.noise_correlation_px2) * maps.covariance
-    doubt = mixture_sd(labels, maps.thickness_nm, noise_nm2, known, sigma_px, ids)
-    return with_mixtures(table, doubt, options.chemistry)
+    alone = np.where(maps.mask_class == MaskClass.overlap, np.int32(0), labels)
+    hidden = hidden_sd(labels, other, maps.thickness_nm, known, ids)
+    doubt = mixture_sd(alone, maps.thickness_nm, noise_nm2, known, sigma_px, ids)
+    return with_mixtures(table, np.hypot(doubt, hidden), options.chemistry)
 
 
 def with_outlines(field: MeasuredField, sizes: SharpSizes | None) -> MeasuredField:

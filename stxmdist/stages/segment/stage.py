@@ -8,6 +8,7 @@ from storage.tables import write_table
 from stxmdist.arrays import Mask
 from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, SegmentMeasures
 from stxmdist.particles.ledger import ledger_of
+from stxmdist.particles.table import OVERLAP, PARTED
 from stxmdist.planning.columns import column
 from stxmdist.planning.conditions import Condition, conditions_of, with_conditions
 from stxmdist.planning.end_members import (
@@ -140,6 +141,8 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
             particles_wanting_power_law=count.wanting.get("power_law"),
             third_phase="" if third is None else third.said(len(model.energy_ev)),
             third_phase_not_excluded=third is not None and third.not_excluded,
+            overlaps_suspected=sum(OVERLAP in words and PARTED not in words for words in table["flags"]),
+            plates_parted=sum(PARTED in words for words in table["flags"]),
         )
     )
 
@@ -183,7 +186,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=37,
+    version=38,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
