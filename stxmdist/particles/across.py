@@ -214,7 +214,7 @@ class _Seen:
         images = np.stack([plate_image(plate, self.rows, self.columns, self.sigma_px) for plate in plates])
         thickness = np.exp(plates[:, 6])
         on = images > 0.5 * thickness[:, None]
-        both, inside = on.all(axis=0), self.here[self.rows.astype(int), self.columns.astype(int)]
+        both, inside = np.asarray(on.all(axis=0)), self.here[self.rows.astype(int), self.columns.astype(int)]
         alone = [(one & ~both & inside).sum() for one in on]
         enough = min(alone) >= options.least_alone_px and on.sum(axis=1).min() >= options.least_area_px
         if not enough or (both & inside).sum() < options.least_shared_px:

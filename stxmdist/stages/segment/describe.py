@@ -1,7 +1,7 @@
 """From the maps of one scan to the rows of its particles: knows only arrays.
 
 It stands beside its stage, because it needs spectra, particles and the point spread function at once, and those rooms
-do not know one another.
+do not know one another. It is longer than 400 lines because particles are found and described from the same maps.
 """
 
 from collections.abc import Callable
