@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypedDict, TypeVar
 
+from storage.bucket import BucketError
+from storage.errors import Overtaken
 from storage.levels import write_levels
 from storage.output import Output
 from storage.ownership import check_disjoint, unowned
@@ -156,8 +158,13 @@ def run_stage(
             done += 1
         else:
             # On a full disk the record has no room either: the unit is then simply missing, and tried by the next run.
-            with suppress(StoreError):
+            try:
                 unit.output().quarantine(unit.name, vars(outcome))
+            except BucketError:
+                # Every other unit would wait as long for a server that is away.
+                raise
+            except StoreError:
+                pass
             refusals.append(outcome)
             failed += 1
         seconds = time.perf_counter() - began
@@ -165,10 +172,20 @@ def run_stage(
 
     published = 0
     try:
-        with store.publishing():
-            others = theirs() | (_published_names(store, stage.name) - before)
-            mine = {scan_id: units for scan_id, units in by_scan.items() if scan_id not in others}
-            published = _publish(stage, survey, store, record, mine, receipts, keep | others, known)
+        published = _publish_beside_others(
+            store,
+            lambda: theirs() | (_published_names(store, stage.name) - before),
+            lambda others: _publish(
+                stage,
+                survey,
+                store,
+                record,
+                {scan_id: units for scan_id, units in by_scan.items() if scan_id not in others},
+                receipts,
+                keep | others,
+                known,
+            ),
+        )
     except StoreError as error:
         refusals.append(Refusal(CAMPAIGN, "publication", **error.as_dict()))
     return StageReport(
@@ -312,12 +329,24 @@ def _places(worker: _Worker, need: Mapping[str, float]) -> int:
     return min([worker["nthreads"], *(int(offered.get(name, 0) // amount) for name, amount in need.items())])
 
 
+def _publish_beside_others(
+    store: Store, others: Callable[[], frozenset[str]], publish: Callable[[frozenset[str]], int]
+) -> int:
+    """Publish, and once more where another run has published meanwhile: what it did then stays as well."""
+    while True:
+        with suppress(Overtaken), store.publishing():
+            return publish(others())
+
+
 def _published_names(store: Store, stage: str) -> frozenset[str]:
-    # One that cannot be read is refused where it is written.
-    with suppress(StoreError):
+    try:
         publication = store.publication(stage)
-        return frozenset() if publication is None else frozenset(publication.scans)
-    return frozenset()
+    except BucketError:
+        raise
+    except StoreError:
+        # One that cannot be read is refused where it is written.
+        return frozenset()
+    return frozenset() if publication is None else frozenset(publication.scans)
 
 
 def _publish(
@@ -374,7 +403,8 @@ def _publish(
                 time=datetime.now(UTC).isoformat(timespec="seconds"),
                 software=dict(record.software),
                 scans=scans,
-            )
+            ),
+            before,
         )
     return len(whole)
 
