@@ -14,6 +14,7 @@ from tests.seaweed import Seaweed, seaweed
 CAMPAIGN_FOLDERS = {
     "bench",
     "cli",
+    "cluster",
     "commands",
     "dashboard",
     "export",

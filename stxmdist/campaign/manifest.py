@@ -9,10 +9,11 @@ from pydantic import ValidationError
 from storage.bucket import bucket_path, is_address
 from storage.errors import StoreError
 from storage.place import Place, place_of
+from stxmdist.campaign.clusters import AnyCluster, ClusterSpec
 from stxmdist.campaign.problems import CampaignError, Problem, did_you_mean, nearest, one_of
 from stxmdist.campaign.received import with_received
 from stxmdist.campaign.scan import CHEMISTRIES, Row, Scan
-from stxmdist.campaign.schema import ClusterSpec, LiveSpec, Manifest, References, explain
+from stxmdist.campaign.schema import LiveSpec, Manifest, References, explain
 from stxmdist.campaign.sheet import Sheet, read_sheet
 from stxmdist.campaign.yamltext import Text, line_of, read_yaml
 
@@ -45,7 +46,7 @@ class Campaign:
     references: References | None = None
     stages: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Options as written, by stage; what each stage knows is checked by the stage."""
-    cluster: ClusterSpec = field(default_factory=ClusterSpec)
+    cluster: AnyCluster = field(default_factory=ClusterSpec)
     live: LiveSpec = field(default_factory=LiveSpec)
     seed: int = 0
     rejected: tuple[tuple[Row, Problem], ...] = ()
@@ -130,7 +131,7 @@ def examine(path: str | Path) -> tuple[Campaign | None, tuple[Problem, ...]]:
         excluded=tuple(scan for scan in sheet.scans if scan.exclude),
         references=manifest.references,
         stages=stages,
-        cluster=manifest.cluster,
+        cluster=manifest.cluster.beside(path.parent),
         live=manifest.live,
         seed=manifest.seed,
         rejected=sheet.rejected,
@@ -171,7 +172,8 @@ def _manifest_of(path: Path, text: Text) -> tuple[Manifest | None, list[Problem]
         manifest = Manifest.model_validate(text.value)
     except ValidationError as error:
         problems.extend(explain(path, text, mistake) for mistake in error.errors())
-    problems.extend(_store_problems(path, text))
+    wrong_store = list(_store_problems(path, text))
+    problems.extend(wrong_store)
     # The spectra are looked at even where other keys have mistakes, so that all are reported at once.
     references = _references_of(path, text)
     if references is not None:
@@ -179,7 +181,8 @@ def _manifest_of(path: Path, text: Text) -> tuple[Manifest | None, list[Problem]
     if text.value.get("chemistry") == "custom" and (references is not None or not text.value.get("references")):
         problems.extend(_missing_references(path, text.lines, references, "chemistry custom"))
     if manifest is not None:
-        manifest = manifest.model_copy(update={"references": references})
+        # Of a store that is none, nothing could be looked up.
+        manifest = None if wrong_store else manifest.model_copy(update={"references": references})
     problems.sort(key=lambda problem: problem.line or 0)
     return manifest, problems
 
