@@ -1,39 +1,24 @@
 """A place in a bucket: the part of pathlib's Path that a store asks for, over obstore; and who may come in.
 
 An object appears whole or not at all, there are no folders, and nothing is renamed. What a folder does by renaming, a
-bucket does by conditional writing: only if there is nothing yet, or only if it is still what was read. Credentials come
-from the environment or from a profile of it, and appear in no error, address or record.
+bucket does by conditional writing: only if there is nothing yet, or only if it is still what was read.
 """
 
 import fnmatch
-import functools
-import hashlib
 import io
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from configparser import ConfigParser, Error
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from storage.errors import Overtaken, StoreError
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore as Client
+from storage.bucket_access import client_of
+from storage.errors import StoreError
 
 SCHEMES = {"s3": "Amazon S3 and what speaks it", "gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
 """Of addresses, with what they stand for"""
-PATIENCE = "STXMDIST_BUCKET_PATIENCE_S"
-"""Variable of the environment: for how long a server that does not answer is asked again"""
-_PATIENCE_S = 60.0
-_CONNECT_S = 5
-_REQUEST_S = 300
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Tag = Mapping[str, str | None]
 """What a bucket calls the state of an object: it is another one after every write"""
@@ -344,210 +329,6 @@ def said_by(error: Exception) -> str:
     return words if len(words) < 300 else f"{words[:100]} ... {words[-190:]}"
 
 
-# --- what a store does with places of both kinds ------------------------------------------------------------------
-
-
-def refusal(where: object, error: OSError, n_bytes: int) -> BucketError:
-    """What a bucket's refusal to take ``n_bytes`` bytes means to a person."""
-    return BucketError(
-        where=where,
-        problem="the bucket does not take what is written, nothing was published",
-        got=error.got if isinstance(error, BucketError) else str(error),
-        wanted=f"a bucket that answers and takes {n_bytes} bytes",
-        mend="Check server, network and credentials, then stxmdist retry; finished units are kept",
-    )
-
-
-def replace_file(place: BucketPath, parts: Iterable[bytes | memoryview]) -> str:
-    """Put an object in place; return the sha256 (hex) of its bytes.
-
-    Raises
-    ------
-    StoreError
-        when the bucket refuses or does not answer.
-    """
-    sha256, whole = sha256_of(parts)
-    try:
-        place.put(whole)
-    except OSError as error:
-        raise refusal(place, error, len(whole)) from error
-    return sha256
-
-
-@contextmanager
-def replacing(place: BucketPath) -> Iterator[Path]:
-    """A path on this machine: the file or folder that the block makes there is put in place after it.
-
-    What lies right in a folder comes last, so that whoever finds it finds all of it. When the block fails, nothing is
-    put. Raises as putting does.
-    """
-    with TemporaryDirectory(prefix="stxmdist-") as folder:
-        made = Path(folder, place.name)
-        yield made
-        if made.is_file():
-            place.put(made)
-            return
-        inner = [path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()]
-        for name in sorted(inner, key=lambda name: ("/" not in name, name)):
-            (place / name).put(made / name)
-
-
-def remove(place: BucketPath) -> None:
-    """Remove an object and all below it; receipts and what says that an output is whole go first."""
-    import obstore
-
-    names = [name for name, _ in place.files()]
-    first = [name for name in names if name.endswith(".json")]
-    for some in (first, [name for name in names if not name.endswith(".json")], [""]):
-        with suppress(FileNotFoundError), answered(place):
-            if some:
-                obstore.delete(client_of(place.bucket), [(place / name).key for name in some])
-
-
-def point(place: BucketPath, target: BucketPath) -> None:
-    """Let a place stand for a folder: an object beside it, ``tables.json``, says which, and is replaced whole."""
-    said = {"folder": str(target.relative_to(place.parent))}
-    replace_file(place.with_name(f"{place.name}.json"), [(json.dumps(said) + "\n").encode()])
-
-
-def pointed(place: BucketPath) -> BucketPath:
-    """The folder for which a place stands; itself where nothing was said."""
-    try:
-        said = json.loads(place.with_name(f"{place.name}.json").read_bytes())
-        return place.parent / str(said["folder"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return place
-
-
-def put_publication(place: BucketPath, content: bytes, before: Tag | None) -> None:
-    """Put what is published in the place of what was read before (``before``; None where there was nothing).
-
-    Raises
-    ------
-    Overtaken
-        when another has published meanwhile: read again what is published, and put both.
-    StoreError
-        when the bucket refuses or does not answer.
-    """
-    try:
-        put = place.put_new(content) if before is None else place.put_instead(content, before)
-    except OSError as error:
-        raise refusal(place, error, len(content)) from error
-    if put is None:
-        raise Overtaken(
-            where=place,
-            problem="another run has published this stage meanwhile",
-            got="another publication than the one that was read",
-            wanted="the one that was read",
-            mend="Run again: nothing is lost, and finished units are kept",
-        )
-
-
-# --- who may come in ------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=8)
-def client_of(bucket: str) -> "Client":
-    """What speaks with a bucket, made once in a process from its environment.
-
-    Raises
-    ------
-    StoreError
-        without credentials, or with an address that sends them in the clear to another machine.
-    """
-    from obstore.store import from_url
-
-    patience_s = float(os.environ.get(PATIENCE, _PATIENCE_S))
-    given: dict[str, Any] = _s3_given(bucket, os.environ) if bucket.startswith("s3://") else {}
-    options: Any = {
-        "timeout": timedelta(seconds=_REQUEST_S),
-        "connect_timeout": timedelta(seconds=_CONNECT_S),
-    }
-    endpoint = urlsplit(given.get("endpoint", ""))
-    if endpoint.scheme == "http":
-        options["allow_http"] = True
-    retry: Any = {
-        # Counted in seconds, not in tries.
-        "max_retries": 10_000,
-        "retry_timeout": timedelta(seconds=patience_s),
-        "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
-    }
-    made: Client = from_url(bucket, client_options=options, retry_config=retry, **given)
-    return made
-
-
-def _s3_given(bucket: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """What the environment says of S3, and its profile where it says nothing itself."""
-    profile = _profile(environment)
-    names = {
-        "access_key_id": "AWS_ACCESS_KEY_ID",
-        "secret_access_key": "AWS_SECRET_ACCESS_KEY",
-        "session_token": "AWS_SESSION_TOKEN",
-    }
-    keys = {ours: environment[theirs] for ours, theirs in names.items() if environment.get(theirs)}
-    if "access_key_id" not in keys:
-        keys = {ours: profile[f"aws_{ours}"] for ours in names if profile.get(f"aws_{ours}")}
-    lent = (
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    )
-    anonymous = environment.get("AWS_SKIP_SIGNATURE", "").lower() in ("1", "true")
-    if "secret_access_key" not in keys and not anonymous and not any(environment.get(name) for name in lent):
-        raise StoreError(
-            where=bucket,
-            problem="nothing says who asks this bucket",
-            got="no AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, and no profile with both",
-            wanted="credentials in the environment, or in the profile that AWS_PROFILE names",
-            mend="Set them where the command starts, and where workers start; never in a campaign file",
-        )
-    found = dict(keys)
-    # SeaweedFS, MinIO and the like answer to any region, and want one.
-    found["region"] = (
-        environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or profile.get("region") or "us-east-1"
-    )
-    endpoint = (
-        environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or profile.get("endpoint_url")
-    )
-    if endpoint:
-        parts = urlsplit(endpoint)
-        allowed = environment.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allowed:
-            raise StoreError(
-                where=bucket,
-                problem="the address of the bucket's server is not encrypted",
-                got=f"http://{parts.hostname}",
-                wanted="https, or a server on this machine",
-                mend="Write https in AWS_ENDPOINT_URL; in a network of your own, AWS_ALLOW_HTTP=true allows it",
-            )
-        found["endpoint"] = endpoint
-    return found
-
-
-def _profile(environment: Mapping[str, str]) -> dict[str, str]:
-    """Keys, region and address of the profile that the environment names, from the files that all of its tools read."""
-    name = environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE") or "default"
-    home = Path(environment.get("HOME") or "/", ".aws")
-    places = (
-        (
-            environment.get("AWS_CONFIG_FILE") or home / "config",
-            name if name == "default" else f"profile {name}",
-        ),
-        (environment.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials", name),
-    )
-    found: dict[str, str] = {}
-    for file, section in places:
-        # A secret may hold any sign.
-        parser = ConfigParser(interpolation=None)
-        try:
-            parser.read(file)
-        except (Error, OSError, UnicodeDecodeError):
-            continue
-        if parser.has_section(section):
-            found |= dict(parser.items(section))
-    return found
-
-
 def is_address(text: str) -> bool:
     """Whether a text is an address, and not a folder."""
     return "://" in text
@@ -587,13 +368,6 @@ def _refused(got: str, problem: str, wanted: str) -> StoreError:
         wanted=wanted,
         mend="Write bucket and prefix alone; credentials belong into the environment or a profile",
     )
-
-
-def sha256_of(parts: Iterable[bytes | memoryview]) -> tuple[str, bytes | memoryview]:
-    """sha256 (hex) of parts, and all of them in one piece."""
-    listed: Sequence[bytes | memoryview] = list(parts)
-    whole = memoryview(listed[0]).cast("B") if len(listed) == 1 and len(listed[0]) else b"".join(listed)
-    return hashlib.sha256(whole).hexdigest(), whole
 
 
 def age_s(written_ns: int) -> float:

@@ -12,7 +12,7 @@ from os import environ
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from storage import bucket, folder, lease
+from storage import bucket_kind, folder, lease
 from storage.bucket import BucketPath, Tag, bucket_path, is_address
 from storage.errors import StoreError
 
@@ -85,18 +85,18 @@ PLACES: dict[str, PlaceKind] = {
     ),
     "bucket": PlaceKind(
         words="a bucket",
-        refusal=bucket.refusal,
-        replace_file=bucket.replace_file,
-        replacing=bucket.replacing,
-        remove=bucket.remove,
+        refusal=bucket_kind.refusal,
+        replace_file=bucket_kind.replace_file,
+        replacing=bucket_kind.replacing,
+        remove=bucket_kind.remove,
         files=BucketPath.files,
-        point=bucket.point,
-        pointed=bucket.pointed,
+        point=bucket_kind.point,
+        pointed=bucket_kind.pointed,
         hold=lease.hold,
         held=lease.held,
         publishing=lambda identity: nullcontext(),
         read_tagged=BucketPath.read_tagged,
-        put_publication=bucket.put_publication,
+        put_publication=bucket_kind.put_publication,
         local=_state_folder,
     ),
 }

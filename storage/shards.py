@@ -11,7 +11,8 @@ from zarr.core.buffer.core import default_buffer_prototype
 from zarr.storage import LocalStore, ObjectStore
 
 from storage.atomic import refusal, replace_file
-from storage.bucket import BucketPath, answered, client_of
+from storage.bucket import BucketPath, answered
+from storage.bucket_access import client_of
 from storage.place import Place
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
-from storage.bucket import client_of
+from storage.bucket_access import client_of
 from tests.alone import turn
 from tests.seaweed import Seaweed, seaweed
 

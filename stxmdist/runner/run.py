@@ -159,14 +159,7 @@ def run_stage(
             peak = max(peak, outcome.peak_rss_bytes)
             done += 1
         else:
-            # On a full disk the record has no room either: the unit is then simply missing, and tried by the next run.
-            try:
-                unit.output().quarantine(unit.name, vars(outcome))
-            except BucketError:
-                # Every other unit would wait as long for a server that is away.
-                raise
-            except StoreError:
-                pass
+            _set_aside(unit, outcome)
             refusals.append(outcome)
             failed += 1
         seconds = time.perf_counter() - began
@@ -174,18 +167,9 @@ def run_stage(
 
     try:
         published = _publish_beside_others(
-            store,
             lambda: theirs() | (_published_names(store, stage.name) - before),
-            lambda others: _publish(
-                stage,
-                survey,
-                store,
-                record,
-                {scan_id: units for scan_id, units in by_scan.items() if scan_id not in others},
-                receipts,
-                keep | others,
-                known,
-            ),
+            lambda others: _publish(stage, survey, store, record, by_scan, receipts, keep, known, others),
+            store,
         )
     except StoreError as error:
         refusals.append(Refusal(CAMPAIGN, "publication", **error.as_dict()))
@@ -199,6 +183,17 @@ def run_stage(
         seconds=time.perf_counter() - began,
         peak_rss_bytes=peak,
     )
+
+
+def _set_aside(unit: AnyUnit, refusal: Refusal) -> None:
+    try:
+        unit.output().quarantine(unit.name, vars(refusal))
+    except BucketError:
+        # Every other unit would wait as long for a server that is away.
+        raise
+    except StoreError:
+        # On a full disk the record has no room either: the unit is then simply missing, and tried by the next run.
+        return
 
 
 def _sorted_out(
@@ -307,9 +302,9 @@ def _last_worker(error: BaseException) -> str:
 
 
 def _publish_beside_others(
-    store: Store, others: Callable[[], frozenset[str]], publish: Callable[[frozenset[str]], int]
+    others: Callable[[], frozenset[str]], publish: Callable[[frozenset[str]], int], store: Store
 ) -> int:
-    """Publish, and once more where another run has published meanwhile: what it did then stays as well."""
+    # Once more where another run has published meanwhile: what it did then stays as well.
     while True:
         with suppress(Overtaken), store.publishing():
             return publish(others())
@@ -331,11 +326,13 @@ def _publish(
     survey: SurveyT,
     store: Store,
     record: RunRecord,
-    by_scan: Mapping[str, Sequence[AnyUnit]],
+    every: Mapping[str, Sequence[AnyUnit]],
     receipts: Mapping[str, Mapping[str, Receipt]],
     keep: frozenset[str],
     known: frozenset[str],
+    others: frozenset[str],
 ) -> int:
+    by_scan, keep = {scan_id: units for scan_id, units in every.items() if scan_id not in others}, keep | others
     whole = {
         scan_id: [receipts[scan_id][unit.name] for unit in units]
         for scan_id, units in by_scan.items()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from storage import lease
-from storage.bucket import PATIENCE, BucketPath, bucket_path, client_of
+from storage.bucket import BucketPath, bucket_path
+from storage.bucket_access import PATIENCE, client_of
 from storage.errors import StoreError
 from storage.place import place_of
 from storage.store import Store
