@@ -84,6 +84,7 @@ def joint_tile(
     references: References | None,
     setting: JointSetting,
     key: Sequence[int],
+    halves_key: Sequence[int] | None = None,
 ) -> JointTile:
     """Reconstruct all energies of a tile together, and each half of the frames for its noise.
 
@@ -93,10 +94,13 @@ def joint_tile(
         spectra of the materials; None: spectra are found from the data
     key
         seed of random numbers
+    halves_key
+        as in ``reconstruct_tile``
     """
     n_found = _found_count(singles, references, setting.options)
     tiles = [single.energy for single in singles]
-    second = [second_half(single.positions, np.random.default_rng([*key, 3])) for single in singles]
+    drawn = [*key, 3] if halves_key is None else list(halves_key)
+    second = [second_half(single.positions, np.random.default_rng(drawn)) for single in singles]
     whole = joint_images(tiles, references, setting, [*key, 0], n_found=n_found)
     parts = [
         [replace(tile, problem=_Part(tile, mask == which)) for tile, mask in zip(tiles, second, strict=True)]

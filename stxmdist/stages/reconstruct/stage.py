@@ -204,15 +204,21 @@ def work(unit: TileUnit) -> Outcome:
         if options.joint.wanted:
             alone[energy] = found
     if options.joint.wanted:
-        _take_together(unit, alone, measures, energy_ev, write)
+        of_tile = f", tile {part.tile}" if tiles.n_tiles > 1 else ""
+        _take_together(unit, alone, measures, energy_ev, write, of_tile)
     return write.outcome(ReconstructMeasures(part.tile, part.energies, tuple(measures[e] for e in part.energies)))
 
 
 def _take_together(
-    unit: TileUnit, alone: Mapping[int, Alone], measures: dict[int, TileMeasures], energy_ev: F64, write: ShardWriter
+    unit: TileUnit,
+    alone: Mapping[int, Alone],
+    measures: dict[int, TileMeasures],
+    energy_ev: F64,
+    write: ShardWriter,
+    of_tile: str,
 ) -> None:
     """Reconstruct the energies of a tile together; where that is better, it takes the place of each alone."""
-    shared = together(alone, energy_ev, unit.options.joint, unit.part.end_members)
+    shared = together(alone, energy_ev, unit.options.joint, unit.part.end_members, of_tile)
     if shared.tile is not None:
         for energy, result in zip(shared.energies, shared.tile.results, strict=True):
             joined = replace(alone[energy], result=result)
@@ -250,6 +256,7 @@ def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> Alone 
         trials=tile.options.geometry_trials(tiles.n_tiles, origin),
         motion=tile.options.motion_trials(origin),
         starts=tile.options.other_starts(start.origin),
+        halves_key=tile.halves_key,
     )
     told = replace(start, problem=start.problem.subset(np.arange(0)))
     return Alone(tile, placement, usable, told, overlap, result)
@@ -312,7 +319,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=14,
+    version=15,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,

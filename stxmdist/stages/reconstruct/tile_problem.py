@@ -86,6 +86,11 @@ class FrameTile:
         return [self.unit.part.seed, STREAM, self.energy]
 
     @property
+    def halves_key(self) -> list[int]:
+        """Seed by which frames are halved: a frame that two tiles share is in the same half of both."""
+        return [*self.key, 3]
+
+    @property
     def where(self) -> str:
         """The tile and its energy in words."""
         return f"reconstruct of {self.unit.scan_id}, {self.unit.name} at {self.energy_ev:g} eV"

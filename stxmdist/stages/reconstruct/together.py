@@ -77,7 +77,7 @@ class Together:
 
 
 def together(
-    alone: Mapping[int, Alone], energy_ev: F64, options: JointOptions, source: EndMemberSource | None
+    alone: Mapping[int, Alone], energy_ev: F64, options: JointOptions, source: EndMemberSource | None, of_tile: str = ""
 ) -> Together:
     """Reconstruct all energies of a tile together that could be reconstructed alone.
 
@@ -89,38 +89,41 @@ def together(
         (ENERGY,) of the scan
     source
         of the end-members; None: spectra are found from the data
+    of_tile
+        which tile this is, in words, where a scan has several
     """
+    begin = f"reconstruct together{of_tile}: "
     notes: list[str] = []
     energies = tuple(sorted(alone))
     references = None
     if source is None and options.spectra == "references":
         said = "because exploring, which finds the end-members of this campaign, comes after reconstructing"
-        notes.append(f"reconstruct together: spectra are found from the data, {said}")
+        notes.append(f"{begin}spectra are found from the data, {said}")
     if source is not None:
         try:
             energies, references = references_at(source, energy_ev, energies)
         except InputError as error:
             said = f"spectra are found from the data, because {error.problem} ({error.got})"
-            notes.append(f"reconstruct together: {said}")
+            notes.append(f"{begin}{said}")
         left = [f"{energy_ev[energy]:g}" for energy in sorted(set(alone) - set(energies))]
         if left:
             notes.append(
-                f"reconstruct together: {', '.join(left)} eV are left as each energy is alone, because the references "
+                f"{begin}{', '.join(left)} eV are left as each energy is alone, because the references "
                 "do not reach there"
             )
     if len(energies) < 2:
-        return Together(None, (), (*notes, "reconstruct together: fewer than two energies could be reconstructed"))
+        return Together(None, (), (*notes, f"{begin}fewer than two energies could be reconstructed"))
     first = alone[energies[0]].tile
     model = first.options.model
     if model.background or model.n_variations:
         return Together(None, (), (
-            *notes, "reconstruct together: not done, because it holds backgrounds and variations of the probe at zero"
+            *notes, f"{begin}not done, because it holds backgrounds and variations of the probe at zero"
         ))  # fmt: skip
     singles = _singles([alone[energy] for energy in energies])
     setting = JointSetting(options, model, threads_lent(), first.device.namespace)
     seed, stream, _ = first.key
-    found = joint_tile(singles, references, setting, [seed, stream, first.unit.part.tile, 5])
-    notes.append(f"reconstruct together: {found.note}")
+    found = joint_tile(singles, references, setting, [seed, stream, first.unit.part.tile, 5], [seed, stream, 5, 3])
+    notes.append(f"{begin}{found.note}")
     return Together(found if found.better else None, energies, tuple(notes))
 
 
