@@ -60,7 +60,8 @@ def test_halves_of_two_tiles_err_alike_where_they_overlap(measurement: Callable[
         positions = np.flatnonzero(inside)
         tile = measured.problem.subset(positions)
         one, other = reconstruct_tile(tile, RECIPE, positions, PIXEL_NM, [7, number], halves_key=[7]).halves
-        halves.append((one.illumination, one.object_, remove_ramp(other.object_, one.object_, one.illumination)))
+        light = one.illumination.astype(np.float64)
+        halves.append((light, one.object_, remove_ramp(other.object_, one.object_, light)))
     lit = np.minimum(*(light for light, _, _ in halves))
     both = lit > 0.7 * np.median(lit[lit > 0.1 * lit.max()])
     differ = [np.log(np.abs(one[both] / other[both])) for _, one, other in halves]

@@ -10,18 +10,25 @@ from stxmdist.errors import InputError
 from stxmdist.planning.end_members import EndMemberSource, end_members_of
 from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.geometry import Placement
-from stxmdist.ptychography.grid import Grid
 from stxmdist.ptychography.joint import EnergyTile, JointOptions, JointSetting, References, shared_grid
-from stxmdist.ptychography.joint_tile import JointTile, SingleEnergy, joint_tile, shift_against
+from stxmdist.ptychography.joint_tile import (
+    JointTile,
+    SingleEnergy,
+    best_shift,
+    joint_tile,
+    shift_against,
+)
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.start import Start
 from stxmdist.ptychography.tile import TileResult, carried_from
 from stxmdist.runner.perform import threads_lent
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
-from stxmdist.stages.reconstruct.tile_problem import FrameTile, start_of
+from stxmdist.stages.reconstruct.tile_problem import FrameTile, Seed, grid_from, start_of
 
 SHIFTS_EV: F64 = np.linspace(-0.6, 0.6, 25)
 """Shifts of the energy scale that are tried; as far as a fit looks for one"""
+LEAST_ENERGIES = 3
+"""Of two energies any shift makes two thicknesses"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +84,12 @@ class Together:
 
 
 def together(
-    alone: Mapping[int, Alone], energy_ev: F64, options: JointOptions, source: EndMemberSource | None, of_tile: str = ""
+    alone: Mapping[int, Alone],
+    energy_ev: F64,
+    options: JointOptions,
+    source: EndMemberSource | None,
+    seeds: Mapping[int, Seed],
+    of_tile: str = "",
 ) -> Together:
     """Reconstruct all energies of a tile together that could be reconstructed alone.
 
@@ -89,6 +101,8 @@ def together(
         (ENERGY,) of the scan
     source
         of the end-members; None: spectra are found from the data
+    seeds
+        of the scan by the place of their energy, where it has several tiles: what these must agree in is found there
     of_tile
         which tile this is, in words, where a scan has several
     """
@@ -102,6 +116,8 @@ def together(
     if source is not None:
         try:
             energies, references = references_at(source, energy_ev, energies)
+            shift = _shift_of_scan(seeds, source, energy_ev)
+            references = references if shift is None else references.only(shift)
         except InputError as error:
             said = f"spectra are found from the data, because {error.problem} ({error.got})"
             notes.append(f"{begin}{said}")
@@ -127,21 +143,21 @@ def together(
     return Together(found if found.better else None, energies, tuple(notes))
 
 
+def _shift_of_scan(seeds: Mapping[int, Seed], source: EndMemberSource, energy_ev: F64) -> int | None:
+    """Number of the shift of the energy scale that all tiles take; None where each finds its own."""
+    if len(seeds) < LEAST_ENERGIES:
+        return None
+    chosen, references = references_at(source, energy_ev, sorted(seeds))
+    if len(chosen) < LEAST_ENERGIES:
+        return None
+    return best_shift([seeds[energy].image for energy in chosen], references)
+
+
 def _singles(alone: Sequence[Alone]) -> list[SingleEnergy]:
     """Energies that can be trusted start from their own probe and positions, the others from those of the best."""
     unpredicted = np.array([one.result.evidence.unpredicted for one in alone])
     best = alone[int(np.nanargmin(np.where(np.isfinite(unpredicted), unpredicted, 1e9)))]
-    grids = [
-        Grid(
-            (
-                one.placement.origin_um[0] + one.tile.window.corner[0] * one.placement.pixel_nm[0] * 1e-3,
-                one.placement.origin_um[1] + one.tile.window.corner[1] * one.placement.pixel_nm[1] * 1e-3,
-            ),
-            one.placement.pixel_nm,
-            one.tile.window.shape,
-        )
-        for one in alone
-    ]
+    grids = [grid_from(one.placement, one.tile.window.corner, one.tile.window.shape) for one in alone]
     trusted = [one.result.verdict.word == "good" for one in alone]
     singles = [
         SingleEnergy(
@@ -154,7 +170,7 @@ def _singles(alone: Sequence[Alone]) -> list[SingleEnergy]:
     ]
     grid, reference = shared_grid(grids), singles[alone.index(best)]
     return [
-        replace(single, energy=replace(single.energy, shift_px=shift_against(single, reference, grid)))
+        replace(single, energy=replace(single.energy, shift_px=shift_against(single.image, reference.image, grid)))
         if good and single is not reference
         else single
         for single, good in zip(singles, trusted, strict=True)
