@@ -43,8 +43,8 @@ Say: TypeAlias = Callable[[str], None]
 class Source(Protocol):
     """What brings scans from elsewhere into files."""
 
-    def update(self, scans: Iterable[Scan]) -> None:
-        """Begin to bring files up to date."""
+    def update(self, campaign: Campaign) -> None:
+        """Begin to bring the files of a campaign up to date."""
         ...
 
     def over(self, scan: Scan) -> bool:
@@ -63,8 +63,10 @@ class LiveService:
     clock: Callable[[], float] = time.time
     """Seconds; only differences of it are looked at"""
     sources: Sequence[Source] = ()
-    write_back: Callable[[Store, Scan], None] | None = None
-    """Called with each scan that was analysed, where the campaign asks for results on its server"""
+    write_back: Callable[[Store, Scan, str], None] | None = None
+    """Called with each scan that was analysed and the campaign file's server, where the campaign asks for results
+    there
+    """
 
     def __post_init__(self) -> None:
         self._limits = LiveSpec()
@@ -127,7 +129,7 @@ class LiveService:
         for name in [name for name in scans if name not in known]:
             del scans[name]
         for source in self.sources:
-            source.update(campaign.scans)
+            source.update(campaign)
         folders = Folders()
         for scan in campaign.scans:
             over = any(source.over(scan) for source in self.sources)
@@ -190,7 +192,7 @@ class LiveService:
         if self.write_back is not None and tiled is not None and tiled.results:
             for scan in campaign.scans:
                 if scan.scan_id in wide:
-                    self.write_back(store, scan)
+                    self.write_back(store, scan, tiled.server)
         self._hand_back(store, waiting, refused)
 
     def _forget(self, store: Store, stage: str, scans: Iterable[str], run: CampaignRun) -> None:

@@ -4,7 +4,7 @@ Whatever reads a file then reads them: what is complete is told apart by the sam
 once is there when its server is not.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ class Mirror:
     def __init__(self, address: RunAddress, file: Path, client: TiledClient) -> None:
         self._address = address
         self._file = file
-        self._client = client
+        self.client = client
         self._images: F32 | None = None
         self._written: frozenset[int] | None = None
 
@@ -44,7 +44,7 @@ class Mirror:
         InputError
             for a server that does not answer, and a run that is no stack of a version that is known.
         """
-        said = self._client.metadata(self._address.path)["metadata"]
+        said = self.client.metadata(self._address.path)["metadata"]
         run = stack_run(str(self._address), said.get("start") or {})
         over = bool(said.get("stop"))
         images = self._updated(run)
@@ -62,7 +62,7 @@ class Mirror:
         if self._images is None or self._images.shape != run.shape:
             self._images = np.full(run.shape, np.nan, np.float32)
         path = f"{self._address.path}/{STREAM}/{run.data_field}"
-        node = self._client.array(path)
+        node = self.client.array(path)
         if len(node.shape) != 2 or node.shape[1] != run.shape[2]:
             raise InputError(
                 where=f"{self._address}/{STREAM}/{run.data_field}",
@@ -74,7 +74,7 @@ class Mirror:
         for energy, image in enumerate(self._images):
             if np.isfinite(image).all():
                 continue
-            image[:] = run.image(self._client.rows(path, node, run.rows_of(energy)))
+            image[:] = run.image(self.client.rows(path, node, run.rows_of(energy)))
             if not np.isfinite(image).any():
                 break
         return self._images
@@ -98,11 +98,11 @@ class Received:
     """The runs of servers that a campaign names; what goes wrong with one is said and stops no other."""
 
     def __init__(
-        self, say: Callable[[str, InputError], None], client: Callable[[str], TiledClient] = TiledClient
+        self, say: Callable[[str, InputError], None], client: Callable[[str, str | None], TiledClient] = TiledClient
     ) -> None:
         self._say = say
         self._client = client
-        self._clients: dict[str, TiledClient] = {}
+        self._clients: dict[tuple[str, str | None], TiledClient] = {}
         self._mirrors: dict[tuple[str, Path], Mirror] = {}
         self._over: set[tuple[str, Path]] = set()
 
@@ -110,19 +110,21 @@ class Received:
         """Whether the server has said that the run of a scan is over, and all of it is in the file."""
         return scan.address is not None and (scan.address, scan.file) in self._over
 
-    def update(self, scans: Iterable[Scan]) -> None:
+    def update(self, campaign: Campaign) -> None:
         """Bring the files of those scans up to date that come from a server."""
-        for scan in scans:
+        own = own_server(campaign)
+        for scan in campaign.scans:
             if scan.address is not None and not (self.over(scan) and scan.file.exists()):
-                self._fetch(scan, scan.address)
+                self._fetch(scan, scan.address, own)
 
-    def _fetch(self, scan: Scan, cell: str) -> None:
+    def _fetch(self, scan: Scan, cell: str, own: str | None) -> None:
         key = (cell, scan.file)
         try:
             address = address_of(cell)
-            if address.server not in self._clients:
-                self._clients[address.server] = self._client(address.server)
-            mirror = self._mirrors.setdefault(key, Mirror(address, scan.file, self._clients[address.server]))
+            mirror = self._mirrors.get(key)
+            client = self._client_of(address.server, own)
+            if mirror is None or mirror.client is not client:
+                mirror = self._mirrors[key] = Mirror(address, scan.file, client)
             over = mirror.fetch()
         except InputError as error:
             self._say(scan.scan_id, error)
@@ -130,6 +132,12 @@ class Received:
         if over:
             self._over.add(key)
             self._mirrors.pop(key)
+
+    def _client_of(self, server: str, own: str | None) -> TiledClient:
+        """Another one where the campaign file has come to name another server."""
+        if (server, own) not in self._clients:
+            self._clients[server, own] = self._client(server, own)
+        return self._clients[server, own]
 
 
 class Beside:
@@ -144,7 +152,7 @@ class Beside:
         """As `Received.over`."""
         return self._received.over(scan)
 
-    def update(self, scans: Iterable[Scan]) -> None:
+    def update(self, campaign: Campaign) -> None:
         """Begin to bring files up to date, unless the last time is still under way.
 
         Raises
@@ -156,7 +164,12 @@ class Beside:
             if not self._under_way.done():
                 return
             self._under_way.result()
-        self._under_way = self._thread.submit(self._received.update, tuple(scans))
+        self._under_way = self._thread.submit(self._received.update, campaign)
+
+
+def own_server(campaign: Campaign) -> str | None:
+    """The Tiled server that the campaign file itself names: the only one that is sent the key, or results."""
+    return None if campaign.live.tiled is None else campaign.live.tiled.server
 
 
 def said_once(say: Callable[[str], None]) -> Callable[[str, InputError], None]:
@@ -175,7 +188,7 @@ def fetch_once(campaign: Campaign) -> list[Refusal]:
     """Fetch what a campaign names on servers, for a run that no service precedes; what could not be fetched whole."""
     refusals: list[Refusal] = []
     received = Received(lambda scan_id, error: refusals.append(Refusal(scan_id, SERVER, **error.as_dict())))
-    received.update(campaign.scans)
+    received.update(campaign)
     failed = {refusal.scan_id for refusal in refusals}
     for scan in campaign.scans:
         if scan.address is not None and not received.over(scan) and scan.scan_id not in failed:

@@ -13,7 +13,7 @@ from stxmdist.errors import Explained
 from stxmdist.measures import AbsorbanceMeasures, IngestMeasures
 from stxmdist.records import from_json
 from stxmdist.tiled.address import address_of
-from stxmdist.tiled.client import TiledClient
+from stxmdist.tiled.client import TiledClient, same_server
 from stxmdist.tiled.results import ResultsOfRun
 
 MAPS = {
@@ -63,15 +63,24 @@ def _mean_od(store: Store, scan_id: str) -> F64:
 class WritesBack:
     """Writes back for the service that follows scans; a server that refuses stops nothing."""
 
-    def __init__(self, say: Callable[[str], None], client: Callable[[str], TiledClient] = TiledClient) -> None:
+    def __init__(
+        self, say: Callable[[str], None], client: Callable[[str, str | None], TiledClient] = TiledClient
+    ) -> None:
         self._say = say
         self._client = client
+        self._elsewhere: set[str] = set()
 
-    def __call__(self, store: Store, scan: Scan) -> None:
-        """Write what is published of a scan."""
+    def __call__(self, store: Store, scan: Scan, own: str) -> None:
+        """Write what is published of a scan, where its run lies on the campaign file's own server."""
         if scan.address is None:
             return
-        client = self._client(address_of(scan.address).server)
+        server = address_of(scan.address).server
+        if not same_server(server, own):
+            if scan.address not in self._elsewhere:
+                self._elsewhere.add(scan.address)
+                self._say(f"{scan.scan_id}: not written back: its run lies on {server}, and the campaign's is {own}")
+            return
+        client = self._client(server, own)
         try:
             write_back(store, scan, client)
         except Explained as error:

@@ -30,19 +30,34 @@ class ArrayNode:
 
 
 class TiledClient:
-    """Asks one server; a key that has expired is read anew from the environment, once for each request."""
+    """Asks one server; a key that has expired is read anew from the environment, once for each request.
+
+    Parameters
+    ----------
+    server
+        which is asked: a cell of a sample sheet may name any
+    own
+        the server of the campaign file: the key goes there and nowhere else
+    """
 
     def __init__(
         self,
         server: str,
+        own: str | None,
         *,
         key: Callable[[], str] = key_from_environment,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._server = server
-        self._key = key
+        self._trusted = own is not None and same_server(server, own)
+        self._key = key if self._trusted else _no_key
+        # Not followed: a redirection could lead the key elsewhere.
         self._http = httpx.Client(
-            base_url=server + API, timeout=SECONDS, transport=transport, headers=_authorised(key())
+            base_url=server + API,
+            timeout=SECONDS,
+            transport=transport,
+            headers=_authorised(self._key()),
+            follow_redirects=False,
         )
 
     def close(self) -> None:
@@ -159,6 +174,15 @@ class TiledClient:
                 break
             # Keys live for about a week: whoever runs the service may have put a new one into its place.
             self._http.headers.update(_authorised(self._key()))
+        if answer.status_code in UNAUTHORISED and not self._trusted:
+            raise InputError(
+                where=f"{self._server}{API}{path}",
+                problem="the Tiled server wants a key, and is not the one of the campaign file",
+                got=f"{answer.status_code}; a key is sent to no other server",
+                wanted="a server that lets everybody read, or the campaign file's own",
+                mend="If the server is to be trusted with the key, name it in the campaign file: "
+                "live: {tiled: {server: ...}}",
+            )
         if answer.status_code in UNAUTHORISED:
             raise InputError(
                 where=f"{self._server}{API}{path}",
@@ -179,6 +203,20 @@ class TiledClient:
             wanted="an answer of Tiled's REST API",
             mend="Check the server's address, that it runs, and the run's path",
         )
+
+
+def same_server(one: str, other: str) -> bool:
+    """Whether two addresses have the same scheme, host and port, as the library that sends requests reads them."""
+    return _place(one) == _place(other)
+
+
+def _place(address: str) -> tuple[str, str, int | None]:
+    url = httpx.URL(address)
+    return url.scheme, url.host, url.port
+
+
+def _no_key() -> str:
+    return ""
 
 
 def _alike(found: Mapping[str, object], wanted: Mapping[str, object]) -> bool:

@@ -149,6 +149,7 @@ def beamline(tmp_path: Path, server: str) -> Beamline:
     )
     live = f"live: {{look_every_s: 0.5, tiled: {{server: '{server}'}}}}\n"
     (folder / "campaign.yaml").write_text(text + live)
+    whole.write_text(whole.read_text() + live)
     of_run = {SERVER: f"{server}/api/v1/metadata/{run.path}"}
     wide.assign(file=wide.scan_id.map(of_run).fillna(wide.file)).to_csv(whole.parent / "samples.csv", index=False)
     return Beamline(whole, folder / "campaign.yaml", run, counts, tmp_path / "home")

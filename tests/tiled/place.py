@@ -29,7 +29,7 @@ class Place:
         self.http = client_of(address, transport)
 
     def client(self, key: Any = lambda: KEY) -> TiledClient:
-        return TiledClient(self.address, key=key, transport=self.transport)
+        return TiledClient(self.address, self.address, key=key, transport=self.transport)
 
     def run(self, **said: Any) -> Run:
         counts = np.random.default_rng(1).poisson(300.0, SHAPE) + 1.0

@@ -128,4 +128,4 @@ def test_what_is_not_there_is_refused_in_the_words_of_the_server(place: Place) -
 
 def test_a_server_that_does_not_answer_is_an_explained_error() -> None:
     with pytest.raises(InputError, match="does not answer"):
-        TiledClient("http://127.0.0.1:9", key=lambda: KEY).metadata("run")
+        TiledClient("http://127.0.0.1:9", None).metadata("run")
