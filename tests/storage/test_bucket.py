@@ -198,8 +198,6 @@ for line in sys.stdin:
 
 @pytest.mark.long
 def test_of_two_runs_that_start_at_once_one_wins_every_time(bucket: str, start_python: Callable[..., object]) -> None:
-    # The server makes a bucket when it is first written, and not twice at once.
-    bucket_path(bucket).put(b"")
     racers = [start_python(RACER, bucket, name) for name in ("one", "two")]
     for n in range(N_RACES):
         for racer in racers:
