@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypedDict, TypeVar
+from uuid import uuid4
 
 from storage.levels import write_levels
 from storage.output import Output
@@ -254,9 +255,8 @@ def _compute_on_dask(todo: Sequence[AnyUnit], client: "Client") -> Iterable[tupl
         unit = next(lane.waiting, None)
         if unit is None:
             return None
-        # Nothing is ever shared through Dask's cache: the key only has to be new, also after a retry in one session.
         future = client.submit(
-            perform, replace(unit, arrays=()), lent, pure=False, retries=RETRIES, resources=lane.resources
+            perform, replace(unit, arrays=()), lent, key=_key(unit), retries=RETRIES, resources=lane.resources
         )
         running[future] = unit, lane
         return future
@@ -277,6 +277,14 @@ def _compute_on_dask(todo: Sequence[AnyUnit], client: "Client") -> Iterable[tupl
         following = submit_next(lane)
         if following is not None:
             completed.add(following)
+
+
+def _key(unit: AnyUnit) -> tuple[str, str, str]:
+    """A unit's name on Dask's pages, which group tasks by the first word of their keys.
+
+    Nothing is ever shared through Dask's cache: the key only has to be new, also after a retry in one session.
+    """
+    return unit.stage, f"{unit.scan_id} {unit.name}", uuid4().hex[:12]
 
 
 class _Worker(TypedDict):
