@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from stxmdist.commands.design import BeamtimeDesign, design, design_row, sample_of
+from stxmdist.commands.design import BeamtimeDesign, design_row, sample_of, without_light
 from stxmdist.commands.energies import ProposedEnergies, Sample, energies
 from stxmdist.dashboard.figures.next_beamtime import energies_figure, shift_figure
 from stxmdist.dashboard.figures.plot import Drawn, as_drawn
@@ -15,7 +15,7 @@ from stxmdist.dashboard.words import duration, figure, plural
 from stxmdist.errors import Explained
 from stxmdist.heterogeneity.design import Costs, designs_within, half_width
 from stxmdist.planning.next_beamtime import Wish
-from stxmdist.planning.pilot import MODALITY, PilotScans, photons_per_pixel, pilot_scans, published_table
+from stxmdist.planning.pilot import MODALITY, PilotScans, photons_per_pixel, pilot_scans
 
 HOURS_LEFT = 8.0
 """A shift, where the address says nothing else"""
@@ -114,7 +114,7 @@ def page(visit: Visit) -> NextPage:
     fields = {field.name: field for field in _fields(visit, scans)}
     values = {name: field.value for name, field in fields.items()}
     mistaken = any(field.problem for field in fields.values())
-    found = "Correct what is marked." if mistaken else _design(now, values)
+    found = "Correct what is marked." if mistaken else _design(now, scans, values)
     cases: tuple[ShiftCase, ...] = ()
     if isinstance(found, BeamtimeDesign):
         cases = _cases(found, values)
@@ -142,7 +142,6 @@ def _pilot(now: Snapshot) -> PilotScans | None:
 
     def measured() -> PilotScans | None:
         try:
-            published_table(now.published, now.campaign, "particles")
             return pilot_scans(now.published, now.campaign)
         except Explained:
             return None
@@ -206,7 +205,7 @@ def _known(value: float, usual: float) -> float:
     return value if math.isfinite(value) and value > 0 else usual
 
 
-def _design(now: Snapshot, values: Mapping[str, float | None]) -> BeamtimeDesign | str:
+def _design(now: Snapshot, scans: PilotScans | None, values: Mapping[str, float | None]) -> BeamtimeDesign | str:
     """The same as ``stxmdist design`` with these wishes; a sentence where there is none."""
     wish = Wish(
         half_width=values["half_width"] or Wish.half_width,
@@ -220,7 +219,9 @@ def _design(now: Snapshot, values: Mapping[str, float | None]) -> BeamtimeDesign
 
     def planned() -> BeamtimeDesign | str:
         try:
-            return design(now.campaign.path, wish, n=2)
+            # Where nothing is published, this says what is to be done.
+            measured = scans or pilot_scans(now.published, now.campaign)
+            return without_light(now.published, now.campaign, measured, wish)
         except Explained as error:
             return error.sentence
 
