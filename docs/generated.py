@@ -133,7 +133,7 @@ def commands_page() -> str:
         MADE,
         "`./run COMMAND` sets the environment up first, and then is the same as `stxmdist COMMAND`.",
     ]
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in commands_of(typer.main.get_command(app)).items():
         arguments = [each for each in command.params if each.param_type_name == "argument"]
         usage = " ".join(["stxmdist", name, *map(_argument, arguments)])
         rows = [
@@ -148,6 +148,15 @@ def commands_page() -> str:
             _table(("option", "meaning", "default"), rows),
         ]
     return _page(parts)
+
+
+def commands_of(group: Any, prefix: str = "") -> dict[str, Any]:
+    """Every command by the words that call it, those of groups such as ``cluster check`` among them."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inside = getattr(command, "commands", None)
+        found |= {prefix + name: command} if inside is None else commands_of(command, f"{prefix}{name} ")
+    return found
 
 
 def _argument(argument: Any) -> str:

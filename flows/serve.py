@@ -12,7 +12,7 @@ from flows.following import following
 from flows.schedules import Schedules
 from flows.server import OwnServer, announce
 from stxmdist.campaign.manifest import load
-from stxmdist.cluster import cluster_of
+from stxmdist.cluster.start import cluster_of
 from stxmdist.errors import InputError
 
 if TYPE_CHECKING:

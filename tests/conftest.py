@@ -11,6 +11,7 @@ from tests.alone import turn
 CAMPAIGN_FOLDERS = {
     "bench",
     "cli",
+    "cluster",
     "commands",
     "dashboard",
     "export",

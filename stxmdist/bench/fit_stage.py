@@ -12,7 +12,7 @@ from stxmdist.arrays import F32, Array, MaskClass
 from stxmdist.bench.rows import Row, row_of
 from stxmdist.bench.spectra import fit_timings
 from stxmdist.campaign.manifest import Campaign, ClusterSpec, Scan
-from stxmdist.cluster import cluster_of
+from stxmdist.cluster.start import cluster_of
 from stxmdist.planning.grid import Grid
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.survey import Survey

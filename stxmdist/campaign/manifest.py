@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from stxmdist.campaign.clusters import AnyCluster, ClusterSpec
 from stxmdist.campaign.problems import CampaignError, Problem, did_you_mean, nearest, one_of
 from stxmdist.campaign.received import with_received
 from stxmdist.campaign.scan import CHEMISTRIES, Row, Scan
-from stxmdist.campaign.schema import ClusterSpec, LiveSpec, Manifest, References, explain
+from stxmdist.campaign.schema import LiveSpec, Manifest, References, explain
 from stxmdist.campaign.sheet import Sheet, read_sheet
 from stxmdist.campaign.yamltext import Text, line_of, read_yaml
 
@@ -42,7 +43,7 @@ class Campaign:
     references: References | None = None
     stages: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Options as written, by stage; what each stage knows is checked by the stage."""
-    cluster: ClusterSpec = field(default_factory=ClusterSpec)
+    cluster: AnyCluster = field(default_factory=ClusterSpec)
     live: LiveSpec = field(default_factory=LiveSpec)
     seed: int = 0
     rejected: tuple[tuple[Row, Problem], ...] = ()
@@ -127,7 +128,7 @@ def examine(path: str | Path) -> tuple[Campaign | None, tuple[Problem, ...]]:
         excluded=tuple(scan for scan in sheet.scans if scan.exclude),
         references=manifest.references,
         stages=stages,
-        cluster=manifest.cluster,
+        cluster=manifest.cluster.beside(path.parent),
         live=manifest.live,
         seed=manifest.seed,
         rejected=sheet.rejected,

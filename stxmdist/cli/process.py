@@ -7,7 +7,7 @@ from types import FrameType
 from typing import NoReturn
 
 # The commands register themselves on `app`.
-from stxmdist.cli import design, energies, exports, inputs, results, runs, service  # noqa: F401
+from stxmdist.cli import clusters, design, energies, exports, inputs, results, runs, service  # noqa: F401
 from stxmdist.cli.app import WRONG_INPUT, app
 from stxmdist.cli.screen import Screen
 from stxmdist.errors import Explained

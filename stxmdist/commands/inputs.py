@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stxmdist import readers
+from stxmdist.campaign.clusters import usable_cores
 from stxmdist.campaign.init import Started
 from stxmdist.campaign.init import init as write_campaign
-from stxmdist.campaign.schema import usable_cores
 from stxmdist.commands.notes import Note, unsaid
 from stxmdist.readers.recording import Description
 

@@ -13,11 +13,14 @@ from typing import TypedDict
 from pydantic import ValidationError
 
 from storage.store import LIVE_PASS, Store
-from stxmdist.campaign.manifest import Campaign, CampaignError, ClusterSpec, load
-from stxmdist.cluster import Cluster
+from stxmdist.campaign.clusters import AnyCluster, ClusterSpec
+from stxmdist.campaign.manifest import Campaign, CampaignError, load
+from stxmdist.cluster.contract import Purpose
+from stxmdist.cluster.start import Cluster
 from stxmdist.errors import InputError
 from stxmdist.planning.changed_options import ChangedOptions, with_changed
 from stxmdist.planning.explored import named_by
+from stxmdist.planning.forecast import forecast_of
 from stxmdist.planning.growth import ALIVE, followed_now
 from stxmdist.planning.headers import survey_of
 from stxmdist.planning.notes import notes_of
@@ -27,6 +30,7 @@ from stxmdist.planning.stages import STAGES, chosen_stages
 from stxmdist.planning.survey import Survey
 from stxmdist.planning.verdict import Verdict, VerdictDocument, verdict_of
 from stxmdist.runner import CAMPAIGN
+from stxmdist.runner.lanes import NOTHING_BEYOND
 from stxmdist.runner.run import RunRecord, Watcher, nobody_watches, run_stage
 from stxmdist.runner.run_state import RunStateFile
 from stxmdist.runner.unit import Refusal, StageReport, receipts_of
@@ -97,7 +101,11 @@ class CampaignRun:
         self._only = frozenset(request.scans) or None
         self._survey: Survey | None = None
         self._not_fetched: list[Refusal] = []
-        self._cluster = None if request.cluster == "inline" else Cluster(cluster_spec(self.campaign, request.cluster))
+        self._cluster = None
+        if request.cluster != "inline":
+            self._cluster = Cluster(
+                cluster_spec(self.campaign, request.cluster), purpose_of(self.campaign, self._options)
+            )
         self._store = Store(self.campaign.store)
         self._state: RunStateFile | None = None
         self._held = ExitStack()
@@ -193,6 +201,7 @@ class CampaignRun:
             keep=self._left_alone(),
             known=scans | {CAMPAIGN},
             theirs=frozenset if self.request.live else self._followed,
+            beyond=NOTHING_BEYOND if self._cluster is None else self._cluster,
         )
         self.reports[name] = report
         if self._state is not None:
@@ -275,7 +284,7 @@ def campaign_and_options(
     return campaign, options
 
 
-def cluster_spec(campaign: Campaign, override: str | None) -> ClusterSpec:
+def cluster_spec(campaign: Campaign, override: str | None) -> AnyCluster:
     """The campaign's cluster, or the one that the command line names.
 
     Raises
@@ -283,14 +292,17 @@ def cluster_spec(campaign: Campaign, override: str | None) -> ClusterSpec:
     InputError
         for a name that is neither a number of workers nor an address.
     """
+    own = campaign.cluster
     if override is None or override == "inline":
-        return campaign.cluster
+        return own
+    # What the campaign says of its workers holds for those that are named, as far as they are of the same kind.
+    base = own if isinstance(own, ClusterSpec) else ClusterSpec(gpus=0, certificates=own.certificates)
     named: dict[str, object] = {"address": override}
     if override.isdecimal():
         workers = int(override)
-        named = {"workers": workers, "address": None, "gpus": min(campaign.cluster.gpus, workers)}
+        named = {"workers": workers, "address": None, "gpus": min(base.gpus, workers)}
     try:
-        return ClusterSpec.model_validate(campaign.cluster.model_dump() | named)
+        return ClusterSpec.model_validate(base.model_dump() | named)
     except ValidationError as error:
         raise InputError(
             where="cluster",
@@ -299,6 +311,16 @@ def cluster_spec(campaign: Campaign, override: str | None) -> ClusterSpec:
             wanted="`inline`, a number of workers, or the address of a Dask scheduler, such as tcp://127.0.0.1:8786",
             mend="Choose one of those, or leave it out to have that of the campaign file",
         ) from error
+
+
+def purpose_of(campaign: Campaign, options: Mapping[str, object]) -> Purpose:
+    """What a cluster must know of the campaign that it is to compute."""
+
+    def peak_bytes() -> int:
+        return forecast_of(campaign, options).peak_worker_bytes
+
+    files = tuple(file for scan in campaign.scans for file in scan.files)
+    return Purpose(campaign.name, campaign.path.parent, campaign.store, files, software_versions(), peak_bytes)
 
 
 @cache
@@ -321,5 +343,6 @@ __all__ = [
     "StageSummary",
     "campaign_and_options",
     "cluster_spec",
+    "purpose_of",
     "software_versions",
 ]

@@ -64,7 +64,8 @@ class Forecast:
 
     name: str
     workers: int
-    memory_limit: int
+    memory_limit: int | None
+    """Bytes of a worker; None where this forecast decides"""
     stages: tuple[StageForecast, ...]
     refusals: tuple[Refusal, ...]
     warnings: tuple[Problem, ...] = ()
@@ -144,7 +145,7 @@ class Forecast:
             "bytes_out": self.bytes_out,
             "stored_bytes": self.stored_bytes,
             "peak_worker_bytes": self.peak_worker_bytes,
-            "fits_memory": self.peak_worker_bytes <= self.memory_limit,
+            "fits_memory": self.memory_limit is None or self.peak_worker_bytes <= self.memory_limit,
             "core_hours": self.core_hours,
             "hours": self.hours,
             "stages": [vars(stage) for stage in self.stages],
@@ -173,8 +174,8 @@ def forecast_of(
     refusals = [refusal for refusal in refusals if not scans or refusal.scan_id in scans]
     return Forecast(
         name=campaign.name,
-        workers=campaign.cluster.workers,
-        memory_limit=campaign.cluster.memory_limit,
+        workers=campaign.cluster.most_workers,
+        memory_limit=campaign.cluster.worker_bytes,
         stages=tuple(forecasts),
         refusals=tuple(dict.fromkeys(refusals)),
         warnings=(*campaign.warnings, *(found.problem for found in survey.findings if found.stage is None)),

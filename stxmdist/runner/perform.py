@@ -11,6 +11,7 @@ from typing import TypeAlias, cast
 
 from threadpoolctl import threadpool_limits
 
+from stxmdist.campaign.places import with_places_here
 from stxmdist.errors import Explained
 from stxmdist.records import figures_of
 from stxmdist.registry import located
@@ -40,6 +41,7 @@ def threads_lent() -> int:
 
 def perform(unit: AnyUnit, threads: int = 1) -> Receipt | Refusal:
     """Compute one unit and mark it done; an explained error is a result, any other is raised so that it is retried."""
+    unit = with_places_here(unit)
     written = unit.output().receipt(unit.name)
     before = None if written is None else Receipt.from_dict(written)
     if before is not None:
@@ -69,8 +71,8 @@ def perform(unit: AnyUnit, threads: int = 1) -> Receipt | Refusal:
     return receipt
 
 
-def refusal_of(unit: AnyUnit, error: BaseException, traceback: str = "") -> Refusal:
-    """An error in the form that is kept beside the output and shown to a person."""
+def refusal_of(unit: AnyUnit, error: BaseException, traceback: str = "", last_words: str = "") -> Refusal:
+    """An error in the form that is kept beside the output and shown to a person, with what its worker said last."""
     if isinstance(error, Explained):
         return Refusal(unit.scan_id, unit.name, **error.as_dict())
     return Refusal(
@@ -78,7 +80,7 @@ def refusal_of(unit: AnyUnit, error: BaseException, traceback: str = "") -> Refu
         unit=unit.name,
         where=f"{unit.stage} of {unit.scan_id}, unit {unit.name}",
         problem="the computation failed" if not _killed(error) else "the worker died while it ran this unit",
-        got=f"{type(error).__name__}: {str(error)[:300]}",
+        got=f"{type(error).__name__}: {str(error)[:300]}" + (f" ({last_words})" if last_words else ""),
         wanted="a result"
         if not _killed(error)
         else f"at most about {unit.estimate.peak_bytes / 1e6:.0f} MB for arrays",

@@ -3,11 +3,11 @@
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
 from storage.levels import write_levels
@@ -18,6 +18,7 @@ from storage.store import Store
 from stxmdist.errors import Explained, StoreError
 from stxmdist.records import Json, figures_of, from_json
 from stxmdist.runner import CAMPAIGN
+from stxmdist.runner.lanes import NOTHING_BEYOND, Beyond, Lane, Worker, lanes_of
 from stxmdist.runner.perform import perform, refusal_of
 from stxmdist.runner.unit import AnyUnit, Plan, Receipt, Refusal, StageReport, receipts_of
 
@@ -115,16 +116,18 @@ def run_stage(
     keep: frozenset[str] = frozenset(),
     known: frozenset[str] = frozenset(),
     theirs: Callable[[], frozenset[str]] = frozenset,
+    beyond: Beyond = NOTHING_BEYOND,
 ) -> StageReport:
     """Plan a stage, compute the units that are missing, and publish what is whole with one atomic write.
 
-    ``client`` gives a Dask client, or is None to compute in this process. A scan with a failed unit is published as
-    failed: later stages leave it out and the rest of the campaign goes on. With ``retry``, units set aside by an
-    earlier run are tried again. Scans in ``keep`` are not looked at; what was published of them stays published.
-    Where the store cannot be written (a full disk), the units concerned are refused and what was published stays.
-    What was published also stays where no scan is whole this time, as long as it is of scans in ``known``, those that
-    are still in the campaign. Another process may publish scans beside this run: those that ``theirs`` says when this
-    run publishes, and those of which nothing was published before, stay as that process left them.
+    ``client`` gives a Dask client, or is None to compute here; ``beyond`` knows more of its cluster. A scan with a
+    failed unit is published as failed: later stages leave it out and the rest of the campaign goes on. With ``retry``,
+    units set aside by an earlier run are tried again. Scans in ``keep`` are not looked at; what was published of them
+    stays published. Where the store cannot be written (a full disk), the units concerned are refused and what was
+    published stays. What was published also stays where no scan is whole this time, as long as it is of scans in
+    ``known``, those that are still in the campaign. Another process may publish scans beside this run: those that
+    ``theirs`` says when this run publishes, and those of which nothing was published before, stay as that process left
+    them.
 
     Raises
     ------
@@ -146,11 +149,10 @@ def run_stage(
     _refuse_unsound(by_scan)
     receipts, set_aside, todo = _sorted_out(by_scan, retry)
     refusals = [*(refusal for refusal in plan.refusals if refusal.scan_id not in keep), *set_aside]
-
     skipped = sum(map(len, receipts.values()))
-    done = failed = peak = 0
+    done = failed = peak = published = 0
     watch(Progress(stage.name, 0, 0, skipped, len(units_asked), 0.0, todo[0].scan_id if todo else ""))
-    for unit, outcome in _compute(todo, client):
+    for unit, outcome in _compute(todo, client, beyond):
         if isinstance(outcome, Receipt):
             receipts[unit.scan_id][unit.name] = outcome
             peak = max(peak, outcome.peak_rss_bytes)
@@ -164,7 +166,6 @@ def run_stage(
         seconds = time.perf_counter() - began
         watch(Progress(stage.name, done, failed, skipped, len(units_asked), seconds, unit.scan_id))
 
-    published = 0
     try:
         with store.publishing():
             others = theirs() | (_published_names(store, stage.name) - before)
@@ -228,7 +229,9 @@ def _refuse_unsound(by_scan: Mapping[str, Sequence[AnyUnit]]) -> None:
             )
 
 
-def _compute(todo: Sequence[AnyUnit], client: ClientOf | None) -> Iterable[tuple[AnyUnit, Receipt | Refusal]]:
+def _compute(
+    todo: Sequence[AnyUnit], client: ClientOf | None, beyond: Beyond
+) -> Iterable[tuple[AnyUnit, Receipt | Refusal]]:
     if not todo:
         return
     if client is None:
@@ -238,20 +241,22 @@ def _compute(todo: Sequence[AnyUnit], client: ClientOf | None) -> Iterable[tuple
             except Exception as error:  # whatever failed is recorded with its unit, and the other units run
                 yield unit, refusal_of(unit, error, traceback.format_exc())
         return
-    yield from _compute_on_dask(todo, client())
+    yield from _compute_on_dask(todo, client(), beyond)
 
 
-def _compute_on_dask(todo: Sequence[AnyUnit], client: "Client") -> Iterable[tuple[AnyUnit, Receipt | Refusal]]:
+def _compute_on_dask(
+    todo: Sequence[AnyUnit], client: "Client", beyond: Beyond
+) -> Iterable[tuple[AnyUnit, Receipt | Refusal]]:
     from distributed import as_completed
 
-    workers: list[_Worker] = list(client.scheduler_info(n_workers=-1)["workers"].values())
+    workers: list[Worker] = list(client.scheduler_info(n_workers=-1)["workers"].values())
     threads = max(1, sum(worker["nthreads"] for worker in workers))
-    lanes = _lanes(todo, workers)
+    lanes = lanes_of(todo, workers, beyond.coming)
     # Cores that would have nothing to do are lent to the units that there are.
     lent = max(1, threads // max(1, sum(min(lane.places, lane.units) for lane in lanes)))
-    running: dict[Future[Receipt | Refusal], tuple[AnyUnit, _Lane]] = {}
+    running: dict[Future[Receipt | Refusal], tuple[AnyUnit, Lane]] = {}
 
-    def submit_next(lane: _Lane) -> "Future[Receipt | Refusal] | None":
+    def submit_next(lane: Lane) -> "Future[Receipt | Refusal] | None":
         unit = next(lane.waiting, None)
         if unit is None:
             return None
@@ -270,7 +275,7 @@ def _compute_on_dask(todo: Sequence[AnyUnit], client: "Client") -> Iterable[tupl
         elif future.status == "error":
             error = future.exception()
             trace = "".join(traceback.format_tb(future.traceback())) if future.traceback() else ""
-            yield unit, refusal_of(unit, error, trace)
+            yield unit, refusal_of(unit, error, trace, beyond.last_words(_last_worker(error)))
         else:
             yield unit, refusal_of(unit, RuntimeError(f"Dask reported the unit as {future.status}"))
         future.release()
@@ -287,37 +292,9 @@ def _key(unit: AnyUnit) -> tuple[str, str, str]:
     return unit.stage, f"{unit.scan_id} {unit.name}", uuid4().hex[:12]
 
 
-class _Worker(TypedDict):
-    # What Dask says of a worker, as far as it is asked here.
-    nthreads: int
-    resources: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class _Lane:
-    # Units that need the same of a worker.
-    resources: Mapping[str, float] | None
-    places: int  # how many can run at once
-    units: int
-    waiting: Iterator[AnyUnit]
-
-
-def _lanes(todo: Sequence[AnyUnit], workers: Sequence[_Worker]) -> list[_Lane]:
-    """The units by what they need; what no worker offers is not asked for, or they would wait for ever."""
-    nothing: frozenset[tuple[str, float]] = frozenset()
-    needs = {frozenset(unit.resources.items()) for unit in todo}
-    places = {need: sum(_places(worker, dict(need)) for worker in workers) for need in needs | {nothing}}
-    by_need: dict[frozenset[tuple[str, float]], list[AnyUnit]] = defaultdict(list)
-    for unit in todo:
-        need = frozenset(unit.resources.items())
-        by_need[need if places[need] else nothing].append(unit)
-    return [_Lane(dict(need) or None, max(1, places[need]), len(us), iter(us)) for need, us in by_need.items()]
-
-
-def _places(worker: _Worker, need: Mapping[str, float]) -> int:
-    """How many units with this need a worker can run at once."""
-    offered = worker["resources"]
-    return min([worker["nthreads"], *(int(offered.get(name, 0) // amount) for name, amount in need.items())])
+def _last_worker(error: BaseException) -> str:
+    """Where the worker was that died with a unit; empty for other errors."""
+    return str(getattr(getattr(error, "last_worker", None), "address", ""))
 
 
 def _published_names(store: Store, stage: str) -> frozenset[str]:

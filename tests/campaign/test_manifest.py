@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stxmdist.campaign.clusters import ClusterSpec
 from stxmdist.campaign.manifest import Campaign, load
 from stxmdist.campaign.problems import CampaignError, Problem
-from stxmdist.campaign.schema import ClusterSpec, parse_bytes
+from stxmdist.campaign.strict import parse_bytes
 from stxmdist.errors import InputError
 
 from .conftest import MANIFEST, WriteCampaign

@@ -23,7 +23,10 @@ MADE_BY_BUILDING = ("_build", "api", "reference")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] + [
     page for page in sorted(DOCS.rglob("*.md")) if page.relative_to(DOCS).parts[0] not in MADE_BY_BUILDING
 ]
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+TOP = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = {name: command for name, command in TOP.items() if not hasattr(command, "commands")} | {
+    f"{name} {word}": command for name, group in TOP.items() for word, command in getattr(group, "commands", {}).items()
+}
 ADDED = ("CONTRIBUTING.md",)
 """Its campaign uses a part that the page itself adds, with a test of its own"""
 OWN = ("demo", "test", "docs", "setup", "COMMAND", "--help")
@@ -50,6 +53,8 @@ def mistakes_in_command(words: list[str]) -> list[str]:
     name, *rest = words
     if name in OWN:
         return []
+    # Of a group, such as `cluster check`.
+    name = found if rest and (found := f"{name} {rest[0]}") in COMMANDS else name
     if name not in COMMANDS:
         return [f"there is no command {name}"]
     known = {option for parameter in COMMANDS[name].params for option in parameter.opts}

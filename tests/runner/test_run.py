@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from storage.output import Output
 from storage.store import Store
 from storage.verify import verify
-from stxmdist.campaign.schema import GPU, ClusterSpec
-from stxmdist.cluster import cluster_of
+from stxmdist.campaign.clusters import GPU, ClusterSpec
+from stxmdist.cluster.start import cluster_of
 from stxmdist.errors import StoreError
 from stxmdist.runner.run import IN_FLIGHT_PER_THREAD, Progress, RunRecord, run_stage
 from stxmdist.runner.unit import RECEIPT_FORMAT, Plan, Unit, receipts_of

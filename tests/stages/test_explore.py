@@ -15,7 +15,7 @@ from storage.output import Output
 from storage.store import Store
 from stxmdist.campaign.manifest import ClusterSpec
 from stxmdist.campaign.problems import CampaignError
-from stxmdist.cluster import cluster_of
+from stxmdist.cluster.start import cluster_of
 from stxmdist.errors import InputError
 from stxmdist.measures import ExploreMeasures
 from stxmdist.planning.end_members import EndMemberSource, end_members_of

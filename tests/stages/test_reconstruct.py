@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from storage.store import Store
-from stxmdist.campaign.schema import GPU
+from stxmdist.campaign.clusters import GPU
 from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
 from stxmdist.planning.headers import survey_of
 from stxmdist.ptychography import tile

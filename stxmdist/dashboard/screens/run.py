@@ -129,7 +129,7 @@ def page(visit: Visit) -> RunPage:
         mistakes=elsewhere(problems, options),
         wrong=wrong,
         cluster_problem=cluster_problem,
-        workers_now=campaign.cluster.address or f"{campaign.cluster.workers} workers on this machine",
+        workers_now=campaign.cluster.words,
         cost=_cost(now, wanted) if checked and not wrong else None,
         command=wanted.command(campaign.path),
         keep=_lines(assigned_options(wanted.options.items())),
@@ -235,7 +235,7 @@ def _cost(now: Snapshot, wanted: Wanted) -> Cost:
         lambda: plan(campaign.path, wanted.stages, wanted.scans, assigned_options(options)),
     )
     inline = wanted.cluster == "inline"
-    return Cost(forecast, 1 if inline else cluster_spec(campaign, wanted.cluster or None).workers)
+    return Cost(forecast, 1 if inline else cluster_spec(campaign, wanted.cluster or None).most_workers)
 
 
 def _as_far_as(now: Snapshot, scan_id: str) -> str:

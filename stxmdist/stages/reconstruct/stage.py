@@ -7,7 +7,7 @@ import numpy as np
 
 from storage.layout import ArrayPlan
 from stxmdist.arrays import F64
-from stxmdist.campaign.schema import GPU
+from stxmdist.campaign.clusters import GPU
 from stxmdist.errors import InputError
 from stxmdist.measures import ReconstructFigures, ReconstructMeasures, TileMeasures
 from stxmdist.planning.end_members import (

@@ -9,11 +9,10 @@ from urllib.parse import urlparse
 import psutil
 import pytest
 
-from stxmdist.campaign.schema import GPU, ClusterSpec
-from stxmdist.cluster import Cluster, cluster_of, devices
+from stxmdist.campaign.clusters import GPU, ClusterSpec
+from stxmdist.cluster.local import devices
+from stxmdist.cluster.start import Cluster, cluster_of
 from stxmdist.errors import InputError
-
-pytestmark = pytest.mark.long
 
 SPEC = ClusterSpec(workers=2, threads=1, memory_limit=700_000_000)
 

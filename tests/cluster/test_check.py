@@ -1,0 +1,149 @@
+"""A cluster that cannot do the work is told by one sentence before the first unit: six set-ups that are wrong."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from stxmdist.campaign.clusters import ClusterSpec
+from stxmdist.campaign.places import PLACES_VARIABLE, as_places
+from stxmdist.cluster.check import CheckedWorker
+from stxmdist.cluster.contract import Purpose
+from stxmdist.cluster.start import Cluster, cluster_of
+from stxmdist.errors import InputError
+from stxmdist.planning.execute import software_versions
+
+CHECKOUT = str(Path(__file__).resolve().parents[2])
+
+
+@contextmanager
+def outside(folder: Path, **environment: str) -> Iterator[str]:
+    """A scheduler with a worker, each a process of its own; the scheduler's address."""
+    python = [sys.executable, "-m", "distributed.cli.dask_spec"]
+    said = folder / "scheduler.json"
+    words = {
+        "scheduler": f'{{"cls": "dask.distributed.Scheduler", "opts": {{"host": "127.0.0.1", "port": 0, '
+        f'"dashboard_address": "127.0.0.1:0", "scheduler_file": "{said}"}}}}',
+    }
+    processes = [subprocess.Popen([*python, "--spec", words["scheduler"]], stderr=subprocess.DEVNULL)]
+    try:
+        for _ in range(300):
+            if said.exists() and said.stat().st_size:
+                break
+            time.sleep(0.1)
+        address = json.loads(said.read_text())["address"]
+        worker = '{"cls": "dask.distributed.Worker", "opts": {"nthreads": 1, "dashboard": false, "host": "127.0.0.1"}}'
+        processes.append(
+            subprocess.Popen(
+                [*python, address, "--spec", worker],
+                env={**os.environ, **environment},
+                cwd=folder,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        yield address
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+            process.wait(20)
+
+
+def checked(address: str, purpose: Purpose) -> CheckedWorker:
+    cluster = Cluster(ClusterSpec(workers=1, address=address), purpose)
+    try:
+        return cluster.check(most_seconds=60.0)
+    finally:
+        cluster.close()
+
+
+@pytest.fixture(scope="module")
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the worker of ``address`` calls otherwise."""
+    return tmp_path_factory.mktemp("hidden") / "here"
+
+
+@pytest.fixture(scope="module")
+def address(hidden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    environment = {"PYTHONPATH": CHECKOUT, PLACES_VARIABLE: as_places({str(hidden): str(hidden.parent / "there")})}
+    with outside(tmp_path_factory.mktemp("outside"), **environment) as found:
+        yield found
+
+
+def purpose(folder: Path, **changes: object) -> Purpose:
+    return Purpose("tiny", folder, folder / "store", versions=software_versions(), **changes)  # type: ignore[arg-type]
+
+
+def test_a_worker_that_can_do_the_work(address: str, tmp_path: Path) -> None:
+    file = tmp_path / "scan.hdr"
+    file.touch()
+    found = checked(address, purpose(tmp_path, files=(file,)))
+    assert (found.host, found.differences) == (socket.gethostname(), ())
+    # Nothing is left in the store.
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_a_worker_that_has_not_the_product_is_named_before_the_first_unit(tmp_path: Path) -> None:
+    # A module of this name that cannot be imported stands before the product, whatever the environment has installed.
+    (tmp_path / "stxmdist").mkdir()
+    (tmp_path / "stxmdist" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'stxmdist'\")\n")
+    with (
+        outside(tmp_path, PYTHONPATH=str(tmp_path)) as address,
+        cluster_of(ClusterSpec(workers=1, address=address), purpose(tmp_path)) as cluster,
+        pytest.raises(InputError) as error,
+    ):
+        cluster.client()
+    assert "the worker cannot import stxmdist; got ModuleNotFoundError: No module named 'stxmdist'" in str(error.value)
+    assert sys.executable in error.value.sentence
+    assert "cluster: python" in error.value.sentence
+
+
+@pytest.mark.parametrize("name", ["stxmdist", "distributed"])
+def test_a_worker_with_another_version(address: str, tmp_path: Path, name: str) -> None:
+    here = {**software_versions(), name: "0.0.7"}
+    with pytest.raises(InputError, match=rf"another version of {name}; got .* wanted 0\.0\.7, as here"):
+        checked(address, Purpose("tiny", tmp_path, tmp_path / "store", versions=here))
+
+
+def test_other_versions_of_what_computes_are_named_and_not_refused(address: str, tmp_path: Path) -> None:
+    here = {**software_versions(), "numpy": "0.0.7"}
+    found = checked(address, Purpose("tiny", tmp_path, tmp_path / "store", versions=here))
+    assert [line.partition(" ")[0] for line in found.differences] == ["numpy"]
+    assert found.differences[0].endswith("there, 0.0.7 here")
+
+
+def test_a_worker_that_does_not_see_the_store(address: str, hidden: Path) -> None:
+    there = hidden.parent / "there"
+    with pytest.raises(InputError, match=r"does not see the store; got FileNotFoundError.*there/store"):
+        checked(address, purpose(hidden))
+    # A folder of that name, and another one.
+    (there / "store").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"does not see the store; got FileNotFoundError"):
+        checked(address, purpose(hidden))
+    # The same folder under another name is the store.
+    (there / "store").rmdir()
+    (there / "store").symlink_to(hidden / "store")
+    assert checked(address, purpose(hidden)).differences == ()
+
+
+def test_a_worker_that_does_not_see_the_files(address: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"does not see files of the campaign; got no .*gone\.hdr on "):
+        checked(address, purpose(tmp_path, files=(tmp_path / "gone.hdr",)))
+
+
+def test_a_scheduler_without_workers(tmp_path: Path) -> None:
+    with cluster_of(ClusterSpec(workers=1, memory_limit=500_000_000)) as alone:
+        alone.client().retire_workers(close_workers=True)
+        address = str(alone.client().scheduler.address)
+        guest = Cluster(ClusterSpec(workers=1, address=address), purpose(tmp_path))
+        said: list[str] = []
+        with pytest.raises(InputError, match="no worker came; got no worker has come to the scheduler"):
+            guest.check(2.0, said.append)
+        guest.close()
+        assert said == ["no worker has come to the scheduler"]
