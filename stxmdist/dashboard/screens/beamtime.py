@@ -231,4 +231,11 @@ def _retry(visit: Visit) -> str:
     return visit.here("")
 
 
-SCREEN = Screen(page, actions={"exclude": _exclude, "include": _include, "start": _start, "retry": _retry})
+def _warm(now: Snapshot) -> None:
+    """When scans were measured stands in a file for each; how the newest stand rests on many figures."""
+    for scan, _ in newest_first(now)[:MOST_JUDGED]:
+        standing_of(now, scan)
+    _ = now.simulated
+
+
+SCREEN = Screen(page, actions={"exclude": _exclude, "include": _include, "start": _start, "retry": _retry}, warm=_warm)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from stxmdist.commands.design import BeamtimeDesign, design_row, sample_of, without_light
 from stxmdist.commands.energies import ProposedEnergies, Sample, energies
@@ -21,6 +21,8 @@ HOURS_LEFT = 8.0
 """A shift, where the address says nothing else"""
 USUAL_SCAN_MINUTES = 30.0
 USUAL_PARTICLES = 30
+USUAL_ENERGIES = 5.0
+USUAL_PHOTONS = 1e4
 MOST_SHOWN = 8
 SHIFT, WISH, LIGHT = "The shift", "The wish", "The light"
 
@@ -174,8 +176,8 @@ def _fields(visit: Visit, scans: PilotScans | None) -> list[Field]:
         ("effect", "Difference to find", "", WISH, None, "between two conditions"),
         ("power", "With a power of", "", WISH, Wish.power, usual),
         ("electrode_sd", "SD between electrodes", "", WISH, None, "as the pilot says if empty"),
-        ("n", "Energies", "", LIGHT, 5.0, usual),
-        ("photons", "Photons per pixel", "", LIGHT, _known(photons, 1e4), from_counts),
+        ("n", "Energies", "", LIGHT, USUAL_ENERGIES, usual),
+        ("photons", "Photons per pixel", "", LIGHT, _known(photons, USUAL_PHOTONS), from_counts),
         ("thickness_nm", "Thickness", "nm", LIGHT, sample.thickness_nm, measured),
         ("pixel_nm", "Pixel", "nm", LIGHT, sample.pixel_nm, measured),
         ("particle_um", "Particle", "µm", LIGHT, sample.particle_um, measured),
@@ -374,4 +376,12 @@ def _commands(now: Snapshot, scans: PilotScans | None, values: Mapping[str, floa
     return f"{first}\nstxmdist design {now.campaign.path.name} {' '.join(wish)} --particle-minutes {per:.4g}"
 
 
-SCREEN = Screen(page)
+def _warm(now: Snapshot) -> None:
+    """What was measured, and the energies that a page without a wish proposes."""
+    scans = _pilot(now)
+    sample = Sample() if scans is None else sample_of(scans)
+    photons = _known(_photons(now), USUAL_PHOTONS)
+    _light(now, scans, {**asdict(sample), "n": USUAL_ENERGIES, "photons": photons})
+
+
+SCREEN = Screen(page, warm=_warm)
