@@ -166,7 +166,11 @@ def test_deployments_show_what_may_be_chosen(served: Served) -> None:
     most_od = shown["options"]["properties"]["fit"]["properties"]["classes"]["properties"]["most_od"]
     assert most_od["type"] == "number"
     assert most_od["description"]
-    for wrong in ({"stages": ["fitt"]}, {"options": {"fit": {"no_such_group": {}}}}, {"options": {"fit": {"fitter": 3}}}):
+    for wrong in (
+        {"stages": ["fitt"]},
+        {"options": {"fit": {"no_such_group": {}}}},
+        {"options": {"fit": {"fitter": 3}}},
+    ):
         with pytest.raises(httpx.HTTPStatusError, match=str(httpx.codes.CONFLICT.value)):
             served.start(**wrong)
     nightly = served.deployment("nightly/tiny")
