@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Protocol
 
 from flows.environment import EMBEDDED, home
+from flows.listening import listening_socket
 from stxmdist.errors import InputError
 
 START_LIMIT_SECONDS = 180.0
@@ -83,7 +83,7 @@ class OwnServer:
     """
 
     def __init__(self, port: int = 0, *, lasting: bool = False) -> None:
-        listening = _loopback_socket(port)
+        listening = listening_socket("127.0.0.1", port, "the Prefect server cannot listen there")
         self.port = int(listening.getsockname()[1])
         self.api_url = f"http://127.0.0.1:{self.port}/api"
         self.log = home() / f"server-{self.port}.log"
@@ -156,24 +156,6 @@ class OwnServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _loopback_socket(port: int) -> socket.socket:
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind(("127.0.0.1", port))
-        listening.listen(128)
-    except OSError as error:
-        listening.close()
-        raise InputError(
-            where=f"port {port}",
-            problem="the Prefect server cannot listen there",
-            got=error.strerror or str(error),
-            wanted="a port of 127.0.0.1 that is free",
-            mend="Name another one with --port, or 0 for any",
-        ) from error
-    return listening
 
 
 def _free_database(folder: Path) -> tuple[Path, int | None]:

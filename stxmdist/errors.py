@@ -11,4 +11,8 @@ class UnsupportedError(InputError):
     """What came from outside is well formed, but of a kind that stxmdist does not process."""
 
 
-__all__ = ["Explained", "InputError", "StoreError", "UnsupportedError"]
+class BrokenOffError(Explained):
+    """A run that something outside ended before its time: what is finished is kept, and the same command goes on."""
+
+
+__all__ = ["BrokenOffError", "Explained", "InputError", "StoreError", "UnsupportedError"]

@@ -1,5 +1,6 @@
-"""The command that looks at the cluster of a campaign: cluster check."""
+"""Commands about the hosts that compute: cluster check, certificates."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,4 +29,21 @@ def check(
     for difference in checked.differences:
         screen.say(f"note: {difference}; numbers may differ in their last digits")
     screen.document(checked.as_dict())
+    raise typer.Exit(DONE)
+
+
+@app.command()
+def certificates(
+    folder: Annotated[
+        Path | None, typer.Option(help="Where to write them; without it where every run of yours looks for them.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make certificates with which hosts encrypt what they say and refuse everybody else."""
+    from stxmdist.commands.clusters import make_certificates
+
+    screen = Screen(as_json=as_json)
+    made = make_certificates(folder)
+    screen.say(f"{made}: ca.pem, cert.pem and key.pem; whoever has the key can run programs as you")
+    screen.document({"folder": str(made)})
     raise typer.Exit(DONE)

@@ -8,9 +8,9 @@ from typing import NoReturn
 
 # The commands register themselves on `app`.
 from stxmdist.cli import clusters, design, energies, exports, inputs, results, runs, service  # noqa: F401
-from stxmdist.cli.app import WRONG_INPUT, app
+from stxmdist.cli.app import IN_PART, WRONG_INPUT, app
 from stxmdist.cli.screen import Screen
-from stxmdist.errors import Explained
+from stxmdist.errors import BrokenOffError, Explained
 
 
 def main() -> None:
@@ -30,7 +30,8 @@ def main() -> None:
     try:
         app()
     except Explained as error:
-        _leave(WRONG_INPUT, error.sentence, error.as_dict() | {"sentence": error.sentence})
+        status = IN_PART if isinstance(error, BrokenOffError) else WRONG_INPUT
+        _leave(status, error.sentence, error.as_dict() | {"sentence": error.sentence})
     except OSError as error:
         # A refusal of the file system is for the user to correct; an error that names no file is a bug.
         if error.filename is None:

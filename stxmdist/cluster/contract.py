@@ -1,5 +1,6 @@
 """What a kind of cluster is told, what it gives back, and what it may say of its workers."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -45,11 +46,10 @@ def as_variables(settings: Mapping[str, object]) -> dict[str, str]:
     return {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": str(value) for key, value in settings.items()}
 
 
-def silence_dask() -> None:
+def silence_dask(level: int = logging.ERROR) -> None:
     """Prefect turns every logger on, but messages of Dask about itself do not concern the user."""
-    import logging
-
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(level)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from stxmdist.campaign.clusters import GPU, MOST_WORKERS, AnyCluster
 from stxmdist.campaign.strict import LEAST_MEMORY_BYTES, Strict, WorkerMemory
+from stxmdist.cluster.certificates import certificates_for, is_loopback, security_of
 from stxmdist.cluster.contract import (
     WORKER_ENVIRONMENT,
     WORKER_SETTINGS,
@@ -179,7 +180,13 @@ def start(spec: AnyCluster, purpose: Purpose) -> Started:
     logs = spec.logs or purpose.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     host = spec.host or address_of_this_machine()
-    cluster = SLURMCluster(**_options(spec, purpose, logs), scheduler_options=_scheduler(host))
+    # Whoever reaches the scheduler can run what he likes as this user.
+    security = None if is_loopback(host) else security_of(certificates_for(spec.certificates))
+    cluster = SLURMCluster(
+        **_options(spec, purpose, logs),
+        security=security,
+        scheduler_options={"host": host, "dashboard_address": "127.0.0.1:0"},
+    )
     jobs = _Jobs(cluster, logs)
     try:
         _refuse_what_slurm_refuses(cluster.job_script(), spec)
@@ -194,7 +201,12 @@ def start(spec: AnyCluster, purpose: Purpose) -> Started:
         jobs.close()
         raise
     return Started(
-        cluster, jobs.close, coming=spec.workers.maximum * spec.cores, waiting=jobs.why_none_comes, logs=logs
+        cluster,
+        jobs.close,
+        security,
+        coming=spec.workers.maximum * spec.cores,
+        waiting=jobs.why_none_comes,
+        logs=logs,
     )
 
 
@@ -221,10 +233,6 @@ def lifetime_s(walltime_s: int) -> tuple[int, int]:
     """After how long a worker ends itself, and how much earlier or later each may: all well before the walltime."""
     margin = min(MOST_MARGIN_S, round(MARGIN * walltime_s))
     return walltime_s - margin, margin // 3
-
-
-def _scheduler(host: str) -> dict[str, object]:
-    return {"host": host, "dashboard_address": "127.0.0.1:0"}
 
 
 def _options(spec: SlurmSpec, purpose: Purpose, logs: Path) -> dict[str, object]:

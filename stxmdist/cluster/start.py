@@ -1,12 +1,13 @@
 """A cluster that is started when it is needed, checked before its first unit, and ended with the run."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from stxmdist.campaign.clusters import CLUSTERS, AnyCluster
 from stxmdist.cluster.check import CheckedWorker, check
-from stxmdist.cluster.contract import Purpose, Start, Started
+from stxmdist.cluster.contract import Purpose, Start, Started, silence_dask
 from stxmdist.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,6 +89,9 @@ class Cluster:
         client, started = self._client, self._started
         self._client = self._started = None
         if client is not None:
+            if client.status != "running":
+                # The scheduler is gone, which is said elsewhere; Dask would print how it looks for it.
+                silence_dask(logging.CRITICAL)
             client.close()
         if started is not None:
             started.close()

@@ -4,6 +4,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from stxmdist.cluster.certificates import make, own_folder
 from stxmdist.cluster.start import cluster_of
 from stxmdist.commands.notes import Note, unsaid
 from stxmdist.planning.execute import campaign_and_options, cluster_spec, purpose_of
@@ -56,3 +57,16 @@ def check(
     return CheckedCluster(
         spec.words, found.host, found.python, found.executable, found.differences, time.perf_counter() - began
     )
+
+
+def make_certificates(folder: Path | None = None) -> Path:
+    """Make certificates for Dask between hosts; the folder with them.
+
+    Raises
+    ------
+    InputError
+        where there are certificates already.
+    """
+    folder = (folder or own_folder()).absolute()
+    make(folder)
+    return folder

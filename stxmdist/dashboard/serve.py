@@ -1,7 +1,6 @@
 """Serve the pages: a thread that listens on one address, of this machine alone unless a token is given."""
 
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
+from flows.listening import listening_socket
 from stxmdist.campaign.manifest import load
 from stxmdist.dashboard.access import Access, require_loopback
 from stxmdist.dashboard.app import application
@@ -76,7 +76,7 @@ def serving(paths: Sequence[Path], place: Place) -> Iterator[str]:
         when the address is open to others and no token is given, or the port is taken.
     """
     require_loopback(place.host, place.access)
-    with _listening(place) as listener:
+    with listening_socket(place.host, place.port, "the pages cannot be served there") as listener:
         app = application(paths, place.access, place.prefix, warm=True)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
@@ -113,24 +113,3 @@ def serve_pages(paths: Sequence[Path], place: Place, say: Callable[[str], None])
         say(f"Dashboard        {address}")
         say("Stop with Ctrl-C.")
         ended.wait()
-
-
-@contextmanager
-def _listening(place: Place) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((place.host, place.port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise InputError(
-            where=f"{place.host}, port {place.port}",
-            problem="the pages cannot be served there",
-            got=error.strerror or str(error),
-            wanted="an address of this machine and a port that is free",
-            mend="Name another one with --port, or 0 for any",
-        ) from error
-    with listener:
-        yield listener

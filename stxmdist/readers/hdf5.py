@@ -19,6 +19,9 @@ from stxmdist.readers.hdf5_signature import HEAD_BYTES, has_signature
 from stxmdist.readers.hdf5_types import ChunkInfo, Dataset, File, Group, Node, Selection
 
 MOST_LINKS = 16
+# Parts of a scan that are looked into one by one: entries, regions, detectors. Frames may have a name each.
+MOST_PARTS = 1 << 10
+MOST_FRAMES = 1 << 20
 # Most values and bytes that are read at once: more than any axis, mask or frame of a microscope has, less than fills a
 # worker's memory.
 MOST_ELEMENTS = 1 << 26
@@ -65,6 +68,7 @@ class Tree:
         self.path = path
         self._stack = stack
         self._files: dict[Path, File] = {}
+        self._checked: set[tuple[str, str]] = set()
         self.root: Group = self._file(path)
 
     def _file(self, path: Path) -> File:
@@ -86,14 +90,22 @@ class Tree:
         own = self.path.resolve()
         return (self.path, *(path for path in self._files if path != own))
 
-    def names(self, group: Group) -> tuple[str, ...]:
-        """Names in a group, followed or not."""
+    def names(self, group: Group, most: int = MOST_PARTS) -> tuple[str, ...]:
+        """Names in a group, followed or not.
+
+        Raises
+        ------
+        InputError
+            for more names than a scan has parts.
+        """
+        if len(group) > most:
+            raise self._too_large(group, f"{len(group)} names in one group", f"at most {most} names", "group")
         return tuple(str(name) for name in group)
 
-    def own_names(self, group: Group) -> tuple[str, ...]:
-        """Names in a group, without those that are links to other files."""
+    def own_names(self, group: Group, most: int = MOST_PARTS) -> tuple[str, ...]:
+        """As `names`, without those that are links to other files."""
         return tuple(
-            name for name in self.names(group) if not isinstance(group.get(name, getlink=True), h5py.ExternalLink)
+            name for name in self.names(group, most) if not isinstance(group.get(name, getlink=True), h5py.ExternalLink)
         )
 
     def holds(self, path: str) -> bool:
@@ -169,6 +181,7 @@ class Tree:
         InputError
             where they are more than any real file holds, or packed by a filter that is not installed.
         """
+        self._check_sources(dataset)
         self.check_size(dataset, _selected(dataset, where))
         self._check_piece(dataset)
         require_filters(dataset, f"{self.path}:{dataset.name}")
@@ -191,10 +204,10 @@ class Tree:
                 f"at most {MOST_BYTES >> 20} MiB in a piece",
             )
 
-    def _too_large(self, dataset: Node, got: str, wanted: str) -> InputError:
+    def _too_large(self, node: Node, got: str, wanted: str, what: str = "dataset") -> InputError:
         return InputError(
-            where=f"{self.path}:{dataset.name}",
-            problem="the dataset has no plausible size",
+            where=f"{self.path}:{node.name}",
+            problem=f"the {what} has no plausible size",
             got=got,
             wanted=wanted,
             mend="Copy the file again from the beamline",
@@ -248,13 +261,27 @@ class Tree:
             )
         return target
 
-    def _check_sources(self, dataset: Dataset) -> None:
-        sources = [str(name) for name, _, _ in dataset.external or ()]
-        if dataset.is_virtual:
-            sources += [str(source.file_name) for source in dataset.virtual_sources()]
-        for source in sources:
-            if source != ".":
-                self._inside(dataset.file.filename, source, dataset.name)
+    def _check_sources(self, dataset: Dataset, links: int = 0) -> None:
+        """Refuse values that come from outside the file's folder, over however many files."""
+        place = (dataset.file.filename, dataset.name)
+        if place in self._checked:
+            return
+        # The library looks for these files from the folder that the program runs in, not from that of the file.
+        for name, _, _ in dataset.external or ():
+            raise InputError(
+                where=f"{self.path}:{dataset.name}",
+                problem="the values are stored in a file that is not HDF5, which is not followed",
+                got=str(name),
+                wanted="the values in this file, or in an HDF5 file beside it",
+                mend="Write the file again with its values inside",
+            )
+        for source in dataset.virtual_sources() if dataset.is_virtual else ():
+            own = source.file_name == "."
+            file = dataset.file if own else self._file(self._inside(place[0], source.file_name, dataset.name))
+            found = self._walk(file["/"], source.dset_name, links + 1)
+            if isinstance(found, h5py.Dataset):
+                self._check_sources(found, links + 1)
+        self._checked.add(place)
 
 
 def _selected(dataset: Dataset, where: Selection) -> tuple[int, ...] | None:
@@ -331,6 +358,7 @@ __all__ = [
     "HEAD_BYTES",
     "MOST_BYTES",
     "MOST_ELEMENTS",
+    "MOST_FRAMES",
     "Tree",
     "attribute",
     "damaged",

@@ -1,4 +1,5 @@
-"""Where HDF5 keeps strings of varying length: damage on which its library would read for ever, found beforehand.
+"""Where HDF5 keeps strings of varying length: damage on which its library would read for ever, and strings larger than
+any that a beamline writes, found beforehand.
 
 A collection begins with GCOL, a version and its size; objects follow, each with its index and size. The library goes
 from object to object by their sizes: with a size of 0, or one that leads backwards, it never arrives.
@@ -17,10 +18,12 @@ _OBJECT = struct.Struct("<HH4xQ")
 SIGNATURE, VERSION, FREE = b"GCOL", 1, 0
 # Strings stand where a file begins, or close to it; what lies behind is images.
 MOST_LOOKED_AT = 256 << 20
+# The longest real ones are the settings of a whole beamline, below a megabyte.
+MOST_TEXT_BYTES = 16 << 20
 
 
 def refuse_endless(filename: str) -> None:
-    """Refuse a file whose strings cannot be read to an end.
+    """Refuse a file whose strings cannot be read to an end, or would fill the memory.
 
     Raises
     ------
@@ -36,7 +39,7 @@ def refuse_endless(filename: str) -> None:
         raise InputError(
             where=path,
             problem="the HDF5 file is damaged",
-            got="a collection of strings whose parts have no possible size",
+            got=f"a collection of strings whose parts have no possible size, or more than {MOST_TEXT_BYTES >> 20} MiB",
             wanted="a whole HDF5 file",
             mend="Copy it again from the beamline",
         )
@@ -68,7 +71,7 @@ def _is_whole(content: mmap.mmap, start: int, size: int) -> bool:
         index, _, length = _OBJECT.unpack_from(content, at)
         # What is free counts its own header, an object does not, and is filled up to eight bytes.
         step = length if index == FREE else _OBJECT.size + -(-length // 8) * 8
-        if not 0 < step <= end - at:
+        if not 0 < step <= end - at or (index != FREE and length > MOST_TEXT_BYTES):
             return False
         at += step
     return True

@@ -19,7 +19,7 @@ from stxmdist.readers.choices import ReadChoices
 from stxmdist.readers.description import described, ptychography_facts
 from stxmdist.readers.frames.centring import centred
 from stxmdist.readers.frames.pixels import FRAMES_LOOKED_AT, MOSTLY_BAD, refuse_inverted, sampled_frames
-from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5 import MOST_FRAMES, Tree
 from stxmdist.readers.hdf5_types import Dataset, Group
 from stxmdist.readers.ptychography_checks import (
     checked_distance_m,
@@ -51,7 +51,7 @@ def describe(path: Path) -> Description:
     with hdf5.opened(path) as tree:
         chunks = tree.group("chunks")
         facts: Facts = {
-            "chunks": len(tree.names(chunks)) if chunks is not None else 0,
+            "chunks": len(tree.names(chunks, MOST_FRAMES)) if chunks is not None else 0,
             "label": _text(tree, "label"),
         }
     return described(path, "ptyd", "ptychography", facts, open, ptychography_facts)
@@ -123,8 +123,10 @@ class _Piece:
 def _pieces(tree: Tree) -> tuple[tuple[_Piece, ...], tuple[str, ...]]:
     """The pieces by their number, and what is worth noting."""
     group = tree.group("chunks")
-    names = sorted((name for name in tree.names(group) if name.isdigit()), key=int) if group is not None else []
-    elsewhere = [name for name in names if group is not None and _is_elsewhere(tree, group, name)]
+    names = [name for name in tree.names(group, MOST_FRAMES) if name.isdigit()] if group is not None else []
+    names.sort(key=int)
+    own = set(tree.own_names(group, MOST_FRAMES)) if group is not None else set()
+    elsewhere = [name for name in names if group is not None and (name not in own or _holds_links(tree, group, name))]
     if elsewhere:
         raise InputError(
             where=f"{tree.path}:chunks/{elsewhere[0]}",
@@ -159,10 +161,8 @@ def _pieces(tree: Tree) -> tuple[tuple[_Piece, ...], tuple[str, ...]]:
     return tuple(pieces), notes
 
 
-def _is_elsewhere(tree: Tree, chunks: Group, name: str) -> bool:
-    """Whether a piece, or an array of it, is a link to another file."""
-    if name not in tree.own_names(chunks):
-        return True
+def _holds_links(tree: Tree, chunks: Group, name: str) -> bool:
+    """Whether an array of a piece is a link to another file."""
     piece = tree.group(name, chunks)
     return piece is not None and tree.own_names(piece) != tree.names(piece)
 

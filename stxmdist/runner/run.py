@@ -4,6 +4,7 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from storage.output import Output
 from storage.ownership import check_disjoint, unowned
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
-from stxmdist.errors import Explained, StoreError
+from stxmdist.errors import BrokenOffError, Explained, StoreError
 from stxmdist.records import Json, figures_of, from_json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.lanes import NOTHING_BEYOND, Beyond, Lane, Worker, lanes_of
@@ -247,6 +248,17 @@ def _compute(
 def _compute_on_dask(
     todo: Sequence[AnyUnit], client: "Client", beyond: Beyond
 ) -> Iterable[tuple[AnyUnit, Receipt | Refusal]]:
+    address = str(client.scheduler.address) if client.scheduler else ""
+    try:
+        yield from _compute_while_connected(todo, client, beyond, address)
+    except (CancelledError, TimeoutError, OSError) as error:
+        # Dask's own name for a closed connection is an OSError.
+        raise _scheduler_lost(address) from error
+
+
+def _compute_while_connected(
+    todo: Sequence[AnyUnit], client: "Client", beyond: Beyond, address: str
+) -> Iterable[tuple[AnyUnit, Receipt | Refusal]]:
     from distributed import as_completed
 
     workers: list[Worker] = list(client.scheduler_info(n_workers=-1)["workers"].values())
@@ -277,7 +289,8 @@ def _compute_on_dask(
             trace = "".join(traceback.format_tb(future.traceback())) if future.traceback() else ""
             yield unit, refusal_of(unit, error, trace, beyond.last_words(_last_worker(error)))
         else:
-            yield unit, refusal_of(unit, RuntimeError(f"Dask reported the unit as {future.status}"))
+            # Nobody cancels a unit: Dask says this of all that it knew when its scheduler is gone.
+            raise _scheduler_lost(address)
         future.release()
         following = submit_next(lane)
         if following is not None:
@@ -290,6 +303,16 @@ def _key(unit: AnyUnit) -> tuple[str, str, str]:
     Nothing is ever shared through Dask's cache: the key only has to be new, also after a retry in one session.
     """
     return unit.stage, f"{unit.scan_id} {unit.name}", uuid4().hex[:12]
+
+
+def _scheduler_lost(address: str) -> BrokenOffError:
+    return BrokenOffError(
+        where="cluster",
+        problem="the Dask scheduler is gone in the middle of the run",
+        got=f"no connection to {address}",
+        wanted="a scheduler until the run is over",
+        mend="Start one and run the same command: finished units are kept, and it goes on from there",
+    )
 
 
 def _last_worker(error: BaseException) -> str:

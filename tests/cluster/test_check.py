@@ -1,13 +1,8 @@
 """A cluster that cannot do the work is told by one sentence before the first unit: six set-ups that are wrong."""
 
-import json
-import os
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,40 +14,7 @@ from stxmdist.cluster.contract import Purpose
 from stxmdist.cluster.start import Cluster, cluster_of
 from stxmdist.errors import InputError
 from stxmdist.planning.execute import software_versions
-
-CHECKOUT = str(Path(__file__).resolve().parents[2])
-
-
-@contextmanager
-def outside(folder: Path, **environment: str) -> Iterator[str]:
-    """A scheduler with a worker, each a process of its own; the scheduler's address."""
-    python = [sys.executable, "-m", "distributed.cli.dask_spec"]
-    said = folder / "scheduler.json"
-    words = {
-        "scheduler": f'{{"cls": "dask.distributed.Scheduler", "opts": {{"host": "127.0.0.1", "port": 0, '
-        f'"dashboard_address": "127.0.0.1:0", "scheduler_file": "{said}"}}}}',
-    }
-    processes = [subprocess.Popen([*python, "--spec", words["scheduler"]], stderr=subprocess.DEVNULL)]
-    try:
-        for _ in range(300):
-            if said.exists() and said.stat().st_size:
-                break
-            time.sleep(0.1)
-        address = json.loads(said.read_text())["address"]
-        worker = '{"cls": "dask.distributed.Worker", "opts": {"nthreads": 1, "dashboard": false, "host": "127.0.0.1"}}'
-        processes.append(
-            subprocess.Popen(
-                [*python, address, "--spec", worker],
-                env={**os.environ, **environment},
-                cwd=folder,
-                stderr=subprocess.DEVNULL,
-            )
-        )
-        yield address
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-            process.wait(20)
+from tests.cluster.outside import outside
 
 
 def checked(address: str, purpose: Purpose) -> CheckedWorker:
@@ -71,9 +33,9 @@ def hidden(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(hidden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    environment = {"PYTHONPATH": CHECKOUT, PLACES_VARIABLE: as_places({str(hidden): str(hidden.parent / "there")})}
-    with outside(tmp_path_factory.mktemp("outside"), **environment) as found:
-        yield found
+    environment = {PLACES_VARIABLE: as_places({str(hidden): str(hidden.parent / "there")})}
+    with outside(tmp_path_factory.mktemp("outside"), **environment) as there:
+        yield there.address
 
 
 def purpose(folder: Path, **changes: object) -> Purpose:
@@ -94,8 +56,8 @@ def test_a_worker_that_has_not_the_product_is_named_before_the_first_unit(tmp_pa
     (tmp_path / "stxmdist").mkdir()
     (tmp_path / "stxmdist" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'stxmdist'\")\n")
     with (
-        outside(tmp_path, PYTHONPATH=str(tmp_path)) as address,
-        cluster_of(ClusterSpec(workers=1, address=address), purpose(tmp_path)) as cluster,
+        outside(tmp_path, PYTHONPATH=str(tmp_path)) as there,
+        cluster_of(ClusterSpec(workers=1, address=there.address), purpose(tmp_path)) as cluster,
         pytest.raises(InputError) as error,
     ):
         cluster.client()

@@ -140,7 +140,6 @@ def test_the_tick_tries_again_what_was_set_aside(campaign: Path) -> None:
     (scan_id, *_), client = STXM, client_of(campaign)
     with CampaignRun(RunRequest(str(campaign), ("ingest",), (scan_id,), "inline")) as before:
         output = before.survey.output("ingest", scan_id)
-        output.declare(())
         for unit in INGEST.load().plan(before.survey, before.survey.options_of("ingest", INGEST.load().options)).units:
             if unit.scan_id == scan_id:
                 refusal = Refusal(scan_id, unit.name, "the disk", "it was full", "nothing", "room", "Make room")

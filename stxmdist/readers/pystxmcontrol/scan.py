@@ -11,7 +11,7 @@ import numpy as np
 from stxmdist.arrays import F32, F64, Array
 from stxmdist.errors import InputError
 from stxmdist.readers.cxi.orientation import DEFAULT, Orientation, orientation_of
-from stxmdist.readers.hdf5 import Tree
+from stxmdist.readers.hdf5 import MOST_FRAMES, Tree
 from stxmdist.readers.hdf5_types import Group
 from stxmdist.readers.ptychography_checks import (
     checked_distance_m,
@@ -93,7 +93,8 @@ def camera_of(tree: Tree) -> str | None:
 def frame_numbers(tree: Tree, place: str) -> tuple[int, ...]:
     """Numbers of the frames in a group, ascending."""
     group = tree.group(place)
-    return tuple(sorted(int(name) for name in tree.own_names(group) if name.isdigit())) if group is not None else ()
+    names = tree.own_names(group, MOST_FRAMES) if group is not None else ()
+    return tuple(sorted(int(name) for name in names if name.isdigit()))
 
 
 def scan_of(tree: Tree) -> Scan:

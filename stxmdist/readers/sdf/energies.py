@@ -146,7 +146,8 @@ def _planned(header: Header) -> F64:
     energies: list[float] = []
     for region in header.energy_regions:
         start, stop, points = number_of(region, "StartEnergy"), number_of(region, "EndEnergy"), region.get("Points")
-        if not isinstance(points, int) or not 0 < points < MOST_PLANNED or start is None or stop is None:
+        left = MOST_PLANNED - len(energies)
+        if not isinstance(points, int) or not 0 < points <= left or start is None or stop is None:
             return np.empty(0)
         energies += np.linspace(start, stop, points).tolist()
     return np.array(energies)

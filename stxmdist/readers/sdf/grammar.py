@@ -16,6 +16,8 @@ from stxmdist.errors import InputError
 _TOKEN = re.compile(r'\s+|"(?P<string>[^"]*)"|(?P<mark>[={}();,])|(?P<word>[^\s"={}();,]+)')
 # Real headers nest five deep; more is damage, and would overrun the stack.
 MOST_NESTED = 40
+# A frame has a structure or two, an axis one; so many would be a scan of years.
+MOST_STRUCTURES = 1 << 16
 
 
 Value: TypeAlias = "str | int | float | list[Value] | Structure"
@@ -39,6 +41,10 @@ class _Parser:
         self.text = text
         self.where = where
         self.tokens: list[tuple[str, str, int]] = []
+        if (structures := text.count("{")) > MOST_STRUCTURES:
+            raise self.error(
+                "the header has no plausible size", f"{structures} braces", f"at most {MOST_STRUCTURES}", 0
+            )
         at = 0
         while at < len(text):
             match = _TOKEN.match(text, at)

@@ -14,8 +14,9 @@ from stxmdist.readers.conversions import energies_ev, positions_um
 from stxmdist.readers.file_errors import unreadable
 from stxmdist.readers.sdf.grammar import Structure, parse
 
-MOST_HEADER_BYTES = 64 << 20
-# Frames that one region of energies may ask for: a damaged header may ask for any number.
+# Real headers have some hundred kilobytes; each of their numbers takes twenty times its letters while it is read.
+MOST_HEADER_BYTES = 8 << 20
+# Frames that the regions of energies may ask for together: a damaged header may ask for any number.
 MOST_PLANNED = 100_000
 IMAGE_FLAGS = ("Image", "Image Stack")
 
@@ -166,7 +167,7 @@ def dwell_ms_of(header: Header, n_energies: int) -> F64:
     dwell: list[float] = []
     for region in header.energy_regions:
         time, points = number_of(region, "DwellTime"), region.get("Points")
-        if isinstance(points, int) and 0 < points < MOST_PLANNED:
+        if isinstance(points, int) and 0 < points <= MOST_PLANNED - len(dwell):
             dwell += [np.nan if time is None else time] * points
     if len(dwell) != n_energies or not np.nanmin([*dwell, np.inf]) > 0 or np.isnan(dwell).all():
         common = number_of(header.definition, "Dwell")

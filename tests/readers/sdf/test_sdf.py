@@ -1,5 +1,6 @@
 """SDF: the grammar's quirks, missing frames, orders of axes and energies."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from stxmdist import readers
 from stxmdist.arrays import MaskClass
 from stxmdist.errors import InputError, UnsupportedError
 from stxmdist.readers.recording import StxmRecording
-from stxmdist.readers.sdf.grammar import parse
+from stxmdist.readers.sdf.grammar import MOST_STRUCTURES, parse
 from tests.readers.examples.planted import X_UM, Y_UM
 
 Write = Callable[..., Path]
+MOST_BYTES = 50e6
+"""A header of 200 kB wants some megabytes while it is read."""
 
 
 def read(path: Path) -> StxmRecording:
@@ -194,3 +197,25 @@ def test_renamed_header_finds_no_frames(write_sdf: Write, tmp_path: Path) -> Non
 def test_points_that_are_no_axis(write_sdf: Write, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not an axis"):
         readers.read(write_sdf(tmp_path, x=np.array([0.0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9])))
+
+
+class TestHeadersThatCostWithoutBound:
+    """A few kilobytes that ask for gigabytes are refused, or what they ask for is not taken."""
+
+    def test_more_structures_than_any_scan(self, tmp_path: Path) -> None:
+        path = tmp_path / "scan.hdr"
+        regions = ", ".join("{P=1;}" for _ in range(MOST_STRUCTURES))
+        path.write_text(f"ScanDefinition = {{ Regions = ({MOST_STRUCTURES}, {regions}); }};")
+        with pytest.raises(InputError, match="no plausible size"):
+            readers.read(path)
+
+    def test_regions_that_ask_for_more_energies_than_any_scan(self, write_sdf: Write, tmp_path: Path) -> None:
+        path = write_sdf(tmp_path)
+        regions = ", ".join("{StartEnergy = 700; EndEnergy = 730; Points = 99999; DwellTime = 1;}" for _ in range(2000))
+        with path.open("a") as file:
+            file.write(f"\nImageScan = {{ EnergyRegions = (2000, {regions}); }};\n")
+        tracemalloc.start()
+        recording = read(path)
+        assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
+        tracemalloc.stop()
+        assert np.array_equal(recording.energy_ev, read(write_sdf(tmp_path / "as it was")).energy_ev)
