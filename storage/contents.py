@@ -16,6 +16,7 @@ from pathlib import Path
 from storage.atomic import read_json_object, replace_file
 from storage.digests import sha256_of_file
 from storage.errors import StoreError
+from storage.place import Place
 
 RECORD = "contents.json"
 """Inside the store: file to its size, time, sample and sha256"""
@@ -77,7 +78,7 @@ def _look(path: Path) -> tuple[int, int, str]:
 class Contents:
     """The contents of files from outside, as a store remembers them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self._root = root
         self._known = _remembered(root / RECORD)
         self._seen: dict[str, FileContent] = {}
@@ -123,10 +124,11 @@ class Contents:
         return None
 
     def _key(self, path: Path) -> str:
-        return os.path.relpath(path, self._root)
+        # A bucket has no place from which files of this machine could be named.
+        return os.path.relpath(path, self._root) if isinstance(self._root, Path) else os.path.abspath(path)
 
     def _path(self, key: str) -> Path:
-        return Path(os.path.normpath(self._root / key))
+        return Path(os.path.normpath(self._root / key if isinstance(self._root, Path) else key))
 
     def _remember(self, found: Mapping[str, FileContent]) -> None:
         known = self._known | dict(found)
@@ -139,7 +141,7 @@ class Contents:
             replace_file(self._root / RECORD, [f"{{\n{lines}\n}}\n".encode()])
 
 
-def _remembered(record: Path) -> dict[str, FileContent]:
+def _remembered(record: Place) -> dict[str, FileContent]:
     """What a record says; nothing where there is none, or where it is damaged: then files are read again."""
     if not record.exists():
         return {}

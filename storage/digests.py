@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 from storage.errors import StoreError
+from storage.place import Place
 
 DIGEST_LENGTH = 16
 """Hex digits kept of a digest: 64 bits, so that a million outputs collide with probability 3e-8."""
@@ -33,10 +33,10 @@ def digest_of(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
-def sha256_of_file(path: Path) -> str:
+def sha256_of_file(path: Place) -> str:
     """The sha256 (hex) of a file's bytes."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()

@@ -44,3 +44,7 @@ def _rebuild(kind: type[Explained], parts: dict[str, str]) -> Explained:
 
 class StoreError(Explained):
     """The store refuses: a shard that is not the writer's, a layout of another version, a lock held by another run."""
+
+
+class Overtaken(StoreError):
+    """Another has published between reading what is published and putting something in its place."""

@@ -19,6 +19,7 @@ from storage.ome import VERSION, transformations_of
 from storage.output import Output
 from storage.reading import read_region
 from storage.schema import ARRAYS, ArraySpec
+from storage.shards import reading
 
 FOLDER = "levels.zarr"
 ACROSS = ("y", "x", "fine_y", "fine_x")
@@ -76,7 +77,7 @@ def write_levels(output: Output) -> tuple[str, ...]:
     One block after another is read, halved and written, so that memory does not grow with the image.
     """
     names = tuple(name for name in output.arrays() if _is_large(output, name))
-    if not names or (output.path / FOLDER).exists():
+    if not names or (output.path / FOLDER / "zarr.json").exists():
         return names
     coords = output.coordinates()
     with replacing(output.path / FOLDER) as partial:
@@ -96,11 +97,12 @@ def write_levels(output: Output) -> tuple[str, ...]:
 
 def level_of(output: Output, name: str, level: int) -> AnyArray | None:
     """A level of an array, from 1 on; None where it was not left."""
-    path = output.path / FOLDER
-    if not path.is_dir():
+    folder = output.path / FOLDER
+    if not (folder / "zarr.json").is_file():
         return None
+    store, path = reading(folder)
     try:
-        found = zarr.open_array(LocalStore(path, read_only=True), path=f"{name}/{level}", mode="r", zarr_format=3)
+        found = zarr.open_array(store, path=f"{path}/{name}/{level}".lstrip("/"), mode="r", zarr_format=3)
     except (FileNotFoundError, KeyError, ValueError):
         return None
     return found

@@ -3,22 +3,35 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote
 
 import numpy as np
 import zarr
+from zarr.storage import StorePath
 from zarr.types import AnyArray
 
-from storage.atomic import PARTIAL, Json, read_json_object, refusal, replace_file, replace_json, replacing
+from storage.atomic import (
+    PARTIAL,
+    Json,
+    json_object,
+    read_json_object,
+    refusal,
+    replace_file,
+    replace_json,
+    replacing,
+    unreadable,
+)
+from storage.bucket import BucketError
 from storage.digests import sha256_of_file
 from storage.errors import StoreError
 from storage.layout import LABELS, ArrayPlan, Coordinates, Layout, create_group, plan_record
 from storage.ownership import check_owned
+from storage.place import Place, kind_of
 from storage.reading import Region, read_region
 from storage.schema import COORDINATES
-from storage.shards import ShardStore
+from storage.shards import reading, writing
 
 if TYPE_CHECKING:
     import xarray
@@ -34,7 +47,7 @@ _COORDINATE_NAMES = {spec.name: dim for dim, spec in COORDINATES.items()}
 class Output:
     """The folder ``stages/<stage>/<scan_id>/<digest>``: ``data.zarr``, other files, and a record per finished unit."""
 
-    path: Path
+    path: Place
     written: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Relative path -> sha256 of what this object wrote; belongs into the unit's receipt."""
 
@@ -44,7 +57,7 @@ class Output:
         return self.path.name
 
     @property
-    def group_path(self) -> Path:
+    def group_path(self) -> Place:
         """The Zarr group."""
         return self.path / GROUP
 
@@ -63,7 +76,7 @@ class Output:
             when the group exists with another plan, or the plan contradicts the schema.
         """
         record = plan_record(arrays, attrs or {})
-        if not self.group_path.exists():
+        if not self._is_declared():
             try:
                 with replacing(self.group_path) as partial:
                     partial.mkdir()
@@ -71,7 +84,7 @@ class Output:
                 return
             except OSError as error:
                 # Another process was quicker: its group is compared below.
-                if not self.group_path.exists():
+                if not self._is_declared():
                     raise refusal(self.group_path, error, 0) from error
         before = self._group().attrs.get("stxmdist")
         if before != record:
@@ -83,9 +96,14 @@ class Output:
                 mend="Raise the stage's version, or delete this folder if nothing refers to it (stxmdist gc)",
             )
 
+    def _is_declared(self) -> bool:
+        # The last that comes of a group, also where it does not come with one rename.
+        return (self.group_path / "zarr.json").exists()
+
     def _group(self) -> zarr.Group:
+        store, path = reading(self.group_path)
         try:
-            return zarr.open_group(self.group_path, mode="r", zarr_format=3, use_consolidated=False)
+            return zarr.open_group(store, path=path, mode="r", zarr_format=3, use_consolidated=False)
         except (FileNotFoundError, ValueError, KeyError) as error:
             raise StoreError(
                 where=self.group_path,
@@ -147,9 +165,9 @@ class Output:
                 wanted="no write after the unit was marked",
                 mend="Forget the unit first if it is to run again",
             )
-        store = ShardStore(self.group_path)
+        store, group = writing(self.group_path)
         # Blocks that hold only the fill value are written too: a missing file always means a missing unit.
-        array = zarr.open_array(store, path=name, mode="r+", zarr_format=3)
+        array = zarr.open_array(store, path=f"{group}/{name}".lstrip("/"), mode="r+", zarr_format=3)
         array.with_config({"write_empty_chunks": True})[region] = data
         hashes = {f"{GROUP}/{key}": sha256 for key, sha256 in store.sha256.items()}
         if len(hashes) != 1:
@@ -160,7 +178,8 @@ class Output:
     def absent(self, name: str) -> list[tuple[int, ...]]:
         """Indices of the shards that no unit has written; a reader gets the fill value there."""
         folder = self.group_path / name / "c"
-        return [index for index in self.layout(name).indices() if not folder.joinpath(*map(str, index)).is_file()]
+        there = {file for file, _ in kind_of(folder).files(folder)}
+        return [index for index in self.layout(name).indices() if "/".join(map(str, index)) not in there]
 
     def array(self, name: str) -> AnyArray:
         """A declared array or coordinate, read-only. ``energy_ev`` and the like are found under their axis.
@@ -194,6 +213,8 @@ class Output:
         array = self.array(name)
         try:
             return read_region(array, region)
+        except BucketError:
+            raise
         except (ValueError, RuntimeError, OSError) as error:
             raise StoreError(
                 where=self.group_path / name,
@@ -228,12 +249,14 @@ class Output:
         """The group for xarray on Dask: values are read when they are used, chunk by chunk as they lie in the store."""
         import xarray
 
-        dataset: xarray.Dataset = xarray.open_zarr(self.group_path, chunks={}, consolidated=True)
+        # xarray looks for consolidated metadata at the root of what it is given.
+        root = StorePath(*reading(self.group_path))
+        dataset: xarray.Dataset = xarray.open_zarr(root, chunks={}, consolidated=True)
         return dataset
 
     # --- units ------------------------------------------------------------------------------------------------
 
-    def _record(self, kind: str, unit: str) -> Path:
+    def _record(self, kind: str, unit: str) -> Place:
         return self.path / kind / f"{quote(unit, safe='')}.json"
 
     def _records(self, kind: str) -> dict[str, dict[str, Json]]:
@@ -257,7 +280,15 @@ class Output:
     def receipt(self, unit: str) -> dict[str, Json] | None:
         """What one unit left, or None where it has not finished."""
         path = self._record(_DONE, unit)
-        return read_json_object(path) if path.exists() else None
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except BucketError:
+            raise
+        except OSError as error:
+            raise unreadable(path, f"{type(error).__name__}: {error}") from error
+        return json_object(path, content)
 
     def receipts(self) -> dict[str, dict[str, Json]]:
         """What each finished unit left."""
@@ -284,7 +315,7 @@ class Output:
 
     def put(self, name: str, content: bytes) -> str:
         """Write another file of the output (a report, a figure) whole; return its relative path."""
-        relative = Path(name)
+        relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts or relative.parts[0] in (GROUP, _DONE, _QUARANTINE):
             raise StoreError(
                 where=self.path,
@@ -297,22 +328,24 @@ class Output:
         return relative.as_posix()
 
     def scratch(self, name: str) -> Path:
-        """A path, in a folder that need not be there, for what a unit keeps on its way; it is never published."""
-        return self.path / f"scratch{PARTIAL}" / name
+        """A path of this machine, in a folder that need not be there, for what a unit keeps on its way.
+
+        It is never published; a bucket keeps none of it.
+        """
+        return kind_of(self.path).local(self.path) / f"scratch{PARTIAL}" / name
 
     def inventory(self, known: Mapping[str, str] | None = None) -> dict[str, str]:
         """Relative path -> sha256 of every file to be published; hashes in ``known`` (from receipts) are believed."""
         believed = {**self.written, **(known or {})}
         files = {}
-        for path in sorted(self.path.rglob("*")):
-            relative = path.relative_to(self.path)
-            if path.is_file() and relative.parts[0] not in (_DONE, _QUARANTINE) and not _is_partial(relative):
-                name = relative.as_posix()
-                files[name] = believed.get(name) or sha256_of_file(path)
+        for name, _ in kind_of(self.path).files(self.path):
+            relative = PurePosixPath(name)
+            if relative.parts[0] not in (_DONE, _QUARANTINE) and not _is_partial(relative):
+                files[name] = believed.get(name) or sha256_of_file(self.path / name)
         return files
 
 
-def _is_partial(relative: Path) -> bool:
+def _is_partial(relative: PurePosixPath) -> bool:
     return any(part.endswith(PARTIAL) for part in relative.parts)
 
 

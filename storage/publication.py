@@ -1,12 +1,13 @@
 """What of a stage is visible: which output of each scan counts, what it was made from, and its files."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from storage.atomic import Json, read_json_object, replace_json
+from storage.atomic import Json, json_bytes, json_object, unreadable
+from storage.bucket import BucketError, Tag
 from storage.errors import StoreError
+from storage.place import Place, kind_of
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,12 @@ class Publication:
     """ISO 8601 with time zone."""
     software: dict[str, str]
     scans: dict[str, PublishedScan]
+    tag: Tag | None = field(default=None, compare=False, repr=False)
+    """By which a bucket knows whether this is still what is published"""
 
     def as_json(self) -> dict[str, object]:
         """The publication in lists and mappings."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "tag"}
 
     @classmethod
     def from_json(cls, where: object, content: Mapping[str, Any]) -> "Publication":
@@ -74,12 +77,21 @@ class Publication:
             ) from error
 
 
-def write_publication(path: Path, publication: Publication) -> str:
-    """Make a stage visible: one atomic replacement of its JSON file. Returns the sha256 of the file."""
-    return replace_json(path, publication.as_json())
+def write_publication(path: Place, publication: Publication, before: Publication | None) -> None:
+    """Make a stage visible: one atomic replacement of its JSON file, of the publication that was read ``before``.
+
+    Raises
+    ------
+    Overtaken
+        in a bucket, where something else is published by now.
+    StoreError
+        when it cannot be written.
+    """
+    tag = None if before is None else before.tag
+    kind_of(path).put_publication(path, json_bytes(publication.as_json()), tag)
 
 
-def read_publication(path: Path) -> Publication | None:
+def read_publication(path: Place) -> Publication | None:
     """What is published, or None where nothing is.
 
     Raises
@@ -87,9 +99,15 @@ def read_publication(path: Path) -> Publication | None:
     StoreError
         when the file is there and cannot be understood.
     """
-    if not path.exists():
+    try:
+        content, tag = kind_of(path).read_tagged(path)
+    except FileNotFoundError:
         return None
-    return Publication.from_json(path, read_json_object(path))
+    except BucketError:
+        raise
+    except OSError as error:
+        raise unreadable(path, f"{type(error).__name__}: {error}") from error
+    return replace(Publication.from_json(path, json_object(path, content)), tag=tag)
 
 
 def published_files(publication: Publication) -> Mapping[tuple[str, str, str], str]:

@@ -1,18 +1,16 @@
-"""The store: a folder whose outputs are keyed by digest, and the one switch that makes them visible."""
+"""The store: a folder or bucket whose outputs are keyed by digest, and the one switch that makes them visible."""
 
-import fcntl
 import json
-import os
 import re
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage.atomic import read_json, replace_json
+from storage.bucket import BucketPath
 from storage.errors import StoreError
 from storage.output import Output
+from storage.place import Place, kind_of, place_of
 from storage.publication import Publication, read_publication, write_publication
 
 FORMAT = "stxmdist-store"
@@ -45,38 +43,48 @@ def safe_name(kind: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """A campaign's folder.
+    """A campaign's folder, or its part of a bucket.
 
     ``stages/<stage>/<scan_id>/<digest>/`` holds outputs, ``published/<stage>.json`` says which of them are visible.
     """
 
-    root: Path
+    root: Place
 
-    def __init__(self, root: str | Path) -> None:
-        object.__setattr__(self, "root", Path(root))
+    def __init__(self, root: str | Path | BucketPath) -> None:
+        object.__setattr__(self, "root", place_of(root))
 
     @property
-    def stages_path(self) -> Path:
+    def local(self) -> Path:
+        """A folder of this machine for what concerns no other: how far a run is, logs; the store if it is one."""
+        return kind_of(self.root).local(self.root)
+
+    @property
+    def stages_path(self) -> Place:
         """Where outputs lie, visible or not."""
         return self.root / "stages"
 
     @property
-    def published_path(self) -> Path:
+    def published_path(self) -> Place:
         """Where the publications lie, one JSON file per stage."""
         return self.root / "published"
 
     @property
-    def tables_path(self) -> Path:
-        """The link to the digest folder whose tables are current."""
-        return self.root / "tables"
+    def tables_path(self) -> Place:
+        """The digest folder whose tables are current, or the link to it."""
+        return self.shown("tables")
 
     @property
-    def report_path(self) -> Path:
-        """The link to the digest folder whose report is current."""
-        return self.root / "report"
+    def report_path(self) -> Place:
+        """The digest folder whose report is current, or the link to it."""
+        return self.shown("report")
+
+    def shown(self, name: str) -> Place:
+        """What a link of the store shows: the link itself in a folder, and what it says in a bucket."""
+        shown: Place = kind_of(self.root).pointed(self.root / name)
+        return shown
 
     @property
-    def _identity_path(self) -> Path:
+    def _identity_path(self) -> Place:
         return self.root / "store.json"
 
     def create(self) -> "Store":
@@ -140,11 +148,13 @@ class Store:
         """The stages of which something is visible, by name."""
         return tuple(sorted(path.stem for path in self.published_path.glob("*.json") if not path.name.startswith(".")))
 
-    def publish(self, publication: Publication) -> None:
-        """Make a stage's outputs visible, all at once.
+    def publish(self, publication: Publication, before: Publication | None = None) -> None:
+        """Make a stage's outputs visible, all at once, in the place of the publication that was read ``before``.
 
         Raises
         ------
+        Overtaken
+            in a bucket, where another has published since then.
         StoreError
             when a scan's digest folder or one of its files is not there, or the publication cannot be written: what was
             published stays.
@@ -153,10 +163,12 @@ class Store:
             output = self.output(publication.stage, scan_id, scan.digest)
             if not output.path.is_dir():
                 raise _unpublishable(output.path, scan_id, "no such folder")
+            there = {name for name, _ in kind_of(output.path).files(output.path)}
             for name in scan.files:
-                if not (output.path / name).is_file():
+                if name not in there:
                     raise _unpublishable(output.path / name, scan_id, "no such file")
-        write_publication(self.published_path / f"{safe_name('stage', publication.stage)}.json", publication)
+        path = self.published_path / f"{safe_name('stage', publication.stage)}.json"
+        write_publication(path, publication, before)
 
     def published_output(self, stage: str, scan_id: str) -> Output | None:
         """The visible output of a stage for a scan, or None; one that failed is named there, and not visible."""
@@ -165,73 +177,36 @@ class Store:
             return None
         return self.output(stage, scan_id, publication.scans[scan_id].digest)
 
-    @contextmanager
-    def lock(self, purpose: str = "run", name: str = ".lock") -> Iterator[None]:
+    def lock(self, purpose: str = "run", name: str = ".lock") -> AbstractContextManager[None]:
         """Hold the store, or what ``name`` stands for in it, against a second holder; a lock ends with its process.
+
+        In a bucket, that of a process that died on another machine ends after a while.
 
         Raises
         ------
         StoreError
             when another holds it, saying who.
         """
-        descriptor = self._opened(name)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
-                raise StoreError(
-                    where=self.root,
-                    problem="another process is using this store",
-                    got=holder or "a holder that has not yet said its name",
-                    wanted="one run at a time",
-                    mend="Wait for it to end, or stop it; the lock goes with the process",
-                ) from error
-            # The lock holds without its holder's name, which a full disk does not take.
-            with suppress(OSError):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"{purpose}, process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-            yield
-        finally:
-            os.close(descriptor)
+        return kind_of(self.root).hold(self.root / name, purpose)
 
     def held(self, name: str = ".lock") -> bool:
         """Whether some process holds a lock now."""
-        if not (self.root / name).exists():
-            return False
-        descriptor = self._opened(name)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return kind_of(self.root).held(self.root / name)
 
-    @contextmanager
-    def publishing(self) -> Iterator[None]:
+    def publishing(self) -> AbstractContextManager[None]:
         """Wait until no other process reads publications to write them: those of two runs then keep both.
+
+        In a bucket nobody waits: whoever puts a publication second has to read again (``Overtaken``).
 
         Raises
         ------
         StoreError
             when there is no store here.
         """
-        # A file that is there already: on a full disk none could be made for this.
-        descriptor = os.open(self.open()._identity_path, os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _opened(self, name: str) -> int:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        return kind_of(self.root).publishing(self.open()._identity_path)
 
 
-def _unpublishable(where: Path, scan_id: str, got: str) -> StoreError:
+def _unpublishable(where: Place, scan_id: str, got: str) -> StoreError:
     return StoreError(
         where=where,
         problem=f"scan {scan_id} cannot be published, its output is not whole",

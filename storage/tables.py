@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pat
 
-from storage.atomic import Json, refusal, remove, replace_file, replace_json, replace_link, replacing
+from storage.atomic import Json, refusal, remove, replace_file, replace_json, replacing
+from storage.bucket import BucketError
 from storage.columns import TABLES, ColumnSpec, TableSpec, table_spec
 from storage.digests import sha256_of_file
 from storage.errors import StoreError
+from storage.place import Place, kind_of
 from storage.publication import published_files
 from storage.store import Store
 
@@ -42,7 +44,7 @@ LINKS = ("tables", "report")
 """Links in the store's folder that a stage may switch to its output."""
 
 
-def write_table(table: "pd.DataFrame", path: Path, spec: TableSpec | str) -> tuple[Path, Path]:
+def write_table(table: "pd.DataFrame", path: Place, spec: TableSpec | str) -> tuple[Place, Place]:
     """Write a table as ``path`` (.parquet) and as CSV beside it, each in place with one rename; return both paths.
 
     Columns are ordered as the specification orders them; the index is not written. Equal tables give equal bytes.
@@ -123,7 +125,7 @@ def _arrow_column(table: str, column: ColumnSpec, values: "pd.Series") -> "pa.Ar
         ) from error
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+def read_table(path: Place, columns: Sequence[str] | None = None) -> "pd.DataFrame":
     """A table as :func:`write_table` wrote it; of wide tables only some columns, those of them that there are.
 
     Raises
@@ -132,9 +134,12 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFram
         when the file is not there or not Parquet.
     """
     try:
-        wanted = None if columns is None else [name for name in pq.read_schema(path).names if name in columns]
-        table: pd.DataFrame = pq.read_table(path, columns=wanted, partitioning=None).to_pandas()
+        source = arrow_source(path)
+        wanted = None if columns is None else [name for name in pq.read_schema(source).names if name in columns]
+        table: pd.DataFrame = pq.read_table(source, columns=wanted, partitioning=None).to_pandas()
         return table
+    except BucketError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise StoreError(
             where=path,
@@ -145,11 +150,21 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFram
         ) from error
 
 
-def read_units(path: Path) -> dict[str, tuple[str, str]]:
+def arrow_source(path: Place) -> "Path | pa.BufferReader":
+    """What Arrow reads from: a path, or the bytes of an object."""
+    return path if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
+
+
+def columns_of(path: Place) -> list[str]:
+    """Names of the columns of a table that :func:`write_table` wrote."""
+    return list(pq.read_schema(arrow_source(path)).names)
+
+
+def read_units(path: Place) -> dict[str, tuple[str, str]]:
     """Column -> (unit, meaning), from the file's own schema."""
     return {
         field.name: (field.metadata[b"unit"].decode(), field.metadata[b"description"].decode())
-        for field in pq.read_schema(path)
+        for field in pq.read_schema(arrow_source(path))
     }
 
 
@@ -167,14 +182,14 @@ def data_dictionary(tables: Mapping[str, TableSpec] = TABLES) -> dict[str, Json]
     }
 
 
-def write_data_dictionary(folder: Path, tables: Mapping[str, TableSpec] = TABLES) -> Path:
+def write_data_dictionary(folder: Place, tables: Mapping[str, TableSpec] = TABLES) -> Place:
     """Write ``data_dictionary.json`` beside the tables; return its path."""
     path = folder / "data_dictionary.json"
     replace_json(path, data_dictionary(tables))
     return path
 
 
-def publish_folder(store: Store, name: str, target: Path) -> None:
+def publish_folder(store: Store, name: str, target: Place) -> None:
     """Make ``<store>/<name>`` show a folder of an output, with one atomic switch of a link.
 
     A reader of several files resolves the link once, and reads them from the folder that it gave.
@@ -184,7 +199,8 @@ def publish_folder(store: Store, name: str, target: Path) -> None:
     StoreError
         when the target is not a folder under the store's stages, or the link's place is taken.
     """
-    inside = target.resolve().is_relative_to(store.stages_path.resolve())
+    stages = store.stages_path.resolve()
+    inside = target.resolve().is_relative_to(stages)  # type: ignore[arg-type]
     if name not in LINKS or not inside or not target.is_dir():
         raise StoreError(
             where=store.root / name,
@@ -195,15 +211,15 @@ def publish_folder(store: Store, name: str, target: Path) -> None:
         )
     if _is_copy(store, name):
         remove(store.root / name)
-    replace_link(store.root / name, target)
+    kind_of(target).point(store.root / name, target)
 
 
 def _is_copy(store: Store, name: str) -> bool:
     """Whether a folder of published files stands in a link's place, as archives leave it that do not keep links."""
     place = store.root / name
-    if place.is_symlink() or not place.is_dir():
+    if not isinstance(place, Path) or place.is_symlink() or not place.is_dir():
         return False
     publications = filter(None, map(store.publication, store.published_stages()))
     known = {(path, sha) for each in publications for (_, _, path), sha in published_files(each).items()}
     files = [path for path in place.rglob("*") if not path.is_dir()]
-    return all((path.relative_to(store.root).as_posix(), sha256_of_file(path)) in known for path in files)
+    return all((f"{name}/{path.relative_to(place).as_posix()}", sha256_of_file(path)) in known for path in files)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from storage.bucket import BucketError
 from storage.digests import sha256_of_file
 from storage.errors import StoreError
 from storage.publication import published_files
@@ -47,20 +48,22 @@ def verify(store: Store, progress: Callable[[int, int], None] = lambda done, tot
             files += [(stage, scan_id, digest, name, sha256) for (scan_id, digest, name), sha256 in entries]
     for count, (stage, scan_id, digest, name, wanted) in enumerate(files, 1):
         path = store.output(stage, scan_id, digest).path / name
-        relative = path.relative_to(store.root).as_posix()
-        mend = f"Delete {path.relative_to(store.root).parents[-5].as_posix()} and run again: it is computed anew"
+        relative = f"stages/{stage}/{scan_id}/{digest}/{name}"
+        mend = f"Delete stages/{stage}/{scan_id}/{digest} and run again: it is computed anew"
         try:
             got = sha256_of_file(path)
             if got != wanted:
                 findings.append(Finding("changed", relative, stage, scan_id, f"sha256 {wanted}", f"sha256 {got}", mend))
+        except BucketError:
+            raise
         except FileNotFoundError:
             findings.append(Finding("missing", relative, stage, scan_id, f"sha256 {wanted}", "no such file", mend))
         except OSError as error:
             findings.append(Finding("unreadable", relative, stage, scan_id, f"sha256 {wanted}", str(error), mend))
         progress(count, len(files))
     for name in LINKS:
-        link = store.root / name
-        if link.is_symlink() and not link.exists():
+        link, shown = store.root / name, store.shown(name)
+        if (link.is_symlink() or shown != link) and not shown.exists():
             mend = "Run the campaign again: it switches the link"
             findings.append(
                 Finding("missing", name, wanted="a folder of an output", got="a link to nothing", mend=mend)

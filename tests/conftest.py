@@ -1,12 +1,15 @@
 """Fixtures that every test may use."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import hypothesis
 import pytest
 
+from storage.bucket_access import client_of
 from tests.alone import turn
+from tests.seaweed import Seaweed, seaweed
 
 CAMPAIGN_FOLDERS = {
     "bench",
@@ -70,6 +73,23 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real measurements (../shared/data) are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def seaweed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """A server of buckets for all tests of this process; to be left running."""
+    with seaweed(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(seaweed_server: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty place in a bucket, with what it takes to come in in the environment."""
+    for name, value in seaweed_server.environment.items():
+        monkeypatch.setenv(name, value)
+    client_of.cache_clear()
+    yield f"s3://tests/{uuid4().hex}"
+    client_of.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What `stxmdist bench` measures: the loops of the engines, the fitters, and the fit stage, beside their limits."""
+"""What `stxmdist bench` measures: loops of engines, fitters, the fit stage, a bucket, beside their limits."""
 
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -10,16 +10,18 @@ from stxmdist.bench.ptychography import loop_times, speed_up
 from stxmdist.bench.rows import Row, row_of
 from stxmdist.bench.segment_stage import bench_segment
 from stxmdist.bench.spectra import fit_timings
+from stxmdist.bench.store import bench_store
 from stxmdist.errors import InputError
 from stxmdist.ptychography.engines.contract import ENGINES
 from stxmdist.ptychography.kernels.fourier import fftw_available
 from stxmdist.spectra.fitters.contract import FITTERS
 
 
-def run_bench(what: str, *, workers: int = 2) -> list[Row]:
-    """Rows of one benchmark, or of all but ``large``.
+def run_bench(what: str, *, workers: int = 2, store: str | None = None) -> list[Row]:
+    """Rows of one benchmark, or of all but ``large`` and ``store``.
 
-    ``large`` fits ten million spectra. It takes minutes and 8 GB of disk, and so runs only where asked for by name.
+    ``store`` measures the bucket of this address. ``large`` fits ten million spectra, takes minutes and 8 GB of disk,
+    and so runs only where asked for by name.
 
     Raises
     ------
@@ -32,6 +34,7 @@ def run_bench(what: str, *, workers: int = 2) -> list[Row]:
         "stage": lambda: bench_fit_stage(workers=workers),
         "segment": bench_segment,
         "large": lambda: bench_large(workers=workers),
+        "store": lambda: bench_store(store),
     }
     if what != "all" and what not in parts:
         near = get_close_matches(what, parts, n=1)
@@ -42,7 +45,7 @@ def run_bench(what: str, *, workers: int = 2) -> list[Row]:
             wanted="one of all, " + ", ".join(parts),
             mend=f"Did you mean {near[0]!r}" if near else "Choose one of those",
         )
-    chosen = [name for name in parts if name != "large"] if what == "all" else [what]
+    chosen = [name for name in parts if name not in ("large", "store")] if what == "all" else [what]
     return [row for name in chosen for row in parts[name]()]
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from storage.bucket import bucket_path, is_address
+from storage.errors import StoreError
+from storage.place import Place, place_of
 from stxmdist.campaign.clusters import AnyCluster, ClusterSpec
 from stxmdist.campaign.problems import CampaignError, Problem, did_you_mean, nearest, one_of
 from stxmdist.campaign.received import with_received
@@ -33,7 +36,7 @@ class Campaign:
 
     path: Path
     name: str
-    store: Path
+    store: Place
     sheet_path: Path
     chemistry: str
     scans: tuple[Scan, ...]
@@ -106,7 +109,7 @@ def examine(path: str | Path) -> tuple[Campaign | None, tuple[Problem, ...]]:
     manifest, problems = _manifest_of(path, text)
     sheet = _sheet_of(path, text)
     if sheet is not None and manifest is not None:
-        sheet = with_received(sheet, (path.parent / manifest.store).absolute(), manifest.live.tiled)
+        sheet = with_received(sheet, place_of(manifest.store, path.parent), manifest.live.tiled)
     if sheet is not None:
         problems = [*problems, *sheet.fatal, *(problem for _, problem in sheet.rejected), *sheet.warnings]
         custom = [scan for scan in sheet.scans if scan.chemistry == "custom" and not scan.exclude]
@@ -121,7 +124,7 @@ def examine(path: str | Path) -> tuple[Campaign | None, tuple[Problem, ...]]:
     campaign = Campaign(
         path=path,
         name=manifest.name,
-        store=(path.parent / manifest.store).absolute(),
+        store=place_of(manifest.store, path.parent),
         sheet_path=sheet.path,
         chemistry=manifest.chemistry,
         scans=tuple(scan for scan in sheet.scans if not scan.exclude),
@@ -169,7 +172,8 @@ def _manifest_of(path: Path, text: Text) -> tuple[Manifest | None, list[Problem]
         manifest = Manifest.model_validate(text.value)
     except ValidationError as error:
         problems.extend(explain(path, text, mistake) for mistake in error.errors())
-    problems.extend(_store_problems(path, text))
+    wrong_store = list(_store_problems(path, text))
+    problems.extend(wrong_store)
     # The spectra are looked at even where other keys have mistakes, so that all are reported at once.
     references = _references_of(path, text)
     if references is not None:
@@ -177,7 +181,8 @@ def _manifest_of(path: Path, text: Text) -> tuple[Manifest | None, list[Problem]
     if text.value.get("chemistry") == "custom" and (references is not None or not text.value.get("references")):
         problems.extend(_missing_references(path, text.lines, references, "chemistry custom"))
     if manifest is not None:
-        manifest = manifest.model_copy(update={"references": references})
+        # Of a store that is none, nothing could be looked up.
+        manifest = None if wrong_store else manifest.model_copy(update={"references": references})
     problems.sort(key=lambda problem: problem.line or 0)
     return manifest, problems
 
@@ -255,12 +260,15 @@ def _missing_references(
 
 
 def _store_problems(path: Path, text: Text) -> Iterable[Problem]:
-    """A store is a folder, there already or not."""
+    """A store is a folder, there already or not, or an address without credentials."""
     store, line = text.keys.get("store"), text.lines.get("store")
     if not isinstance(store, str) or not store:
         return
-    wanted = "a folder, relative to the campaign file"
-    if "://" in store:
-        yield Problem(path, line, "store", "buckets are not written yet", repr(store), wanted, "Name a folder")
+    wanted = "a folder, relative to the campaign file, or an address such as s3://bucket/prefix"
+    if is_address(store):
+        try:
+            bucket_path(store)
+        except StoreError as error:
+            yield Problem(path, line, "store", error.problem, error.got, error.wanted, error.mend)
     elif (path.parent / store).exists() and not (path.parent / store).is_dir():
         yield Problem(path, line, "store", "the store is not a folder", f"a file, {store!r}", wanted, "Name another")

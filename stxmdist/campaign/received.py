@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from storage.place import Place, kind_of
 from storage.store import LIVE
 from stxmdist.campaign.problems import Problem
 from stxmdist.campaign.scan import Row, Scan
@@ -14,12 +15,12 @@ FOLDER = "received"
 """Of what is known of scans in the store: the files that are filled from servers"""
 
 
-def received_path(store: Path, scan_id: str) -> Path:
-    """The file that a scan is filled into, as far as its server has it."""
-    return store / LIVE / FOLDER / f"{scan_id}.hdf5"
+def received_path(store: Place, scan_id: str) -> Path:
+    """The file that a scan is filled into, as far as its server has it; of a bucket, on the machine that asks."""
+    return kind_of(store).local(store) / LIVE / FOLDER / f"{scan_id}.hdf5"
 
 
-def with_received(sheet: Sheet, store: Path, tiled: TiledSpec | None) -> Sheet:
+def with_received(sheet: Sheet, store: Place, tiled: TiledSpec | None) -> Sheet:
     """The sheet, each scan of a server with its whole address and its file; a row whose address is none is rejected."""
     server, catalogue = (None, "") if tiled is None else (tiled.server, tiled.catalogue)
     scans: list[Scan] = []

@@ -168,6 +168,10 @@ def explain(path: Path, text: Text, mistake: ErrorDetails) -> Problem:
         got = ", ".join(given) if isinstance(given, Mapping) and given else "nothing"
         here = line_of(text.lines, ".".join(location[:-1]))
         return Problem(path, here, key, "this key is missing", f"only {got}", f"`{key}: ...`", f"Add {name!r}")
+    if key == "store" and isinstance(given, Mapping):
+        # What somebody hoped to say there may be a secret: it is not repeated.
+        mend = "Write the folder or address alone; credentials belong into the environment or a profile"
+        return Problem(path, line, key, "this value cannot be used", "a mapping", "text", mend)
     field = _field(models, location)
     mend = "Correct the value"
     if mistake["type"] == "string_type" and isinstance(given, int | float):

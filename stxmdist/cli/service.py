@@ -150,14 +150,16 @@ def demo(
 @app.command()
 def bench(
     what: Annotated[
-        str, typer.Argument(help="all, ptychography, fit, stage, segment, or large (needs 8 GB of disk).")
+        str,
+        typer.Argument(help="all, ptychography, fit, stage, segment, store (a bucket), or large (needs 8 GB of disk)."),
     ] = "all",
+    store: Annotated[str | None, typer.Option(help="The bucket that `store` measures: s3://bucket/prefix.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure how fast this machine runs the most expensive computations, compared with their limits."""
     from stxmdist.bench.stages import run_bench
 
     screen = Screen(as_json=as_json)
-    rows = run_bench(what)
+    rows = run_bench(what, store=store)
     screen.table(rows)
     screen.document({"python": sys.version.split()[0], "rows": rows})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from storage.contents import Contents
 from storage.gc import collect
+from storage.place import Place
 from storage.store import Store
 from storage.verify import Finding
 from storage.verify import verify as verify_store
@@ -43,7 +44,7 @@ class Verified:
 class Collected:
     """What nothing refers to."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
     bytes: int
     dry_run: bool
     """Whether it was only named, and is still there"""

@@ -220,13 +220,13 @@ def _last_lines(file: Path) -> tuple[str, ...]:
 
 
 def _folder_of_runs(store: Store) -> Path:
-    return store.root / "runs"
+    return store.local / "runs"
 
 
 @contextmanager
 def _taken(folder: Path) -> Iterator[int]:
     """The descriptor that holds the lock of a campaign's runs; processes to which it is passed on hold it as well."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         ends = time.monotonic() + START_LIMIT_SECONDS

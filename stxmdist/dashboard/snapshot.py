@@ -13,6 +13,7 @@ import pandas as pd
 
 from storage.errors import StoreError
 from storage.output import Output
+from storage.place import Place, matching
 from storage.store import Store
 from stxmdist.campaign.manifest import Campaign, load
 from stxmdist.campaign.scan import Scan
@@ -98,7 +99,7 @@ class Campaigns:
         self.path = path
         self._lock = Lock()
         self._now: Snapshot | None = None
-        self._looked_at: tuple[Path, ...] = (path,)
+        self._looked_at: tuple[Place, ...] = (path,)
 
     def version(self) -> str:
         """A few letters that change when the campaign file, the sheet or a publication does; reads no file."""
@@ -125,14 +126,14 @@ class Campaigns:
             return self._now
 
 
-def _version_of(paths: Iterable[Path]) -> str:
+def _version_of(paths: Iterable[Place]) -> str:
     """From names, sizes and times of files, and of all JSON files in folders."""
     found = []
     for path in paths:
-        for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+        for file in matching(path, "*.json") if path.is_dir() else [path]:
             try:
                 about = file.stat()
             except OSError:
                 continue
-            found.append((file.name, about.st_size, about.st_mtime_ns, about.st_ino))
+            found.append((file.name, about.st_size, about.st_mtime_ns, getattr(about, "st_ino", 0)))
     return sha256(json.dumps(found).encode()).hexdigest()[:16]

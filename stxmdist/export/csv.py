@@ -9,6 +9,8 @@ from typing import cast
 import pyarrow.parquet as pq
 
 from storage.atomic import read_json_object, replace_file, replace_json
+from storage.place import Place, matching
+from storage.tables import arrow_source, columns_of
 from stxmdist.export.offer import Offer, Piece
 from stxmdist.export.source import ExportSource
 from stxmdist.records import Json, read_from_json
@@ -31,11 +33,11 @@ def offer(source: ExportSource, campaign: str) -> Offer:
     Where scans are named, the rows of these; tables of the whole campaign, which have no rows of a scan, stay out.
     """
     folder = source.output("infer", campaign).path / "tables"
-    paths = sorted(folder.glob("*.parquet"))
+    paths = matching(folder, "*.parquet")
     scans = frozenset(scan.scan_id for scan in source.scans) if source.named else None
     notes: tuple[str, ...] = ()
     if scans is not None:
-        kept = [path for path in paths if set(SCAN_COLUMNS) & set(pq.read_schema(path).names)]
+        kept = [path for path in paths if set(SCAN_COLUMNS) & set(columns_of(path))]
         whole = [path.stem for path in paths if path not in kept]
         notes = (f"left out, because these tables describe the campaign and not single scans: {', '.join(whole)}",)
         paths = kept
@@ -47,28 +49,28 @@ def offer(source: ExportSource, campaign: str) -> Offer:
     return Offer(tuple(pieces), notes=notes)
 
 
-def _write_table(path: Path, scans: frozenset[str] | None, target: Path) -> None:
+def _write_table(path: Place, scans: frozenset[str] | None, target: Path) -> None:
     """Floats with all digits that give the same float64 back, empty cells where nothing is known."""
     # Whole numbers stay whole beside empty cells, which in a column of floats they would not.
-    table = pq.read_table(path, partitioning=None).to_pandas(integer_object_nulls=True)
+    table = pq.read_table(arrow_source(path), partitioning=None).to_pandas(integer_object_nulls=True)
     if scans is not None:
         columns = [name for name in SCAN_COLUMNS if name in table.columns]
         table = table[table[columns].isin(scans).any(axis=1)]
     replace_file(target, [table.to_csv(index=False, lineterminator="\n").encode()])
 
 
-def _write_dictionary(folder: Path, names: list[str], target: Path) -> None:
+def _write_dictionary(folder: Place, names: list[str], target: Path) -> None:
     """Type, unit and meaning of every column of the tables that are written."""
     known = table_words(folder / "data_dictionary.json")
     tables = {}
     for name in names:
         table = known[name]
-        present = set(pq.read_schema(folder / f"{name}.parquet").names)
+        present = set(columns_of(folder / f"{name}.parquet"))
         tables[name] = replace(table, columns={key: value for key, value in table.columns.items() if key in present})
     replace_json(target, tables)
 
 
-def table_words(path: Path) -> dict[str, TableWords]:
+def table_words(path: Place) -> dict[str, TableWords]:
     """Table to what a data dictionary says of it."""
     known = read_json_object(path)
     return {name: read_from_json(TableWords, cast(Mapping[str, object], said)) for name, said in known.items()}

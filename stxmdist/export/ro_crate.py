@@ -16,6 +16,7 @@ import pandas as pd
 
 from storage.atomic import replace_file, replace_json
 from storage.digests import sha256_of_file
+from storage.place import fetched
 from stxmdist import __version__
 from stxmdist.campaign.scan import Scan
 from stxmdist.export import EXPORTERS
@@ -137,7 +138,7 @@ def _write_asked(source: ExportSource, target: Path) -> list[Part]:
 
 
 def _write_report(source: ExportSource, campaign: str, target: Path) -> list[Part]:
-    shutil.copytree(source.output("report", campaign).path / REPORT, target / REPORT)
+    shutil.copytree(fetched(source.output("report", campaign).path / REPORT), target / REPORT)
     paths = sorted(path for path in (target / REPORT).rglob("*") if path.is_file())
     return [_part(target, path, "the report" if path.name == "index.html" else path.stem) for path in paths]
 

@@ -84,7 +84,8 @@ def export(
     store = Store(campaign.store).open()
     chosen = tuple(campaign.scan(scan_id) for scan_id in dict.fromkeys(scans)) or campaign.scans
     folder = Path(out).absolute() if out is not None else campaign.path.parent / "export" / to
-    if folder.resolve().is_relative_to(campaign.store.resolve()):
+    inside = isinstance(campaign.store, Path) and folder.resolve().is_relative_to(campaign.store.resolve())
+    if inside:
         raise InputError(
             where=folder,
             problem="the export would lie in the store, which holds only what stages write",

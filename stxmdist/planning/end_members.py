@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from storage.place import fetched, place_of
 from stxmdist.arrays import F64
 from stxmdist.campaign.manifest import Campaign, Scan
 from stxmdist.campaign.scan import IMAGES_ONLY
@@ -46,7 +47,7 @@ class EndMemberSource:
         """The files of (discharged, charged); None where the end-members are the library's."""
         if self.discharged is None or self.charged is None:
             return None
-        return Path(self.discharged), Path(self.charged)
+        return fetched(place_of(self.discharged)), fetched(place_of(self.charged))
 
     @property
     def compounds(self) -> Compounds | None:

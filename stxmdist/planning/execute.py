@@ -12,6 +12,7 @@ from typing import TypedDict
 
 from pydantic import ValidationError
 
+from storage.place import fetched
 from storage.store import LIVE_PASS, Store
 from stxmdist.campaign.clusters import AnyCluster, ClusterSpec
 from stxmdist.campaign.manifest import Campaign, CampaignError, load
@@ -115,7 +116,7 @@ class CampaignRun:
         self._held.enter_context(self._store.lock("live", LIVE_PASS) if self.request.live else self._store.lock())
         if not self.request.live:
             # The service that follows scans passes beside a run, whose state the file tells.
-            self._state = RunStateFile(self._store.root, self.stages, self.request.scans, self.request.options)
+            self._state = RunStateFile(self._store.local, self.stages, self.request.scans, self.request.options)
         return self
 
     def __exit__(
@@ -221,7 +222,7 @@ class CampaignRun:
     @property
     def page(self) -> Path:
         """Where the report is shown, if there is one."""
-        return self.campaign.store / "report" / "index.html"
+        return fetched(self._store.report_path) / "index.html"
 
     def verdict(self) -> Verdict:
         """What the scans that were asked for gave, as it is published now."""
@@ -320,7 +321,9 @@ def purpose_of(campaign: Campaign, options: Mapping[str, object]) -> Purpose:
         return forecast_of(campaign, options).peak_worker_bytes
 
     files = tuple(file for scan in campaign.scans for file in scan.files)
-    return Purpose(campaign.name, campaign.path.parent, campaign.store, files, software_versions(), peak_bytes)
+    # A bucket is no folder that could be mounted elsewhere under another name.
+    store = campaign.store if isinstance(campaign.store, Path) else None
+    return Purpose(campaign.name, campaign.path.parent, store, files, software_versions(), peak_bytes)
 
 
 @cache

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
 
 from storage.output import Output
+from storage.place import Place
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from storage.tables import read_table
@@ -128,7 +128,7 @@ class PublishedCampaign:
     def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
         """A table of the campaign, or some columns of it; None where inference has published none of this name."""
         if self.chosen is None:
-            folder: Path | None = self.store.tables_path
+            folder: Place | None = self.store.tables_path
         else:
             output = self.output(TABLES_STAGE, CAMPAIGN)
             folder = None if output is None else output.path / TABLES_FOLDER

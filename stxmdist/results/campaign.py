@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from storage.columns import TableSpec
+from storage.place import fetched
 from storage.store import Store
 from stxmdist.campaign.manifest import load
 from stxmdist.errors import InputError
@@ -196,7 +197,7 @@ class CampaignResults:
         >>> campaign.report.name
         'index.html'
         """
-        return Store(self.campaign.store).report_path / "index.html"
+        return fetched(Store(self.campaign.store).report_path) / "index.html"
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name in self.TABLES:

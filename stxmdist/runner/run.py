@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
+from storage.bucket import BucketError
+from storage.errors import Overtaken
 from storage.levels import write_levels
 from storage.output import Output
 from storage.ownership import check_disjoint, unowned
@@ -159,19 +161,18 @@ def run_stage(
             peak = max(peak, outcome.peak_rss_bytes)
             done += 1
         else:
-            # On a full disk the record has no room either: the unit is then simply missing, and tried by the next run.
-            with suppress(StoreError):
-                unit.output().quarantine(unit.name, vars(outcome))
+            _set_aside(unit, outcome)
             refusals.append(outcome)
             failed += 1
         seconds = time.perf_counter() - began
         watch(Progress(stage.name, done, failed, skipped, len(units_asked), seconds, unit.scan_id))
 
     try:
-        with store.publishing():
-            others = theirs() | (_published_names(store, stage.name) - before)
-            mine = {scan_id: units for scan_id, units in by_scan.items() if scan_id not in others}
-            published = _publish(stage, survey, store, record, mine, receipts, keep | others, known)
+        published = _publish_beside_others(
+            lambda: theirs() | (_published_names(store, stage.name) - before),
+            lambda others: _publish(stage, survey, store, record, by_scan, receipts, keep, known, others),
+            store,
+        )
     except StoreError as error:
         refusals.append(Refusal(CAMPAIGN, "publication", **error.as_dict()))
     return StageReport(
@@ -184,6 +185,17 @@ def run_stage(
         seconds=time.perf_counter() - began,
         peak_rss_bytes=peak,
     )
+
+
+def _set_aside(unit: AnyUnit, refusal: Refusal) -> None:
+    try:
+        unit.output().quarantine(unit.name, vars(refusal))
+    except BucketError:
+        # Every other unit would wait as long for a server that is away.
+        raise
+    except StoreError:
+        # On a full disk the record has no room either: the unit is then simply missing, and tried by the next run.
+        return
 
 
 def _sorted_out(
@@ -320,12 +332,24 @@ def _last_worker(error: BaseException) -> str:
     return str(getattr(getattr(error, "last_worker", None), "address", ""))
 
 
+def _publish_beside_others(
+    others: Callable[[], frozenset[str]], publish: Callable[[frozenset[str]], int], store: Store
+) -> int:
+    # Once more where another run has published meanwhile: what it did then stays as well.
+    while True:
+        with suppress(Overtaken), store.publishing():
+            return publish(others())
+
+
 def _published_names(store: Store, stage: str) -> frozenset[str]:
-    # One that cannot be read is refused where it is written.
-    with suppress(StoreError):
+    try:
         publication = store.publication(stage)
-        return frozenset() if publication is None else frozenset(publication.scans)
-    return frozenset()
+    except BucketError:
+        raise
+    except StoreError:
+        # One that cannot be read is refused where it is written.
+        return frozenset()
+    return frozenset() if publication is None else frozenset(publication.scans)
 
 
 def _publish(
@@ -333,11 +357,13 @@ def _publish(
     survey: SurveyT,
     store: Store,
     record: RunRecord,
-    by_scan: Mapping[str, Sequence[AnyUnit]],
+    every: Mapping[str, Sequence[AnyUnit]],
     receipts: Mapping[str, Mapping[str, Receipt]],
     keep: frozenset[str],
     known: frozenset[str],
+    others: frozenset[str],
 ) -> int:
+    by_scan, keep = {scan_id: units for scan_id, units in every.items() if scan_id not in others}, keep | others
     whole = {
         scan_id: [receipts[scan_id][unit.name] for unit in units]
         for scan_id, units in by_scan.items()
@@ -382,7 +408,8 @@ def _publish(
                 time=datetime.now(UTC).isoformat(timespec="seconds"),
                 software=dict(record.software),
                 scans=scans,
-            )
+            ),
+            before,
         )
     return len(whole)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from storage.digests import sha256_of_file
 from storage.layout import ArrayPlan
+from storage.place import Place
 from stxmdist.runner.perform import Outcome
 from stxmdist.runner.unit import AnyUnit
 
@@ -47,9 +48,10 @@ class ShardWriter:
         """Where a unit may keep what it has so far; it is never published."""
         return self.output.scratch(name)
 
-    def keep(self, path: Path) -> None:
+    def keep(self, path: Place) -> None:
         """Count a file that was written into the output's folder by other means, such as a table."""
-        self._files[str(path.relative_to(self.output.path))] = sha256_of_file(path)
+        name = str(path.relative_to(self.output.path))  # type: ignore[arg-type]
+        self._files[name] = sha256_of_file(path)
 
     def outcome(self, measures: object) -> Outcome:
         """What the work function returns."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from storage.place import Place
 from storage.store import Store
 from stxmdist.errors import InputError
 from stxmdist.heterogeneity.variance import COMPONENTS, partition
@@ -109,7 +110,7 @@ class VarianceRow:
     share: float
 
 
-def score(store_path: Path, truth_folder: Path) -> dict[str, Json]:
+def score(store_path: Place, truth_folder: Path) -> dict[str, Json]:
     """Compare what a store has published with the truth of its simulation.
 
     Returns

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 
 from storage.atomic import plain_json
 from storage.columns import TABLES, TableSpec
+from storage.place import Place, matching
 from storage.store import Store
 from storage.tables import publish_folder, read_table, write_data_dictionary, write_table
 from stxmdist.heterogeneity.analyses.evidence import Evidence
@@ -190,8 +190,7 @@ def work(unit: Unit[Options, InferPart]) -> Outcome:
     write.keep(write_data_dictionary(folder, specs))
     for source in unit.sources:
         if source.stage == "explore":
-            found = sorted((unit.source("explore", source.scan_id).path / EXPLORED_FOLDER).glob("*.csv"))
-            for file in found:
+            for file in matching(unit.source("explore", source.scan_id).path / EXPLORED_FOLDER, "*.csv"):
                 name = f"tables/{EXPLORED_FOLDER}/{file.name}"
                 write.keep(write.output.path / write.output.put(name, file.read_bytes()))
     counted = {name: len(table) for name, table in tables.items() if name in TABLES}
@@ -238,7 +237,7 @@ def _gathered(unit: Unit[Options, InferPart], stage: str, name: str) -> pd.DataF
     return gathered_tables(paths, table_specs()[name])
 
 
-def gathered_tables(paths: Sequence[Path], spec: TableSpec) -> pd.DataFrame:
+def gathered_tables(paths: Sequence[Place], spec: TableSpec) -> pd.DataFrame:
     """Tables in files, one below the other; of no files or no rows, a table without rows."""
     tables = [table for table in map(read_table, paths) if len(table)]
     if tables:

@@ -47,10 +47,30 @@ def test_a_relative_path_to_the_campaign_file_gives_the_same_campaign(
     assert load("campaign.yaml") == load(path)
 
 
+@pytest.mark.parametrize(
+    "store",
+    [
+        "s3://key:hush@bucket/campaign",
+        "s3://bucket/campaign?secret_access_key=hush",
+        "{url: s3://bucket/campaign, secret_access_key: hush}",
+    ],
+)
+def test_credentials_in_a_campaign_file_are_refused_and_not_repeated(write_campaign: WriteCampaign, store: str) -> None:
+    problem = problems_of(write_campaign(f"name: a\nstore: {store}\nsamples: samples.csv\nchemistry: LFP\n"))["store"]
+    assert problem.line == 2
+    assert "hush" not in str(problem)
+    assert "credentials" in problem.mend
+
+
+def test_a_store_may_lie_in_a_bucket(write_campaign: WriteCampaign) -> None:
+    path = write_campaign("name: a\nstore: s3://bucket/campaign/\nsamples: samples.csv\nchemistry: LFP\n")
+    assert str(load(path).store) == "s3://bucket/campaign"
+
+
 def test_every_mistake_is_told_at_once_with_line_and_mend(write_campaign: WriteCampaign) -> None:
     text = """\
 name: 2026
-store: s3://bucket/campaign
+store: ftp://bucket/campaign
 samples: samples.csv
 chemistry: lpf
 references:
@@ -72,7 +92,7 @@ seeed: 4
     problems = problems_of(path)
     assert {where: (problem.line, problem.mend) for where, problem in problems.items() if problem.file == path} == {
         "name": (1, 'Write it as text: "2026"'),
-        "store": (2, "Name a folder"),
+        "store": (2, "Write bucket and prefix alone; credentials belong into the environment or a profile"),
         "chemistry": (4, "Did you mean 'LFP'"),
         "references.discharge": (7, "Did you mean 'discharged'"),
         "stages.fit.fitter": (12, "Remove one of them"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flows.server import serving
+from storage.store import Store
 from stxmdist.campaign.manifest import CampaignError, Problem
 from stxmdist.commands.runs import plan
 from stxmdist.dashboard.option_form import StageOptions, changes_of, elsewhere, option_form
@@ -140,7 +141,7 @@ def page(visit: Visit) -> RunPage:
 def run_now(visit: Visit) -> RunNow:
     """How far the run is, from its own small file and from what it has printed."""
     campaign = visit.now.campaign
-    run, state = last_run(campaign), run_state(campaign.store)
+    run, state = last_run(campaign), run_state(Store(campaign.store).local)
     going_on = state is not None and state.ended is None and (run is None or state.process != run.request.process)
     own = state if run is not None and state is not None and state.process == run.request.process else None
     foreign = ""
