@@ -134,6 +134,7 @@ CLUSTERS: Table[ClusterEntry] = Table(
         "slurm": ClusterEntry(
             "stxmdist.cluster.slurm:start", Entry("stxmdist.cluster.slurm:SlurmSpec"), "jobs of a Slurm cluster"
         ),
+        "ssh": ClusterEntry("stxmdist.cluster.ssh:start", Entry("stxmdist.cluster.ssh:SshSpec"), "hosts with ssh"),
     },
 )
 
