@@ -141,9 +141,8 @@ class Store:
 
     def output(self, stage: str, scan_id: str, digest: str) -> Output:
         """The output of one stage for one scan under one digest, whether it exists or not; makes nothing."""
-        return Output(
-            self.stages_path / safe_name("stage", stage) / safe_name("scan_id", scan_id) / safe_name("digest", digest)
-        )
+        names = safe_name("stage", stage), safe_name("scan_id", scan_id), safe_name("digest", digest)
+        return Output(self.stages_path.joinpath(*names))
 
     def publication(self, stage: str) -> Publication | None:
         """What is visible of a stage, or None."""
