@@ -183,7 +183,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=37,
+    version=38,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,
