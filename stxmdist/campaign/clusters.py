@@ -113,7 +113,7 @@ class ClusterSpec(AnyCluster):
 
     @property
     def words(self) -> str:
-        return self.address or f"{self.workers} workers on this machine"
+        return self.address or f"{self.workers} worker{'s' if self.workers > 1 else ''} on this machine"
 
 
 @dataclass(frozen=True)
