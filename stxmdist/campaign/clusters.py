@@ -113,7 +113,7 @@ class ClusterSpec(AnyCluster):
 
     @property
     def words(self) -> str:
-        return self.address or f"{self.workers} workers on this machine"
+        return self.address or f"{self.workers} worker{'s' if self.workers > 1 else ''} on this machine"
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ CLUSTERS: Table[ClusterEntry] = Table(
         "slurm": ClusterEntry(
             "stxmdist.cluster.slurm:start", Entry("stxmdist.cluster.slurm:SlurmSpec"), "jobs of a Slurm cluster"
         ),
+        "ssh": ClusterEntry("stxmdist.cluster.ssh:start", Entry("stxmdist.cluster.ssh:SshSpec"), "hosts with ssh"),
     },
 )
 

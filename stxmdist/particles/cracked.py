@@ -85,7 +85,7 @@ def join_cracked(
     Source: own; plates of LiFePO4 are convex (Yu et al., Nano Lett. 15, 4282 (2015)).
     """
     options = options or JoinOptions()
-    if LEAST_STEPS * max(pixel_nm, psf_sigma_nm) > options.widest_crack_nm:
+    if not cracks_are_seen(pixel_nm, psf_sigma_nm, options):
         return labels
     joined = _with_pieces(labels, total_nm)
     y_um, x_um = (1e-3 * pixel_nm * np.arange(n, dtype=np.float64) for n in labels.shape)
@@ -107,6 +107,11 @@ def join_cracked(
         waiting = {_sorted(keep if a == gone else a, keep if b == gone else b) for a, b in waiting - {best}}
         found = {pair: seen for pair, seen in found.items() if keep not in pair and gone not in pair}
     return np.where(labels < 0, labels, renumbered(np.where(joined > n_particles, 0, np.maximum(joined, 0))))
+
+
+def cracks_are_seen(pixel_nm: float, psf_sigma_nm: float, options: JoinOptions) -> bool:
+    """Whether pixels of a pitch under a point spread function of a sigma are fine enough to show cracks."""
+    return LEAST_STEPS * max(pixel_nm, psf_sigma_nm) <= options.widest_crack_nm
 
 
 def _with_pieces(labels: I32, total_nm: Real) -> I32:

@@ -74,8 +74,11 @@ def tile_core_seconds(
     first = options.recipe(None).iterations
     iterations = first + (n_energies - 1) * options.recipe(NEIGHBOUR).iterations
     seeding = options.seeded(positions, n_tiles) * min(options.seed_positions, positions) * first
-    passes = 2.0 * positions * iterations + seeding
     joint = options.joint
+    if joint.spectra == "references" and n_tiles > 1:
+        # Tiles agree in what a seed at every energy says.
+        seeding += min(options.seed_positions, positions) * (n_energies - 1) * options.recipe(NEIGHBOUR).iterations
+    passes = 2.0 * positions * iterations + seeding
     rounds = joint.rounds + 1 if joint.wanted else 0
     passes += 2.0 * positions * n_energies * (joint.rounds * joint.iterations + joint.release) if joint.wanted else 0.0
     passes = passes * options.model.n_modes + trial_passes(options, positions, n_tiles, frame_shape)

@@ -99,6 +99,10 @@ class References:
         """(SHIFT, 2 ENERGY, COMPONENT)"""
         return np.stack([stacked(logs.T) for logs in self.logs_per_nm])
 
+    def only(self, shift: int) -> "References":
+        """The same at one of the shifts, by its number."""
+        return References(self.shifts_ev[shift : shift + 1], self.logs_per_nm[shift : shift + 1])
+
 
 @dataclass(frozen=True, eq=False)
 class EnergyTile:

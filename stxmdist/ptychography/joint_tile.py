@@ -1,6 +1,6 @@
 """All energies of a tile together, after each alone: their noise by halves, and whether that is better."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from stxmdist.ptychography.gauge import fit_gauge, register_pair
 from stxmdist.ptychography.grid import Grid
 from stxmdist.ptychography.held_out import predicted_residual
 from stxmdist.ptychography.joint import (
+    GAUGE_PASSES,
     MOST_COMPONENTS,
     EnergyTile,
     JointImages,
@@ -56,6 +57,28 @@ NOT_WORSE = 1.005
 
 
 @dataclass(frozen=True, eq=False)
+class LitImage:
+    """An image of the sample at one energy, and where it lies."""
+
+    grid: Grid
+    """Of its pixels"""
+    object_: C64
+    """(Y, X)"""
+    illumination: F32
+    """(Y, X)"""
+    shift_px: tuple[float, float] = (0.0, 0.0)
+    """As in ``EnergyTile``"""
+
+    def on(self, grid: Grid, values: Array) -> Array:
+        """Values (Y, X) of its pixels on the grid of maps."""
+        return to_grid(values, self.grid.pixel_nm, shifted_origin(self.grid, grid, self.shift_px, -1), grid)
+
+    def light_on(self, grid: Grid) -> F32:
+        """Its illumination on the grid of maps; 0 where none fell."""
+        return np.asarray(np.maximum(np.nan_to_num(self.on(grid, self.illumination)), 0.0), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
 class SingleEnergy:
     """What the reconstruction of one energy alone left, and where the joint one starts."""
 
@@ -65,6 +88,12 @@ class SingleEnergy:
     result: TileResult
     begun_from: TileResult
     """Whose probe and positions it starts with: its own, or those of an energy that can be trusted more"""
+
+    @property
+    def image(self) -> LitImage:
+        """What it shows."""
+        whole = self.result.whole
+        return LitImage(self.energy.grid, whole.object_, whole.illumination, self.energy.shift_px)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +113,7 @@ def joint_tile(
     references: References | None,
     setting: JointSetting,
     key: Sequence[int],
+    halves_key: Sequence[int] | None = None,
 ) -> JointTile:
     """Reconstruct all energies of a tile together, and each half of the frames for its noise.
 
@@ -93,10 +123,13 @@ def joint_tile(
         spectra of the materials; None: spectra are found from the data
     key
         seed of random numbers
+    halves_key
+        as in ``reconstruct_tile``
     """
     n_found = _found_count(singles, references, setting.options)
     tiles = [single.energy for single in singles]
-    second = [second_half(single.positions, np.random.default_rng([*key, 3])) for single in singles]
+    drawn = [*key, 3] if halves_key is None else list(halves_key)
+    second = [second_half(single.positions, np.random.default_rng(drawn)) for single in singles]
     whole = joint_images(tiles, references, setting, [*key, 0], n_found=n_found)
     parts = [
         [replace(tile, problem=_Part(tile, mask == which)) for tile, mask in zip(tiles, second, strict=True)]
@@ -208,37 +241,59 @@ def _half_difference(one: Array, other: Array, weight: F32) -> C64:
 def _found_count(singles: Sequence[SingleEnergy], references: References | None, options: JointOptions) -> int:
     """How many spectra the halves of the energies alone ask for, beside the references."""
     most = options.most_found if references is not None else min(MOST_COMPONENTS, 2 * len(singles) - 1)
-    grid = shared_grid([single.energy.grid for single in singles])
-    weight = np.stack([np.maximum(np.nan_to_num(_on(grid, single.energy, single.result.whole.illumination)), 0.0)
-                       for single in singles]).astype(np.float32)  # fmt: skip
+    images = [single.image for single in singles]
+    grid = shared_grid([image.grid for image in images])
+    weight = np.stack([image.light_on(grid) for image in images])
     halves = [
         np.stack([
-            _flat_log(_on(grid, single.energy, single.result.halves[which].object_), light.astype(np.float64))
-            for single, light in zip(singles, weight, strict=True)
+            _flat_log(image.on(grid, single.result.halves[which].object_), light.astype(np.float64))
+            for image, single, light in zip(images, singles, weight, strict=True)
         ])
         for which in (0, 1)
     ]  # fmt: skip
-    known = None
     mean = (0.5 * (halves[0] + halves[1])).astype(np.complex64)
-    for _ in range(3):
-        if references is None:
-            columns = found_columns(mean, weight, None, min(2, most))
-        else:
-            columns = known = references.columns[best_candidate(mean, weight, references.columns)[0]]
-        modelled = logs_of(fitted_maps(mean, weight, columns), columns)
-        free = np.stack([gauge_step(left, light, plane).log(grid.shape)
-                         for left, light, plane in zip(mean - modelled, weight, modelled, strict=True)])  # fmt: skip
-        mean, halves = (mean - free).astype(np.complex64), [half - free for half in halves]
-    difference = _half_difference(halves[0], halves[1], weight)
+    if references is None:
+        mean, free, _ = _without_gauges(mean, weight, lambda logs: found_columns(logs, weight, None, min(2, most)))
+    else:
+        candidates = references.columns
+        mean, free, known = _without_gauges(
+            mean, weight, lambda logs: candidates[best_candidate(logs, weight, candidates)[0]]
+        )
+    difference = _half_difference(halves[0] - free, halves[1] - free, weight)
     one, other = mean + difference, mean - difference
     if references is None:
         return min(most, max(LEAST_RANK, components_in_both(one, other, weight, None, AS_NOISE)))
     return min(most, components_in_both(one, other, weight, known, ABOVE_NOISE))
 
 
-def _on(grid: Grid, energy: EnergyTile, values: Array) -> Array:
-    origin = shifted_origin(energy.grid, grid, energy.shift_px, -1)
-    return to_grid(values, energy.grid.pixel_nm, origin, grid)
+def _without_gauges(logs: C64, weight: F32, columns_of: Callable[[C64], F64]) -> tuple[C64, C128, F64]:
+    """Logarithms (ENERGY, Y, X) without what gauges leave free beside spectra, what was taken off, and the spectra."""
+    free = np.zeros(logs.shape, np.complex128)
+    for _ in range(GAUGE_PASSES):
+        columns = columns_of(logs)
+        modelled = logs_of(fitted_maps(logs, weight, columns), columns)
+        step = np.stack([gauge_step(left, light, plane).log((left.shape[0], left.shape[1]))
+                         for left, light, plane in zip(logs - modelled, weight, modelled, strict=True)])  # fmt: skip
+        logs, free = (logs - step).astype(np.complex64), free + step
+    return logs, free, columns
+
+
+def best_shift(images: Sequence[LitImage], references: References) -> int:
+    """Number of the shift of the energy scale at which references explain images (one for each energy) best.
+
+    A scan has one energy scale: tiles that found one each would show steps of the state of charge at their borders.
+    """
+    grid, candidates = shared_grid([image.grid for image in images]), references.columns
+    brightest = max(images, key=lambda image: float(image.illumination.sum()))
+    placed = [
+        image if image is brightest else replace(image, shift_px=shift_against(image, brightest, grid))
+        for image in images
+    ]
+    weight = np.stack([image.light_on(grid) for image in placed])
+    logs = np.stack([_flat_log(image.on(grid, image.object_), light.astype(np.float64))
+                     for image, light in zip(placed, weight, strict=True)]).astype(np.complex64)  # fmt: skip
+    logs, _, _ = _without_gauges(logs, weight, lambda now: candidates[best_candidate(now, weight, candidates)[0]])
+    return best_candidate(logs, weight, candidates)[0]
 
 
 def _flat_log(image: Array, weight: F64) -> C128:
@@ -248,19 +303,16 @@ def _flat_log(image: Array, weight: F64) -> C128:
     return np.asarray(log_ratio(flat, np.ones(1)), np.complex128)
 
 
-def shift_against(one: SingleEnergy, reference: SingleEnergy, grid: Grid) -> tuple[float, float]:
+def shift_against(one: LitImage, reference: LitImage, grid: Grid) -> tuple[float, float]:
     """Shift (y, x) in pixels of the maps by which an image lies beside that of a reference; 0 where they do not match.
 
     Drift of the sample between energies moves the image of each as a whole, and frames cannot tell it from a probe
     that moved.
     """
-    weight = np.minimum(*(np.maximum(np.nan_to_num(_on(grid, single.energy, single.result.whole.illumination)), 0.0)
-                          for single in (one, reference))).astype(np.float64)  # fmt: skip
+    weight = np.minimum(one.light_on(grid), reference.light_on(grid)).astype(np.float64)
     if not (weight > 0.0).any():
         return 0.0, 0.0
-    a, b = (
-        np.exp(_flat_log(_on(grid, single.energy, single.result.whole.object_), weight)) for single in (reference, one)
-    )
+    a, b = (np.exp(_flat_log(image.on(grid, image.object_), weight)) for image in (reference, one))
     y, x = register_pair(a, b, weight)
     return (-float(y), -float(x)) if np.hypot(y, x) < FARTHEST_PX else (0.0, 0.0)
 

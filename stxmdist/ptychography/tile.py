@@ -58,6 +58,7 @@ def reconstruct_tile(
     trials: TrialOptions | None = None,
     motion: TrialOptions | None = None,
     starts: TrialOptions | None = None,
+    halves_key: Sequence[int] | None = None,
 ) -> TileResult:
     """Reconstruct a tile, and each half of its frames alone.
 
@@ -75,6 +76,9 @@ def reconstruct_tile(
         the same of a beam that moves while frames are taken
     starts
         how another start is found where the problem's explains too little; None: there is no other
+    halves_key
+        seed by which frames are halved, the same for all tiles of a scan: a frame that two tiles share is then in the
+        same half of both, and where they are blended halves differ as much as elsewhere. None: that of ``key``
     """
     static = static_residual(problem.frames, problem.good, problem.at_least)
     noise = noise_of(problem)
@@ -101,7 +105,7 @@ def reconstruct_tile(
         left = unexplained(whole)
         beam = followed(problem, whole, recipe, left, motion, lambda changed, by: again(changed, 0, by=by))
         problem, whole, recipe = beam.problem, beam.found, beam.recipe
-    second = second_half(positions, np.random.default_rng([*key, 3]))
+    second = second_half(positions, np.random.default_rng([*key, 3] if halves_key is None else list(halves_key)))
     one, other = (again(problem.subset(np.flatnonzero(second == which)), 1 + which) for which in (False, True))
     halves = (one, other)
     weight = np.minimum(one.illumination, other.illumination)

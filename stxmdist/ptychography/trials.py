@@ -195,6 +195,11 @@ def defoci_on_a_side(rim_px: float, options: TrialOptions) -> int:
 
 def middle(problem: Problem, count: int) -> Problem:
     """The positions nearest to the middle of the scan, on the smallest object that holds their windows."""
+    return middle_with_corner(problem, count)[0]
+
+
+def middle_with_corner(problem: Problem, count: int) -> tuple[Problem, tuple[int, int]]:
+    """As ``middle``, and where the first pixel (row, column) of its object lies on that of the problem."""
     places = problem.positions_px
     distance = np.hypot(*(places - np.median(places, axis=0)).T)
     index = np.sort(np.argsort(distance, kind="stable")[:count])
@@ -202,9 +207,10 @@ def middle(problem: Problem, count: int) -> Problem:
     corner = np.floor(chosen.positions_px.min(axis=0))
     last = np.ceil(chosen.positions_px.max(axis=0)) + np.array(problem.frames.shape[1:]) + 1
     shape = (last - corner).astype(int)
-    return replace(
+    part = replace(
         chosen, positions_px=chosen.positions_px - corner, object_shape=(int(shape[0]), int(shape[1])), object0=None
     )
+    return part, (int(corner[0]), int(corner[1]))
 
 
 def short_residual(problem: Problem, options: TrialOptions, rng: np.random.Generator) -> float:

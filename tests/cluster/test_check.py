@@ -1,5 +1,7 @@
 """A cluster that cannot do the work is told by one sentence before the first unit: six set-ups that are wrong."""
 
+import json
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -9,11 +11,13 @@ import pytest
 
 from stxmdist.campaign.clusters import ClusterSpec
 from stxmdist.campaign.places import PLACES_VARIABLE, as_places
+from stxmdist.cli import process
 from stxmdist.cluster.check import CheckedWorker
 from stxmdist.cluster.contract import Purpose
 from stxmdist.cluster.start import Cluster, cluster_of
 from stxmdist.errors import InputError
 from stxmdist.planning.execute import software_versions
+from tests.campaign.conftest import MANIFEST, WriteCampaign, write_campaign  # noqa: F401 (a fixture)
 from tests.cluster.outside import outside
 
 
@@ -109,3 +113,22 @@ def test_a_scheduler_without_workers(tmp_path: Path) -> None:
             guest.check(2.0, said.append)
         guest.close()
         assert said == ["no worker has come to the scheduler"]
+
+
+def test_the_command_says_who_can_do_the_work(
+    write_campaign: WriteCampaign,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = write_campaign(MANIFEST)
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "argv", ["stxmdist", "cluster", "check", str(path), "--cluster", "1", "--json"])
+    try:
+        with pytest.raises(SystemExit) as left:
+            process.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    said = json.loads(capsys.readouterr().out)
+    assert (left.value.code, said["host"], said["executable"]) == (0, socket.gethostname(), sys.executable)
+    assert said["sentence"].startswith("1 worker on this machine: a worker on ")
+    assert not list((path.parent / "store").glob(".cluster-check*"))

@@ -1,4 +1,7 @@
-"""Fields of plates whose truth is known: drawn on a fine grid, blurred in transmission, counted and fitted."""
+"""Fields of plates whose truth is known: drawn on a fine grid, blurred, counted and fitted.
+
+Blurred is the transmission, which pixels gather, or the complex amplitude of a reconstruction, which they sample.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -12,6 +15,13 @@ from stxmdist.simulation.powder import Powder, lay_plates
 
 DESIGN = np.array([[0.236, 0.251], [0.447, 0.258], [1.086, 0.587], [0.490, 1.296], [0.400, 0.651], [0.6, 0.6]]) / 100
 """Optical density per nm of LiFePO4 and FePO4 at 700, 706.6, 708.2, 710.2, 712 and 720.6 eV."""
+PHASE = (
+    np.array(
+        [[-0.309, -0.286], [-0.104, -0.159], [-0.263, -0.038], [-0.456, -0.261], [-0.418, -0.499], [-0.313, -0.264]]
+    )
+    / 100
+)
+"""Radians per nm, likewise"""
 FINE = 5
 """Points on a side of each pixel on which plates are drawn."""
 
@@ -73,9 +83,11 @@ def planted(
     modality: str = "stxm",
     patterns: bool = True,
     carve: F64 | None = None,
+    phase_per_nm: F64 | None = None,
 ) -> Field:
     """Image plates: a third hold two phases, the others one state of charge (all of them without ``patterns``).
 
+    Amplitudes are blurred where there is a ``phase_per_nm`` (ENERGY, 2), such as ``PHASE``.
     ``carve`` (Y * FINE, X * FINE) is a share of the thickness that is left everywhere, 1 where nothing is carved.
     """
     fine_um = pixel_nm * 1e-3 / FINE
@@ -101,7 +113,7 @@ def planted(
     if carve is not None:
         thickness *= carve
     psf = fine_psf(modality, pixel_nm)
-    transmission = np.stack([_gathered(_blurred(np.exp(-np.tensordot(row, thickness, 1)), psf)) for row in DESIGN])
+    transmission = np.stack([_imaged(thickness, energy, psf, phase_per_nm) for energy in range(len(DESIGN))])
     counted = rng.poisson(counts * transmission)
     od = -np.log(np.maximum(counted, 0.5) / counts)
     measured, covariance = _fitted(od, np.maximum(counted, 1.0))
@@ -116,9 +128,21 @@ def fine_psf(modality: str, pixel_nm: float) -> F64:
     return gaussian_kernel(step, 6.0)
 
 
-def _blurred(image: F64, psf: F64) -> F64:
+def _imaged(thickness: F64, energy: int, psf: F64, phase_per_nm: F64 | None) -> F64:
+    """(Y, X) transmission of thicknesses (2, Y * FINE, X * FINE) as a scanned beam or a reconstruction shows it."""
+    od = np.tensordot(DESIGN[energy], thickness, 1)
+    if phase_per_nm is None:
+        return _gathered(_blurred(np.exp(-od), psf))
+    turn = np.tensordot(phase_per_nm[energy], thickness, 1)
+    amplitude = np.exp(-0.5 * od)
+    parts = _blurred(amplitude * np.cos(turn), psf), _blurred(amplitude * np.sin(turn), psf, beyond=0.0)
+    middle = slice(FINE // 2, None, FINE)
+    return np.asarray(sum(part[middle, middle] ** 2 for part in parts))
+
+
+def _blurred(image: F64, psf: F64, beyond: float = 1.0) -> F64:
     half = psf.shape[0] // 2
-    padded = np.pad(image, half, constant_values=1.0)
+    padded = np.pad(image, half, constant_values=beyond)
     shape = [fft.next_fast_len(n + 2 * half, real=True) for n in padded.shape]
     out = fft.irfft2(fft.rfft2(padded, shape) * fft.rfft2(psf, shape), shape)
     return np.asarray(out[2 * half : 2 * half + image.shape[0], 2 * half : 2 * half + image.shape[1]])

@@ -22,7 +22,7 @@ from stxmdist.ptychography.joint import (
     released,
     shared_grid,
 )
-from stxmdist.ptychography.joint_tile import JointTile, SingleEnergy, joint_tile, shift_against
+from stxmdist.ptychography.joint_tile import JointTile, SingleEnergy, best_shift, joint_tile, shift_against
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.reconstruct import Recipe, Step
 from stxmdist.ptychography.refinement import PositionOptions
@@ -277,8 +277,21 @@ def test_the_shift_between_two_energies_is_found_from_their_images(dim_alone: li
     grid = shared_grid([single.energy.grid for single in dim_alone])
     there = replace(dim_alone[1].energy.grid, origin_um=(0.03, -0.02))
     moved = replace(dim_alone[1], energy=replace(dim_alone[1].energy, grid=there))
-    found = np.subtract(shift_against(moved, dim_alone[0], grid), shift_against(dim_alone[1], dim_alone[0], grid))
+    one, reference = dim_alone[1].image, dim_alone[0].image
+    found = np.subtract(shift_against(moved.image, reference, grid), shift_against(one, reference, grid))
     np.testing.assert_allclose(found * np.array(grid.pixel_nm), [30.0, -20.0], atol=10.0)
+
+
+def test_the_energy_scale_is_that_of_the_images_wherever_they_drifted_to(
+    dim_alone: list[SingleEnergy],
+) -> None:
+    images = [single.image for single in dim_alone]
+    images[2] = replace(images[2], grid=replace(images[2].grid, origin_um=(0.03, -0.02)))
+    known = references()
+    assert known.shifts_ev[best_shift(images, known)] == 0.0
+    turned = References(known.shifts_ev, np.roll(known.logs_per_nm, 1, axis=0))
+    assert best_shift(images, turned) == 2
+    assert turned.only(2).columns.shape == (1, 6, 2)
 
 
 def test_released_images_start_from_the_maps(planted: Planted, found: JointImages) -> None:

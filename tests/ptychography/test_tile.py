@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from stxmdist.ptychography.gauge import remove_ramp
 from stxmdist.ptychography.reconstruct import Recipe, Step
 from stxmdist.ptychography.refinement import PositionOptions
 from stxmdist.ptychography.state import ModelOptions
@@ -12,6 +13,8 @@ from stxmdist.ptychography.tile import carried_from, in_shard, reconstruct_tile,
 
 RECIPE = Recipe((Step("lsqml", 30),), ModelOptions(n_modes=1), PositionOptions(refine=False))
 PIXEL_NM = (10.0, 12.0)
+ALIKE = 0.6
+"""Correlation of what the halves of two tiles differ by: at the rim of each are fewer frames; of other halves none"""
 
 
 def test_of_two_numbers_in_a_row_each_half_has_one() -> None:
@@ -46,6 +49,23 @@ def test_a_tile_is_reconstructed_with_its_halves_and_judged(measurement: Callabl
     again = reconstruct_tile(measured.problem, RECIPE, positions, PIXEL_NM, [7, 1])
     np.testing.assert_array_equal(again.whole.object_, result.whole.object_)
     np.testing.assert_array_equal(again.halves[1].object_, result.halves[1].object_)
+
+
+def test_halves_of_two_tiles_err_alike_where_they_overlap(measurement: Callable[..., Any]) -> None:
+    """Else their blend would look quieter than it is: halves of other frames average what they differ by."""
+    measured = measurement(n=32, side=10, counts=1e4)
+    rows = np.arange(100) // 10
+    halves = []
+    for number, inside in enumerate((rows < 7, rows >= 3)):
+        positions = np.flatnonzero(inside)
+        tile = measured.problem.subset(positions)
+        one, other = reconstruct_tile(tile, RECIPE, positions, PIXEL_NM, [7, number], halves_key=[7]).halves
+        light = one.illumination.astype(np.float64)
+        halves.append((light, one.object_, remove_ramp(other.object_, one.object_, light)))
+    lit = np.minimum(*(light for light, _, _ in halves))
+    both = lit > 0.7 * np.median(lit[lit > 0.1 * lit.max()])
+    differ = [np.log(np.abs(one[both] / other[both])) for _, one, other in halves]
+    assert np.corrcoef(*differ)[0, 1] > ALIKE
 
 
 def test_the_next_energy_starts_with_moves_from_where_the_file_has_positions(measurement: Callable[..., Any]) -> None:

@@ -87,6 +87,9 @@ def work(unit: Unit) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "slow":
         time.sleep(0.05)
+    if fault == "takes a second":
+        time.sleep(1.0)
+        (log / f"gpu-{unit.scan_id}-{row}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "none"))
     values = np.full((1, COLUMNS), row, np.float32)
     path = unit.output().write(unit.name, unit.owns, "soc", (row, 0), values)
     output = Store(unit.store).output(unit.stage, unit.scan_id, unit.digest)

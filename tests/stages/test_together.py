@@ -1,5 +1,6 @@
 """Energies reconstructed together on simulated scans with a known truth, through all stages up to the fit."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -242,6 +243,22 @@ def test_a_scan_says_what_its_energies_were_made_of_together(small: Path, spectr
     assert changed.any() != ("left as it was alone" in note)
     for name in ("object_half_a", "object_half_b", "probe"):
         np.testing.assert_array_equal(np.isfinite(output.read(name)), np.isfinite(before.read(name)))
+
+
+def shifts_of(quality: dict[str, Any]) -> dict[str, str]:
+    """What each tile of a scan says of its energy scale."""
+    notes = (note for note in quality["notes"] if "moved by" in note)
+    return {re.findall(r"tile (\d+):", note)[0]: re.findall(r"moved by (\S+) eV", note)[0] for note in notes}
+
+
+def test_tiles_of_a_scan_agree_in_its_energy_scale_and_say_which_they_are(small: Path) -> None:
+    cut = {"positions_per_tile": 30, "halo_um": 0.1, "seed_positions": 20}
+    quality, output = quick(small, "tiles", joint={"spectra": "references"} | FEW_ROUNDS, **cut)
+    shifts = shifts_of(quality)
+    assert list(shifts) == [str(tile) for tile in range(quality["tiles"])]
+    assert quality["tiles"] > 1
+    assert len(set(shifts.values())) == 1
+    assert np.isfinite(output.read("object_tile")).any(axis=(2, 3)).all()
 
 
 def test_a_unit_holds_all_energies_that_are_reconstructed_together(small: Path) -> None:

@@ -15,6 +15,7 @@ LEAST_FULL = 0.7
 """Share of the plate's thickness that a pixel must show to count for the spread."""
 LARGEST_VARIANCE = 0.25
 """Of states of charge between 0 and 1, half of them at either end (Popoviciu): what is less certain says nothing."""
+NORMAL_95 = 1.96
 LEVELLED_DOUBT = 0.5
 """Of the variance that is given back for blur: razor-sharp shells and halves keep as much of it (closure)."""
 
@@ -84,9 +85,11 @@ def _standard_error(variance: F64) -> F64:
 def spread_and_error(variance: F64, error: F64) -> tuple[F64, F64]:
     """Standard deviation (...) and its standard error from a variance that may be negative and its own.
 
-    Where the variance is no larger than its error, the root is taken of the error: half its slope would be infinite.
+    The interval of 95 % holds the roots of that of the variance: near zero the root is curved, and the variance's error
+    over twice the root tells too little of what lies below and without end of nothing.
     """
     sd = np.sqrt(np.maximum(variance, 0.0))
-    least = np.sqrt(np.maximum(error, 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return sd, np.asarray(np.where(error > 0.0, error / (2.0 * np.maximum(sd, 0.5 * least)), 0.0 * error))
+    reach = NORMAL_95 * np.asarray(error, dtype=np.float64)
+    above = np.sqrt(sd**2 + reach) - sd
+    below = sd - np.sqrt(np.maximum(variance - reach, 0.0))
+    return sd, np.asarray(np.maximum(above, below) / NORMAL_95)

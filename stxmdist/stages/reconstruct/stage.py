@@ -37,9 +37,11 @@ from stxmdist.stages.reconstruct.scan_frames import scan_frames
 from stxmdist.stages.reconstruct.tile_problem import (
     FrameTile,
     ReconstructPart,
+    Seed,
     TileUnit,
     device_of,
     seed_of,
+    seeds_along,
     start_of,
 )
 from stxmdist.stages.reconstruct.together import Alone, together
@@ -182,16 +184,27 @@ def work(unit: TileUnit) -> Outcome:
     # All tiles take their energies in the same order: seams would otherwise show which energy each started with.
     frames = [scan_frames(ingest, energy, options.counts_per_photon) for energy in part.energies]
     photons = np.array([one.photons_per_frame[one.usable].mean() if one.usable.any() else 0.0 for one in frames])
+    order = [
+        (part.energies[place], None if neighbour is None else part.energies[neighbour])
+        for place, neighbour in chain_order(energy_ev[list(part.energies)], photons)
+    ]
+    at = {
+        energy: FrameTile(unit, one, tiles.windows[energy][part.tile], float(energy_ev[energy]), device, None)
+        for energy, one in zip(part.energies, frames, strict=True)
+    }
+    # What tiles that know nothing of one another must agree in, each finds at the same place.
+    agree = part.end_members is not None and tiles.n_tiles > 1
+    seeds = seeds_along([(at[energy], neighbour) for energy, neighbour in order], tiles) if agree else {}
     carried_by: dict[int, Carried] = {}
     measures: dict[int, TileMeasures] = {}
     alone: dict[int, Alone] = {}
-    for place, neighbour in chain_order(energy_ev[list(part.energies)], photons):
-        energy = part.energies[place]
-        window = tiles.windows[energy][part.tile]
-        tile = FrameTile(unit, frames[place], window, float(energy_ev[energy]), device, None)
-        carried = carried_by.get(part.energies[neighbour]) if options.chain and neighbour is not None else None
-        if carried is None and options.seeded(len(window.tile.positions), tiles.n_tiles):
-            carried = seed_of(tile, tiles)
+    for energy, neighbour in order:
+        tile = at[energy]
+        count = len(tile.window.tile.positions)
+        carried = carried_by.get(neighbour) if options.chain and neighbour is not None else None
+        if carried is None and options.seeded(count, tiles.n_tiles):
+            seed = seeds.get(energy) or seed_of(tile, tiles)
+            carried = None if seed is None else seed.carried(count, seed.for_tiles)
         found = _reconstructed(replace(tile, carried=carried), tiles, write)
         if not isinstance(found, Alone):
             measures[energy] = found
@@ -204,15 +217,22 @@ def work(unit: TileUnit) -> Outcome:
         if options.joint.wanted:
             alone[energy] = found
     if options.joint.wanted:
-        _take_together(unit, alone, measures, energy_ev, write)
+        of_tile = f", tile {part.tile}" if tiles.n_tiles > 1 else ""
+        _take_together(unit, alone, measures, energy_ev, write, seeds, of_tile)
     return write.outcome(ReconstructMeasures(part.tile, part.energies, tuple(measures[e] for e in part.energies)))
 
 
 def _take_together(
-    unit: TileUnit, alone: Mapping[int, Alone], measures: dict[int, TileMeasures], energy_ev: F64, write: ShardWriter
+    unit: TileUnit,
+    alone: Mapping[int, Alone],
+    measures: dict[int, TileMeasures],
+    energy_ev: F64,
+    write: ShardWriter,
+    seeds: Mapping[int, Seed],
+    of_tile: str,
 ) -> None:
     """Reconstruct the energies of a tile together; where that is better, it takes the place of each alone."""
-    shared = together(alone, energy_ev, unit.options.joint, unit.part.end_members)
+    shared = together(alone, energy_ev, unit.options.joint, unit.part.end_members, seeds, of_tile)
     if shared.tile is not None:
         for energy, result in zip(shared.energies, shared.tile.results, strict=True):
             joined = replace(alone[energy], result=result)
@@ -250,6 +270,7 @@ def _reconstructed(tile: FrameTile, tiles: Tiling, write: ShardWriter) -> Alone 
         trials=tile.options.geometry_trials(tiles.n_tiles, origin),
         motion=tile.options.motion_trials(origin),
         starts=tile.options.other_starts(start.origin),
+        halves_key=tile.halves_key,
     )
     told = replace(start, problem=start.problem.subset(np.arange(0)))
     return Alone(tile, placement, usable, told, overlap, result)
@@ -312,7 +333,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=14,
+    version=15,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,

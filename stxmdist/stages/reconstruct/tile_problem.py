@@ -1,6 +1,7 @@
 """The frames of a tile at one energy, read from the store as a problem that is ready to be reconstructed."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TypeAlias
@@ -10,14 +11,17 @@ import numpy as np
 from stxmdist.arrays import Mask
 from stxmdist.errors import InputError
 from stxmdist.planning.end_members import EndMemberSource
-from stxmdist.ptychography.chain import Carried
+from stxmdist.ptychography.chain import NEIGHBOUR, Carried
+from stxmdist.ptychography.geometry import Placement
+from stxmdist.ptychography.grid import Grid
+from stxmdist.ptychography.joint_tile import LitImage
 from stxmdist.ptychography.kernels.device import found_cupy
 from stxmdist.ptychography.options import LEAST_FRAMES, ReconstructOptions
-from stxmdist.ptychography.problem import Problem
+from stxmdist.ptychography.problem import Problem, Reconstruction
 from stxmdist.ptychography.reconstruct import reconstruct
 from stxmdist.ptychography.start import Start, afresh, carried_on, tile_with_most_contrast
 from stxmdist.ptychography.tiling import TileWindow, Tiling
-from stxmdist.ptychography.trials import middle
+from stxmdist.ptychography.trials import middle_with_corner
 from stxmdist.runner.perform import threads_lent
 from stxmdist.runner.unit import Unit
 from stxmdist.stages.reconstruct.scan_frames import ScanFrames
@@ -86,6 +90,11 @@ class FrameTile:
         return [self.unit.part.seed, STREAM, self.energy]
 
     @property
+    def halves_key(self) -> list[int]:
+        """Seed by which frames are halved: a frame that two tiles share is in the same half of both."""
+        return [*self.key, 3]
+
+    @property
     def where(self) -> str:
         """The tile and its energy in words."""
         return f"reconstruct of {self.unit.scan_id}, {self.unit.name} at {self.energy_ev:g} eV"
@@ -95,30 +104,84 @@ class FrameTile:
         return self.frames.usable[self.window.tile.positions]
 
 
-def seed_of(tile: FrameTile, tiles: Tiling) -> Carried | None:
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """The middle of one tile at one energy, the same for all tiles of a scan."""
+
+    tile: int
+    origin: str
+    """Where its own start comes from, in words"""
+    orientation: int
+    found: Reconstruction
+    grid: Grid
+    """Of its pixels"""
+
+    def carried(self, positions: int, origin: str) -> Carried:
+        """What a tile of so many positions starts with, which has moved none of them."""
+        return Carried(self.found.probe, self.orientation, np.zeros((positions, 2)), origin)
+
+    @property
+    def for_tiles(self) -> str:
+        """Origin of the start of tiles that begin with it."""
+        return f"seed of tile {self.tile}, {self.origin}"
+
+    @property
+    def image(self) -> LitImage:
+        """What it shows of the sample."""
+        return LitImage(self.grid, self.found.object_, self.found.illumination)
+
+
+def seed_of(tile: FrameTile, tiles: Tiling, before: Seed | None = None) -> Seed | None:
     """The probe with which all tiles start, from the middle of the tile with most contrast; each tile finds it anew.
 
     If every tile found a start of its own, neighbours could end with an object and its conjugate twin, and meet in a
-    seam. None where the tile cannot be reconstructed.
+    seam. None where the tile cannot be reconstructed. ``before`` is the seed at a neighbouring energy, if there is one.
     """
     windows = tiles.windows[tile.energy]
-    own = [window.tile.positions[tile.frames.usable[window.tile.positions]] for window in windows]
-    counts = [tile.frames.photons_per_frame[positions] for positions in own]
-    number = tile_with_most_contrast(counts, [len(positions) for positions in own])
-    chosen = replace(tile, window=windows[number])
+    if before is None:
+        own = [window.tile.positions[tile.frames.usable[window.tile.positions]] for window in windows]
+        counts = [tile.frames.photons_per_frame[positions] for positions in own]
+        number, carried = tile_with_most_contrast(counts, [len(positions) for positions in own]), None
+    else:
+        number = before.tile
+        carried = before.carried(len(windows[number].tile.positions), NEIGHBOUR)
+    chosen = replace(tile, window=windows[number], carried=carried)
+    placement = tiles.placements[tile.energy]
     try:
-        start = start_of(chosen, chosen.usable(), tiles.placements[tile.energy].pixel_nm)
+        start = start_of(chosen, chosen.usable(), placement.pixel_nm)
     except InputError:
         return None
     rng = np.random.default_rng([*tile.key, number, 4])
-    sample = middle(start.problem, tile.options.seed_positions)
-    result = reconstruct(
-        sample, tile.options.recipe(None), rng, threads=threads_lent(), namespace=tile.device.namespace
-    )
+    sample, corner = middle_with_corner(start.problem, tile.options.seed_positions)
+    recipe = tile.options.recipe(None if before is None else NEIGHBOUR)
+    result = reconstruct(sample, recipe, rng, threads=threads_lent(), namespace=tile.device.namespace)
     if result.stopped != "finished":
         return None
-    unmoved = np.zeros((len(tile.window.tile.positions), 2))
-    return Carried(result.probe, start.orientation, unmoved, f"seed of tile {number}, {start.origin}")
+    first = np.add(chosen.window.corner, corner)
+    grid = grid_from(placement, (int(first[0]), int(first[1])), sample.object_shape)
+    return Seed(number, start.origin, start.orientation, result, grid)
+
+
+def seeds_along(order: Sequence[tuple[FrameTile, int | None]], tiles: Tiling) -> dict[int, Seed]:
+    """The seed at every energy that has one, each from that of its neighbour.
+
+    Parameters
+    ----------
+    order
+        any tile at one energy after the other, with the place of the energy that each starts from
+    """
+    seeds: dict[int, Seed] = {}
+    for tile, neighbour in order:
+        found = seed_of(tile, tiles, None if neighbour is None else seeds.get(neighbour))
+        if found is not None:
+            seeds[tile.energy] = found
+    return seeds
+
+
+def grid_from(placement: Placement, first: tuple[int, int], shape: tuple[int, int]) -> Grid:
+    """The grid of some pixels of a scan, the first of which has these numbers there."""
+    y, x = (placement.origin_um[axis] + first[axis] * placement.pixel_nm[axis] * 1e-3 for axis in (0, 1))
+    return Grid((y, x), placement.pixel_nm, shape)
 
 
 def start_of(tile: FrameTile, usable: Mask, pixel_nm: tuple[float, float]) -> Start:

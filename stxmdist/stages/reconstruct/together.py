@@ -10,18 +10,25 @@ from stxmdist.errors import InputError
 from stxmdist.planning.end_members import EndMemberSource, end_members_of
 from stxmdist.ptychography.chain import Carried
 from stxmdist.ptychography.geometry import Placement
-from stxmdist.ptychography.grid import Grid
 from stxmdist.ptychography.joint import EnergyTile, JointOptions, JointSetting, References, shared_grid
-from stxmdist.ptychography.joint_tile import JointTile, SingleEnergy, joint_tile, shift_against
+from stxmdist.ptychography.joint_tile import (
+    JointTile,
+    SingleEnergy,
+    best_shift,
+    joint_tile,
+    shift_against,
+)
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.start import Start
 from stxmdist.ptychography.tile import TileResult, carried_from
 from stxmdist.runner.perform import threads_lent
 from stxmdist.spectra.end_members.dispersion import phase_per_nm
-from stxmdist.stages.reconstruct.tile_problem import FrameTile, start_of
+from stxmdist.stages.reconstruct.tile_problem import FrameTile, Seed, grid_from, start_of
 
 SHIFTS_EV: F64 = np.linspace(-0.6, 0.6, 25)
 """Shifts of the energy scale that are tried; as far as a fit looks for one"""
+LEAST_ENERGIES = 3
+"""Of two energies any shift makes two thicknesses"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +84,12 @@ class Together:
 
 
 def together(
-    alone: Mapping[int, Alone], energy_ev: F64, options: JointOptions, source: EndMemberSource | None
+    alone: Mapping[int, Alone],
+    energy_ev: F64,
+    options: JointOptions,
+    source: EndMemberSource | None,
+    seeds: Mapping[int, Seed],
+    of_tile: str = "",
 ) -> Together:
     """Reconstruct all energies of a tile together that could be reconstructed alone.
 
@@ -89,56 +101,63 @@ def together(
         (ENERGY,) of the scan
     source
         of the end-members; None: spectra are found from the data
+    seeds
+        of the scan by the place of their energy, where it has several tiles: what these must agree in is found there
+    of_tile
+        which tile this is, in words, where a scan has several
     """
+    begin = f"reconstruct together{of_tile}: "
     notes: list[str] = []
     energies = tuple(sorted(alone))
     references = None
     if source is None and options.spectra == "references":
         said = "because exploring, which finds the end-members of this campaign, comes after reconstructing"
-        notes.append(f"reconstruct together: spectra are found from the data, {said}")
+        notes.append(f"{begin}spectra are found from the data, {said}")
     if source is not None:
         try:
             energies, references = references_at(source, energy_ev, energies)
+            shift = _shift_of_scan(seeds, source, energy_ev)
+            references = references if shift is None else references.only(shift)
         except InputError as error:
             said = f"spectra are found from the data, because {error.problem} ({error.got})"
-            notes.append(f"reconstruct together: {said}")
+            notes.append(f"{begin}{said}")
         left = [f"{energy_ev[energy]:g}" for energy in sorted(set(alone) - set(energies))]
         if left:
             notes.append(
-                f"reconstruct together: {', '.join(left)} eV are left as each energy is alone, because the references "
+                f"{begin}{', '.join(left)} eV are left as each energy is alone, because the references "
                 "do not reach there"
             )
     if len(energies) < 2:
-        return Together(None, (), (*notes, "reconstruct together: fewer than two energies could be reconstructed"))
+        return Together(None, (), (*notes, f"{begin}fewer than two energies could be reconstructed"))
     first = alone[energies[0]].tile
     model = first.options.model
     if model.background or model.n_variations:
         return Together(None, (), (
-            *notes, "reconstruct together: not done, because it holds backgrounds and variations of the probe at zero"
+            *notes, f"{begin}not done, because it holds backgrounds and variations of the probe at zero"
         ))  # fmt: skip
     singles = _singles([alone[energy] for energy in energies])
     setting = JointSetting(options, model, threads_lent(), first.device.namespace)
     seed, stream, _ = first.key
-    found = joint_tile(singles, references, setting, [seed, stream, first.unit.part.tile, 5])
-    notes.append(f"reconstruct together: {found.note}")
+    found = joint_tile(singles, references, setting, [seed, stream, first.unit.part.tile, 5], [seed, stream, 5, 3])
+    notes.append(f"{begin}{found.note}")
     return Together(found if found.better else None, energies, tuple(notes))
+
+
+def _shift_of_scan(seeds: Mapping[int, Seed], source: EndMemberSource, energy_ev: F64) -> int | None:
+    """Number of the shift of the energy scale that all tiles take; None where each finds its own."""
+    if len(seeds) < LEAST_ENERGIES:
+        return None
+    chosen, references = references_at(source, energy_ev, sorted(seeds))
+    if len(chosen) < LEAST_ENERGIES:
+        return None
+    return best_shift([seeds[energy].image for energy in chosen], references)
 
 
 def _singles(alone: Sequence[Alone]) -> list[SingleEnergy]:
     """Energies that can be trusted start from their own probe and positions, the others from those of the best."""
     unpredicted = np.array([one.result.evidence.unpredicted for one in alone])
     best = alone[int(np.nanargmin(np.where(np.isfinite(unpredicted), unpredicted, 1e9)))]
-    grids = [
-        Grid(
-            (
-                one.placement.origin_um[0] + one.tile.window.corner[0] * one.placement.pixel_nm[0] * 1e-3,
-                one.placement.origin_um[1] + one.tile.window.corner[1] * one.placement.pixel_nm[1] * 1e-3,
-            ),
-            one.placement.pixel_nm,
-            one.tile.window.shape,
-        )
-        for one in alone
-    ]
+    grids = [grid_from(one.placement, one.tile.window.corner, one.tile.window.shape) for one in alone]
     trusted = [one.result.verdict.word == "good" for one in alone]
     singles = [
         SingleEnergy(
@@ -151,7 +170,7 @@ def _singles(alone: Sequence[Alone]) -> list[SingleEnergy]:
     ]
     grid, reference = shared_grid(grids), singles[alone.index(best)]
     return [
-        replace(single, energy=replace(single.energy, shift_px=shift_against(single, reference, grid)))
+        replace(single, energy=replace(single.energy, shift_px=shift_against(single.image, reference.image, grid)))
         if good and single is not reference
         else single
         for single, good in zip(singles, trusted, strict=True)

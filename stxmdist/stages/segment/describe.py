@@ -249,7 +249,8 @@ def _through_blur(
 ) -> tuple[SharpSizes | None, PsfBias]:
     """The particles as plates with sharp rims, and what imaging through the point spread function adds to them."""
     labels, thickness_nm, known = np.maximum(found.labels, 0), found.thickness_nm, found.known
-    sizes = sharp_sizes_of(labels, thickness_nm, covariance_nm2, known, optics, scan.noise_correlation_px2, options)
+    correlation_px2 = scan.noise_correlation_px2
+    sizes = sharp_sizes_of(labels, thickness_nm, covariance_nm2, known, optics, correlation_px2, options, blur[1])
     bias = psf_bias(
         labels,
         thickness_nm,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stxmdist.arrays import F64, I32, Mask, MaskClass, Real
+from stxmdist.particles.cracked import cracks_are_seen
 from stxmdist.particles.inside import ChemicalMaps
 from stxmdist.particles.metrics.engine import MeasuredField
 from stxmdist.particles.overlap import hidden_sd, mixture_sd, much_thicker, overlapping_plates
@@ -16,6 +17,8 @@ from stxmdist.stages.segment.options import Options
 FINE_SIGMAS = 0.8
 """Plates are drawn on parts of pixels no wider than so many sigmas of the point spread function: on whole pixels of
 ptychography outlines have steps, and perimeters are 2 to 5 % too long."""
+RECONSTRUCTION_WIDTH_DOUBT = 0.3
+"""Standard error of the width of a reconstruction's point spread function, as a share of it"""
 MOST_PARTS = 4
 """Of a pixel, along each axis: finer ones cost time and tell no more."""
 
@@ -28,27 +31,42 @@ def sharp_sizes_of(
     optics: tuple[F64, F64, str, float],
     noise_correlation_px2: float,
     options: Options,
+    phase_per_nm: F64 | None = None,
 ) -> SharpSizes | None:
     """The particles (Y, X) as plates with sharp rims; None where there are none, or only a single pixel.
 
     ``thickness_nm`` (2, Y, X) and ``covariance_nm2`` (3, Y, X) are those of the fit. ``optics`` is the optical density
     per nm (ENERGY, TERM), the weights (ENERGY,) of the fit, the modality and the pitch of the pixels in nm.
+    ``phase_per_nm`` (ENERGY, 2) in radians where amplitudes are averaged.
     """
     design_per_nm, weights, modality, pixel_nm = optics
     if not (labels > 0).any() or not pixel_nm > 0.0:
         return None
     sigma_nm = options.sigma_nm(modality)
     sub = int(np.clip(np.ceil(pixel_nm / (FINE_SIGMAS * max(sigma_nm, 1.0))), 1, MOST_PARTS))
+    if phase_per_nm is not None:
+        # Pixels of a reconstruction sample it in their middle.
+        sub += 1 - sub % 2
+    fine_nm, widest_nm = pixel_nm / sub, options.join.widest_crack_nm
     imaging = Imaging(
-        psf=options.kernel(modality, pixel_nm / sub),
+        psf=options.kernel(modality, fine_nm) if phase_per_nm is None else options.amplitude_kernel(fine_nm),
         sub=sub,
         design_per_nm=design_per_nm,
         weights=weights,
+        phase_per_nm=phase_per_nm,
+        wider_psf=None if phase_per_nm is None else _wider(options).amplitude_kernel(fine_nm),
+        crack_px=widest_nm / pixel_nm if cracks_are_seen(pixel_nm, sigma_nm, options.join) else 0.0,
         rim_px=options.rim.width_nm / pixel_nm,
         rim_doubt_px=options.rim.doubt_nm / pixel_nm,
     )
     variance = covariance_nm2[0] + 2.0 * covariance_nm2[1] + covariance_nm2[2]
     return sharp_sizes(labels, thickness_nm, variance, imaging, known, max(1.0, noise_correlation_px2))
+
+
+def _wider(options: Options) -> Options:
+    """Optics whose reconstructions are as wide as they may be within one standard error."""
+    width_nm = (1.0 + RECONSTRUCTION_WIDTH_DOUBT) * options.psf_sigma_ptychography_nm
+    return replace(options, psf_sigma_ptychography_nm=width_nm)
 
 
 def sized(

@@ -186,7 +186,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=38,
+    version=39,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

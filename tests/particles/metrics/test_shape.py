@@ -8,7 +8,7 @@ from stxmdist.particles.metrics.shape import shape, shape_of
 from stxmdist.particles.metrics.views import ParticleViews
 from stxmdist.particles.sharp_sizes import SharpSizes
 from stxmdist.simulation.phantom import Outline
-from tests.particles.planted_fields import FINE, fine_psf, planted
+from tests.particles.planted_fields import FINE, PHASE, fine_psf, planted
 from tests.particles.test_sharp_sizes import separate, sizes_in
 
 CLOSURE = 0.03
@@ -91,7 +91,7 @@ def test_shape_is_that_of_the_plate_and_not_of_its_image() -> None:
     assert np.std(turned) < 5.0
 
 
-@pytest.mark.parametrize(("modality", "pixel_nm", "parts"), [("stxm", 50.0, 3), ("ptychography", 10.0, 2)])
+@pytest.mark.parametrize(("modality", "pixel_nm", "parts"), [("stxm", 50.0, 3), ("ptychography", 10.0, 3)])
 @pytest.mark.parametrize("counts", [3000.0, 300.0])
 def test_calipers_and_perimeters_are_inside_their_intervals(
     modality: str, pixel_nm: float, parts: int, counts: float
@@ -101,7 +101,16 @@ def test_calipers_and_perimeters_are_inside_their_intervals(
     for seed in range(3):
         plates = separate(np.random.default_rng(seed), 0.3, 0.6, side_um, n)
         n_px, rng = round(side_um / pixel_nm * 1e3), np.random.default_rng(100 + seed)
-        field = planted(plates, n_px, rng, counts=counts, pixel_nm=pixel_nm, modality=modality, patterns=False)
+        field = planted(
+            plates,
+            n_px,
+            rng,
+            counts=counts,
+            pixel_nm=pixel_nm,
+            modality=modality,
+            patterns=False,
+            phase_per_nm=None if modality == "stxm" else PHASE,
+        )
         found = sizes_in(field, modality, parts)
         for row, rim in enumerate(found.outlines_px):
             assert rim is not None
