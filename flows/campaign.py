@@ -4,22 +4,19 @@ import os
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow, task
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.environment import CLUSTER_VARIABLE
 from flows.notify import tell
+from flows.shown import key_of, log_stage, run_name, show_outcome
 from stxmdist.planning.execute import CampaignRun, RunRequest, RunSummary
 from stxmdist.runner.run import Progress, Watcher, nobody_watches
 from stxmdist.runner.unit import StageReport
@@ -43,7 +40,14 @@ host: ContextVar[Host] = ContextVar("host", default=NO_HOST)
 """The command line sets it; on a server there is none."""
 
 
-@flow(name="campaign", persist_result=False, on_failure=[tell], on_crashed=[tell], on_completion=[tell])
+@flow(
+    name="campaign",
+    flow_run_name=run_name,
+    persist_result=False,
+    on_failure=[tell],
+    on_crashed=[tell],
+    on_completion=[tell],
+)
 def campaign(
     path: str,
     stages: list[str] | None = None,
@@ -60,17 +64,10 @@ def campaign(
     request = RunRequest(path, tuple(stages or ()), tuple(scans or ()), cluster, retry, options or {})
     with host.get().run or CampaignRun(request) as run:
         for name in run.stages:
-            run_stage.with_options(name=name)(run, name)
-        create_table_artifact(
-            key="stages", table=[dict(row) for row in run.table()], description=f"Stages of {run.campaign.name}"
-        )
+            run_stage.with_options(name=name, task_run_name=partial(_task_name, run, name))(run, name)
         outcome = run.summary()
-    if outcome["refusals"]:
-        rows = [{key: refusal[key] for key in ("scan_id", "unit", "sentence")} for refusal in outcome["refusals"]]
-        create_table_artifact(key="not-done", table=rows, description="What could not be done, and why")
+    show_outcome(outcome, path)
     verdict = outcome["verdict"]
-    poor = [f"- {scan['scan_id']}: {scan['sentence']}" for scan in verdict["by_scan"] if scan["sentence"]]
-    create_markdown_artifact(key="verdict", markdown="\n".join([verdict["sentence"], "", *poor]))
     word = "Completed" if outcome["complete"] and verdict["usable"] else "Partial"
     return Completed(name=word, message=f"{outcome['sentence']}. {verdict['sentence']}", data=outcome)
 
@@ -78,9 +75,18 @@ def campaign(
 @task(cache_policy=NO_CACHE, persist_result=False)
 def run_stage(run: CampaignRun, name: str) -> StageReport:
     """One stage of the campaign, whole."""
-    artifact = create_progress_artifact(progress=0.0, key=name, description=f"Units of {name} done")
+    campaign = run.campaign.name
+    artifact = create_progress_artifact(
+        progress=0.0, key=key_of(campaign, name), description=f"{campaign}: units of {name} done"
+    )
     # In a task that is no coroutine, the artifact is made at once and this is its identifier.
-    return run.stage(name, _Watch(cast(UUID, artifact), host.get().watch))
+    report = run.stage(name, _Watch(cast(UUID, artifact), host.get().watch))
+    log_stage(report)
+    return report
+
+
+def _task_name(run: CampaignRun, name: str) -> str:
+    return f"{name} of {run.campaign.name}"
 
 
 class _Watch:

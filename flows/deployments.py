@@ -23,8 +23,10 @@ from prefect.types.entrypoint import EntrypointType
 from flows.campaign import campaign
 from flows.maintenance import maintenance
 from flows.nightly import nightly
+from flows.parameters import described
 from flows.schedules import Schedules
 from flows.watch import watch
+from stxmdist.campaign.manifest import load
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,17 +35,25 @@ R = TypeVar("R")
 def deployments(path: Path, schedules: Schedules) -> list[RunnerDeployment]:
     """What `stxmdist serve` registers for a campaign: on demand, watch, nightly, maintenance."""
     where = {"path": str(path.resolve())}
+    read = load(path, lenient=True)
     every = Interval(timedelta(minutes=schedules.watch_minutes))
     nights = Cron(schedules.nightly_cron, timezone=schedules.timezone)
     weeks = Cron(schedules.maintenance_cron, timezone=schedules.timezone)
     name = path.resolve().parent.name
-    return [
+    found = [
         _deployment(campaign, name, where, (), ConcurrencyLimitStrategy.ENQUEUE),
         # A search for new scans that is due while the last one still computes is skipped: it would find nothing more.
         _deployment(watch, name, where, (every,), ConcurrencyLimitStrategy.CANCEL_NEW),
         _deployment(nightly, name, where, (nights,), ConcurrencyLimitStrategy.CANCEL_NEW),
         _deployment(maintenance, name, where, (weeks,), ConcurrencyLimitStrategy.CANCEL_NEW),
     ]
+    for deployment in found:
+        # Prefect makes the schema from the function, which knows no campaign, and lets nobody give another one.
+        schema = deployment._parameter_openapi_schema
+        schema.properties = described(schema.properties, read)
+        deployment.description = f"{read.name}: {deployment.description or ''}"
+        deployment.tags = [*deployment.tags, read.name]
+    return found
 
 
 def forget_what_is_due(found: Sequence[RunnerDeployment]) -> None:

@@ -45,6 +45,11 @@ EMBEDDED = {
 CLUSTER_VARIABLE = "STXMDIST_CLUSTER"
 """Dask scheduler of `serve`, for the flow runs that it starts: as a parameter it would outlive the scheduler."""
 
+DASHBOARD_VARIABLE = "STXMDIST_DASHBOARD"
+"""Address of the pages that `serve` shows, for the links that runs leave on Prefect's pages."""
+FOLDER = "{folder}"
+"""Stands in that address where each campaign has pages of its own."""
+
 
 def prepare_environment() -> None:
     """Set what Prefect reads from the environment when it is imported; what is set already stays, but for tracking."""

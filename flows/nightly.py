@@ -3,9 +3,10 @@
 from prefect import flow
 
 from flows.campaign import campaign
+from flows.shown import run_name
 
 
-@flow(name="nightly", persist_result=False)
+@flow(name="nightly", flow_run_name=run_name, persist_result=False)
 def nightly(path: str) -> object:
     """Bring statistics and report up to date."""
     return campaign(path, stages=["infer", "report"])

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.environment import CLUSTER_VARIABLE, prepare_environment
+from flows.environment import CLUSTER_VARIABLE, DASHBOARD_VARIABLE, FOLDER, prepare_environment
 from flows.following import following
 from flows.schedules import Schedules
 from flows.server import OwnServer, announce
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from prefect.client.schemas.schedules import SCHEDULE_TYPES
 
 
-def serve(paths: Sequence[Path], *, port: int, schedules: Schedules, say: Callable[[str], None]) -> None:
+def serve(
+    paths: Sequence[Path], *, port: int, schedules: Schedules, say: Callable[[str], None], pages: str | None = None
+) -> None:
     """Run until interrupted: server, workers, and a runner that starts flow runs as their schedules fire.
+
+    ``pages``: address of the dashboard, to which runs leave links.
 
     Raises
     ------
@@ -33,6 +37,9 @@ def serve(paths: Sequence[Path], *, port: int, schedules: Schedules, say: Callab
     with OwnServer(port, lasting=True) as server, cluster_of(campaigns[0].cluster) as cluster:
         address = str(cluster.client().scheduler_info()["address"])
         os.environ |= {"PREFECT_API_URL": server.api_url, CLUSTER_VARIABLE: address}
+        if pages is not None:
+            # Each of several campaigns has pages of its own, in a folder that bears the name of its own.
+            os.environ[DASHBOARD_VARIABLE] = pages if len(paths) == 1 else f"{pages}{FOLDER}/"
         server.wait()
         note = announce(server, address)
         try:

@@ -3,10 +3,11 @@
 from prefect import flow
 
 from flows.campaign import campaign
+from flows.shown import run_name
 from stxmdist.planning.execute import CampaignRun, RunRequest
 
 
-@flow(name="watch", persist_result=False)
+@flow(name="watch", flow_run_name=run_name, persist_result=False)
 def watch(path: str) -> dict[str, object]:
     """Look for work that is new since the last run, and do it."""
     missing = CampaignRun(RunRequest(path)).pending()

@@ -231,7 +231,8 @@ class Output:
     def written_attrs(self, name: str) -> dict[str, Any]:
         """The same of an array, from its metadata file alone: quick where thousands are asked; empty without a file."""
         try:
-            return dict(json.loads((self.group_path / name / "zarr.json").read_bytes()).get("attributes", {}))
+            written = self.path.joinpath(GROUP, name, "zarr.json").read_bytes()
+            return dict(json.loads(written).get("attributes", {}))
         except (OSError, ValueError):
             return {}
 

@@ -97,11 +97,15 @@ class Store:
         """
         if self._identity_path.exists():
             return self.open()
-        if self.root.is_dir() and any(not entry.name.startswith(".") for entry in self.root.iterdir()):
+        found = sorted(entry.name for entry in self.root.iterdir()) if self.root.is_dir() else []
+        if any(not name.startswith(".") for name in found):
+            if self._identity_path.exists():
+                # Another has made it since the first look.
+                return self.open()
             raise StoreError(
                 where=self.root,
                 problem="the folder holds files and is not a store",
-                got=", ".join(sorted(entry.name for entry in self.root.iterdir())[:5]),
+                got=", ".join(found[:5]),
                 wanted="an empty folder, or none",
                 mend="Name another folder as the campaign's store",
             )
@@ -137,9 +141,8 @@ class Store:
 
     def output(self, stage: str, scan_id: str, digest: str) -> Output:
         """The output of one stage for one scan under one digest, whether it exists or not; makes nothing."""
-        return Output(
-            self.stages_path / safe_name("stage", stage) / safe_name("scan_id", scan_id) / safe_name("digest", digest)
-        )
+        names = safe_name("stage", stage), safe_name("scan_id", scan_id), safe_name("digest", digest)
+        return Output(self.stages_path.joinpath(*names))
 
     def publication(self, stage: str) -> Publication | None:
         """What is visible of a stage, or None."""

@@ -1,7 +1,7 @@
 """Frozen dataclasses as JSON and back: how what a unit measured is kept in the store, and read again with its types."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
@@ -39,9 +39,9 @@ def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
         where fields are missing or unknown: another version of the program wrote them.
     """
     hints = _hints(cast(Hashable, kind))
-    written = _gathered(kind, written)
-    lacking = [f.name for f in fields(cast(Any, kind)) if f.default is MISSING and f.default_factory is MISSING]
-    absent, unknown = sorted(set(lacking) - set(written)), sorted(set(written) - set(hints))
+    lacking, optional, inline = _form(cast(Hashable, kind))
+    written = _gathered(hints, inline, written)
+    absent, unknown = sorted(lacking - written.keys()), sorted(written.keys() - hints.keys())
     if absent or unknown:
         raise StoreError(
             where=kind.__name__,
@@ -50,7 +50,6 @@ def from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
             wanted=", ".join(hints),
             mend="Run the campaign again: stages of another version are then computed anew",
         )
-    optional = {f.name for f in fields(cast(Any, kind)) if f.default is None}
     wanted = {
         name: _number_of(hint) if name in optional and written.get(name) is None else hint
         for name, hint in hints.items()
@@ -64,14 +63,12 @@ def _number_of(hint: object) -> object:
     return numbers[0] if numbers else hint
 
 
-def _gathered(kind: type[object], written: Mapping[str, object]) -> Mapping[str, object]:
+def _gathered(names: Collection[str], inline: str | None, written: Mapping[str, object]) -> Mapping[str, object]:
     """What was written, the items of an inline mapping under the name of its field."""
-    names = [field.name for field in fields(cast(Any, kind))]
-    for field in fields(cast(Any, kind)):
-        if field.metadata == INLINE:
-            own = {name: item for name, item in written.items() if name in names}
-            return own | {field.name: {name: item for name, item in written.items() if name not in names}}
-    return written
+    if inline is None:
+        return written
+    own = {name: item for name, item in written.items() if name in names}
+    return own | {inline: {name: item for name, item in written.items() if name not in names}}
 
 
 def read_from_json(kind: type[RecordT], written: Mapping[str, object]) -> RecordT:
@@ -83,6 +80,15 @@ def read_from_json(kind: type[RecordT], written: Mapping[str, object]) -> Record
         where fields are missing.
     """
     return from_json(kind, {name: written[name] for name in _hints(cast(Hashable, kind)) if name in written})
+
+
+@cache
+def _form(kind: Hashable) -> tuple[frozenset[str], frozenset[str], str | None]:
+    """The fields of a kind that must be there, those that may be None, and the one that holds an inline mapping."""
+    of_kind = fields(cast(Any, kind))
+    lacking = frozenset(f.name for f in of_kind if f.default is MISSING and f.default_factory is MISSING)
+    optional = frozenset(f.name for f in of_kind if f.default is None)
+    return lacking, optional, next((f.name for f in of_kind if f.metadata == INLINE), None)
 
 
 @cache

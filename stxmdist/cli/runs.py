@@ -84,14 +84,18 @@ def run(
 @app.command()
 def retry(
     campaign: CampaignFile,
+    stage: Stages = None,
+    scan: Scans = None,
+    assigned: Set = None,
     cluster: ClusterOption = None,
     no_prefect: NoPrefect = False,
     as_json: Json = False,
 ) -> None:
-    """Run the units again that failed in earlier runs."""
+    """Run the units again that failed in earlier runs, and what else is missing."""
     from stxmdist.planning.execute import RunRequest
 
-    _run(Screen(as_json=as_json), RunRequest(campaign, cluster=cluster, retry=True), no_prefect)
+    request = RunRequest(campaign, tuple(stage or ()), tuple(scan or ()), cluster, True, _options(assigned))
+    _run(Screen(as_json=as_json), request, no_prefect)
 
 
 def _options(assigned: list[str] | None) -> "ChangedOptions":

@@ -30,7 +30,7 @@ def serve(
     screen = Screen(as_json=False)
     with serving(paths, Place(port=pages)) as address:
         screen.say(f"Dashboard        {address}")
-        serve_forever(paths, port=port, schedules=schedules, say=screen.say)
+        serve_forever(paths, port=port, schedules=schedules, say=screen.say, pages=address)
 
 
 @app.command()

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from storage.store import Store
-from stxmdist.campaign.manifest import load
+from stxmdist.campaign.manifest import Campaign, load
 from stxmdist.commands.energies import DEFAULT_PHOTONS, ProposedEnergies, Sample, energies
 from stxmdist.heterogeneity.design import Costs, Design, Limits, floor, half_width, photons_for
 from stxmdist.heterogeneity.pilot import PilotSpread, pilot_spread
@@ -136,12 +136,32 @@ def design(
     campaign = load(path, lenient=True)
     published = PublishedCampaign(Store(campaign.store).open())
     scans = pilot_scans(published, campaign)
-    pilot = pilot_spread(published_table(published, campaign, "variance"), endpoint, wish.electrode_sd)
-    plan = next_beamtime(pilot, scans, wish, Limits(electrodes=most_electrodes))
+    found = without_light(published, campaign, scans, wish, endpoint=endpoint, most_electrodes=most_electrodes)
     if campaign.chemistry not in CHEMISTRIES:
         why = f"Energies and photons are not planned: the library has no spectra of chemistry {campaign.chemistry}."
-        return BeamtimeDesign(endpoint, wish, pilot, scans, plan, None, why)
-    return BeamtimeDesign(endpoint, wish, pilot, scans, plan, _light(campaign.chemistry, n, scans, wish))
+        return replace(found, why_no_light=why)
+    return replace(found, light=_light(campaign.chemistry, n, scans, wish))
+
+
+def without_light(
+    published: PublishedCampaign,
+    campaign: Campaign,
+    scans: PilotScans,
+    wish: Wish,
+    *,
+    endpoint: str = "soc_mean",
+    most_electrodes: int = 40,
+) -> BeamtimeDesign:
+    """Plan particles, regions and electrodes of a campaign whose scans have been looked at already.
+
+    Raises
+    ------
+    InputError
+        as `design`.
+    """
+    pilot = pilot_spread(published_table(published, campaign, "variance"), endpoint, wish.electrode_sd)
+    plan = next_beamtime(pilot, scans, wish, Limits(electrodes=most_electrodes))
+    return BeamtimeDesign(endpoint, wish, pilot, scans, plan, None)
 
 
 def sample_of(scans: PilotScans) -> Sample:

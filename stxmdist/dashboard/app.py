@@ -1,8 +1,10 @@
 """The application: routes from the table of screens, pages from templates, and refusals in words."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from threading import Thread
 
 import bokeh
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,21 +33,26 @@ LARGEST_FORM_BYTES = 1 << 20
 A_DAY = "private, max-age=86400"
 
 
-def application(paths: Sequence[Path], access: Access | None = None, prefix: str = "") -> ASGIApp:
+def application(
+    paths: Sequence[Path], access: Access | None = None, prefix: str = "", *, warm: bool = False
+) -> ASGIApp:
     """The pages of one campaign, or of several, each in a folder that bears the name of its own.
 
     Parameters
     ----------
     prefix
         path under which a reverse proxy shows them, such as ``/beam``; requests with and without it are answered.
+    warm
+        whether a thread reads what pages show first, before somebody asks for them
 
     Raises
     ------
     InputError
         when two campaigns lie in folders of one name.
     """
+    campaigns = [Campaigns(path) for path in paths]
     if len(paths) == 1:
-        routes = _routes(Campaigns(paths[0]))
+        routes = _routes(campaigns[0])
     else:
         names = [path.resolve().parent.name for path in paths]
         if len(set(names)) < len(names):
@@ -56,14 +63,25 @@ def application(paths: Sequence[Path], access: Access | None = None, prefix: str
                 wanted="campaigns in folders of different names",
                 mend="Rename one of the folders",
             )
-        campaigns = dict(zip(names, map(Campaigns, paths), strict=True))
-        routes = [_choice(names), *(Mount(f"/{name}", routes=_routes(each)) for name, each in campaigns.items())]
+        mounted = [Mount(f"/{name}", routes=_routes(each)) for name, each in zip(names, campaigns, strict=True)]
+        routes = [_choice(names), *mounted]
+    if warm:
+        Thread(target=_warm, args=(campaigns,), name="warm", daemon=True).start()
     common: list[BaseRoute] = [
         Route("/liveness", lambda request: PlainTextResponse("alive\n")),
         *_static("/static"),
     ]
     app = Starlette(routes=[*common, *routes], exception_handlers={404: _no_such_page, 405: _no_such_page})
     return Prefixed(Gate(app, Access() if access is None else access), prefix)
+
+
+def _warm(campaigns: Sequence[Campaigns]) -> None:
+    for each in campaigns:
+        for entry in SCREENS.values():
+            # Whatever this meets, the page that meets it says it.
+            with suppress(Exception):
+                if (read := entry.load().warm) is not None:
+                    read(each.snapshot())
 
 
 class Prefixed:

@@ -52,17 +52,15 @@ class Wanted:
     """Workers, an address or ``inline``; empty: as in the campaign file"""
     prefect: bool = True
     retry: bool = False
-    """Only the units that failed, with the options of the campaign file"""
+    """Also the units that failed before and were set aside"""
 
     def arguments(self, campaign: Path) -> list[str]:
         """The command line that asks for the same; each option is one word, so that no value passes for an option."""
         cluster = [f"--cluster={self.cluster}"] if self.cluster else []
         alone = [] if self.prefect else ["--no-prefect"]
-        if self.retry:
-            return ["retry", str(campaign), *cluster, *alone]
         chosen = [f"--stage={name}" for name in self.stages] + [f"--scan={name}" for name in self.scans]
         changed = [f"--set={key}={text}" for key, text in self.options.items()]
-        return ["run", str(campaign), *chosen, *changed, *cluster, *alone]
+        return ["retry" if self.retry else "run", str(campaign), *chosen, *changed, *cluster, *alone]
 
     def command(self, campaign: Path) -> str:
         """The same for a terminal."""

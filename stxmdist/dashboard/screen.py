@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from stxmdist.dashboard.snapshot import Snapshot
 from stxmdist.dashboard.visit import Visit
 from stxmdist.registry import Entry, Table
 
@@ -35,6 +36,8 @@ class Screen:
     """What the page's script loads into a page: ``templates/<name>.<part>.html`` shows each as ``part``"""
     actions: Mapping[str, Callable[[Visit], str]] = field(default_factory=dict)
     """What a form that was sent to ``<name>.<action>`` does; gives the address of the page to go on with"""
+    warm: Callable[[Snapshot], object] | None = None
+    """Reads what the page shows of a campaign, before anybody asks for it"""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def serving(paths: Sequence[Path], place: Place) -> Iterator[str]:
     """
     require_loopback(place.host, place.access)
     with listening_socket(place.host, place.port, "the pages cannot be served there") as listener:
-        app = application(paths, place.access, place.prefix)
+        app = application(paths, place.access, place.prefix, warm=True)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none"
         )

@@ -11,6 +11,7 @@ from stxmdist.measures import FitMeasures, IngestMeasures, ReconstructFigures, S
 from stxmdist.planning.stages import STAGES
 from stxmdist.planning.verdict import ScanVerdict, judged
 from stxmdist.records import read_from_json
+from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.unit import Refusal
 from stxmdist.spectra.fitting.model import FitChoices
 
@@ -78,6 +79,16 @@ def failures_of(now: Snapshot, scan_id: str) -> Iterator[tuple[str, Refusal]]:
             continue
         for written in now.published.store.output(stage, scan_id, found.digest).quarantined().values():
             yield stage, Refusal.from_dict(written)
+
+
+def failed_units(now: Snapshot) -> int:
+    """How many units of the published outputs have failed: those that a run leaves aside until it is told otherwise."""
+    return sum(
+        scan.units_failed
+        for publication in now.published.publications.values()
+        for name, scan in publication.scans.items()
+        if scan.state == "failed" and (name in now.scans or name == CAMPAIGN)
+    )
 
 
 def fit_choices(now: Snapshot, scan_id: str) -> FitChoices:

@@ -17,6 +17,8 @@ from stxmdist.planning.columns import column
 from stxmdist.planning.published import PublishedCampaign
 
 MODALITY = "stxm"
+COLUMNS = ("scan_id", "modality", "soc_mean", "soc_se_stat", "n_pixels", "d_eq_um", "thickness_nm")
+"""Of the hundred and more that the table of particles has"""
 MOST_SCANS_READ = 60
 """Medians over more scans, taken evenly from all of them, would say the same and take longer"""
 LEAST_NOISE_FACTOR = 0.5
@@ -49,15 +51,17 @@ class PilotScans:
     """Median standard error of a particle's state of charge that noise gives"""
 
 
-def published_table(published: PublishedCampaign, campaign: Campaign, name: str) -> pd.DataFrame:
-    """A table of the campaign.
+def published_table(
+    published: PublishedCampaign, campaign: Campaign, name: str, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """A table of the campaign, or those of some columns that it has.
 
     Raises
     ------
     InputError
         where nothing of this name is published.
     """
-    found = published.table(name)
+    found = published.table(name, columns)
     if found is None:
         raise InputError(
             where=str(campaign.path),
@@ -77,7 +81,7 @@ def pilot_scans(published: PublishedCampaign, campaign: Campaign) -> PilotScans:
     InputError
         where nothing is published.
     """
-    particles = published_table(published, campaign, "particles")
+    particles = published_table(published, campaign, "particles", COLUMNS)
     particles = of_modality(particles, MODALITY)
     known = np.isfinite(column(particles, "soc_mean"))
     counts = particles[known].groupby("scan_id", sort=True).size().astype(float)

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from storage.schema import array_spec
 from storage.store import Store
-from storage.tables import read_table
+from storage.tables import read_table, read_units
 from stxmdist import __version__
 from stxmdist.arrays import F64
 from stxmdist.campaign.manifest import Scan
@@ -13,42 +14,60 @@ from stxmdist.errors import Explained
 from stxmdist.measures import AbsorbanceMeasures, IngestMeasures
 from stxmdist.records import from_json
 from stxmdist.tiled.address import address_of
-from stxmdist.tiled.client import TiledClient, same_server
+from stxmdist.tiled.client import PROGRAM, TiledClient, same_server
 from stxmdist.tiled.results import ResultsOfRun
 
-MAPS = {
-    "soc": "state of charge, 0 discharged to 1 charged",
-    "soc_se": "standard error of the state of charge",
-    "mask_class": "why a pixel has no state of charge; 0 where it has one",
-}
-"""Array of `fit` to what it says"""
+READ = ("absorbance", "fit", "segment")
+"""Stages whose outputs are written"""
+MAPS = ("soc", "soc_se", "mask_class")
+"""Arrays of `fit`"""
+COORDINATES = {"y_um": "y", "x_um": "x"}
 
 
 def write_back(store: Store, scan: Scan, client: TiledClient) -> None:
     """Write what is published of a scan into its run: maps, the mean spectrum of the particles' stack, the particles.
 
+    Units, axes and meanings stand in the metadata. Where the run has all of it, nothing is written.
+
     Raises
     ------
     InputError
-        where the server does not answer, or refuses.
+        where the server does not answer, or refuses, or another program has left something of these names.
     """
     if scan.address is None:
         return
-    outputs = {stage: store.published_output(stage, scan.scan_id) for stage in ("absorbance", "fit", "segment")}
+    outputs = {stage: store.published_output(stage, scan.scan_id) for stage in READ}
     ingest = store.publication("ingest")
     fit, absorbance, segment = outputs["fit"], outputs["absorbance"], outputs["segment"]
     if fit is None or absorbance is None or segment is None or ingest is None:
         return
     measured = from_json(IngestMeasures, ingest.scans[scan.scan_id].quality)
-    about = {"program": "stxmdist", "version": __version__, "energies": measured.so_far or "all", "digest": fit.digest}
+    about: dict[str, object] = {
+        PROGRAM: "stxmdist",
+        "version": __version__,
+        "energies": measured.so_far or "all",
+        "digest": fit.digest,
+        "digests": {"absorbance": absorbance.digest, "fit": fit.digest, "segment": segment.digest},
+    }
     results = ResultsOfRun(client, address_of(scan.address).path)
+    if results.whole(about):
+        return
     results.begin(about)
-    for name, meaning in MAPS.items():
-        results.array(name, fit.read(name), ("y", "x"), about | {"meaning": meaning})
+    for name in MAPS:
+        spec = array_spec(name)
+        said = {"meaning": spec.meaning, "unit": spec.unit, "dims": ["y", "x"]}
+        results.array(name, fit.read(name), ("y", "x"), about | said)
+    for name, dim in COORDINATES.items():
+        said = {"meaning": f"{dim} of pixel centres", "unit": "um", "dims": [dim]}
+        results.array(name, fit.read(name), (dim,), about | said)
     spectrum = np.stack([absorbance.read("energy_ev"), _mean_od(store, scan.scan_id)])
     meaning = "photon energy in eV; mean optical density of the particles"
-    results.array("spectrum", spectrum, ("what", "energy"), about | {"meaning": meaning})
-    results.table("particles", read_table(segment.path / "particles.parquet"), about)
+    said = {"meaning": meaning, "units": ["eV", "1"], "dims": ["what", "energy"]}
+    results.array("spectrum", spectrum, ("what", "energy"), about | said)
+    particles = segment.path / "particles.parquet"
+    columns = {name: {"unit": unit, "meaning": words} for name, (unit, words) in read_units(particles).items()}
+    results.table("particles", read_table(particles), about | {"columns": columns})
+    results.end(about)
 
 
 def _mean_od(store: Store, scan_id: str) -> F64:

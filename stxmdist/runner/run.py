@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from uuid import uuid4
 
 from storage.bucket import BucketError
 from storage.errors import Overtaken
@@ -286,9 +287,8 @@ def _compute_while_connected(
         unit = next(lane.waiting, None)
         if unit is None:
             return None
-        # Nothing is ever shared through Dask's cache: the key only has to be new, also after a retry in one session.
         future = client.submit(
-            perform, replace(unit, arrays=()), lent, pure=False, retries=RETRIES, resources=lane.resources
+            perform, replace(unit, arrays=()), lent, key=_key(unit), retries=RETRIES, resources=lane.resources
         )
         running[future] = unit, lane
         return future
@@ -310,6 +310,14 @@ def _compute_while_connected(
         following = submit_next(lane)
         if following is not None:
             completed.add(following)
+
+
+def _key(unit: AnyUnit) -> tuple[str, str, str]:
+    """A unit's name on Dask's pages, which group tasks by the first word of their keys.
+
+    Nothing is ever shared through Dask's cache: the key only has to be new, also after a retry in one session.
+    """
+    return unit.stage, f"{unit.scan_id} {unit.name}", uuid4().hex[:12]
 
 
 def _scheduler_lost(address: str) -> BrokenOffError:

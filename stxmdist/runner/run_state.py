@@ -51,6 +51,13 @@ class StageState:
         return None if rate is None else max(0, self.total - self.through) / rate
 
 
+def state_of(progress: Progress) -> StageState:
+    """What a message of the runner says of its stage."""
+    return StageState(
+        progress.done, progress.failed, progress.skipped, progress.total, progress.seconds, progress.scan_id
+    )
+
+
 @dataclass(frozen=True)
 class RunState:
     """A run as its file tells of it."""
@@ -101,10 +108,7 @@ class RunStateFile:
 
         def seen(progress: Progress) -> None:
             first = progress.stage not in self.state.stages
-            found = StageState(
-                progress.done, progress.failed, progress.skipped, progress.total, progress.seconds, progress.scan_id
-            )
-            self._keep(progress.stage, found, dask())
+            self._keep(progress.stage, state_of(progress), dask())
             if first or time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
                 self._write()
             watch(progress)

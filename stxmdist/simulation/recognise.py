@@ -18,20 +18,19 @@ def simulated_files(files: Iterable[Path]) -> frozenset[Path]:
     The answer does not depend on the names of campaign, scans or sample sheet, nor on where the campaign file lies.
     """
     # Asked once for each folder: 100 000 measured scans lie in few folders.
-    with_truth: dict[Path, bool] = {}
-    return frozenset(file for file in files if any(_is_named(file, folder, with_truth) for folder in _above(file)))
+    with_truth: dict[Path, list[Path]] = {}
+    found = set()
+    for file in files:
+        if file.parent not in with_truth:
+            above = list(file.parents)[:MOST_LEVELS]
+            with_truth[file.parent] = [folder for folder in above if (folder / TRUTH_FOLDER / RECEIPTS_FOLDER).is_dir()]
+        if any(_is_named(file, folder) for folder in with_truth[file.parent]):
+            found.add(file)
+    return frozenset(found)
 
 
-def _above(file: Path) -> list[Path]:
-    return list(file.parents)[:MOST_LEVELS]
-
-
-def _is_named(file: Path, campaign_folder: Path, with_truth: dict[Path, bool]) -> bool:
+def _is_named(file: Path, campaign_folder: Path) -> bool:
     receipts = campaign_folder / TRUTH_FOLDER / RECEIPTS_FOLDER
-    if campaign_folder not in with_truth:
-        with_truth[campaign_folder] = receipts.is_dir()
-    if not with_truth[campaign_folder]:
-        return False
     try:
         receipt = json.loads((receipts / f"{file.stem}.json").read_text(encoding="utf-8"))
         return bool(receipt["files"].get(file.relative_to(campaign_folder).as_posix()) == file.stat().st_size)

@@ -19,6 +19,8 @@ MOST_BYTES = 16_000_000
 BYTES = "application/octet-stream"
 UNAUTHORISED = (401, 403)
 NOT_THERE = 404
+PROGRAM = "program"
+"""What a node's metadata say of who made it"""
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,7 @@ class TiledClient:
         InputError
             where the server cannot be reached, refuses, or has no such node.
         """
-        answer = self._ask("GET", f"/metadata/{path}")
-        try:
-            attributes = answer.json()["data"]["attributes"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._wrong(path, "the answer is none of Tiled", answer.text[:80]) from error
-        return dict(attributes)
+        return self._attributes(path, self._ask("GET", f"/metadata/{path}"))
 
     def array(self, path: str) -> ArrayNode:
         """Shape and type of an array.
@@ -121,6 +118,17 @@ class TiledClient:
             pieces.append(np.frombuffer(answer.content, node.dtype).reshape(last - first, width))
         return np.concatenate(pieces)
 
+    def said(self, path: str) -> dict[str, Any] | None:
+        """What a node says of itself; None where there is no such node.
+
+        Raises
+        ------
+        InputError
+            as `metadata`.
+        """
+        answer = self._ask("GET", f"/metadata/{path}", absent=True)
+        return None if answer.status_code == NOT_THERE else self._attributes(path, answer)["metadata"]
+
     def made_or_said(
         self,
         parent: str,
@@ -134,13 +142,21 @@ class TiledClient:
         Raises
         ------
         InputError
-            as `metadata`.
+            as `metadata`, and where another program has made the node: nothing of others is ever replaced.
         """
         path = f"{parent}/{name}"
-        before = self._ask("GET", f"/metadata/{path}", absent=True)
-        if before.status_code != NOT_THERE:
-            same = structure is None or _alike(before.json()["data"]["attributes"]["structure"], structure)
-            if same:
+        answer = self._ask("GET", f"/metadata/{path}", absent=True)
+        if answer.status_code != NOT_THERE:
+            before = self._attributes(path, answer)
+            if before["metadata"].get(PROGRAM) != metadata.get(PROGRAM) or before["structure_family"] != family:
+                raise InputError(
+                    where=f"{self._server}{API}/metadata/{path}",
+                    problem="there is something else of this name, which is not replaced",
+                    got=f"{before['structure_family']} of {before['metadata'].get(PROGRAM) or 'another program'}",
+                    wanted=f"no node, or {family} of {metadata.get(PROGRAM)}",
+                    mend="Give the other one another name, or leave out live.tiled.results",
+                )
+            if structure is None or _alike(before["structure"], structure):
                 self._ask("PUT", f"/metadata/{path}", json={"metadata": dict(metadata), "specs": None})
                 return
             self._ask("DELETE", f"/metadata/{path}", params={"external_only": "false"})
@@ -194,6 +210,12 @@ class TiledClient:
         if answer.is_error and not (absent and answer.status_code == NOT_THERE):
             raise self._wrong(path, "the Tiled server has no such node", f"{answer.status_code} {_detail(answer)}")
         return answer
+
+    def _attributes(self, path: str, answer: httpx.Response) -> dict[str, Any]:
+        try:
+            return dict(answer.json()["data"]["attributes"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._wrong(path, "the answer is none of Tiled", answer.text[:80]) from error
 
     def _wrong(self, path: str, problem: str, got: str) -> InputError:
         return InputError(

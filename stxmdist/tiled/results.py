@@ -1,7 +1,7 @@
 """What was computed of a run, written into the run: arrays and a table under a container of its own.
 
 The container is made with the first result, and each result replaces the one before: its metadata say of how many
-energies it is.
+energies it is, and whether all of it is there. What another program has left under these names stays.
 """
 
 import base64
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CONTAINER = "stxmdist"
 """Name of the container in the run"""
+STATE, WHOLE = "state", "whole"
+"""What the container's metadata say of whether all results are there"""
 ARROW = "application/vnd.apache.arrow.file"
 
 
@@ -29,15 +31,35 @@ class ResultsOfRun:
         self._run = run
         self._path = f"{run}/{CONTAINER}"
 
+    def whole(self, metadata: Mapping[str, object]) -> bool:
+        """Whether the results that are said to be of this are all there.
+
+        Raises
+        ------
+        InputError
+            as `begin`.
+        """
+        return self._client.said(self._path) == {**metadata, STATE: WHOLE}
+
     def begin(self, metadata: Mapping[str, object]) -> None:
         """Make the container where there is none; say of what the results are that follow.
 
         Raises
         ------
         InputError
-            where the server does not let the key write there.
+            where the server does not let the key write there, or has something else of this name.
         """
-        self._client.made_or_said(self._run, CONTAINER, "container", metadata)
+        self._client.made_or_said(self._run, CONTAINER, "container", {**metadata, STATE: "being written"})
+
+    def end(self, metadata: Mapping[str, object]) -> None:
+        """Say that all results are there.
+
+        Raises
+        ------
+        InputError
+            as `begin`.
+        """
+        self._client.made_or_said(self._run, CONTAINER, "container", {**metadata, STATE: WHOLE})
 
     def array(self, name: str, values: Array, dims: tuple[str, ...], metadata: Mapping[str, object]) -> None:
         """Put an array into the place of the one before.

@@ -53,8 +53,18 @@ def test_a_run_is_recorded_and_says_nothing_that_does_not_matter(user: User) -> 
     with sqlite3.connect(user.home / "prefect.db") as database:
         assert database.execute("select state_type from flow_run").fetchall() == [("COMPLETED",)]
         assert database.execute("select state_type from task_run").fetchall() == [("COMPLETED",)]
-        found = database.execute("select key, type from artifact order by key").fetchall()
-        assert found == [("ingest", "progress"), ("stages", "table"), ("verdict", "markdown")]
+        assert database.execute("select name from flow_run").fetchall() == [("simulated-tiny: ingest",)]
+        assert database.execute("select name from task_run").fetchall() == [("ingest of simulated-tiny",)]
+        found = database.execute("select key, type, data from artifact order by key").fetchall()
+        kinds = {"ingest": "progress", "stages": "table", "verdict": "markdown"}
+        assert [row[:2] for row in found] == [(f"simulated-tiny-{what}", kind) for what, kind in kinds.items()]
+        assert "**simulated-tiny**" in found[-1][2]
+        said = [message for (message,) in database.execute("select message from log order by timestamp")]
+        (stage,) = [line for line in said if line.startswith("ingest: ")]
+        assert re.fullmatch(
+            r"ingest: 4 units done, 0 done before, 0 failed, [\d.]+ s; published whole \(4 outputs\)", stage
+        )
+        assert any(line.startswith("Verdict: 4 scans") for line in said)
     assert list(user.home.glob("server-*.log")) == []
 
 

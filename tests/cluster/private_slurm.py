@@ -34,6 +34,13 @@ class PrivateSlurm:
         lines = self.ask("squeue", "-h", "-o", "%i %T %j").splitlines()
         return {job: state for job, state, called in map(str.split, lines) if called.startswith(name)}
 
+    def left(self, name: str = "stxmdist-", seconds: float = 30.0) -> dict[str, str]:
+        """The jobs that are still there when those that are about to end have had time for it."""
+        until = time.monotonic() + seconds
+        while self.jobs(name) and time.monotonic() < until:
+            time.sleep(0.3)
+        return self.jobs(name)
+
 
 def _free_ports(count: int) -> list[int]:
     open_ = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +142,16 @@ class Browser:
         """A click of the mouse at a place of the window."""
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def drag(self, places: Sequence[tuple[float, float]]) -> None:
+        """The mouse pressed at the first place, moved over the others, and let go at the last."""
+        mouse = {"pointerType": "mouse", "button": "left"}
+        for at, (x, y) in enumerate(places):
+            self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y, buttons=int(at > 0), **mouse)
+            if at == 0:
+                self.call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, buttons=1, clickCount=1, **mouse)
+        x, y = places[-1]
+        self.call("Input.dispatchMouseEvent", type="mouseReleased", x=x, y=y, buttons=0, clickCount=1, **mouse)
 
     def picture(self, *, whole: bool = True) -> bytes:
         """The page as a PNG."""

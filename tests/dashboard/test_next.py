@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from stxmdist.cli.app import app
 from stxmdist.cli.process import main  # noqa: F401 (registers the commands)
 from stxmdist.dashboard.app import application
+from stxmdist.dashboard.screens import next as screen
 from stxmdist.dashboard.words import figure
 
 
@@ -82,3 +84,18 @@ def test_without_a_pilot_energies_are_proposed_all_the_same(simulated: Path) -> 
     assert "It has measured nothing yet" in html
     assert "photons per pixel" in html
     assert len(commands(html)) == 1
+
+
+def test_what_was_read_at_the_start_is_not_read_with_the_first_page(
+    finished: TestClient, processed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warmed = application([processed], warm=True)
+    for thread in threading.enumerate():
+        if thread.name == "warm":
+            thread.join()
+    for slow in ("pilot_scans", "photons_per_pixel", "energies"):
+        monkeypatch.setattr(screen, slow, lambda *words, **more: pytest.fail("read anew"))
+    client = TestClient(warmed, base_url="http://127.0.0.1", headers={"accept": "text/html"})
+    answer, cold = client.get("/next"), finished.get("/next")
+    assert answer.status_code == 200
+    assert commands(answer.text) == commands(cold.text)

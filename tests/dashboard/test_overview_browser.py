@@ -1,8 +1,10 @@
 """Beamtime and Campaign in a real browser: a box drawn over particles, the wells of the plate, and forms."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stxmdist.dashboard.serve import Place, serving
@@ -42,6 +44,35 @@ def test_a_box_over_particles_chooses_them_and_the_address_holds_it(opened: tupl
     # The same address shows the same choice.
     browser.open(browser.run("location.href"), "document.querySelectorAll('#chosen tbody tr').length")
     assert browser.run(shown) == drawn
+
+
+LASSO = """(() => {
+  const model = Bokeh.documents.map(d => d.get_model_by_name('choose')).find(Boolean);
+  const view = Bokeh.index.find_one(model), area = view.frame.bbox;
+  model.toolbar.tools.find(tool => tool.type === 'LassoSelectTool').active = true;
+  view.el.scrollIntoView({ block: 'center' });
+  const at = view.canvas_view.el.getBoundingClientRect();
+  const source = model.renderers.find(one => one.data_source?.data.y && one.glyph.type === 'Scatter').data_source.data;
+  const xs = [...view.frame.x_scale.v_compute(source.x)], ys = [...view.frame.y_scale.v_compute(source.y)];
+  const lowest = ys.indexOf(Math.max(...ys));
+  return { left: at.left + xs[lowest], top: at.top + ys[lowest], radius: 12,
+    within: xs.filter((x, i) => Math.hypot(x - xs[lowest], ys[i] - ys[lowest]) < 12).length };
+})()"""
+"""The tool is chosen, and a place about which there is at least one particle: the lowest of all"""
+
+
+def test_a_lasso_drawn_with_the_mouse_chooses_what_lies_in_it(opened: tuple[Browser, str]) -> None:
+    browser, address = opened
+    browser.open(f"{address}campaign", FIGURE_DRAWN)
+    about = browser.run(LASSO)
+    angles = np.linspace(0.0, 2.0 * np.pi, 25)
+    x, y = about["left"] + about["radius"] * np.cos(angles), about["top"] + about["radius"] * np.sin(angles)
+    browser.drag(list(zip(x.tolist(), y.tolist(), strict=True)))
+    browser.wait_for("document.querySelectorAll('#chosen tbody tr').length")
+    corners = browser.run("new URLSearchParams(location.search).get('shape')").split(",")
+    assert len(corners) > 2 * 10
+    chosen = browser.run("document.querySelector('#chosen h2').textContent")
+    assert int(re.search(r"(\d+) particle", chosen)[1]) == about["within"] >= 1  # type: ignore[index]
 
 
 def test_a_well_of_the_plate_is_a_link_to_its_electrode(opened: tuple[Browser, str]) -> None:

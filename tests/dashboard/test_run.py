@@ -12,17 +12,22 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
+from storage.store import Store
 from stxmdist.campaign.manifest import load
 from stxmdist.commands.runs import plan
 from stxmdist.dashboard.app import application
 from stxmdist.dashboard.run_process import PageRun, Wanted, last_run
 from stxmdist.errors import InputError
-from stxmdist.planning.execute import campaign_and_options
+from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
+from stxmdist.planning.stages import STAGES
 from stxmdist.runner.run_state import run_state
+from stxmdist.runner.unit import Refusal
+from tests.stages.tiny import STXM
 
 HERE = "http://127.0.0.1"
 LIMIT_SECONDS = 240.0
 """Machines are shared: a process may take long to start, and is then slow, not wrong"""
+INGEST = STAGES["ingest"]
 QUICK = {"cluster": "inline", "prefect": "no"}
 
 
@@ -129,6 +134,27 @@ def test_a_run_that_is_started_is_told_to_its_end(campaign: Path) -> None:
     assert "4 / 4" in html
     assert run.sentence.split(".")[0] in html
     assert "4 published" in html
+
+
+def test_the_tick_tries_again_what_was_set_aside(campaign: Path) -> None:
+    (scan_id, *_), client = STXM, client_of(campaign)
+    with CampaignRun(RunRequest(str(campaign), ("ingest",), (scan_id,), "inline")) as before:
+        output = before.survey.output("ingest", scan_id)
+        for unit in INGEST.load().plan(before.survey, before.survey.options_of("ingest", INGEST.load().options)).units:
+            if unit.scan_id == scan_id:
+                refusal = Refusal(scan_id, unit.name, "the disk", "it was full", "nothing", "room", "Make room")
+                output.quarantine(unit.name, vars(refusal))
+        assert before.stage("ingest").refusals
+    asked = {"stage.ingest": "on", f"scan.{scan_id}": "on", **QUICK}
+    assert "1 unit set aside" in client.get("/run").text
+    html = client.get("/run", params={"check": "1", "retry": "1", **asked}).text
+    assert re.search(r'name="retry" value="1" checked', html)
+    assert re.search(r"stxmdist retry \S+ --stage=ingest --scan=" + scan_id, html)
+    client.post("/run.start", data={"retry": "1", **asked})
+    assert until_ended(campaign).sentence.startswith("1 unit")
+    published = Store(load(campaign).store).publication("ingest")
+    assert published is not None
+    assert published.scans[scan_id].state == "done"
 
 
 def test_of_two_starts_at_once_one_runs(campaign: Path) -> None:

@@ -25,8 +25,11 @@ from stxmdist.campaign.manifest import load
 from stxmdist.planning.execute import CampaignRun, RunRequest
 from stxmdist.planning.growth import record_of
 from stxmdist.planning.live import STAGES
+from stxmdist.planning.written_back import WritesBack
 from stxmdist.readers.recording import StxmRecording
 from stxmdist.simulation.replay import replay
+from stxmdist.tiled.client import TiledClient
+from stxmdist.tiled.results import CONTAINER
 from tests.flows.campaigns import SLOW_COPIES, SLOW_ITERATIONS, command, environment, simulate_tiny
 from tests.tiled.beamline import KEY, Replica, Run, begin, client_of, real_server, served, start_document
 
@@ -147,7 +150,7 @@ def beamline(tmp_path: Path, server: str) -> Beamline:
         "n_modes: 2",
         f"n_modes: 2\n    schedule: [{{engine: rpie, iterations: {4 * SLOW_ITERATIONS}}}]\n    chain: false",
     )
-    live = f"live: {{look_every_s: 0.5, tiled: {{server: '{server}'}}}}\n"
+    live = f"live: {{look_every_s: 0.5, tiled: {{server: '{server}', results: true}}}}\n"
     (folder / "campaign.yaml").write_text(text + live)
     whole.write_text(whole.read_text() + live)
     of_run = {SERVER: f"{server}/api/v1/metadata/{run.path}"}
@@ -161,6 +164,27 @@ def tables(campaign: Path, stages: tuple[str, ...]) -> dict[str, pd.DataFrame]:
             run.stage(stage)
         assert not run.refusals
     return {name: pd.read_parquet(campaign.parent / "store" / "tables" / f"{name}.parquet") for name in TABLES}
+
+
+def assert_written_back(beamline: Beamline) -> None:
+    """The run holds the maps, with axes and units, and the particles, as they are published at the end."""
+    client = TiledClient(of := str(beamline.run.http.base_url).split("/api/")[0], of, key=lambda: KEY)
+    path = f"{beamline.run.path}/{CONTAINER}"
+    output = beamline.store.published_output("fit", SERVER)
+    assert output is not None
+    assert (said := client.said(path)) is not None
+    assert (said["state"], said["energies"], said["digest"]) == ("whole", "all", output.digest)
+    node = client.array(f"{path}/soc")
+    np.testing.assert_array_equal(client.rows(f"{path}/soc", node, slice(None)), output.read("soc"))
+    said = client.metadata(f"{path}/soc_se")["metadata"]
+    assert (said["dims"], said["unit"]) == (["y", "x"], "1")
+    columns = client.metadata(f"{path}/particles")["metadata"]["columns"]
+    assert columns["d_eq_um"]["unit"] == "um"
+    before = client.metadata(path)
+    campaign = load(beamline.campaign)
+    writes_back = WritesBack(pytest.fail)
+    writes_back(beamline.store, campaign.scan(SERVER), of)
+    assert client.metadata(path) == before
 
 
 def test_maps_follow_within_ten_seconds_and_a_killed_service_loses_nothing(
@@ -210,6 +234,7 @@ def test_maps_follow_within_ten_seconds_and_a_killed_service_loses_nothing(
         print(
             f"\nlatency of {len(latencies)} maps: median {np.median(latencies):.1f} s, largest {max(latencies):.1f} s"
         )
+    assert_written_back(beamline)
     stages = (*STAGES, "network", "infer")
     grown, finished = tables(beamline.campaign, stages), tables(beamline.whole, stages)
     for name in TABLES:

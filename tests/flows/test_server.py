@@ -28,6 +28,8 @@ from tests.flows.campaigns import (
 # A real server with all its deployments, for minutes on a busy machine.
 pytestmark = pytest.mark.slow
 
+NAME = "simulated-tiny"
+"""Of the campaign, as its file says"""
 WATCH_SECONDS = 6.0
 START_SECONDS = 120.0
 """A first start makes the database; on a busy machine that takes its time."""
@@ -154,6 +156,28 @@ def test_deployments_are_registered_with_their_schedules(served: Served) -> None
     assert served.deployment("watch/tiny")["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
 
 
+def test_deployments_show_what_may_be_chosen(served: Served) -> None:
+    deployment = served.deployment("campaign/tiny")
+    shown = deployment["parameter_openapi_schema"]["properties"]
+    assert set(shown) == {"path", "stages", "scans", "cluster", "retry", "options"}
+    assert all(parameter["description"] for parameter in shown.values())
+    assert shown["stages"]["items"]["enum"] == STAGES
+    assert "stxm-E01-c001-r1" in shown["scans"]["items"]["anyOf"][0]["enum"]
+    most_od = shown["options"]["properties"]["fit"]["properties"]["classes"]["properties"]["most_od"]
+    assert most_od["type"] == "number"
+    assert most_od["description"]
+    for wrong in (
+        {"stages": ["fitt"]},
+        {"options": {"fit": {"no_such_group": {}}}},
+        {"options": {"fit": {"fitter": 3}}},
+    ):
+        with pytest.raises(httpx.HTTPStatusError, match=str(httpx.codes.CONFLICT.value)):
+            served.start(**wrong)
+    nightly = served.deployment("nightly/tiny")
+    assert nightly["parameter_openapi_schema"]["properties"]["path"]["description"] == "The campaign file."
+    assert nightly["description"].startswith(f"{NAME}: ")
+
+
 def test_a_schedule_fires_and_brings_the_campaign_up_to_date(served: Served) -> None:
     (run,) = served.wait("the first look has started a campaign", lambda: served.runs("campaign"), RUN_SECONDS)
     # Enough of the schedule has been seen; each further look costs the other tests a second or two of a core.
@@ -165,23 +189,32 @@ def test_a_schedule_fires_and_brings_the_campaign_up_to_date(served: Served) -> 
 
     tasks = served.post("/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
     tasks.sort(key=lambda task: task["start_time"])
-    assert [re.sub("-[^-]*$", "", task["name"]) for task in tasks] == STAGES
+    assert [task["name"] for task in tasks] == [f"{stage} of {NAME}" for stage in STAGES]
+    assert served.get(f"/flow_runs/{run['id']}")["name"] == NAME
     assert {task["state_type"] for task in tasks} == {"COMPLETED"}
 
     artifacts = {found["key"]: found for found in served.post("/artifacts/filter", {
         "flow_runs": {"id": {"any_": [run["id"]]}}})}  # fmt: skip
-    assert {key for key, found in artifacts.items() if found["type"] == "progress"} == set(STAGES)
-    assert {float(artifacts[key]["data"]) for key in STAGES} == {100.0}
-    assert artifacts["stages"]["type"] == "table"
-    assert all(f'"stage": "{name}"' in artifacts["stages"]["data"] for name in STAGES)
-    assert "not-done" not in artifacts
+    progress = {key: found["data"] for key, found in artifacts.items() if found["type"] == "progress"}
+    assert {key: float(percent) for key, percent in progress.items()} == {f"{NAME}-{stage}": 100.0 for stage in STAGES}
+    assert artifacts[f"{NAME}-stages"]["type"] == "table"
+    assert all(f'"stage": "{name}"' in artifacts[f"{NAME}-stages"]["data"] for name in STAGES)
+    assert f"{NAME}-not-done" not in artifacts
+    page = re.search(r"Dashboard +(http://\S+)", served.output.read_text())
+    assert page
+    assert f"[Dashboard]({page[1]})" in artifacts[f"{NAME}-verdict"]["data"]
+    assert "store/report/index.html)" in artifacts[f"{NAME}-verdict"]["data"]
+    lines = [line["message"] for line in served.post("/logs/filter", {
+        "logs": {"flow_run_id": {"any_": [run["id"]]}}})]  # fmt: skip
+    assert {stage for stage in STAGES for line in lines if line.startswith(f"{stage}: ")} == set(STAGES)
 
 
 def test_a_run_on_demand_computes_only_what_is_asked_for(served: Served) -> None:
     run = served.start(stages=["ingest"], scans=["stxm-E01-c001-r1"])
     served.wait_state(run, "COMPLETED")
     tasks = served.post("/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
-    assert [re.sub("-[^-]*$", "", task["name"]) for task in tasks] == ["ingest"]
+    assert [task["name"] for task in tasks] == [f"ingest of {NAME}"]
+    assert served.get(f"/flow_runs/{run['id']}")["name"] == f"{NAME}: ingest, stxm-E01-c001-r1"
 
 
 def test_everything_listens_on_loopback_only_and_nothing_is_tracked(served: Served) -> None:

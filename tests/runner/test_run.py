@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.utils import key_split_group
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from storage.output import Output
@@ -74,6 +76,24 @@ def test_every_unit_runs_once_and_the_second_run_does_nothing(tmp_path: Path, cl
     assert output is not None
     np.testing.assert_array_equal(output.read("soc")[:, 0], np.arange(7))
     assert verify(Store(survey.root)) == []
+
+
+def test_dask_shows_units_by_stage_and_names_their_scans(tmp_path: Path, cluster) -> None:
+    client = cluster()
+
+    def hear(dask_scheduler) -> None:
+        plugin = SchedulerPlugin()
+        plugin.heard = set()
+        plugin.transition = lambda key, *words, **more: plugin.heard.add(key)
+        dask_scheduler.add_plugin(plugin, name="hear")
+
+    client.run_on_scheduler(hear)
+    run(toy_stage.ToySurvey(tmp_path / "store", {"electrode-3-scan-7": 2}), cluster)
+    keys = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.plugins["hear"].heard)
+    units = {key for key in keys if isinstance(key, tuple)}
+    assert {key[:2] for key in units} == {("fit", f"electrode-3-scan-7 row-{row}") for row in range(2)}
+    assert {key_split_group(key) for key in units} == {"fit"}
+    client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.remove_plugin("hear"))
 
 
 def test_what_describes_an_output_is_published_with_it(tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def start_python() -> Callable[..., "subprocess.Popen[str]"]:
     def start(code: str, *arguments: object) -> "subprocess.Popen[str]":
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         command = [sys.executable, "-c", code, *map(str, arguments)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     return start

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -169,3 +170,48 @@ def test_a_server_that_was_killed_is_waited_for_and_loses_nothing(
         with pytest.raises(StoreError, match=r"the bucket does not do what it was asked.*finished units are kept"):
             Store("s3://tests/killed/store").create()
     client_of.cache_clear()
+
+
+N_RACES = 50
+
+RACER = """
+import sys
+from storage.errors import StoreError
+from storage.publication import Publication, PublishedScan
+from storage.atomic import replace_file
+from storage.store import Store
+for line in sys.stdin:
+    store = Store(f"{sys.argv[1]}/{line.strip()}")
+    try:
+        with store.create().lock(f"run {sys.argv[2]}"):
+            replace_file(store.output("fit", sys.argv[2], "d").path / "x", [b"x"])
+            before = store.publication("fit")
+            scans = {**({} if before is None else before.scans), sys.argv[2]: PublishedScan("d", "done")}
+            store.publish(Publication("fit", 1, {}, 0, "", {}, scans), before)
+            print("won", flush=True)
+            sys.stdin.readline()
+    except StoreError as error:
+        print(error.problem if "another process" in error.problem else error.sentence, flush=True)
+        sys.stdin.readline()
+"""
+
+
+@pytest.mark.long
+def test_of_two_runs_that_start_at_once_one_wins_every_time(bucket: str, start_python: Callable[..., object]) -> None:
+    # The server makes a bucket when it is first written, and not twice at once.
+    bucket_path(bucket).put(b"")
+    racers = [start_python(RACER, bucket, name) for name in ("one", "two")]
+    for n in range(N_RACES):
+        for racer in racers:
+            racer.stdin.write(f"race-{n}\n")
+            racer.stdin.flush()
+        said = [racer.stdout.readline().strip() for racer in racers]
+        assert sorted(said) == ["another process is using this store", "won"], said
+        published = Store(f"{bucket}/race-{n}").publication("fit")
+        assert published is not None
+        assert list(published.scans) == [("one", "two")[said.index("won")]]
+        for racer in racers:
+            racer.stdin.write("\n")
+            racer.stdin.flush()
+    for racer in racers:
+        racer.communicate()

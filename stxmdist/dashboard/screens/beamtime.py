@@ -10,7 +10,7 @@ from stxmdist.dashboard.progress import ElectrodeMean, electrode_means, spread_o
 from stxmdist.dashboard.refused import Unclear
 from stxmdist.dashboard.screen import SCREENS, Page, Screen
 from stxmdist.dashboard.snapshot import Snapshot
-from stxmdist.dashboard.standing import WORDS, Light, Standing, standing_of
+from stxmdist.dashboard.standing import WORDS, Light, Standing, failed_units, standing_of
 from stxmdist.dashboard.thumbnails import Thumbnail, thumbnail
 from stxmdist.dashboard.visit import Visit
 from stxmdist.dashboard.words import plural
@@ -197,15 +197,8 @@ def _notes(now: Snapshot) -> list[str]:
 
 def _run(visit: Visit) -> RunPanel:
     now = visit.now
-    failed = sum(
-        scan.units_failed
-        for publication in now.published.publications.values()
-        for name, scan in publication.scans.items()
-        if scan.state == "failed" and (name in now.scans or name == CAMPAIGN)
-    )
-    return RunPanel(
-        run_process.last_run(now.campaign), failed, visit.link(SCREENS["run"].address) if "run" in SCREENS else None
-    )
+    screen = visit.link(SCREENS["run"].address) if "run" in SCREENS else None
+    return RunPanel(run_process.last_run(now.campaign), failed_units(now), screen)
 
 
 def _exclude(visit: Visit) -> str:
@@ -238,4 +231,11 @@ def _retry(visit: Visit) -> str:
     return visit.here("")
 
 
-SCREEN = Screen(page, actions={"exclude": _exclude, "include": _include, "start": _start, "retry": _retry})
+def _warm(now: Snapshot) -> None:
+    """When scans were measured stands in a file for each; how the newest stand rests on many figures."""
+    for scan, _ in newest_first(now)[:MOST_JUDGED]:
+        standing_of(now, scan)
+    _ = now.simulated
+
+
+SCREEN = Screen(page, actions={"exclude": _exclude, "include": _include, "start": _start, "retry": _retry}, warm=_warm)

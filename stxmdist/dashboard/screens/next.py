@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
-from stxmdist.commands.design import BeamtimeDesign, design, design_row, sample_of
+from stxmdist.commands.design import BeamtimeDesign, design_row, sample_of, without_light
 from stxmdist.commands.energies import ProposedEnergies, Sample, energies
 from stxmdist.dashboard.figures.next_beamtime import energies_figure, shift_figure
 from stxmdist.dashboard.figures.plot import Drawn, as_drawn
@@ -15,12 +15,14 @@ from stxmdist.dashboard.words import duration, figure, plural
 from stxmdist.errors import Explained
 from stxmdist.heterogeneity.design import Costs, designs_within, half_width
 from stxmdist.planning.next_beamtime import Wish
-from stxmdist.planning.pilot import MODALITY, PilotScans, photons_per_pixel, pilot_scans, published_table
+from stxmdist.planning.pilot import MODALITY, PilotScans, photons_per_pixel, pilot_scans
 
 HOURS_LEFT = 8.0
 """A shift, where the address says nothing else"""
 USUAL_SCAN_MINUTES = 30.0
 USUAL_PARTICLES = 30
+USUAL_ENERGIES = 5.0
+USUAL_PHOTONS = 1e4
 MOST_SHOWN = 8
 SHIFT, WISH, LIGHT = "The shift", "The wish", "The light"
 
@@ -114,7 +116,7 @@ def page(visit: Visit) -> NextPage:
     fields = {field.name: field for field in _fields(visit, scans)}
     values = {name: field.value for name, field in fields.items()}
     mistaken = any(field.problem for field in fields.values())
-    found = "Correct what is marked." if mistaken else _design(now, values)
+    found = "Correct what is marked." if mistaken else _design(now, scans, values)
     cases: tuple[ShiftCase, ...] = ()
     if isinstance(found, BeamtimeDesign):
         cases = _cases(found, values)
@@ -142,7 +144,6 @@ def _pilot(now: Snapshot) -> PilotScans | None:
 
     def measured() -> PilotScans | None:
         try:
-            published_table(now.published, now.campaign, "particles")
             return pilot_scans(now.published, now.campaign)
         except Explained:
             return None
@@ -175,8 +176,8 @@ def _fields(visit: Visit, scans: PilotScans | None) -> list[Field]:
         ("effect", "Difference to find", "", WISH, None, "between two conditions"),
         ("power", "With a power of", "", WISH, Wish.power, usual),
         ("electrode_sd", "SD between electrodes", "", WISH, None, "as the pilot says if empty"),
-        ("n", "Energies", "", LIGHT, 5.0, usual),
-        ("photons", "Photons per pixel", "", LIGHT, _known(photons, 1e4), from_counts),
+        ("n", "Energies", "", LIGHT, USUAL_ENERGIES, usual),
+        ("photons", "Photons per pixel", "", LIGHT, _known(photons, USUAL_PHOTONS), from_counts),
         ("thickness_nm", "Thickness", "nm", LIGHT, sample.thickness_nm, measured),
         ("pixel_nm", "Pixel", "nm", LIGHT, sample.pixel_nm, measured),
         ("particle_um", "Particle", "µm", LIGHT, sample.particle_um, measured),
@@ -206,7 +207,7 @@ def _known(value: float, usual: float) -> float:
     return value if math.isfinite(value) and value > 0 else usual
 
 
-def _design(now: Snapshot, values: Mapping[str, float | None]) -> BeamtimeDesign | str:
+def _design(now: Snapshot, scans: PilotScans | None, values: Mapping[str, float | None]) -> BeamtimeDesign | str:
     """The same as ``stxmdist design`` with these wishes; a sentence where there is none."""
     wish = Wish(
         half_width=values["half_width"] or Wish.half_width,
@@ -220,7 +221,9 @@ def _design(now: Snapshot, values: Mapping[str, float | None]) -> BeamtimeDesign
 
     def planned() -> BeamtimeDesign | str:
         try:
-            return design(now.campaign.path, wish, n=2)
+            # Where nothing is published, this says what is to be done.
+            measured = scans or pilot_scans(now.published, now.campaign)
+            return without_light(now.published, now.campaign, measured, wish)
         except Explained as error:
             return error.sentence
 
@@ -373,4 +376,12 @@ def _commands(now: Snapshot, scans: PilotScans | None, values: Mapping[str, floa
     return f"{first}\nstxmdist design {now.campaign.path.name} {' '.join(wish)} --particle-minutes {per:.4g}"
 
 
-SCREEN = Screen(page)
+def _warm(now: Snapshot) -> None:
+    """What was measured, and the energies that a page without a wish proposes."""
+    scans = _pilot(now)
+    sample = Sample() if scans is None else sample_of(scans)
+    photons = _known(_photons(now), USUAL_PHOTONS)
+    _light(now, scans, {**asdict(sample), "n": USUAL_ENERGIES, "photons": photons})
+
+
+SCREEN = Screen(page, warm=_warm)

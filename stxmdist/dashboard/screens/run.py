@@ -12,7 +12,7 @@ from stxmdist.dashboard.option_form import StageOptions, changes_of, elsewhere, 
 from stxmdist.dashboard.run_process import PageRun, Wanted, cancel, last_run, start
 from stxmdist.dashboard.screen import Page, Screen
 from stxmdist.dashboard.snapshot import Snapshot
-from stxmdist.dashboard.standing import Light
+from stxmdist.dashboard.standing import Light, failed_units
 from stxmdist.dashboard.visit import Visit
 from stxmdist.errors import InputError, StoreError
 from stxmdist.planning.assigned_options import assigned_options
@@ -92,6 +92,8 @@ class RunPage(Page):
     scans: tuple[Choice, ...]
     options: tuple[StageOptions, ...]
     sought: str
+    failed: int
+    """Units that were set aside"""
     wanted: Wanted
     fields: Mapping[str, str]
     """Names and values of the form that starts exactly this run"""
@@ -122,6 +124,7 @@ def page(visit: Visit) -> RunPage:
         scans=tuple(Choice(scan_id, scan_id in wanted.scans, _as_far_as(now, scan_id)) for scan_id in now.scans),
         options=options,
         sought=visit.text("q"),
+        failed=failed_units(now),
         wanted=wanted,
         fields=dict(_fields(wanted)),
         mistakes=elsewhere(problems, options),
