@@ -104,6 +104,7 @@ def test_the_page_shows_one_of_each_kind() -> None:
         "metric",
         "particle metric",
         "analysis",
+        "figure",
         "export",
         "stage",
     }
@@ -154,6 +155,8 @@ def test_a_campaign_runs_with_one_more_of_each_kind(added: None, tmp_path: Path)
     assert read_table(tables / "counted.parquet")["n_particles"].sum() > 0
     effects = read_table(tables / "effects.parquet")
     assert "length" in set(effects["endpoint"])
+
+    assert len(pd.read_csv(campaign.parent / "store" / "report" / "figures" / "F14-thickness.csv")) >= 12
 
     written = export(campaign, "text", out=tmp_path / "out")
     assert not written.lacks

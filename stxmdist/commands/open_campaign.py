@@ -4,8 +4,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from stxmdist.campaign.manifest import Campaign, CampaignError
-from stxmdist.commands import keeping, runs
+from stxmdist.commands import drawn, keeping, runs
 from stxmdist.commands.design import BeamtimeDesign, design, sample_of
 from stxmdist.commands.energies import ProposedEnergies, Sample, energies
 from stxmdist.commands.notes import Note, unsaid
@@ -19,6 +21,7 @@ from stxmdist.planning.pilot import pilot_scans
 from stxmdist.planning.status import Status, status_of
 from stxmdist.planning.validation import Validation, validate
 from stxmdist.results.campaign import CampaignResults
+from stxmdist.results.drawn_figure import DrawnFigure
 from stxmdist.runner.run import Watcher, nobody_watches
 from stxmdist.scoring.score import score
 
@@ -215,6 +218,32 @@ class OpenCampaign(CampaignResults):
         'index.html'
         """
         return runs.draw_report(self.path, self.options)
+
+    @property
+    def figures(self) -> pd.DataFrame:
+        """The figures of the report by their names, with what each answers; ``campaign.figure(name)`` draws one.
+
+        Examples
+        --------
+        >>> campaign.figures.loc["F5-state-of-charge", "question"]
+        'How charged are the particles, and does it close?'
+        """
+        return drawn.figures(self.published)
+
+    def figure(self, name: str) -> DrawnFigure:
+        """A figure of the report, drawn from what is published now: ``figure``, ``data``, ``caption`` and ``save``.
+
+        Raises
+        ------
+        InputError
+            for a name that there is none of, and where the campaign cannot give this figure, with why.
+
+        Examples
+        --------
+        >>> campaign.figure("F5-state-of-charge").save(folder / "figure.svg").exists()
+        True
+        """
+        return drawn.figure(self.path, name, self.options)
 
     def export(
         self, to: str, out: str | Path | None = None, scans: Collection[str] = (), *, force: bool = False

@@ -4,7 +4,7 @@ import numpy as np
 
 from stxmdist.heterogeneity.agreement import bland_altman
 from stxmdist.planning.columns import column
-from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, grid_of_axes
+from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence
 
 
@@ -44,7 +44,6 @@ def agreement(evidence: Evidence) -> Picture | Absent:
         title,
         f"The solid line is the mean difference; 95 % of the differences lie between the dashed lines. {said}.",
         f"Differences of state of charge between the microscopes over their mean and over particle size. {said}.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("pairs",),
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from stxmdist.arrays import F64
 from stxmdist.planning.columns import column
-from stxmdist.report.canvas import COLOURS, HATCHES, Absent, Picture, as_svg, blank, grid_of_axes
+from stxmdist.report.canvas import COLOURS, HATCHES, Absent, Picture, blank, grid_of_axes
 from stxmdist.report.distributions import analysed
 from stxmdist.report.evidence import Evidence
 
@@ -65,8 +65,7 @@ def budget(evidence: Evidence) -> Picture | Absent:
         "and only other scans help. The last bar is half of the interval of an electrode's mean, median over "
         "electrodes: where it is much longer than the others, particles and regions were too few, not photons.",
         f"Bars of the standard error of state of charge by {len(known)} causes.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("particles", "electrodes"),
     )
 

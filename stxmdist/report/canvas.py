@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase, SubFigure
 
@@ -29,7 +30,9 @@ RC = {
     "hatch.linewidth": 0.6,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "svg.fonttype": "path",
+    # Text stays text: it can be searched, and set again in the type of a journal.
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
     # Otherwise the identifiers in an SVG are drawn at random.
     "svg.hashsalt": "stxmdist",
 }
@@ -46,13 +49,18 @@ PALE = "#e4e4e4"
 MASKED = "#b4b4b4"
 """Something is here, but its number is not to be trusted; hatched as well."""
 
+PRINT_DPI = 300
+"""Of figures that are printed"""
+FONT, FONTS = b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif"
+"""Machines without the type of the figures have one of nearly the same widths"""
+
 MARKS_IN_SVG = 3000
 """More points than this are drawn as pixels inside an SVG."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
-    """A finished figure with its caption, and with words for readers who do not see it."""
+    """A drawn figure with its caption, and with words for readers who do not see it."""
 
     name: str
     """File name without ending, such as ``F5-state-of-charge``."""
@@ -60,16 +68,14 @@ class Picture:
     caption: str
     alt: str
     """What it shows, for those who do not see it."""
-    kind: str
-    """``svg`` or ``png``"""
-    content: bytes
+    image: Figure | bytes
+    """What is printed in every format; a film is PNG, and that alone"""
     tables: tuple[str, ...] = ()
     """Tables of the campaign that hold the numbers."""
-
-    @property
-    def file(self) -> str:
-        """Its file beside the page."""
-        return f"figures/{self.name}.{self.kind}"
+    dpi: int = 110
+    """Of images in the SVG that the page shows; those in other files have 300"""
+    data: pd.DataFrame | None = None
+    """Its numbers, where they are not to be seen in the figure itself"""
 
 
 @dataclass(frozen=True)
@@ -132,11 +138,18 @@ def as_svg(figure: Figure, dpi: int = 110) -> bytes:
     """The figure as SVG, images in it at ``dpi``, without date, creator or what else changes from run to run."""
     out = BytesIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, dpi=dpi)
+    return out.getvalue().replace(FONT, FONTS)
+
+
+def as_pdf(figure: Figure, dpi: int = PRINT_DPI) -> bytes:
+    """The figure as PDF with its type inside, images in it at ``dpi``, without what changes from run to run."""
+    out = BytesIO()
+    figure.savefig(out, format="pdf", dpi=dpi, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return out.getvalue()
 
 
-def as_png(figure: Figure, dpi: int = 100) -> bytes:
-    """The figure as PNG without anything that changes from run to run."""
+def as_png(figure: Figure, dpi: int = 100, *, optimize: bool = True) -> bytes:
+    """The figure as PNG without anything that changes from run to run; not to ``optimize`` saves half of the time."""
     out = BytesIO()
-    figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"optimize": optimize})
     return out.getvalue()

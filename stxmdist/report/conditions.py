@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from stxmdist.campaign.scan import Scan
 from stxmdist.planning.columns import column, number, text_of, words
-from stxmdist.report.canvas import INK, Absent, Picture, as_svg, blank
+from stxmdist.report.canvas import INK, Absent, Picture, blank
 from stxmdist.report.evidence import Evidence, not_drawn
 
 MOST_ROWS, MOST_COLUMNS = 40, 10
@@ -71,8 +71,7 @@ def design(evidence: Evidence) -> Picture | Absent:
         "Scans, fields of view and particles for each electrode and condition; darker cells hold more particles. "
         "The electrode is the unit of statistics." + more,
         f"Matrix of {text}; each cell states its wide-field scans, ptychography scans, regions and particles.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("particles", "electrodes"),
     )
 
@@ -154,8 +153,7 @@ def flow(evidence: Evidence) -> Picture | Absent:
         "What was left at each step, and what was lost on the way to it. Each reason is given in the table under "
         "‘What was left out’.",
         f"Flow chart: {said}.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("scans", "exclusions"),
     )
 

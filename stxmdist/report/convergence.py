@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from stxmdist.arrays import F64, Real
 from stxmdist.measures import ReconstructFigures
 from stxmdist.ptychography.frc import ring_frequencies
-from stxmdist.report.canvas import COLOURS, DASHES, INK, Absent, Picture, as_svg, blank, grid_of_axes
+from stxmdist.report.canvas import COLOURS, DASHES, INK, Absent, Picture, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, label_of, not_drawn
 
 MOST_SCANS = 12
@@ -53,8 +53,7 @@ def convergence(evidence: Evidence) -> Picture | Absent:
         "the frames; the dashed line is where it falls below the half-bit criterion, median over tiles and energies."
         + not_drawn(scans, shown),
         f"Residual over iterations and Fourier ring correlation over frequency of {len(shown)} ptychography scans.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("scans",),
     )
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from stxmdist.arrays import F64
 from stxmdist.heterogeneity.analyses.boundary_axes import LEAST_COHERENCE
 from stxmdist.planning.columns import column, words
-from stxmdist.report.canvas import COLOURS, Absent, Picture, as_svg, blank
+from stxmdist.report.canvas import COLOURS, Absent, Picture, blank
 from stxmdist.report.evidence import Evidence
 
 SECTORS = 12
@@ -41,8 +41,7 @@ def directions(evidence: Evidence) -> Picture | Absent:
         f"{resultant:.2f} (0: no direction is preferred, 1: all are parallel). In a preparation without texture only "
         "the right rose may prefer a direction.",
         f"Correlation lengths of {int(np.isfinite(lengths).sum())} particles, and roses of {n} axes.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("particles",),
     )
 

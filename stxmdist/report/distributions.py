@@ -8,7 +8,7 @@ from stxmdist.arrays import F64, Mask
 from stxmdist.heterogeneity.electrodes import mass_of
 from stxmdist.heterogeneity.metrics.table import METRICS
 from stxmdist.planning.columns import column, words
-from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, grid_of_axes, styles_of
+from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, Style, blank, grid_of_axes, styles_of
 from stxmdist.report.evidence import Evidence, not_drawn
 
 MOST_GROUPS = 36
@@ -32,9 +32,9 @@ def states_of_charge(evidence: Evidence) -> Picture | Absent:
     labels = []
     for line, (electrode, cycle, here) in enumerate(shown):
         mass = np.nan_to_num(mass_of(table[here]))
-        _one(axes, line, values[here], mass, styles[electrode].colour, styles[electrode].marker, (low, high))
-        _summary(axes, line, electrodes, electrode, cycle)
         labels.append(f"{electrode}, cycle {cycle:g}" if np.isfinite(cycle) else electrode)
+        _one(axes, line, values[here], mass, styles[electrode], (low, high), labels[-1])
+        _summary(axes, line, electrodes, electrode, cycle)
     axes.set_yticks(
         range(len(shown)),
         [f"{text}\n{int(group[2].sum())} particles" for text, group in zip(labels, shown, strict=True)],
@@ -58,8 +58,7 @@ def states_of_charge(evidence: Evidence) -> Picture | Absent:
         + not_drawn(groups, shown, "electrode and cycle", "electrodes and cycles"),
         f"Distributions of the state of charge of {len(values)} particles in {len(shown)} electrodes and cycles, "
         "each with its mean, interval and coulometric value.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("particles", "electrodes"),
     )
 
@@ -82,13 +81,16 @@ def _groups(table: pd.DataFrame) -> list[tuple[str, float, Mask]]:
     return [(e, c if c >= 0 else np.nan, (electrode == e) & (np.nan_to_num(cycle, nan=-1.0) == c)) for e, c in keys]
 
 
-def _one(axes: Axes, line: int, values: F64, mass: F64, colour: str, marker: str, span: tuple[float, float]) -> None:
+def _one(axes: Axes, line: int, values: F64, mass: F64, style: Style, span: tuple[float, float], name: str) -> None:
+    colour, marker = style.colour, style.marker
     at = np.linspace(*span, 201)
     width = max(0.02, 0.9 * float(values.std()) * max(1, len(values)) ** -0.2)
     weight = mass / mass.sum() if mass.sum() > 0 else np.full(len(values), 1.0 / len(values))
     density = (weight[:, None] * np.exp(-0.5 * ((at - values[:, None]) / width) ** 2)).sum(axis=0)
     if density.max() > 0:
-        axes.fill_between(at, line, line - 0.48 * density / density.max(), color=colour, alpha=0.35, lw=0)
+        axes.fill_between(
+            at, line, line - 0.48 * density / density.max(), color=colour, alpha=0.35, lw=0, label=f"_{name}, density"
+        )
     # Golden-ratio steps scatter the points evenly, and the same way every time.
     jitter = (np.arange(len(values)) * 0.618034) % 1.0
     axes.plot(
@@ -101,6 +103,7 @@ def _one(axes: Axes, line: int, values: F64, mass: F64, colour: str, marker: str
         alpha=0.75,
         mew=0,
         rasterized=len(values) > 1500,
+        label=f"_{name}",
     )
 
 
@@ -110,11 +113,15 @@ def _summary(axes: Axes, line: int, electrodes: pd.DataFrame, electrode: str, cy
         *(column(here, name) for name in ("soc_mean", "soc_ci_low", "soc_ci_high", "soc_coulometric")), strict=True
     ):
         if np.isfinite(low) and np.isfinite(high):
-            axes.plot([low, high], [line, line], color=INK, lw=2.2, solid_capstyle="butt", zorder=4)
+            axes.plot(
+                [low, high], [line, line], color=INK, lw=2.2, solid_capstyle="butt", zorder=4, label="_95 % interval"
+            )
         if np.isfinite(mean):
-            axes.plot(mean, line, marker="o", ms=5, color="white", mec=INK, mew=1.3, zorder=5)
+            axes.plot(mean, line, marker="o", ms=5, color="white", mec=INK, mew=1.3, zorder=5, label="_mean by mass")
         if np.isfinite(coulometric):
-            axes.plot(coulometric, line - 0.05, marker="|", ms=15, mew=1.8, color=COLOURS[1], zorder=6)
+            axes.plot(
+                coulometric, line - 0.05, marker="|", ms=15, mew=1.8, color=COLOURS[1], zorder=6, label="_coulometry"
+            )
 
 
 def _same(values: F64, wanted: float) -> Mask:
@@ -149,7 +156,7 @@ def trends(evidence: Evidence) -> Picture | Absent:
             axes.plot(x, y, style.dash, marker=style.marker, color=style.colour, label=name)
             if panel.limits is not None:
                 low, high = (column(table, limit)[here] for limit in panel.limits)
-                axes.vlines(x, low, high, color=style.colour, lw=0.9)
+                axes.vlines(x, low, high, color=style.colour, lw=0.9, label=f"_{name}")
         axes.set(xlabel="cycle", ylabel=panel.meaning)
         if panel.column == "soc_mean":
             axes.plot([], [], " ")
@@ -161,7 +168,6 @@ def trends(evidence: Evidence) -> Picture | Absent:
         "One line per electrode; upright lines are 95 % intervals. Standard deviations are free of measurement noise.",
         f"Four panels over cycle for {len(names)} electrodes: state of charge, spread between and within particles, "
         "and active fraction.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("electrodes",),
     )

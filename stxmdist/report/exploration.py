@@ -13,7 +13,7 @@ from storage.output import Output
 from stxmdist.arrays import F64
 from stxmdist.campaign.scan import Scan
 from stxmdist.planning.columns import number
-from stxmdist.report.canvas import COLOURS, DASHES, INK, Absent, Picture, as_png, bands_of, blank, grid_of_axes
+from stxmdist.report.canvas import COLOURS, DASHES, INK, Absent, Picture, bands_of, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, label_of, not_drawn
 from stxmdist.report.maps import Map, block_px, coarse_axis, draw_map, limits_of, map_of, nice_length
 
@@ -128,8 +128,7 @@ def _picture(evidence: Evidence, scan: Scan, explored: Explored, more: str) -> P
         f"Exploration of {label_of(scan)}",
         caption + more,
         f"Eigenvalues, spectra and maps of {scan.scan_id} by " + ", ".join(name for name, _, _ in parts) + ".",
-        "png",
-        as_png(figure, dpi=110),
+        figure,
     )
 
 

@@ -86,7 +86,6 @@ def _picture(evidence: Evidence, scan: Scan, figures: AlignMeasures) -> Picture:
         "are those by which a frame was moved towards higher rows (y) and columns (x); the largest along an axis is "
         f"{figures.largest_shift_px:.2f} px. {failed} Hatched pixels are not known.",
         f"A film over photon energy of scan {scan_id}, as measured and as aligned.",
-        "png",
         content,
     )
 

@@ -6,13 +6,14 @@ from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from storage.output import Output
 from stxmdist.arrays import Array, MaskClass, Real
 from stxmdist.campaign.scan import Scan
 from stxmdist.measures import RegisterMeasures
-from stxmdist.report.canvas import INK, Absent, Picture, as_svg, blank, grid_of_axes
+from stxmdist.report.canvas import INK, PRINT_DPI, Absent, Picture, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, not_drawn
 from stxmdist.report.maps import SOC_MAP, Map, coarsened, draw_map, limits_of, map_of, nice_length
 
@@ -29,7 +30,6 @@ COLUMNS = (
 
 SAME_EDGE_EV = 5.0
 """Scans whose strongest energies lie nearer to one another are of one edge"""
-PRINT_DPI = 300
 """Of the images inside the figure; lines and words have no pixels"""
 
 
@@ -66,7 +66,7 @@ def gallery(evidence: Evidence) -> Picture | Absent:
     shown = [_region(evidence, pair, longest, shared_ev) for pair in taken]
     # Rows with one scale of colours lie together, above its colour bar.
     shown.sort(key=lambda region: region.scales.get(COLUMNS[0], np.inf))
-    content = _draw(shown)
+    figure = _draw(shown)
     frc = [f"{region.title}: {region.half_period_nm:.0f} nm" for region in shown if np.isfinite(region.half_period_nm)]
     return Picture(
         "F3-gallery",
@@ -79,9 +79,9 @@ def gallery(evidence: Evidence) -> Picture | Absent:
         + ("Half-bit FRC half-period, median over tiles and energies: " + "; ".join(frc) + "." if frc else "")
         + not_drawn(chosen, shown, "region", "regions"),
         f"Maps of {len(shown)} regions: " + ", ".join(COLUMNS) + ".",
-        "svg",
-        content,
+        figure,
         ("particles", "pairs"),
+        dpi=PRINT_DPI,
     )
 
 
@@ -227,7 +227,7 @@ def _place(evidence: Evidence, scan_id: str, region: Region) -> None:
     region.field_of_ptychography = (y, x)
 
 
-def _draw(regions: list[Region]) -> bytes:
+def _draw(regions: list[Region]) -> Figure:
     columns = [name for name in COLUMNS if any(name in region.maps for region in regions)]
     columns = columns or list(COLUMNS[:2])
     figure = blank(0.6 + 2.25 * len(columns), 0.9 + 2.16 * len(regions))
@@ -275,7 +275,7 @@ def _draw(regions: list[Region]) -> bytes:
             extend="both" if "state of charge" in name else "neither",
             label=what + (f" ({unit})" if unit else "") + (f", {energy_ev:.1f} eV" if several else ""),
         )
-    return as_svg(figure, dpi=PRINT_DPI)
+    return figure
 
 
 def _name_row(axes: Axes, region: Region) -> None:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from stxmdist.arrays import F64
 from stxmdist.planning.columns import column, words
-from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, bands_of, blank, grid_of_axes
+from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, bands_of, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, label_of
 from stxmdist.report.gallery import soc_map
 from stxmdist.report.maps import SOC_MAP, draw_map, nice_length
@@ -55,9 +55,9 @@ def inside_particles(evidence: Evidence) -> Picture | Absent:
         f"Beyond theirs lie: {beyond_all}. Below: mean gradient of the state of charge of each particle of one field, "
         "as arrows towards the charged side.",
         f"Values of {len(METRICS)} metrics of all particles beside the bands of their homogeneous twins. {beyond_all}.",
-        "svg",
-        as_svg(figure, dpi=200),
+        figure,
         ("particles", "null_bands"),
+        dpi=200,
     )
 
 
@@ -84,10 +84,10 @@ def _ordered(axes: Axes, here: pd.DataFrame, name: str) -> str:
         return "not known"
     order = known[np.argsort(values[known], kind="stable")]
     at = np.arange(order.size)
-    axes.vlines(at, low[order], high[order], color="#c8c8c8", lw=max(0.4, min(3.0, 200.0 / order.size)))
+    axes.vlines(at, low[order], high[order], color="#c8c8c8", lw=max(0.4, min(3.0, 200.0 / order.size)), label="_twins")
     beyond = (values[order] < low[order]) | (values[order] > high[order])
-    for which, colour in ((~beyond, INK), (beyond, COLOURS[1])):
-        axes.plot(at[which], values[order][which], ls="", marker=".", ms=3.5, mew=0, color=colour)
+    for which, colour, word in ((~beyond, INK, "_within its band"), (beyond, COLOURS[1], "_beyond its band")):
+        axes.plot(at[which], values[order][which], ls="", marker=".", ms=3.5, mew=0, color=colour, label=word)
     axes.axhline(0.0, color="#999999", lw=0.5)
     return f"{int(beyond.sum())} of {order.size}"
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stxmdist.pixel_pitch import pitch_yx_um
-from stxmdist.report.canvas import COLOURS, DASHES, Absent, Picture, as_svg, blank, grid_of_axes
+from stxmdist.report.canvas import COLOURS, DASHES, Absent, Picture, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, label_of, not_drawn
 
 MOST_SCANS = 12
@@ -49,7 +49,6 @@ def beam_and_drift(evidence: Evidence) -> Picture | Absent:
         "Left: incident beam from pixels without particles, with two standard errors shaded. Right: by how much the "
         "image at each energy was moved to correct drift." + not_drawn(scans, shown),
         f"Incident beam and drift over photon energy of {len(shown)} wide-field scans.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("scans",),
     )

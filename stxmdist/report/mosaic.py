@@ -9,23 +9,25 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
+from matplotlib.figure import Figure
 from scipy import ndimage
 
 from storage.output import Output
 from stxmdist.arrays import F64, I32, Mask, MaskClass, Real
 from stxmdist.planning.columns import column, words
-from stxmdist.report.canvas import INK, MASKED, Absent, Picture, as_svg, bands_of, blank
+from stxmdist.report.canvas import INK, MASKED, PRINT_DPI, Absent, Picture, bands_of, blank
 from stxmdist.report.evidence import Evidence, not_drawn
 from stxmdist.report.maps import SOC_MAP, UNTRUSTED, nice_length
 
 MOST_PARTICLES = 60
 """On one contact sheet; more are taken evenly by size"""
 PER_LINE = 12
+ROW = ("scan_id", "particle_id", "d_eq_um", "soc_mean", "soc_se")
+"""Columns of the numbers of the sheet; the pixels are ``campaign.scan(scan_id).particle(particle_id).soc``"""
 CELL_PX = 48
 SE_MAP = "magma_r"
 SE_STEPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Ends that the scale of standard errors may have: the first that holds nearly all"""
-PRINT_DPI = 300
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class _Cell:
     soc: F64
     se: F64
     words: str
+    row: tuple[str, int, float, float, float]
+    """Scan, number of the particle, equivalent diameter (um), state of charge and its standard error"""
 
 
 def mosaics(evidence: Evidence) -> Sequence[Picture | Absent]:
@@ -70,9 +74,10 @@ def _mosaic(evidence: Evidence, modality: str, said: str) -> Picture | Absent:
         "standard error. Grey pixels are not to be trusted."
         + not_drawn(range(len(table)), cells, "particle", "particles"),
         f"{len(cells)} particles sorted by size, coloured by state of charge, with maps of its standard error.",
-        "svg",
         _draw(cells, side_um, most_se),
         ("particles",),
+        dpi=PRINT_DPI,
+        data=pd.DataFrame([cell.row for cell in cells], columns=list(ROW)),
     )
 
 
@@ -102,7 +107,7 @@ def _cells(fields: Mapping[str, "_Field"], chosen: pd.DataFrame, side_um: float,
     for scan_id, (label, d_um, soc, se) in zip(words(chosen, "scan_id").tolist(), numbers, strict=True):
         images = fields[scan_id].cell(int(label), side_um, most_se) if scan_id in fields else None
         if images is not None:
-            cells.append(_Cell(*images, f"{d_um:.2f} µm\n{soc:.3f} ± {se:.3f}"))
+            cells.append(_Cell(*images, f"{d_um:.2f} µm\n{soc:.3f} ± {se:.3f}", (scan_id, int(label), d_um, soc, se)))
     return cells
 
 
@@ -153,7 +158,7 @@ def _coloured(values: Real, inside: Mask, untrusted: Mask, colours: str, top: fl
     return np.asarray(image, dtype=np.float64)
 
 
-def _draw(cells: Sequence[_Cell], side_um: float, most_se: float) -> bytes:
+def _draw(cells: Sequence[_Cell], side_um: float, most_se: float) -> Figure:
     lines = -(-len(cells) // PER_LINE)
     across = min(PER_LINE, len(cells))
     blank_cell = np.ones((2 * CELL_PX, CELL_PX, 3))
@@ -177,7 +182,7 @@ def _draw(cells: Sequence[_Cell], side_um: float, most_se: float) -> bytes:
     for axes, (colours, top, label) in zip(lower.subplots(1, 2), named, strict=True):
         scale = ScalarMappable(Normalize(0.0, top), colours)
         figure.colorbar(scale, cax=axes, orientation="horizontal", extend="both", label=label)
-    return as_svg(figure, dpi=PRINT_DPI)
+    return figure
 
 
 def _bar(axes: Axes, side_um: float) -> None:

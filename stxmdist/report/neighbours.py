@@ -4,7 +4,7 @@ import numpy as np
 
 from stxmdist.heterogeneity.analyses.neighbours import ALL
 from stxmdist.planning.columns import column, words
-from stxmdist.report.canvas import COLOURS, Absent, Picture, as_svg, blank, grid_of_axes, styles_of
+from stxmdist.report.canvas import COLOURS, Absent, Picture, blank, grid_of_axes, styles_of
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.tables import figure_of, probability_of
 
@@ -29,14 +29,23 @@ def neighbours(evidence: Evidence) -> Picture | Absent:
     styles = styles_of(names)
     for axes, (name, low, high, label) in zip(grid_of_axes(figure, 1, 2)[0], PANELS, strict=True):
         order = np.flatnonzero(everywhere)[np.argsort(middle[everywhere])]
-        axes.fill_between(middle[order], column(table, low)[order], column(table, high)[order], color="#d8d8d8", lw=0)
+        axes.fill_between(
+            middle[order], column(table, low)[order], column(table, high)[order], color="#d8d8d8", lw=0, label="_chance"
+        )
         for one in names:
             here = electrode == one
             marks = styles[one]
             axes.plot(
-                middle[here], column(table, name)[here], ls="", marker=marks.marker, ms=2.5, color="#888888", mew=0
+                middle[here],
+                column(table, name)[here],
+                ls="",
+                marker=marks.marker,
+                ms=2.5,
+                color="#888888",
+                mew=0,
+                label=f"_{one}",
             )
-        axes.plot(middle[order], column(table, name)[order], "-o", color=COLOURS[0], ms=4)
+        axes.plot(middle[order], column(table, name)[order], "-o", color=COLOURS[0], ms=4, label="_all electrodes")
         axes.axhline(0.0 if name == "soc_correlation" else 1.0, color="#999999", lw=0.6)
         axes.set(xlabel="distance of two particles (µm)", ylabel=label)
     first = int(np.flatnonzero(known)[np.argmin(middle[known])])
@@ -51,8 +60,7 @@ def neighbours(evidence: Evidence) -> Picture | Absent:
         "Line: all electrodes together; small marks: single electrodes in one condition. The grey band holds 95 % of "
         f"what shuffling the particles within their scans gives: chance. {said}.",
         f"Correlation of states of charge and join counts over distance. {said}.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("neighbours",),
     )
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from stxmdist.arrays import F64, Mask
 from stxmdist.heterogeneity.electrodes import mass_of
 from stxmdist.planning.columns import column, words
-from stxmdist.report.canvas import HATCHES, Absent, Picture, as_svg, blank, grid_of_axes
+from stxmdist.report.canvas import HATCHES, Absent, Picture, blank, grid_of_axes
 from stxmdist.report.distributions import analysed
 from stxmdist.report.evidence import Evidence
 
@@ -58,8 +58,7 @@ def phases(evidence: Evidence) -> Picture | Absent:
         "electrodes together; the number of particles stands above each bar. Pixels that a phase boundary crosses look "
         "mixed, the more the blunter the microscope: compare bars with one another, not with zero.",
         f"Stacked bars of three phases over {n_bins} bins of diameter and over cycles, {len(table)} particles.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("particles",),
     )
 

@@ -6,7 +6,7 @@ from stxmdist.errors import InputError
 from stxmdist.heterogeneity.design import power_curve
 from stxmdist.heterogeneity.pilot import pilot_spread
 from stxmdist.planning.columns import column
-from stxmdist.report.canvas import COLOURS, DASHES, Absent, Picture, as_svg, blank
+from stxmdist.report.canvas import COLOURS, DASHES, Absent, Picture, blank
 from stxmdist.report.evidence import Evidence
 
 EFFECTS = (0.05, 0.10, 0.20)
@@ -55,8 +55,7 @@ def power_over_electrodes(evidence: Evidence) -> Picture | Absent:
         "designs.",
         f"Power over 2 to {MOST_ELECTRODES} electrodes in each condition for differences of "
         f"{', '.join(f'{effect:g}' for effect in EFFECTS)}.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("variance",),
     )
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from storage.output import Output
 from stxmdist.arrays import Array, MaskClass
 from stxmdist.campaign.scan import Scan
 from stxmdist.readers.frames.unread import known_readings
-from stxmdist.report.canvas import MASKED, Picture, as_png, blank, grid_of_axes
+from stxmdist.report.canvas import MASKED, Picture, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, label_of
 from stxmdist.report.gallery import object_maps
 from stxmdist.report.maps import Map, coarsened, draw_map, limits_of, map_of, nice_length
@@ -59,17 +60,16 @@ def _preview(evidence: Evidence, scan: Scan, why: str) -> Picture | None:
     else:
         return None
     if panels:
-        content = _panels(panels)
+        figure = _panels(panels)
     else:
         assert ingest is not None
-        content = _diffraction(ingest, longest)
+        figure = _diffraction(ingest, longest)
     return Picture(
         f"preview-{scan_id}".replace(" ", "-"),
         f"{scan_id} ({label_of(scan)})",
         f"{what}. {why}",
         f"{what} of scan {scan_id}.",
-        "png",
-        content,
+        figure,
     )
 
 
@@ -79,7 +79,7 @@ def _middle(valid: Array) -> int:
     return int(found[len(found) // 2]) if found.size else 0
 
 
-def _panels(panels: list[tuple[str, Map, str]]) -> bytes:
+def _panels(panels: list[tuple[str, Map, str]]) -> Figure:
     first = panels[0][1].values
     aspect = float(np.clip(panels[0][1].height_um / max(panels[0][1].width_um, 1e-9), 0.2, 3.0))
     figure = blank(3.3 * len(panels), 0.75 + 2.7 * aspect)
@@ -89,10 +89,10 @@ def _panels(panels: list[tuple[str, Map, str]]) -> bytes:
         figure.colorbar(shown, ax=axes, location="bottom", label=label, shrink=0.9, aspect=25)
         if not np.isfinite(first).any():
             axes.text(0.5, 0.5, "nothing known", transform=axes.transAxes, ha="center", va="center")
-    return as_png(figure)
+    return figure
 
 
-def _diffraction(ingest: Output, longest: int) -> bytes:
+def _diffraction(ingest: Output, longest: int) -> Figure:
     frames = ingest.array("frames")
     classes = ingest.read("frame_class")
     energy = _middle((classes == MaskClass.valid).any(axis=1))
@@ -108,4 +108,4 @@ def _diffraction(ingest: Output, longest: int) -> bytes:
     shown = axes.imshow(small, origin="lower", cmap="magma", interpolation="nearest")
     axes.set(xticks=[], yticks=[], xlabel=f"{part.shape[2]} x {part.shape[1]} detector pixels")
     figure.colorbar(shown, ax=axes, location="bottom", shrink=0.9, aspect=25, label="log10(1 + mean counts per frame)")
-    return as_png(figure)
+    return figure

@@ -8,7 +8,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from stxmdist.arrays import F64
 from stxmdist.planning.columns import column, rows_of, words
-from stxmdist.report.canvas import Absent, Picture, as_svg, blank, grid_of_axes, styles_of
+from stxmdist.report.canvas import Absent, Picture, blank, grid_of_axes, styles_of
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.tables import interval_of, plain
 
@@ -65,7 +65,7 @@ def rates(evidence: Evidence) -> Picture | Absent:
         for one in names:
             here, style = known & (electrode == one) & np.isfinite(y), styles[one]
             axes.plot(spread[here], y[here], ls="", marker=style.marker, color=style.colour, label=one)
-            axes.vlines(spread[here], low[here], high[here], color=style.colour, lw=0.9)
+            axes.vlines(spread[here], low[here], high[here], color=style.colour, lw=0.9, label=f"_{one}")
         axes.set(xscale="log", xlabel="rate (1/h)", ylabel=panel.label)
         _ticks(axes, rate[known])
     left.set_ylim(-0.03, 1.03)
@@ -85,8 +85,7 @@ def rates(evidence: Evidence) -> Picture | Absent:
         "one another. The current is what the rate asks of all particles that were seen, over both faces of those "
         f"that react; if reacting faster only took more particles, it would not depend on the rate. {said}",
         f"Active fraction and current per active area over rate for {len(names)} electrodes. {said}",
-        "svg",
-        as_svg(figure),
+        figure,
         ("transport", "rate_exponents"),
     )
 

@@ -7,13 +7,12 @@ from matplotlib.colors import TwoSlopeNorm
 
 from stxmdist.arrays import Real
 from stxmdist.planning.columns import column, words
-from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, grid_of_axes
+from stxmdist.report.canvas import COLOURS, INK, PRINT_DPI, Absent, Picture, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, label_of, not_drawn
 from stxmdist.report.maps import Map, draw_map, map_of, nice_length
 
 MOST_REGIONS = 6
 RATE_MAP = "RdBu_r"
-PRINT_DPI = 300
 NORMAL_95 = 1.96
 
 
@@ -66,9 +65,9 @@ def reaction_maps(evidence: Evidence) -> Picture | Absent:
         "middle of both times, with the 95 % interval of its own noise; errors that all particles of both scans "
         f"share are not in it.{said}{not_drawn(scans, shown, 'region', 'regions')}",
         f"Maps of the rate of reaction of {len(shown)} regions, and rates of their particles.{said}",
-        "svg",
-        as_svg(figure, dpi=PRINT_DPI),
+        figure,
         ("reactions", "reaction_rates"),
+        dpi=PRINT_DPI,
     )
 
 

@@ -10,7 +10,6 @@ from stxmdist.report.canvas import (
     MARKS_IN_SVG,
     Absent,
     Picture,
-    as_svg,
     bands_of,
     blank,
     grid_of_axes,
@@ -55,10 +54,11 @@ def sizes(evidence: Evidence) -> Picture | Absent:
                 alpha=0.55,
                 color=style.colour,
                 rasterized=len(d) > MARKS_IN_SVG,
+                label=f"_{one}",
             )
             line = _line(d[here], y[here])
             if line is not None:
-                axes.plot(*line, style.dash, color=style.colour, lw=1.6)
+                axes.plot(*line, style.dash, color=style.colour, lw=1.6, label=f"_{one}, line")
                 axes.plot([], [], style.dash, marker=style.marker, color=style.colour, label=one)
         axes.set(xscale="log", xlabel="equivalent diameter (µm)", ylabel=label)
         _plain_ticks(axes, d)
@@ -75,8 +75,7 @@ def sizes(evidence: Evidence) -> Picture | Absent:
         f"the 10th, 50th and 90th percentiles. {fit}",
         f"State of charge and its spread over the diameter of {len(d)} particles with a line per electrode, and the "
         f"distribution of diameters. {fit}",
-        "svg",
-        as_svg(figure),
+        figure,
         ("particles",),
     )
 

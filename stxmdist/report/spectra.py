@@ -15,7 +15,7 @@ from stxmdist.measures import FitMeasures, SegmentMeasures
 from stxmdist.planning.columns import number
 from stxmdist.planning.end_members import EndMemberSource, end_members_of
 from stxmdist.records import read_from_json
-from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, as_svg, blank, grid_of_axes
+from stxmdist.report.canvas import COLOURS, INK, Absent, Picture, blank, grid_of_axes
 from stxmdist.report.evidence import Evidence, label_of, not_drawn
 from stxmdist.spectra.checks.residual_shapes import in_words, residual_shape
 from stxmdist.spectra.end_members.design_matrix import design_matrix
@@ -78,8 +78,7 @@ def end_members(evidence: Evidence) -> Picture | Absent:
         "at the bottom are the energies that were measured; one standard deviation of the end-members is shaded where "
         "it is known. " + " ".join(dict.fromkeys(flag for members, _ in found for flag in members.flags)),
         f"Absorption spectra of {len(found)} pair(s) of end-members over photon energy.",
-        "svg",
-        as_svg(figure),
+        figure,
     )
 
 
@@ -131,8 +130,7 @@ def spectra(evidence: Evidence) -> Picture | Absent:
         "density, the mean over the pixels that are not masked, with two standard errors shaded. Structure in the "
         "residual is what the end-members do not explain." + not_drawn(scans, shown) + _discussed(evidence, scans),
         f"Mean spectra of {len(shown)} scans with their fits, and the residual of each fit.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("scans",),
     )
 
@@ -170,10 +168,12 @@ def _panel(part: SubFigure, evidence: Evidence, scan: Scan) -> None:
     measured = _mean_spectrum(evidence, scan)
     upper, lower = part.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2.2, 1]})
     marker = "o" if len(_energies(evidence, scan.scan_id)) < 40 else "."
-    upper.errorbar(measured.energy_ev, measured.mean_od, measured.two_se, fmt=marker, ms=3, lw=0.7, color=INK)
+    upper.errorbar(
+        measured.energy_ev, measured.mean_od, measured.two_se, fmt=marker, ms=3, lw=0.7, color=INK, label="measured"
+    )
     fitted = None if fit is None else _fitted(evidence, scan, fit, measured)
     if fitted is not None:
-        upper.plot(fitted.energy_ev, fitted.od, "-", color=COLOURS[1], lw=1.1)
+        upper.plot(fitted.energy_ev, fitted.od, "-", color=COLOURS[1], lw=1.1, label="fit")
     upper.set(ylabel="optical density")
     modality = "STXM" if scan.modality == "stxm" else "ptychography"
     upper.set_title(f"{evidence.label(scan)}, {modality}\n{'' if fit is None else _in_figures(fit)}", fontsize=7.5)

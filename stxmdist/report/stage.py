@@ -78,7 +78,9 @@ def plan(survey: Survey, options: Options) -> Plan:
         CAMPAIGN,
         "page",
         part=replace(part_of(survey), software=software_versions()),
-        estimate=Estimate(5_000_000, peak_bytes=DRAWING_BYTES + pixels * 24, core_seconds=11.0 + 0.8 * min(n, 100)),
+        estimate=Estimate(
+            5_000_000, peak_bytes=DRAWING_BYTES + pixels * 24, core_seconds=22.0 + 1.0 * min(n, 100) + 0.3 * n
+        ),
     )
     return Plan((unit,))
 
@@ -112,17 +114,28 @@ def _of_infer(survey: Survey) -> tuple[Exclusion, ...]:
 def work(unit: Unit[Options, ReportPart]) -> Outcome:
     """Draw every figure and write the page, one image in memory at a time."""
     # Drawing is imported by the worker that draws, not by those who plan.
-    from stxmdist.report.canvas import Picture
     from stxmdist.report.evidence import Evidence
+    from stxmdist.report.methods import methods
     from stxmdist.report.page import render, sections
+    from stxmdist.report.printing import Printed, PrintedSheet
+    from stxmdist.report.readme import readme
+    from stxmdist.report.scan_pages import scan_pages
 
     evidence = Evidence.of(unit)
-    parts = sections(evidence)
-    page = render(evidence, parts, __version__).encode()
+    parts = sections(evidence, all_files=True)
+    said = methods(evidence, __version__)
+    page = render(evidence, parts, __version__, said).encode()
     write = ShardWriter(unit)
     files = {f"{FOLDER}/index.html": page}
-    pictures = [item for section in parts for item in section.items if isinstance(item, Picture)]
-    files |= {f"{FOLDER}/{picture.file}": picture.content for picture in pictures}
+    files |= {f"{FOLDER}/methods.md": said.as_markdown().encode()}
+    files |= {f"{FOLDER}/references.bib": said.as_bibtex().encode()} if said.cited else {}
+    files |= {f"{FOLDER}/README.md": readme(evidence, parts, __version__).encode()}
+    pictures = [item for section in parts for item in section.items if isinstance(item, Printed)]
+    sheets = [item for section in parts for item in section.items if isinstance(item, PrintedSheet)]
+    parts_in_files: list[Printed | PrintedSheet] = [*pictures, *sheets]
+    for part in parts_in_files:
+        files |= {f"{FOLDER}/{part.file_of(ending)}": content for ending, content in part.files.items()}
+    files |= {f"{FOLDER}/{name}": content for name, content in scan_pages(evidence, __version__)}
     for name, content in files.items():
         write.keep(write.output.path / write.output.put(name, content))
     return write.outcome(ReportMeasures(len(pictures), len(page), tuple(picture.name for picture in pictures)))
@@ -137,7 +150,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReportMeasures]]) -> 
 
 STAGE = Stage(
     name=NAME,
-    version=5,
+    version=6,
     options=Options,
     measures=ReportMeasures,
     upstream=upstream,

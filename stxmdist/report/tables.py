@@ -1,10 +1,11 @@
 """The tables of the page: electrodes, effects, quality of every scan with what was left out, and provenance."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from stxmdist.campaign.scan import Scan
 from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, FitMeasures, ReconstructFigures, RegisterMeasures
@@ -12,6 +13,7 @@ from stxmdist.planning.columns import number, rows_of, text_of, words
 from stxmdist.planning.exclusions import Exclusion
 from stxmdist.records import Json
 from stxmdist.report.evidence import Evidence, median_of
+from stxmdist.report.manuscript import decimals_of, fixed, with_interval
 from stxmdist.report.variance import ENDPOINTS, TERMS
 from stxmdist.runner import CAMPAIGN
 
@@ -36,6 +38,10 @@ class Sheet:
     """Tables of the campaign that hold all of it"""
     empty: str = "Nothing."
     """What is said where there are no rows"""
+    rounded: tuple[tuple[str, ...], ...] | None = None
+    """The rows for a manuscript, rounded by their errors; None: those of the page"""
+    raw: pd.DataFrame | None = None
+    """Its numbers in full; None: what the rows say"""
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,7 @@ def probability_of(p: object) -> str:
 
 def electrodes(evidence: Evidence) -> Sheet:
     """T1: one row per electrode and condition."""
+    found = rows_of(ElectrodeRow, evidence.table("electrodes"))
     rows = [
         (
             row.electrode_id,
@@ -141,7 +148,7 @@ def electrodes(evidence: Evidence) -> Sheet:
             "/".join(figure_of(size_um, 2) for size_um in (row.d10_um, row.d50_um, row.d90_um)),
             row.note,
         )
-        for row in rows_of(ElectrodeRow, evidence.table("electrodes"))[:MOST_ROWS]
+        for row in found[:MOST_ROWS]
     ]
     header = (
         "electrode", "cycle", "rate (C)", "direction", "regions", "particles", "state of charge (95 % interval)",
@@ -159,11 +166,24 @@ def electrodes(evidence: Evidence) -> Sheet:
         (1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13),
         ("electrodes",),
         "No electrode has been summarised.",
+        tuple((*row[:6], *_rounded(each), *row[9:]) for row, each in zip(rows, found, strict=False)),
+        evidence.table("electrodes"),
+    )
+
+
+def _rounded(row: ElectrodeRow) -> tuple[str, str, str]:
+    """State of charge with its interval, coulometry, and their difference, by two digits of the error."""
+    half = 0.5 * (row.soc_ci_high - row.soc_ci_low)
+    return (
+        with_interval(row.soc_mean, row.soc_ci_low, row.soc_ci_high),
+        figure_of(row.soc_coulometric),
+        fixed(row.soc_mean - row.soc_coulometric, decimals_of(half)),
     )
 
 
 def effects(evidence: Evidence) -> Sheet:
     """T2: one row per effect and method, with its p and the smallest p that the design can give."""
+    found = rows_of(EffectRow, evidence.table("effects"))
     rows = [
         (
             ENDPOINTS.get(row.endpoint, row.endpoint) + (" *" if row.primary else ""),
@@ -178,7 +198,7 @@ def effects(evidence: Evidence) -> Sheet:
             plain(row.n_particles),
             row.note,
         )
-        for row in rows_of(EffectRow, evidence.table("effects"))[:MOST_ROWS]
+        for row in found[:MOST_ROWS]
     ]
     header = (
         "endpoint", "term", "method", "estimate (95 % interval)", "unit", "p", "smallest attainable p", "q (FDR)",
@@ -196,6 +216,11 @@ def effects(evidence: Evidence) -> Sheet:
         (3, 5, 6, 7, 8, 9),
         ("effects",),
         "No effect was tested.",
+        tuple(
+            (*row[:3], with_interval(each.estimate, each.ci_low, each.ci_high), *row[4:])
+            for row, each in zip(rows, found, strict=False)
+        ),
+        evidence.table("effects"),
     )
 
 
@@ -370,8 +395,3 @@ def digests_of(mine: dict[str, str]) -> str:
     """Scans and digests on one line, the first hundred."""
     parts = [digest if scan == CAMPAIGN else f"{scan} {digest}" for scan, digest in sorted(mine.items())]
     return "; ".join(parts[:100]) + (f"; and {len(parts) - 100} more" if len(parts) > 100 else "")
-
-
-def provenance(evidence: Evidence) -> Sequence[Sheet]:
-    """Both parts of T4."""
-    return software(evidence), stages(evidence)

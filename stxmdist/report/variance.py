@@ -13,7 +13,6 @@ from stxmdist.report.canvas import (
     INK,
     Absent,
     Picture,
-    as_svg,
     bands_of,
     blank,
     grid_of_axes,
@@ -66,8 +65,7 @@ def variance(evidence: Evidence) -> Picture | Absent:
         "electrode, which is the share of the variance of pixels that lies between particles."
         + (f" Reservations: {'; '.join(reservations)}." if reservations else ""),
         f"Stacked bar of shares of variance with intervals: {said}.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("variance", "electrodes"),
     )
 
@@ -83,7 +81,17 @@ def _endpoint(part: SubFigure, table: pd.DataFrame, endpoint: str) -> None:
         colour = COLOURS[i]
         points.set_yticks([])
         if np.isfinite(share):
-            bar.barh(0, share, left=left, color=colour, hatch=HATCHES[i], edgecolor="white", height=0.8, alpha=0.85)
+            bar.barh(
+                0,
+                share,
+                left=left,
+                color=colour,
+                hatch=HATCHES[i],
+                edgecolor="white",
+                height=0.8,
+                alpha=0.85,
+                label=MEANINGS[name],
+            )
             if share > 0.06:
                 bar.text(
                     left + share / 2,
@@ -95,9 +103,9 @@ def _endpoint(part: SubFigure, table: pd.DataFrame, endpoint: str) -> None:
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2},
                 )
             left += share
-            points.plot(share, i, marker="o", color=colour, mec=INK, mew=0.6)
+            points.plot(share, i, marker="o", color=colour, mec=INK, mew=0.6, label=MEANINGS[name])
         if np.isfinite(low) and np.isfinite(high):
-            points.plot([low, high], [i, i], color=colour, lw=1.6)
+            points.plot([low, high], [i, i], color=colour, lw=1.6, label=f"{MEANINGS[name]}, 95 % interval")
         if not np.isfinite(share):
             points.text(0.01, i, "not known", va="center", fontsize=7.5, color="#666666")
     bar.set(yticks=[], xlim=(0, 1))
@@ -152,8 +160,8 @@ def effects(evidence: Evidence) -> Picture | Absent:
         methods = list(words(here, "method"))
         for i, (a, b, value, method) in enumerate(zip(low, high, estimate, methods, strict=True)):
             colour = COLOURS[2] if method == "mixed model" else COLOURS[0]
-            axes.plot([a, b], [i, i], color=colour, lw=1.5)
-            axes.plot(value, i, marker="s" if method == "mixed model" else "o", color=colour)
+            axes.plot([a, b], [i, i], color=colour, lw=1.5, label=f"{method}, 95 % interval")
+            axes.plot(value, i, marker="s" if method == "mixed model" else "o", color=colour, label=method)
         axes.set_yticks(range(len(here)), [METHODS.get(method, method) for method in methods], fontsize=7)
         axes.set_ylim(len(here) - 0.4, -0.6)
         unit = next((text for text in words(here, "unit") if text), "")
@@ -167,8 +175,7 @@ def effects(evidence: Evidence) -> Picture | Absent:
         "Estimates, with their 95 % intervals where the method gives one; each panel has its own unit. Exact tests "
         "give a probability and no interval. The numbers are in table T2.",
         f"Forest plot of {len(table)} estimates of {len(pairs)} effects with their intervals.",
-        "svg",
-        as_svg(figure),
+        figure,
         ("effects",),
     )
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from stxmdist.campaign.scan import Scan
 from stxmdist.planning.stages import STAGES
@@ -38,11 +39,11 @@ def test_a_scan_has_one_figure_of_all_that_was_found(tmp_path: Path) -> None:
         found = exploration(evidence)
     assert isinstance(found, list)
     (picture,) = found
-    assert picture.file == "figures/exploration-made.png"
+    assert picture.name == "exploration-made"
     assert "2 component(s) are suggested" in picture.caption
     assert "numbered from the least" in picture.caption
     assert picture.alt.endswith("pca, nmf, clusters.")
-    assert picture.content.startswith(b"\x89PNG")
+    assert isinstance(picture.image, Figure)
 
 
 def test_two_energies_are_no_figure(tmp_path: Path) -> None:

@@ -73,9 +73,10 @@ def test_films_are_of_those_that_moved_most_and_hold_every_energy(evidence: Evid
         f"film-{name}" for name in sorted(shift, key=shift.__getitem__, reverse=True)[:MOST_FILMS]
     ]
     for film in found:
-        assert len(film.content) <= MOST_BYTES
+        assert isinstance(film.image, bytes)
+        assert len(film.image) <= MOST_BYTES
         name = film.name.removeprefix("film-")
-        with Image.open(BytesIO(film.content)) as image:
+        with Image.open(BytesIO(film.image)) as image:
             assert image.n_frames == len(WIDE if name in STXM else FINE)  # type: ignore[attr-defined]
         assert f"the largest along an axis is {shift[name]:.2f} px. Every frame was registered." in film.caption
 

@@ -4,7 +4,9 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from matplotlib.figure import Figure
 
+from stxmdist.report.canvas import Picture, as_svg, drawing
 from stxmdist.report.gallery import gallery, nearest_measured, shared_energies
 from tests.report.conftest import ENERGY_EV
 
@@ -24,8 +26,10 @@ def test_an_energy_is_taken_from_those_that_were_measured(bench: SimpleNamespace
 def test_it_can_be_printed(bench: SimpleNamespace) -> None:
     """Words and lines are vectors, and images have as many pixels as a printed page shows."""
     picture = gallery(bench.evidence)
-    assert picture.kind == "svg"
-    text = picture.content.decode()
+    assert isinstance(picture, Picture)
+    assert isinstance(picture.image, Figure)
+    with drawing():
+        text = as_svg(picture.image, picture.dpi).decode()
     assert len(re.findall("<image", text)) >= 5
     assert max(float(width) for width in re.findall(r'<image[^>]*width="([\d.]+)"', text)) > 100
     assert text.count("<path") > 50

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from stxmdist.report.canvas import as_png, as_svg, drawing
+from stxmdist.report.canvas import as_pdf, as_png, as_svg, drawing
 from stxmdist.report.maps import Map, block_px, coarse_axis, coarsened, draw_map, limits_of, nice_length
 
 FLOAT32 = 1e-6
@@ -75,7 +75,7 @@ def test_limits_are_shared_and_never_empty() -> None:
     assert limits_of(images[2:]) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("save", [as_svg, as_png])
+@pytest.mark.parametrize("save", [as_svg, as_pdf, as_png])
 def test_pictures_are_the_same_every_time_and_carry_no_date(save: object) -> None:
     def once() -> bytes:
         with drawing():
@@ -89,6 +89,7 @@ def test_pictures_are_the_same_every_time_and_carry_no_date(save: object) -> Non
     assert once() == first
     assert b"<dc:date>" not in first
     assert b"tIME" not in first
+    assert b"CreationDate" not in first
 
 
 def test_drawing_leaves_the_settings_of_others_alone() -> None:

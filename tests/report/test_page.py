@@ -51,9 +51,10 @@ def test_the_page_asks_for_nothing_outside(bench: SimpleNamespace) -> None:
     reader = Reader(bench.page)
     assert not reader.open
     for address in reader.addresses:
-        assert re.match(r"(data:image/|#|figures/|\.\./tables/)", address), address[:80]
+        assert re.match(r"(data:image/|#|(figures|tables|scans)/|\w+\.(md|bib|html)$|\.\./tables/)", address), address
     assert "url(" not in bench.page
-    assert "<script" not in bench.page
+    # Scripts stand in the page itself, and ask for nothing.
+    assert not re.search(r"<script[^>]+src=|fetch\(|XMLHttpRequest|import\(", bench.page)
     assert "@import" not in bench.page
     assert len(bench.page) < MOST_BYTES
 
@@ -61,7 +62,7 @@ def test_the_page_asks_for_nothing_outside(bench: SimpleNamespace) -> None:
 def test_every_link_beside_the_page_leads_to_a_file(bench: SimpleNamespace) -> None:
     tables = bench.store.output("infer", "campaign", "0123456789abcdef").path / "tables"
     for address in Reader(bench.page).addresses:
-        if address.startswith("figures/"):
+        if re.match(r"(figures|tables|scans)/|\w+\.(md|bib|html)$", address):
             assert (bench.folder / address).exists()
         elif address.startswith("../tables/"):
             assert (tables / address.removeprefix("../tables/")).exists(), address
