@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stxmdist.cli.app import DONE, IN_PART, CampaignFile, Json, app
-from stxmdist.cli.screen import ProgressBars, Screen
+from stxmdist.cli.screen import Screen
 
 if TYPE_CHECKING:
     from stxmdist.planning.changed_options import ChangedOptions
@@ -133,6 +133,7 @@ def run_campaign(screen: Screen, campaign: str) -> "RunSummary":
 
 def run_request(screen: Screen, request: "RunRequest", no_prefect: bool = False) -> "RunSummary":
     """Run what is asked for, with its progress on standard error; how it ended."""
+    from stxmdist.cli.progress import ProgressBars
     from stxmdist.commands.runs import run
 
     bars = ProgressBars()
