@@ -62,7 +62,7 @@ class Section:
 
 
 def sections(evidence: Evidence, *, all_files: bool = False) -> tuple[Section, ...]:
-    """Every section of the page; with ``all_files``, each picture in every format, one after another."""
+    """Every section of the page; with ``all_files``, each picture in all formats asked for, one after another."""
     wanted = [plan for plan in SECTIONS if not (plan.of_particles and evidence.images_alone)]
     drawn = (Section(plan.anchor, plan.title, _drawn(plan.anchor, evidence, all_files)) for plan in wanted)
     return tuple(section for section in drawn if section.items)
@@ -71,18 +71,14 @@ def sections(evidence: Evidence, *, all_files: bool = False) -> tuple[Section, .
 def _drawn(section: str, evidence: Evidence, all_files: bool) -> tuple[Item, ...]:
     items: list[Item] = []
     for _, entry in parts_of(section):
-        items += _printed(entry, evidence, all_files)
+        with drawing():
+            items += [_in_files(item, entry, evidence, all_files) for item in entry.items(evidence)]
     return tuple(items)
 
 
-def _printed(entry: PartEntry, evidence: Evidence, all_files: bool) -> list[Item]:
-    with drawing():
-        return [_in_files(item, entry, all_files) for item in entry.items(evidence)]
-
-
-def _in_files(item: Picture | Absent | Sheet, entry: PartEntry, all_files: bool) -> Item:
+def _in_files(item: Picture | Absent | Sheet, entry: PartEntry, evidence: Evidence, all_files: bool) -> Item:
     if isinstance(item, Picture):
-        return printed(item, entry.question, all_files=all_files)
+        return printed(item, entry.question, all_files=all_files, pdf=evidence.options.pdf)
     return printed_sheet(item) if isinstance(item, Sheet) else item
 
 

@@ -19,6 +19,8 @@ class Options:
     """Scans that were read and not fitted"""
     picture_px: int = 320
     """Longest side of a map on the page"""
+    pdf: bool = False
+    """Each figure as PDF as well, besides SVG and PNG; it takes as long as both"""
 
 
 @dataclass(frozen=True)

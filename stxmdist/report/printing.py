@@ -1,4 +1,4 @@
-"""A figure in every form in which it is handed on: SVG and PDF with text as text, PNG to print, and its numbers."""
+"""A figure in every form in which it is handed on: SVG (and PDF) with text as text, PNG to print, and its numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -85,22 +85,24 @@ def printed_sheet(sheet: Sheet) -> PrintedSheet:
     return PrintedSheet(sheet, table_files(table, sheet.raw))
 
 
-def printed(picture: Picture, question: str = "", *, all_files: bool = True) -> Printed:
+def printed(picture: Picture, question: str = "", *, all_files: bool = True, pdf: bool = False) -> Printed:
     """The files of a figure, whose parts are placed once; without ``all_files``, what the page shows alone."""
     said = (picture.name, picture.title, picture.caption, picture.alt)
     if isinstance(picture.image, bytes):
         return Printed(*said, "png", {"png": picture.image}, picture.tables, question)
     if not all_files:
         return Printed(*said, "svg", {"svg": as_svg(picture.image, picture.dpi)}, picture.tables, question)
-    return Printed(*said, "svg", files_of(picture.image, picture.dpi, picture.data), picture.tables, question)
+    files = files_of(picture.image, picture.dpi, picture.data, pdf=pdf)
+    return Printed(*said, "svg", files, picture.tables, question)
 
 
-def files_of(figure: Figure, dpi: int, rows: pd.DataFrame | None = None) -> dict[str, bytes]:
+def files_of(figure: Figure, dpi: int, rows: pd.DataFrame | None = None, *, pdf: bool = False) -> dict[str, bytes]:
     """Ending to content; ``dpi`` is of images in the SVG, ``rows`` are numbers that the figure itself does not hold."""
     files = {"svg": as_svg(figure, dpi)}
     # Where everything stands was found while the first was written, and is the same in all.
     figure.set_layout_engine("none")
-    files["pdf"] = as_pdf(figure)
+    if pdf:
+        files["pdf"] = as_pdf(figure)
     width, height = figure.get_size_inches()
     files["png"] = as_png(figure, min(PRINT_DPI, int((MOST_PRINTED_PX / (width * height)) ** 0.5)), optimize=False)
     data = drawn_data(figure) if rows is None else DrawnData(rows)
