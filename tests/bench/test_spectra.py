@@ -1,11 +1,13 @@
 """The timings are of the same problem, and the loop is the slow one."""
 
 import numpy as np
+import pytest
 
 from stxmdist.bench.spectra import fit_timings
 from stxmdist.spectra.fitters.contract import FITTERS
 
 
+@pytest.mark.slow
 def test_timings_of_a_small_stack() -> None:
     found = fit_timings(np.random.default_rng(0), 40, 96, loop_pixels=300, threads=(1, 2))
     assert sorted(one.threads for one in found) == [1] * (len(FITTERS) + 1) + [2] * len(FITTERS)

@@ -13,9 +13,12 @@ from typer.testing import CliRunner, Result
 
 from stxmdist.cli import inputs, results, runs  # noqa: F401  (the commands register themselves)
 from stxmdist.cli.app import app
+from stxmdist.planning.stages import STAGES
 
 SPECTRA = Path(__file__).resolve().parent / "spectra"
 """One folder for each case: a few small files with one trouble."""
+TO_THE_TABLES = tuple(word for stage in STAGES if stage != "report" for word in ("--stage", stage))
+"""All that gives numbers: the report takes as long as everything before it"""
 
 
 def command(*words: str | Path) -> Result:

@@ -10,13 +10,12 @@ from storage.store import Store
 from stxmdist.arrays import F64
 from stxmdist.measures import FitMeasures
 from stxmdist.records import from_json
-from tests.cases.campaigns import Case, case
+from tests.cases.campaigns import TO_THE_TABLES, Case, case
 
 NAME, FILE, SCAN = "01-no-soc-no-word", "film.hdf5", "film"
 TRUE_SOC = (0.2, 0.8)
 WITHIN = 0.045
 """The default corrects for a zone plate of 60 nm, and these discs are not blurred: .03 to .04 toward the ends"""
-UNTIL_TABLES = ("ingest", "absorbance", "align", "fit", "segment", "infer")
 FILM_OD = 0.12
 """What absorbs under the discs of the case at every energy"""
 
@@ -32,7 +31,7 @@ def run(folder: Path, film: Callable[[F64, F64, F64], F64] | None = None) -> tup
             light = counts * np.exp(-film(energy_ev[:, None, None], rows, columns))
             group["data"][...] = np.round(light).astype(counts.dtype)
     made.fill()
-    result = made.run(*(word for stage in UNTIL_TABLES for word in ("--stage", stage)))
+    result = made.run(*TO_THE_TABLES)
     assert result.exit_code == 0, result.output
     publication = Store(folder / "store").open().publication("fit")
     assert publication is not None
@@ -88,7 +87,7 @@ def test_what_was_asked_for_is_done_and_its_error_and_mend_are_said(tmp_path: Pa
     made = case(NAME, tmp_path)
     made.fill()
     made.set(stages={"fit": {"background": "none"}})
-    made.run(*(word for stage in UNTIL_TABLES for word in ("--stage", stage)))
+    made.run(*TO_THE_TABLES)
     publication = Store(tmp_path / "store").open().publication("fit")
     assert publication is not None
     fit = from_json(FitMeasures, publication.scans[SCAN].quality)

@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stxmdist.planning.stages import STAGES
-from tests.cases.campaigns import SPECTRA, Case, case, document
+from tests.cases.campaigns import SPECTRA, TO_THE_TABLES, Case, case, document
 from tests.cases.discs import campaign_of, write_discs
 
 # No warning of a library reaches the screen: here each would stop its unit.
 pytestmark = pytest.mark.filterwarnings("error")
 
-TO_THE_TABLES = tuple(word for stage in STAGES if stage != "report" for word in ("--stage", stage))
 """The report takes longest and computes nothing."""
 
 

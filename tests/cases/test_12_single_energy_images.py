@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from stxmdist import readers
-from stxmdist.planning.stages import STAGES
 from stxmdist.readers import StxmRecording
-from tests.cases.campaigns import SPECTRA, Case, case, command
+from tests.cases.campaigns import SPECTRA, TO_THE_TABLES, Case, case, command
 
 CASE = SPECTRA / "12-single-energy-images"
-TO_THE_TABLES = tuple(word for stage in STAGES if stage != "report" for word in ("--stage", stage))
 # Right results of this truth, which the default correction for the zone plate gives; with three energies.
 LOW, HIGH, NEAR = 0.2, 0.8, 0.04
 

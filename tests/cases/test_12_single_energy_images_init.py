@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from stxmdist.writers.nxstxm import writer as nxstxm
-from tests.cases.campaigns import Case, case, command
+from tests.cases.campaigns import TO_THE_TABLES, Case, case, command
 
 # The default corrects for a zone plate of 60 nm, and the discs are not blurred: .18 to .19, and .82 to .84.
 SOC, WITHIN = (0.185, 0.83), 0.02
@@ -18,7 +18,7 @@ def test_three_images_are_one_row_and_give_the_state_of_charge(tmp_path: Path) -
     assert (row["scan_id"], row["file"], row["exclude"]) == ("im0", "im0.hdr;im1.hdr;im2.hdr", "")
     found.fill()
     assert command("validate", found.campaign).exit_code == 0
-    result = found.run()
+    result = found.run(*TO_THE_TABLES)
     assert result.exit_code == 0, result.stdout
     np.testing.assert_allclose(found.soc(), SOC, atol=WITHIN)
 
