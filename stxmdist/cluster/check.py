@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -12,6 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypedDict
 from uuid import uuid4
 
+from storage.atomic import replace_file
+from storage.place import Place, matching
 from stxmdist.cluster import probe
 from stxmdist.cluster.contract import Purpose, Started
 from stxmdist.errors import InputError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MUST_AGREE = ("stxmdist", "dask", "distributed")
 """Other versions of these do not understand one another; of the rest, numbers may differ in their last digits."""
 SECONDS_BETWEEN_LOOKS = 1.0
+LEFT = (".answer", ".own")
+"""What a worker writes beside the note: the first for us to read, the second to read and remove itself"""
 MOST_FILES = 200
 """Of a campaign's files so many are looked for: they lie in few folders."""
 
@@ -38,6 +41,7 @@ class Found(TypedDict, total=False):
     unseen: list[str]
     note: str
     read: str
+    read_again: str
     store_error: str
 
 
@@ -81,17 +85,19 @@ def check(
         _refuse(found, purpose, note)
     finally:
         if note is not None:
-            for path in (note, note.with_name(note.name + ".answer")):
-                path.unlink(missing_ok=True)
+            for name in ("", *LEFT):
+                # A bucket that has gone meanwhile is told by whoever asks it next, not here.
+                with suppress(OSError):
+                    note.with_name(note.name + name).unlink(missing_ok=True)
     return CheckedWorker(found["host"], found["python"], found["executable"], tuple(_differences(found, purpose)))
 
 
-def _note(store: Path | None) -> Path | None:
+def _note(store: Place | None) -> Place | None:
     if store is None:
         return None
     note = store / f".cluster-check-{uuid4().hex}"
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(str(uuid4())))
+    replace_file(note, [json.dumps(str(uuid4())).encode()])
     return note
 
 
@@ -123,7 +129,7 @@ def _answer(
             ) from error
 
 
-def _refuse(found: Found, purpose: Purpose, note: Path | None) -> None:
+def _refuse(found: Found, purpose: Purpose, note: Place | None) -> None:
     worker = f"{found['executable']} on {found['host']}"
     if "import_error" in found:
         raise _wrong(
@@ -142,13 +148,15 @@ def _refuse(found: Found, purpose: Purpose, note: Path | None) -> None:
                 f"{own}, as here",
                 "Install the same versions there (./run setup), or name its interpreter (cluster: python)",
             )
-    if note is not None and ("store_error" in found or found.get("read") != _text(note) or not _answered(note)):
-        got = found.get("store_error") or f"another folder of the name {found['note']}"
+    if note is not None and not _seen(found, note):
+        got = found.get("store_error") or f"another place of the name {found['note']}"
         raise _wrong(
             "the worker does not see the store",
             f"{got} (on {found['host']})",
             f"{note.parent} on every worker, to read and to write",
-            "Put the store on a folder that all hosts mount; for other names of it see `paths` of kind ssh",
+            "Put the store on a folder that all hosts mount; for other names of it see `paths` of kind ssh"
+            if isinstance(note, Path)
+            else "Set credentials and address of the bucket's server where workers start, as here",
         )
     if found.get("unseen"):
         raise _wrong(
@@ -159,17 +167,23 @@ def _refuse(found: Found, purpose: Purpose, note: Path | None) -> None:
         )
 
 
-def _text(path: Path) -> str | None:
+def _seen(found: Found, note: Place) -> bool:
+    """Whether the worker has read the note, something of its own, and whether its answer is there."""
+    if "store_error" in found:
+        return False
+    return found.get("read") == found.get("read_again") == _text(note) and _answered(note)
+
+
+def _text(path: Place) -> str | None:
     with suppress(OSError):
         return path.read_text()
     return None
 
 
-def _answered(note: Path) -> bool:
-    # A folder of the network may show a file of another host a little late.
+def _answered(note: Place) -> bool:
+    # A folder of the network may show a file of another host a little late, unless it is listed.
+    matching(note.parent, f"{note.name}*")
     answer = note.with_name(note.name + ".answer")
-    with suppress(OSError):
-        os.listdir(note.parent)
     return _text(answer) == (_text(note) or "")[::-1]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from storage.place import Place
 from stxmdist.campaign.clusters import AnyCluster
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ class Purpose:
     """The campaign's; jobs are called by it"""
     folder: Path = field(default_factory=Path.cwd)
     """The campaign's; logs of workers go there"""
-    store: Path | None = None
-    """What every worker must see"""
+    store: Place | None = None
+    """What every worker must see, read and write"""
     files: tuple[Path, ...] = ()
     """Beamline files that every worker must see"""
     versions: Mapping[str, str] = field(default_factory=dict)

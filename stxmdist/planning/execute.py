@@ -321,9 +321,7 @@ def purpose_of(campaign: Campaign, options: Mapping[str, object]) -> Purpose:
         return forecast_of(campaign, options).peak_worker_bytes
 
     files = tuple(file for scan in campaign.scans for file in scan.files)
-    # A bucket is no folder that could be mounted elsewhere under another name.
-    store = campaign.store if isinstance(campaign.store, Path) else None
-    return Purpose(campaign.name, campaign.path.parent, store, files, software_versions(), peak_bytes)
+    return Purpose(campaign.name, campaign.path.parent, campaign.store, files, software_versions(), peak_bytes)
 
 
 @cache

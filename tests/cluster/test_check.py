@@ -1,4 +1,4 @@
-"""A cluster that cannot do the work is told by one sentence before the first unit: six set-ups that are wrong."""
+"""A cluster that cannot do the work is told by one sentence before the first unit: set-ups that are wrong."""
 
 import json
 import signal
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.place import kind_of, place_of
 from stxmdist.campaign.clusters import ClusterSpec
 from stxmdist.campaign.places import PLACES_VARIABLE, as_places
 from stxmdist.cli import process
@@ -102,6 +103,23 @@ def test_a_worker_that_does_not_see_the_store(address: str, hidden: Path) -> Non
 def test_a_worker_that_does_not_see_the_files(address: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"does not see files of the campaign; got no .*gone\.hdr on "):
         checked(address, purpose(tmp_path, files=(tmp_path / "gone.hdr",)))
+
+
+@pytest.mark.slow
+def test_a_worker_reads_writes_and_removes_in_a_bucket(bucket: str, tmp_path: Path) -> None:
+    place = place_of(bucket)
+    what = Purpose("tiny", tmp_path, place, versions=software_versions())
+    with outside(tmp_path) as there:
+        assert checked(there.address, what).differences == ()
+    assert list(kind_of(place).files(place)) == []
+    # Here the bucket opens, and there it does not.
+    with outside(tmp_path, AWS_SECRET_ACCESS_KEY="hush-hush") as there, pytest.raises(InputError) as error:
+        checked(there.address, what)
+    assert "the worker does not see the store" in error.value.problem
+    assert "does not let these credentials" in error.value.got
+    assert "where workers start" in error.value.mend
+    assert "hush" not in error.value.sentence
+    assert list(kind_of(place).files(place)) == []
 
 
 def test_a_scheduler_without_workers(tmp_path: Path) -> None:

@@ -94,19 +94,23 @@ def test_a_profile_opens_the_bucket_and_a_wrong_secret_does_not(
     client_of.cache_clear()
 
 
-def test_of_many_that_put_at_once_exactly_one_wins(bucket: str) -> None:
+@pytest.mark.parametrize(
+    ("n_racers", "n_races"), [(4, 3), pytest.param(8, 10, marks=pytest.mark.slow)], ids=["short", "long"]
+)
+def test_of_many_that_put_at_once_exactly_one_wins(bucket: str, n_racers: int, n_races: int) -> None:
     place = place_of(bucket)
     assert isinstance(place, BucketPath)
-    with ThreadPoolExecutor(8) as pool:
-        for n in range(10):
+    with ThreadPoolExecutor(n_racers) as pool:
+        for n in range(n_races):
             one = place / f"new-{n}"
-            won = [i for i, tag in enumerate(pool.map(one.put_new, [b"%d" % i for i in range(8)])) if tag is not None]
+            put = pool.map(one.put_new, [b"%d" % i for i in range(n_racers)])
+            won = [i for i, tag in enumerate(put) if tag is not None]
             assert [one.read_bytes()] == [b"%d" % i for i in won]
     head = place / "head"
     head.put(b"0")
 
     def count(_: int) -> None:
-        for _ in range(5):
+        for _ in range(n_races):
             while True:
                 content, tag = head.read_tagged()
                 # The writer stands in it: otherwise two that write the same number could not be told apart.
@@ -114,9 +118,9 @@ def test_of_many_that_put_at_once_exactly_one_wins(bucket: str) -> None:
                 if head.put_instead(mine, tag) is not None:
                     break
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(count, range(4)))
-    assert head.read_bytes().split()[0] == b"20"
+    with ThreadPoolExecutor(n_racers) as pool:
+        list(pool.map(count, range(n_racers)))
+    assert head.read_bytes().split()[0] == b"%d" % (n_racers * n_races)
 
 
 def test_a_lock_that_nobody_writes_any_more_is_taken_over_and_a_living_one_is_not(
@@ -144,7 +148,7 @@ def test_a_recent_lock_of_another_machine_refuses_at_once(bucket: str) -> None:
         pass
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_server_that_was_killed_is_waited_for_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +200,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_of_two_runs_that_start_at_once_one_wins_every_time(bucket: str, start_python: Callable[..., object]) -> None:
     racers = [start_python(RACER, bucket, name) for name in ("one", "two")]
     for n in range(N_RACES):

@@ -235,7 +235,7 @@ with Store(sys.argv[1]).lock("run of campaign x"):
     assert not store.held()
 
 
-N_WRITERS, N_EACH = 4, 6
+N_WRITERS, N_EACH = 3, 3
 
 
 def test_of_runs_that_publish_at_once_none_loses_what_it_published(root: Place) -> None:
