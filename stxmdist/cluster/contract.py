@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +39,10 @@ WORKER_SETTINGS: Mapping[str, object] = {
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
+    # Of a scheduler in this process: a unit that waits on a worker behind one that kills it would be blamed as well.
+    "distributed.scheduler.worker-saturation": 1.0,
 }
-"""Dask's settings on a worker."""
+"""Dask's settings on a worker, and where it is started from."""
 
 
 def as_variables(settings: Mapping[str, object]) -> dict[str, str]:
@@ -51,6 +54,12 @@ def silence_dask(level: int = logging.ERROR) -> None:
     """Prefect turns every logger on, but messages of Dask about itself do not concern the user."""
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(level)
+
+
+_ROUTINE = re.compile(
+    r" - distributed\.\S+ - INFO - (?!Worker process \d+ was killed by signal (?!15\b))|resource_tracker", re.ASCII
+)
+"""Lines of each worker that comes or is ended, which may stand after those that say why one died."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +97,13 @@ class Started:
     """Folder with what its workers print"""
 
     def last_words(self, address: str, lines: int = 3) -> str:
-        """The end of what the worker at an address printed; empty where nobody kept it."""
+        """The last that the worker at an address printed beside the routine; empty where nobody kept it."""
         for path in sorted(self.logs.glob("*"), key=os.path.getmtime, reverse=True) if self.logs else ():
             text = path.read_text(errors="replace")
             if address in text:
-                return f"{path.name} ends with {tail(text, lines)!r}"
+                since = text[text.index(address) :].splitlines()[1:]
+                telling = "\n".join(line for line in since if not _ROUTINE.search(line))
+                return f"{path.name} ends with {tail(telling or text, lines)!r}"
         return ""
 
 

@@ -38,6 +38,9 @@ ROOM = 1.25
 LEAST_JOB_BYTES = 8 * LEAST_MEMORY_BYTES
 DEATH_TIMEOUT_S = 60
 """A worker whose scheduler is gone for so long ends, and its job with it."""
+UNITS_AHEAD_S = 2
+"""Jobs are asked for until what is submitted of a stage takes no longer. The runner submits a few units for each place
+and no more, so with a longer time (a job must wait and start) units of seconds would share one job of many."""
 MOST_MARGIN_S, MARGIN = 300, 0.2
 """A worker ends itself so much before Slurm would: at most these seconds, and this share of its walltime."""
 
@@ -194,7 +197,7 @@ def start(spec: AnyCluster, purpose: Purpose) -> Started:
             minimum_jobs=spec.workers.minimum,
             maximum_jobs=spec.workers.maximum,
             interval="2s",
-            target_duration="30s",
+            target_duration=f"{UNITS_AHEAD_S}s",
             wait_count=5,
         )
     except BaseException:

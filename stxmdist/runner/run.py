@@ -302,7 +302,10 @@ def _compute_while_connected(
         elif future.status == "error":
             error = future.exception()
             trace = "".join(traceback.format_tb(future.traceback())) if future.traceback() else ""
-            yield unit, refusal_of(unit, error, trace, beyond.last_words(_last_worker(error)))
+            # It may have been done, and lost with its worker before it could be fetched.
+            written = unit.output().receipt(unit.name)
+            receipt = None if written is None else Receipt.from_dict(written)
+            yield unit, receipt or refusal_of(unit, error, trace, beyond.last_words(_last_worker(error)))
         else:
             # Nobody cancels a unit: Dask says this of all that it knew when its scheduler is gone.
             raise _scheduler_lost(address)

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask
+from distributed import LocalCluster, Security
+
 CHECKOUT = str(Path(__file__).resolve().parents[2])
 
 
@@ -18,6 +21,28 @@ class Outside:
     address: str
     scheduler: subprocess.Popen[bytes]
     worker: subprocess.Popen[bytes]
+
+
+@contextmanager
+def beside(host: str = "127.0.0.1", security: Security | None = None, workers: int = 1) -> Iterator[str]:
+    """The address of a scheduler whose workers are threads of this process: cheap, and the connections are real."""
+    scheme = "tcp://" if security is None else "tls://"
+    # What worker processes of this machine load first (stxmdist.cluster.local) wants a main thread.
+    preload = dask.config.set({"distributed.worker.preload": []})
+    with (
+        preload,
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=False,
+            host=host,
+            protocol=scheme,
+            security=security,
+            dashboard_address=None,
+            silence_logs=50,
+        ) as cluster,
+    ):
+        yield str(cluster.scheduler_address)
 
 
 @contextmanager

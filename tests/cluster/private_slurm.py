@@ -34,6 +34,11 @@ class PrivateSlurm:
         lines = self.ask("squeue", "-h", "-o", "%i %T %j").splitlines()
         return {job: state for job, state, called in map(str.split, lines) if called.startswith(name)}
 
+    def memory_mib(self, job: str) -> int:
+        """What a job that is known to Slurm has been given of a node's memory."""
+        size = self.ask("squeue", "-h", "-j", job, "-o", "%m")
+        return int(float(size[:-1]) * {"M": 1, "G": 1024}[size[-1]])
+
     def left(self, name: str = "stxmdist-", seconds: float = 30.0) -> dict[str, str]:
         """The jobs that are still there when those that are about to end have had time for it."""
         until = time.monotonic() + seconds

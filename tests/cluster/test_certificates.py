@@ -7,11 +7,20 @@ from pathlib import Path
 import pytest
 
 from stxmdist.campaign.clusters import ClusterSpec
-from stxmdist.cluster.certificates import AUTHORITY, CERTIFICATE, KEY, certificates_for, is_loopback, make, own_folder
+from stxmdist.cluster.certificates import (
+    AUTHORITY,
+    CERTIFICATE,
+    KEY,
+    certificates_for,
+    is_loopback,
+    make,
+    own_folder,
+    security_of,
+)
 from stxmdist.cluster.slurm import address_of_this_machine
 from stxmdist.cluster.start import Cluster
 from stxmdist.errors import InputError
-from tests.cluster.outside import outside
+from tests.cluster.outside import beside
 
 
 @pytest.fixture(scope="module")
@@ -100,20 +109,20 @@ def test_a_plain_client_is_refused_and_each_mismatch_has_its_sentence(folder: Pa
         pytest.skip("this machine has no address but loopback")
     other = tmp_path / "other"
     make(other)
-    with outside(tmp_path, host=host, certificates=folder) as there:
-        plain = there.address.replace("tls://", "tcp://")
-        assert there.address.startswith(f"tls://{host}:")
-        assert joined(there.address, folder) == 32
+    with beside(host, security_of(folder)) as address:
+        plain = address.replace("tls://", "tcp://")
+        assert address.startswith(f"tls://{host}:")
+        assert joined(address, folder) == 32
         done = subprocess.run([sys.executable, "-c", PLAIN, plain], capture_output=True, text=True, check=True)
         assert done.stdout == "refused\n"
         with pytest.raises(InputError, match=r"the scheduler's traffic is encrypted; got tcp://.*Write tls://"):
             joined(plain)
         with pytest.raises(InputError, match=r"do not know each other's certificates; got tls://.*certificates"):
-            joined(there.address, other)
+            joined(address, other)
 
 
-def test_an_encrypted_client_of_a_plain_scheduler_says_so(folder: Path, tmp_path: Path) -> None:
-    with outside(tmp_path) as there:
+def test_an_encrypted_client_of_a_plain_scheduler_says_so(folder: Path) -> None:
+    with beside() as address:
         with pytest.raises(InputError, match=r"traffic is not encrypted; got tls://.*--protocol tls"):
-            joined(there.address.replace("tcp://", "tls://"), folder)
-        assert joined(there.address) == 32
+            joined(address.replace("tcp://", "tls://"), folder)
+        assert joined(address) == 32

@@ -19,7 +19,7 @@ from stxmdist.cluster.start import Cluster, cluster_of
 from stxmdist.errors import InputError
 from stxmdist.planning.execute import software_versions
 from tests.campaign.conftest import MANIFEST, WriteCampaign, write_campaign  # noqa: F401 (a fixture)
-from tests.cluster.outside import outside
+from tests.cluster.outside import beside, outside
 
 
 def checked(address: str, purpose: Purpose) -> CheckedWorker:
@@ -56,6 +56,7 @@ def test_a_worker_that_can_do_the_work(address: str, tmp_path: Path) -> None:
     assert list((tmp_path / "store").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_not_the_product_is_named_before_the_first_unit(tmp_path: Path) -> None:
     # A module of this name that cannot be imported stands before the product, whatever the environment has installed.
     (tmp_path / "stxmdist").mkdir()
@@ -122,9 +123,7 @@ def test_a_worker_reads_writes_and_removes_in_a_bucket(bucket: str, tmp_path: Pa
 
 
 def test_a_scheduler_without_workers(tmp_path: Path) -> None:
-    with cluster_of(ClusterSpec(workers=1, memory_limit=500_000_000)) as alone:
-        alone.client().retire_workers(close_workers=True)
-        address = str(alone.client().scheduler.address)
+    with beside(workers=0) as address:
         guest = Cluster(ClusterSpec(workers=1, address=address), purpose(tmp_path))
         said: list[str] = []
         with pytest.raises(InputError, match="no worker came; got no worker has come to the scheduler"):
@@ -134,13 +133,14 @@ def test_a_scheduler_without_workers(tmp_path: Path) -> None:
 
 
 def test_the_command_says_who_can_do_the_work(
+    address: str,
     write_campaign: WriteCampaign,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = write_campaign(MANIFEST)
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(sys, "argv", ["stxmdist", "cluster", "check", str(path), "--cluster", "1", "--json"])
+    monkeypatch.setattr(sys, "argv", ["stxmdist", "cluster", "check", str(path), "--cluster", address, "--json"])
     try:
         with pytest.raises(SystemExit) as left:
             process.main()
@@ -148,5 +148,5 @@ def test_the_command_says_who_can_do_the_work(
         signal.signal(signal.SIGTERM, before)
     said = json.loads(capsys.readouterr().out)
     assert (left.value.code, said["host"], said["executable"]) == (0, socket.gethostname(), sys.executable)
-    assert said["sentence"].startswith("1 worker on this machine: a worker on ")
+    assert said["sentence"].startswith(f"{address}: a worker on ")
     assert not list((path.parent / "store").glob(".cluster-check*"))

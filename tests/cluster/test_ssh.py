@@ -1,10 +1,13 @@
 """Hosts with ssh: encrypted, the store under another name on each, one cut off in the middle of the work."""
 
+import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -14,11 +17,15 @@ from stxmdist.cluster.contract import Purpose
 from stxmdist.cluster.start import cluster_of
 from stxmdist.errors import InputError
 from stxmdist.planning.execute import software_versions
+from stxmdist.planning.stages import STAGES
 from stxmdist.runner.run import RunRecord, run_stage
 from tests.cluster.hosts import Hosts, hosts
 from tests.runner import toy_stage
+from tests.stages.tiny import assert_same_tables, with_cluster
 
 ROWS = {"a": 12, "b": 12}
+RESULTS = ("stages", "published", "tables")
+"""Folders of a store with what was computed"""
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +39,16 @@ def own_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
-def section(three: Hosts, paths: bool = True) -> AnyCluster:
+def written(three: Hosts, paths: bool = True) -> dict[str, object]:
     named = [
         {"host": name, "paths": {str(three.share): three.seen_at(number)} if paths else {}}
         for number, name in enumerate(three.names, 1)
     ]
-    return read_cluster({"kind": "ssh", "hosts": named, "options": three.options, "memory_limit": "800MB"})
+    return {"kind": "ssh", "hosts": named, "options": three.options, "memory_limit": "800MB"}
+
+
+def section(three: Hosts, paths: bool = True) -> AnyCluster:
+    return read_cluster(written(three, paths))
 
 
 @pytest.mark.slow
@@ -81,6 +92,37 @@ def test_a_store_that_is_called_otherwise_there_is_named_unless_it_is_mapped(thr
         pytest.raises(InputError, match=r"does not see the store; got FileNotFoundError.*`paths` of kind ssh"),
     ):
         cluster.client()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_campaign_on_hosts_is_the_campaign_of_one_machine(three: Hosts, simulated: Path, processed: Path) -> None:
+    folder = copytree(simulated.parent, three.share / "campaign")
+    campaign = with_cluster(folder / "campaign.yaml", written(three))
+    stages = [word for name in STAGES if name != "report" for word in ("--stage", name)]
+    words = [sys.executable, "-m", "stxmdist", "run", str(campaign), "--no-prefect", *stages]
+    store = folder / "store"
+    cut = False
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        said: list[str] = []
+        assert run.stdout is not None
+        reader = threading.Thread(target=lambda out: said.append(out.read()), args=(run.stdout,))
+        reader.start()
+        while run.poll() is None:
+            if not cut and len(list(store.glob("stages/*"))) > 2:
+                three.cut_off(3)
+                cut = True
+            time.sleep(0.2)
+        reader.join()
+    assert run.returncode == 0, said
+    assert cut
+    three.join(3)
+    assert_same_tables(store, processed.parent / "store")
+    # What is computed knows nothing of where it was computed: neither the folder's name here nor those there.
+    files = [path for name in RESULTS for path in (store / name).rglob("*") if path.is_file()]
+    assert len(files) > 100
+    named = [path.relative_to(store) for path in files if os.fsencode(three.folder) in path.read_bytes()]
+    assert named == []
 
 
 def test_a_host_that_ssh_does_not_know_is_quoted(tmp_path: Path) -> None:

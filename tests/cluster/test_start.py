@@ -93,6 +93,7 @@ def test_a_scheduler_that_does_not_answer_is_named() -> None:
         Cluster(ClusterSpec(workers=1, address=address)).client()
 
 
+@pytest.mark.slow
 def test_a_worker_for_each_gpu_sees_that_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     with cluster_of(ClusterSpec(workers=3, memory_limit=500_000_000, gpus=2)) as started:
@@ -124,6 +125,7 @@ def hold(share: float) -> int:
     return psutil.Process().memory_info().rss
 
 
+@pytest.mark.slow
 def test_a_worker_goes_on_although_its_libraries_hold_most_of_its_memory() -> None:
     with cluster_of(ClusterSpec(workers=1, memory_limit=600_000_000)) as started:
         client = started.client()
@@ -133,6 +135,7 @@ def test_a_worker_goes_on_although_its_libraries_hold_most_of_its_memory() -> No
         assert client.submit(pow, 2, 5).result(timeout=60) == 32
 
 
+@pytest.mark.slow
 def test_the_end_of_the_block_is_the_end_of_the_workers() -> None:
     with cluster_of(ClusterSpec(workers=1, memory_limit=500_000_000)) as started:
         started.client()

@@ -21,8 +21,10 @@ from storage.verify import verify
 from stxmdist.campaign.clusters import GPU, ClusterSpec
 from stxmdist.cluster.start import cluster_of
 from stxmdist.errors import StoreError
+from stxmdist.runner.perform import perform
 from stxmdist.runner.run import IN_FLIGHT_PER_THREAD, Progress, RunRecord, run_stage
 from stxmdist.runner.unit import RECEIPT_FORMAT, Plan, Unit, receipts_of
+from tests.cluster.outside import beside
 from tests.runner import toy_stage
 
 ROWS = {"a": 7, "b": 3}
@@ -315,3 +317,19 @@ def test_passing_trouble_at_a_gpu_is_survived(tmp_path: Path, with_gpu, fault: s
     # A worker that died came back with its GPU.
     assert processes(survey, "b") | processes(survey, "a") >= {process_with_gpu(with_gpu)}
     assert len(processes(survey, "b") | processes(survey, "a")) == (2 if fault == "dies once" else 1)
+
+
+def perform_and_be_lost(unit: Unit, threads: int = 1) -> None:
+    """As where a worker dies after a unit was done and before its result was fetched."""
+    perform(unit, threads)
+    raise RuntimeError("lost")
+
+
+def test_what_was_done_and_lost_on_the_way_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # When a process dies cannot be said to the millisecond.
+    monkeypatch.setattr("stxmdist.runner.run.perform", perform_and_be_lost)
+    survey = toy_stage.ToySurvey(tmp_path / "store", ROWS)
+    with beside() as address, cluster_of(ClusterSpec(workers=1, address=address)) as there:
+        report = run(survey, there.client)
+    assert (report.complete, report.units_run, report.scans_published) == (True, 10, 2)
+    assert set(attempts(survey).values()) == {1}

@@ -1,5 +1,6 @@
 """A stage small enough to see through: each unit writes one row of an image, or fails as it is told."""
 
+import json
 import os
 import signal
 import time
@@ -87,9 +88,14 @@ def work(unit: Unit) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "slow":
         time.sleep(0.05)
+    if fault == "always dies":
+        os.kill(os.getpid(), signal.SIGKILL)
     if fault == "takes a second":
+        began = time.time()
         time.sleep(1.0)
-        (log / f"gpu-{unit.scan_id}-{row}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "none"))
+        where = {"job": "SLURM_JOB_ID", "node": "SLURMD_NODENAME", "gpu": "CUDA_VISIBLE_DEVICES"}
+        seen = {name: os.environ.get(variable, "none") for name, variable in where.items()}
+        (log / f"seen-{unit.scan_id}-{row}").write_text(json.dumps(seen | {"began": began, "ended": time.time()}))
     values = np.full((1, COLUMNS), row, np.float32)
     path = unit.output().write(unit.name, unit.owns, "soc", (row, 0), values)
     output = Store(unit.store).output(unit.stage, unit.scan_id, unit.digest)

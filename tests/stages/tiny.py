@@ -1,5 +1,6 @@
 """The smallest campaign that goes through every stage: two electrodes, one cycle, both modalities, awkward sizes."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ OPTIONS = {
 }
 """Several units for each scan, blocks and tiles uneven, and few iterations."""
 
+TIMES = ("seconds", "core_seconds")
+"""Columns of the table of scans with what the work has taken; they are never the same twice."""
+
 
 def tiny_campaign(folder: Path) -> Path:
     """Simulate it; its campaign file."""
@@ -49,6 +53,33 @@ def with_options(path: Path, options: dict[str, dict[str, Any]]) -> Path:
     with path.open("w") as file:
         yaml.dump(written, file)
     return path
+
+
+def with_cluster(path: Path, section: dict[str, Any]) -> Path:
+    """Change who computes in a campaign file."""
+    yaml = YAML()
+    written = yaml.load(path.read_text())
+    written["cluster"] = section
+    with path.open("w") as file:
+        yaml.dump(written, file)
+    return path
+
+
+def assert_same_tables(store: Path, other: Path) -> None:
+    """Every published table is the same to the last digit, but for the time that scans took."""
+    tables = _written_in(other / "tables")
+    assert len(tables) > 20
+    here = _written_in(store / "tables")
+    assert here.keys() == tables.keys()
+    assert [name for name in tables if here[name] != tables[name]] == []
+
+
+def _written_in(tables: Path) -> dict[str, list[dict[str, str]]]:
+    rows = {path.name: list(csv.DictReader(path.open(newline=""))) for path in tables.glob("*.csv")}
+    return {
+        name: [{column: text for column, text in row.items() if column not in TIMES} for row in table]
+        for name, table in rows.items()
+    }
 
 
 def tiny_run(campaign: Path) -> None:
