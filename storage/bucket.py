@@ -20,6 +20,9 @@ from storage.errors import StoreError
 SCHEMES = {"s3": "Amazon S3 and what speaks it", "gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
 """Of addresses, with what they stand for"""
 
+NO_BUCKET = "NoSuchBucket"
+"""What servers that speak S3 answer to that"""
+
 Tag = Mapping[str, str | None]
 """What a bucket calls the state of an object: it is another one after every write"""
 
@@ -309,6 +312,14 @@ def answered(place: object) -> Iterator[None]:
     except (PermissionDeniedError, UnknownError) as error:
         raise _no(place, "the bucket does not let these credentials do this", "access denied") from error
     except BaseError as error:
+        if NO_BUCKET in str(error):
+            raise BucketError(
+                where=place,
+                problem="there is no such bucket",
+                got=NO_BUCKET,
+                wanted="a bucket that is there already",
+                mend="Make it with the tools of its server, or correct the campaign's store",
+            ) from error
         raise _no(place, "the bucket does not do what it was asked", said_by(error)) from error
 
 

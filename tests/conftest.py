@@ -7,7 +7,6 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
-from storage.bucket import bucket_path
 from storage.bucket_access import client_of
 from tests.alone import turn
 from tests.seaweed import Seaweed, seaweed
@@ -89,8 +88,6 @@ def bucket(seaweed_server: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Iterator
     for name, value in seaweed_server.environment.items():
         monkeypatch.setenv(name, value)
     client_of.cache_clear()
-    # The server makes a bucket when it is first written, and lists none before.
-    bucket_path("s3://tests/made").put(b"made")
     yield f"s3://tests/{uuid4().hex}"
     client_of.cache_clear()
 

@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import obstore
+from obstore.store import from_url
+
 START_SECONDS = 60
 """It takes four on a machine that has nothing else to do"""
 FAR = 10_000
@@ -40,7 +43,7 @@ class Seaweed:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client of this server needs in its environment; its bucket is made when it is first written."""
+        """What a client of this server needs in its environment; its bucket is ``tests``."""
         return {
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
@@ -59,15 +62,27 @@ class Seaweed:
         command += ["-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-volume.minFreeSpace=0"]
         command += [f"-s3.port={s3}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}"]
         command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+        # Credentials of the environment would be let in as well: those of another server of these tests.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         with (self.folder / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+                command, stdout=log, stderr=log, env={**kept, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
             )
         ends = time.monotonic() + START_SECONDS
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "log.txt").read_text()[-2000:]
             assert time.monotonic() < ends, "the server does not answer"
             time.sleep(0.1)
+        # The server makes a bucket when it is first written, and lists none before.
+        made = from_url(
+            "s3://tests",
+            endpoint=self.environment["AWS_ENDPOINT_URL"],
+            access_key_id=self.key,
+            secret_access_key=self.secret,
+            region="us-east-1",
+            client_options={"allow_http": True},
+        )
+        obstore.put(made, "made", b"made")
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -21,6 +21,7 @@ from zarr.core.common import JSON
 
 from storage.atomic import plain_json
 from storage.ome import VERSION
+from storage.tables import arrow_source
 from stxmdist.arrays import F64, Array, MaskClass
 from stxmdist.export.pyramid import halved_image, halved_labels, levels_for
 from stxmdist.export.source import ExportSource, from_the_top
@@ -197,7 +198,7 @@ def _particles(source: ExportSource, scan_id: str) -> list[dict[str, object]]:
     path = source.output("segment", scan_id).path / "particles.parquet"
     if not path.is_file():
         return []
-    table = pq.read_table(path, partitioning=None)
+    table = pq.read_table(arrow_source(path), partitioning=None)
     columns = [name for name in PARTICLE_COLUMNS if name in table.column_names]
     rows = table.select(["particle_id", *columns]).to_pylist()
     return [{"label-value": int(row.pop("particle_id"))} | row for row in rows]

@@ -94,6 +94,11 @@ def test_a_profile_opens_the_bucket_and_a_wrong_secret_does_not(
     client_of.cache_clear()
 
 
+def test_a_bucket_that_is_not_there_is_said_to_be_so(bucket: str) -> None:
+    with pytest.raises(StoreError, match=r"there is no such bucket.*Make it with the tools of its server"):
+        Store("s3://nobodys/prefix").create()
+
+
 @pytest.mark.parametrize(
     ("n_racers", "n_races"), [(4, 3), pytest.param(8, 10, marks=pytest.mark.slow)], ids=["short", "long"]
 )
