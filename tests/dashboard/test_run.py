@@ -175,6 +175,7 @@ def test_of_two_starts_at_once_one_runs(campaign: Path) -> None:
     assert len(list((load(campaign).store / "runs").glob("*/request.json"))) == 1
 
 
+@pytest.mark.slow
 def test_a_run_is_cancelled_and_what_is_finished_stays(campaign: Path) -> None:
     client = client_of(campaign)
     client.post("/run.start", data=QUICK)
