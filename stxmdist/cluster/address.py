@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from stxmdist.campaign.clusters import AnyCluster, ClusterSpec
 from stxmdist.cluster.certificates import AUTHORITY, CERTIFICATE, KEY, certificates_for, security_of
-from stxmdist.cluster.contract import Purpose, Started, silence_dask
+from stxmdist.cluster.contract import Purpose, Started, no_scheduler, silence_dask
 from stxmdist.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,13 +67,7 @@ def _connection(address: str) -> socket.socket:
     try:
         return socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=CONNECT_S)
     except OSError as error:
-        raise InputError(
-            where="cluster",
-            problem="no Dask scheduler answers",
-            got=f"{address}: {error}",
-            wanted="the address of a running scheduler, such as tcp://127.0.0.1:8786",
-            mend="Start it, correct the address, or leave it out: workers then run on this machine",
-        ) from error
+        raise no_scheduler(address, error) from error
 
 
 def _refuse_foreign(address: str, folder: "Path") -> None:

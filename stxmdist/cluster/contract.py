@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from storage.place import Place
 from stxmdist.campaign.clusters import AnyCluster
+from stxmdist.errors import InputError
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -111,6 +112,17 @@ class Start(Protocol):
     """Starts a cluster, or joins one: what a line of the table of clusters names."""
 
     def __call__(self, spec: AnyCluster, purpose: Purpose, /) -> Started: ...
+
+
+def no_scheduler(address: object, error: OSError) -> InputError:
+    """What is said where nobody listens at the address of a scheduler."""
+    return InputError(
+        where="cluster",
+        problem="no Dask scheduler answers",
+        got=f"{address}: {error}",
+        wanted="the address of a running scheduler, such as tcp://127.0.0.1:8786",
+        mend="Start it, correct the address, or leave it out: workers then run on this machine",
+    )
 
 
 def tail(text: str, lines: int = 3) -> str:

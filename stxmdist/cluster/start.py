@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from stxmdist.campaign.clusters import CLUSTERS, AnyCluster
 from stxmdist.cluster.check import CheckedWorker, check
-from stxmdist.cluster.contract import Purpose, Start, Started, silence_dask
-from stxmdist.errors import InputError
+from stxmdist.cluster.contract import Purpose, Start, Started, no_scheduler, silence_dask
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -47,13 +46,7 @@ class Cluster:
             try:
                 self._client = Client(self._started.target, security=self._started.security, set_as_default=False)
             except OSError as error:
-                raise InputError(
-                    where="cluster",
-                    problem="no Dask scheduler answers",
-                    got=f"{self._started.target}: {error}",
-                    wanted="the address of a running scheduler, such as tcp://127.0.0.1:8786",
-                    mend="Start it, correct the address, or leave it out: workers then run on this machine",
-                ) from error
+                raise no_scheduler(self._started.target, error) from error
         return self._client
 
     def check(

@@ -70,6 +70,7 @@ class Manuscript:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[int, ...] = ()
+    """Columns that are aligned to the right"""
 
     def as_markdown(self) -> str:
         """With the caption above."""

@@ -1,14 +1,13 @@
 """A figure in every form in which it is handed on: SVG (and PDF) with text as text, PNG to print, and its numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from stxmdist.report.canvas import PRINT_DPI, Picture, as_pdf, as_png, as_svg
 from stxmdist.report.drawn_data import DrawnData, drawn_data, images_as_zip, rows_as_csv
-from stxmdist.report.manuscript import Manuscript
 from stxmdist.report.manuscript import files_of as table_files
 from stxmdist.report.tables import Sheet
 
@@ -80,8 +79,7 @@ def printed_sheet(sheet: Sheet) -> PrintedSheet:
     """All files of a table; none of one without rows, and of further tables the campaign's own are enough."""
     if not (sheet.rows and sheet.name.startswith("T")):
         return PrintedSheet(sheet, {})
-    rows = sheet.rows if sheet.rounded is None else sheet.rounded
-    table = Manuscript(sheet.name, sheet.title, sheet.caption, sheet.header, rows, sheet.numeric)
+    table = sheet if sheet.rounded is None else replace(sheet, rows=sheet.rounded)
     return PrintedSheet(sheet, table_files(table, sheet.raw))
 
 

@@ -13,27 +13,18 @@ from stxmdist.planning.columns import number, rows_of, text_of, words
 from stxmdist.planning.exclusions import Exclusion
 from stxmdist.records import Json
 from stxmdist.report.evidence import Evidence, median_of
-from stxmdist.report.manuscript import decimals_of, fixed, with_interval
+from stxmdist.report.manuscript import DASH, Manuscript, decimals_of, fixed, with_interval
 from stxmdist.report.variance import ENDPOINTS, TERMS
 from stxmdist.runner import CAMPAIGN
 
 MOST_ROWS = 400
 """Longer tables are cut on the page; the CSV beside has all of it."""
 
-DASH = "–"
-
 
 @dataclass(frozen=True)
-class Sheet:
+class Sheet(Manuscript):
     """A table of the page."""
 
-    name: str
-    title: str
-    caption: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: tuple[int, ...] = ()
-    """Columns that are aligned to the right"""
     tables: tuple[str, ...] = ()
     """Tables of the campaign that hold all of it"""
     empty: str = "Nothing."
