@@ -34,6 +34,13 @@ START_LIMIT_SECONDS = 1.0
 """Another page may hold the lock for the moment in which it looks whether it is free"""
 CANCEL_WAIT_SECONDS = 8.0
 """How long a page waits for a run to end; the run may take longer, to end its workers and to record what it did"""
+HEARS_CTRL_C = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("stxmdist", run_name="__main__", alter_sys=True)
+"""
+"""`python -m stxmdist` that can be cancelled where the pages were started with nohup: what ignores SIGINT passes that
+on to what it starts."""
 
 Ending = Literal["going", "done", "in part", "cancelled", "failed"]
 
@@ -116,7 +123,7 @@ def start(campaign: Campaign, wanted: Wanted) -> Path:
         arguments = [*wanted.arguments(campaign.path.resolve()), "--json"]
         with (own / "log.txt").open("wb") as log, (own / "result.json").open("wb") as result:
             process = subprocess.Popen(
-                [sys.executable, "-m", "stxmdist", *arguments],
+                [sys.executable, "-c", HEARS_CTRL_C, *arguments],
                 cwd=campaign.path.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=result,
