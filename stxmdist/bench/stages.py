@@ -1,4 +1,4 @@
-"""What `stxmdist bench` measures: loops of engines, fitters, the fit stage, a bucket, beside their limits."""
+"""What `stxmdist bench` measures: engines, fitters, stages, a scheduler, a bucket, beside their limits."""
 
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -8,6 +8,7 @@ import numpy as np
 from stxmdist.bench.fit_stage import SCIPY_PIXELS, bench_fit_stage, bench_large
 from stxmdist.bench.ptychography import loop_times, speed_up
 from stxmdist.bench.rows import Row, row_of
+from stxmdist.bench.scheduler import bench_scheduler
 from stxmdist.bench.segment_stage import bench_segment
 from stxmdist.bench.spectra import fit_timings
 from stxmdist.bench.store import bench_store
@@ -18,10 +19,10 @@ from stxmdist.spectra.fitters.contract import FITTERS
 
 
 def run_bench(what: str, *, workers: int = 2, store: str | None = None) -> list[Row]:
-    """Rows of one benchmark, or of all but ``large`` and ``store``.
+    """Rows of one benchmark, or of all but ``large``, ``scheduler`` and ``store``.
 
     ``store`` measures the bucket of this address. ``large`` fits ten million spectra, takes minutes and 8 GB of disk,
-    and so runs only where asked for by name.
+    and ``scheduler`` starts hundreds of workers, so that they run only where asked for by name.
 
     Raises
     ------
@@ -33,6 +34,7 @@ def run_bench(what: str, *, workers: int = 2, store: str | None = None) -> list[
         "fit": bench_fit,
         "stage": lambda: bench_fit_stage(workers=workers),
         "segment": bench_segment,
+        "scheduler": bench_scheduler,
         "large": lambda: bench_large(workers=workers),
         "store": lambda: bench_store(store),
     }
@@ -45,7 +47,7 @@ def run_bench(what: str, *, workers: int = 2, store: str | None = None) -> list[
             wanted="one of all, " + ", ".join(parts),
             mend=f"Did you mean {near[0]!r}" if near else "Choose one of those",
         )
-    chosen = [name for name in parts if name not in ("large", "store")] if what == "all" else [what]
+    chosen = [name for name in parts if name not in ("large", "scheduler", "store")] if what == "all" else [what]
     return [row for name in chosen for row in parts[name]()]
 
 

@@ -151,7 +151,10 @@ def demo(
 def bench(
     what: Annotated[
         str,
-        typer.Argument(help="all, ptychography, fit, stage, segment, store (a bucket), or large (needs 8 GB of disk)."),
+        typer.Argument(
+            help="all, ptychography, fit, stage, segment; scheduler (hundreds of simulated workers), store (a bucket) "
+            "and large (needs 8 GB of disk) by name alone."
+        ),
     ] = "all",
     store: Annotated[str | None, typer.Option(help="The bucket that `store` measures: s3://bucket/prefix.")] = None,
     as_json: Json = False,

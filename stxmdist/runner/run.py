@@ -1,18 +1,13 @@
-"""Run one stage over Dask: only what is missing, few futures in flight, each released as soon as it is on disk.
-
-The file is longer than 400 lines because looking up, computing and publishing a stage share its receipts.
-"""
+"""Run one stage: look up what is done, compute what is missing, publish what is whole."""
 
 import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
-from uuid import uuid4
 
 from storage.bucket import BucketError
 from storage.errors import Overtaken
@@ -21,23 +16,16 @@ from storage.output import Output
 from storage.ownership import check_disjoint, unowned
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
-from stxmdist.errors import BrokenOffError, Explained, StoreError
+from stxmdist.errors import Explained, StoreError
 from stxmdist.records import Json, figures_of, from_json
 from stxmdist.runner import CAMPAIGN
-from stxmdist.runner.lanes import NOTHING_BEYOND, Beyond, Lane, Worker, lanes_of
+from stxmdist.runner.lanes import NOTHING_BEYOND, Beyond
+from stxmdist.runner.over_dask import computed_on_dask
 from stxmdist.runner.perform import perform, refusal_of
 from stxmdist.runner.unit import AnyUnit, Plan, Receipt, Refusal, StageReport, receipts_of
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
-
-RETRIES = 2
-"""How often Dask runs a unit again that failed without an explanation, e.g. because its worker died."""
-
-IN_FLIGHT_PER_THREAD = 4
-"""Units submitted ahead of each thread that may run them: enough to hide the scheduler, few enough that a crash loses
-little.
-"""
+    from distributed import Client
 
 
 class RunnableSurvey(Protocol):
@@ -257,85 +245,7 @@ def _compute(
             except Exception as error:  # whatever failed is recorded with its unit, and the other units run
                 yield unit, refusal_of(unit, error, traceback.format_exc())
         return
-    yield from _compute_on_dask(todo, client(), beyond)
-
-
-def _compute_on_dask(
-    todo: Sequence[AnyUnit], client: "Client", beyond: Beyond
-) -> Iterable[tuple[AnyUnit, Receipt | Refusal]]:
-    address = str(client.scheduler.address) if client.scheduler else ""
-    try:
-        yield from _compute_while_connected(todo, client, beyond, address)
-    except (CancelledError, TimeoutError, OSError) as error:
-        # Dask's own name for a closed connection is an OSError.
-        raise _scheduler_lost(address) from error
-
-
-def _compute_while_connected(
-    todo: Sequence[AnyUnit], client: "Client", beyond: Beyond, address: str
-) -> Iterable[tuple[AnyUnit, Receipt | Refusal]]:
-    from distributed import as_completed
-
-    workers: list[Worker] = list(client.scheduler_info(n_workers=-1)["workers"].values())
-    threads = max(1, sum(worker["nthreads"] for worker in workers))
-    lanes = lanes_of(todo, workers, beyond.coming)
-    # Cores that would have nothing to do are lent to the units that there are.
-    lent = max(1, threads // max(1, sum(min(lane.places, lane.units) for lane in lanes)))
-    running: dict[Future[Receipt | Refusal], tuple[AnyUnit, Lane]] = {}
-
-    def submit_next(lane: Lane) -> "Future[Receipt | Refusal] | None":
-        unit = next(lane.waiting, None)
-        if unit is None:
-            return None
-        future = client.submit(
-            perform, replace(unit, arrays=()), lent, key=_key(unit), retries=RETRIES, resources=lane.resources
-        )
-        running[future] = unit, lane
-        return future
-
-    first = [submit_next(lane) for lane in lanes for _ in range(min(lane.units, IN_FLIGHT_PER_THREAD * lane.places))]
-    completed = as_completed(first, loop=client.loop)
-    for future in completed:
-        unit, lane = running.pop(future)
-        if future.status == "finished":
-            yield unit, future.result()
-        elif future.status == "error":
-            error = future.exception()
-            trace = "".join(traceback.format_tb(future.traceback())) if future.traceback() else ""
-            # It may have been done, and lost with its worker before it could be fetched.
-            written = unit.output().receipt(unit.name)
-            receipt = None if written is None else Receipt.from_dict(written)
-            yield unit, receipt or refusal_of(unit, error, trace, beyond.last_words(_last_worker(error)))
-        else:
-            # Nobody cancels a unit: Dask says this of all that it knew when its scheduler is gone.
-            raise _scheduler_lost(address)
-        future.release()
-        following = submit_next(lane)
-        if following is not None:
-            completed.add(following)
-
-
-def _key(unit: AnyUnit) -> tuple[str, str, str]:
-    """A unit's name on Dask's pages, which group tasks by the first word of their keys.
-
-    Nothing is ever shared through Dask's cache: the key only has to be new, also after a retry in one session.
-    """
-    return unit.stage, f"{unit.scan_id} {unit.name}", uuid4().hex[:12]
-
-
-def _scheduler_lost(address: str) -> BrokenOffError:
-    return BrokenOffError(
-        where="cluster",
-        problem="the Dask scheduler is gone in the middle of the run",
-        got=f"no connection to {address}",
-        wanted="a scheduler until the run is over",
-        mend="Start one and run the same command: finished units are kept, and it goes on from there",
-    )
-
-
-def _last_worker(error: BaseException) -> str:
-    """Where the worker was that died with a unit; empty for other errors."""
-    return str(getattr(getattr(error, "last_worker", None), "address", ""))
+    yield from computed_on_dask(todo, client(), beyond)
 
 
 def _publish_beside_others(

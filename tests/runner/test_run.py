@@ -21,8 +21,9 @@ from storage.verify import verify
 from stxmdist.campaign.clusters import GPU, ClusterSpec
 from stxmdist.cluster.start import cluster_of
 from stxmdist.errors import StoreError
+from stxmdist.runner.over_dask import IN_FLIGHT_PER_THREAD
 from stxmdist.runner.perform import perform
-from stxmdist.runner.run import IN_FLIGHT_PER_THREAD, Progress, RunRecord, run_stage
+from stxmdist.runner.run import Progress, RunRecord, run_stage
 from stxmdist.runner.unit import RECEIPT_FORMAT, Plan, Unit, receipts_of
 from tests.cluster.outside import beside
 from tests.runner import toy_stage
