@@ -4,12 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stxmdist.planning.tables import table_specs
 from stxmdist.report.conclusions import FACTORS, LEVEL, STEPS
+from stxmdist.report.endpoints import meaning_of, unit_in_words, without_mathematics
 from stxmdist.report.tables import EffectRow, interval_of, probability_of
-from stxmdist.report.variance import ENDPOINTS, TERMS
-
-LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,9 @@ def _effect(endpoint: str, term: str, rows: list[EffectRow]) -> Effect:
     electrodes = int(n) if math.isfinite(n) else 0
     least = math.nan if exact is None else exact.p_min_attainable
     return Effect(
-        ENDPOINTS.get(endpoint) or _named(endpoint),
-        TERMS.get(term, term).removeprefix("logarithm of "),
-        STEPS.get(term, tested.unit or "a step"),
+        meaning_of(endpoint),
+        without_mathematics(term),
+        STEPS.get(term, unit_in_words(tested.unit) or "a step"),
         interval_of(*ends),
         probability_of(p),
         attainable_in_words(least, electrodes),
@@ -66,12 +63,6 @@ def _effect(endpoint: str, term: str, rows: list[EffectRow]) -> Effect:
         tested.primary,
         "" if math.isfinite(tested.estimate) else tested.note,
     )
-
-
-def _named(endpoint: str) -> str:
-    """A column as words: what it means, where that is short, or its name."""
-    meaning = next((column.meaning for column in table_specs()["particles"].columns if column.name == endpoint), "")
-    return meaning if 0 < len(meaning) <= LONGEST_NAME else endpoint.replace("_", " ")
 
 
 def attainable_in_words(least: float, electrodes: int) -> str:

@@ -209,7 +209,7 @@ def _effect(
     if not np.isfinite(x).all():
         return [asked.row(SLOPES_T, "values without logarithm")]
     if np.ptp(chosen.value) <= ROUNDING * np.abs(chosen.value).max():
-        return [asked.row(SLOPES_T, f"{asked.endpoint} does not vary", chosen.n_electrodes, len(x))]
+        return [asked.row(SLOPES_T, f"{asked.entry.meaning} does not vary", chosen.n_electrodes, len(x))]
     doubts = reservations(chosen)
     if term.within_region:
         found = _size_rows(asked, chosen, x, rng)

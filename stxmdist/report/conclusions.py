@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from stxmdist.heterogeneity.metrics.table import METRICS
 from stxmdist.planning.columns import rows_of, words
+from stxmdist.report.endpoints import meaning_of, term_of, unit_in_words, without_mathematics
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.tables import EffectRow, figure_of, interval_of, plain, probability_of
-from stxmdist.report.variance import ENDPOINTS, TERMS
 
 LEVEL = 0.05
 """Of a test; an effect is called shown only where the design could have reached it"""
@@ -33,25 +34,27 @@ def _effects(evidence: Evidence) -> Iterator[str]:
         here = [row for row in rows if (row.endpoint, row.term) == key]
         tested = next((row for row in here if row.method.startswith("t on") and np.isfinite(row.estimate)), None)
         exact = next((row for row in here if "exact" in row.method), None)
-        name, term = ENDPOINTS.get(key[0], key[0].replace("_", " ")), _word(key[1])
+        name, term = meaning_of(key[0]), without_mathematics(key[1])
         if tested is not None:
             yield _effect(name, tested, exact)
-        elif key[0] in ENDPOINTS and (notes := dict.fromkeys(row.note for row in here if row.note)):
+        elif key[0] in METRICS and (notes := dict.fromkeys(row.note for row in here if row.note)):
             yield f"Of {name} over {term} nothing can be said: {next(iter(notes))}."
 
 
 def _effect(name: str, row: EffectRow, exact: EffectRow | None) -> str:
     """What an interval over electrodes allows to say."""
-    factor, step = FACTORS.get(row.term, 1.0), STEPS.get(row.term, f"a step of {TERMS.get(row.term, row.term)}")
+    factor, step = FACTORS.get(row.term, 1.0), STEPS.get(row.term, f"a step of {term_of(row.term)}")
     interval = interval_of(*(factor * value for value in (row.estimate, row.ci_low, row.ci_high)))
+    unit = unit_in_words(row.unit.partition("per ")[0].strip())
+    step = f"{unit} for {step}" if unit else f"for {step}"
     over = f"95 % interval over {plain(row.n_electrodes)} electrodes"
     if not (np.isfinite(row.ci_low) and np.isfinite(row.ci_high)):
-        return f"{name.capitalize()} differed by {figure_of(factor * row.estimate)} for {step}, without an interval."
+        return f"{name.capitalize()} differed by {figure_of(factor * row.estimate)} {step}, without an interval."
     if row.ci_low <= 0.0 <= row.ci_high:
-        return f"No dependence of {name} on {_word(row.term)} was shown: {interval} for {step}, {over}."
+        return f"No dependence of {name} on {without_mathematics(row.term)} was shown: {interval} {step}, {over}."
     verb = "rose" if row.estimate > 0 else "fell"
     size = sorted(abs(factor * value) for value in (row.ci_low, row.ci_high))
-    said = f"{name.capitalize()} {verb} by {interval_of(abs(factor * row.estimate), *size)} for {step} ({over}"
+    said = f"{name.capitalize()} {verb} by {interval_of(abs(factor * row.estimate), *size)} {step} ({over}"
     least = exact.p_min_attainable if exact is not None else row.p_min_attainable
     if np.isfinite(least) and least > LEVEL:
         return (
@@ -62,11 +65,6 @@ def _effect(name: str, row: EffectRow, exact: EffectRow | None) -> str:
         p = probability_of(exact.p)
         return f"{said}, exact p {p if p.startswith('<') else f'= {p}'})."
     return f"{said})."
-
-
-def _word(term: str) -> str:
-    """A term without its mathematics."""
-    return TERMS.get(term, term).removeprefix("logarithm of ")
 
 
 def _populations(evidence: Evidence) -> Iterator[str]:

@@ -12,9 +12,9 @@ from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, FitMeasures, Re
 from stxmdist.planning.columns import number, rows_of, text_of, words
 from stxmdist.planning.exclusions import Exclusion
 from stxmdist.records import Json
+from stxmdist.report.endpoints import meaning_of, term_of, unit_in_words
 from stxmdist.report.evidence import Evidence, median_of
 from stxmdist.report.manuscript import DASH, Manuscript, decimals_of, fixed, with_interval
-from stxmdist.report.variance import ENDPOINTS, TERMS
 from stxmdist.runner import CAMPAIGN
 
 MOST_ROWS = 400
@@ -177,11 +177,11 @@ def effects(evidence: Evidence) -> Sheet:
     found = rows_of(EffectRow, evidence.table("effects"))
     rows = [
         (
-            ENDPOINTS.get(row.endpoint, row.endpoint) + (" *" if row.primary else ""),
-            TERMS.get(row.term, row.term),
+            meaning_of(row.endpoint) + (" *" if row.primary else ""),
+            term_of(row.term),
             row.method,
             interval_of(row.estimate, row.ci_low, row.ci_high),
-            row.unit,
+            unit_in_words(row.unit),
             probability_of(row.p),
             probability_of(row.p_min_attainable),
             probability_of(row.q_fdr),

@@ -4,8 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from stxmdist.heterogeneity.metrics.table import METRICS
-from stxmdist.heterogeneity.terms import TERMS as EFFECT_TERMS
 from stxmdist.planning.columns import column, words
 from stxmdist.report.canvas import (
     COLOURS,
@@ -18,6 +16,7 @@ from stxmdist.report.canvas import (
     grid_of_axes,
     styles_of,
 )
+from stxmdist.report.endpoints import meaning_of, term_of, unit_in_words
 from stxmdist.report.evidence import Evidence
 
 COMPONENTS = ("electrode", "region", "particle", "intra", "noise")
@@ -28,8 +27,6 @@ MEANINGS = {
     "intra": "within particles",
     "noise": "measurement noise",
 }
-ENDPOINTS = {name: entry.meaning for name, entry in METRICS.items()}
-TERMS = {name: term.meaning for name, term in EFFECT_TERMS.items()}
 
 
 def variance(evidence: Evidence) -> Picture | Absent:
@@ -109,7 +106,7 @@ def _endpoint(part: SubFigure, table: pd.DataFrame, endpoint: str) -> None:
         if not np.isfinite(share):
             points.text(0.01, i, "not known", va="center", fontsize=7.5, color="#666666")
     bar.set(yticks=[], xlim=(0, 1))
-    bar.set_title(ENDPOINTS.get(endpoint, endpoint))
+    bar.set_title(meaning_of(endpoint))
     bar.spines["left"].set_visible(False)
     points.set_yticks(range(len(COMPONENTS)), [MEANINGS[name] for name in COMPONENTS])
     points.set_ylim(len(COMPONENTS) - 0.5, -0.5)
@@ -165,8 +162,8 @@ def effects(evidence: Evidence) -> Picture | Absent:
         axes.set_yticks(range(len(here)), [METHODS.get(method, method) for method in methods], fontsize=7)
         axes.set_ylim(len(here) - 0.4, -0.6)
         unit = next((text for text in words(here, "unit") if text), "")
-        axes.set_title(f"{ENDPOINTS.get(endpoint, endpoint)} by {TERMS.get(term, term)}", fontsize=8)
-        axes.set_xlabel(f"change {unit}".strip(), fontsize=7.5)
+        axes.set_title(f"{meaning_of(endpoint)}\nby {term_of(term)}", fontsize=8)
+        axes.set_xlabel(f"change ({unit_in_words(unit)})" if unit else "change", fontsize=7.5)
         axes.tick_params(axis="x", labelsize=7)
         axes.locator_params(axis="x", nbins=5)
     return Picture(

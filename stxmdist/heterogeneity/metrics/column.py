@@ -9,8 +9,14 @@ import pandas as pd
 from stxmdist.heterogeneity.columns import numbers
 from stxmdist.heterogeneity.metrics.table import METRICS, Metric, MetricEntry, MetricValues
 
-COMMON = ("core_shell_index", "f_mixed", "crack_share", "grain_d50_um", "boundary_density_per_um")
-"""Columns that are endpoints without being asked for, where the table has them with any number."""
+COMMON = {
+    "core_shell_index": "state of charge of the rim less that of the core",
+    "f_mixed": "mixed share of the mass",
+    "crack_share": "share of the volume missing in cracks",
+    "grain_d50_um": "median diameter of grains",
+    "boundary_density_per_um": "length of phase boundaries over area",
+}
+"""Columns that are endpoints without being asked for, where the table has them with any number, and their words."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ def metric_of(name: str, particles: pd.DataFrame, units: Mapping[str, str] | Non
     if name in METRICS or name not in particles.columns:
         return METRICS[name]
     unit = (units or {}).get(name, "1")
-    meaning = name.replace("_", " ")
+    meaning = COMMON.get(name, name.replace("_", " "))
     return ColumnMetric("", meaning=meaning, unit=unit, columns=(name,), helpful=(f"{name}_se",), estimator="mean")
 
 
