@@ -66,6 +66,7 @@ PARTS: Table[PartEntry] = Table(
         "analyses": PartEntry(f"{_DIR}.analyses:analyses", "analyses", "What else was found?"),
         "F2-end-members": PartEntry(f"{_DIR}.spectra:end_members", "spectra", "Between which states is decided?"),
         "F2-spectra": PartEntry(f"{_DIR}.spectra:spectra", "spectra", "Do the end-members explain the spectra?"),
+        "F2-polar": PartEntry(f"{_DIR}.polar:polar_angles", "spectra", "Two phases, or what lies between?"),
         "exploration": PartEntry(
             f"{_DIR}.exploration:exploration", "exploration", "What is in the spectra without a model?"
         ),

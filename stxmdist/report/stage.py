@@ -150,7 +150,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReportMeasures]]) -> 
 
 STAGE = Stage(
     name=NAME,
-    version=6,
+    version=7,
     options=Options,
     measures=ReportMeasures,
     upstream=upstream,
