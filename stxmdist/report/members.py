@@ -55,6 +55,7 @@ PARTS: Table[PartEntry] = Table(
         "T2": PartEntry(f"{_DIR}.tables:effects", "effects", "What was tested, and what came out?"),
         "F11-variance": PartEntry(f"{_DIR}.variance:variance", "variance", "At which level does charge differ?"),
         "F9-inside": PartEntry(f"{_DIR}.inside:inside_particles", "variance", "Are particles charged unevenly inside?"),
+        "F9-profiles": PartEntry(f"{_DIR}.profiles:profiles", "variance", "How does charge go from rim to middle?"),
         "F10-directions": PartEntry(
             f"{_DIR}.directions:directions", "variance", "Over what length and along which axis does charge change?"
         ),

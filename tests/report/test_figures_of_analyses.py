@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stxmdist.particles.metrics.depth import PROFILE
 from stxmdist.report.budget import budget
 from stxmdist.report.canvas import Absent, Picture, drawing
 from stxmdist.report.directions import _axial_resultant, directions
 from stxmdist.report.evidence import Evidence
 from stxmdist.report.inside import _band, inside_particles
 from stxmdist.report.neighbours import neighbours
+from stxmdist.report.profiles import profiles
 from stxmdist.report.rates import rates
 from stxmdist.report.reactions import reaction_maps
 
@@ -75,6 +77,19 @@ DRAWN: dict[str, tuple[Callable[[Evidence], Picture | Absent], dict[str, pd.Data
                     "core_shell_index_null_high": 0.1,
                 }
             )
+        },
+    ),
+    "profiles": (
+        profiles,
+        {
+            "particles": pd.DataFrame(
+                {"scan_id": "wide-1", "particle_id": range(1, 25), "modality": "stxm", "touches_border": False}
+                | {name: np.linspace(0.3 - 0.1 * i, 0.2 - 0.1 * i, 24) for i, name in enumerate(PROFILE)}
+            ),
+            "null_bands": pd.DataFrame(
+                {"scan_id": "wide-1", "particle_id": range(1, 25)}
+                | {f"{name}_null_{end}": side * 0.02 for name in PROFILE for end, side in (("low", -1), ("high", 1))}
+            ),
         },
     ),
 }
@@ -140,3 +155,15 @@ def test_a_standard_deviation_has_the_band_of_its_variance() -> None:
     low, high = _band(table, "soc_sd")
     assert low.tolist() == [0.0, 0.0]
     assert high.tolist() == pytest.approx([0.2, 0.3])
+
+
+def test_a_profile_says_who_lies_beyond_the_band_and_leaves_out_who_is_cut(evidence: Evidence) -> None:
+    particles, bands = (DRAWN["profiles"][1][name] for name in ("particles", "null_bands"))
+    flat = particles.assign(**{name: np.where(particles["particle_id"] > 4, 0.01, particles[name]) for name in PROFILE})
+    cut = flat.assign(touches_border=flat["particle_id"] == 1)
+    evidence._tables.update({"particles": cut, "null_bands": bands})
+    found = profiles(evidence)
+    assert isinstance(found, Picture)
+    assert "3 of 23 have a point beyond" in found.caption
+    evidence._tables["particles"] = cut.head(2)
+    assert isinstance(profiles(evidence), Absent)

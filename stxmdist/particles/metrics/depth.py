@@ -11,6 +11,8 @@ from stxmdist.particles.sharp_plate import SharpPlate
 
 KNOTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the largest depth between which the state of charge is a straight line."""
+PROFILE = tuple(f"soc_at_depth_{100 * knot:03.0f}" for knot in KNOTS)
+"""Columns of the state of charge there, less the particle's mean"""
 LEAST_DEPTH_PX = 3.0
 """A particle whose middle is less deep has neither core nor shell."""
 LENGTHS = 24
@@ -26,14 +28,17 @@ def depth_px(views: ParticleViews) -> F64:
 
 
 def core_shell(views: ParticleViews) -> Mapping[str, F64]:
-    """``core_shell_index``: soc of the outer quarter of depths less that of the inner quarter; positive: charged shell.
+    """Radial profile ``PROFILE`` and ``core_shell_index``, both of the same broken line over the depth.
 
     The state of charge is a broken line over the depth, fitted to the maps through the point spread function and
     carried on to the rim, so that wide-field and ptychography estimate the same although the first cannot trust rims.
+    The profile is its values at ``KNOTS`` less its mean by mass; the index is the outer quarter of depths less the
+    inner quarter, by mass: positive for a charged shell.
 
     Source: own.
     """
-    unknown = {"core_shell_index": np.full(views.soc.shape[0], np.nan)}
+    names = ("core_shell_index", *PROFILE)
+    unknown = {name: np.full(views.soc.shape[0], np.nan) for name in names}
     depth = depth_px(views)
     if views.sharp is None or depth.max() < LEAST_DEPTH_PX:
         return unknown
@@ -45,12 +50,15 @@ def core_shell(views: ParticleViews) -> Mapping[str, F64]:
     if not shell.sum() > 0.0 or not core.sum() > 0.0:
         return unknown
     contrast = (basis * (shell / shell.sum() - core / core.sum())).sum(axis=(1, 2))
-    index = found @ contrast
-    if index.size < 3:
-        return {"core_shell_index": index}
+    mean = (basis * (mass / mass.sum())).sum(axis=(1, 2))
+    values = found @ np.column_stack([contrast, np.eye(len(KNOTS)) - mean[:, None]])
+    result = dict(zip(names, np.ascontiguousarray(values.T), strict=True))
+    if len(values) < 3:
+        return result
     # A pattern that no broken line over the depth explains adds to the error, as noise would.
     misfit = np.sqrt(max(squares[0] / squares[1:].mean(), 1.0)) if squares[1:].mean() > 0.0 else 1.0
-    return {"core_shell_index": index, "core_shell_index_se": np.full(index.size, misfit * index[1:].std(ddof=1))}
+    errors = misfit * values[1:].std(axis=0, ddof=1)
+    return result | {f"{name}_se": np.full(len(values), se) for name, se in zip(names, errors.tolist(), strict=True)}
 
 
 def reaction_depth(views: ParticleViews) -> Mapping[str, F64]:

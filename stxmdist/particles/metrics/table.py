@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from stxmdist.arrays import F64
+from stxmdist.particles.metrics.depth import PROFILE
 from stxmdist.particles.metrics.views import ParticleViews
 from stxmdist.registry import Entry, Table
 from stxmdist.table_columns import TableColumn
@@ -77,10 +78,17 @@ PARTICLE_METRICS: Table[ParticleMetricEntry] = Table(
         ),
         "core_shell": ParticleMetricEntry(
             f"{_ROOM}.depth:core_shell",
-            (TableColumn("core_shell_index", "1", "state of charge at the rim minus that of the core"),),
+            (
+                TableColumn("core_shell_index", "1", "state of charge at the rim minus that of the core"),
+                TableColumn("soc_at_depth_000", "1", "state of charge at the rim, less the particle's mean"),
+                TableColumn("soc_at_depth_025", "1", "the same at a quarter of the largest depth"),
+                TableColumn("soc_at_depth_050", "1", "the same at half of the largest depth"),
+                TableColumn("soc_at_depth_075", "1", "the same at three quarters of the largest depth"),
+                TableColumn("soc_at_depth_100", "1", "the same at the largest depth"),
+            ),
             "own",
             null="taken off",
-            doubts={"core_shell_index": Doubt(0.02, 0.35)},
+            doubts=dict.fromkeys(("core_shell_index", *PROFILE), Doubt(0.02, 0.35)),
         ),
         "reaction_depth": ParticleMetricEntry(
             f"{_ROOM}.depth:reaction_depth",

@@ -186,7 +186,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=39,
+    version=40,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

@@ -5,6 +5,7 @@ import pytest
 from scipy import special
 
 from stxmdist.arrays import F64
+from stxmdist.particles.metrics.depth import KNOTS, PROFILE
 from stxmdist.particles.metrics.table import PARTICLE_METRICS
 from tests.particles.planted_plates import (
     Place,
@@ -68,6 +69,39 @@ def test_core_and_shell_are_the_same_in_both_modalities(modality: str) -> None:
     print(f"core-shell, {modality}: slope {slope:.3f}, {1 - known.mean():.2f} without a number")
     assert 0.9 <= slope <= 1.1
     assert known.mean() >= 0.9
+
+
+@pytest.mark.parametrize("modality", ["stxm", "ptychography"])
+def test_the_radial_profile_is_the_planted_one(modality: str) -> None:
+    rise = 0.5
+
+    def slope(place: Place) -> F64:
+        return 0.2 + rise * place.depth / place.depth.max()
+
+    d_um = (0.8, 1.4) if modality == "stxm" else (0.5, 0.7)
+    field = plates(slope, 12, modality, d_um)
+    found = counted(field, 3000.0, 1, only("core_shell"))
+    profile, error = (found.values[[f"{name}{end}" for name in PROFILE]].to_numpy() for end in ("", "_se"))
+    truth = 0.2 + rise * np.array(KNOTS) - field.truth.soc.to_numpy()[:, None]
+    off = np.nanmean(profile - truth, axis=0)
+    print(
+        f"profile, {modality}: off by {np.round(off, 3)}, inside {(np.abs(profile - truth) < 1.96 * error).mean():.2f}"
+    )
+    # A tenth of the rise; wide-field images do not show where in a pixel a rim lies.
+    assert np.abs(off).max() < 0.1 * rise
+    assert (np.abs(profile - truth) < 1.96 * error).mean() >= 0.9
+
+
+def test_homogeneous_particles_have_no_profile() -> None:
+    field = plates(homogeneous, 5)
+    found = counted(field, 1000.0, 2, only("core_shell"))
+    beyond = [
+        (found.values[name] < found.bands[f"{name}_null_low"]) | (found.values[name] > found.bands[f"{name}_null_high"])
+        for name in PROFILE
+    ]
+    print(f"homogeneous: {np.mean(beyond):.2f} of the profile's points beyond the band")
+    # One in twenty is expected; of 60 points that hang together fewer than 15 %.
+    assert np.mean(beyond) < 0.15
 
 
 @pytest.mark.parametrize("length_nm", [80.0, 200.0])
