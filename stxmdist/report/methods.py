@@ -5,20 +5,24 @@ them, and of the scans and particles that were counted. Only publications of met
 """
 
 import json
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from storage.atomic import plain_json
+from storage.publication import Publication
 from stxmdist.campaign.scan import Scan
 from stxmdist.errors import Explained
-from stxmdist.heterogeneity.metrics.table import METRICS
-from stxmdist.measures import RegisterMeasures
+from stxmdist.measures import AlignMeasures, FitMeasures, ReconstructFigures, RegisterMeasures
 from stxmdist.planning.columns import column, words
 from stxmdist.planning.end_members import end_members_of
+from stxmdist.ptychography.chain import NEIGHBOUR
+from stxmdist.ptychography.engines.contract import ENGINES
+from stxmdist.report.endpoints import meaning_of
 from stxmdist.report.evidence import Evidence, median_of
 from stxmdist.report.references import REFERENCES
 from stxmdist.report.tables import differing, figure_of
@@ -39,6 +43,8 @@ FITTERS = {
     "complex": "by least squares of absorption and phase together",
     "fill_factor": "by maximum likelihood with partly filled pixels",
 }
+YU_2018, LI_2014 = (0.3, 0.7), (0.1, 0.9)
+"""Borders of phases and of activity as they were published; others are not cited for them"""
 CITED_FITTERS = {"two_energy": "two_energy", "polar_angle": "two_energy"}
 
 
@@ -131,31 +137,43 @@ def _versions(evidence: Evidence) -> str:
 
 
 def _microscopy(evidence: Evidence, text: _Text) -> None:
-    absorbance = _options(evidence, "absorbance")
-    if absorbance and evidence.having("absorbance", modality="stxm"):
-        field_ = "from the particle-free pixels of each image" if absorbance.get("i0") == "field" else (
-            f"as given (i0: {absorbance.get('i0')})"
-        )  # fmt: skip
-        text.say(f"Optical densities are relative to the incident beam, which was taken {field_}.")
-    if _options(evidence, "align").get("register"):
+    beams = _values(evidence, "absorbance", evidence.having("absorbance", modality="stxm"), "i0")
+    if beams:
+        named = [_BEAM if value == "field" else f"as given (i0: {value})" for value in beams]
+        text.say(f"Optical densities are relative to the incident beam, which was taken {' or '.join(named)}.")
+    aligned = [(scan, evidence.figures(AlignMeasures, "align", scan.scan_id)) for scan in evidence.having("align")]
+    moved = [scan for scan, found in aligned if found is not None and found.shift_quality is not None]
+    if moved:
         text.say(
-            "Images of a stack were registered on a model of their common components by cross-correlation"
-            f"{text.cite('registration')}."
+            f"The images of {_of_all(moved, aligned)} were registered on one another: neighbouring energies by "
+            "cross-correlation of their gradients, then all together so that each is a mixture of the same few images, "
+            f"by variable projection{text.cite('registration')}."
         )
-    reconstruct = _options(evidence, "reconstruct")
+    _ptychography(evidence, text)
+
+
+_BEAM = "from the particle-free pixels of each image"
+
+
+def _ptychography(evidence: Evidence, text: _Text) -> None:
+    """Engines, iterations and modes as they were run, from what each tile says of itself."""
     scans = evidence.having("reconstruct", modality="ptychography")
-    if not (reconstruct and scans):
+    found = [evidence.figures(ReconstructFigures, "reconstruct", scan.scan_id) for scan in scans]
+    figures = [each for each in found if each is not None]
+    tiles = [pair for each in figures for pair in zip(each.start, each.schedule, strict=True)]
+    ways: list[str] = []
+    for begins, words_ in ((False, ""), (True, ", the other energies, from a neighbour's result, with {}")):
+        steps = [_steps(schedule) for start, schedule in tiles if (start == NEIGHBOUR) is begins]
+        if any(steps):
+            said = _steps_in_words(steps, text)
+            ways.append(words_.format(said) if ways else said)
+    if not ways:
         return
-    steps, engines = [], []
-    for step in reconstruct.get("schedule", []):
-        steps.append(f"{step['iterations']} iterations of {str(step['engine']).upper()}")
-        engines.append(str(step["engine"]))
-    known = [engine for engine in engines if engine in REFERENCES]
-    model = reconstruct.get("model", {})
-    modes = int(model.get("n_modes", 1))
-    words_ = f"Ptychography was reconstructed with {', then '.join(steps)}{text.cite(*known) if known else ''}"
-    words_ += f" and {modes} incoherent modes of the probe{text.cite('modes')}" if modes > 1 else ""
-    text.say(words_ + "; positions were refined." if reconstruct.get("positions", {}).get("refine") else words_ + ".")
+    modes = max((len(power) for each in figures for power in each.mode_power if power is not None), default=1)
+    refined = _values(evidence, "reconstruct", scans, "positions", "refine")
+    sentence = f"Ptychography was reconstructed with {''.join(ways)}"
+    sentence += f"; up to {modes} incoherent modes of the probe were found{text.cite('modes')}" if modes > 1 else ""
+    text.say(f"{sentence}; positions were refined." if refined == [True] else f"{sentence}.")
     half = median_of(np.array([evidence.half_period_nm(scan.scan_id) for scan in scans]))
     if np.isfinite(half):
         text.say(
@@ -164,34 +182,63 @@ def _microscopy(evidence: Evidence, text: _Text) -> None:
         )
 
 
+def _steps(schedule: str) -> tuple[tuple[str, int], ...]:
+    """Engines and iterations that a tile says it was reconstructed with, such as ``raar 8, lsqml 32``."""
+    found = re.findall(r"(?:^|, )(\w+) (\d+)", schedule)
+    return tuple((name, int(n)) for name, n in found if name in ENGINES and int(n) > 0)
+
+
+def _steps_in_words(tiles: Sequence[tuple[tuple[str, int], ...]], text: _Text) -> str:
+    """One step after another, with the range of iterations over those tiles that have the same engines as most."""
+    engines, n = Counter(tuple(name for name, _ in steps) for steps in tiles if steps).most_common(1)[0]
+    same = [steps for steps in tiles if tuple(name for name, _ in steps) == engines]
+    said = []
+    for place, name in enumerate(engines):
+        low, high = (pick(steps[place][1] for steps in same) for pick in (min, max))
+        said.append(f"{low if low == high else f'{low} to {high}'} iterations of {name.upper()}")
+    known = [name for name in engines if name in REFERENCES]
+    others = len(tiles) - n
+    words_ = ", then ".join(said) + (text.cite(*known) if known else "")
+    return words_ + (f" ({_n(others, 'tile')} otherwise)" if others else "")
+
+
 def _chemistry(evidence: Evidence, text: _Text) -> None:
-    fit = _options(evidence, "fit")
     scans = evidence.having("fit")
-    if not (fit and scans):
+    fits = [found for scan in scans if (found := evidence.figures(FitMeasures, "fit", scan.scan_id)) is not None]
+    if not fits:
         return
-    fitter = str(fit.get("fitter", ""))
-    cited = text.cite(CITED_FITTERS[fitter]) if fitter in CITED_FITTERS else ""
+    by_fitter = Counter(_fitter(evidence, scan) for scan in scans)
+    methods_ = []
+    for name, n in by_fitter.items():
+        how = FITTERS.get(name, f"by {name}") + (text.cite(CITED_FITTERS[name]) if name in CITED_FITTERS else "")
+        methods_.append(how if len(by_fitter) == 1 else f"{how} ({_n(n, 'scan')})")
     text.say(
-        f"The state of charge of each pixel is the fraction of the charged end-member in a mixture of two spectra that "
-        f"was fitted {FITTERS.get(fitter, f'by {fitter}')}{cited}; it is not clipped to 0 to 1."
+        "The state of charge of each pixel is the fraction of the charged end-member in a mixture of two spectra that "
+        f"was fitted {' or '.join(methods_)}; it is not clipped to 0 to 1."
     )
-    wanted = {evidence.campaign.references.get(scan.scan_id) for scan in scans} - {None}
+    wanted = dict.fromkeys(source for scan in scans if (source := evidence.campaign.references.get(scan.scan_id)))
     for source in wanted:
-        assert source is not None
         try:
             members = end_members_of(source)
         except Explained:
             continue
         text.say(f"End-members: {', '.join(members.names)} ({members.source.rstrip('.')}).")
-    if fit.get("fit_energy_shift"):
+    shifted = [fit for fit in fits if np.isfinite(fit.energy_shift_ev) and np.isfinite(fit.energy_shift_se_ev)]
+    if shifted:
+        before = " or ".join(figure_of(sd, 2) for sd in _values(evidence, "fit", scans, "energy_shift_sd_ev"))
         text.say(
-            "One shift of the energy scale was fitted for each scan, with a standard deviation of "
-            f"{figure_of(fit.get('energy_shift_sd_ev'), 2)} eV beforehand; its error is part of those given."
+            f"A shift of the energy scale was fitted for {_of_all(shifted, fits)}, with a standard deviation of "
+            f"{before} eV beforehand; its error is part of those given."
         )
-    if fit.get("background") not in (None, "none"):
-        text.say(
-            f"A background beside the end-members was fitted where the spectra asked for it ({fit['background']})."
-        )
+    beside = Counter(fit.background for fit in fits if fit.background != "none")
+    for name, n in beside.items():
+        text.say(f"A background ({name.replace('_', ' ')}) was fitted beside the end-members in {_n(n, 'scan')}.")
+
+
+def _fitter(evidence: Evidence, scan: Scan) -> str:
+    options = evidence.published.options("fit", scan.scan_id)
+    own = options.get("fitter_ptychography") if scan.modality == "ptychography" else None
+    return str(own or options.get("fitter", ""))
 
 
 def _particles(evidence: Evidence, text: _Text) -> None:
@@ -205,12 +252,18 @@ def _particles(evidence: Evidence, text: _Text) -> None:
         f"and {segment['segment']['minimum_thickness_nm']:g} nm); the state of charge of a particle is its mean by "
         "mass."
     )
+    phases = (chemistry["discharged_below"], chemistry["charged_above"])
+    active = (chemistry["active_low"], chemistry["active_high"])
     text.say(
-        f"Pixels below {chemistry['discharged_below']:g} count as discharged and above "
-        f"{chemistry['charged_above']:g} as charged{text.cite('two_energy')}; a particle is active "
-        f"between {chemistry['active_low']:g} and "
-        f"{chemistry['active_high']:g}{text.cite('active')}."
+        f"Pixels below {phases[0]:g} count as discharged and above {phases[1]:g} as charged"
+        f"{text.cite('two_energy') if phases == YU_2018 else ''}; a particle is active between {active[0]:g} and "
+        f"{active[1]:g}{text.cite('active') if active == LI_2014 else ''}."
     )
+    if len(evidence.table("null_bands")):
+        text.say(
+            "What varies inside particles was compared with homogeneous twins of each, which have its outline and "
+            "thickness and went through the same blur, noise and fit."
+        )
     known = np.isfinite(column(table, "soc_mean"))
     wide = words(table, "modality") == "stxm"
     text.say(
@@ -231,10 +284,10 @@ def _particles(evidence: Evidence, text: _Text) -> None:
         )
     if evidence.having("react"):
         text.say(f"Rates come from maps of one region at successive times{text.cite('reaction')}.")
-    if evidence.having("explore"):
-        text.say(
-            f"Spectra were explored by principal components of counts scaled by their noise{text.cite('scaled_pca')}."
-        )
+    scaling = _values(evidence, "explore", evidence.having("explore"), "principal", "scaling")
+    if scaling:
+        scaled = f" of counts scaled by their noise{text.cite('scaled_pca')}" if scaling == ["poisson"] else ""
+        text.say(f"Spectra were explored by principal components{scaled}.")
 
 
 def _statistics(evidence: Evidence, text: _Text) -> None:
@@ -242,22 +295,33 @@ def _statistics(evidence: Evidence, text: _Text) -> None:
     if not infer:
         return
     effects = evidence.table("effects")
+    effects = effects[np.isfinite(column(effects, "estimate"))]
     border = " that the field's edge does not cut" if infer.get("drop_at_border") else ""
     modality = "wide-field" if infer.get("modality") == "stxm" else str(infer.get("modality"))
     text.say(
-        f"Statistics are of {modality} particles{border}. The experimental unit is the electrode: intervals are "
-        "of 95 % and come from the means of electrodes, with the measurement's own variance taken off variances."
+        f"Statistics are of {modality} particles{border}. The experimental unit of tests is the electrode, not the "
+        "particle; intervals are of 95 %."
     )
     methods_ = list(dict.fromkeys(words(effects, "method").tolist())) if len(effects) else []
     tested = list(dict.fromkeys(words(effects, "endpoint").tolist())) if len(effects) else []
     if methods_:
-        names = ", ".join(METRICS[name].meaning if name in METRICS else name for name in tested)
-        mixed = text.cite("satterthwaite") if "mixed model" in methods_ else ""
-        text.say(f"Effects on {names} were estimated by: {', '.join(methods_)}{mixed}.")
+        names = ", ".join(map(meaning_of, tested))
+        cited = [name + text.cite(*_cited_test(name)) if _cited_test(name) else name for name in methods_]
+        text.say(f"Effects on {names} were estimated by: {', '.join(cited)}.")
         if np.isfinite(column(effects, "q_fdr")).any():
             text.say(
-                f"Probabilities were corrected for the number of tests by the false discovery rate{text.cite('fdr')}."
+                "Probabilities of all but the primary test were corrected for the number of tests by the false "
+                f"discovery rate{text.cite('fdr')}."
             )
+    if np.isfinite(column(evidence.table("variance"), "share")).any():
+        text.say("The measurement's own variance was taken off the variances between and within particles.")
+
+
+def _cited_test(method: str) -> tuple[str, ...]:
+    """What is cited for a way to estimate an effect."""
+    if method.startswith("t on"):
+        return ("cluster_t",)
+    return ("mixed_model",) if method == "mixed model" else ()
 
 
 def _settings(evidence: Evidence, text: _Text) -> None:
@@ -274,9 +338,38 @@ def _settings(evidence: Evidence, text: _Text) -> None:
         defaults: Any = plain_json(asdict(STAGES[name].load().options()))
         found = json.loads(differing(defaults, publication.options))
         said += [f"{name}.{path} = {json.dumps(value)}" for path, value in found.items()]
-        own = sum(1 for scan in publication.scans.values() if scan.options)
-        said += [f"{name}: {_n(own, 'scan')} with options of {'its' if own == 1 else 'their'} own"] if own else []
+        said += _of_scans(name, defaults, publication)
     text.say(f"Options that differ from the defaults: {'; '.join(said)}." if said else "All options are the defaults.")
+
+
+def _of_scans(stage: str, defaults: Any, publication: Publication) -> list[str]:
+    """Options that single scans have of their own, each with its scans."""
+    by_choice: dict[str, list[str]] = {}
+    for scan_id, scan in publication.scans.items():
+        if scan.options:
+            found = json.loads(differing(defaults, scan.options))
+            asked = json.loads(differing(defaults, publication.options))
+            own = {path: value for path, value in found.items() if path not in asked or asked[path] != value}
+            for path, value in own.items():
+                by_choice.setdefault(f"{stage}.{path} = {json.dumps(value)}", []).append(scan_id)
+    return [f"{choice} ({', '.join(scans)})" for choice, scans in by_choice.items()]
+
+
+def _values(evidence: Evidence, stage: str, scans: Sequence[Scan], *path: str) -> list[Any]:
+    """The values that an option had in some scans, each once."""
+    found: list[Any] = []
+    for scan in scans:
+        value: Any = evidence.published.options(stage, scan.scan_id)
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if value is not None and value not in found:
+            found.append(value)
+    return found
+
+
+def _of_all(some: Sequence[object], everything: Sequence[object]) -> str:
+    n = len(everything)
+    return _n(n, "scan") if len(some) == n else f"{len(some)} of {_n(n, 'scan')}"
 
 
 def _options(evidence: Evidence, stage: str) -> dict[str, Any]:

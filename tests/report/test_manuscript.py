@@ -1,5 +1,6 @@
 """Numbers are rounded by their errors, and tables for a manuscript say what the campaign's own say."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -84,6 +85,28 @@ def test_methods_say_what_was_done_and_cite_that_alone(bench: SimpleNamespace) -
     assert (bench.folder / "methods.md").read_text().startswith("All scans are simulated.")
     unused = set(REFERENCES) - set(found.cited)
     assert not [name for name in unused if REFERENCES[name].doi in text]
+
+
+def test_methods_say_what_each_tile_and_scan_was_done_to(bench: SimpleNamespace) -> None:
+    """Not what options ask for: engines as the tiles say, and no background where none was fitted."""
+    text = methods(bench.evidence, "1.2.3").as_markdown()
+    assert "reconstructed with" not in text
+    assert "background" not in text
+    assert "fitted for 3 scans" in text
+    publication = bench.evidence.publications["reconstruct"]
+    figures = dict(publication.scans["fine-1"].quality)
+    n = len(figures["schedule"])
+    figures["schedule"] = ["raar 8, lsqml 32", *["lsqml 20"] * (n - 2), "lsqml 60 of 20 (longer, for it still fell)"]
+    figures["start"] = ["file", *["neighbour"] * (n - 1)]
+    figures["mode_power"] = [[0.9, 0.1]] * n
+    scan = replace(publication.scans["fine-1"], quality=figures)
+    changed = replace(publication, scans={**publication.scans, "fine-1": scan})
+    published = replace(bench.evidence.published)
+    published.__dict__["publications"] = {**bench.evidence.published.publications, "reconstruct": changed}
+    said = methods(replace(bench.evidence, published=published), "1.2.3").as_markdown()
+    assert "with 8 iterations of RAAR, then 32 iterations of LSQML [" in said
+    assert "from a neighbour's result, with 20 to 60 iterations of LSQML [" in said
+    assert "up to 2 incoherent modes" in said
 
 
 def test_the_readme_names_every_file_beside_the_page(bench: SimpleNamespace) -> None:
