@@ -7,7 +7,7 @@ import pandas as pd
 from stxmdist.heterogeneity.analyses.table import ANALYSES, AnalysisEntry
 from stxmdist.planning.columns import text_of
 from stxmdist.report.evidence import Evidence
-from stxmdist.report.tables import Sheet, figure_of
+from stxmdist.report.tables import Sheet, figure_of, plain
 
 FIRST = ("calibration", "transport", "closure")
 """Analyses whose tables come before the others: T5, T6 and T7"""
@@ -37,13 +37,20 @@ def _sheet(number: str, name: str, entry: AnalysisEntry, table: pd.DataFrame) ->
         f"{entry.meaning[:1].upper()}{entry.meaning[1:]}. Method: {entry.source}.{cut}",
         tuple(_heading(column.name, column.unit) for column in shown),
         tuple(
-            tuple(figure_of(value) if place in numeric else text_of(value) for place, value in enumerate(row))
+            tuple(_cell(column.dtype, value) for column, value in zip(shown, row, strict=True))
             for row in table[[column.name for column in shown]].head(MOST_ROWS).itertuples(index=False)
         ),
         numeric,
         (name,) if len(table) else (),
         "There is nothing to be said: see what was left out.",
     )
+
+
+def _cell(dtype: str, value: object) -> str:
+    """A number to three digits, one that counts or names in full, and words as they are."""
+    if dtype == "int64":
+        return plain(value)
+    return figure_of(value) if dtype == "float64" else text_of(value)
 
 
 def _heading(name: str, unit: str) -> str:

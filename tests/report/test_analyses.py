@@ -17,6 +17,7 @@ ENTRY = AnalysisEntry(
         TableColumn("length_um", "um", "how long"),
         TableColumn("rate", "1/h", "how fast"),
         TableColumn("never", "1", "not known"),
+        TableColumn("particle_id", "", "its number", "int64"),
     ),
     source="own",
 )
@@ -25,14 +26,14 @@ ENTRY = AnalysisEntry(
 def test_a_table_has_units_and_only_columns_that_say_something() -> None:
     rows = MOST_ROWS + 3
     table = pd.DataFrame({"thing": ["a"] * rows, "length_um": 0.123456, "rate": [1.5, *[np.nan] * (rows - 1)]})
-    sheet = _sheet("T9", "things_of_all", ENTRY, table.assign(never=np.nan))
-    assert sheet.header == ("thing", "length um", "rate (1/h)")
-    assert sheet.rows[0] == ("a", "0.123", "1.50")
+    sheet = _sheet("T9", "things_of_all", ENTRY, table.assign(never=np.nan, particle_id=1204))
+    assert sheet.header == ("thing", "length um", "rate (1/h)", "particle id")
+    assert sheet.rows[0] == ("a", "0.123", "1.50", "1204")
     assert sheet.rows[1][2] == "–"
     assert len(sheet.rows) == MOST_ROWS
     assert "3 more rows" in sheet.caption
     assert sheet.title == "Things of all"
-    assert sheet.numeric == (1, 2)
+    assert sheet.numeric == (1, 2, 3)
 
 
 def test_every_analysis_has_a_table_of_its_own_number(bench: SimpleNamespace) -> None:
