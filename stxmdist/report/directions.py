@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from stxmdist.arrays import F64
 from stxmdist.heterogeneity.analyses.boundary_axes import LEAST_COHERENCE
@@ -50,6 +51,7 @@ def _lengths(axes: Axes, table: pd.DataFrame, lengths: F64) -> None:
     """Histograms of the lengths by modality."""
     known = lengths[np.isfinite(lengths) & (lengths > 0)]
     axes.set(xlabel="correlation length (nm)", ylabel="particles")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if not known.size:
         return
     top = float(np.quantile(known, 0.98))

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 
 from stxmdist.arrays import F64
 from stxmdist.planning.columns import column, words
@@ -20,6 +21,8 @@ METRICS = (
 NULLS = {"soc_sd": "soc_var_intra"}
 """Columns that are functions of another, whose null band they take"""
 MOST_ARROWS = 150
+FIELDS = 4.0
+"""Inches of the two fields with arrows"""
 
 
 def inside_particles(evidence: Evidence) -> Picture | Absent:
@@ -30,8 +33,8 @@ def inside_particles(evidence: Evidence) -> Picture | Absent:
         return Absent("F9", title, evidence.unless_inferred("No particle was compared with homogeneous twins."))
     joined = table.merge(bands, on=["scan_id", "particle_id"], how="left")
     modalities = [m for m in ("stxm", "ptychography") if (words(joined, "modality") == m).any()]
-    figure = blank(7.6, 2.1 * len(METRICS) + 3.4)
-    upper, lower = bands_of(figure, (2.1 * len(METRICS), 3.4))
+    figure = blank(7.6, 2.1 * len(METRICS) + FIELDS)
+    upper, lower = bands_of(figure, (2.1 * len(METRICS), FIELDS))
     cells = grid_of_axes(upper, len(METRICS), len(modalities))
     said = []
     for line, (name, label) in zip(cells, METRICS, strict=True):
@@ -44,7 +47,7 @@ def inside_particles(evidence: Evidence) -> Picture | Absent:
         axes.set_title(_named(modality))
     for axes in cells[-1]:
         axes.set_xlabel("particles in order of the value")
-    _arrows(lower.subplots(1, 2), evidence, table)
+    _arrows(lower, evidence, table)
     beyond_all = "; ".join(said)
     return Picture(
         "F9-inside",
@@ -92,9 +95,9 @@ def _ordered(axes: Axes, here: pd.DataFrame, name: str) -> str:
     return f"{int(beyond.sum())} of {order.size}"
 
 
-def _arrows(panels: np.ndarray, evidence: Evidence, table: pd.DataFrame) -> None:
+def _arrows(part: SubFigure, evidence: Evidence, table: pd.DataFrame) -> None:
     """The field of each modality with most gradients."""
-    for axes, modality in zip(panels.tolist(), ("stxm", "ptychography"), strict=True):
+    for axes, modality in zip(part.subplots(1, 2).tolist(), ("stxm", "ptychography"), strict=True):
         here = table[(words(table, "modality") == modality)]
         here = here[np.isfinite(column(here, "soc_gradient_y_per_um"))]
         scans = words(here, "scan_id")
@@ -107,7 +110,7 @@ def _arrows(panels: np.ndarray, evidence: Evidence, table: pd.DataFrame) -> None
         if image is None:
             axes.axis("off")
             continue
-        draw_map(axes, image, cmap=SOC_MAP, low=0.0, high=1.0, bar_um=nice_length(image.width_um))
+        shown_map = draw_map(axes, image, cmap=SOC_MAP, low=0.0, high=1.0, bar_um=nice_length(image.width_um))
         shown = here[scans == scan_id].head(MOST_ARROWS)
         # Gradients count rows and columns; the map's axes may run downwards.
         signs = [1.0 if axis[-1] >= axis[0] else -1.0 for axis in (image.y_um, image.x_um)]
@@ -122,3 +125,4 @@ def _arrows(panels: np.ndarray, evidence: Evidence, table: pd.DataFrame) -> None
             pivot="middle",
         )
         axes.set_title(label_of(next(scan for scan in evidence.scans if scan.scan_id == scan_id)), fontsize=8.5)
+        part.colorbar(shown_map, ax=axes, orientation="horizontal", shrink=0.7, aspect=30, label="state of charge")

@@ -25,6 +25,8 @@ PER_LINE = 12
 ROW = ("scan_id", "particle_id", "d_eq_um", "soc_mean", "soc_se")
 """Columns of the numbers of the sheet; the pixels are ``campaign.scan(scan_id).particle(particle_id).soc``"""
 CELL_PX = 48
+GAP_PX = 1
+"""Left white around a cell, so that a particle that is larger does not touch the next"""
 SE_MAP = "magma_r"
 SE_STEPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Ends that the scale of standard errors may have: the first that holds nearly all"""
@@ -60,7 +62,9 @@ def _mosaic(evidence: Evidence, modality: str, said: str) -> Picture | Absent:
     table = table.sort_values(["d_eq_um", "scan_id", "particle_id"], kind="stable").reset_index(drop=True)
     places = np.unique(np.linspace(0, len(table) - 1, min(len(table), MOST_PARTICLES)).round().astype(int))
     chosen = table.iloc[places]
-    side_um = 1.15 * float(np.quantile(column(chosen, "d_eq_um") * np.sqrt(column(chosen, "aspect")), 0.97))
+    lengths_um = column(chosen, "d_eq_um") * np.sqrt(column(chosen, "aspect"))
+    side_um = 1.15 * float(np.quantile(lengths_um, 0.97))
+    n_cut = int((lengths_um > side_um * (1.0 - 2.0 * GAP_PX / CELL_PX)).sum())
     fields = _fields(evidence, chosen)
     most_se = _most_se(fields)
     cells = _cells(fields, chosen, side_um, most_se)
@@ -72,6 +76,7 @@ def _mosaic(evidence: Evidence, modality: str, said: str) -> Picture | Absent:
         "Each particle twice, all at one scale: above its state of charge, below the standard error of each pixel's "
         "state of charge by counting. Numbers are the equivalent diameter, and the state of charge by mass with its "
         "standard error. Grey pixels are not to be trusted."
+        + (f" {n_cut} of them {'is' if n_cut == 1 else 'are'} larger than a cell, and cut." if n_cut else "")
         + not_drawn(range(len(table)), cells, "particle", "particles"),
         f"{len(cells)} particles sorted by size, coloured by state of charge, with maps of its standard error.",
         _draw(cells, side_um, most_se),
@@ -139,6 +144,7 @@ class _Field:
         places = []
         for side, pitch, length in zip(box[0], self.pitch_um, self.labels.shape, strict=True):
             place = np.floor(0.5 * (side.start + side.stop) + steps * side_um / pitch).astype(int)
+            place[:GAP_PX] = place[CELL_PX - GAP_PX :] = -1
             places.append(np.where((place >= 0) & (place < length), place, -1))
         row, column_ = np.meshgrid(*places, indexing="ij")
         inside = (row >= 0) & (column_ >= 0)

@@ -13,6 +13,9 @@ PANELS = (
     ("active_joins", "joins_null_low", "joins_null_high", "pairs of two active particles over chance"),
 )
 
+LEAST_HEIGHT = 0.4
+"""Of a panel: a correlation, or a ratio to chance, that differs by less hardly matters"""
+
 
 def neighbours(evidence: Evidence) -> Picture | Absent:
     """Correlation of states of charge and join counts over the distance of two particles, with the band of chance."""
@@ -48,6 +51,10 @@ def neighbours(evidence: Evidence) -> Picture | Absent:
         axes.plot(middle[order], column(table, name)[order], "-o", color=COLOURS[0], ms=4, label="_all electrodes")
         axes.axhline(0.0 if name == "soc_correlation" else 1.0, color="#999999", lw=0.6)
         axes.set(xlabel="distance of two particles (µm)", ylabel=label)
+        bottom, top = axes.get_ylim()
+        if top - bottom < LEAST_HEIGHT:
+            # Where nothing varies, matplotlib would show rounding errors at full height.
+            axes.set_ylim(0.5 * (bottom + top - LEAST_HEIGHT), 0.5 * (bottom + top + LEAST_HEIGHT))
     first = int(np.flatnonzero(known)[np.argmin(middle[known])])
     said = (
         f"Between neighbours ({int(column(table, 'n_pairs')[first])} pairs) states of charge correlate by "

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from stxmdist.arrays import F64
 from stxmdist.planning.columns import column, words
@@ -104,6 +105,7 @@ def _distribution(axes: Axes, d: F64) -> str:
     edges = d.min() / spread**0.02 * (spread**1.04) ** (np.arange(n_bins + 1) / n_bins)
     axes.hist(d, edges, color="#b8cbe0", edgecolor="white", linewidth=0.5)
     axes.set(xscale="log", xlabel="equivalent diameter (µm)", ylabel="particles")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     _plain_ticks(axes, d)
     mean, sd = float(np.log(d).mean()), float(np.log(d).std(ddof=1)) if len(d) > 1 else 0.0
     if sd > 0:

@@ -71,12 +71,14 @@ def end_members(evidence: Evidence) -> Picture | Absent:
     figure = blank(7.6, 2.7 * len(found))
     for (axes,), (members, scans) in zip(grid_of_axes(figure, len(found), 1), found, strict=True):
         _end_members(axes, members, np.unique(np.concatenate([_energies(evidence, scan_id) for scan_id in scans])))
+    sources = "; ".join(dict.fromkeys(members.source.rstrip(".") for members, _ in found))
     return Picture(
         "F2-end-members",
         title,
         "The fit divides each pixel between these two states: dashed is the discharged, solid the charged one. Ticks "
         "at the bottom are the energies that were measured; one standard deviation of the end-members is shaded where "
-        "it is known. " + " ".join(dict.fromkeys(flag for members, _ in found for flag in members.flags)),
+        f"it is known. Source: {sources}. "
+        + " ".join(dict.fromkeys(flag for members, _ in found for flag in members.flags)),
         f"Absorption spectra of {len(found)} pair(s) of end-members over photon energy.",
         figure,
     )
@@ -98,7 +100,7 @@ def _end_members(axes: Axes, members: EndMembers, energies_ev: F64) -> None:
     axes.vlines(energies_ev, 0, 0.045, transform=axes.get_xaxis_transform(), color=INK, lw=0.6)
     unit = "absorption (1/µm)" if members.thickness_unit == "nm" else "optical density of the reference"
     axes.set(xlabel="photon energy (eV)", ylabel=unit)
-    axes.legend(title=members.source if len(members.source) < 60 else members.source[:57] + "...")
+    axes.legend()
 
 
 def _energies(evidence: Evidence, scan_id: str) -> F64:
