@@ -155,7 +155,8 @@ class Gate:
         if path == "/login":
             return Response(LOGIN_PAGE.format(said=""), 401, media_type="text/html")
         if "text/html" in headers.get("accept", "") and scope["method"] == "GET":
-            return RedirectResponse("login", 303)
+            # Relative, so that it stays in the folder that a reverse proxy shows.
+            return RedirectResponse("../" * (path.count("/") - 1) + "login", 303)
         return _said(401, "The token of these pages is wanted.")
 
     async def _enter(self, request: Request) -> Response:

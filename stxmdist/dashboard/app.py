@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stxmdist import __version__
+from stxmdist.dashboard import report_files
 from stxmdist.dashboard.access import Access, Gate
 from stxmdist.dashboard.images import tile_png
 from stxmdist.dashboard.refused import NotHere, Unclear
@@ -147,6 +148,7 @@ def _routes(campaigns: Campaigns) -> list[BaseRoute]:
             Route(f"/{name}.{action}", _action(campaigns, act), methods=["POST"])
             for action, act in screen.actions.items()
         ]
+    routes += report_files.routes(lambda answer: _answer(campaigns, answer))
     routes.append(Route("/tile", _answer(campaigns, _tile)))
     routes.append(Route("/version", lambda request: JSONResponse({"version": campaigns.version()})))
     routes += _static("/static")

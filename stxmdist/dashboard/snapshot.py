@@ -87,6 +87,11 @@ class Snapshot:
         return cast(KeptT, self._kept[key])
 
     @property
+    def has_report(self) -> bool:
+        """Whether a report is published."""
+        return "report" in self.published.publications
+
+    @property
     def last_published(self) -> str:
         """When the youngest of the published stages was published, ISO 8601; empty if none is."""
         return max((publication.time for publication in self.published.publications.values()), default="")

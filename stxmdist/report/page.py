@@ -10,12 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from stxmdist.report.canvas import Absent, Picture, drawing
 from stxmdist.report.conclusions import conclusions
 from stxmdist.report.evidence import Evidence
+from stxmdist.report.file_names import file_names
 from stxmdist.report.headline import headline
 from stxmdist.report.members import PartEntry, parts_of
 from stxmdist.report.methods import Methods
 from stxmdist.report.methods import methods as methods_of
 from stxmdist.report.printing import Printed, PrintedSheet, printed, printed_sheet
-from stxmdist.report.scan_pages import file_names
 from stxmdist.report.tables import Sheet
 
 CITATION = "stxmdist developers: stxmdist, from a beamtime of soft X-ray microscopy to statistics of heterogeneity"

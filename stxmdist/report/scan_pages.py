@@ -24,6 +24,7 @@ from stxmdist.planning.columns import column, text_of, words
 from stxmdist.planning.tables import table_specs
 from stxmdist.report.canvas import MASKED, PALE
 from stxmdist.report.evidence import Evidence
+from stxmdist.report.file_names import SCANS, file_names
 from stxmdist.report.gallery import nearest_measured, soc_map, strongest_energy
 from stxmdist.report.maps import SOC_MAP, Map, limits_of, map_of, nice_length
 from stxmdist.report.particle_spectra import particle_spectra
@@ -35,7 +36,6 @@ SHOWN = ("scan_id", "particle_id", "modality", "electrode_id", "cycle", "d_eq_um
 WORDS = ("scan_id", "modality", "electrode_id", "phase_class", "flags")
 DIGITS = 4
 """Significant digits of a number of the table"""
-SCANS = "scans"
 
 
 def scan_pages(evidence: Evidence, version: str) -> Iterator[tuple[str, bytes]]:
@@ -75,23 +75,12 @@ def scan_pages(evidence: Evidence, version: str) -> Iterator[tuple[str, bytes]]:
             quality=rows.get(scan.scan_id, ()),
             images=list(_images(evidence, scan)),
             why="" if evidence.has("fit", scan.scan_id) else evidence.why_stopped(scan.scan_id),
-            rows=_as_script("table", about | {"rows": _columns(here)}).decode(),
+            rows=_as_json(about | {"rows": _columns(here)}),
             files=files_of,
             n=len(here),
             **beside,
         )
         yield f"{SCANS}/{files_of[scan.scan_id]}.html", shown.encode()
-
-
-def file_names(scan_ids: list[str]) -> list[str]:
-    """Names of files for scans: what is no letter or digit of theirs becomes a line, and no two are alike."""
-    names: list[str] = []
-    for scan_id in scan_ids:
-        name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in scan_id)
-        while name.lower() in {each.lower() for each in names}:
-            name += "-"
-        names.append(name)
-    return names
 
 
 def _about(evidence: Evidence) -> dict[str, Any]:
@@ -122,10 +111,14 @@ def _rounded(values: Any, digits: int) -> list[float | None]:
 
 
 def _as_script(name: str, content: Any) -> bytes:
-    """A call that hands the content over; nothing in it ends the script of a page."""
+    """A call that hands the content over."""
+    return f"stxmdist.{name}({_as_json(content)});\n".encode()
+
+
+def _as_json(content: Any) -> str:
+    """The content for a script; nothing in it ends the script of a page."""
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    harmless = text.replace("<", "\\u003c")
-    return f"stxmdist.{name}({harmless});\n".encode()
+    return text.replace("<", "\\u003c")
 
 
 def _facts(scan: Scan) -> list[tuple[str, str]]:

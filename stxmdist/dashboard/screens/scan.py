@@ -13,6 +13,7 @@ from stxmdist.dashboard.images import LAYERS, MapView, map_view, seen
 from stxmdist.dashboard.over_energy import OverEnergy, over_energy
 from stxmdist.dashboard.reconstruction import Reconstruction, reconstruction
 from stxmdist.dashboard.refused import NotHere
+from stxmdist.dashboard.report_files import page_of_scan
 from stxmdist.dashboard.screen import Crumb, Page, Screen
 from stxmdist.dashboard.spectra import Spectrum, pixel_at, spectrum_of_particle, spectrum_of_pixel
 from stxmdist.dashboard.standing import Standing, fit_choices, standing_of
@@ -111,6 +112,8 @@ class ScanPage(Page):
     n_particles: int
     over_energy: OverEnergy
     reconstruction: Reconstruction | str
+    report: str | None
+    """Address of its page in the report"""
 
 
 def page(visit: Visit) -> ScanPage:
@@ -159,6 +162,7 @@ def page(visit: Visit) -> ScanPage:
         n_particles=n_particles,
         over_energy=over_energy(now, scan, energy_ev),
         reconstruction=reconstruction(now, scan, energy_ev),
+        report=page_of_scan(now, scan.scan_id),
     )
 
 
