@@ -1,6 +1,6 @@
 """Programs of others that are too heavy for our own environment: ``STXMDIST_PEERS`` names the Pythons that have them.
 
-    python3.11 -m venv peers && peers/bin/pip install ome-zarr ngio napari-ome-zarr roc-validator pynxtools
+    python3.11 -m venv peers && peers/bin/pip install ome-zarr ngio napari-ome-zarr roc-validator rocrate pynxtools
     STXMDIST_PEERS=peers/bin/python ./run test tests/export
 
 Several are separated by colons, and each program is run by the first that can import it.
