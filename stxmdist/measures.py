@@ -192,6 +192,8 @@ class SegmentMeasures:
     missing_component: str
     """Whether two end-members are enough, in a sentence"""
     particles_missing_component: int | None = None
+    particles_looked_into: int | None = None
+    """Those of which it could be said whether they lack a component: plates that overlap are not among them"""
     missing_spectrum_od: F64 | None = None
     """(ENERGY used,) what the end-members leave over; NaN where no particle lacks a component"""
     particles_wanting_constant: int | None = None

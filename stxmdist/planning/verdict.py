@@ -300,11 +300,12 @@ def judged(scan: ScanVerdict, segment: SegmentMeasures, fit: FitMeasures | None,
 
 
 def _doubt(segment: SegmentMeasures, fit: FitMeasures | None) -> str:
-    """What the fit says against a scan of which most particles hold more than the end-members, or lost most pixels."""
+    """What the fit says against a scan of whose particles most hold more than the end-members, or lost most pixels."""
     if fit is None or not fit.cause:
         return ""
     lost = sum(n for name, n in segment.pixels_of_particles.items() if MaskClass[name] not in COUNTED)
-    unexplained = (segment.particles_missing_component or 0) >= FEW * segment.particles
+    looked_into = segment.particles_looked_into or segment.particles
+    unexplained = (segment.particles_missing_component or 0) >= FEW * looked_into
     if not unexplained and lost < FEW * sum(segment.pixels_of_particles.values()):
         return ""
     return f"{fit.cause}; {fit.mend}".removesuffix("; ")

@@ -101,6 +101,24 @@ def test_particles_that_no_class_took_have_their_own_reason() -> None:
     assert scan.sentence == "none of 13 particles has a state of charge: 13 no mass"
 
 
+@pytest.mark.parametrize(
+    ("looked_into", "doubted"), [(None, False), (40, False), (23, True)], ids=["not told", "all", "others overlap"]
+)
+def test_a_missing_component_counts_among_the_particles_that_could_be_looked_into(
+    looked_into: int | None, doubted: bool
+) -> None:
+    segment = replace(
+        SEGMENT,
+        particles=40,
+        particles_with_soc=40,
+        pixels_of_particles={"valid": 90, "poor_fit": 10},
+        particles_missing_component=18,
+        particles_looked_into=looked_into,
+    )
+    said = of(segment, replace(FIT, cause="a third phase", mend="references")).sentence
+    assert ("in doubt: a third phase" in said) == doubted
+
+
 @pytest.mark.parametrize("kind", MaskClass)
 def test_every_class_has_words_a_cause_and_a_mend(kind: MaskClass) -> None:
     words = words_of(kind, ClassOptions(least_counts=5.0, most_od=1.75, most_soc_se=0.4))

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from storage.tables import write_table
 from stxmdist.arrays import Mask
 from stxmdist.measures import AbsorbanceMeasures, AlignMeasures, SegmentMeasures
@@ -136,6 +138,7 @@ def work(unit: Unit[Options, SegmentPart]) -> Outcome:
             soc_effect=soc_effect_of_corrections(before.mean_od, before.mean_od_without, model),
             missing_component=count.said,
             particles_missing_component=count.missing,
+            particles_looked_into=int(np.isfinite(count.missing_share).sum()),
             missing_spectrum_od=count.missing_od,
             particles_wanting_constant=count.wanting.get("constant"),
             particles_wanting_power_law=count.wanting.get("power_law"),
