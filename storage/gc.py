@@ -8,12 +8,13 @@ from pathlib import Path
 
 from storage.atomic import PARTIAL, partial_name, remove
 from storage.place import Place, kind_of, matching
+from storage.publication import RECORDS, record_places
 from storage.store import LIVE, LIVE_PASS, Store
 from storage.tables import LINKS
 
 
 def referenced(store: Store) -> set[Place]:
-    """The digest folders that publications and current links refer to.
+    """The digest folders that publications and current links refer to, and the records of publications.
 
     Raises
     ------
@@ -25,6 +26,7 @@ def referenced(store: Store) -> set[Place]:
         publication = store.publication(stage)
         if publication is not None:
             keep |= {store.output(stage, name, scan.digest).path for name, scan in publication.scans.items()}
+            keep |= set(record_places(store.publication_path(stage), publication))
     stages = store.stages_path.resolve()
     for name in LINKS:
         target = store.shown(name).resolve()
@@ -37,13 +39,14 @@ def referenced(store: Store) -> set[Place]:
 
 
 def unreferenced(store: Store) -> tuple[list[Place], int]:
-    """(paths, bytes) of what may go: digest folders without reference, and temporary files and folders anywhere.
+    """(paths, bytes) of what may go: digest folders and records without reference, temporary files and folders.
 
     Outputs that an interrupted run has not yet published count as unreferenced; the next run would have used them.
     """
     keep = referenced(store)
     outputs = [path for path in matching(store.stages_path, "*/*/*") if path.is_dir() and not path.is_symlink()]
-    garbage: list[Place] = [path for path in outputs if path not in keep]
+    records = matching(store.published_path / RECORDS, "*/*.json")
+    garbage: list[Place] = [path for path in (*outputs, *records) if path not in keep]
     if isinstance(store.root, Path):
         garbage += _unfinished(store.root, set(garbage))
     return garbage, sum(map(_size, garbage))

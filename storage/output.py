@@ -263,10 +263,8 @@ class Output:
         return {unit: read_json_object(self._record(kind, unit)) for unit in self._names(kind)}
 
     def _names(self, kind: str) -> list[str]:
-        folder = self.path / kind
-        if not folder.is_dir():
-            return []
-        return sorted(unquote(path.stem) for path in folder.glob("*.json") if not path.name.startswith("."))
+        names = [name for name, _ in kind_of(self.path).files(self.path / kind)]
+        return sorted(unquote(name[: -len(".json")]) for name in names if name.endswith(".json") and name[0] != ".")
 
     def mark(self, unit: str, receipt: Mapping[str, object]) -> None:
         """Record that a unit finished; its shards were on disk before."""
@@ -301,6 +299,10 @@ class Output:
     def quarantine(self, unit: str, reason: Mapping[str, object]) -> None:
         """Record that a unit keeps failing, and why: it is not tried again until it is released."""
         replace_json(self._record(_QUARANTINE, unit), reason)
+
+    def set_aside(self) -> frozenset[str]:
+        """Names of the quarantined units, without reading why."""
+        return frozenset(self._names(_QUARANTINE))
 
     def quarantined(self) -> dict[str, dict[str, Json]]:
         """The units that are not tried again, with their reasons."""

@@ -45,7 +45,8 @@ def safe_name(kind: str, name: str) -> str:
 class Store:
     """A campaign's folder, or its part of a bucket.
 
-    ``stages/<stage>/<scan_id>/<digest>/`` holds outputs, ``published/<stage>.json`` says which of them are visible.
+    ``stages/<stage>/<scan_id>/<digest>/`` holds outputs, ``published/<stage>.json`` and the records that it names say
+    which of them are visible.
     """
 
     root: Place
@@ -65,7 +66,7 @@ class Store:
 
     @property
     def published_path(self) -> Place:
-        """Where the publications lie, one JSON file per stage."""
+        """Where the publications lie, one JSON file per stage, and their records."""
         return self.root / "published"
 
     @property
@@ -146,7 +147,11 @@ class Store:
 
     def publication(self, stage: str) -> Publication | None:
         """What is visible of a stage, or None."""
-        return read_publication(self.published_path / f"{safe_name('stage', stage)}.json")
+        return read_publication(self.publication_path(stage))
+
+    def publication_path(self, stage: str) -> Place:
+        """The file that says what is visible of a stage."""
+        return self.published_path / f"{safe_name('stage', stage)}.json"
 
     def published_stages(self) -> tuple[str, ...]:
         """The stages of which something is visible, by name."""
@@ -160,10 +165,13 @@ class Store:
         Overtaken
             in a bucket, where another has published since then.
         StoreError
-            when a scan's digest folder or one of its files is not there, or the publication cannot be written: what was
-            published stays.
+            when the digest folder of a scan that is new or another, or one of its files, is not there, or the
+            publication cannot be written: what was published stays.
         """
+        there_before = {} if before is None else before.scans
         for scan_id, scan in publication.scans.items():
+            if there_before.get(scan_id) == scan:
+                continue
             output = self.output(publication.stage, scan_id, scan.digest)
             if not output.path.is_dir():
                 raise _unpublishable(output.path, scan_id, "no such folder")
@@ -171,8 +179,7 @@ class Store:
             for name in scan.files:
                 if name not in there:
                     raise _unpublishable(output.path / name, scan_id, "no such file")
-        path = self.published_path / f"{safe_name('stage', publication.stage)}.json"
-        write_publication(path, publication, before)
+        write_publication(self.publication_path(publication.stage), publication, before)
 
     def published_output(self, stage: str, scan_id: str) -> Output | None:
         """The visible output of a stage for a scan, or None; one that failed is named there, and not visible."""

@@ -13,6 +13,7 @@ import pyarrow.types as pat
 from storage.atomic import Json, refusal, remove, replace_file, replace_json, replacing
 from storage.bucket import BucketError
 from storage.columns import TABLES, ColumnSpec, TableSpec, table_spec
+from storage.csv_text import csv_bytes
 from storage.digests import sha256_of_file
 from storage.errors import StoreError
 from storage.place import Place, kind_of
@@ -102,7 +103,7 @@ def _csv(blocks: "Iterable[pa.Table]") -> "Iterator[bytes]":
     """The text of a table, block by block: all of it at once is larger than the table."""
     for index, block in enumerate(blocks):
         rows = block.to_pandas(integer_object_nulls=True)
-        yield rows.to_csv(index=False, header=index == 0, lineterminator="\n").encode()
+        yield csv_bytes(rows, header=index == 0)
 
 
 def _arrow_column(table: str, column: ColumnSpec, values: "pd.Series") -> "pa.Array":
@@ -220,6 +221,6 @@ def _is_copy(store: Store, name: str) -> bool:
     if not isinstance(place, Path) or place.is_symlink() or not place.is_dir():
         return False
     publications = filter(None, map(store.publication, store.published_stages()))
-    known = {(path, sha) for each in publications for (_, _, path), sha in published_files(each).items()}
+    known = {(path, sha) for each in publications for (_, _, path), sha in published_files(each)}
     files = [path for path in place.rglob("*") if not path.is_dir()]
     return all((f"{name}/{path.relative_to(place).as_posix()}", sha256_of_file(path)) in known for path in files)

@@ -1,11 +1,12 @@
 """Whether what is published is what was written: every file's sha256 computed again."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from storage.bucket import BucketError
 from storage.digests import sha256_of_file
-from storage.errors import StoreError
+from storage.errors import Overtaken, StoreError
 from storage.publication import published_files
 from storage.store import Store
 from storage.tables import LINKS
@@ -38,14 +39,12 @@ def verify(store: Store, progress: Callable[[int, int], None] = lambda done, tot
     files: list[tuple[str, str, str, str, str]] = []
     for stage in store.published_stages():
         try:
-            publication = store.publication(stage)
+            files += _files_of(store, stage)
+        except BucketError:
+            raise
         except StoreError as error:
             record = f"published/{stage}.json"
             findings.append(Finding("unreadable", record, stage, wanted=error.wanted, got=error.got, mend=error.mend))
-            continue
-        if publication is not None:
-            entries = published_files(publication).items()
-            files += [(stage, scan_id, digest, name, sha256) for (scan_id, digest, name), sha256 in entries]
     for count, (stage, scan_id, digest, name, wanted) in enumerate(files, 1):
         path = store.output(stage, scan_id, digest).path / name
         relative = f"stages/{stage}/{scan_id}/{digest}/{name}"
@@ -69,3 +68,12 @@ def verify(store: Store, progress: Callable[[int, int], None] = lambda done, tot
                 Finding("missing", name, wanted="a folder of an output", got="a link to nothing", mend=mend)
             )
     return findings
+
+
+def _files_of(store: Store, stage: str) -> list[tuple[str, str, str, str, str]]:
+    """(stage, scan, digest, path, sha256) of all that is published of a stage; read again where a run publishes."""
+    while True:
+        with suppress(Overtaken):
+            publication = store.publication(stage)
+            entries = () if publication is None else published_files(publication)
+            return [(stage, scan_id, digest, name, sha256) for (scan_id, digest, name), sha256 in entries]

@@ -8,6 +8,7 @@ import numpy as np
 from stxmdist.bench.fit_stage import SCIPY_PIXELS, bench_fit_stage, bench_large
 from stxmdist.bench.ptychography import loop_times, speed_up
 from stxmdist.bench.rows import Row, row_of
+from stxmdist.bench.scale import bench_scale
 from stxmdist.bench.scheduler import bench_scheduler
 from stxmdist.bench.segment_stage import bench_segment
 from stxmdist.bench.spectra import fit_timings
@@ -18,11 +19,14 @@ from stxmdist.ptychography.kernels.fourier import fftw_available
 from stxmdist.spectra.fitters.contract import FITTERS
 
 
-def run_bench(what: str, *, workers: int = 2, store: str | None = None) -> list[Row]:
-    """Rows of one benchmark, or of all but ``large``, ``scheduler`` and ``store``.
+def run_bench(
+    what: str, *, workers: int = 2, store: str | None = None, note: Callable[[str], None] = lambda said: None
+) -> list[Row]:
+    """Rows of one benchmark, or of all but ``large``, ``scale``, ``scheduler`` and ``store``.
 
-    ``store`` measures the bucket of this address. ``large`` fits ten million spectra, takes minutes and 8 GB of disk,
-    and ``scheduler`` starts hundreds of workers, so that they run only where asked for by name.
+    ``store`` measures the bucket of this address. ``large`` fits ten million spectra, takes minutes and 8 GB of disk;
+    ``scale`` has campaigns of up to 10,000 scans gone through, and takes hours and 12 GB; ``scheduler`` starts hundreds
+    of workers: they run only where asked for by name. ``note`` takes a line of progress at a time.
 
     Raises
     ------
@@ -37,6 +41,7 @@ def run_bench(what: str, *, workers: int = 2, store: str | None = None) -> list[
         "scheduler": bench_scheduler,
         "large": lambda: bench_large(workers=workers),
         "store": lambda: bench_store(store),
+        "scale": lambda: bench_scale(note=note),
     }
     if what != "all" and what not in parts:
         near = get_close_matches(what, parts, n=1)
@@ -47,7 +52,8 @@ def run_bench(what: str, *, workers: int = 2, store: str | None = None) -> list[
             wanted="one of all, " + ", ".join(parts),
             mend=f"Did you mean {near[0]!r}" if near else "Choose one of those",
         )
-    chosen = [name for name in parts if name not in ("large", "scheduler", "store")] if what == "all" else [what]
+    by_name = ("large", "scale", "scheduler", "store")
+    chosen = [name for name in parts if name not in by_name] if what == "all" else [what]
     return [row for name in chosen for row in parts[name]()]
 
 

@@ -152,8 +152,8 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="all, ptychography, fit, stage, segment; scheduler (hundreds of simulated workers), store (a bucket) "
-            "and large (needs 8 GB of disk) by name alone."
+            help="all, ptychography, fit, stage, segment; scheduler (hundreds of simulated workers), scale (hours), store "
+            "(a bucket) and large (needs 8 GB of disk) by name alone."
         ),
     ] = "all",
     store: Annotated[str | None, typer.Option(help="The bucket that `store` measures: s3://bucket/prefix.")] = None,
@@ -163,6 +163,6 @@ def bench(
     from stxmdist.bench.stages import run_bench
 
     screen = Screen(as_json=as_json)
-    rows = run_bench(what, store=store)
+    rows = run_bench(what, store=store, note=screen.note)
     screen.table(rows)
     screen.document({"python": sys.version.split()[0], "rows": rows})

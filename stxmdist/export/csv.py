@@ -9,6 +9,7 @@ from typing import cast
 import pyarrow.parquet as pq
 
 from storage.atomic import read_json_object, replace_file, replace_json
+from storage.csv_text import csv_bytes
 from storage.place import Place, matching
 from storage.tables import arrow_source, columns_of
 from stxmdist.export.offer import Offer, Piece
@@ -56,7 +57,7 @@ def _write_table(path: Place, scans: frozenset[str] | None, target: Path) -> Non
     if scans is not None:
         columns = [name for name in SCAN_COLUMNS if name in table.columns]
         table = table[table[columns].isin(scans).any(axis=1)]
-    replace_file(target, [table.to_csv(index=False, lineterminator="\n").encode()])
+    replace_file(target, [csv_bytes(table)])
 
 
 def _write_dictionary(folder: Place, names: list[str], target: Path) -> None:

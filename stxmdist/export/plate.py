@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from storage.csv_text import csv_bytes
 from storage.ome import VERSION
 from storage.output import Output
 from storage.tables import read_table
@@ -320,4 +321,4 @@ def _write_table(folder: Path, parent: zarr.Group, name: str, table: pd.DataFram
     known = {"fractal_tables_version": "1", "tables": [name]}
     tables = parent.create_group("tables", attributes=in_json(known))
     tables.create_group(name, attributes=in_json({"table_version": "1", "backend": "csv", **about}))
-    table.to_csv(folder / "tables" / name / "table.csv", index=False, lineterminator="\n")
+    (folder / "tables" / name / "table.csv").write_bytes(csv_bytes(table))

@@ -34,7 +34,7 @@ from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.lanes import NOTHING_BEYOND
 from stxmdist.runner.run import RunRecord, Watcher, nobody_watches, run_stage
 from stxmdist.runner.run_state import RunStateFile
-from stxmdist.runner.unit import Refusal, StageReport, receipts_of
+from stxmdist.runner.unit import Refusal, StageReport
 
 RECORDED = ("dask", "distributed", "numba", "numpy", "scipy", "scikit-image", "zarr")
 """Libraries whose versions may change a number."""
@@ -148,9 +148,9 @@ class CampaignRun:
             units = STAGES[name].load().plan(self.survey, self._options[name]).units
             units = tuple(unit for unit in units if unit.scan_id not in self._left_alone())
             outputs = {unit.scan_id: self.survey.output(name, unit.scan_id) for unit in units}
-            ended = {scan_id: set(receipts_of(out)) | set(out.quarantined()) for scan_id, out in outputs.items()}
+            set_aside = {scan_id: names for scan_id, out in outputs.items() if (names := out.set_aside())}
+            ended = {scan_id: out.done() | set_aside.get(scan_id, frozenset()) for scan_id, out in outputs.items()}
             n = sum(unit.name not in ended[unit.scan_id] for unit in units)
-            set_aside = {scan_id for scan_id, out in outputs.items() if out.quarantined()}
             unpublished = [
                 u for u in units if u.scan_id not in set_aside and not self.survey.published(name, u.scan_id)
             ]

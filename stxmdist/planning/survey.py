@@ -80,6 +80,9 @@ class Stage(Generic[OptionsT, PartT, MeasuresT]):
     """What beside options and sources makes its output for a scan another one"""
     finish: Callable[["Survey", Mapping[str, Sequence[MeasuresT]]], Mapping[str, object]] = figures_of_only_unit
     """Scan to what its units measured, in their order; returns scan to its quality figures, a record for each"""
+    finished_every_run: bool = False
+    """Whether ``finish`` has something to do for scans that were published before, too: it shows a folder, or its
+    figures rest on what is in no digest"""
     recording_after: Callable[[Recording, OptionsT], Recording] = as_it_was
     """How a scan's header reads once the stage has changed its frames"""
     moved_options: Mapping[str, str] = field(default_factory=dict)
@@ -116,6 +119,8 @@ class Survey:
     forecast: bool = False
     """Plan as if every earlier stage had succeeded, for `stxmdist plan`."""
     _digests: dict[tuple[str, str], str] = field(default_factory=dict)
+    _as_dicts: dict[int, dict[str, Json]] = field(default_factory=dict)
+    """By the identity of options that the survey holds"""
     _publications: dict[str, tuple[int, Publication | None]] = field(default_factory=dict)
 
     @property
@@ -207,11 +212,13 @@ class Survey:
         return options
 
     def options_as_dict(self, stage: str, scan_id: str | None = None) -> dict[str, Json]:
-        """The same in JSON-able form."""
+        """The same in JSON-able form; one for all scans that have the same options, to be left as it is."""
         options = self.options_for(stage, scan_id)
         assert is_dataclass(options)
         assert not isinstance(options, type)
-        return asdict(options)
+        if id(options) not in self._as_dicts:
+            self._as_dicts[id(options)] = asdict(options)
+        return self._as_dicts[id(options)]
 
     def sources(self, stage: str, scan_id: str) -> tuple[Source, ...]:
         """Which outputs a stage reads for a scan."""

@@ -23,6 +23,7 @@ from matplotlib.quiver import Quiver
 from matplotlib.ticker import FixedLocator
 from pyarrow import csv
 
+from storage.csv_text import csv_bytes
 from stxmdist.arrays import F64
 
 COLUMNS = ("panel", "panel_title", "x_axis", "y_axis", "series", "mark", "item", "x", "y", "x_end", "y_end", "value",
@@ -238,7 +239,7 @@ def _image(values: F64, extent: tuple[float, float, float, float]) -> pd.DataFra
 def rows_as_csv(data: DrawnData) -> bytes:
     """The rows as CSV, without the columns that are empty."""
     rows = data.rows.dropna(axis="columns", how="all")
-    return rows.to_csv(index=False, float_format="%.9g").encode()
+    return csv_bytes(rows, float_format="%.9g")
 
 
 def images_as_zip(data: DrawnData) -> bytes:

@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 
+from storage.csv_text import csv_bytes
 from stxmdist.planning.columns import number
 
 ERROR_DIGITS = 2
@@ -131,7 +132,7 @@ def files_of(table: Manuscript, raw: pd.DataFrame | None) -> dict[str, bytes]:
     parquet = BytesIO()
     frame.to_parquet(parquet, index=False)
     return {
-        "csv": frame.to_csv(index=False).encode(),
+        "csv": csv_bytes(frame),
         "parquet": parquet.getvalue(),
         "tex": table.as_latex().encode(),
         "md": table.as_markdown().encode(),

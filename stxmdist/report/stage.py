@@ -160,5 +160,6 @@ STAGE = Stage(
     whole_campaign=True,
     identity=identity,
     finish=finish,
+    finished_every_run=True,
     worker_bytes=660_000_000,
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from storage.csv_text import csv_bytes
 from stxmdist.errors import InputError
 from stxmdist.report.canvas import PRINT_DPI, Picture, as_pdf, as_png, as_svg, drawing
 from stxmdist.report.drawn_data import DrawnData, drawn_data
@@ -74,7 +75,7 @@ class DrawnFigure:
         path = Path(path)
         with drawing():
             if path.suffix == ".csv":
-                self.data.dropna(axis="columns", how="all").to_csv(path, index=False)
+                path.write_bytes(csv_bytes(self.data.dropna(axis="columns", how="all")))
             elif path.suffix == ".svg":
                 path.write_bytes(as_svg(self.figure, PRINT_DPI))
             elif path.suffix == ".pdf":

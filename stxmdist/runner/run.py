@@ -65,6 +65,11 @@ class RunnableStage(Protocol[SurveyT, OptionsT, MeasuresT]):
         """Survey, and scan to what its units measured; returns scan to its quality figures."""
         ...
 
+    @property
+    def finished_every_run(self) -> bool:
+        """Whether ``finish`` has something to do for scans that were published before, too."""
+        ...
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -128,7 +133,8 @@ def run_stage(
     StoreError
         for a plan in which a shard has two owners, or none.
     """
-    before = _published_names(store, stage.name)
+    earlier = _published(store, stage.name)
+    before = frozenset(earlier)
     began = time.perf_counter()
     try:
         plan = stage.plan(survey, options)
@@ -140,15 +146,17 @@ def run_stage(
     by_scan: dict[str, list[AnyUnit]] = defaultdict(list)
     for unit in units_asked:
         by_scan[unit.scan_id].append(unit)
-    _refuse_unsound(by_scan)
-    receipts, set_aside, todo = _sorted_out(by_scan, retry)
+    settled = frozenset() if stage.finished_every_run else _settled(by_scan, earlier)
+    del earlier
+    open_scans = {scan_id: units for scan_id, units in by_scan.items() if scan_id not in settled}
+    _refuse_unsound(open_scans)
+    found, set_aside, todo = _sorted_out(open_scans, retry)
     refusals = [*(refusal for refusal in plan.refusals if refusal.scan_id not in keep), *set_aside]
-    skipped = sum(map(len, receipts.values()))
+    skipped = found + sum(len(by_scan[scan_id]) for scan_id in settled)
     done = failed = peak = published = 0
     watch(Progress(stage.name, 0, 0, skipped, len(units_asked), 0.0, todo[0].scan_id if todo else ""))
     for unit, outcome in _compute(todo, client, beyond):
         if isinstance(outcome, Receipt):
-            receipts[unit.scan_id][unit.name] = outcome
             peak = max(peak, outcome.peak_rss_bytes)
             done += 1
         else:
@@ -160,8 +168,8 @@ def run_stage(
 
     try:
         published = _publish_beside_others(
-            lambda: theirs() | (_published_names(store, stage.name) - before),
-            lambda others: _publish(stage, survey, store, record, by_scan, receipts, keep, known, others),
+            lambda: theirs() | (frozenset(_published(store, stage.name)) - before),
+            lambda others: _publish(stage, survey, store, record, by_scan, settled, keep, known, others),
             store,
         )
     except StoreError as error:
@@ -189,24 +197,45 @@ def _set_aside(unit: AnyUnit, refusal: Refusal) -> None:
         return
 
 
-def _sorted_out(
-    by_scan: Mapping[str, Sequence[AnyUnit]], retry: bool
-) -> tuple[dict[str, dict[str, Receipt]], list[Refusal], list[AnyUnit]]:
-    """The receipts of what is done, the refusals of what is set aside, and what is left to do, its arrays declared."""
-    receipts: dict[str, dict[str, Receipt]] = {}
+def _settled(by_scan: Mapping[str, Sequence[AnyUnit]], published: Mapping[str, PublishedScan]) -> frozenset[str]:
+    """Scans that were published as they are planned now, and of which every unit is there still.
+
+    Of each a single receipt is read, so that a run with nothing to do costs little where there are many units.
+    """
+    return frozenset(
+        scan_id
+        for scan_id, units in by_scan.items()
+        if (scan := published.get(scan_id)) is not None
+        and (scan.state, scan.digest) == ("done", units[0].digest)
+        and _is_there(units)
+    )
+
+
+def _is_there(units: Sequence[AnyUnit]) -> bool:
+    output, first = units[0].output(), units[0].name
+    if not output.done() >= {unit.name for unit in units}:
+        return False
+    # Where another version of the program has left receipts in another format, none of an output is in this one's.
+    written = output.receipt(first)
+    return written is not None and Receipt.from_dict(written) is not None
+
+
+def _sorted_out(by_scan: Mapping[str, Sequence[AnyUnit]], retry: bool) -> tuple[int, list[Refusal], list[AnyUnit]]:
+    """How many are done, the refusals of what is set aside, and what is left to do, its arrays declared."""
+    n_done = 0
     refusals: list[Refusal] = []
     todo: list[AnyUnit] = []
     for scan_id, units in by_scan.items():
         output = units[0].output()
-        finished = receipts_of(output)
-        for name in output.done() - set(finished):
+        finished = receipts_of(output).keys()
+        for name in output.done() - finished:
             # Another version of the program left a receipt in another format.
             output.forget(name)
         if retry:
             output.release(None)
         set_aside = output.quarantined()
-        receipts[scan_id] = {unit.name: finished[unit.name] for unit in units if unit.name in finished}
         missing = [unit for unit in units if unit.name not in finished]
+        n_done += len(units) - len(missing)
         refusals += [Refusal.from_dict(set_aside[unit.name]) for unit in missing if unit.name in set_aside]
         fresh = [unit for unit in missing if unit.name not in set_aside]
         try:
@@ -215,7 +244,7 @@ def _sorted_out(
             todo += fresh
         except StoreError as error:
             refusals.append(Refusal(scan_id, "arrays", **error.as_dict()))
-    return receipts, refusals, todo
+    return n_done, refusals, todo
 
 
 def _refuse_unsound(by_scan: Mapping[str, Sequence[AnyUnit]]) -> None:
@@ -257,15 +286,15 @@ def _publish_beside_others(
             return publish(others())
 
 
-def _published_names(store: Store, stage: str) -> frozenset[str]:
+def _published(store: Store, stage: str) -> Mapping[str, PublishedScan]:
     try:
         publication = store.publication(stage)
     except BucketError:
         raise
     except StoreError:
         # One that cannot be read is refused where it is written.
-        return frozenset()
-    return frozenset() if publication is None else frozenset(publication.scans)
+        return {}
+    return {} if publication is None else publication.scans
 
 
 def _publish(
@@ -274,45 +303,28 @@ def _publish(
     store: Store,
     record: RunRecord,
     every: Mapping[str, Sequence[AnyUnit]],
-    receipts: Mapping[str, Mapping[str, Receipt]],
+    settled: frozenset[str],
     keep: frozenset[str],
     known: frozenset[str],
     others: frozenset[str],
 ) -> int:
     by_scan, keep = {scan_id: units for scan_id, units in every.items() if scan_id not in others}, keep | others
-    whole = {
-        scan_id: [receipts[scan_id][unit.name] for unit in units]
-        for scan_id, units in by_scan.items()
-        if all(unit.name in receipts[scan_id] for unit in units)
-    }
     before = store.publication(stage.name)
     earlier: Mapping[str, PublishedScan] = {} if before is None else before.scans
+    options = survey.options_as_dict(stage.name)
+    scans: dict[str, PublishedScan] = {}
+    for scan_id, units in by_scan.items():
+        own = survey.options_as_dict(stage.name, scan_id)
+        said = {} if own == options else own
+        there = earlier.get(scan_id)
+        if scan_id in settled and there is not None and there.digest == units[0].digest:
+            scans[scan_id] = there if there.options == said else replace(there, options=said)
+        # A full disk may not even have had room for the folder.
+        elif units[0].output().path.is_dir():
+            scans[scan_id] = _published_scan(stage, survey, units, there, said)
+    whole = sum(scan.state == "done" for scan in scans.values())
     if not whole and any(scan.state == "done" for name, scan in earlier.items() if name in known):
         return 0
-    measured = {
-        scan_id: [from_json(stage.measures, receipt.measures) for receipt in units] for scan_id, units in whole.items()
-    }
-    quality = stage.finish(survey, measured)
-    options = survey.options_as_dict(stage.name)
-    own = {scan_id: survey.options_as_dict(stage.name, scan_id) for scan_id in by_scan}
-    scans = {
-        scan_id: PublishedScan(
-            digest=units[0].digest,
-            state="done" if scan_id in whole else "failed",
-            quality=figures_of(quality.get(scan_id)),
-            units_done=len(receipts[scan_id]),
-            units_failed=len(units) - len(receipts[scan_id]),
-            seconds=sum(r.seconds for r in receipts[scan_id].values()),
-            core_seconds=sum(r.core_seconds for r in receipts[scan_id].values()),
-            bytes=sum(unit.estimate.bytes_out for unit in units),
-            inputs={f"{source.stage}/{source.scan_id}": source.digest for source in units[0].sources},
-            files=_files(units[0].output(), receipts[scan_id], earlier.get(scan_id), scan_id in whole),
-            options={} if own[scan_id] == options else own[scan_id],
-        )
-        for scan_id, units in by_scan.items()
-        # A full disk may not even have had room for the folder.
-        if units[0].output().path.is_dir()
-    }
     scans = {name: scan for name, scan in earlier.items() if name in keep and name not in scans} | scans
     if before is None or earlier != scans or before.version != stage.version:
         store.publish(
@@ -327,17 +339,48 @@ def _publish(
             ),
             before,
         )
-    return len(whole)
+    return whole
+
+
+def _published_scan(
+    stage: RunnableStage[SurveyT, OptionsT, MeasuresT],
+    survey: SurveyT,
+    units: Sequence[AnyUnit],
+    before: PublishedScan | None,
+    options: Mapping[str, Json],
+) -> PublishedScan:
+    """What is published of a scan, from the receipts of its units: the memory holds those of one scan at a time."""
+    scan_id, output = units[0].scan_id, units[0].output()
+    found = receipts_of(output)
+    receipts = {unit.name: found[unit.name] for unit in units if unit.name in found}
+    whole = len(receipts) == len(units)
+    quality: Mapping[str, object] = {}
+    if whole:
+        measured = [from_json(stage.measures, receipt.measures) for receipt in receipts.values()]
+        quality = stage.finish(survey, {scan_id: measured})
+    return PublishedScan(
+        digest=output.digest,
+        state="done" if whole else "failed",
+        quality=figures_of(quality.get(scan_id)),
+        units_done=len(receipts),
+        units_failed=len(units) - len(receipts),
+        seconds=sum(receipt.seconds for receipt in receipts.values()),
+        core_seconds=sum(receipt.core_seconds for receipt in receipts.values()),
+        bytes=sum(unit.estimate.bytes_out for unit in units),
+        inputs={f"{source.stage}/{source.scan_id}": source.digest for source in units[0].sources},
+        files=_files(output, receipts, before, whole),
+        options=options,
+    )
 
 
 def _files(
     output: Output, receipts: Mapping[str, Receipt], before: PublishedScan | None, whole: bool
-) -> dict[str, str]:
+) -> Mapping[str, str]:
     """Path to sha256 of what units wrote and, of an output that is whole, of what describes it: axes and metadata."""
     written = {path: sha for receipt in receipts.values() for path, sha in receipt.files.items()}
     if not whole:
         return written
     if before is not None and before.digest == output.digest and before.files.items() >= written.items():
-        return dict(before.files)
+        return before.files
     write_levels(output)
     return output.inventory(written)

@@ -310,5 +310,6 @@ STAGE = Stage(
     whole_campaign=True,
     identity=identity,
     finish=finish,
+    finished_every_run=True,
     worker_bytes=700_000_000,
 )

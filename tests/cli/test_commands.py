@@ -241,7 +241,7 @@ def test_bench_refuses_what_it_does_not_know(document: Callable[..., tuple[int, 
 def test_bench_is_one_document(document: Callable[..., tuple[int, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     from stxmdist.bench import stages as bench
 
-    monkeypatch.setattr(bench, "run_bench", lambda what, store: [{"name": what, "figure": float("nan")}])
+    monkeypatch.setattr(bench, "run_bench", lambda what, store, note: [{"name": what, "figure": float("nan")}])
     status, found = document("bench", "fit")
     assert (status, found["rows"]) == (DONE, [{"name": "fit", "figure": None}])
 

@@ -1,8 +1,8 @@
 """Names and states that nobody expects, and stores in the middle of something: always words, never a traceback."""
 
-import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,11 +110,10 @@ def half_a_publication(store: Path) -> None:
 
 
 def failed_fit(store: Path) -> None:
-    file = store / "published" / "fit.json"
-    content = json.loads(file.read_text())
-    for scan in content["scans"].values():
-        scan["state"] = "failed"
-    file.write_text(json.dumps(content))
+    before = Store(store).publication("fit")
+    assert before is not None
+    scans = {name: replace(scan, state="failed") for name, scan in before.scans.items()}
+    Store(store).publish(replace(before, scans=scans), before)
 
 
 def swept_away(store: Path) -> None:

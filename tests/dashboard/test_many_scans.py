@@ -1,10 +1,8 @@
 """Pages of 2,000 scans and 100,000 particles: the published units of a small campaign, repeated."""
 
-import csv
-import json
-import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from shutil import copytree
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.store import Store
+from stxmdist.bench.repeated import repeated
 from stxmdist.campaign.manifest import load
 from stxmdist.dashboard.serve import Place, serving
+from stxmdist.runner import CAMPAIGN
 from tests.dashboard.browser import Browser, browsing, chromium
 from tests.dashboard.test_browser import MAPS_DRAWN
 
@@ -29,34 +29,9 @@ DRAWN = {
 }
 
 
-def repeated(campaign: Path, folder: Path) -> Path:
-    """A campaign whose scans and particles are those of another, so many times; their outputs are links to its own."""
-    shutil.copytree(campaign.parent, folder, symlinks=True)
-    rows = list(csv.DictReader((folder / "samples.csv").open(newline="")))
-    copies = -(-SCANS // len(rows))
-    copied = {row["scan_id"]: [f"{row['scan_id']}-{k:04d}" for k in range(copies)] for row in rows}
-    with (folder / "samples.csv").open("w", newline="") as sheet:
-        writer = csv.DictWriter(sheet, list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            writer.writerows(row | {"scan_id": name, "pair_id": ""} for name in copied[row["scan_id"]])
-    store = Store(load(folder / "campaign.yaml", lenient=True).store)
-    for file in store.published_path.glob("*.json"):
-        document: dict[str, Any] = json.loads(file.read_text())
-        for scan_id in [name for name in document["scans"] if name in copied]:
-            whole = document["scans"].pop(scan_id)
-            document["scans"] |= dict.fromkeys(copied[scan_id], whole)
-            own = store.root / "stages" / file.stem / scan_id
-            for name in copied[scan_id]:
-                (own.parent / name).symlink_to(own.name)
-        file.write_text(json.dumps(document))
-    particles = store.tables_path / "particles.parquet"
-    _repeat_rows(particles, copied)
-    return folder / "campaign.yaml"
-
-
-def _repeat_rows(file: Path, copied: dict[str, list[str]]) -> None:
-    table = pq.read_table(file)
+def _repeat_rows(before: Path, after: Path, copied: dict[str, list[str]]) -> None:
+    """The particles of a campaign, so many, dealt out to the copies of its scans."""
+    table = pq.read_table(before)
     names = np.array([name for copies in copied.values() for name in copies])
     source = np.arange(PARTICLES) % table.num_rows
     own = table.column("scan_id").to_numpy(zero_copy_only=False)[source]
@@ -66,13 +41,24 @@ def _repeat_rows(file: Path, copied: dict[str, list[str]]) -> None:
     many = table.take(pa.array(source))
     place = many.schema.get_field_index("scan_id")
     field = many.schema.field(place)
-    pq.write_table(many.set_column(place, field, pa.array(scan, field.type)), file)
+    pq.write_table(many.set_column(place, field, pa.array(scan, field.type)), after)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(chromium() is None, reason="no chromium here: apt-get install chromium")
 def test_pages_of_many_scans_open(processed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    campaign = repeated(processed, tmp_path / "many")
+    campaign = repeated(processed, tmp_path / "many", SCANS)
+    store, before = Store(load(campaign).store), Store(load(processed).store)
+    copytree(before.tables_path, store.tables_path)
+    copied: dict[str, list[str]] = {}
+    for scan in load(campaign).scans:
+        copied.setdefault(scan.scan_id.rpartition("-")[0], []).append(scan.scan_id)
+    _repeat_rows(before.tables_path / "particles.parquet", store.tables_path / "particles.parquet", copied)
+    publication = before.publication("infer")
+    assert publication is not None
+    (whole,) = publication.scans.values()
+    copytree(before.output("infer", CAMPAIGN, whole.digest).path, store.output("infer", CAMPAIGN, whole.digest).path)
+    store.publish(replace(publication, scans={CAMPAIGN: whole}))
     first = load(campaign).scans[0].scan_id
     with serving([campaign], Place(port=0)) as address, browsing() as browser:
         for page, drawn in (*DRAWN.items(), (f"scan?scan={first}", MAPS_DRAWN)):

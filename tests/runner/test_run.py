@@ -216,7 +216,14 @@ def planned_otherwise(change: Callable[[tuple[Unit, ...]], tuple[Unit, ...]]) ->
     def plan(survey: Any, options: Any) -> Plan:
         return Plan(change(toy_stage.plan(survey, options).units))
 
-    return SimpleNamespace(name=toy_stage.NAME, version=1, measures=toy_stage.Row, plan=plan, finish=toy_stage.finish)
+    return SimpleNamespace(
+        name=toy_stage.NAME,
+        version=1,
+        measures=toy_stage.Row,
+        plan=plan,
+        finish=toy_stage.finish,
+        finished_every_run=False,
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copytree, rmtree
 from typing import Any
 
 import numpy as np
@@ -228,10 +229,11 @@ def test_units_that_were_finished_and_not_published_are_work(folder: Path) -> No
     campaign = variants.variant(folder, "unpublished", {"fit": {"rows_per_unit": 30}})
     request = RunRequest(str(campaign), stages=stages, scans=("stxm-E01-c001-r1",), cluster="inline")
     store = variants.processed(request)
-    published = store.published_path / "fit.json"
-    before = published.read_bytes()
+    published, before = Path(str(store.published_path)), folder.parent / "published-before"
+    copytree(published, before)
     variants.variant(folder, "unpublished", {"fit": {"rows_per_unit": 25}})
     variants.processed(request)
     assert CampaignRun(request).pending() == {}
-    published.write_bytes(before)
+    rmtree(published)
+    copytree(before, published)
     assert CampaignRun(request).pending() == {"fit": 3}

@@ -8,22 +8,9 @@ from ruamel.yaml import YAML
 
 from stxmdist.planning.execute import CampaignRun, RunRequest
 from stxmdist.planning.stages import STAGES
-from stxmdist.simulation.diffraction import Detector
 from stxmdist.simulation.folder import simulate_size
-from stxmdist.simulation.powder import Powder
-from stxmdist.simulation.sizes import CampaignSize, PtychographySetup, StxmSetup
+from stxmdist.simulation.sizes import TINY
 
-TINY = CampaignSize(
-    "tiny",
-    n_electrodes=2,
-    cycles=(1,),
-    stxm=StxmSetup(energy_ev=(700.0, 705.0, 706.6, 708.2, 709.2, 710.2, 712.6, 720.6), n_px=61, oversample=2),
-    ptychography=PtychographySetup(
-        energy_ev=(700.0, 708.2, 710.2), field_um=1.0, step_um=0.18, detector=Detector(32, 120.0, 0.0528)
-    ),
-    # Small and crowded, so that even a field of a micrometre holds something.
-    powder=Powder(median_um=0.45, sigma_log=0.2, cover=0.2),
-)
 STXM = ("stxm-E01-c001-r1", "stxm-E02-c001-r1")
 PTYCHOGRAPHY = ("ptycho-E01-c001-r1", "ptycho-E02-c001-r1")
 

@@ -61,11 +61,16 @@ def test_nothing_is_visible_before_publication_and_all_of_it_after(store: Store,
 
 
 def test_a_publication_names_inputs_options_versions_seed_and_time(published: Store) -> None:
-    record = json.loads((published.published_path / "fit.json").read_text())
-    assert {"stage", "version", "options", "seed", "time", "software", "scans"} == set(record)
-    fields = "digest state quality units_done units_failed seconds core_seconds bytes inputs files"
-    # A scan with options of its own names these as well.
-    assert all(set(scan) - {"options"} == set(fields.split()) for scan in record["scans"].values())
+    head = json.loads((published.published_path / "fit.json").read_text())
+    assert {"format", "stage", "version", "options", "seed", "time", "software", "records"} == set(head)
+    (named,) = head["records"]
+    record, files = (
+        json.loads((published.published_path / "records" / "fit" / f"{named[kind]}.json").read_text())
+        for kind in ("scans", "files")
+    )
+    fields = "digest state quality units_done units_failed seconds core_seconds bytes inputs options"
+    assert all(set(scan) == set(fields.split()) for scan in record.values())
+    assert files == {name: dict(scan.files) for name, scan in published.publication("fit").scans.items()}
 
 
 def test_an_output_that_is_not_whole_is_not_published(published: Store) -> None:

@@ -342,5 +342,6 @@ STAGE = Stage(
     concerns=concerns,
     identity=identity,
     finish=finish,
+    finished_every_run=True,
     worker_bytes=500_000_000,
 )
