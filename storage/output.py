@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
@@ -189,11 +190,12 @@ class Output:
         StoreError
             when there is none of this name.
         """
+        # Asked for at once: in a bucket, the group before it would be a second request.
+        for key in dict.fromkeys((name, _COORDINATE_NAMES.get(name, name))):
+            store, path = reading(self.group_path / key)
+            with suppress(FileNotFoundError, ValueError, KeyError):
+                return zarr.open_array(store, path=path, mode="r", zarr_format=3)
         group = self._group()
-        for key in (name, _COORDINATE_NAMES.get(name, name)):
-            found = group.get(key)
-            if isinstance(found, zarr.Array):
-                return found
         raise StoreError(
             where=self.group_path,
             problem="the output holds no array of this name",

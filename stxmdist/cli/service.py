@@ -152,8 +152,8 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="all, ptychography, fit, stage, segment; scheduler (hundreds of simulated workers), scale (hours), store "
-            "(a bucket) and large (needs 8 GB of disk) by name alone."
+            help="all, ptychography, fit, stage, segment; scheduler (hundreds of simulated workers), scale (hours), "
+            "store (a bucket) and large (needs 8 GB of disk) by name alone."
         ),
     ] = "all",
     store: Annotated[str | None, typer.Option(help="The bucket that `store` measures: s3://bucket/prefix.")] = None,
