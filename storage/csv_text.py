@@ -22,12 +22,12 @@ def csv_bytes(table: "pd.DataFrame", header: bool = True, float_format: str | No
 
 def without_formulas(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with an apostrophe before text, in cells and in names of columns, that begins as formulas do."""
-    made = table.rename(columns=_as_text)
+    made = table.rename(columns=_as_text).copy(deep=False)
     for place, kind in enumerate(made.dtypes):
         if kind.kind == "O" or str(kind) in ("string", "str", "category"):
             column = made.iloc[:, place]
             if any(isinstance(value, str) and value.startswith(BEGINNINGS) for value in column):
-                made = made.assign(**{made.columns[place]: [_as_text(value) for value in column]})
+                made.isetitem(place, [_as_text(value) for value in column])
     return made
 
 

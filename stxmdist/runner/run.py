@@ -134,7 +134,6 @@ def run_stage(
         for a plan in which a shard has two owners, or none.
     """
     earlier = _published(store, stage.name)
-    before = frozenset(earlier)
     began = time.perf_counter()
     try:
         plan = stage.plan(survey, options)
@@ -147,10 +146,9 @@ def run_stage(
     for unit in units_asked:
         by_scan[unit.scan_id].append(unit)
     settled = frozenset() if stage.finished_every_run else _settled(by_scan, earlier)
-    del earlier
-    open_scans = {scan_id: units for scan_id, units in by_scan.items() if scan_id not in settled}
-    _refuse_unsound(open_scans)
-    found, set_aside, todo = _sorted_out(open_scans, retry)
+    found, set_aside, todo = _sorted_out(
+        {scan_id: units for scan_id, units in by_scan.items() if scan_id not in settled}, retry
+    )
     refusals = [*(refusal for refusal in plan.refusals if refusal.scan_id not in keep), *set_aside]
     skipped = found + sum(len(by_scan[scan_id]) for scan_id in settled)
     done = failed = peak = published = 0
@@ -168,7 +166,7 @@ def run_stage(
 
     try:
         published = _publish_beside_others(
-            lambda: theirs() | (frozenset(_published(store, stage.name)) - before),
+            lambda: theirs() | frozenset(_published(store, stage.name).keys() - earlier.keys()),
             lambda others: _publish(stage, survey, store, record, by_scan, settled, keep, known, others),
             store,
         )
@@ -222,6 +220,7 @@ def _is_there(units: Sequence[AnyUnit]) -> bool:
 
 def _sorted_out(by_scan: Mapping[str, Sequence[AnyUnit]], retry: bool) -> tuple[int, list[Refusal], list[AnyUnit]]:
     """How many are done, the refusals of what is set aside, and what is left to do, its arrays declared."""
+    _refuse_unsound(by_scan)
     n_done = 0
     refusals: list[Refusal] = []
     todo: list[AnyUnit] = []

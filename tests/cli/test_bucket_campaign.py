@@ -54,6 +54,7 @@ def begun(stage: str) -> bool:
     return any("/units/" in name for name, _ in (Store(ADDRESS).stages_path / stage).files())  # type: ignore[union-attr]
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_campaign_in_a_bucket_gives_the_tables_of_a_folder(

@@ -152,6 +152,7 @@ def slow_rows(folder: Path, rows: int) -> toy_stage.ToySurvey:
     return toy_stage.ToySurvey(folder / "store", {"a": rows, "b": rows}, faults)
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_cancelled_and_requeued_jobs_cost_no_unit(slurm: PrivateSlurm, tmp_path: Path) -> None:
     survey = slow_rows(tmp_path, 15)
@@ -178,6 +179,7 @@ def test_cancelled_and_requeued_jobs_cost_no_unit(slurm: PrivateSlurm, tmp_path:
     assert slurm.left() == {}
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_a_job_at_the_end_of_its_time_is_followed_by_another(slurm: PrivateSlurm, tmp_path: Path) -> None:
     survey = slow_rows(tmp_path, 45)
@@ -195,6 +197,7 @@ def test_a_job_at_the_end_of_its_time_is_followed_by_another(slurm: PrivateSlurm
     assert slurm.left() == {}
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_what_the_job_of_a_deadly_unit_printed_is_quoted(slurm: PrivateSlurm, tmp_path: Path) -> None:
     survey = toy_stage.ToySurvey(tmp_path / "store", {"a": 6}, {("a", 2): "always dies"})

@@ -51,6 +51,7 @@ def section(three: Hosts, paths: bool = True) -> AnyCluster:
     return read_cluster(written(three, paths))
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_a_host_that_is_cut_off_costs_no_unit_and_other_names_of_the_store_none_either(
     three: Hosts, tmp_path: Path

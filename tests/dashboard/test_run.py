@@ -199,6 +199,7 @@ def test_a_run_is_cancelled_and_what_is_finished_stays(campaign: Path) -> None:
     assert client.post("/run.cancel").status_code == 409
 
 
+@pytest.mark.faults
 def test_a_run_that_was_killed_is_said_to_be(campaign: Path) -> None:
     client = client_of(campaign)
     client.post("/run.start", data=QUICK)

@@ -187,6 +187,7 @@ def assert_written_back(beamline: Beamline) -> None:
     assert client.metadata(path) == before
 
 
+@pytest.mark.faults
 def test_maps_follow_within_ten_seconds_and_a_killed_service_loses_nothing(
     beamline: Beamline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "prefect"
 
 
+@pytest.mark.faults
 def test_a_server_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", STARTS_ONE],
@@ -80,6 +81,7 @@ def test_a_port_that_is_taken_is_named(home: Path) -> None:
         OwnServer(one.port)
 
 
+@pytest.mark.faults
 def test_a_server_that_dies_is_told_with_the_end_of_its_log(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "nonsense://")
     with OwnServer() as server, pytest.raises(InputError, match="the server did not start") as found:

@@ -91,6 +91,7 @@ def test_a_file_that_says_nothing_of_its_length_is_whole_when_it_is_still() -> N
     assert step(arriving, Look("w", 10), STILL_S).state == "finished"
 
 
+@pytest.mark.faults
 def test_a_clock_that_is_set_back_ends_nothing_early() -> None:
     before = step(None, look(frame("1"), frame("2"), NOT_THERE), 5000.0)
     back = step(before, look(), 100.0)

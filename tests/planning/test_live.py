@@ -219,6 +219,7 @@ def test_numbers_that_change_where_a_scan_was_complete_are_read_anew(following: 
     assert following.figures(made.SDF)[0].frames == 4
 
 
+@pytest.mark.faults
 def test_a_service_that_died_goes_on_where_it_was(following: Following) -> None:
     following.grows.keep(made.SDF)
     steps = following.replay(made.SDF)
@@ -253,6 +254,7 @@ def test_a_run_leaves_alone_what_a_service_follows(following: Following) -> None
     assert set(publication.scans) == set(SCANS)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("ahead_s", [3600.0, -3600.0])
 def test_a_file_server_with_another_clock_changes_nothing(following: Following, ahead_s: float) -> None:
     following.grows.keep(made.SDF)

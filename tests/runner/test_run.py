@@ -333,6 +333,7 @@ def perform_and_be_lost(unit: Unit, threads: int = 1) -> None:
     raise RuntimeError("lost")
 
 
+@pytest.mark.faults
 def test_what_was_done_and_lost_on_the_way_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # When a process dies cannot be said to the millisecond.
     monkeypatch.setattr("stxmdist.runner.run.perform", perform_and_be_lost)

@@ -18,6 +18,7 @@ ROWS = {"a": 12}
 RECORD = RunRecord(seed=1, software={"python": "3"})
 
 
+@pytest.mark.faults
 def test_a_scheduler_that_is_killed_ends_the_run_with_one_sentence_and_the_next_run_goes_on(tmp_path: Path) -> None:
     survey = toy_stage.ToySurvey(tmp_path / "store", ROWS, {("a", row): "slow" for row in range(12)})
     store = Store(survey.root).create()

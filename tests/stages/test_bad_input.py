@@ -644,6 +644,7 @@ def test_a_store_of_another_version_is_refused_and_not_touched(again: Beamtime) 
     assert {path: path.stat().st_mtime_ns for path in again.store.rglob("*")} == before
 
 
+@pytest.mark.faults
 def test_of_two_runs_at_once_the_second_says_who_holds_the_store(again: Beamtime) -> None:
     held = f"with Store({str(again.store)!r}).lock(): print('held', flush=True); input()"
     command = [sys.executable, "-c", f"from storage.store import Store\n{held}"]
@@ -658,6 +659,7 @@ def test_of_two_runs_at_once_the_second_says_who_holds_the_store(again: Beamtime
     assert run(again) == ()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("room", [0, 30_000, 300_000])
 def test_a_full_disk_stops_units_not_the_run_and_retry_goes_on(
     again: Beamtime, processed: Beamtime, monkeypatch: pytest.MonkeyPatch, room: int
@@ -686,6 +688,7 @@ def test_a_full_disk_stops_units_not_the_run_and_retry_goes_on(
         assert mended[column].tolist() == right[column].tolist()
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(not full_disk.can_mount(), reason="no small file system can be mounted here (needs unshare, tmpfs)")
 def test_a_file_system_that_really_is_full(whole: Beamtime, tmp_path: Path) -> None:
     beamtime = copy_of(whole, tmp_path / "small")

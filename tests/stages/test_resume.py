@@ -68,11 +68,15 @@ def started() -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def start(
-    campaign: Path, processes: list[subprocess.Popen[str]], stages: tuple[str, ...] = ()
+    campaign: Path,
+    processes: list[subprocess.Popen[str]],
+    stages: tuple[str, ...] = (),
+    scans: tuple[str, ...] = (),
 ) -> subprocess.Popen[str]:
     """Begin a run in a session of its own, so that its workers can be killed with it."""
     command = [sys.executable, "-m", "stxmdist", "run", str(campaign), "--no-prefect", "--cluster", "2", "--json"]
     command += [word for stage in stages for word in ("--stage", stage)]
+    command += [word for scan in scans for word in ("--scan", scan)]
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -176,6 +180,7 @@ def drawn_moments(seed: int, kills: int, total: int) -> list[Moment]:
     return [Moment(int(n), float(rng.exponential(0.2)), float(rng.uniform(0.0, START_UP_S))) for n in units]
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 @pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.timeout(900))])
 def test_a_run_that_is_killed_goes_on_where_it_was(
@@ -191,6 +196,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
     assert_nothing_left_to_do(campaign, started)
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 @pytest.mark.parametrize("whom", ["a worker", "the parent alone"])
 def test_one_process_is_killed(
@@ -223,6 +229,7 @@ def test_one_process_is_killed(
     assert verify(store) == []
 
 
+@pytest.mark.faults
 def test_units_that_were_finished_and_not_published_are_work(folder: Path) -> None:
     """Killed between the last unit of a stage and its publication, with other options than were published before."""
     stages = ("ingest", "absorbance", "align", "fit")

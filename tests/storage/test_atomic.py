@@ -40,6 +40,7 @@ def leftovers(folder: Path) -> list[Path]:
     return list(folder.rglob("*.partial"))
 
 
+@pytest.mark.faults
 def test_a_full_disk_says_how_much_was_wanted_and_publishes_nothing(small_disk: Path) -> None:
     store = Store(small_disk / "store").create()
     output = store.output("fit", "s1", "d1")
@@ -68,6 +69,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.faults
 def test_a_full_disk_at_declaration_and_marking(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     output = store.output("fit", "s1", "d1")
     monkeypatch.setattr(os, "write", no_space)

@@ -153,6 +153,7 @@ def test_a_recent_lock_of_another_machine_refuses_at_once(bucket: str) -> None:
         pass
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_a_server_that_was_killed_is_waited_for_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -205,6 +206,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_of_two_runs_that_start_at_once_one_wins_every_time(bucket: str, start_python: Callable[..., object]) -> None:
     racers = [start_python(RACER, bucket, name) for name in ("one", "two")]

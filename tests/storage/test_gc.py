@@ -71,6 +71,7 @@ def test_an_output_replaced_by_another_publication_goes(published: Store, sample
     assert verify(published) == []
 
 
+@pytest.mark.faults
 def test_gc_refuses_while_a_run_holds_the_store(published: Store, sample: SimpleNamespace) -> None:
     running = sample.fill(published.output("fit", "s1", "d7"))
     with published.lock("run"), pytest.raises(StoreError, match="another process is using this store"):
@@ -89,6 +90,7 @@ def test_gc_removes_nothing_while_a_publication_cannot_be_read(
     assert orphan.path.exists()
 
 
+@pytest.mark.faults
 def test_a_killed_gc_leaves_no_output_that_passes_for_a_whole_one(
     published: Store, sample: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

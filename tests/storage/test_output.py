@@ -391,6 +391,7 @@ while True:
 """
 
 
+@pytest.mark.faults
 @pytest.mark.long
 def test_a_writer_killed_at_any_moment_leaves_whole_shards_only(
     store: Store, start_python: Callable[..., object]

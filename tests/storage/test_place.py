@@ -238,6 +238,7 @@ with Store(sys.argv[1]).lock("run of campaign x"):
 N_WRITERS, N_EACH = 3, 3
 
 
+@pytest.mark.faults
 def test_of_runs_that_publish_at_once_none_loses_what_it_published(root: Place) -> None:
     store = Store(root).create()
     empty = Publication("fit", 1, {}, 0, "", {}, {})

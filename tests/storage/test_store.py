@@ -115,6 +115,7 @@ def consistent(publication: Publication) -> int:
     return n
 
 
+@pytest.mark.faults
 @pytest.mark.long
 def test_readers_see_whole_publications_only_also_after_kill(
     published: Store, start_python: Callable[..., object]
