@@ -180,8 +180,7 @@ def hold(place: Path, purpose: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
-            raise taken(place.parent, holder, "the lock goes with the process") from error
+            raise taken(place.parent, _said_by_holder(descriptor), "the lock goes with the process") from error
         # The lock holds without its holder's name, which a full disk does not take.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
@@ -202,18 +201,22 @@ def taken(place: object, holder: str, ends: str) -> StoreError:
     )
 
 
-def held(place: Path) -> bool:
-    """Whether some process holds a lock now."""
+def holder(place: Path) -> str | None:
+    """Who holds a lock now, in the words of ``hold``; None where nobody does."""
     if not place.exists():
-        return False
+        return None
     descriptor = _opened(place)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return _said_by_holder(descriptor)
     finally:
         os.close(descriptor)
-    return False
+    return None
+
+
+def _said_by_holder(descriptor: int) -> str:
+    return os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
 
 
 @contextmanager

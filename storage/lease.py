@@ -60,14 +60,14 @@ def hold(place: BucketPath, purpose: str) -> Iterator[None]:
                 place.put_instead(_text({"free": True}), beats.tag)
 
 
-def held(place: BucketPath) -> bool:
-    """Whether somebody holds a lock now, as far as its last sign of life says."""
+def holder(place: BucketPath) -> str | None:
+    """Who holds a lock now, as far as its last sign of life says; None where nobody does."""
     try:
         found = _read(place.read_bytes())
         written_ns = place.stat().st_mtime_ns
     except FileNotFoundError:
-        return False
-    return not (_is_free(found) or age_s(written_ns) > LEASE_S)
+        return None
+    return None if _is_free(found) or age_s(written_ns) > LEASE_S else str(found.get("holder", ""))
 
 
 class _Beats:

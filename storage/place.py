@@ -43,8 +43,8 @@ class PlaceKind:
     """The folder that a place shows"""
     hold: Callable[[Any, str], AbstractContextManager[None]]
     """Hold a lock against a second holder, for a purpose in words"""
-    held: Callable[[Any], bool]
-    """Whether somebody holds a lock"""
+    holder: Callable[[Any], str | None]
+    """Who holds a lock, in words; None where nobody does"""
     publishing: Callable[[Any], AbstractContextManager[None]]
     """Keep others from publishing, where what is published is not compared when it is put"""
     read_tagged: Callable[[Any], tuple[bytes, Tag | None]]
@@ -77,7 +77,7 @@ PLACES: dict[str, PlaceKind] = {
         point=folder.replace_link,
         pointed=lambda place: place,
         hold=folder.hold,
-        held=folder.held,
+        holder=folder.holder,
         publishing=folder.publishing,
         read_tagged=lambda place: (place.read_bytes(), None),
         put_publication=_put,
@@ -93,7 +93,7 @@ PLACES: dict[str, PlaceKind] = {
         point=bucket_kind.point,
         pointed=bucket_kind.pointed,
         hold=lease.hold,
-        held=lease.held,
+        holder=lease.holder,
         publishing=lambda identity: nullcontext(),
         read_tagged=BucketPath.read_tagged,
         put_publication=bucket_kind.put_publication,

@@ -202,7 +202,11 @@ class Store:
 
     def held(self, name: str = ".lock") -> bool:
         """Whether some process holds a lock now."""
-        return kind_of(self.root).held(self.root / name)
+        return self.holder(name) is not None
+
+    def holder(self, name: str = ".lock") -> str | None:
+        """Who holds a lock now: ``run, process 12 on HOST``; None where nobody does."""
+        return kind_of(self.root).holder(self.root / name)
 
     def publishing(self) -> AbstractContextManager[None]:
         """Wait until no other process reads publications to write them: those of two runs then keep both.

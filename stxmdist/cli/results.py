@@ -16,10 +16,13 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show how far every scan is, what failed and why, and what came out."""
+    from stxmdist.campaign.manifest import load
+    from stxmdist.commands.going_run import seen
     from stxmdist.planning.notes import alike
     from stxmdist.planning.status import status_of
 
     screen = Screen(as_json=as_json)
+    run = seen(load(campaign, lenient=True))
     found = status_of(campaign)
     screen.table(found.summary())
     for refusal in found.refusals:
@@ -27,11 +30,14 @@ def status(
     screen.notes(alike(found.notes), len(found.notes), campaign, most=None if notes else 0)
     for line in found.outdated:
         screen.say(line)
+    if run is not None:
+        screen.say(run.sentence)
     screen.say(found.sentence)
     screen.verdict(found.verdict.document())
     screen.document(
         {
             "verdict": found.verdict.document(),
+            "run": run,
             "scans": found.rows,
             "outdated": found.outdated,
             "failed": [vars(refusal) | {"sentence": refusal.sentence} for refusal in found.refusals],

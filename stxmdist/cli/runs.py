@@ -1,7 +1,7 @@
-"""Commands that compute, or say what computing would take: plan, run, retry."""
+"""Commands that compute, or say what computing would take: plan, run, retry, cancel."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -35,6 +35,10 @@ Set = Annotated[
 MOST_NOTES = 8
 """Lines of notes at the end of a run; `status --notes` shows all of them."""
 
+Detach = Annotated[
+    bool,
+    typer.Option("--detach", help="Leave the run to itself: it goes on when the terminal is closed; see `cancel`."),
+]
 NoPrefect = Annotated[bool, typer.Option("--no-prefect", help="Run without a Prefect server.")]
 
 
@@ -72,11 +76,14 @@ def run(
     assigned: Set = None,
     cluster: ClusterOption = None,
     no_prefect: NoPrefect = False,
+    detach: Detach = False,
     as_json: Json = False,
 ) -> None:
     """Process a campaign through Prefect on Dask; a second run computes only what is missing."""
     from stxmdist.planning.execute import RunRequest
 
+    if detach:
+        _leave(campaign, stage, scan, assigned, cluster, no_prefect, as_json)
     request = RunRequest(campaign, tuple(stage or ()), tuple(scan or ()), cluster, options=_options(assigned))
     _run(Screen(as_json=as_json), request, no_prefect)
 
@@ -89,13 +96,62 @@ def retry(
     assigned: Set = None,
     cluster: ClusterOption = None,
     no_prefect: NoPrefect = False,
+    detach: Detach = False,
     as_json: Json = False,
 ) -> None:
     """Run the units again that failed in earlier runs, and what else is missing."""
     from stxmdist.planning.execute import RunRequest
 
+    if detach:
+        _leave(campaign, stage, scan, assigned, cluster, no_prefect, as_json, retry=True)
     request = RunRequest(campaign, tuple(stage or ()), tuple(scan or ()), cluster, True, _options(assigned))
     _run(Screen(as_json=as_json), request, no_prefect)
+
+
+@app.command()
+def cancel(
+    campaign: CampaignFile,
+    wait: Annotated[float, typer.Option(help="Seconds to wait until it has ended.", min=0.0)] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """End the run that goes on, as Ctrl-C does where it was started: finished units are kept."""
+    from stxmdist.campaign.manifest import load
+    from stxmdist.commands.going_run import cancel as end_run
+    from stxmdist.commands.going_run import seen
+
+    screen, loaded = Screen(as_json=as_json), load(campaign, lenient=True)
+    ended = end_run(loaded, wait)
+    found = seen(loaded)
+    screen.say("" if found is None else found.sentence)
+    screen.document({"ended": ended, "run": found})
+    raise typer.Exit(DONE if ended else IN_PART)
+
+
+def _leave(
+    campaign: str,
+    stage: list[str] | None,
+    scan: list[str] | None,
+    assigned: list[str] | None,
+    cluster: str | None,
+    no_prefect: bool,
+    as_json: bool,
+    *,
+    retry: bool = False,
+) -> NoReturn:
+    """Start a run that outlives this command; say how to look at it and how to end it."""
+    from stxmdist.commands.going_run import leave
+    from stxmdist.commands.run_process import Wanted
+    from stxmdist.planning.assigned_options import split_assignment
+
+    options = dict(map(split_assignment, assigned or ()))
+    wanted = Wanted(tuple(stage or ()), tuple(scan or ()), options, cluster or "", not no_prefect, retry)
+    screen = Screen(as_json=as_json)
+    left = leave(campaign, wanted)
+    screen.say(left.sentence)
+    screen.say(f"Log: {left.log}")
+    screen.say(f"Look with `stxmdist status {campaign}`, end it with `stxmdist cancel {campaign}`.")
+    screen.document({"run": left})
+    raise typer.Exit(DONE if left.word in ("going", "done") else IN_PART)
 
 
 def _options(assigned: list[str] | None) -> "ChangedOptions":

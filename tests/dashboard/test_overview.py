@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from stxmdist.campaign.manifest import load
-from stxmdist.dashboard import run_process
+from stxmdist.commands import run_process
 from stxmdist.dashboard.app import application
 from stxmdist.dashboard.newest import newest_first
 from stxmdist.dashboard.progress import electrode_means, in_words
@@ -160,7 +160,7 @@ def test_runs_are_started_as_processes_of_the_command_line(campaign: Path, monke
     assert client.post("/beamtime.retry").status_code == 303
     assert client.post("/beamtime.start", headers={"origin": "http://evil.example"}).status_code == 403
     assert client.get("/beamtime.start").status_code in (404, 405)
-    assert [command[1:4] for command in asked] == [["-c", run_process.HEARS_CTRL_C, asks] for asks in ("run", "retry")]
+    assert [command[1:4] for command in asked] == [["-c", run_process.ALONE, asks] for asks in ("run", "retry")]
     assert all(str(campaign.resolve()) in command for command in asked)
     assert subprocess.Popen is Process
 

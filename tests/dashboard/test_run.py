@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 
 from storage.store import Store
 from stxmdist.campaign.manifest import load
+from stxmdist.commands.run_process import LeftRun, Wanted, last_run
 from stxmdist.commands.runs import plan
 from stxmdist.dashboard.app import application
-from stxmdist.dashboard.run_process import PageRun, Wanted, last_run
 from stxmdist.errors import InputError
 from stxmdist.planning.execute import CampaignRun, RunRequest, campaign_and_options
 from stxmdist.planning.stages import STAGES
@@ -40,7 +40,7 @@ def campaign(simulated: Path, tmp_path: Path) -> Path:
     return copytree(simulated.parent, tmp_path / "campaign") / "campaign.yaml"
 
 
-def until_ended(campaign: Path) -> PageRun:
+def until_ended(campaign: Path) -> LeftRun:
     ends = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < ends:
         run = last_run(load(campaign, lenient=True))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from stxmdist.campaign.exclude import exclude, include, state_of_sheet
-from stxmdist.dashboard import run_process
+from stxmdist.commands import run_process
 from stxmdist.dashboard.conditions import Condition, condition_of_scan
 from stxmdist.dashboard.newest import UNKNOWN, newest_first
 from stxmdist.dashboard.progress import ElectrodeMean, electrode_means, spread_of, still_to_measure
@@ -71,7 +71,7 @@ class ElectrodeRow:
 class RunPanel:
     """What runs, and what can be started."""
 
-    last: run_process.PageRun | None
+    last: run_process.LeftRun | None
     failed: int
     """Units"""
     screen: str | None

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from flows.server import serving
 from storage.store import Store
 from stxmdist.campaign.manifest import CampaignError, Problem
+from stxmdist.commands.going_run import cancel
+from stxmdist.commands.run_process import LeftRun, Wanted, last_run, start
 from stxmdist.commands.runs import plan
 from stxmdist.dashboard.option_form import StageOptions, changes_of, elsewhere, option_form
-from stxmdist.dashboard.run_process import PageRun, Wanted, cancel, last_run, start
 from stxmdist.dashboard.screen import Page, Screen
 from stxmdist.dashboard.snapshot import Snapshot
 from stxmdist.dashboard.standing import Light, failed_units
@@ -59,7 +60,7 @@ class StageRow:
 class RunNow:
     """The run that goes on, or that was the last one."""
 
-    run: PageRun | None
+    run: LeftRun | None
     light: Light
     state: RunState | None
     rows: tuple[StageRow, ...]
@@ -268,7 +269,7 @@ def _rows(state: RunState | None, *, over: bool) -> tuple[StageRow, ...]:
     return tuple(rows)
 
 
-def _elapsed(state: RunState | None, run: PageRun | None) -> float | None:
+def _elapsed(state: RunState | None, run: LeftRun | None) -> float | None:
     began = state.began if state else run.request.began if run and run.going else None
     if began is None:
         return None

@@ -1,14 +1,13 @@
-"""Runs that pages start: each a process of the command line, one at a time for a campaign, its words kept in a folder.
+"""Runs that are left to themselves: each a process of the command line, one at a time, its words kept in a folder.
 
-The process inherits a lock from the page that starts it. The lock is free when the process has ended, however it ended,
-and whether or not the page still lives.
+Pages start them, and `run --detach`. The process inherits a lock from whoever starts it. The lock is free when the
+process has ended, however it ended, and whether or not its starter still lives.
 """
 
 import fcntl
 import json
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import sys
@@ -31,16 +30,15 @@ from stxmdist.records import read_from_json
 LOG_LINES = 14
 LOG_TAIL_BYTES = 20_000
 START_LIMIT_SECONDS = 1.0
-"""Another page may hold the lock for the moment in which it looks whether it is free"""
-CANCEL_WAIT_SECONDS = 8.0
-"""How long a page waits for a run to end; the run may take longer, to end its workers and to record what it did"""
-HEARS_CTRL_C = """
+"""Another may hold the lock for the moment in which it looks whether it is free"""
+ALONE = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
 runpy.run_module("stxmdist", run_name="__main__", alter_sys=True)
 """
-"""`python -m stxmdist` that can be cancelled where the pages were started with nohup: what ignores SIGINT passes that
-on to what it starts."""
+"""`python -m stxmdist` that can be cancelled where its starter was started with nohup (what ignores SIGINT passes that
+on to what it starts), and that goes on when the terminal is closed from which it was started."""
 
 Ending = Literal["going", "done", "in part", "cancelled", "failed"]
 
@@ -86,8 +84,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class PageRun:
-    """The run that pages have started last."""
+class LeftRun:
+    """The run that was left to itself last."""
 
     folder: Path
     request: Request
@@ -111,7 +109,7 @@ def start(campaign: Campaign, wanted: Wanted) -> Path:
     Raises
     ------
     InputError
-        while another run that pages have started goes on.
+        while another run that was left to itself goes on.
     StoreError
         where the store cannot be made.
     """
@@ -123,12 +121,12 @@ def start(campaign: Campaign, wanted: Wanted) -> Path:
         arguments = [*wanted.arguments(campaign.path.resolve()), "--json"]
         with (own / "log.txt").open("wb") as log, (own / "result.json").open("wb") as result:
             process = subprocess.Popen(
-                [sys.executable, "-c", HEARS_CTRL_C, *arguments],
+                [sys.executable, "-c", ALONE, *arguments],
                 cwd=campaign.path.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=result,
                 stderr=log,
-                # Ctrl-C on the terminal of the pages is not for the run.
+                # Ctrl-C on the terminal of its starter is not for the run, nor is that this terminal is closed.
                 start_new_session=True,
                 pass_fds=[lock],
             )
@@ -136,51 +134,13 @@ def start(campaign: Campaign, wanted: Wanted) -> Path:
             wanted.command(campaign.path), began.isoformat(timespec="seconds"), process.pid, socket.gethostname()
         )
         replace_json(own / "request.json", request)
-        # Somebody has to take note of its end, or it stays in the table of processes as long as the pages are served.
+        # Somebody has to take note of its end, or it stays in the table of processes as long as its starter lives.
         threading.Thread(target=process.wait, name=f"run {process.pid}", daemon=True).start()
     return own
 
 
-def cancel(campaign: Campaign, wait_seconds: float = CANCEL_WAIT_SECONDS) -> bool:
-    """Ask the run to end, as Ctrl-C does, and wait a while; whether it has ended. Asked again, SIGTERM is sent.
-
-    Raises
-    ------
-    InputError
-        where no run of these pages goes on, or it goes on on another machine.
-    """
-    found = last_run(campaign)
-    if found is None or not found.going:
-        raise InputError(
-            where="run",
-            problem="there is nothing to cancel",
-            got="no run of these pages goes on",
-            wanted="one that they have started",
-            mend="A run that was started elsewhere ends where it was started",
-        )
-    request = found.request
-    if request.host != socket.gethostname():
-        raise InputError(
-            where="run",
-            problem="it goes on on another machine",
-            got=request.host,
-            wanted=socket.gethostname(),
-            mend=f"Cancel it on the pages of {request.host}, or there with `kill -INT {request.process}`",
-        )
-    number = signal.SIGTERM if found.cancelled else signal.SIGINT
-    (found.folder / "cancelled").write_text(datetime.now(UTC).isoformat(timespec="seconds"))
-    with suppress(ProcessLookupError):
-        os.kill(request.process, number)
-    ends = time.monotonic() + wait_seconds
-    while time.monotonic() < ends:
-        if not _is_taken(found.folder.parent):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def last_run(campaign: Campaign) -> PageRun | None:
-    """The run that pages of this campaign have started last; None where they have started none."""
+def last_run(campaign: Campaign) -> LeftRun | None:
+    """The run of this campaign that was left to itself last; None where there was none."""
     folder = _folder_of_runs(Store(campaign.store))
     # Whether it goes on is asked first: what it wrote at its end is then there.
     taken = _is_taken(folder)
@@ -191,14 +151,14 @@ def last_run(campaign: Campaign) -> PageRun | None:
     return None
 
 
-def _read(folder: Path, request: Request, *, going: bool) -> PageRun:
+def _read(folder: Path, request: Request, *, going: bool) -> LeftRun:
     log, cancelled = _last_lines(folder / "log.txt"), ""
     with suppress(OSError):
         cancelled = (folder / "cancelled").read_text()
     if going:
-        return PageRun(folder, request, "going", "", cancelled, log)
+        return LeftRun(folder, request, "going", "", cancelled, log)
     ending, sentence = _ending(folder, log, cancelled=bool(cancelled))
-    return PageRun(folder, request, ending, sentence, cancelled, log)
+    return LeftRun(folder, request, ending, sentence, cancelled, log)
 
 
 def _ending(folder: Path, log: tuple[str, ...], *, cancelled: bool) -> tuple[Ending, str]:
