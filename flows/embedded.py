@@ -21,9 +21,9 @@ def run_embedded(run: CampaignRun, watch: Watcher, note: Callable[[str], None], 
     ``idle``, nothing is expected to be computed, and Dask starts only if something is after all.
     """
     prepare_environment()
-    before = os.environ.get("PREFECT_API_URL")
     server = prefect_server()
-    os.environ["PREFECT_API_URL"] = server.api_url
+    before = {name: os.environ.get(name) for name in server.environment}
+    os.environ |= server.environment
     try:
         with ThreadPoolExecutor(1, thread_name_prefix="prepare") as beside:
             prepared = None if idle else beside.submit(run.prepare)
@@ -52,8 +52,10 @@ def run_embedded(run: CampaignRun, watch: Watcher, note: Callable[[str], None], 
     finally:
         run.close()
         server.stop()
-        if before is None:
-            os.environ.pop("PREFECT_API_URL", None)
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _tell_the_rest() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flows.environment import CLUSTER_VARIABLE, DASHBOARD_VARIABLE, FOLDER, prepare_environment
 from flows.following import following
+from flows.password import password_file
 from flows.schedules import Schedules
 from flows.server import OwnServer, announce
 from stxmdist.campaign.manifest import load
@@ -36,7 +37,7 @@ def serve(
     prepare_environment()
     with OwnServer(port, lasting=True) as server, cluster_of(campaigns[0].cluster) as cluster:
         address = str(cluster.client().scheduler_info()["address"])
-        os.environ |= {"PREFECT_API_URL": server.api_url, CLUSTER_VARIABLE: address}
+        os.environ |= {**server.environment, CLUSTER_VARIABLE: address}
         if pages is not None:
             # Each of several campaigns has pages of its own, in a folder that bears the name of its own.
             os.environ[DASHBOARD_VARIABLE] = pages if len(paths) == 1 else f"{pages}{FOLDER}/"
@@ -44,6 +45,7 @@ def serve(
         note = announce(server, address)
         try:
             say(f"Prefect server   http://127.0.0.1:{server.port}  (API {server.api_url})")
+            say(f"    its password   {password_file()}")
             say(f"Dask scheduler   {address}")
             say(f"Dask dashboard   {cluster.dashboard}")
             _run(paths, schedules, say)

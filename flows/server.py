@@ -8,12 +8,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 from flows.environment import EMBEDDED, home
 from flows.listening import listening_socket
+from flows.password import GIVEN_BY_CLIENTS, of_server, password
 from stxmdist.errors import InputError
 
 START_LIMIT_SECONDS = 180.0
@@ -27,6 +29,10 @@ class PrefectServer(Protocol):
     """A server that records flow runs."""
 
     api_url: str
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What Prefect's clients must read to speak to it."""
 
     def wait(self) -> str:
         """Wait until it answers; its address."""
@@ -52,6 +58,12 @@ class RunningServer:
 
     def __init__(self, api_url: str) -> None:
         self.api_url = api_url
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Its address, and the password if it is one of ours: nobody else is told that."""
+        ours = self.api_url == serving() and GIVEN_BY_CLIENTS not in os.environ
+        return {"PREFECT_API_URL": self.api_url} | ({GIVEN_BY_CLIENTS: password()} if ours else {})
 
     def wait(self) -> str:
         """The address of the server, which answers.
@@ -88,7 +100,7 @@ class OwnServer:
         self.api_url = f"http://127.0.0.1:{self.port}/api"
         self.log = home() / f"server-{self.port}.log"
         database, self._slot = _free_database(home())
-        environment = dict(os.environ, PREFECT_API_URL=self.api_url, PREFECT_UI_API_URL=self.api_url)
+        environment = dict(os.environ, PREFECT_API_URL=self.api_url, PREFECT_UI_API_URL="/api", **of_server())
         environment.setdefault("PREFECT_SERVER_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{database}")
         # The log is a file, which nobody is disturbed by.
         environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "WARNING"
@@ -106,6 +118,11 @@ class OwnServer:
                 # Ctrl-C is for this process, which has yet to tell the server what became of the run.
                 start_new_session=True,
             )
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Its address, and the password that it asks for."""
+        return {"PREFECT_API_URL": self.api_url, GIVEN_BY_CLIENTS: password()}
 
     def wait(self) -> str:
         """Wait until the server answers; its address.

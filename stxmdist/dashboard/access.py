@@ -1,9 +1,4 @@
-"""Who may see the pages: names under which they are asked for, where a request comes from, and a token.
-
-A page on another host cannot read these (the browser refuses), but it may send requests: to a name of its own that
-leads to this machine (DNS rebinding), or by a form. The names in ``Host`` and ``Origin`` tell both apart from what a
-person asks for.
-"""
+"""Who may see the pages: names under which they are asked for, where a request comes from, and a token."""
 
 import asyncio
 import hashlib
@@ -11,19 +6,19 @@ import hmac
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flows.own_names import admits_host, admits_origin
 from stxmdist.errors import InputError
 
 COOKIE = "stxmdist"
 LEAST_TOKEN_LETTERS = 12
 """A token is guessed one second at a time; twelve random letters last longer than any beamtime"""
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 WRONG_TOKEN_SECONDS = 1.0
 """How long a wrong token is answered with nothing"""
 LARGEST_FORM_BYTES = 4096
@@ -53,14 +48,11 @@ class Access:
 
     def admits_host(self, host: str) -> bool:
         """Whether the pages are asked for under a name of theirs; ``host`` is the header of that name."""
-        return _name_of(host) in LOOPBACK_NAMES | self.names
+        return admits_host(host, self.names)
 
     def admits_origin(self, origin: str | None, host: str) -> bool:
         """Whether a form was sent from these pages; programs that are no browsers name no origin."""
-        if origin is None:
-            return True
-        sent_from = urlsplit(origin).netloc
-        return bool(sent_from) and (sent_from == host or _name_of(sent_from) in self.names)
+        return admits_origin(origin, host, self.names)
 
     def knows(self, offered: str | None) -> bool:
         """Whether what is offered is the token; takes the same time for every wrong one."""
@@ -78,12 +70,6 @@ class Access:
 
 def _equal(offered: str | None, wanted: str) -> bool:
     return hmac.compare_digest((offered or "").encode(), wanted.encode())
-
-
-def _name_of(host: str) -> str:
-    """The name in ``name:port``, in small letters; an IPv6 address keeps its brackets."""
-    name, bracket, _ = host.partition("]")
-    return (name + bracket if bracket else host.partition(":")[0]).casefold()
 
 
 def require_loopback(address: str, access: Access) -> None:

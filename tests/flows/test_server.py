@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             assert time.monotonic() - began < START_SECONDS, output.read_text()
             time.sleep(0.2)
         (address,) = re.findall(r"API (http://\S+)\)", output.read_text())
-        with httpx.Client(base_url=address, timeout=30) as api:
+        known = {"authorization": "Basic " + b64encode((folder / "prefect" / "password").read_bytes().strip()).decode()}
+        with httpx.Client(base_url=address, timeout=30, headers=known) as api:
             yield Served(process, output, campaign, api)
     finally:
         if process.poll() is None:
