@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.environment import CLUSTER_VARIABLE
-from flows.notify import tell
+from flows.notify import note, tell
 from flows.shown import key_of, log_stage, run_name, show_outcome
 from stxmdist.planning.execute import CampaignRun, RunRequest, RunSummary
 from stxmdist.runner.run import Progress, Watcher, nobody_watches
@@ -46,7 +46,7 @@ host: ContextVar[Host] = ContextVar("host", default=NO_HOST)
     persist_result=False,
     on_failure=[tell],
     on_crashed=[tell],
-    on_completion=[tell],
+    on_completion=[tell, note],
 )
 def campaign(
     path: str,

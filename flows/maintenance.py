@@ -3,6 +3,7 @@
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
+from flows.notify import note
 from flows.shown import key_of, run_name
 from storage.gc import collect
 from storage.store import Store
@@ -10,7 +11,7 @@ from storage.verify import verify
 from stxmdist.campaign.manifest import load
 
 
-@flow(name="maintenance", flow_run_name=run_name, persist_result=False)
+@flow(name="maintenance", flow_run_name=run_name, persist_result=False, on_completion=[note])
 def maintenance(path: str, dry_run: bool = True) -> dict[str, object]:
     """Recompute the digests of what is published, then collect garbage; by default only say what would go."""
     campaign = load(path, lenient=True)

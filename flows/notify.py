@@ -1,12 +1,18 @@
-"""Tells somebody: a run that failed, that left something undone, or that judged a scan bad."""
+"""Tells somebody of runs that failed, left something undone or judged a scan bad, and notes those that ended well."""
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 import httpx
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 from prefect.logging import get_logger
+
+from storage.store import Store
+from stxmdist.campaign.manifest import load
+from stxmdist.errors import Explained
+from stxmdist.runner.last_good import note_good
 
 WEBHOOK_VARIABLE = "STXMDIST_WEBHOOK"
 """Address that is told; it may hold a secret, and stands in the environment only"""
@@ -24,6 +30,13 @@ def tell(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> No
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # The address may hold a secret, and so may the words of the error.
         get_logger("stxmdist").warning("nobody could be told of it: %s", type(error).__name__)
+
+
+def note(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+    """A hook of flows: write when one ended last with nothing left undone."""
+    if state.name == SAID_NORMALLY:
+        with suppress(Explained):
+            note_good(Store(load(str(flow_run.parameters["path"]), lenient=True).store).local, flow.name)
 
 
 def message_of(parameters: Mapping[str, object], state: State[object]) -> dict[str, object]:

@@ -20,7 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stxmdist import __version__
 from stxmdist.dashboard import report_files
 from stxmdist.dashboard.access import Access, Gate
+from stxmdist.dashboard.exposition import CONTENT_TYPE
 from stxmdist.dashboard.images import tile_png
+from stxmdist.dashboard.metrics import Metrics
 from stxmdist.dashboard.refused import NotHere, Unclear
 from stxmdist.dashboard.screen import SCREENS, Crumb, Page, ScreenEntry
 from stxmdist.dashboard.snapshot import Campaigns
@@ -70,10 +72,15 @@ def application(
         Thread(target=_warm, args=(campaigns,), name="warm", daemon=True).start()
     common: list[BaseRoute] = [
         Route("/liveness", lambda request: PlainTextResponse("alive\n")),
+        Route("/metrics", _metrics(Metrics(campaigns))),
         *_static("/static"),
     ]
     app = Starlette(routes=[*common, *routes], exception_handlers={404: _no_such_page, 405: _no_such_page})
     return Prefixed(Gate(app, Access() if access is None else access), prefix)
+
+
+def _metrics(metrics: Metrics) -> Callable[[Request], Response]:
+    return lambda request: Response(metrics.text(), media_type=CONTENT_TYPE)
 
 
 def _warm(campaigns: Sequence[Campaigns]) -> None:
