@@ -81,7 +81,7 @@ def run_stage(run: CampaignRun, name: str) -> StageReport:
     )
     # In a task that is no coroutine, the artifact is made at once and this is its identifier.
     report = run.stage(name, _Watch(cast(UUID, artifact), host.get().watch))
-    log_stage(report)
+    log_stage(report, campaign)
     return report
 
 

@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 from flows.environment import DASHBOARD_VARIABLE, FOLDER
 from stxmdist.campaign.yamltext import read_yaml
 from stxmdist.errors import Explained
+from stxmdist.logs import place_of
 from stxmdist.planning.execute import RunSummary
 from stxmdist.runner.unit import StageReport
 
@@ -52,12 +53,13 @@ def key_of(campaign: str, what: str) -> str:
     return re.sub("[^a-z0-9]+", "-", f"{campaign} {what}".casefold()).strip("-")
 
 
-def log_stage(report: StageReport) -> None:
-    """A line of a flow run's log: what became of a stage; and one for each of the first refusals."""
+def log_stage(report: StageReport, campaign: str) -> None:
+    """A line of a flow run's log: what became of a stage; and one for each of the first refusals, with its place."""
     log = get_run_logger()
-    (log.info if report.complete else log.warning)(stage_line(report))
+    (log.info if report.complete else log.warning)("%s / %s", campaign, stage_line(report))
     for refusal in report.refusals[:MOST_LINES]:
-        log.warning("%s: %s", refusal.scan_id, refusal.sentence)
+        named = {"campaign": campaign, "stage": report.stage, "scan": refusal.scan_id, "unit": refusal.unit}
+        log.warning("%s: %s", place_of(named), refusal.sentence)
     if len(report.refusals) > MOST_LINES:
         log.warning("and %d more, see the table of what is not done", len(report.refusals) - MOST_LINES)
 

@@ -1,5 +1,7 @@
 """The application that commands register on, and what they share."""
 
+import os
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -19,6 +21,13 @@ app = typer.Typer(
 )
 
 
+class LogForm(StrEnum):
+    """What `--log` takes."""
+
+    words = "words"
+    json = "json"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from stxmdist import __version__
@@ -32,5 +41,14 @@ def stxmdist(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    log: Annotated[
+        LogForm | None,
+        typer.Option("--log", help="Say on standard error what is done, a line each; else warnings alone."),
+    ] = None,
 ) -> None:
     """From a beamtime of soft X-ray microscopy on battery cathodes to publishable statistics."""
+    if log is not None:
+        from stxmdist.logs import FORM_VARIABLE
+
+        # Workers and flows inherit it.
+        os.environ[FORM_VARIABLE] = log.value

@@ -49,5 +49,11 @@ def main() -> None:
 
 def _leave(status: int, sentence: str, document: dict[str, str]) -> NoReturn:
     Screen(as_json="--json" in sys.argv).document({"error": document})
-    sys.stderr.write(f"stxmdist: {sentence}\n")
+    if os.environ.get("STXMDIST_LOG") == "json":
+        from stxmdist.logs import log, set_up
+
+        set_up()
+        log.error(sentence)
+    else:
+        sys.stderr.write(f"stxmdist: {sentence}\n")
     raise SystemExit(status)

@@ -191,7 +191,11 @@ def run_request(screen: Screen, request: "RunRequest", no_prefect: bool = False)
     """Run what is asked for, with its progress on standard error; how it ended."""
     from stxmdist.cli.progress import ProgressBars
     from stxmdist.commands.runs import run
+    from stxmdist.logs import wanted_form
+    from stxmdist.runner.run import nobody_watches
 
+    if wanted_form() == "json":
+        return run(request, prefect=not no_prefect, watch=nobody_watches, note=screen.note)
     bars = ProgressBars()
     try:
         return run(request, prefect=not no_prefect, watch=bars, note=screen.note)

@@ -1,6 +1,7 @@
 """What the commands print: words and tables for people, one JSON document for programs, progress on standard error."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -28,7 +29,13 @@ class Screen:
             self._out.print(text, markup=False)
 
     def note(self, text: str) -> None:
-        """A line on standard error, in both cases."""
+        """A line on standard error, in both cases; where records are JSON, one of them."""
+        if os.environ.get("STXMDIST_LOG") == "json":
+            from stxmdist.logs import log, set_up
+
+            set_up()
+            log.info(text)
+            return
         self._err.print(text, markup=False)
 
     def table(self, rows: Sequence[Mapping[str, object]], title: str = "") -> None:

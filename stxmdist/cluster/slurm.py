@@ -27,6 +27,7 @@ from stxmdist.cluster.contract import (
     tail,
 )
 from stxmdist.errors import InputError
+from stxmdist.logs import passed_on
 
 if TYPE_CHECKING:
     from dask_jobqueue import SLURMCluster
@@ -270,7 +271,7 @@ def _options(spec: SlurmSpec, purpose: Purpose, logs: Path) -> dict[str, object]
 
 
 def _exports(own: Mapping[str, str]) -> list[str]:
-    variables = {**WORKER_ENVIRONMENT, **as_variables(WORKER_SETTINGS), **own}
+    variables = {**WORKER_ENVIRONMENT, **passed_on(), **as_variables(WORKER_SETTINGS), **own}
     return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
 
 

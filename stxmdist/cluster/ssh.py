@@ -17,6 +17,7 @@ from stxmdist.campaign.strict import Strict, WorkerMemory
 from stxmdist.cluster.certificates import FILES, certificates_for, is_loopback, security_of
 from stxmdist.cluster.contract import WORKER_ENVIRONMENT, WORKER_SETTINGS, Purpose, Started, silence_dask, tail
 from stxmdist.errors import InputError
+from stxmdist.logs import passed_on
 
 SILENT_S = 30
 """A host of which nothing is heard for so long is taken for cut off: others compute its units."""
@@ -129,7 +130,7 @@ def _address_towards(host: str) -> str:
 
 def _told(spec: SshSpec, host: Host, address: str, folder: Path | None) -> dict[str, Any]:
     """What a worker must know; it goes through the connection, so that keys lie on no other host."""
-    environment = {**WORKER_ENVIRONMENT, **spec.environment}
+    environment = {**WORKER_ENVIRONMENT, **passed_on(), **spec.environment}
     if host.paths:
         environment[PLACES_VARIABLE] = as_places(host.paths)
     return {

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
+from logging import INFO, WARNING
 from pathlib import Path
 from types import TracebackType
 from typing import TypedDict
@@ -19,6 +20,7 @@ from stxmdist.campaign.manifest import Campaign, CampaignError, load
 from stxmdist.cluster.contract import Purpose
 from stxmdist.cluster.start import Cluster
 from stxmdist.errors import InputError
+from stxmdist.logs import about, log, set_up
 from stxmdist.planning.changed_options import ChangedOptions, with_changed
 from stxmdist.planning.explored import named_by
 from stxmdist.planning.forecast import forecast_of
@@ -186,6 +188,23 @@ class CampaignRun:
 
     def stage(self, name: str, watch: Watcher = nobody_watches) -> StageReport:
         """Run one stage."""
+        set_up()
+        with about(campaign=self.campaign.name, stage=name):
+            log.info("begun")
+            report = self._stage(name, watch)
+            log.log(
+                INFO if report.complete else WARNING,
+                "ended" if report.complete else "ended in part",
+                extra={
+                    "units_done": report.units_run,
+                    "units_done_before": report.units_skipped,
+                    "units_failed": len(report.refusals),
+                    "seconds": round(report.seconds, 3),
+                },
+            )
+            return report
+
+    def _stage(self, name: str, watch: Watcher) -> StageReport:
         self.survey.renew()
         scans = frozenset(scan.scan_id for scan in self.campaign.scans)
         if self._state is not None:

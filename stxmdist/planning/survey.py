@@ -313,6 +313,7 @@ class Survey:
             scan_id=scan_id,
             name=name,
             store=str(self.campaign.store),
+            campaign=self.campaign.name,
             digest=self.digest(stage, scan_id),
             work=f"{self.stages[stage].where}.work",
             options=self.options_for(stage, scan_id),

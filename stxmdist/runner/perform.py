@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from stxmdist.campaign.places import with_places_here
 from stxmdist.errors import Explained
+from stxmdist.logs import about, log, set_up
 from stxmdist.records import figures_of
 from stxmdist.registry import located
 from stxmdist.runner.unit import AnyUnit, Receipt, Refusal
@@ -41,7 +42,15 @@ def threads_lent() -> int:
 
 def perform(unit: AnyUnit, threads: int = 1) -> Receipt | Refusal:
     """Compute one unit and mark it done; an explained error is a result, any other is raised so that it is retried."""
-    unit = with_places_here(unit)
+    set_up()
+    with about(campaign=unit.campaign, stage=unit.stage, scan=unit.scan_id, unit=unit.name):
+        outcome = _performed(with_places_here(unit), threads)
+        if isinstance(outcome, Refusal):
+            log.warning("refused: %s", outcome.sentence)
+        return outcome
+
+
+def _performed(unit: AnyUnit, threads: int) -> Receipt | Refusal:
     written = unit.output().receipt(unit.name)
     before = None if written is None else Receipt.from_dict(written)
     if before is not None:
@@ -57,6 +66,10 @@ def perform(unit: AnyUnit, threads: int = 1) -> Receipt | Refusal:
             outcome = work(unit)
     except Explained as error:
         return refusal_of(unit, error)
+    except Exception:
+        # Dask tries it again, and says nothing of the first times.
+        log.warning("failed", exc_info=True)
+        raise
     receipt = Receipt(
         scan_id=unit.scan_id,
         unit=unit.name,
@@ -67,6 +80,14 @@ def perform(unit: AnyUnit, threads: int = 1) -> Receipt | Refusal:
         peak_rss_bytes=peak_rss_bytes(),
     )
     unit.output().mark(unit.name, receipt.as_dict())
+    log.info(
+        "done",
+        extra={
+            "seconds": round(receipt.seconds, 3),
+            "core_seconds": round(receipt.core_seconds, 3),
+            "peak_rss_bytes": receipt.peak_rss_bytes,
+        },
+    )
     _give_back_memory()
     return receipt
 

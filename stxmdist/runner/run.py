@@ -17,6 +17,7 @@ from storage.ownership import check_disjoint, unowned
 from storage.publication import Publication, PublishedScan
 from storage.store import Store
 from stxmdist.errors import Explained, StoreError
+from stxmdist.logs import about, log
 from stxmdist.records import Json, figures_of, from_json
 from stxmdist.runner import CAMPAIGN
 from stxmdist.runner.lanes import NOTHING_BEYOND, Beyond
@@ -185,6 +186,8 @@ def run_stage(
 
 
 def _set_aside(unit: AnyUnit, refusal: Refusal) -> None:
+    with about(scan=unit.scan_id, unit=unit.name):
+        log.warning("set aside: %s", refusal.sentence)
     try:
         unit.output().quarantine(unit.name, vars(refusal))
     except BucketError:

@@ -59,6 +59,8 @@ class Unit(Generic[OptionsT, PartT]):
     part: PartT
     """Which part of the scan (rows, tile, energies ...) and what the plan knew of it: a frozen record of the stage."""
     sources: tuple[Source, ...] = ()
+    campaign: str = ""
+    """Its name, for what workers say"""
     owns: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
     """Array name to the indices of the shards that this unit, and no other, writes."""
     arrays: tuple[ArrayPlan, ...] = ()

@@ -60,9 +60,10 @@ def test_a_run_is_recorded_and_says_nothing_that_does_not_matter(user: User) -> 
         assert [row[:2] for row in found] == [(f"simulated-tiny-{what}", kind) for what, kind in kinds.items()]
         assert "**simulated-tiny**" in found[-1][2]
         said = [message for (message,) in database.execute("select message from log order by timestamp")]
-        (stage,) = [line for line in said if line.startswith("ingest: ")]
+        (stage,) = [line for line in said if line.startswith("simulated-tiny / ingest: ")]
         assert re.fullmatch(
-            r"ingest: 4 units done, 0 done before, 0 failed, [\d.]+ s; published whole \(4 outputs\)", stage
+            r"simulated-tiny / ingest: 4 units done, 0 done before, 0 failed, [\d.]+ s; published whole \(4 outputs\)",
+            stage,
         )
         assert any(line.startswith("Verdict: 4 scans") for line in said)
     assert list(user.home.glob("server-*.log")) == []
