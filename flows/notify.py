@@ -41,7 +41,9 @@ def note(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> No
 
 def message_of(parameters: Mapping[str, object], state: State[object]) -> dict[str, object]:
     """What is posted: the state in words and, of a run that came to its end, a sentence for each scan judged bad."""
-    outcome = state.data if isinstance(state.data, dict) else {}
+    # Of a flow that has ended, Prefect keeps what it returned in a record.
+    data = getattr(state.data, "result", state.data)
+    outcome = data if isinstance(data, dict) else {}
     bad = [scan for scan in outcome.get("verdict", {}).get("by_scan", []) if not scan["usable"]]
     undone = outcome.get("refusals", [])
     scans = {refusal["scan_id"]: refusal["sentence"] for refusal in undone}
