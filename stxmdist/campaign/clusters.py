@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from stxmdist.campaign.problems import did_you_mean, one_of
@@ -66,6 +66,29 @@ class AnyCluster(Strict):
     def _with(self, **changes: object) -> "AnyCluster":
         return self.model_copy(update=changes)
 
+
+class Workers(Strict):
+    """Between how many workers there are at once, where they come and go."""
+
+    minimum: int = Field(default=0, ge=0, le=MOST_WORKERS)
+    """Kept even while there is nothing to do."""
+    maximum: int = Field(default=8, ge=1, le=MOST_WORKERS)
+    """Never more than these."""
+
+    @field_validator("maximum")
+    @classmethod
+    def _not_below(cls, maximum: int, info: ValidationInfo) -> int:
+        if maximum < info.data.get("minimum", 0):
+            raise ValueError(f"at least the minimum, {info.data['minimum']}")
+        return maximum
+
+
+def _range(value: object) -> object:
+    """``workers: 8`` is short for ``workers: {maximum: 8}``."""
+    return {"maximum": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+WorkerRange = Annotated[Workers, BeforeValidator(_range)]
 
 _ADDRESS = r"^(tcp|tls|ws|wss|ucx)://[^\s/]+:\d+$"
 
@@ -135,6 +158,9 @@ CLUSTERS: Table[ClusterEntry] = Table(
             "stxmdist.cluster.slurm:start", Entry("stxmdist.cluster.slurm:SlurmSpec"), "jobs of a Slurm cluster"
         ),
         "ssh": ClusterEntry("stxmdist.cluster.ssh:start", Entry("stxmdist.cluster.ssh:SshSpec"), "hosts with ssh"),
+        "gateway": ClusterEntry(
+            "stxmdist.cluster.gateway:start", Entry("stxmdist.cluster.gateway:GatewaySpec"), "a Dask gateway of a site"
+        ),
     },
 )
 

@@ -12,10 +12,10 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field
 
-from stxmdist.campaign.clusters import GPU, MOST_WORKERS, AnyCluster
-from stxmdist.campaign.strict import LEAST_MEMORY_BYTES, Strict, WorkerMemory
+from stxmdist.campaign.clusters import GPU, AnyCluster, WorkerRange, Workers
+from stxmdist.campaign.strict import LEAST_MEMORY_BYTES, WorkerMemory
 from stxmdist.cluster.certificates import certificates_for, is_loopback, security_of
 from stxmdist.cluster.contract import (
     WORKER_ENVIRONMENT,
@@ -76,27 +76,6 @@ def _one_line(lines: tuple[str, ...]) -> tuple[str, ...]:
 Lines = Annotated[tuple[str, ...], AfterValidator(_one_line), Field(strict=False)]
 
 
-class Workers(Strict):
-    """Between how many jobs there are at once."""
-
-    minimum: int = Field(default=0, ge=0, le=MOST_WORKERS)
-    """Kept even while there is nothing to do."""
-    maximum: int = Field(default=8, ge=1, le=MOST_WORKERS)
-    """Never more than these."""
-
-    @field_validator("maximum")
-    @classmethod
-    def _not_below(cls, maximum: int, info: ValidationInfo) -> int:
-        if maximum < info.data.get("minimum", 0):
-            raise ValueError(f"at least the minimum, {info.data['minimum']}")
-        return maximum
-
-
-def _range(value: object) -> object:
-    """``workers: 8`` is short for ``workers: {maximum: 8}``."""
-    return {"maximum": value} if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 class SlurmSpec(AnyCluster):
     """Jobs of a Slurm cluster, submitted with ``sbatch`` from where the run is started."""
 
@@ -111,7 +90,7 @@ class SlurmSpec(AnyCluster):
     """Cores of a job, and units that it computes at once."""
     memory: WorkerMemory | None = None
     """Of a job; what the plan foresees for the largest unit unless said."""
-    workers: Annotated[Workers, BeforeValidator(_range)] = Workers()
+    workers: WorkerRange = Workers()
     """Jobs at once: ``{minimum: 0, maximum: 8}``, or the maximum alone."""
     gpus: int = Field(default=0, ge=0, le=1)
     """GPUs of each job: 1 asks Slurm for one (``--gres``), and its worker offers it."""

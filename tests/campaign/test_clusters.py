@@ -97,7 +97,11 @@ def test_an_address_belongs_to_tcp_alone(write_campaign: WriteCampaign, section:
 
 @pytest.mark.parametrize("kind", CLUSTERS)
 def test_every_kind_answers_what_the_program_asks(kind: str, tmp_path: Path) -> None:
-    least = {"tcp": {"address": "tcp://127.0.0.1:1"}, "ssh": {"hosts": ["node1", "node2"]}}
+    least = {
+        "tcp": {"address": "tcp://127.0.0.1:1"},
+        "ssh": {"hosts": ["node1", "node2"]},
+        "gateway": {"address": "https://hub.example.org"},
+    }
     spec = read_cluster({"kind": kind, **least.get(kind, {})})
     assert spec.kind == kind
     assert spec.most_workers >= 1
