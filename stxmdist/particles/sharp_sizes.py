@@ -86,6 +86,10 @@ class Imaging:
     """Gaps in an outline up to this width are cracks, and of the plate; 0: none would be seen"""
     wider_psf: F64 | None = None
     """The point spread function (K', K') if it is wider by one standard error; None: it is known"""
+    stray_doubt: float = 0.0
+    """Standard error of the share of light that falls everywhere, of other orders and from beyond the rings"""
+    outline_doubt_px: float = 0.0
+    """Standard error of all outlines that how the images were made adds"""
 
     @property
     def sigma_px(self) -> float:
@@ -347,12 +351,13 @@ class _PlateField:
         thickness_nm: float,
         others: F64 | C128,
         rim_px: float | None = None,
+        stray: float = 0.0,
     ) -> F64:
-        """(Y, X) thickness that the fit finds."""
+        """(Y, X) thickness that the fit finds, where it does not know of a share of ``stray`` light."""
         through = 1.0 - others - self.absorbed(plate, image, moved, thickness_nm, rim_px)
         if np.iscomplexobj(through):
             through = through.real**2 + through.imag**2
-        through = np.maximum(through, 1e-4)
+        through = np.maximum((through + stray) / (1.0 + stray), 1e-4)
         return np.asarray(-np.tensordot(plate.weights, np.log(through), axes=1))
 
     def improve(self, plate: _Plate) -> None:
@@ -438,7 +443,7 @@ class _PlateField:
             for move in (0.0, OFFSET_STEP_PX, -OFFSET_STEP_PX)
         )
         rim_px = (grown - shrunk) / (2.0 * OFFSET_STEP_PX)
-        edge = EDGE_DOUBT_SIGMAS * self._imaging.sigma_px
+        edge = float(np.hypot(EDGE_DOUBT_SIGMAS * self._imaging.sigma_px, self._imaging.outline_doubt_px))
         offset_se = float(np.hypot(np.sqrt(own.covariance[0, 0]), edge))
         area_se = float(np.hypot(rim_px * offset_se, CLOSED_DOUBT * plate.closed_px2))
         mass = area * plate.thickness_nm
@@ -457,16 +462,21 @@ class _PlateField:
         return row, self._rim(plate)
 
     def _doubted(self, plate: _Plate, others: F64 | C128) -> list[F64]:
-        """By how much (Y, X) the thickness would be seen otherwise if rim, or point spread function, were wider."""
+        """By how much (Y, X) another thickness is seen with more of what is doubted: rim, blur, stray light."""
         imaging, thickness = self._imaging, plate.thickness_nm
         others_of = [replace(imaging, rim_px=imaging.rim_px + imaging.rim_doubt_px)] if imaging.rim_doubt_px else []
         if imaging.wider_psf is not None:
             others_of.append(replace(imaging, psf=imaging.wider_psf))
         now = self.seen(plate, plate.image, plate.moved, thickness, others)
-        return [
+        changes = [
             self.seen(plate, *self.imaged(plate, plate.offset_px, one), thickness, others, one.rim_px) - now
             for one in others_of
         ]
+        if imaging.stray_doubt:
+            changes.append(
+                self.seen(plate, plate.image, plate.moved, thickness, others, stray=imaging.stray_doubt) - now
+            )
+        return changes
 
     def _rim(self, plate: _Plate) -> F64 | None:
         found = find_contours(np.pad(plate.distance, 1, constant_values=-1e3), -plate.offset_px * self._imaging.sub)

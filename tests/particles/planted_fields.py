@@ -84,11 +84,13 @@ def planted(
     patterns: bool = True,
     carve: F64 | None = None,
     phase_per_nm: F64 | None = None,
+    stray: float = 0.0,
 ) -> Field:
     """Image plates: a third hold two phases, the others one state of charge (all of them without ``patterns``).
 
     Amplitudes are blurred where there is a ``phase_per_nm`` (ENERGY, 2), such as ``PHASE``.
     ``carve`` (Y * FINE, X * FINE) is a share of the thickness that is left everywhere, 1 where nothing is carved.
+    ``stray`` light falls everywhere, as a share of the beam, and nobody takes it off.
     """
     fine_um = pixel_nm * 1e-3 / FINE
     axis = (np.arange(n_px * FINE) + 0.5) * fine_um
@@ -114,7 +116,7 @@ def planted(
         thickness *= carve
     psf = fine_psf(modality, pixel_nm)
     transmission = np.stack([_imaged(thickness, energy, psf, phase_per_nm) for energy in range(len(DESIGN))])
-    counted = rng.poisson(counts * transmission)
+    counted = rng.poisson(counts * (transmission + stray) / (1.0 + stray))
     od = -np.log(np.maximum(counted, 0.5) / counts)
     measured, covariance = _fitted(od, np.maximum(counted, 1.0))
     return Field(measured, covariance, _majority(fine), fine, tuple(outlines), means, pixel_nm, psf)

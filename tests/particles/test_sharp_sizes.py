@@ -1,5 +1,7 @@
 """Diameter, thickness and mass of planted plates through the point spread function, and intervals that hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,15 +47,17 @@ def separate(rng: np.random.Generator, low_um: float, high_um: float, side_um: f
     ]
 
 
-def sizes_in(field: Field, modality: str, parts: int | None = None, phase_per_nm: F64 | None = PHASE) -> SharpSizes:
-    """Sizes of the particles that are found, drawn on ``parts`` of pixels along each axis."""
+def sizes_in(
+    field: Field, modality: str, parts: int | None = None, phase_per_nm: F64 | None = PHASE, **doubts: float
+) -> SharpSizes:
+    """Sizes of the particles that are found, drawn on ``parts`` of pixels along each axis; ``doubts`` are imaging's."""
     labels = segment(field.measured_nm.sum(axis=0), field.known, field.pixel_nm)
     sub = parts or 3
     psf = fine_psf(modality, field.pixel_nm * FINE / sub)
     phase = None if modality == "stxm" else phase_per_nm
     imaging = Imaging(psf, sub, DESIGN, np.ones(len(DESIGN)), phase, 20.0 / field.pixel_nm, 12.0 / field.pixel_nm)
     variance = field.variance_nm2[0] + 2 * field.variance_nm2[1] + field.variance_nm2[2]
-    return sharp_sizes(labels, field.measured_nm, variance, imaging, field.known)
+    return sharp_sizes(labels, field.measured_nm, variance, replace(imaging, **doubts), field.known)
 
 
 def ratios(field: Field, found: SharpSizes) -> F64:
@@ -160,6 +164,33 @@ def test_what_is_not_known_of_a_rim_is_in_the_error_of_its_place_and_not_in_the_
     value, se = found[:, :3], found[:, 3:]
     assert np.abs(value[:, 1] - 1.0).max() < MEDIAN_THICKNESS
     assert (np.abs(value - 1.0) < 1.96 * se).all()
+
+
+def test_stray_light_that_is_not_known_is_in_the_error_of_the_thickness() -> None:
+    share = 0.01
+    known, thinned = (
+        planted(
+            separate(np.random.default_rng(4), 0.5, 0.6, 3.0, 4), 60, np.random.default_rng(5), counts=1e6, stray=one
+        )
+        for one in (0.0, share)
+    )
+    true, doubted = sizes_in(known, "stxm"), sizes_in(known, "stxm", stray_doubt=share)
+    thinner = true.thickness_nm - sizes_in(thinned, "stxm").thickness_nm
+    added = np.sqrt(doubted.thickness_se**2 - true.thickness_se**2)
+    print(f"thinner by {thinner} nm, error adds {added} nm")
+    assert len(thinner) == 4
+    np.testing.assert_allclose(added, thinner, rtol=0.1)
+
+
+def test_what_is_not_known_of_all_outlines_is_in_the_error_of_areas() -> None:
+    field = reconstructed()
+    plain, doubted = sizes_in(field, "ptychography"), sizes_in(field, "ptychography", outline_doubt_px=0.05)
+    added = np.sqrt(doubted.area_se**2 - plain.area_se**2)
+    around = [
+        float(np.hypot(*(np.roll(rim, -1, axis=0) - rim).T).sum()) for rim in plain.outlines_px if rim is not None
+    ]
+    np.testing.assert_allclose(added, 0.05 * np.array(around), rtol=0.05)
+    assert (doubted.outline_se_px > plain.outline_se_px).all()
 
 
 def test_grooves_are_none_of_the_thickness_and_missing_in_the_mass() -> None:

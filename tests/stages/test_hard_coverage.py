@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stxmdist.particles.table import OVERLAP
+from stxmdist.particles.table import OVERLAP, PARTED
 from tests.stages.hard_stacks import FLAGGED, NOT_EXCLUDED, HardCase, scanned, shown
 
 PHOTONS = (30.0, 100.0, 1000.0)
@@ -111,6 +111,27 @@ def test_plates_that_lie_across_another_are_inside_their_intervals(capsys: pytes
     assert min(inside) > LEAST_INSIDE - MOST_CHANCE
     assert (held["soc_se_overlap"] > 0.0).mean() > 0.9
     assert (others["soc_se_overlap"] == 0.0).all()
+
+
+def test_areas_of_parted_plates_hold_what_lies_under_the_other() -> None:
+    table = _scans(HardCase(35, 1000.0, (60.0, 250.0), overlapping=0.9), FEW_SCANS)
+    parted = table[table["flags"].str.contains(PARTED) & table["d_eq_um_se"].notna()]
+    error = (parted["d_eq_um"] - parted["d_true_um"]).abs()
+    print(f"{len(parted)} parted plates, diameters inside {(error < 1.96 * parted['d_eq_um_se']).mean():.2f}")
+    assert len(parted) >= 5
+    # A quarter where the pixels of the other plate are left out.
+    assert (error < 1.96 * parted["d_eq_um_se"]).mean() >= 0.7
+    assert (parted["d_eq_um"] / parted["d_true_um"]).min() > 0.8
+
+
+def test_light_of_the_rings_does_not_make_plates_thinner() -> None:
+    table = _scans(CASES["plain"], FEW_SCANS)
+    ratio = (table["thickness_nm"] / table["t_true_nm"]).median()
+    inside = ((table["thickness_nm"] - table["t_true_nm"]).abs() < 1.96 * table["thickness_nm_se"]).mean()
+    print(f"thickness {ratio:.4f} of the truth, inside {inside:.2f} of {len(table)}")
+    # 0.986 where rings are followed to 500 nm.
+    assert ratio == pytest.approx(1.0, abs=0.006)
+    assert inside >= 0.85
 
 
 @pytest.mark.parametrize("energies", [2, 3, 6])

@@ -15,6 +15,9 @@ CHARGED_ABOVE, DISCHARGED_BELOW = 0.7, 0.3
 LEAST_DOMAIN_PX = 6
 """Smaller patches are noise."""
 LEAST_PIXELS = 12
+CALM_SHARE = 0.05
+"""Gaussian that a map is smoothed with to see where noise may cross a level, over the root of the particle's area: what
+is inside particles is wider"""
 MIXED_WIDTH_SIGMAS = 1.05
 """A step blurred by a Gaussian lies between 0.3 and 0.7 over this many sigmas (2 * 0.524)."""
 
@@ -46,9 +49,11 @@ def phases(views: ParticleViews) -> Mapping[str, F64]:
     """Boundaries, domains, and the mixed excess: what is mixed and blur does not explain.
 
     ``boundary_density_per_um``: length of the line soc = 0.5 over the area, after Cauchy and Crofton, from crossings
-    along rows, columns and both diagonals. ``mixed_excess = f_mix - L_b w / A``: a sharp boundary looks mixed over its
-    length times the blur's width. Domains are patches of pixels above .7 or below .3 that touch by their sides; those
-    of fewer pixels than ``LEAST_DOMAIN_PX`` or the blur's area are not counted.
+    along rows, columns and both diagonals. What noise may have added to it where soc is near 0.5 is part of its
+    standard error, and is not taken off: where charge slopes gently, that would take the boundary with it.
+    ``mixed_excess = f_mix - L_b w / A``: a sharp boundary looks mixed over its length times the blur's width. Domains
+    are patches of pixels above .7 or below .3 that touch by their sides; those of fewer pixels than
+    ``LEAST_DOMAIN_PX`` or the blur's area are not counted.
 
     Source: density Yu et al., Nano Lett. 15, 4282 (2015); domains after Yu et al., Nat. Commun. 9, 921 (2018); mixed
     excess own.
@@ -66,6 +71,7 @@ def phases(views: ParticleViews) -> Mapping[str, F64]:
     soc, inside, blur_px = found
     soc = np.ascontiguousarray(soc)
     length_px = crossing_length_px(soc > 0.5, inside)
+    by_noise_px = np.minimum(length_by_noise_px(soc, inside), length_px)
     area, pixel_um = float(inside.sum()), 1e-3 * views.pixel_nm
     width = MIXED_WIDTH_SIGMAS * float(np.hypot(blur_px, 0.3))
     least = max(LEAST_DOMAIN_PX, np.pi * blur_px**2)
@@ -75,7 +81,35 @@ def phases(views: ParticleViews) -> Mapping[str, F64]:
     pixels = at_pixels(soc, inside)
     mixed = ((pixels >= DISCHARGED_BELOW) & (pixels <= CHARGED_ABOVE)).mean(axis=1)
     density, excess = length_px / area / pixel_um, mixed - length_px * width / area
-    return dict(zip(names, (density, excess, charged, discharged, largest), strict=True))
+    doubted = np.hypot(by_noise_px, length_px[1:].std(ddof=1))
+    error = {"boundary_density_per_um_se": doubted / area / pixel_um}
+    return dict(zip(names, (density, excess, charged, discharged, largest), strict=True)) | error
+
+
+def length_by_noise_px(soc: F64, inside: Mask) -> F64:
+    """Length (VIEW,) in px that noise is expected to add to the line soc = 0.5 of maps (VIEW, Y, X) inside (Y, X).
+
+    A map s with the gradient g and Gaussian noise of standard deviation v, whose gradient has m along each axis,
+    crosses a level over the length ``p(s) E|g + noise|`` for each area, where ``E|g + noise| ~ sqrt(g^2 + pi m^2/2)``;
+    without noise the last factor is g. The first view is a particle, smoothed to have s; the others are homogeneous
+    twins, whose lines at their own means show m: they are ``m / 2v`` long for each area.
+
+    Source: Rice, Bell Syst. Tech. J. 24, 46 (1945); Longuet-Higgins, Phil. Trans. R. Soc. A 249, 321 (1957).
+    """
+    twins = soc[1:] - soc[1:].mean(axis=0)
+    v = np.where(inside, twins.std(axis=0, ddof=1), 1.0)
+    if not (v > 0.0).all():
+        return np.zeros(len(soc))
+    area = float(inside.sum())
+    m = 2.0 * v * float(crossing_length_px(np.ascontiguousarray(twins) > 0.0, inside).mean()) / area
+    wide = CALM_SHARE * np.sqrt(area)
+    share = np.maximum(ndimage.gaussian_filter(inside.astype(np.float64), wide), 1e-9)
+    calm = ndimage.gaussian_filter(np.where(inside, soc, 0.0), (0.0, wide, wide)) / share
+    framed = np.where(inside, calm, np.nan)
+    steep = np.nan_to_num(np.hypot(*np.gradient(framed, axis=(1, 2))))
+    often = np.exp(-0.5 * ((calm - 0.5) / v) ** 2) / (np.sqrt(2.0 * np.pi) * v)
+    added = often * (np.hypot(steep, np.sqrt(0.5 * np.pi) * m) - steep)
+    return np.asarray(at_pixels(added, inside).sum(axis=1))
 
 
 @compiled

@@ -20,6 +20,7 @@ from stxmdist.particles.metrics.engine import N_TWINS, MeasuredField
 from stxmdist.particles.psf_bias import PsfBias, psf_bias
 from stxmdist.particles.segment import segment, without_gaps
 from stxmdist.particles.sharp_sizes import SharpSizes
+from stxmdist.particles.size_doubts import third_phase_share
 from stxmdist.particles.table import particle_table, with_flag
 from stxmdist.pixel_pitch import pixel_pitch_nm
 from stxmdist.spectra.align.aligned_stack import whole_energies
@@ -273,9 +274,17 @@ def _doubted(
     third: ThirdPhaseBound,
     options: MisfitOptions,
 ) -> pd.DataFrame:
-    """The table with flags of what the end-members leave over, and of what they would not leave over."""
+    """The table with flags of what the end-members leave over, and of what they would not leave over.
+
+    Thicknesses and masses carry the doubt of phases beside the end-members.
+    """
+    missing = np.zeros(len(table), dtype=np.bool_) if count is None else count.components > 2.0
+    unseen = third_phase_share(misfit.share, third.soc, missing)
+    for name in ("thickness_nm", "mass_um2_nm"):
+        if f"{name}_se" in table:
+            table[f"{name}_se"] = np.hypot(table[f"{name}_se"], unseen * table[name])
     if count is not None:
-        table = with_flag(table.assign(**count.columns()), MISSING_COMPONENT, count.components > 2.0)
+        table = with_flag(table.assign(**count.columns()), MISSING_COMPONENT, missing)
     with np.errstate(invalid="ignore"):
         gross = misfit.share > options.gross_share
         table = with_flag(table, MISFIT, (misfit.share > options.least_share) & ~gross)

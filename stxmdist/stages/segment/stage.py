@@ -189,7 +189,7 @@ def _pixels_of(unit: Unit[Options, SegmentPart], model: SpectralModel) -> ReadPi
 
 STAGE = Stage(
     name=NAME,
-    version=40,
+    version=41,
     options=Options,
     measures=SegmentMeasures,
     upstream=upstream,

@@ -154,6 +154,16 @@ def test_boundaries_and_domains_are_found() -> None:
     assert coherence.median() > 0.9
 
 
+def test_boundaries_that_noise_makes_about_one_half_are_in_their_error() -> None:
+    """Of plates with one charge the line soc = 0.5 is noise; no boundary lies inside the interval all the same."""
+    field = plates(lambda place: np.full(place.u.shape, 0.49), 17)
+    values = counted(field, 1000.0, 1, only("phases")).values
+    density, error = values.boundary_density_per_um, values.boundary_density_per_um_se
+    print(f"boundary density of noise {density.mean():.2f} +- {error.mean():.2f} per um")
+    assert density.mean() > 1.0
+    assert (density < 1.96 * error).mean() >= 0.9
+
+
 @pytest.mark.parametrize("width_nm", [40.0, 80.0])
 def test_the_width_of_a_boundary_is_found_behind_blur(width_nm: float) -> None:
     def soft(place: Place) -> F64:
