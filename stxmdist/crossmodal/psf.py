@@ -10,16 +10,18 @@ from stxmdist.errors import InputError
 
 SIGMA_PER_FWHM = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
 
-RINGS_NM = 700.0
-"""Distance in nm out to which the rings of a zone plate's point spread function are followed. They are a hundredth of
-its light between 500 nm and here, which falls behind plates from beside them and makes them 1.4 % thinner."""
+RINGS_NM = 500.0
+"""Distance in nm out to which the rings of a zone plate's point spread function are followed."""
+
+FAR_RINGS_NM = 700.0
+"""The same for thicknesses: between both lies a hundredth of the light, which falls behind plates from beside them and
+makes them 1.4 % thinner. States of charge, which are shares of a thickness, hardly change with it."""
 
 SIGMAS = 4.0
 """Sigmas out to which a Gaussian point spread function is followed."""
 
 MOST_HALF_WIDTH_PX = 1000
-"""Pixels from the middle of a point spread function to its border: pixels of .7 nm and more, finer
-than any of a zone plate."""
+"""Pixels from the middle of a point spread function to its border: pixels of 0.5 nm, finer than any of a zone plate."""
 
 MOST_SAMPLES = 2048
 """Points along the side of the square on which the zone plate's pattern is taken."""
@@ -68,15 +70,17 @@ class MicroscopePsf:
             return zone_plate_sigma_nm(self.outer_zone_nm, self.central_stop_fraction)
         return self.psf_sigma_ptychography_nm
 
-    def kernel(self, modality: str, pixel_nm: float) -> F64:
+    def kernel(self, modality: str, pixel_nm: float, rings_nm: float = RINGS_NM) -> F64:
         """The point spread function (K, K) float64 of a modality on pixels of a pitch in nm; its sum is 1.
+
+        Rings of a zone plate are followed out to ``rings_nm``.
 
         Raises
         ------
         InputError
             as `half_width_px`.
         """
-        half_width_px = self.half_width_px(modality, pixel_nm)
+        half_width_px = self.half_width_px(modality, pixel_nm, rings_nm)
         if modality == "stxm":
             return zone_plate_kernel(pixel_nm, self.outer_zone_nm, self.central_stop_fraction, half_width_px)
         return gaussian_kernel(pixel_nm, self.psf_sigma_ptychography_nm, half_width_px)
@@ -97,7 +101,7 @@ class MicroscopePsf:
         kernel = np.outer(profile, profile)
         return np.asarray(kernel / kernel.sum())
 
-    def half_width_px(self, modality: str, pixel_nm: float) -> int:
+    def half_width_px(self, modality: str, pixel_nm: float, rings_nm: float = RINGS_NM) -> int:
         """Pixels from the middle of a modality's point spread function to its border: K = 2 half_width_px + 1.
 
         Raises
@@ -105,7 +109,7 @@ class MicroscopePsf:
         InputError
             for pixels so small that no microscope has them, on which it would fill the memory.
         """
-        reach_nm, least = (RINGS_NM, 2) if modality == "stxm" else (SIGMAS * self.psf_sigma_ptychography_nm, 1)
+        reach_nm, least = (rings_nm, 2) if modality == "stxm" else (SIGMAS * self.psf_sigma_ptychography_nm, 1)
         wanted = max(float(least), reach_nm / pixel_nm)
         if not wanted <= MOST_HALF_WIDTH_PX:
             raise InputError(

@@ -56,7 +56,10 @@ def polar_angles(evidence: Evidence) -> Picture | Absent:
     wanted = [_wanted(evidence, modality) for modality in ("stxm", "ptychography")]
     clouds = [cloud for pair in wanted if pair is not None and (cloud := _cloud(evidence, *pair)) is not None]
     if not clouds:
-        why = "No fitted scan has two energies that tell the end-members apart, and pixels of particles with a fit."
+        why = (
+            "Of no fitted scan are end-members known here (a file may say of which edge they are), two energies that "
+            "tell them apart, and pixels of particles with a fit."
+        )
         return Absent("F2", title, why)
     figure = blank(7.6, 3.2 * len(clouds))
     said = []

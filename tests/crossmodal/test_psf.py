@@ -117,7 +117,7 @@ def test_one_description_serves_both_modalities() -> None:
     psf = MicroscopePsf(outer_zone_nm=45.0, central_stop_fraction=0.4, psf_sigma_ptychography_nm=8.0)
     assert psf.sigma_nm("stxm") == zone_plate_sigma_nm(45.0, 0.4)
     assert psf.sigma_nm("ptychography") == 8.0
-    np.testing.assert_array_equal(psf.kernel("stxm", 25.0), zone_plate_kernel(25.0, 45.0, 0.4, 28))
+    np.testing.assert_array_equal(psf.kernel("stxm", 25.0), zone_plate_kernel(25.0, 45.0, 0.4, 20))
     np.testing.assert_array_equal(psf.kernel("ptychography", 25.0), gaussian_kernel(25.0, 8.0))
     # Pixels wider than the rings are followed still have neighbours.
     assert psf.kernel("stxm", 2000.0).shape == (5, 5)
@@ -163,7 +163,7 @@ def test_pixels_that_no_microscope_has_are_refused_before_memory_is_asked_for(mo
         assert "position_unit" in caught.value.mend
 
 
-@pytest.mark.parametrize("pixel_nm", [0.71, 3.0, 60.0, 1000.0, 20_000.0])
+@pytest.mark.parametrize("pixel_nm", [0.5, 3.0, 60.0, 1000.0, 20_000.0])
 def test_a_kernel_takes_no_more_memory_than_was_said(pixel_nm: float) -> None:
     psf = MicroscopePsf()
     said = psf.peak_bytes("stxm", pixel_nm, (32, 32))

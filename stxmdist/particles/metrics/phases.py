@@ -106,7 +106,9 @@ def length_by_noise_px(soc: F64, inside: Mask) -> F64:
     share = np.maximum(ndimage.gaussian_filter(inside.astype(np.float64), wide), 1e-9)
     calm = ndimage.gaussian_filter(np.where(inside, soc, 0.0), (0.0, wide, wide)) / share
     framed = np.where(inside, calm, np.nan)
-    steep = np.nan_to_num(np.hypot(*np.gradient(framed, axis=(1, 2))))
+    # A line scan has no second direction.
+    slopes = [np.gradient(framed, axis=axis) for axis in (1, 2) if framed.shape[axis] > 1]
+    steep = np.nan_to_num(np.linalg.norm(slopes, axis=0))
     often = np.exp(-0.5 * ((calm - 0.5) / v) ** 2) / (np.sqrt(2.0 * np.pi) * v)
     added = often * (np.hypot(steep, np.sqrt(0.5 * np.pi) * m) - steep)
     return np.asarray(at_pixels(added, inside).sum(axis=1))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stxmdist.arrays import F64, I32, Mask, MaskClass, Real
+from stxmdist.crossmodal.psf import FAR_RINGS_NM
 from stxmdist.particles.cracked import cracks_are_seen
 from stxmdist.particles.inside import ChemicalMaps
 from stxmdist.particles.metrics.engine import MeasuredField
@@ -53,7 +54,9 @@ def sharp_sizes_of(
         sub += 1 - sub % 2
     fine_nm, widest_nm = pixel_nm / sub, options.join.widest_crack_nm
     imaging = Imaging(
-        psf=options.kernel(modality, fine_nm) if phase_per_nm is None else options.amplitude_kernel(fine_nm),
+        psf=options.kernel(modality, fine_nm, FAR_RINGS_NM)
+        if phase_per_nm is None
+        else options.amplitude_kernel(fine_nm),
         sub=sub,
         design_per_nm=design_per_nm,
         weights=weights,
