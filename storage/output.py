@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 import zarr
+from zarr.errors import NodeNotFoundError, NodeTypeValidationError
 from zarr.storage import StorePath
 from zarr.types import AnyArray
 
@@ -188,13 +189,22 @@ class Output:
         Raises
         ------
         StoreError
-            when there is none of this name.
+            when there is none of this name, or what is said of it is damaged.
         """
         # Asked for at once: in a bucket, the group before it would be a second request.
         for key in dict.fromkeys((name, _COORDINATE_NAMES.get(name, name))):
             store, path = reading(self.group_path / key)
-            with suppress(FileNotFoundError, ValueError, KeyError):
-                return zarr.open_array(store, path=path, mode="r", zarr_format=3)
+            try:
+                with suppress(FileNotFoundError, NodeNotFoundError, NodeTypeValidationError):
+                    return zarr.open_array(store, path=path, mode="r", zarr_format=3)
+            except (ValueError, KeyError, TypeError) as error:
+                raise StoreError(
+                    where=self.group_path / key,
+                    problem="what is said of an array cannot be read",
+                    got=f"{type(error).__name__}: {error}",
+                    wanted="what was written",
+                    mend="Run stxmdist verify: it names the file; delete this output's folder and run again",
+                ) from error
         group = self._group()
         raise StoreError(
             where=self.group_path,

@@ -125,6 +125,17 @@ def no_scheduler(address: object, error: OSError) -> InputError:
     )
 
 
+def not_installed(asked: str, package: str, extra: str, error: ImportError) -> InputError:
+    """What is said where the package by which a kind of cluster is asked is not there; ``extra`` brings it."""
+    return InputError(
+        where="cluster",
+        problem=f"{asked} is asked through a package that is not installed",
+        got=str(error),
+        wanted=package,
+        mend=f"Install it: `pip install 'stxmdist[{extra}]'`",
+    )
+
+
 def tail(text: str, lines: int = 3) -> str:
     """The last lines that are not empty, on one."""
     return " / ".join([line.strip() for line in text.splitlines() if line.strip()][-lines:])[-500:]

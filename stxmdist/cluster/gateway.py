@@ -7,7 +7,7 @@ from pydantic import Field
 from stxmdist.campaign.clusters import AnyCluster, WorkerRange, Workers
 from stxmdist.campaign.problems import did_you_mean, one_of
 from stxmdist.campaign.strict import WorkerMemory
-from stxmdist.cluster.contract import Purpose, Started, silence_dask
+from stxmdist.cluster.contract import Purpose, Started, not_installed, silence_dask
 from stxmdist.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,13 +63,7 @@ def start(spec: AnyCluster, purpose: Purpose) -> Started:
     try:
         from dask_gateway import Gateway
     except ImportError as error:
-        raise InputError(
-            where="cluster",
-            problem="the gateway is asked through a package that is not installed",
-            got=str(error),
-            wanted="dask-gateway",
-            mend="Install it: `pip install 'stxmdist[gateway]'`",
-        ) from error
+        raise not_installed("the gateway", "dask-gateway", "gateway", error) from error
     from distributed.utils import LoopRunner
 
     silence_dask()

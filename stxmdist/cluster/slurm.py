@@ -23,6 +23,7 @@ from stxmdist.cluster.contract import (
     Purpose,
     Started,
     as_variables,
+    not_installed,
     silence_dask,
     tail,
 )
@@ -147,13 +148,7 @@ def start(spec: AnyCluster, purpose: Purpose) -> Started:
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError as error:
-        raise InputError(
-            where="cluster",
-            problem="Slurm is asked through a package that is not installed",
-            got=str(error),
-            wanted="dask-jobqueue",
-            mend="Install it: `pip install 'stxmdist[slurm]'`",
-        ) from error
+        raise not_installed("Slurm", "dask-jobqueue", "slurm", error) from error
     if shutil.which("sbatch") is None:
         raise _refused("there is no Slurm on this machine", "no `sbatch` in PATH", "Run this on a login node of it")
     import dask

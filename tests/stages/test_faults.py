@@ -1,6 +1,7 @@
 """Misfortunes drawn at random in the middle of runs: each ends in the same tables, and costs only what was under way.
 
-``./run test --faults -s tests/stages/test_faults.py`` prints a row for each; docs/faults.md has them counted by kind.
+``./run test --faults -s tests/stages/test_faults.py`` prints a row for each; docs/faults.md says what each kind
+must lead to.
 """
 
 import json

@@ -309,6 +309,14 @@ def test_a_damaged_record_is_named(store: Store) -> None:
         output.receipts()
 
 
+def test_a_damaged_description_of_an_array_is_not_taken_for_none(store: Store, sample: SimpleNamespace) -> None:
+    output = sample.fill(store.output("fit", "s1", "d1"))
+    name = output.arrays()[0]
+    (output.group_path / name / "zarr.json").write_text('{"half": ')
+    with pytest.raises(StoreError, match="what is said of an array cannot be read"):
+        Output(output.path).array(name)
+
+
 def test_inventory_lists_every_published_file_with_its_hash(store: Store, sample: SimpleNamespace) -> None:
     written = sample.fill(store.output("fit", "s1", "d1"))
     written.put("page/report.html", b"<html>")
