@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from stxmdist.arrays import F64
 from stxmdist.planning.columns import column, words
@@ -95,7 +95,8 @@ def _plain_ticks(axes: Axes, d: F64) -> None:
     inside = sizes_um[(sizes_um > 0.8 * d.min()) & (sizes_um < 1.25 * d.max())]
     if len(inside) >= 2:
         axes.set_xticks(inside, [f"{tick:g}" for tick in inside])
-        axes.set_xticks([], minor=True)
+        # Small ones between them show that the axis is logarithmic.
+        axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _distribution(axes: Axes, d: F64) -> str:
