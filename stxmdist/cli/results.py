@@ -132,6 +132,7 @@ def print_score(screen: Screen, found: dict[str, Any]) -> None:
     """Print tables of recovered and true values, and which targets are met."""
     for name, title in (
         ("particles", "Particles wider than eight PSF sigmas, recovered against true"),
+        ("conditions", "The same of wide-field scans, by what makes particles hard"),
         ("variance", "Variance of state of charge: shares of the total without noise"),
         ("electrodes", "State of charge of the electrodes, recovered against true"),
         ("effects", "Slopes of state of charge, recovered against planted"),

@@ -125,6 +125,9 @@ class PlantedScan:
 
     modality: str
     energy_offset_ev: float
+    energy_ev: tuple[float, ...] = ()
+    counts: float | None = None
+    """Photons of the open beam in a pixel of a stack"""
     offset_um: tuple[float, float] = (0.0, 0.0)
     """(y, x): coordinates of the file less those of the sample"""
     second_mode: float = math.nan

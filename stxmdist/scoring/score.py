@@ -19,6 +19,7 @@ from stxmdist.heterogeneity.variance import COMPONENTS, partition
 from stxmdist.planning.columns import rows_of
 from stxmdist.planning.published import PublishedCampaign
 from stxmdist.records import Json, figures_of, read_from_json
+from stxmdist.scoring.conditions import score_conditions
 from stxmdist.scoring.metrics import score_metrics
 from stxmdist.scoring.particles import Matched, ParticleScore, match_scan, summary
 from stxmdist.scoring.ptychography import PlantedScan, score_scan
@@ -115,9 +116,9 @@ def score(store_path: Place, truth_folder: Path) -> dict[str, Json]:
 
     Returns
     -------
-    Rows under ``particles``, ``variance``, ``electrodes``, ``effects``, ``ptychography`` and ``metrics`` (each column
-    of the particle table that the truth has too); ``missing``, the scans of which no particles are published: they
-    count in no figure; ``passed``, one bool for each target. Numbers that are not known are None.
+    Rows under ``particles``, ``conditions``, ``variance``, ``electrodes``, ``effects``, ``ptychography`` and
+    ``metrics`` (each column of the particle table that the truth has too); ``missing``, the scans of which no particles
+    are published: they count in no figure; ``passed``, one bool for each target. Numbers that are not known are None.
 
     Raises
     ------
@@ -137,6 +138,7 @@ def score(store_path: Place, truth_folder: Path) -> dict[str, Json]:
     )
     return {
         "particles": _as_rows(particles),
+        "conditions": _as_rows(score_conditions(matched, planted)),
         "variance": _as_rows(variance),
         "electrodes": _as_rows(_electrodes(published, truth_folder, true)),
         "effects": _as_rows(_effects(published, truth_folder)),
