@@ -116,6 +116,7 @@ def test_the_line_has_its_place_in_the_table_as_it_is_now(addition: Addition) ->
     assert not (ROOT / addition.file).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_a_campaign_runs_with_one_more_of_each_kind(added: None, tmp_path: Path) -> None:
     campaign = tiny_campaign(tmp_path / "campaign")

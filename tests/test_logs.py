@@ -14,13 +14,13 @@ import pytest
 from stxmdist.logs import about, formatter, place_of
 from tests.flows.campaigns import ROOT, environment
 
-RUN = ("--stage", "ingest", "--stage", "absorbance", "--no-prefect", "--cluster", "2")
+RUN = ("--stage", "ingest", "--stage", "absorbance", "--no-prefect", "--cluster", "1")
 NAMED = {"campaign", "stage", "scan", "unit"}
 
 
 @pytest.fixture(scope="module")
 def said(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Standard error of a run with two worker processes, one of whose scans cannot be read: each line a document."""
+    """Standard error of a run with a worker process, one of whose scans cannot be read: each line a document."""
     folder = copytree(simulated.parent, tmp_path_factory.mktemp("logs") / "campaign")
     broken = sorted(folder.rglob("*.xim"))[0]
     broken.write_text("nonsense\n")

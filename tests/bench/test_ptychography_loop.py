@@ -13,7 +13,7 @@ TRIALS = 4
 
 @pytest.mark.alone
 @pytest.mark.skipif(not fftw_available(), reason="pyfftw is not installed")
-@pytest.mark.parametrize("sub_pixel", [False, True])
+@pytest.mark.parametrize("sub_pixel", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_pattern_costs_little_more_than_its_transforms(sub_pixel: bool) -> None:
     best = float("inf")
     for _ in range(TRIALS):

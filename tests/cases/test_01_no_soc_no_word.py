@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 from storage.store import Store
 from stxmdist.arrays import F64
@@ -59,6 +60,7 @@ def assert_right(made: Case) -> None:
     assert (np.abs(error) < 2.0 * table["soc_se"].to_numpy() + WITHIN / 2.0).all()
 
 
+@pytest.mark.slow
 def test_a_constant_film_is_fitted_without_being_asked_for(tmp_path: Path) -> None:
     made, fit = run(tmp_path)
     assert_right(made)

@@ -34,6 +34,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return found
 
 
+@pytest.mark.slow
 def test_a_film_below_the_particles_is_said_with_its_mend(film: Case) -> None:
     out, verdict = ran(film, status=0)
     assert (verdict["particles"], verdict["particles_with_soc"], verdict["usable"]) == (2, 2, True)

@@ -25,6 +25,7 @@ def run_without_warnings(made: Case, *words: str) -> None:
     np.testing.assert_allclose(made.soc(), TRUE_SOC, atol=WITHIN)
 
 
+@pytest.mark.slow
 def test_energies_measured_twice_give_right_numbers_and_no_warning(tmp_path: Path) -> None:
     run_without_warnings(case(NAME, tmp_path))
 

@@ -206,6 +206,7 @@ def test_a_command_that_cannot_be_done(
 # --- status 1: done in part -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_campaign_with_bad_scans_is_done_in_part_until_they_are_mended(beamtime: Beamtime, stxmdist: Command) -> None:
     beamtime.set("report most_regions: 1")
     beamtime.add("empty", beamtime.copy(NEXUS, "empty.hdf5", 0.0))
@@ -278,6 +279,7 @@ def test_a_campaign_with_bad_scans_is_done_in_part_until_they_are_mended(beamtim
     assert stxmdist("verify", beamtime.campaign).status == 1
 
 
+@pytest.mark.slow
 def test_the_status_reaches_the_shell(beamtime: Beamtime) -> None:
     beamtime.add("empty", beamtime.copy(NEXUS, "empty.hdf5", 0.0))
     command = [sys.executable, "-m", "stxmdist", "run", str(beamtime.campaign), *INLINE, *FAST, "--json"]

@@ -81,6 +81,7 @@ def test_the_examples_run(campaign: OpenCampaign, tmp_path: Path) -> None:
     assert tried > 60
 
 
+@pytest.mark.slow
 def test_the_listings_of_the_page_run(campaign: OpenCampaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the first line to the last, as somebody would type them below one another."""
     listings = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)

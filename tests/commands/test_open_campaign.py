@@ -161,6 +161,7 @@ def test_a_store_is_looked_after(campaign: OpenCampaign) -> None:
     assert "soc" in campaign.verify()._repr_html_()
 
 
+@pytest.mark.slow
 def test_status_report_export_and_plans(campaign: OpenCampaign, tmp_path: Path) -> None:
     assert campaign.status() == status_of(campaign.path)
     assert "with soc" in campaign.status()._repr_html_()

@@ -136,6 +136,7 @@ def test_a_run_that_is_started_is_told_to_its_end(campaign: Path) -> None:
     assert "4 published" in html
 
 
+@pytest.mark.slow
 def test_the_tick_tries_again_what_was_set_aside(campaign: Path) -> None:
     (scan_id, *_), client = STXM, client_of(campaign)
     with CampaignRun(RunRequest(str(campaign), ("ingest",), (scan_id,), "inline")) as before:
@@ -157,6 +158,7 @@ def test_the_tick_tries_again_what_was_set_aside(campaign: Path) -> None:
     assert published.scans[scan_id].state == "done"
 
 
+@pytest.mark.slow
 def test_of_two_starts_at_once_one_runs(campaign: Path) -> None:
     answers: list[int] = []
     clients = [client_of(campaign), client_of(campaign)]

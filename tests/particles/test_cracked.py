@@ -74,7 +74,7 @@ def cracks_in(labels: I32, field: Field, missing: F64) -> tuple[Mask, list[float
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("touching", "seed"), [(0.06, 31), (0.6, 41)])
+@pytest.mark.parametrize(("touching", "seed"), [pytest.param(0.06, 31, marks=pytest.mark.slow), (0.6, 41)])
 def test_cracks_are_found_through_segmentation(touching: float, seed: int) -> None:
     design = Design(cracked=0.6, crack_nm=(24.0, 50.0), grain_um=0.35, grained=0.3)
     seen = there = pieces = together = 0

@@ -55,7 +55,13 @@ def test_plates_on_each_other_are_flagged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "most"), [("plain", 0.03), ("100 photons", 0.03), ("touching", 0.05), ("cracks", 0.2)]
+    ("kind", "most"),
+    [
+        pytest.param("plain", 0.03, marks=pytest.mark.slow),
+        ("100 photons", 0.03),
+        ("touching", 0.05),
+        pytest.param("cracks", 0.2, marks=pytest.mark.slow),
+    ],
 )
 def test_single_plates_are_not_flagged(kind: str, most: float) -> None:
     flags = []

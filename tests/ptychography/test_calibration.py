@@ -107,9 +107,9 @@ def test_wrong_objects_are_not_called_good(capsys: pytest.CaptureFixture[str]) -
     [
         ("distance x10", "failed", "closer together"),
         ("mirrored", "good", ""),
-        ("positions x1.1", "poor", "had to be scaled"),
-        ("positions shuffled", "poor", "not explained"),
-        ("two samples mixed", "poor", "not explained"),
+        pytest.param("positions x1.1", "poor", "had to be scaled", marks=pytest.mark.slow),
+        pytest.param("positions shuffled", "poor", "not explained", marks=pytest.mark.slow),
+        pytest.param("two samples mixed", "poor", "not explained", marks=pytest.mark.slow),
         ("vacuum", "poor", "no object"),
         ("exact raster", "good", ""),
         ("counts in ADU", "good", ""),

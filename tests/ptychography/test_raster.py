@@ -103,6 +103,7 @@ def strength(measured: Measurement, found: Any) -> float:
     return float(np.sqrt(np.mean(np.abs(values[0] - values[1]) ** 2)))
 
 
+@pytest.mark.slow
 def test_handing_over_and_jitter_lessen_what_a_raster_leaves(on_raster: Measurement) -> None:
     schedule = (Step("raar", 10), Step("lsqml", 60))
     plain = run(on_raster.problem, *schedule)

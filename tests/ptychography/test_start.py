@@ -129,7 +129,7 @@ def test_a_scan_starts_with_the_tile_that_shows_most() -> None:
     assert tile_with_most_contrast(counts, [50, 40, 30, 0]) == 2
 
 
-@pytest.mark.parametrize("way", [1, 3])
+@pytest.mark.parametrize("way", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_of_an_object_and_its_conjugate_that_is_found_whose_matter_retards(
     way: int, measurement: Callable[..., Any]
 ) -> None:

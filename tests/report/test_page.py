@@ -140,6 +140,7 @@ def test_text_from_files_is_escaped(bench: SimpleNamespace) -> None:
     assert "broken.hdr: the file is empty" in bench.page
 
 
+@pytest.mark.slow
 def test_the_same_store_gives_the_same_bytes(bench: SimpleNamespace) -> None:
     again = bench.unit_of(bench.store, bench.part_of(bench.store), "0badc0de0badc0de")
     assert work(again).files == bench.outcome.files

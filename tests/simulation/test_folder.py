@@ -74,6 +74,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_same_whatever_the_workers_and_the_order(campaign: Path, tmp_path: Path) -> None:
     simulate_size(tmp_path / "two", TINY, 3, workers=2, report=quiet)
     assert content(tmp_path / "two") == content(campaign)

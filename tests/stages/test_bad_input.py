@@ -688,6 +688,7 @@ def test_a_full_disk_stops_units_not_the_run_and_retry_goes_on(
         assert mended[column].tolist() == right[column].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.skipif(not full_disk.can_mount(), reason="no small file system can be mounted here (needs unshare, tmpfs)")
 def test_a_file_system_that_really_is_full(whole: Beamtime, tmp_path: Path) -> None:

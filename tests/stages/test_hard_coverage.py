@@ -82,6 +82,7 @@ def test_the_same_of_a_few_scans(capsys: pytest.CaptureFixture[str]) -> None:
     assert (parts.max(axis=1) <= told["soc_se_sys"] + 1e-12).all()
 
 
+@pytest.mark.slow
 def test_plates_on_edge_are_inside_their_intervals_and_not_drawn_to_the_middle(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -99,6 +100,7 @@ def test_plates_on_edge_are_inside_their_intervals_and_not_drawn_to_the_middle(
     assert drawn > -0.07
 
 
+@pytest.mark.slow
 def test_plates_that_lie_across_another_are_inside_their_intervals(capsys: pytest.CaptureFixture[str]) -> None:
     """An outline that holds two plates has the mean of both; the interval of either must allow for that."""
     table = _scans(HardCase(35, 1000.0, (60.0, 250.0), overlapping=0.9), 4)

@@ -38,7 +38,7 @@ def spread(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.fixture(scope="module")
-def undisturbed(folder: Path, spread: Store) -> Store:
+def undisturbed(folder: Path) -> Store:
     """One process, units in the order of the plan, sizes as they come."""
     return variants.inline(variants.variant(folder, "undisturbed"))
 
@@ -88,6 +88,7 @@ def assert_same_bytes(one: Store, other: Store) -> None:
     pd.testing.assert_frame_equal(variants.tables(one)["scans"], variants.tables(other)["scans"])
 
 
+@pytest.mark.slow
 def test_two_workers_leave_the_same_bytes(undisturbed: Store, spread: Store) -> None:
     assert_same_bytes(undisturbed, spread)
 
@@ -97,18 +98,19 @@ def test_one_worker_leaves_the_same_bytes(folder: Path, undisturbed: Store) -> N
     assert_same_bytes(undisturbed, variants.inline(variants.variant(folder, "one-worker"), "1"))
 
 
-@pytest.mark.parametrize("rows", [7, 52, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rows", [7, *(pytest.param(rows, marks=pytest.mark.slow) for rows in (52, 1))])
 def test_blocks_of_the_fit(folder: Path, undisturbed: Store, rows: int) -> None:
     other = going_on(folder, f"rows-{rows}", undisturbed, stages={"fit": {"rows_per_unit": rows}})
     assert_same_maps(undisturbed, other)
     assert_same_statistics(undisturbed, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shard_bytes", "frames_per_chunk", "pixels_per_chunk"),
     [
         (30_000, 5, 53),
-        pytest.param(70_000, 1, 700, marks=pytest.mark.slow),
+        (70_000, 1, 700),
     ],
 )
 def test_sizes_of_shards_and_chunks(
@@ -175,7 +177,8 @@ print(hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in p
 """
 
 
-@pytest.mark.parametrize("kernels", ["ptychography", pytest.param("fit", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kernels", ["ptychography", "fit"])
 def test_a_process_that_compiles_and_one_that_loads_round_alike(tmp_path: Path, kernels: str) -> None:
     program = "import hashlib\nimport numpy as np\nrng = np.random.default_rng(1)\n" + KERNELS[kernels] + PRINT
     environment = os.environ | {

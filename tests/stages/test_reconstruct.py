@@ -104,6 +104,7 @@ def test_without_cupy_the_cpu_does_it_and_says_why(
         np.testing.assert_array_equal(output.read(name), on_cpu[1].read(name))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="cupy is there")
 def test_workers_without_a_gpu_run_the_units_and_say_why(folder: Path) -> None:
     quality, _ = processed(folder, "workers", cluster="2", device="gpu")

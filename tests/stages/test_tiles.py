@@ -72,7 +72,8 @@ def read(store: Store, stage: str, name: str) -> Array:
     return output.read(name)
 
 
-@pytest.mark.parametrize("n_tiles", [pytest.param(2, marks=pytest.mark.slow), 4])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_tiles", [2, 4])
 def test_all_tiles_begin_with_the_same_beam(processed: Callable[[int], Store], n_tiles: int) -> None:
     publication = processed(TILES[n_tiles]).publication("reconstruct")
     assert publication is not None

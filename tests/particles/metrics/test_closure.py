@@ -188,6 +188,7 @@ FEW = 30.0
 """Photons a pixel at which nothing of a plate but its mean can be read"""
 
 
+@pytest.mark.slow
 def test_thirty_photons_make_no_spread_of_their_own() -> None:
     """120 plates and as many draws as no setting was chosen on; noise alone has a standard deviation of .3."""
     found = {

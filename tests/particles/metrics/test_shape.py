@@ -92,7 +92,7 @@ def test_shape_is_that_of_the_plate_and_not_of_its_image() -> None:
 
 
 @pytest.mark.parametrize(("modality", "pixel_nm", "parts"), [("stxm", 50.0, 3), ("ptychography", 10.0, 3)])
-@pytest.mark.parametrize("counts", [3000.0, 300.0])
+@pytest.mark.parametrize("counts", [pytest.param(3000.0, marks=pytest.mark.slow), 300.0])
 def test_calipers_and_perimeters_are_inside_their_intervals(
     modality: str, pixel_nm: float, parts: int, counts: float
 ) -> None:

@@ -26,6 +26,8 @@ DECADE = 0.25
 """By how much the object error's fall per decade of counts may differ from sqrt(10): single photons in dark pixels say
 less than many, and what they leave open stays at vacuum."""
 
+MANY_ROUNDS = "epie"
+"""Of the engines that step after each pattern, the one that takes longest to converge"""
 AFTER_PATTERNS = [name for name, entry in ENGINES.items() if entry.steps_after == "pattern"]
 IN_DRAWN_ORDER = [name for name, entry in ENGINES.items() if entry.steps_after != "pass"]
 
@@ -87,7 +89,9 @@ def test_an_engine_that_draws_an_order_has_batches(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", AFTER_PATTERNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == MANY_ROUNDS else ()) for name in AFTER_PATTERNS]
+)
 def test_batches_give_the_object_back_too(name: str, measurement: Callable[..., Any]) -> None:
     measured = measurement(defocus_error=0.1)
     step = converging(name)

@@ -101,6 +101,7 @@ print(hashlib.sha256(found.object_.tobytes() + found.probe.tobytes() + found.err
 """
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_two_processes_that_begin_together_agree_to_the_last_bit(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[3]
