@@ -2,7 +2,8 @@
 
 ``published/STAGE.json`` is small and is what one atomic write replaces. It names records by the sha256 of their bytes,
 each of some scans: what counts of them in one, the digests of their files in another, which few readers want. So a
-publication costs what has changed, and reading costs no more than what is asked for.
+publication costs what has changed, and reading costs no more than what is asked for. Of as few scans as one record
+has, what counts stands in the file itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,10 +57,20 @@ class Record:
     """Where some scans of a publication stand."""
 
     names: tuple[str, ...]
-    scans: str
-    """sha256 of the record with what counts of them"""
+    scans: str | None
+    """sha256 of the record with what counts of them; None where that stands in the publication itself"""
     files: str
     """sha256 of the record with the digests of their files"""
+
+    @property
+    def named(self) -> dict[str, str]:
+        """How a publication names it."""
+        return {"files": self.files} if self.scans is None else {"scans": self.scans, "files": self.files}
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Of all that it consists of."""
+        return tuple(self.named.values())
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,7 @@ def records_of(path: Place) -> Place:
 def record_places(path: Place, publication: Publication) -> Iterator[Place]:
     """The records in which what is published at a path stands."""
     for record in publication.records:
-        for name in (record.scans, record.files):
+        for name in record.digests:
             yield records_of(path) / f"{name}.json"
 
 
@@ -140,27 +151,40 @@ def write_publication(path: Place, publication: Publication, before: Publication
     StoreError
         when it cannot be written.
     """
+    earlier = () if before is None else before.records
+    known = _named_in(path) if before is None else {name for record in earlier for name in record.digests}
+    head: dict[str, Any] = {"format": FORM, **{name: getattr(publication, name) for name in _HEAD}}
+    if len(publication.scans) <= SCANS:
+        names = tuple(sorted(publication.scans))
+        records = [Record(names, None, _put(path, _files_of(publication.scans, names), known))]
+        head["scans"] = _about(publication.scans, names)
+    else:
+        records = _records(path, publication.scans, before, known)
+    head["records"] = [record.named for record in records]
+    kind_of(path).put_publication(path, json_bytes(head), None if before is None else before.tag)
+    for name in known - {name for record in records for name in record.digests}:
+        remove(records_of(path) / f"{name}.json")
+
+
+def _records(
+    path: Place, scans: Mapping[str, PublishedScan], before: Publication | None, known: set[str]
+) -> list[Record]:
+    """Those that are full and as they were, and new ones, written here, for all other scans."""
     there = {} if before is None else before.scans
     earlier = () if before is None else before.records
     whole = [
-        record for record in earlier if len(record.names) == SCANS and _as_before(record, publication.scans, there)
+        record
+        for record in earlier
+        if record.scans is not None and len(record.names) == SCANS and _as_before(record, scans, there)
     ]
     settled = {name for record in whole for name in record.names}
-    others = [name for name in sorted(publication.scans) if name not in settled]
-    known = _named_in(path) if before is None else {name for record in earlier for name in (record.scans, record.files)}
-    records = [
-        *whole,
-        *(
-            _written(path, publication.scans, tuple(others[start : start + SCANS]), known)
-            for start in range(0, len(others), SCANS)
-        ),
-    ]
-    head = {name: getattr(publication, name) for name in _HEAD}
-    named = [{"scans": record.scans, "files": record.files} for record in records]
-    tag = None if before is None else before.tag
-    kind_of(path).put_publication(path, json_bytes({"format": FORM, **head, "records": named}), tag)
-    for name in known - {name for record in records for name in (record.scans, record.files)}:
-        remove(records_of(path) / f"{name}.json")
+    others = [name for name in sorted(scans) if name not in settled]
+    written = []
+    for start in range(0, len(others), SCANS):
+        names = tuple(others[start : start + SCANS])
+        parts = (_about(scans, names), _files_of(scans, names))
+        written.append(Record(names, *(_put(path, part, known) for part in parts)))
+    return [*whole, *written]
 
 
 def _named_in(path: Place) -> set[str]:
@@ -178,14 +202,21 @@ def _as_before(record: Record, now: Mapping[str, PublishedScan], before: Mapping
     return all(name in now and now[name] == before[name] for name in record.names)
 
 
-def _written(path: Place, scans: Mapping[str, PublishedScan], names: tuple[str, ...], known: set[str]) -> Record:
-    about = {name: {each: getattr(scans[name], each) for each in _ABOUT} for name in names}
-    contents = [json_bytes(about), json_bytes({name: dict(scans[name].files) for name in names})]
-    digests = [sha256(content).hexdigest() for content in contents]
-    for digest, content in zip(digests, contents, strict=True):
-        if digest not in known:
-            replace_file(records_of(path) / f"{digest}.json", [content])
-    return Record(names, *digests)
+def _about(scans: Mapping[str, PublishedScan], names: Sequence[str]) -> dict[str, Json]:
+    return {name: {each: getattr(scans[name], each) for each in _ABOUT} for name in names}
+
+
+def _files_of(scans: Mapping[str, PublishedScan], names: Sequence[str]) -> dict[str, Json]:
+    return {name: dict(scans[name].files) for name in names}
+
+
+def _put(path: Place, part: Mapping[str, Json], known: set[str]) -> str:
+    """Write what is not there yet of a publication at a path; its digest."""
+    content = json_bytes(part)
+    digest = sha256(content).hexdigest()
+    if digest not in known:
+        replace_file(records_of(path) / f"{digest}.json", [content])
+    return digest
 
 
 _ABOUT = tuple(each.name for each in fields(PublishedScan) if each.name != "files")
@@ -225,22 +256,27 @@ def _publication(path: Place, content: Mapping[str, Any]) -> Publication:
             return Publication(**{**content, "scans": scans})
         if content["format"] != FORM:
             raise _of_another_form(path, f"format {content['format']}")
-        head = {name: value for name, value in content.items() if name not in ("format", "records")}
-        scans, records = _scans(path, content["records"])
+        head = {name: value for name, value in content.items() if name not in ("format", "records", "scans")}
+        scans, records = _scans(path, content["records"], content.get("scans"))
         return Publication(**head, scans=scans, records=records)
     except (TypeError, KeyError, AttributeError) as error:
         raise _of_another_form(path, f"{type(error).__name__}: {error}") from error
 
 
-def _scans(path: Place, named: Sequence[Mapping[str, str]]) -> tuple[dict[str, PublishedScan], tuple[Record, ...]]:
+def _scans(
+    path: Place, named: Sequence[Mapping[str, str]], inside: Mapping[str, Mapping[str, Any]] | None
+) -> tuple[dict[str, PublishedScan], tuple[Record, ...]]:
     scans: dict[str, PublishedScan] = {}
     records = []
     for record in named:
         files = records_of(path) / f"{record['files']}.json"
-        found = cast("Mapping[str, Mapping[str, Any]]", _read_record(records_of(path) / f"{record['scans']}.json"))
+        found = inside
+        if found is None:
+            about_them = _read_record(records_of(path) / f"{record['scans']}.json")
+            found = cast("Mapping[str, Mapping[str, Any]]", about_them)
         for name, about in found.items():
             scans[name] = PublishedScan(**about, files=RecordedFiles(path, files, name))
-        records.append(Record(tuple(found), record["scans"], record["files"]))
+        records.append(Record(tuple(found), record["scans"] if inside is None else None, record["files"]))
     return dict(sorted(scans.items())), tuple(records)
 
 

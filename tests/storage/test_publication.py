@@ -9,7 +9,7 @@ import pytest
 from storage import gc
 from storage.atomic import replace_json
 from storage.errors import Overtaken, StoreError
-from storage.publication import SCANS, Publication, PublishedScan, published_files, records_of
+from storage.publication import FORM, SCANS, Publication, PublishedScan, published_files, records_of
 from storage.store import Store
 from storage.verify import verify
 
@@ -77,6 +77,28 @@ def test_a_change_of_one_scan_writes_its_record_and_the_last_again(many: Store, 
     assert outputs == []
 
 
+def test_what_counts_of_few_scans_stands_in_the_file_itself(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store").create()
+    few = published(store, {f"s{n:05d}": "d" for n in range(SCANS)})
+    store.publish(few)
+    said = json.loads((store.published_path / "fit.json").read_text())
+    assert {name: scan["digest"] for name, scan in said["scans"].items()} == dict.fromkeys(few.scans, "d")
+    assert len(records(store)) == 1
+    before = store.publication("fit")
+    assert before == few
+    one_more = published(store, {"s99999": "d"}, before)
+    store.publish(one_more, before)
+    assert "scans" not in json.loads((store.published_path / "fit.json").read_text())
+    before = store.publication("fit")
+    assert before == one_more
+    assert len(records(store)) == 2 * 2
+    one_less = without(published(store, {}, before), "s99999")
+    store.publish(one_less, before)
+    assert store.publication("fit") == one_less
+    assert len(records(store)) == 1
+    assert verify(store) == []
+
+
 def test_the_file_of_a_publication_stays_small(many: Store) -> None:
     said = many.publication_path("fit").read_bytes()
     assert len(said) < 400 + 200 * (MANY / SCANS + 1)
@@ -103,8 +125,8 @@ def test_files_that_are_asked_for_after_another_has_published_are_not_mistaken(m
 @pytest.mark.parametrize("damage", ["gone", "changed"])
 def test_a_record_that_is_lost_or_changed_is_named(tmp_path: Path, kind: str, damage: str) -> None:
     store = Store(tmp_path / "store").create()
-    store.publish(published(store, {"one": "d", "two": "d"}))
-    (named,) = json.loads((store.published_path / "fit.json").read_text())["records"]
+    store.publish(published(store, {f"s{n:05d}": "d" for n in range(SCANS + 1)}))
+    named, _ = json.loads((store.published_path / "fit.json").read_text())["records"]
     record = store.published_path / "records" / "fit" / f"{named[kind]}.json"
     if damage == "gone":
         record.unlink()  # type: ignore[union-attr]
@@ -129,7 +151,7 @@ def test_a_publication_of_the_first_form_is_read_and_put_in_the_new_one(tmp_path
     assert verify(store) == []
     after = published(store, {"three": "d"}, before)
     store.publish(after, before)
-    assert "scans" not in json.loads(path.read_text())
+    assert json.loads(path.read_text())["format"] == FORM
     assert store.publication("fit") == after
     assert verify(store) == []
 

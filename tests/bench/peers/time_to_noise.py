@@ -43,7 +43,7 @@ REACHED = 1.2
 """Times what noise leaves of the truth"""
 SIDES = {128: 14, 256: 10, 512: 7}
 """Positions along the scan's side, by the pixels of a frame"""
-SOON = ((128, 1e4), (128, 1e6), (256, 1e6))
+SOON = ((128, 1e4), (128, 1e6), (256, 1e6), (512, 1e6))
 ALL = tuple((frame, counts) for frame in SIDES for counts in (1e4, 1e5, 1e6, 1e7))
 """Pixels of a frame, and counts of one through vacuum"""
 STARTS = {"near": "good", "focus": "bad"}
@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", required=True, help="Python of the environment that has ptychi and cdtools")
     parser.add_argument("--out", type=Path, required=True, help="folder for the figure")
-    parser.add_argument("--all", action="store_true", help="all problems, not only three with both starts")
+    parser.add_argument("--all", action="store_true", help="all problems, not only four with both starts")
     parser.add_argument("--epochs", type=int, default=60, help="of the peers, at most")
     parser.add_argument("--seconds", type=float, default=60.0, help="for each run of a peer")
     asked = parser.parse_args()
