@@ -126,6 +126,16 @@ def test_an_environment_of_somebody_else_is_not_touched(checkout: Path) -> None:
     assert (checkout / ".venv" / "theirs").exists()
 
 
+def test_an_environment_of_another_checkout_is_not_taken_from_it(standing: Path, tmp_path: Path) -> None:
+    venv = standing / ".venv"
+    before = (venv / "ready").read_text()
+    status, out, err = run(write_checkout(tmp_path), "plan", STXMDIST_VENV=str(venv))
+    assert (status, out) == (2, "")
+    assert f"is the environment of {standing}" in err
+    assert (venv / "ready").read_text() == before
+    assert run(standing, "plan") == (0, "ran ['plan']\n", "")
+
+
 def test_an_interpreter_that_does_not_fit_is_named(checkout: Path) -> None:
     status, _, err = run(checkout, "setup", PYTHON="/bin/false")
     assert (status, "PYTHON=/bin/false" in err) == (2, True)
