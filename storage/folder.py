@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -118,6 +118,24 @@ def replace_file(path: Path, parts: Iterable[bytes | memoryview]) -> str:
     except OSError as error:
         raise refusal(path, error, sum(sizes)) from error
     return digest.hexdigest()
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make a folder that nobody looks into yet, with files (relative path -> bytes): all of it reaches the disk.
+
+    Raises
+    ------
+    OSError
+        when the file system refuses.
+    """
+    paths = {folder / name: content for name, content in files.items()}
+    for path, content in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    # Only now: the first finds most of the others on their way to the disk already.
+    folders = {parent for path in paths for parent in path.parents if parent.is_relative_to(folder)}
+    for written in (*paths, *folders):
+        sync(written)
 
 
 def replace_link(path: Path, target: Path) -> None:

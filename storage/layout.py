@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
+from zarr.core.buffer import Buffer
+from zarr.storage import MemoryStore
 
 from storage.atomic import plain_json
 from storage.chunking import Shape, chunks_within, codecs_of, shard_indices, shard_plan, shard_region
 from storage.digests import digest_of
 from storage.errors import StoreError
+from storage.folder import write_files
 from storage.ome import is_image, ome_zarr_metadata
 from storage.schema import ARRAYS, COORDINATES, ArraySpec, array_spec
-from storage.shards import ShardStore
 
 Coordinates = dict[str, tuple[np.ndarray, str]]
 """Axis -> (values, unit)."""
@@ -141,6 +143,12 @@ class Layout:
         """The elements of a shard, clipped at the array's end."""
         return shard_region(self.shape, self.shards, index)
 
+    @classmethod
+    def from_json(cls, name: str, said: Mapping[str, Any]) -> "Layout":
+        """What :meth:`as_json` said, without the fill value."""
+        shape, chunks, shards = (tuple(said[key]) for key in ("shape", "chunks", "shards"))
+        return cls(name, tuple(said["dims"]), shape, np.dtype(said["dtype"]), chunks, shards)
+
     def as_json(self) -> dict[str, Any]:
         """For comparison with what was declared before."""
         return {
@@ -203,10 +211,18 @@ def plan_record(plans: Sequence[ArrayPlan], attrs: Mapping[str, Any]) -> dict[st
 
 
 def create_group(folder: Path, plans: Sequence[ArrayPlan], attrs: Mapping[str, Any], image: str | None) -> None:
-    """Make the Zarr v3 group with its arrays (nothing written in them) and its coordinates (written)."""
+    """Make the Zarr v3 group with its arrays (nothing written in them) and its coordinates (written), in a new folder.
+
+    Raises
+    ------
+    OSError
+        when the file system refuses.
+    """
     layouts = [plan.layout() for plan in plans]
     coords = gather_coordinates(plans, layouts)
-    store = ShardStore(folder)
+    # In memory first: on a disk, zarr would ask for each of these small files several times, and wait each time.
+    made: dict[str, Buffer] = {}
+    store = MemoryStore(made)
     images = [layout for layout in layouts if is_image(layout.dims, layout.dtype) and image in (None, layout.name)]
     ome = {"ome": ome_zarr_metadata(images[0].name, images[0].dims, coords)} if images else {}
     group_attrs = {**plain_json(attrs), **ome, "stxmdist": plan_record(plans, attrs)}
@@ -245,3 +261,4 @@ def create_group(folder: Path, plans: Sequence[ArrayPlan], attrs: Mapping[str, A
         # Without it xarray.open_zarr warns on every open; with it zarr warns here, once, that others may not read it.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         zarr.consolidate_metadata(store)
+    write_files(folder, {key: value.to_bytes() for key, value in made.items()})

@@ -15,6 +15,7 @@ from zarr.types import AnyArray
 
 from storage.atomic import Json, replacing
 from storage.chunking import codecs_of
+from storage.layout import Layout
 from storage.ome import VERSION, transformations_of
 from storage.output import Output
 from storage.reading import read_region
@@ -76,15 +77,15 @@ def write_levels(output: Output) -> tuple[str, ...]:
 
     One block after another is read, halved and written, so that memory does not grow with the image.
     """
-    names = tuple(name for name in output.arrays() if _is_large(output, name))
+    large = {name: layout for name, layout in output.layouts().items() if _is_large(layout)}
+    names = tuple(large)
     if not names or (output.path / FOLDER / "zarr.json").exists():
         return names
     coords = output.coordinates()
     with replacing(output.path / FOLDER) as partial:
         partial.mkdir()
         root = zarr.create_group(store=LocalStore(partial), zarr_format=3)
-        for name in names:
-            layout = output.layout(name)
+        for name, layout in large.items():
             group = root.create_group(name)
             finer = output.array(name)
             for level in range(1, n_levels(layout.shape) + 1):
@@ -108,8 +109,7 @@ def level_of(output: Output, name: str, level: int) -> AnyArray | None:
     return found
 
 
-def _is_large(output: Output, name: str) -> bool:
-    layout = output.layout(name)
+def _is_large(layout: Layout) -> bool:
     image = set(layout.dims[-2:]) <= set(ACROSS) and len(layout.dims) <= 3
     return image and layout.dtype.kind in "fciu" and max(layout.shape[-2:]) > LEAST_PX
 

@@ -1,9 +1,10 @@
 """One output: the arrays, files and unit records under one digest, written by the units that own them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote
@@ -80,9 +81,8 @@ class Output:
         record = plan_record(arrays, attrs or {})
         if not self._is_declared():
             try:
-                with replacing(self.group_path) as partial:
-                    partial.mkdir()
-                    create_group(partial, arrays, attrs or {}, image)
+                with replacing(self.group_path) as place:
+                    create_group(place, arrays, attrs or {}, image)
                 return
             except OSError as error:
                 # Another process was quicker: its group is compared below.
@@ -121,10 +121,11 @@ class Output:
 
     def layout(self, name: str) -> Layout:
         """How a declared array lies on disk."""
-        array = self.array(name)
-        dims = tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
-        shards = array.shards or array.chunks
-        return Layout(name, dims, array.shape, array.dtype, array.chunks, shards, array.fill_value)
+        return _layout_of(name, self.array(name))
+
+    def layouts(self) -> dict[str, Layout]:
+        """How all declared arrays lie on disk, from one file."""
+        return {name: Layout.from_json(name, said) for name, said in self._declared()["arrays"].items()}
 
     def arrays(self) -> tuple[str, ...]:
         """Names of the declared arrays, coordinates not among them."""
@@ -148,7 +149,8 @@ class Output:
         """
         index = tuple(int(i) for i in shard_index)
         check_owned(unit, owns, name, index)
-        layout = self.layout(name)
+        declared = self.array(name)
+        layout = _layout_of(name, declared)
         region = layout.region(index)
         shape = tuple(s.stop - s.start for s in region)
         if data.shape != shape or data.dtype != layout.dtype:
@@ -168,8 +170,8 @@ class Output:
                 mend="Forget the unit first if it is to run again",
             )
         store, group = writing(self.group_path)
+        array = zarr.Array(zarr.AsyncArray(declared.metadata, StorePath(store, f"{group}/{name}".lstrip("/"))))
         # Blocks that hold only the fill value are written too: a missing file always means a missing unit.
-        array = zarr.open_array(store, path=f"{group}/{name}".lstrip("/"), mode="r+", zarr_format=3)
         array.with_config({"write_empty_chunks": True})[region] = data
         hashes = {f"{GROUP}/{key}": sha256 for key, sha256 in store.sha256.items()}
         if len(hashes) != 1:
@@ -222,7 +224,19 @@ class Output:
         StoreError
             when a shard is damaged.
         """
-        array = self.array(name)
+        return self.opened(name)(region)
+
+    def opened(self, name: str) -> Callable[[Region | None], np.ndarray]:
+        """As :meth:`read`, for whoever reads an array of an output in many parts, one after the other.
+
+        Raises
+        ------
+        StoreError
+            as :meth:`array`, and each part as :meth:`read`.
+        """
+        return partial(self._part, name, self.array(name))
+
+    def _part(self, name: str, array: AnyArray, region: Region | None) -> np.ndarray:
         try:
             return read_region(array, region)
         except BucketError:
@@ -357,6 +371,11 @@ class Output:
             if relative.parts[0] not in (_DONE, _QUARANTINE) and not _is_partial(relative):
                 files[name] = believed.get(name) or sha256_of_file(self.path / name)
         return files
+
+
+def _layout_of(name: str, array: AnyArray) -> Layout:
+    dims = tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
+    return Layout(name, dims, array.shape, array.dtype, array.chunks, array.shards or array.chunks, array.fill_value)
 
 
 def _is_partial(relative: PurePosixPath) -> bool:

@@ -13,6 +13,9 @@ from stxmdist.spectra.density.given import transmission_given
 from stxmdist.spectra.density.incident_beam import Exposure
 from stxmdist.stages.inputs.frames import FramesOnDemand
 
+MOST_KEPT_BYTES = 16e6
+"""A stack of so many is kept whole once it was read, as a piece of a larger one is (`storage.reading.PIECE_BYTES`)"""
+
 
 class CorrectedFrames(FramesOnDemand):
     """Corrected counts of frames, in the order of energies: a sequence of (Y, X) that reads on demand."""
@@ -34,7 +37,7 @@ class CorrectedFrames(FramesOnDemand):
         divides = divide_by_ring_current and options.ring_current
         current = self.exposure.ring_current_ma
         self._ring_factor = ring_factor(current) if divides else np.ones(len(current))
-        self._ingest = ingest
+        self._counts = ingest.opened("counts")
         self._energies = np.arange(len(self.measured)) if energies is None else energies
         self._raw: dict[int, F32] = {}
 
@@ -66,9 +69,11 @@ class CorrectedFrames(FramesOnDemand):
 
     def _read(self, energy: int) -> F32:
         if energy not in self._raw:
-            for old in [k for k in self._raw if abs(k - energy) > 1]:
-                del self._raw[old]
-            self._raw[energy] = self._ingest.read("counts", (energy, slice(None), slice(None)))
+            found = self._counts((energy, slice(None), slice(None)))
+            if found.nbytes * len(self.measured) > MOST_KEPT_BYTES:
+                for old in [k for k in self._raw if abs(k - energy) > 1]:
+                    del self._raw[old]
+            self._raw[energy] = found
         return self._raw[energy]
 
 

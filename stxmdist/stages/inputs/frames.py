@@ -34,15 +34,15 @@ class StoredFrames(FramesOnDemand):
     """The frames (Y, X) of a stack in the store, read one at a time."""
 
     def __init__(self, output: Output, name: str) -> None:
-        self._output, self._name = output, name
-        self._length = int(output.array(name).shape[0])
+        self._length = output.layout(name).shape[0]
+        self._read = output.opened(name)
 
     def __len__(self) -> int:
         return self._length
 
     def frame_at(self, place: int) -> F32:
         """Read a frame."""
-        return self._output.read(self._name, (place, slice(None), slice(None)))
+        return self._read((place, slice(None), slice(None)))
 
 
 class MappedFrames(FramesOnDemand):
