@@ -123,7 +123,7 @@ class Survey:
     """By the identity of options that the survey holds"""
     _publications: dict[str, tuple[int, Publication | None]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def store(self) -> Store:
         """The campaign's store."""
         return Store(self.campaign.store)
@@ -150,6 +150,12 @@ class Survey:
     def growing(self) -> dict[str, Growth]:
         """The scans that are taken as far as they are complete; their recordings hold those energies alone."""
         return {name: growth for name, growth in self.growth.scans.items() if growth.state == "grows"}
+
+    @cached_property
+    def arriving(self) -> tuple[str, ...]:
+        """The scans that are being measured and do not hold enough yet, in the order of the sample sheet."""
+        followed = ((scan.scan_id, self.growth.scans.get(scan.scan_id)) for scan in self.campaign.scans)
+        return tuple(name for name, growth in followed if growth is not None and growth.state == "arrives")
 
     @cached_property
     def scans(self) -> dict[str, Scan]:

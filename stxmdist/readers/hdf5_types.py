@@ -26,6 +26,10 @@ class Node(Protocol):
         """Path in the file."""
 
     @property
+    def id(self) -> object:
+        """What the library itself knows it by."""
+
+    @property
     def attrs(self) -> Attributes: ...
 
     @property
