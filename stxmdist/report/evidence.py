@@ -136,9 +136,17 @@ class Evidence:
         written = map(Exclusion, what, scan_id, stage, where, why, map(int, n))
         return list(dict.fromkeys([*self.campaign.exclusions, *written]))
 
+    @cached_property
+    def _why_stopped(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for row in self.exclusions:
+            if row.what in ("scan", "unit"):
+                found.setdefault(row.scan_id, []).append(row.why)
+        return found
+
     def why_stopped(self, scan_id: str) -> str:
         """Why a scan did not get further, in a sentence."""
-        found = [row.why for row in self.exclusions if row.scan_id == scan_id and row.what in ("scan", "unit")]
+        found = self._why_stopped.get(scan_id)
         if found:
             return found[0] + (f" (and {len(found) - 1} more units)" if len(found) > 1 else "")
         done = self.published.stages_of(scan_id)

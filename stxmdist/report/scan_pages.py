@@ -47,18 +47,21 @@ def scan_pages(evidence: Evidence, version: str) -> Iterator[tuple[str, bytes]]:
     yield "pages.css", (static / "pages.css").read_bytes()
     yield "pages.js", (static / "pages.js").read_bytes()
     table = evidence.table("particles")
-    about = _about(evidence)
-    yield "particles.js", _as_script("table", about | {"rows": _columns(table)})
+    columns = _about_columns()
+    scans = [scan.scan_id for scan in evidence.scans]
+    files_of = dict(zip(scans, file_names(scans), strict=True))
+    yield "particles.js", _as_script("table", {"columns": columns, "files": files_of, "rows": _columns(table)})
     about_page: dict[str, Any] = {"name": evidence.campaign.name, "version": version}
     page = environment.get_template("particles.html.j2")
     yield "particles.html", page.render(**about_page, n=len(table)).encode()
     page = environment.get_template("scan.html.j2")
     sheet = quality(evidence)
     rows = {row[0]: tuple(zip(sheet.header, row, strict=True)) for row in sheet.rows}
-    scans = [scan.scan_id for scan in evidence.scans]
-    files_of = dict(zip(scans, file_names(scans), strict=True))
+    # Of what all scans have, a page holds only its own: at a thousand scans the rest would be most of it.
+    rows_of = table.groupby(words(table, "scan_id")).indices if len(table) else {}
     for place, scan in enumerate(evidence.scans):
         beside = {"before": scans[place - 1] if place else "", "after": "".join(scans[place + 1 : place + 2])}
+        files_here = {name: files_of[name] for name in (scan.scan_id, *filter(None, beside.values()))}
         energy_ev, spectra = particle_spectra(evidence, scan)
         about_spectra = {"energy_ev": _rounded(energy_ev, 7), "scan_id": scan.scan_id}
         found = {
@@ -66,7 +69,7 @@ def scan_pages(evidence: Evidence, version: str) -> Iterator[tuple[str, bytes]]:
             for label, each in spectra.items()
         }
         yield f"{SCANS}/{files_of[scan.scan_id]}.js", _as_script("spectra", about_spectra | {"particles": found})
-        here = table[words(table, "scan_id") == scan.scan_id] if len(table) else table
+        here = table.iloc[rows_of.get(scan.scan_id, [])]
         shown = page.render(
             **about_page,
             scan_id=scan.scan_id,
@@ -75,25 +78,21 @@ def scan_pages(evidence: Evidence, version: str) -> Iterator[tuple[str, bytes]]:
             quality=rows.get(scan.scan_id, ()),
             images=list(_images(evidence, scan)),
             why="" if evidence.has("fit", scan.scan_id) else evidence.why_stopped(scan.scan_id),
-            rows=_as_json(about | {"rows": _columns(here)}),
-            files=files_of,
+            rows=_as_json({"columns": columns, "files": files_here, "rows": _columns(here)}),
+            files=files_here,
             n=len(here),
             **beside,
         )
         yield f"{SCANS}/{files_of[scan.scan_id]}.html", shown.encode()
 
 
-def _about(evidence: Evidence) -> dict[str, Any]:
+def _about_columns() -> list[dict[str, Any]]:
     spec = {column_.name: column_ for column_ in table_specs()["particles"].columns}
-    scans = [scan.scan_id for scan in evidence.scans]
-    return {
-        "columns": [
-            {"name": name, "unit": spec[name].unit, "meaning": spec[name].meaning, "words": name in WORDS}
-            for name in SHOWN
-            if name in spec
-        ],
-        "files": dict(zip(scans, file_names(scans), strict=True)),
-    }
+    return [
+        {"name": name, "unit": spec[name].unit, "meaning": spec[name].meaning, "words": name in WORDS}
+        for name in SHOWN
+        if name in spec
+    ]
 
 
 def _columns(table: pd.DataFrame) -> list[list[Any]]:

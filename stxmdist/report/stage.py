@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 
 from storage.atomic import plain_json
 from storage.tables import publish_folder
@@ -126,18 +127,17 @@ def work(unit: Unit[Options, ReportPart]) -> Outcome:
     said = methods(evidence, __version__)
     page = render(evidence, parts, __version__, said).encode()
     write = ShardWriter(unit)
-    files = {f"{FOLDER}/index.html": page}
-    files |= {f"{FOLDER}/methods.md": said.as_markdown().encode()}
-    files |= {f"{FOLDER}/references.bib": said.as_bibtex().encode()} if said.cited else {}
-    files |= {f"{FOLDER}/README.md": readme(evidence, parts, __version__).encode()}
+    files = {"index.html": page, "methods.md": said.as_markdown().encode()}
+    files |= {"references.bib": said.as_bibtex().encode()} if said.cited else {}
+    files |= {"README.md": readme(evidence, parts, __version__).encode()}
     pictures = [item for section in parts for item in section.items if isinstance(item, Printed)]
     sheets = [item for section in parts for item in section.items if isinstance(item, PrintedSheet)]
     parts_in_files: list[Printed | PrintedSheet] = [*pictures, *sheets]
     for part in parts_in_files:
-        files |= {f"{FOLDER}/{part.file_of(ending)}": content for ending, content in part.files.items()}
-    files |= {f"{FOLDER}/{name}": content for name, content in scan_pages(evidence, __version__)}
-    for name, content in files.items():
-        write.keep(write.output.path / write.output.put(name, content))
+        files |= {part.file_of(ending): content for ending, content in part.files.items()}
+    # Pages of scans are as many as these: each is written before the next is made.
+    for name, content in chain(files.items(), scan_pages(evidence, __version__)):
+        write.keep(write.output.path / write.output.put(f"{FOLDER}/{name}", content))
     return write.outcome(ReportMeasures(len(pictures), len(page), tuple(picture.name for picture in pictures)))
 
 
