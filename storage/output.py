@@ -38,6 +38,7 @@ from storage.shards import reading, writing
 
 if TYPE_CHECKING:
     import xarray
+    from zarr.core.metadata.v3 import ArrayV3Metadata
 
 __all__ = ["GROUP", "ArrayPlan", "Layout", "Output"]
 
@@ -125,7 +126,8 @@ class Output:
 
     def layouts(self) -> dict[str, Layout]:
         """How all declared arrays lie on disk, from one file."""
-        return {name: Layout.from_json(name, said) for name, said in self._declared()["arrays"].items()}
+        declared = cast("Mapping[str, Mapping[str, Any]]", self._declared()["arrays"])
+        return {name: Layout.from_json(name, said) for name, said in declared.items()}
 
     def arrays(self) -> tuple[str, ...]:
         """Names of the declared arrays, coordinates not among them."""
@@ -170,7 +172,8 @@ class Output:
                 mend="Forget the unit first if it is to run again",
             )
         store, group = writing(self.group_path)
-        array = zarr.Array(zarr.AsyncArray(declared.metadata, StorePath(store, f"{group}/{name}".lstrip("/"))))
+        metadata = cast("ArrayV3Metadata", declared.metadata)
+        array = zarr.Array(zarr.AsyncArray(metadata, StorePath(store, f"{group}/{name}".lstrip("/"))))
         # Blocks that hold only the fill value are written too: a missing file always means a missing unit.
         array.with_config({"write_empty_chunks": True})[region] = data
         hashes = {f"{GROUP}/{key}": sha256 for key, sha256 in store.sha256.items()}

@@ -72,7 +72,7 @@ def watch(
     from stxmdist.planning.live_run import RunBeside
     from stxmdist.planning.live_warm import warm
     from stxmdist.planning.received import Beside, Received, said_once
-    from stxmdist.planning.written_back import WritesBack
+    from stxmdist.planning.written_back import WritesBack, WritesBeside
 
     words = [sys.executable, "-m", "stxmdist", "run", campaign, *(["--no-prefect"] if no_prefect else [])]
     runs = RunBeside(words)
@@ -82,7 +82,7 @@ def watch(
         say,
         (lambda: False) if no_run else runs,
         sources=(Beside(Received(said_once(say))),),
-        write_back=WritesBack(say),
+        write_back=WritesBeside(WritesBack(say)),
     )
     try:
         service.run(stop=lambda: False, prepare=lambda: warm(STAGES))

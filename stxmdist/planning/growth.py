@@ -72,6 +72,11 @@ class Growth:
         return tuple(key for key, frame in self.frames.items() if frame.complete)
 
     @property
+    def looks_whole(self) -> bool:
+        """Whether nothing tells that more of it is to come."""
+        return not self.why and len(self.complete) >= self.planned
+
+    @property
     def digest(self) -> str:
         """Identity of what is complete."""
         return digest_of_frames(self.axes, {key: self.frames[key].sha256 for key in self.complete})

@@ -27,11 +27,13 @@ def survey_of(campaign: Campaign, options: Mapping[str, object], *, forecast: bo
     found += [Finding(scan.scan_id, problem, unit=SHEET_ROW) for scan, problem in own.mistakes]
     aside = {scan.scan_id for scan, _ in own.mistakes}
     for scan in campaign.scans:
-        if scan.scan_id in aside:
+        followed = growth.scans.get(scan.scan_id)
+        if scan.scan_id in aside or (followed is not None and followed.state == "arrives"):
+            # What is not there yet is not wrong: whoever follows it says when it can be taken.
             continue
         try:
             mine = own.by_scan.get(scan.scan_id, options)
-            header = _so_far(_header(scan, choices_of(mine)), growth.scans.get(scan.scan_id))
+            header = _so_far(_header(scan, choices_of(mine)), followed)
             recordings[scan.scan_id] = _as_left(header, mine)
         except InputError as error:
             found.append(Finding(scan.scan_id, _of_file(campaign, scan, error)))
@@ -81,17 +83,9 @@ def _header(scan: Scan, choices: ReadChoices) -> Recording:
 
 def _so_far(recording: Recording, growth: Growth | None) -> Recording:
     """A scan that is being measured as far as it is complete; any other as it is."""
-    if growth is None or growth.state not in ("arrives", "grows"):
+    if growth is None or growth.state != "grows" or not isinstance(recording, StxmRecording):
         return recording
-    if growth.state == "grows" and isinstance(recording, StxmRecording):
-        return of_energies(recording, growth.complete, growth.planned)
-    raise InputError(
-        where=recording.source,
-        problem="the scan is still being measured",
-        got=growth.sentence,
-        wanted="one complete energy, or a file that does not change any more",
-        mend="Wait: it is taken as soon as there is one",
-    )
+    return of_energies(recording, growth.complete, growth.planned)
 
 
 def _as_left(recording: Recording, options: Mapping[str, object]) -> Recording:

@@ -6,7 +6,8 @@ killed at any moment without loss: what it knows is in the store, and what it ha
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,18 @@ class Source(Protocol):
         ...
 
 
+class Results(Protocol):
+    """What writes results elsewhere, beside whoever looks at scans: a server may take seconds for them."""
+
+    def __call__(self, store: Store, scan: Scan, server: str) -> None:
+        """Begin to write what is published of a scan to the campaign file's server."""
+        ...
+
+    def busy(self, scan_id: str) -> bool:
+        """Whether something of a scan is still to be written."""
+        ...
+
+
 @dataclass
 class LiveService:
     """Follows the scans of one campaign."""
@@ -63,10 +76,8 @@ class LiveService:
     clock: Callable[[], float] = time.time
     """Seconds; only differences of it are looked at"""
     sources: Sequence[Source] = ()
-    write_back: Callable[[Store, Scan, str], None] | None = None
-    """Called with each scan that was analysed and the campaign file's server, where the campaign asks for results
-    there
-    """
+    write_back: Results | None = None
+    """Asked with each scan that was analysed, where the campaign asks for results on its server"""
 
     def __post_init__(self) -> None:
         self._limits = LiveSpec()
@@ -95,18 +106,24 @@ class LiveService:
             self.say("ready")
             while not stop():
                 began = time.monotonic()
-                try:
+                with self._going_on("campaign"):
                     self.step()
-                except Explained as error:
-                    # A sheet that is being saved, a disk that is full: the next look may find it well.
-                    self._say_once("campaign", error.sentence)
-                except Exception:
-                    # A bug that one scan meets must not end a night in which others are measured.
-                    self._say_once("campaign", traceback.format_exc())
                 time.sleep(max(0.1, self._limits.look_every_s - (time.monotonic() - began)))
 
+    @contextmanager
+    def _going_on(self, about: str) -> Iterator[None]:
+        """Say what fails in a block, and go on."""
+        try:
+            yield
+        except Explained as error:
+            # A sheet that is being saved, a disk that is full: the next look may find it well.
+            self._say_once(about, error.sentence)
+        except Exception:
+            # A bug that one scan meets must not end a night in which others are measured.
+            self._say_once(about, traceback.format_exc())
+
     def step(self) -> None:
-        """One look at every scan, and one pass over those that have changed."""
+        """One look at every scan, and a pass over each that has changed."""
         campaign, options = campaign_and_options(self.path)
         self._limits = campaign.live
         store = Store(campaign.store)
@@ -116,8 +133,11 @@ class LiveService:
             for scan_id, growth in record.scans.items()
             if growth.state != "arrives" and self._passed.get(scan_id) != (growth.state, growth.digest)
         }
-        if waiting:
-            self._analyse(campaign, store, waiting)
+        # New energies first: of a scan that has only ended, the maps are there.
+        for scan_id, growth in sorted(waiting.items(), key=lambda item: item[1].state != "grows"):
+            with self._going_on(scan_id):
+                self._analyse(campaign, store, campaign.scan(scan_id), growth)
+        self._hand_back(store)
         self._begin_run(store)
 
     def look(self, campaign: Campaign, options: Mapping[str, object], store: Store) -> GrowthRecord:
@@ -135,11 +155,16 @@ class LiveService:
             over = any(source.over(scan) for source in self.sources)
             before = scans.get(scan.scan_id)
             written, n_bytes = folders.written(scan.files)
+            seen = scan.scan_id in self._written
             if before is None and not self._may_grow(scan, written):
                 continue
             read = partial(readers.read_scan, scan.files, scan.file_region, choices_of(own.get(scan.scan_id, options)))
             look = looked(written, n_bytes, read, before, over=over)
             now = after_look(before, look, self.clock(), finish_after_s=self._limits.finish_after_s)
+            if before is None and not seen and now.looks_whole and store.held():
+                # A run may be at it: it is taken from that only when it changes.
+                self._due.add("whole")
+                continue
             scans[scan.scan_id] = now
             ended.pop(scan.scan_id, None)
             if now.state == "ended":
@@ -170,53 +195,66 @@ class LiveService:
         except OSError:
             return True
 
-    def _analyse(self, campaign: Campaign, store: Store, waiting: Mapping[str, Growth]) -> None:
-        """Bring scans up to date as they are in the record; those that are whole are then everybody's again."""
-        wide = [scan.scan_id for scan in campaign.scans if scan.scan_id in waiting and scan.modality == "stxm"]
-        began = time.monotonic()
-        refused: set[str] = set()
-        if wide:
-            request = RunRequest(str(self.path), STAGES, tuple(wide), "inline", live=True)
-            with CampaignRun(request) as run:
-                for stage in STAGES:
-                    report = run.stage(stage)
-                    for refusal in report.refusals:
-                        refused |= {refusal.scan_id} if stage == "ingest" else set()
-                        self._say_once(f"{refusal.scan_id} {stage}", f"{stage}: {refusal.sentence}")
-                    self._forget(store, stage, wide, run)
-                shown = run.verdict()
-            for verdict in shown.scans:
-                words = verdict.sentence or ("images only" if verdict.images_only else verdict.counted)
-                self.say(f"{verdict.scan_id}: {words} ({time.monotonic() - began:.1f} s)")
+    def _analyse(self, campaign: Campaign, store: Store, scan: Scan, growth: Growth) -> None:
+        """Bring a scan up to date as it is in the record."""
+        refused = scan.modality == "stxm" and self._passes(store, scan.scan_id)
+        self._passed[scan.scan_id] = (growth.state, growth.digest)
+        self._due.add("statistics")
         tiled = campaign.live.tiled
-        if self.write_back is not None and tiled is not None and tiled.results:
-            for scan in campaign.scans:
-                if scan.scan_id in wide:
-                    self.write_back(store, scan, tiled.server)
-        self._hand_back(store, waiting, refused)
+        if self.write_back is not None and tiled is not None and tiled.results and scan.modality == "stxm":
+            self.write_back(store, scan, tiled.server)
+        if refused and growth.state == "grows":
+            # It has changed where it was complete: nothing that is remembered of it holds.
+            anew = replace(growth, state="arrives", frames={}, axes="", written="")
+            self._remember(store, {**self._followed, scan.scan_id: anew})
 
-    def _forget(self, store: Store, stage: str, scans: Iterable[str], run: CampaignRun) -> None:
+    def _passes(self, store: Store, scan_id: str) -> bool:
+        """One pass of all stages over a scan; whether ingest refused it."""
+        began = time.monotonic()
+        refused = False
+        with CampaignRun(RunRequest(str(self.path), STAGES, (scan_id,), "inline", live=True)) as run:
+            for stage in STAGES:
+                for refusal in run.stage(stage).refusals:
+                    refused |= stage == "ingest" and refusal.scan_id == scan_id
+                    self._say_once(f"{refusal.scan_id} {stage}", f"{stage}: {refusal.sentence}")
+            shown = run.verdict()
+        for verdict in shown.scans:
+            words = verdict.sentence or ("images only" if verdict.images_only else verdict.counted)
+            self.say(f"{verdict.scan_id}: {words} ({time.monotonic() - began:.1f} s)")
+        # Only now, for nobody waits for it.
+        self._forget(store, scan_id, run)
+        return refused
+
+    def _forget(self, store: Store, scan_id: str, run: CampaignRun) -> None:
         """Remove the outputs of fewer energies, which nothing shows any more."""
-        for scan_id in scans:
-            if scan_id not in run.survey.scans:
-                continue
+        if scan_id not in run.survey.scans:
+            return
+        for stage in STAGES:
             left = (*self._left.get((stage, scan_id), ()), run.survey.digest(stage, scan_id))
             self._left[stage, scan_id] = tuple(dict.fromkeys(left))[-OUTPUTS_KEPT:]
             forget_superseded(store, stage, scan_id, self._left[stage, scan_id])
 
-    def _hand_back(self, store: Store, passed: Mapping[str, Growth], refused: Iterable[str]) -> None:
+    def _hand_back(self, store: Store) -> None:
+        """Let scans that are whole be everybody's again, once their results are written where they are wanted."""
+        whole = {
+            scan_id: growth
+            for scan_id, growth in self._followed.items()
+            if growth.state in ("finished", "ended")
+            and self._passed.get(scan_id) == (growth.state, growth.digest)
+            and not (self.write_back is not None and self.write_back.busy(scan_id))
+        }
+        if not whole:
+            return
+        self._written |= {scan_id: growth.written for scan_id, growth in whole.items()}
+        self._remember(store, {name: growth for name, growth in self._followed.items() if name not in whole})
+        self._due.add("whole")
+
+    @property
+    def _followed(self) -> Mapping[str, Growth]:
+        return {} if self._record is None else self._record.scans
+
+    def _remember(self, store: Store, scans: Mapping[str, Growth]) -> None:
         assert self._record is not None
-        scans = dict(self._record.scans)
-        for scan_id, growth in passed.items():
-            self._passed[scan_id] = (growth.state, growth.digest)
-            if growth.state in ("finished", "ended"):
-                self._written[scan_id] = growth.written
-                del scans[scan_id]
-                self._due.add("whole")
-            elif scan_id in refused:
-                # It has changed where it was complete: nothing that is remembered of it holds.
-                scans[scan_id] = replace(growth, state="arrives", frames={}, axes="", written="")
-            self._due.add("statistics")
         self._record = replace(self._record, scans=scans)
         write_record(store, self._record)
 

@@ -110,8 +110,9 @@ class ScanVerdict:
 
     @property
     def usable(self) -> bool:
-        """Whether some particle has a state of charge; a scan that was not processed yet may have some."""
-        return self.state == "waits" or self.particles_with_soc > 0 or (self.images_only and self.state == "done")
+        """Whether some particle has a state of charge; of a scan that is not whole, or not processed yet, some may."""
+        unknown = self.state == "waits" or bool(self.so_far)
+        return unknown or self.particles_with_soc > 0 or (self.images_only and self.state == "done")
 
     @property
     def few(self) -> bool:
@@ -259,25 +260,26 @@ def verdict_of(survey: Survey, *, refusals: Collection[Refusal] = (), only: froz
 
 def _of_scan(survey: Survey, scan_id: str, modality: str, stopped: Refused | None) -> ScanVerdict:
     """What is published of a scan, else why it was stopped, else what it waits for."""
+    growth = survey.growth.scans.get(scan_id)
+    so_far = growth.sentence if growth is not None and growth.state in ("arrives", "grows") else ""
     segment = survey.figures(SegmentMeasures, "segment", scan_id)
     if segment is not None:
         fit = survey.figures(FitMeasures, "fit", scan_id)
         limits = survey.options_of("fit", FitChoices, scan_id).classes
-        growth = survey.growing.get(scan_id)
-        so_far = "" if growth is None else growth.sentence
         return judged(ScanVerdict(scan_id, modality, "done", so_far=so_far), segment, fit, limits)
     if stopped is not None:
         return ScanVerdict(scan_id, modality, "stopped", stage=stopped.stage, refusal=stopped.refusal.sentence)
-    concerned = [name for name in survey.stages if survey.stage(name).concerns(survey, scan_id)]
-    following = next((name for name in concerned if survey.forecast or not survey.published(name, scan_id)), "")
-    growth = survey.growing.get(scan_id)
-    images_only = scan_id in survey.scans and survey.scans[scan_id].images_only
+    known = scan_id in survey.scans
+    concerned = [name for name in survey.stages if not known or survey.stage(name).concerns(survey, scan_id)]
+    missing = (name for name in concerned if not known or survey.forecast or not survey.published(name, scan_id))
+    following = next(missing, "")
+    images_only = known and survey.scans[scan_id].images_only
     return ScanVerdict(
         scan_id,
         modality,
         "done" if images_only and not following else "waits",
         stage=following,
-        so_far="" if growth is None else growth.sentence,
+        so_far=so_far,
         images_only=images_only,
     )
 

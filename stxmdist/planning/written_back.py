@@ -1,6 +1,7 @@
 """Results of runs of a Tiled server, written back into them where the campaign asks for it."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -52,21 +53,24 @@ def write_back(store: Store, scan: Scan, client: TiledClient) -> None:
     results = ResultsOfRun(client, address_of(scan.address).path)
     if results.whole(about):
         return
+    # All is read before the server is asked for anything: when it is slow, these outputs may be removed meanwhile.
+    maps = {name: fit.read(name) for name in (*MAPS, *COORDINATES)}
+    spectrum = np.stack([absorbance.read("energy_ev"), _mean_od(store, scan.scan_id)])
+    particles = segment.path / "particles.parquet"
+    columns = {name: {"unit": unit, "meaning": words} for name, (unit, words) in read_units(particles).items()}
+    table = read_table(particles)
     results.begin(about)
     for name in MAPS:
         spec = array_spec(name)
         said = {"meaning": spec.meaning, "unit": spec.unit, "dims": ["y", "x"]}
-        results.array(name, fit.read(name), ("y", "x"), about | said)
+        results.array(name, maps[name], ("y", "x"), about | said)
     for name, dim in COORDINATES.items():
         said = {"meaning": f"{dim} of pixel centres", "unit": "um", "dims": [dim]}
-        results.array(name, fit.read(name), (dim,), about | said)
-    spectrum = np.stack([absorbance.read("energy_ev"), _mean_od(store, scan.scan_id)])
+        results.array(name, maps[name], (dim,), about | said)
     meaning = "photon energy in eV; mean optical density of the particles"
     said = {"meaning": meaning, "units": ["eV", "1"], "dims": ["what", "energy"]}
     results.array("spectrum", spectrum, ("what", "energy"), about | said)
-    particles = segment.path / "particles.parquet"
-    columns = {name: {"unit": unit, "meaning": words} for name, (unit, words) in read_units(particles).items()}
-    results.table("particles", read_table(particles), about | {"columns": columns})
+    results.table("particles", table, about | {"columns": columns})
     results.end(about)
 
 
@@ -77,6 +81,32 @@ def _mean_od(store: Store, scan_id: str) -> F64:
     found = from_json(AbsorbanceMeasures, publication.scans[scan_id].quality)
     assert found.mean_od is not None
     return found.mean_od
+
+
+class WritesBeside:
+    """Writes in a thread of its own, one scan after another; of results that waited, only the newest are written."""
+
+    def __init__(self, write: Callable[[Store, Scan, str], None]) -> None:
+        self._write = write
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="written-back")
+        self._due: dict[str, Future[None]] = {}
+
+    def __call__(self, store: Store, scan: Scan, server: str) -> None:
+        """Begin to write what is published of a scan.
+
+        Raises
+        ------
+        Exception
+            what the last time met and did not expect
+        """
+        before = self._due.get(scan.scan_id)
+        self._due[scan.scan_id] = self._thread.submit(self._write, store, scan, server)
+        if before is not None and not before.cancel() and before.done():
+            before.result()
+
+    def busy(self, scan_id: str) -> bool:
+        """Whether something of a scan is still to be written."""
+        return scan_id in self._due and not self._due[scan_id].done()
 
 
 class WritesBack:

@@ -254,6 +254,37 @@ def test_a_run_leaves_alone_what_a_service_follows(following: Following) -> None
     assert set(publication.scans) == set(SCANS)
 
 
+def test_a_run_is_whole_though_scans_are_followed_and_waits_for_them(following: Following) -> None:
+    """Nothing of theirs failed: the run leaves them to the service, and says so."""
+    shutil.copyfile(following.whole.file(made.NEXUS), following.grows.file(made.NEXUS))
+    following.measure(following.replay(made.SDF), 1)
+    following.look()
+    with CampaignRun(RunRequest(str(following.grows.campaign), cluster="inline")) as run:
+        for stage in run.stages:
+            run.stage(stage)
+        outcome = run.summary()
+    assert outcome["refusals"] == []
+    assert outcome["verdict"]["usable"]
+    states = {scan["scan_id"]: (scan["state"], scan["sentence"]) for scan in outcome["verdict"]["by_scan"]}
+    assert states[made.SDF] == ("waits", f"1 of {N_ENERGIES} energies so far")
+    row = next(row for row in status_of(following.grows.campaign).summary() if row["scan"] == made.SDF)
+    assert row["state"] == "ingest waits"
+
+
+def test_a_service_that_begins_takes_no_scan_from_a_run_unless_it_changes(following: Following) -> None:
+    for scan_id in SCANS:
+        shutil.copytree(following.whole.file(scan_id).parent, following.grows.file(scan_id).parent, dirs_exist_ok=True)
+    with following.store.lock():
+        following.look()
+        assert record_of(following.store).scans == {}
+        following.grows.file(made.NEXUS).touch()
+        following.look()
+        assert set(record_of(following.store).scans) == {made.NEXUS}
+    # What came while the run went on is nobody's else.
+    following.look(times=2, seconds=STILL_S)
+    assert following.runs == 1
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("ahead_s", [3600.0, -3600.0])
 def test_a_file_server_with_another_clock_changes_nothing(following: Following, ahead_s: float) -> None:
