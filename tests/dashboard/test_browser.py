@@ -5,10 +5,12 @@ Times are printed. They are held to bounds that only a fault exceeds, because ma
 
 import io
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -39,6 +41,24 @@ UNNAMED = """[...document.querySelectorAll('img, canvas, input, select, [role=ap
   !(e.alt ?? '') && !e.getAttribute('aria-label') && e.getAttribute('aria-hidden') !== 'true' && !e.labels?.length
   && e.type !== 'hidden' && !e.closest('.canvas')).map(e => e.outerHTML.slice(0, 120))"""
 """What says nothing to who does not see it"""
+FETCHED_BYTES = "performance.getEntries().reduce((sum, e) => sum + (e.transferSize || 0), 0)"
+MOST_FETCHED_BYTES = 3e6
+"""Of a scan's page with scripts and maps; a page that sends whole stacks is far above"""
+STEP = """new Promise((done, failed) => {
+  const began = performance.now(), slider = document.querySelector('#energy');
+  const view = document.querySelector('.map .view'), canvas = view.querySelector('canvas'), before = canvas.toDataURL();
+  slider.value = +slider.value ? 0 : 1;
+  slider.dispatchEvent(new Event('input', {bubbles: true}));
+  const look = () => {
+    const seconds = (performance.now() - began) / 1e3;
+    if (view.classList.contains('drawn') && canvas.toDataURL() !== before) done(seconds);
+    else if (seconds > 30) failed('the map stays as it was');
+    else requestAnimationFrame(look);
+  };
+  look();
+})"""
+"""Another energy: the seconds until its map is drawn"""
+PAGES_OPEN, PAGES_SETTLE_SECONDS = 10, 5.0
 BOX = "(r => [r.x, r.y, r.width, r.height])(document.querySelector('{}').getBoundingClientRect())"
 STATE = "new URLSearchParams(location.search).get('{}')"
 
@@ -104,6 +124,29 @@ def test_a_scan_is_drawn(browser: Browser, address: str, modality: str, capsys: 
         assert browser.run(f"{COLOURS_OF_CANVAS}(document.querySelectorAll('.map canvas')[{i}])") > 10
     browser.wait_for(SETTLED)
     assert browser.run("document.querySelectorAll('.plot').length") >= (2 if modality == "stxm" else 5)
+
+
+def test_a_scan_costs_little_to_fetch_to_step_and_to_keep_open(
+    browser: Browser, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = scan_of(browser, address, "stxm")
+    browser.call("Network.setCacheDisabled", cacheDisabled=True)
+    browser.open(link, MAPS_DRAWN)
+    browser.wait_for(SETTLED)
+    browser.call("Network.setCacheDisabled", cacheDisabled=False)
+    fetched = int(browser.run(FETCHED_BYTES))
+    stepped = [float(browser.run(STEP)) for _ in range(12)]
+    before = psutil.Process().memory_info().rss
+    others = [browser.call("Target.createTarget", url=link, background=True)["targetId"] for _ in range(PAGES_OPEN)]
+    time.sleep(PAGES_SETTLE_SECONDS)
+    kept = (psutil.Process().memory_info().rss - before) / PAGES_OPEN
+    for other in others:
+        browser.call("Target.closeTarget", targetId=other)
+    with capsys.disabled():
+        step = f"a step of the energy {1e3 * float(np.median(stepped)):.0f} ms"
+        print(f"\na scan: {fetched / 1e6:.2f} MB fetched, {step}, {kept / 1e6:.2f} MB of the server a page", end=" ")
+    assert fetched < MOST_FETCHED_BYTES
+    assert max(stepped) < SLACK * DRILL_DOWN_SECONDS
 
 
 def test_a_click_shows_a_spectrum_and_the_address_keeps_it(
