@@ -1,9 +1,12 @@
 """What every package needs to know of arrays: names of their types, mask classes, the array library, compilation."""
 
+import hashlib
 import importlib
 import os
 from collections.abc import Callable
 from enum import IntEnum
+from pathlib import Path
+from types import ModuleType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
@@ -74,6 +77,20 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
         fastmath={"contract", "reassoc", "nsz"},
         error_model="numpy",
     )(function)
+
+
+def compiled_from(*modules: ModuleType) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """As :func:`compiled`, for a kernel that inlines others from other files.
+
+    Numba's cache notices changes of the kernel's own file only, so that its name in the cache tells the others' apart.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        sources = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
+        function.__qualname__ += "_" + hashlib.sha256(sources).hexdigest()[:12]
+        return compiled(function)
+
+    return decorate
 
 
 def namespace_of(array: Any) -> Any:

@@ -1,5 +1,7 @@
 """Mask classes, array namespaces, and what the one compiler setting keeps: NaN, infinity, division by zero."""
 
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numba
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from storage.schema import ARRAYS, MISSING
-from stxmdist.arrays import MaskClass, compiled, namespace_of
+from stxmdist.arrays import F64, MaskClass, compiled, compiled_from, namespace_of
 
 
 @compiled
@@ -73,6 +75,23 @@ def test_the_cache_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, switch: 
         monkeypatch.setenv("STXMDIST_JIT_CACHE", switch)
     compiled(total)
     assert asked["cache"] is cached
+
+
+def test_the_cache_tells_the_sources_of_a_kernel_apart(tmp_path: Path) -> None:
+    names = []
+    for text in ("one", "another", "one"):
+        source = ModuleType("source")
+        source.__file__ = str(tmp_path / "source.py")
+        Path(source.__file__).write_text(text)
+
+        def kernel(values: F64) -> float:
+            return float(values[0])
+
+        found = compiled_from(source)(kernel)
+        assert found(np.array([2.0])) == 2.0
+        names.append(kernel.__qualname__)
+    assert names[0] != names[1]
+    assert names[0] == names[2]
 
 
 class Elsewhere:

@@ -5,6 +5,7 @@ from run to run and from process to process, the plan is kept in a per-user cach
 of a file wins, and nothing replaces it.
 """
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -39,7 +40,48 @@ class Plan(Protocol):
         ...
 
 
+class Calls(NamedTuple):
+    """How a compiled loop transforms the buffer: ``function(direction, buffer, buffer)``, all of them addresses."""
+
+    function: int
+    forward: int
+    backward: int
+    buffer: int
+
+
+class Dimension(ctypes.Structure):
+    """``fftwf_iodim``"""
+
+    _fields_ = (("count", ctypes.c_int), ("from_", ctypes.c_int), ("to", ctypes.c_int))
+
+
+class Kept:
+    """What compiled loops call must live on, and what a callable raised there is raised again afterwards."""
+
+    def __init__(self, forward: Callable[[], object], backward: Callable[[], object]) -> None:
+        self._raised: BaseException | None = None
+        both = (backward, forward)
+
+        def transform_(forwards: int | None, *_: int) -> None:
+            try:
+                both[bool(forwards)]()
+            except BaseException as raised:  # of an interrupt too: nothing can be raised through a compiled loop
+                self._raised = raised
+
+        self.function = _FUNCTION(transform_)
+
+    def raise_again(self) -> None:
+        """Raise what was raised, if anything was."""
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
+
+
+_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_EFFORT = {"FFTW_MEASURE": 0 | 1 << 21, "FFTW_ESTIMATE": 1 << 6}
+"""FFTW's flags. A measured plan is taken from wisdom only, so that it is the one that pyfftw has found just before."""
 _PLANNING = threading.Lock()  # FFTW's planner, and the wisdom it gathers, belong to the whole process
+_NATIVE: dict[tuple[Path | None, str, tuple[int, ...]], tuple[int, int, int] | None] = {}
 
 
 @dataclass(frozen=True)
@@ -55,6 +97,9 @@ class Transform:
     backward: Callable[[], object]
     library: str
     """``fftw`` or ``scipy``"""
+    calls: Calls
+    """The same two for compiled loops: FFTW itself where its functions are found, else these callables"""
+    kept: Kept
 
 
 def fftw_available() -> bool:
@@ -113,7 +158,25 @@ def _scipy(shape: tuple[int, int, int]) -> Transform:
     def backward() -> None:
         buffer[...] = ifft2(buffer, axes=(-2, -1), workers=1, norm="forward")
 
-    return Transform(buffer, padded, forward, backward, "scipy")
+    return _called(buffer, padded, forward, backward, "scipy", None)
+
+
+def _called(
+    buffer: C64,
+    padded: C64,
+    forward: Callable[[], object],
+    backward: Callable[[], object],
+    library: str,
+    native: tuple[int, int, int] | None,
+) -> Transform:
+    kept = Kept(forward, backward)
+    function, there, back = native or (_address(kept.function), 1, 0)
+    calls = Calls(function, there, back, buffer.ctypes.data)
+    return Transform(buffer, padded, forward, backward, library, calls, kept)
+
+
+def _address(function: object) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
 
 
 def _fftw(shape: tuple[int, int, int]) -> Transform:
@@ -125,22 +188,24 @@ def _fftw(shape: tuple[int, int, int]) -> Transform:
         before = pyfftw.export_wisdom()
         pyfftw.forget_wisdom()
         try:
-            plans = _plans(pyfftw, buffer)
+            plans, native = _plans(pyfftw, buffer)
         finally:
             pyfftw.forget_wisdom()
             pyfftw.import_wisdom(before)
     padded[...] = 0  # measuring leaves its own numbers behind
-    return Transform(buffer, padded, plans[0].execute, plans[1].execute, "fftw")
+    return _called(buffer, padded, plans[0].execute, plans[1].execute, "fftw", native)
 
 
-def _plans(pyfftw: ModuleType, buffer: C64) -> list[Plan]:
-    def planned(effort: str) -> list[Plan]:
-        return [
+def _plans(pyfftw: ModuleType, buffer: C64) -> tuple[list[Plan], tuple[int, int, int] | None]:
+    path = _wisdom_path(pyfftw, buffer.shape)
+
+    def planned(effort: str) -> tuple[list[Plan], tuple[int, int, int] | None]:
+        plans = [
             pyfftw.FFTW(buffer, buffer, axes=(-2, -1), direction=direction, flags=(effort,), threads=1)
             for direction in ("FFTW_FORWARD", "FFTW_BACKWARD")
         ]
+        return plans, _native(pyfftw.pyfftw.__file__, path, effort, buffer.shape, buffer.strides, buffer.ctypes.data)
 
-    path = _wisdom_path(pyfftw, buffer.shape)
     if path is None:
         # Without a place to remember what was measured only the estimated plan is the same every time.
         return planned("FFTW_ESTIMATE")
@@ -154,6 +219,37 @@ def _plans(pyfftw: ModuleType, buffer: C64) -> list[Plan]:
     accepted = pyfftw.import_wisdom((b"", wisdom, b""))
     # A file that another build of FFTW refuses is not replaced: two processes might then disagree.
     return planned("FFTW_MEASURE" if accepted[1] else "FFTW_ESTIMATE")
+
+
+def _native(
+    library: str, path: Path | None, effort: str, shape: tuple[int, ...], strides: tuple[int, ...], buffer: int
+) -> tuple[int, int, int] | None:
+    """Addresses of FFTW's function that executes a plan, and of the plans pyfftw has just found; None: not to be had.
+
+    pyfftw hands out neither. Plans stay for as long as the process: one pair serves all buffers of one shape.
+    """
+    key = (path, effort, shape)
+    if key not in _NATIVE:
+        _NATIVE[key] = _native_plans(library, effort, shape, strides, buffer)
+    return _NATIVE[key]
+
+
+def _native_plans(
+    library: str, effort: str, shape: tuple[int, ...], strides: tuple[int, ...], buffer: int
+) -> tuple[int, int, int] | None:
+    try:
+        # Symbols of what the extension was linked to are found through it, on systems that search so far.
+        fftw = ctypes.PyDLL(library)
+        plan, function = fftw.fftwf_plan_guru_dft, fftw.fftwf_execute_dft
+    except (OSError, AttributeError):
+        return None
+    plan.restype = ctypes.c_void_p
+    dimensions, address = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+    plan.argtypes = [*dimensions, *dimensions, address, address, ctypes.c_int, ctypes.c_uint]
+    modes, down, along = ((Dimension * 1)(Dimension(n, s // 8, s // 8)) for n, s in zip(shape, strides, strict=True))
+    both = (Dimension * 2)(down[0], along[0])
+    found = [plan(2, both, 1, modes, buffer, buffer, sign, _EFFORT[effort]) for sign in (-1, 1)]
+    return (_address(function), *found) if all(found) else None
 
 
 def _wisdom_path(pyfftw: ModuleType, shape: tuple[int, ...]) -> Path | None:

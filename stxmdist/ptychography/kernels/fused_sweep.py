@@ -11,7 +11,7 @@ import numpy as np
 
 from stxmdist.arrays import C64, F32, F64, I64
 from stxmdist.ptychography.correlation import shifts_by_correlation
-from stxmdist.ptychography.kernels import interpolation, modulus, object_steps, operators, sums, waves
+from stxmdist.ptychography.kernels import interpolation, modulus, object_steps, operators, passes, sums, waves
 from stxmdist.ptychography.kernels.fourier import inside, transform
 from stxmdist.ptychography.kernels.lanes import (
     LANES,
@@ -27,6 +27,7 @@ from stxmdist.ptychography.kernels.lanes import (
     view_of,
 )
 from stxmdist.ptychography.kernels.layout import Light
+from stxmdist.ptychography.kernels.passes import BLOCK
 from stxmdist.ptychography.kernels.sweep import Direction, Observations, Sums, laid_out
 from stxmdist.ptychography.problem import Problem
 from stxmdist.ptychography.state import Placed, State
@@ -104,12 +105,7 @@ class FusedSweep:
         The sums are those of d = wave - P O.
         """
         view, kept = self._view(state), waves.view(np.float32)
-        object_, corners = view.object_, view.windows.corners
-
-        def keep(lane: Lane, light: F32, position: int) -> None:
-            sums.keep_projection(object_, light, corners, lane.buffers.psi, kept, beta, position)
-
-        return self._sums(view, state.placed, self.everything, kept=kept, revised=keep)
+        return self._sums(view, state.placed, self.everything, kept=kept, beta=beta)
 
     def _sums(
         self,
@@ -118,26 +114,20 @@ class FusedSweep:
         index: I64,
         *,
         kept: F32 = _NO_WAVES,
+        beta: float = 0.0,
         poisson: bool = False,
-        revised: Callable[[Lane, F32, int], None] | None = None,
     ) -> Sums:
-        """Sums of conj(P) d, conj(O) d and so on; ``revised`` does something more with revised waves before."""
+        """Sums of conj(P) d, conj(O) d and so on."""
         rows = self.good.shape[0]
         shares = dealt(index, placed.corners, rows)
-        corners, weights, _, moved = view.windows
 
         def walk(lane: Lane, share: Share) -> float:
             lane.clear(share)
-            psi, between, asked = lane.buffers.psi, lane.buffers.between, lane.sums.probe
-            light = lane.light(view)
             misfit = 0.0
-            for position in share.positions.tolist():
-                misfit += self._revise(lane, view, position, kept, poisson)
-                if revised is not None:
-                    revised(lane, light, position)
-                sums.gradients(view.object_, light, corners, moved, psi, *lane.sums, position)
-                if moved:
-                    waves.interpolate_adjoint(psi, weights[position, 0], weights[position, 1], between, asked)
+            for some in _blocks(share.positions):
+                calls, own = lane.fourier.calls, lane.sums
+                misfit += passes.gradients(calls, *view, lane.buffers, own, kept, beta, poisson, some)
+                lane.fourier.kept.raise_again()
             return misfit
 
         misfits = self._spread(walk, self._lanes, shares)
@@ -308,26 +298,14 @@ class FusedSweep:
         view, lane = self._view(state), self._lanes[0]
         brightest = object_steps.brightest(state.probe.view(np.float32))
         numbers = np.array([object_step, object_alpha, brightest, probe_step, probe_alpha], np.float32)
-        object_, light, windows, detector = view
-        buffers, psi, lines = lane.buffers, lane.buffers.psi, lane.buffers.lines
-        arrays = (
-            object_, *light, buffers.combined, buffers.shifted, psi, *windows, buffers.between, lines, numbers,
-        )  # fmt: skip
-        advance, give_modulus = waves.advance, modulus.modulus
-        forward, backward = lane.fourier.forward, lane.fourier.backward
         misfit = 0.0
-        done = -1
-        for position in order.tolist():
-            advance(*arrays, done, position)
-            forward()
-            misfit += give_modulus(psi, *detector, position, False, lines)
-            backward()
-            done = position
-        advance(*arrays, done, -1)
-        if windows.moved and probe_step:
+        for some in _blocks(order):
+            misfit += passes.one_by_one(lane.fourier.calls, *view, lane.buffers, numbers, some)
+            lane.fourier.kept.raise_again()
+        if view.windows.moved and probe_step:
             still = interpolation.still_weights()
-            waves.interpolate(light.probe, still, still, buffers.between, state.probe.view(np.float32))
-        return float(misfit)
+            waves.interpolate(view.light.probe, still, still, lane.buffers.between, state.probe.view(np.float32))
+        return misfit
 
     def waves(self, state: State) -> C64:
         """Exit waves P O of all positions (POSITION, MODE, QY, QX) complex64, where projections start."""
@@ -378,6 +356,11 @@ class FusedSweep:
             return [walk(*first), *(walk(*pair) for pair in rest)]
         under_way = [self._others.submit(walk, *pair) for pair in rest]
         return [walk(*first), *(one.result() for one in under_way)]
+
+
+def _blocks(positions: I64) -> list[I64]:
+    """Positions of one call of a compiled loop after the other: in between an interrupt is heard."""
+    return [positions[first : first + BLOCK] for first in range(0, len(positions), BLOCK)]
 
 
 def sum_of(numbers: Sequence[float]) -> float:

@@ -297,8 +297,8 @@ def update(
 
 
 @compiled
-def _varied(probe: F32, vary: F32, shares: F32, combined: F32) -> None:
-    # The probe of one position: its strongest mode plus what varies over the scan.
+def varied(probe: F32, vary: F32, shares: F32, combined: F32) -> None:
+    """The probe of one position: its strongest mode plus what varies over the scan."""
     flat, target = probe.reshape(-1), combined.reshape(-1)
     for k in range(flat.shape[0]):
         target[k] = flat[k]
@@ -307,29 +307,6 @@ def _varied(probe: F32, vary: F32, shares: F32, combined: F32) -> None:
         mode, share = vary[number].reshape(-1), shares[number]
         for k in range(first.shape[0]):
             first[k] += share * mode[k]
-
-
-@compiled
-def advance(
-    object_: F32, probe: F32, vary: F32, shares: F32, combined: F32, shifted: F32, psi: F32, corners: I32,
-    weights: F32, back: F32, moved: bool, between: F32, lines: F32, steps: F32, done: int, following: int,
-) -> None:  # fmt: skip
-    """Finish frame ``done`` and begin frame ``following`` (-1: none): one call per frame from Python.
-
-    It takes arrays one by one: numba takes some microseconds to open records, a tenth of a small frame's time.
-    """
-    if done >= 0:
-        row, column = corners[done]
-        wy, wx = back[done]
-        update(object_, probe, shifted, psi, row, column, wy, wx, moved, between, lines, steps)
-    if following >= 0:
-        row, column = corners[following]
-        wy, wx = weights[following]
-        here = probe
-        if vary.shape[0] > 0:
-            _varied(probe, vary, shares[following], combined)
-            here = combined
-        exit_waves(object_, here, shifted, row, column, wy, wx, moved, between, lines, psi)
 
 
 @compiled
@@ -368,7 +345,7 @@ def begin(
     if moved:
         here = probe
         if vary.shape[0] > 0:
-            _varied(probe, vary, shares[position], combined)
+            varied(probe, vary, shares[position], combined)
             here = combined
         interpolate(here, weights[position, 0], weights[position, 1], between, shifted)
         source = shifted

@@ -1,5 +1,6 @@
 """Transforms: against numpy, and the same plan in every process."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -9,6 +10,10 @@ import numpy as np
 import pytest
 
 from stxmdist.ptychography.kernels import fourier
+from stxmdist.ptychography.kernels.fused_sweep import FusedSweep
+from stxmdist.ptychography.kernels.sweep import margins
+from stxmdist.ptychography.problem import Problem
+from stxmdist.ptychography.state import State
 
 SINGLE = 3e-6
 LIBRARIES = ["scipy", *(["fftw"] if fourier.fftw_available() else [])]
@@ -29,6 +34,79 @@ def test_both_directions_against_numpy(library: str, shape: tuple[int, int, int]
     margins = plan.padded.copy()
     fourier.inside(margins)[...] = 0
     assert not margins.any()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("shape", [(1, 32, 32), (3, 13, 17)])
+def test_calls_from_compiled_loops_agree_to_the_last_bit(library: str, shape: tuple[int, int, int]) -> None:
+    plan = fourier.transform(shape, library)
+    calls = plan.calls
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(calls.function)
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
+    found = []
+    for called in (False, True):
+        plan.buffer[...] = values
+        for direction, step in ((calls.forward, plan.forward), (calls.backward, plan.backward)):
+            if called:
+                function(direction, calls.buffer, calls.buffer)
+            else:
+                step()
+            found.append(plan.buffer.copy())
+    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(found[1], found[3])
+
+
+@pytest.mark.skipif("fftw" not in LIBRARIES or sys.platform == "win32", reason="FFTW's functions are not to be had")
+def test_compiled_loops_call_fftw_itself() -> None:
+    ours = fourier.transform((1, 32, 32), "fftw").calls
+    assert (
+        ours.function == fourier.transform((1, 16, 16), "fftw").calls.function
+    )  # no callable of Python's, one for each
+    assert min(ours.forward, ours.backward) > 1
+
+
+def test_without_fftws_functions_compiled_loops_call_the_callables(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = LIBRARIES[-1]
+    direct = _misfit(library)
+    monkeypatch.setattr(fourier, "_native", lambda *_: None)
+    assert _misfit(library) == direct
+
+
+def _misfit(library: str) -> float:
+    sweep, state = _few_frames(library)
+    return sweep.gradients(state, sweep.everything).misfit
+
+
+def _few_frames(library: str) -> tuple[FusedSweep, State]:
+    rng = np.random.default_rng(0)
+    problem = Problem(
+        frames=rng.poisson(5.0, (4, 16, 16)).astype(np.uint16),
+        good=np.ones((16, 16), bool),
+        positions_px=rng.uniform(0, 20, (4, 2)),
+        probe=(rng.normal(size=(1, 16, 16)) + 1j).astype(np.complex64),
+        object_shape=(40, 40),
+    )
+    state = State(
+        object_=np.ones((40, 40), np.complex64),
+        probe=fourier.padded_copy(problem.probe),
+        positions_px=problem.positions_px,
+        intensity=np.ones(4, np.float32),
+        background=np.zeros((16, 16), np.float32),
+        variations=np.zeros(margins(0, (16, 16)), np.complex64),
+        shares=np.zeros((4, 0), np.float32),
+    )
+    return FusedSweep(problem, 1, library=library), state
+
+
+def test_what_a_transform_raises_in_a_compiled_loop_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scipy.fft.fft2", interrupted)
+    sweep, state = _few_frames("scipy")
+    with pytest.raises(KeyboardInterrupt):
+        sweep.gradients(state, sweep.everything)
 
 
 @pytest.mark.skipif("fftw" not in LIBRARIES, reason="pyfftw is not installed")
