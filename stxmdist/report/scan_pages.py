@@ -28,7 +28,7 @@ from stxmdist.report.file_names import SCANS, file_names
 from stxmdist.report.gallery import nearest_measured, soc_map, strongest_energy
 from stxmdist.report.maps import SOC_MAP, Map, limits_of, map_of, nice_length
 from stxmdist.report.particle_spectra import particle_spectra
-from stxmdist.report.tables import quality
+from stxmdist.report.tables import quality_of
 
 SHOWN = ("scan_id", "particle_id", "modality", "electrode_id", "cycle", "d_eq_um", "thickness_nm", "soc_mean", "soc_se",
          "soc_sd", "core_shell_index", "phase_class", "active", "x_um", "y_um", "flags")  # fmt: skip
@@ -55,8 +55,6 @@ def scan_pages(evidence: Evidence, version: str) -> Iterator[tuple[str, bytes]]:
     page = environment.get_template("particles.html.j2")
     yield "particles.html", page.render(**about_page, n=len(table)).encode()
     page = environment.get_template("scan.html.j2")
-    sheet = quality(evidence)
-    rows = {row[0]: tuple(zip(sheet.header, row, strict=True)) for row in sheet.rows}
     # Of what all scans have, a page holds only its own: at a thousand scans the rest would be most of it.
     rows_of = table.groupby(words(table, "scan_id")).indices if len(table) else {}
     for place, scan in enumerate(evidence.scans):
@@ -75,7 +73,7 @@ def scan_pages(evidence: Evidence, version: str) -> Iterator[tuple[str, bytes]]:
             scan_id=scan.scan_id,
             title=evidence.label(scan),
             facts=_facts(scan),
-            quality=rows.get(scan.scan_id, ()),
+            quality=quality_of(evidence, scan, len(here)),
             images=list(_images(evidence, scan)),
             why="" if evidence.has("fit", scan.scan_id) else evidence.why_stopped(scan.scan_id),
             rows=_as_json({"columns": columns, "files": files_here, "rows": _columns(here)}),

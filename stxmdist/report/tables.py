@@ -215,22 +215,29 @@ def effects(evidence: Evidence) -> Sheet:
     )
 
 
+_OF_QUALITY = (
+    "scan", "electrode", "cycle", "last stage done", "energies", "error of I0", "largest drift (px)",
+    "energy shift (meV)", "R-factor", "χ²/ν", "pixels masked", "amplitude residual", "FRC half-period (nm)",
+    "registration", "particles",
+)  # fmt: skip
+
+
+def quality_of(evidence: Evidence, scan: Scan, particles: int) -> tuple[tuple[str, str], ...]:
+    """What T3 says of a scan with so many particles, (heading, words): also where the table has no room for it."""
+    return tuple(zip(_OF_QUALITY, _quality_row(evidence, scan, particles), strict=True))
+
+
 def quality(evidence: Evidence) -> Sheet:
     """T3: how far every scan came, and how good it is."""
     particles = words(evidence.table("particles"), "scan_id")
     counts = dict(zip(*np.unique(particles, return_counts=True), strict=True))
     rows = [_quality_row(evidence, scan, int(counts.get(scan.scan_id, 0))) for scan in evidence.scans[:MOST_ROWS]]
-    header = (
-        "scan", "electrode", "cycle", "last stage done", "energies", "error of I0", "largest drift (px)",
-        "energy shift (meV)", "R-factor", "χ²/ν", "pixels masked", "amplitude residual", "FRC half-period (nm)",
-        "registration", "particles",
-    )  # fmt: skip
     return Sheet(
         "T3",
         "Quality of every scan",
         "Figures are medians over pixels, tiles and energies. Pixels are masked that are too thick, have too few "
         "counts, are missing or saturated, left the field by drift, or are fitted badly.",
-        header,
+        _OF_QUALITY,
         tuple(rows),
         (2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14),
         ("scans",),

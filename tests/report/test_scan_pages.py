@@ -11,6 +11,7 @@ import pytest
 
 import stxmdist
 from stxmdist.commands.drawn import evidence_of
+from stxmdist.report import tables
 from stxmdist.report.particle_spectra import particle_spectra
 from stxmdist.report.scan_pages import SHOWN, file_names, scan_pages
 from tests.dashboard.browser import Browser, browsing, chromium
@@ -67,6 +68,19 @@ def test_each_scan_has_a_page_that_its_neighbours_lead_to(folder: Path) -> None:
             beside = (page.parent / address).resolve()
             assert address.startswith("data:") or beside.exists() or beside.name in ("index.html",), address
         assert "state of charge" in text.lower()
+
+
+def test_a_page_says_how_good_its_scan_is_where_the_table_of_all_is_too_long(
+    processed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "MOST_ROWS", 1)
+    evidence = evidence_of(processed)
+    said = {row[0]: row for row in tables.quality(evidence).rows}
+    assert len(said) == 1
+    pages = [content.decode() for name, content in scan_pages(evidence, "1") if name.startswith("scans/")]
+    pages = [page for page in pages if page.startswith("<!DOCTYPE")]
+    assert len(pages) == len(evidence.scans) > 1
+    assert all("last stage done" in page for page in pages)
 
 
 def test_names_of_files_are_harmless_and_no_two_alike() -> None:
