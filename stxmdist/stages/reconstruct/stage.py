@@ -333,7 +333,7 @@ def finish(survey: Survey, measured: Mapping[str, Sequence[ReconstructMeasures]]
 
 STAGE = Stage(
     name=NAME,
-    version=15,
+    version=16,
     options=ReconstructOptions,
     measures=ReconstructMeasures,
     upstream=upstream,

@@ -109,7 +109,7 @@ def together(
     begin = f"reconstruct together{of_tile}: "
     notes: list[str] = []
     energies = tuple(sorted(alone))
-    references = None
+    references = shift = None
     if source is None and options.spectra == "references":
         said = "because exploring, which finds the end-members of this campaign, comes after reconstructing"
         notes.append(f"{begin}spectra are found from the data, {said}")
@@ -117,7 +117,6 @@ def together(
         try:
             energies, references = references_at(source, energy_ev, energies)
             shift = _shift_of_scan(seeds, source, energy_ev)
-            references = references if shift is None else references.only(shift)
         except InputError as error:
             said = f"spectra are found from the data, because {error.problem} ({error.got})"
             notes.append(f"{begin}{said}")
@@ -136,6 +135,16 @@ def together(
             *notes, f"{begin}not done, because it holds backgrounds and variations of the probe at zero"
         ))  # fmt: skip
     singles = _singles([alone[energy] for energy in energies])
+    if references is not None:
+        best = best_shift([one.image for one in singles], references) if shift is None else shift
+        if len(singles) >= LEAST_ENERGIES and best in (0, len(SHIFTS_EV) - 1):
+            notes.append(
+                f"{begin}each energy is left as it was alone, because the end-members fit best at the limit of what "
+                f"the energies may be wrong by ({SHIFTS_EV[best]:+.1f} eV): the sample holds something else; "
+                "`spectra: low_rank` finds what the data ask for"
+            )
+            return Together(None, (), tuple(notes))
+        references = references if shift is None else references.only(shift)
     setting = JointSetting(options, model, threads_lent(), first.device.namespace)
     seed, stream, _ = first.key
     found = joint_tile(singles, references, setting, [seed, stream, first.unit.part.tile, 5], [seed, stream, 5, 3])
