@@ -52,9 +52,15 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, part: memoryview) -> None:
-    while part:
-        part = part[os.write(descriptor, part) :]
+def _create(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        for part in filter(len, parts):
+            left = memoryview(part).cast("B")
+            while left:
+                left = left[os.write(descriptor, left) :]
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -106,18 +112,16 @@ def replace_file(path: Path, parts: Iterable[bytes | memoryview]) -> str:
     sizes = [memoryview(part).nbytes for part in parts] if isinstance(parts, Sequence) else []
     try:
         with replacing(path) as partial:
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            try:
-                for part in parts:
-                    if len(part):
-                        view = memoryview(part).cast("B")
-                        digest.update(view)
-                        _write_all(descriptor, view)
-            finally:
-                os.close(descriptor)
+            _create(partial, _hashed(parts, digest))
     except OSError as error:
         raise refusal(path, error, sum(sizes)) from error
     return digest.hexdigest()
+
+
+def _hashed(parts: Iterable[bytes | memoryview], digest: "hashlib._Hash") -> Iterator[bytes | memoryview]:
+    for part in filter(len, parts):
+        digest.update(memoryview(part).cast("B"))
+        yield part
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -131,7 +135,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     paths = {folder / name: content for name, content in files.items()}
     for path, content in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        _create(path, [content])
     # Only now: the first finds most of the others on their way to the disk already.
     folders = {parent for path in paths for parent in path.parents if parent.is_relative_to(folder)}
     for written in (*paths, *folders):
