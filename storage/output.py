@@ -203,13 +203,7 @@ class Output:
                 with suppress(FileNotFoundError, NodeNotFoundError, NodeTypeValidationError):
                     return zarr.open_array(store, path=path, mode="r", zarr_format=3)
             except (ValueError, KeyError, TypeError) as error:
-                raise StoreError(
-                    where=self.group_path / key,
-                    problem="what is said of an array cannot be read",
-                    got=f"{type(error).__name__}: {error}",
-                    wanted="what was written",
-                    mend="Run stxmdist verify: it names the file; delete this output's folder and run again",
-                ) from error
+                raise self._damaged(key, "what is said of an array cannot be read", error) from error
         group = self._group()
         raise StoreError(
             where=self.group_path,
@@ -245,13 +239,16 @@ class Output:
         except BucketError:
             raise
         except (ValueError, RuntimeError, OSError) as error:
-            raise StoreError(
-                where=self.group_path / name,
-                problem="a shard cannot be read",
-                got=f"{type(error).__name__}: {error}",
-                wanted="what was written",
-                mend="Run stxmdist verify: it names the file; delete this output's folder and run again",
-            ) from error
+            raise self._damaged(name, "a shard cannot be read", error) from error
+
+    def _damaged(self, name: str, problem: str, error: Exception) -> StoreError:
+        return StoreError(
+            where=self.group_path / name,
+            problem=problem,
+            got=f"{type(error).__name__}: {error}",
+            wanted="what was written",
+            mend="Run stxmdist verify: it names the file; delete this output's folder and run again",
+        )
 
     def attrs(self, name: str | None = None) -> dict[str, Any]:
         """Attributes of an array, or of the group."""

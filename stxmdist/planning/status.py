@@ -98,7 +98,9 @@ def status_of(path: str | Path, changed: ChangedOptions | None = None) -> Status
             else:
                 row[name] = f"{done} units" if (done := len(receipts_of(output))) else "missing"
         rows.append(row)
-    rows[-1:-1] = [{"scan": scan_id} | dict.fromkeys(STAGES, "waits") for scan_id in survey.arriving]
+    *of_scans, of_campaign = rows
+    arriving = [{"scan": scan_id} | dict.fromkeys(STAGES, "waits") for scan_id in survey.arriving]
+    rows = [*of_scans, *arriving, of_campaign]
     return Status(
         _filled(rows), tuple(dict.fromkeys(refusals)), verdict_of(survey), notes_of(survey), sentences(outdated(survey))
     )

@@ -1,7 +1,9 @@
 """Results of runs of a Tiled server, written back into them where the campaign asks for it."""
 
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 
@@ -92,17 +94,10 @@ class WritesBeside:
         self._due: dict[str, Future[None]] = {}
 
     def __call__(self, store: Store, scan: Scan, server: str) -> None:
-        """Begin to write what is published of a scan.
-
-        Raises
-        ------
-        Exception
-            what the last time met and did not expect
-        """
-        before = self._due.get(scan.scan_id)
+        """Begin to write what is published of a scan."""
+        if scan.scan_id in self._due:
+            self._due[scan.scan_id].cancel()
         self._due[scan.scan_id] = self._thread.submit(self._write, store, scan, server)
-        if before is not None and not before.cancel() and before.done():
-            before.result()
 
     def busy(self, scan_id: str) -> bool:
         """Whether something of a scan is still to be written."""
@@ -129,10 +124,11 @@ class WritesBack:
                 self._elsewhere.add(scan.address)
                 self._say(f"{scan.scan_id}: not written back: its run lies on {server}, and the campaign's is {own}")
             return
-        client = self._client(server, own)
         try:
-            write_back(store, scan, client)
+            with closing(self._client(server, own)) as client:
+                write_back(store, scan, client)
         except Explained as error:
             self._say(f"{scan.scan_id}: not written back: {error.sentence}")
-        finally:
-            client.close()
+        except Exception:
+            # Nobody waits for what is written beside: what is not said here is never said.
+            self._say(f"{scan.scan_id}: not written back: {traceback.format_exc()}")

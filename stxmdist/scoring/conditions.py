@@ -13,12 +13,13 @@ import pandas as pd
 
 from stxmdist.arrays import Mask
 from stxmdist.particles.flag_words import flags_of
-from stxmdist.scoring.particles import NORMAL_95, Matched, wide_particles
+from stxmdist.scoring.particles import Matched, SocErrors, wide_particles
 from stxmdist.scoring.ptychography import PlantedScan
+from stxmdist.stages.segment.describe import MISSING_COMPONENT, THIRD_PHASE
 
 THICKNESS_NM = (0.0, 100.0, 200.0, 300.0, math.inf)
 """Limits of the groups of thickness."""
-THIRD_PHASE_FLAGS = frozenset({"missing component", "third phase not excluded"})
+THIRD_PHASE_FLAGS = frozenset({MISSING_COMPONENT, THIRD_PHASE})
 """Flags that say that two end-members may not be all."""
 
 
@@ -53,7 +54,8 @@ def _with_recovered(scan: Matched, planted: Mapping[str, PlantedScan]) -> pd.Dat
     wide = wide_particles(scan.true)
     here = planted[str(scan.true["scan_id"].iloc[0])]
     flags = scan.recovered[["particle_id", "flags"]].rename(columns={"particle_id": "found_id"})
-    found = scan.pairs[["particle_id", "found_id", "soc_recovered", "soc_se"]].merge(flags, on="found_id", how="left")
+    found = scan.pairs[["particle_id", "found_id", "soc", "soc_recovered", "soc_se"]]
+    found = found.merge(flags, on="found_id", how="left")
     joined = wide.drop(columns=["soc_se", "flags"]).merge(found, on="particle_id", how="left")
     return joined.assign(n_energies=len(here.energy_ev), photons=math.nan if here.counts is None else here.counts)
 
@@ -80,17 +82,15 @@ def _conditions(true: pd.DataFrame) -> Iterator[tuple[str, Mask]]:
 
 def _scored(condition: str, here: pd.DataFrame) -> ConditionScore:
     found = here[here["found_id"].notna()]
-    error = (found["soc_recovered"] - found["soc_mean"]).to_numpy(dtype=float)
-    known = np.isfinite(error)
-    inside = np.abs(error) <= NORMAL_95 * found["soc_se"].to_numpy(dtype=float)
+    errors = SocErrors.of(found)
     flagged = np.array([not THIRD_PHASE_FLAGS.isdisjoint(flags_of(words)) for words in found["flags"]], dtype=bool)
     return ConditionScore(
         condition=condition,
         n_true=len(here),
         n_found=len(found),
         lost=1.0 - len(found) / len(here) if len(here) else math.nan,
-        soc_rms_error=float(np.sqrt(np.mean(error[known] ** 2))) if known.any() else math.nan,
-        soc_bias=float(error[known].mean()) if known.any() else math.nan,
-        soc_inside=float(inside.mean()) if len(found) else math.nan,
-        soc_inside_or_flagged=float((inside | flagged).mean()) if len(found) else math.nan,
+        soc_rms_error=errors.rms,
+        soc_bias=errors.bias,
+        soc_inside=float(errors.inside.mean()) if len(found) else math.nan,
+        soc_inside_or_flagged=float((errors.inside | flagged).mean()) if len(found) else math.nan,
     )

@@ -175,15 +175,34 @@ def overlaps(true: I64, recovered: I64) -> F64:
     return np.asarray(joint / np.maximum(union, 1), dtype=np.float64)
 
 
+@dataclass(frozen=True, eq=False)
+class SocErrors:
+    """How far off states of charge are; NaN where no particle says it."""
+
+    rms: float
+    bias: float
+    inside: Mask
+    """(PARTICLE,) whether the true one lies in the 95 % interval; without a state of charge there is none"""
+
+    @classmethod
+    def of(cls, found: pd.DataFrame) -> "SocErrors":
+        """Of particles with the columns ``soc``, ``soc_recovered`` and ``soc_se``."""
+        error = (found["soc_recovered"] - found["soc"]).to_numpy(dtype=float)
+        known = error[np.isfinite(error)]
+        return cls(
+            rms=float(np.sqrt(np.mean(known**2))) if known.size else math.nan,
+            bias=float(known.mean()) if known.size else math.nan,
+            inside=np.abs(error) <= NORMAL_95 * found["soc_se"].to_numpy(dtype=float),
+        )
+
+
 def summary(name: str, scans: Iterable[Matched], wanted: str) -> ParticleScore:
     """The figures of several scans taken together, of which the targets ``wanted`` are asked."""
     scans = list(scans)
     n_true = sum(scan.n_true for scan in scans)
     filled = [scan.pairs for scan in scans if len(scan.pairs)]
     pairs = pd.concat(filled) if filled else pd.DataFrame(columns=list(MATCHES), dtype=float)
-    error = (pairs["soc_recovered"] - pairs["soc"]).to_numpy(dtype=float)
-    known = np.isfinite(error)
-    within = np.abs(error) <= NORMAL_95 * pairs["soc_se"].to_numpy(dtype=float)
+    errors = SocErrors.of(pairs)
     intra = pairs[["soc_sd", "soc_var_intra"]].astype(float).dropna()
     spread_true, spread = float((intra["soc_sd"] ** 2).sum()), float(intra["soc_var_intra"].sum())
     ratio = (pairs["d_recovered_um"] / pairs["d_eq_um"]).to_numpy(dtype=float)
@@ -195,10 +214,9 @@ def summary(name: str, scans: Iterable[Matched], wanted: str) -> ParticleScore:
         lost=n_true - len(pairs),
         lost_across=sum(_lost_across(scan) for scan in scans),
         extra=sum(scan.n_extra for scan in scans),
-        soc_rms_error=float(np.sqrt(np.mean(error[known] ** 2))) if known.any() else math.nan,
-        soc_bias=float(error[known].mean()) if known.any() else math.nan,
-        # A found particle without a state of charge is inside no interval.
-        soc_inside=float(within.mean()) if len(pairs) else math.nan,
+        soc_rms_error=errors.rms,
+        soc_bias=errors.bias,
+        soc_inside=float(errors.inside.mean()) if len(pairs) else math.nan,
         # Of root mean squares: the variance inside particles is computed from them.
         soc_sd_ratio=math.sqrt(max(spread, 0.0) / spread_true) if spread_true > 0 else math.nan,
         diameter_ratio=float(np.median(ratio)) if len(pairs) else math.nan,

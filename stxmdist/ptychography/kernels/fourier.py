@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -55,8 +56,11 @@ class Dimension(ctypes.Structure):
     _fields_ = (("count", ctypes.c_int), ("from_", ctypes.c_int), ("to", ctypes.c_int))
 
 
-class Kept:
-    """What compiled loops call must live on, and what a callable raised there is raised again afterwards."""
+class Callback:
+    """The callables as one function that compiled loops call; what they raise there is raised again afterwards.
+
+    It must live as long as loops know its address.
+    """
 
     def __init__(self, forward: Callable[[], object], backward: Callable[[], object]) -> None:
         self._raised: BaseException | None = None
@@ -78,10 +82,11 @@ class Kept:
 
 
 _FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-_EFFORT = {"FFTW_MEASURE": 0 | 1 << 21, "FFTW_ESTIMATE": 1 << 6}
-"""FFTW's flags. A measured plan is taken from wisdom only, so that it is the one that pyfftw has found just before."""
+_EFFORT = {"FFTW_MEASURE": 1 << 21, "FFTW_ESTIMATE": 1 << 6}
+"""FFTW's flags. A measured plan is taken from wisdom only (FFTW_WISDOM_ONLY; FFTW_MEASURE itself is 0), so that it is
+the one that pyfftw has found just before.
+"""
 _PLANNING = threading.Lock()  # FFTW's planner, and the wisdom it gathers, belong to the whole process
-_NATIVE: dict[tuple[Path | None, str, tuple[int, ...]], tuple[int, int, int] | None] = {}
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,8 @@ class Transform:
     """``fftw`` or ``scipy``"""
     calls: Calls
     """The same two for compiled loops: FFTW itself where its functions are found, else these callables"""
-    kept: Kept
+    callback: Callback
+    """What must live for them, and be asked after them whether something was raised"""
 
 
 def fftw_available() -> bool:
@@ -169,10 +175,10 @@ def _called(
     library: str,
     native: tuple[int, int, int] | None,
 ) -> Transform:
-    kept = Kept(forward, backward)
-    function, there, back = native or (_address(kept.function), 1, 0)
+    callback = Callback(forward, backward)
+    function, there, back = native or (_address(callback.function), 1, 0)
     calls = Calls(function, there, back, buffer.ctypes.data)
-    return Transform(buffer, padded, forward, backward, library, calls, kept)
+    return Transform(buffer, padded, forward, backward, library, calls, callback)
 
 
 def _address(function: object) -> int:
@@ -204,7 +210,7 @@ def _plans(pyfftw: ModuleType, buffer: C64) -> tuple[list[Plan], tuple[int, int,
             pyfftw.FFTW(buffer, buffer, axes=(-2, -1), direction=direction, flags=(effort,), threads=1)
             for direction in ("FFTW_FORWARD", "FFTW_BACKWARD")
         ]
-        return plans, _native(pyfftw.pyfftw.__file__, path, effort, buffer.shape, buffer.strides, buffer.ctypes.data)
+        return plans, _native(pyfftw.pyfftw.__file__, path, effort, buffer.shape)
 
     if path is None:
         # Without a place to remember what was measured only the estimated plan is the same every time.
@@ -221,22 +227,13 @@ def _plans(pyfftw: ModuleType, buffer: C64) -> tuple[list[Plan], tuple[int, int,
     return planned("FFTW_MEASURE" if accepted[1] else "FFTW_ESTIMATE")
 
 
-def _native(
-    library: str, path: Path | None, effort: str, shape: tuple[int, ...], strides: tuple[int, ...], buffer: int
-) -> tuple[int, int, int] | None:
+@cache
+def _native(library: str, path: Path | None, effort: str, shape: tuple[int, int, int]) -> tuple[int, int, int] | None:
     """Addresses of FFTW's function that executes a plan, and of the plans pyfftw has just found; None: not to be had.
 
-    pyfftw hands out neither. Plans stay for as long as the process: one pair serves all buffers of one shape.
+    pyfftw hands out neither. Plans stay for as long as the process: one pair serves all buffers of one shape, with the
+    wisdom of one path.
     """
-    key = (path, effort, shape)
-    if key not in _NATIVE:
-        _NATIVE[key] = _native_plans(library, effort, shape, strides, buffer)
-    return _NATIVE[key]
-
-
-def _native_plans(
-    library: str, effort: str, shape: tuple[int, ...], strides: tuple[int, ...], buffer: int
-) -> tuple[int, int, int] | None:
     try:
         # Symbols of what the extension was linked to are found through it, on systems that search so far.
         fftw = ctypes.PyDLL(library)
@@ -246,9 +243,12 @@ def _native_plans(
     plan.restype = ctypes.c_void_p
     dimensions, address = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
     plan.argtypes = [*dimensions, *dimensions, address, address, ctypes.c_int, ctypes.c_uint]
-    modes, down, along = ((Dimension * 1)(Dimension(n, s // 8, s // 8)) for n, s in zip(shape, strides, strict=True))
-    both = (Dimension * 2)(down[0], along[0])
-    found = [plan(2, both, 1, modes, buffer, buffer, sign, _EFFORT[effort]) for sign in (-1, 1)]
+    like = inside(aligned_zeros(_padded(shape), np.complex64))
+    modes, down, along = (
+        (Dimension * 1)(Dimension(n, s // 8, s // 8)) for n, s in zip(shape, like.strides, strict=True)
+    )
+    both, at = (Dimension * 2)(down[0], along[0]), like.ctypes.data
+    found = [plan(2, both, 1, modes, at, at, sign, _EFFORT[effort]) for sign in (-1, 1)]
     return (_address(function), *found) if all(found) else None
 
 

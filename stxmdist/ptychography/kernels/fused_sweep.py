@@ -127,7 +127,7 @@ class FusedSweep:
             for some in _blocks(share.positions):
                 calls, own = lane.fourier.calls, lane.sums
                 misfit += passes.gradients(calls, *view, lane.buffers, own, kept, beta, poisson, some)
-                lane.fourier.kept.raise_again()
+                lane.fourier.callback.raise_again()
             return misfit
 
         misfits = self._spread(walk, self._lanes, shares)
@@ -301,7 +301,7 @@ class FusedSweep:
         misfit = 0.0
         for some in _blocks(order):
             misfit += passes.one_by_one(lane.fourier.calls, *view, lane.buffers, numbers, some)
-            lane.fourier.kept.raise_again()
+            lane.fourier.callback.raise_again()
         if view.windows.moved and probe_step:
             still = interpolation.still_weights()
             waves.interpolate(view.light.probe, still, still, lane.buffers.between, state.probe.view(np.float32))
@@ -330,21 +330,20 @@ class FusedSweep:
 
         return sum_of(self._side_by_side(walk, state, self.everything))
 
-    def _begin(self, lane: Lane, view: View, position: int, kept: F32 = _NO_WAVES) -> None:
+    def _begin(self, lane: Lane, view: View, position: int) -> None:
         combined, shifted, psi = lane.buffers.combined, lane.buffers.shifted, lane.buffers.psi
         corners, weights, _, moved = view.windows
         between = lane.buffers.between
         waves.begin(
-            view.object_, *view.light, combined, shifted, psi, corners, weights, moved, between, kept, position,
+            view.object_, *view.light, combined, shifted, psi, corners, weights, moved, between, _NO_WAVES, position,
         )  # fmt: skip
 
-    def _revise(self, lane: Lane, view: View, position: int, kept: F32 = _NO_WAVES, poisson: bool = False) -> float:
-        """Waves of one position with the measured modulus into the lane's psi; returns the misfit before."""
-        self._begin(lane, view, position, kept)
+    def _revise(self, lane: Lane, view: View, position: int) -> None:
+        """Waves of one position with the measured modulus into the lane's psi."""
+        self._begin(lane, view, position)
         lane.fourier.forward()
-        misfit = modulus.modulus(lane.buffers.psi, *view.detector, position, poisson, lane.buffers.lines)
+        modulus.modulus(lane.buffers.psi, *view.detector, position, False, lane.buffers.lines)
         lane.fourier.backward()
-        return float(misfit)
 
     def _side_by_side(self, walk: Callable[[Lane, Share], R], state: State, index: I64) -> list[R]:
         return self._spread(walk, self._lanes, dealt(index, state.placed.corners, self.good.shape[0]))

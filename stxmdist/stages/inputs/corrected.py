@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from storage.output import Output
+from storage.reading import PIECE_BYTES
 from stxmdist.arrays import F32, F64, Index, Mask, MaskClass
 from stxmdist.measures import Numbers
 from stxmdist.spectra.density.corrected import CorrectedFrame, CountedFrame, corrected, left_out_one_by_one
@@ -12,9 +13,6 @@ from stxmdist.spectra.density.detector import DetectorOptions, ring_factor
 from stxmdist.spectra.density.given import transmission_given
 from stxmdist.spectra.density.incident_beam import Exposure
 from stxmdist.stages.inputs.frames import FramesOnDemand
-
-MOST_KEPT_BYTES = 16e6
-"""A stack of so many is kept whole once it was read, as a piece of a larger one is (`storage.reading.PIECE_BYTES`)"""
 
 
 class CorrectedFrames(FramesOnDemand):
@@ -70,7 +68,8 @@ class CorrectedFrames(FramesOnDemand):
     def _read(self, energy: int) -> F32:
         if energy not in self._raw:
             found = self._counts((energy, slice(None), slice(None)))
-            if found.nbytes * len(self.measured) > MOST_KEPT_BYTES:
+            # A stack that is small enough to be read in one piece is kept whole.
+            if found.nbytes * len(self.measured) > PIECE_BYTES:
                 for old in [k for k in self._raw if abs(k - energy) > 1]:
                     del self._raw[old]
             self._raw[energy] = found
